@@ -1,0 +1,1 @@
+"""The deployable: settings, URLs, Celery, and where each context runs."""

@@ -1,0 +1,95 @@
+"""Celery: beat wakes each context's tasks, the worker runs them and, in a thread of its own, the relay.
+
+The broker only wakes things up. Nothing is lost with a message: whatever is due stands in a database.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings
+
+from config.contexts import CONTEXTS
+from eci import observability
+
+app = Celery("eci")
+log = observability.logger(__name__)
+
+RELAY_PAUSE = 0.25  # seconds between two looks at the outboxes
+
+
+def _configure() -> None:
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_default_queue="eci",
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        task_publish_retry=False,
+        timezone="UTC",
+        beat_schedule={
+            task: {"task": task, "schedule": seconds, "options": {"expires": max(10, seconds * 2), "queue": name}}
+            for name, context in CONTEXTS.items()
+            if settings.ECI_SERVICES[name] == "local"
+            for task, seconds in context.beat.items()
+        },
+        task_routes={f"{name}.*": {"queue": name} for name in CONTEXTS},
+    )
+    if settings.ECI_REDIS_URL:
+        app.conf.broker_url = settings.ECI_REDIS_URL
+        app.conf.broker_transport_options = {"socket_timeout": 2, "socket_connect_timeout": 1}
+    else:
+        folder = settings.DATA_DIR / "broker"
+        for part in ("messages", "control"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        app.conf.broker_url = "filesystem://"
+        app.conf.broker_transport_options = {
+            "data_folder_in": str(folder / "messages"),
+            "data_folder_out": str(folder / "messages"),
+            "control_folder": str(folder / "control"),
+        }
+
+
+_configure()
+app.autodiscover_tasks([f"contexts.{name}" for name in CONTEXTS])
+
+
+@setup_logging.connect
+def _keep_logging(**kwargs: Any) -> None:
+    """Django's LOGGING stays in force; Celery's own set-up would replace it."""
+
+
+_stop = threading.Event()
+
+
+@worker_ready.connect
+def start_relay(**kwargs: Any) -> None:
+    threading.Thread(target=_relay, name="relay", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def stop_relay(**kwargs: Any) -> None:
+    _stop.set()
+
+
+def _relay() -> None:
+    from eci.outbox import relay_once
+
+    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
+    while not _stop.is_set():
+        try:
+            delivered = relay_once(local)
+        except Exception:  # a database may be away for a while; the relay outlives it
+            log.exception("relay_round_failed")
+            _stop.wait(2)
+            continue
+        if not delivered:
+            _stop.wait(RELAY_PAUSE)

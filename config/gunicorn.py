@@ -1,0 +1,21 @@
+"""Gunicorn: few processes with threads, because an order mostly waits for databases and the payment provider."""
+
+import os
+
+worker_class = "gthread"
+workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
+threads = int(os.environ.get("ECI_WEB_THREADS", "8"))
+timeout = 60
+graceful_timeout = 8
+keepalive = 30
+accesslog = None
+loglevel = "warning"
+preload_app = False
+control_socket_disable = True
+
+
+def child_exit(server, worker):  # type: ignore[no-untyped-def]
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class StaffConfig(AppConfig):
+    """Pages and commands that look across contexts, composed from their public APIs only."""
+
+    name = "config.staff"
+    label = "staff"

@@ -1,0 +1,167 @@
+"""``manage.py up``: the whole product on one machine: migrate, load the demo, run web, worker and beat."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+HOST = "127.0.0.1"
+GRACE = 10  # seconds a process has to finish what it is doing
+_PR_SET_PDEATHSIG = 1
+
+
+class Command(BaseCommand):
+    help = "Run web, worker and beat on this machine; Ctrl-C stops them."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        port: int = options["port"]
+        _require_free(port)
+        call_command("check", fail_level="ERROR")
+        migrate_all(self.stdout.write)
+        if settings.ECI_OPEN:
+            call_command("load_demo")
+        for connection in connections.all():
+            connection.close()
+        supervisor = Supervisor(port)
+        try:
+            supervisor.start()
+            supervisor.wait_until_healthy()
+            self.stdout.write(_banner(port))
+            self.stdout.flush()
+            supervisor.watch()
+        finally:
+            supervisor.stop()
+
+
+def migrate_all(say: Any) -> None:
+    """Bring every database up to date; quick when all are."""
+    for alias in connections:
+        executor = MigrationExecutor(connections[alias])
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            say(f"Preparing the {'platform' if alias == 'default' else alias} database ...")
+            call_command("migrate", database=alias, verbosity=0, skip_checks=True)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise CommandError(f"Port {port} is in use. Stop what runs there, or choose another: PORT=8001") from None
+
+
+def _die_with_parent() -> None:
+    """In the child: be ended with the supervisor, even when that is killed without a chance to say so."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Supervisor:
+    """Starts the processes, ends all of them when one ends or when told to."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.stopping = False
+
+    def start(self) -> None:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # when make itself is killed
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._told_to_stop)
+        python = [sys.executable, "-m"]
+        metrics = Path(settings.DATA_DIR) / "metrics"
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(parents=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        web = ["gunicorn", "config.wsgi:application", "--config", "config/gunicorn.py"]
+        worker = ["celery", "--app", "config.celery", "worker", "--pool", "threads", "--concurrency", "4"]
+        queues = ",".join(["eci", *settings.ECI_CONTEXTS])
+        quiet = ["--loglevel", "WARNING"]
+        lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        beat = ["celery", "--app", "config.celery", "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+        self._spawn("web", [*python, *web, "--bind", f"{HOST}:{self.port}"])
+        self._spawn("worker", [*python, *worker, "--queues", queues, *lean, *quiet])
+        self._spawn("beat", [*python, *beat, *quiet])
+
+    def _spawn(self, name: str, command: list[str]) -> None:
+        self.children[name] = subprocess.Popen(  # noqa: S603
+            command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        )
+
+    def wait_until_healthy(self) -> None:
+        url = f"http://{HOST}:{self.port}/health"
+        for _ in range(600):
+            self._require_all_alive()
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.1)
+        raise CommandError("The web process did not become healthy within a minute.")
+
+    def watch(self) -> None:
+        while not self.stopping:
+            self._require_all_alive()
+            time.sleep(0.2)
+
+    def _require_all_alive(self) -> None:
+        for name, child in self.children.items():
+            if child.poll() is not None and not self.stopping:
+                raise CommandError(f"The {name} process ended by itself (exit code {child.returncode}).")
+
+    def _told_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def stop(self) -> None:
+        self.stopping = True
+        for child in self.children.values():
+            if child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + GRACE
+        for child in self.children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _banner(port: int) -> str:
+    at = f"http://{HOST}:{port}"
+    lines = [
+        "",
+        "ECI is up. Ctrl-C stops it.",
+        f"  API          {at}/v1/products   (browse it with the same address in a browser)",
+        f"  API docs     {at}/docs",
+        f"  Staff        {at}/admin/",
+        f"  Health       {at}/health",
+        f"  Data         {settings.DATA_DIR}",
+    ]
+    if settings.ECI_OPEN:
+        from config.staff.demo import PASSWORD, USERNAME
+
+        lines.insert(5, f"               demo login: {USERNAME} / {PASSWORD}")
+        lines.append("")
+        lines.append("  OPEN MODE: everybody who reaches this port may do everything. For development only.")
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""Every URL of the process: each context's /v1, once at the root and once under /api/v1/<context>/."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from eci.http import health
+
+_local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
+
+urlpatterns = [
+    path("", include("config.staff.urls")),
+    path("admin/", admin.site.urls),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("health", health.overall),
+    path("v1/health", health.overall),
+    path("actuator/health", health.overall),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("health/<str:context>", health.one),
+    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in _local),
+    *(
+        path(f"api/v1/{name}/v1/", include((f"contexts.{name}.http.urls", name), namespace=f"gateway-{name}"))
+        for name in _local
+    ),
+    *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in _local),
+]
+handler400 = "eci.http.envelope.bad_request"
+handler404 = "eci.http.envelope.not_found"
+handler500 = "eci.http.envelope.server_error"

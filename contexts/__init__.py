@@ -1,0 +1,1 @@
+"""Seven bounded contexts, one database each; they meet only through public/."""

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from contexts.catalog import services
+from contexts.catalog.models import PriceChange, Product
+from eci import money
+
+
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
+    price = forms.DecimalField(min_value=0, max_digits=money.MAX_DIGITS, decimal_places=3)
+
+    class Meta:
+        model = Product
+        fields = ("sku", "name", "category", "description", "price", "currency", "is_active")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        product = self.instance
+        if product.pk:
+            self.initial["price"] = money.from_minor(product.price_minor, product.currency)
+        else:
+            self.initial["currency"] = settings.ECI_CURRENCY
+
+    def clean_sku(self) -> str:
+        sku: str = self.cleaned_data["sku"]
+        if not sku.isprintable():
+            raise forms.ValidationError("A SKU has 1 to 64 printable characters.")
+        return sku
+
+    def clean_currency(self) -> str:
+        currency: str = self.cleaned_data["currency"]
+        if not money.is_currency(currency):
+            raise forms.ValidationError("This is not an ISO 4217 currency code.")
+        return currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "price" in cleaned and "currency" in cleaned:
+            try:
+                money.to_minor(cleaned["price"], cleaned["currency"])
+            except ValueError as error:
+                self.add_error("price", str(error))
+        return cleaned
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = ProductForm
+    list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
+    list_display_links = ("id", "sku")
+    list_filter = ("is_active", "currency")
+    search_fields = ("sku", "name", "category")
+    ordering = ("-created_at", "-id")
+    actions = ("deactivate",)
+    show_full_result_count = False
+
+    @admin.display(ordering="price_thousandths")
+    def price(self, product: Product) -> str:
+        return money.text(money.from_minor(product.price_minor, product.currency), product.currency)
+
+    @admin.action(description="Take the selected products off sale", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        services.deactivate_products(product_ids=list(queryset.values_list("pk", flat=True)))
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        actor = f"staff:{request.user.get_username()}"
+        if change:
+            services.update_product(product_id=obj.pk, actor=actor, **form.cleaned_data)
+        else:
+            obj.pk = services.create_product(actor=actor, **form.cleaned_data)["id"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
+        return False
+
+
+@admin.register(PriceChange)
+class PriceChangeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("at", "product", "old_price", "new_price", "actor")
+    list_filter = ("currency",)
+    search_fields = ("product__sku", "product__name", "actor")
+    list_select_related = ("product",)
+    ordering = ("-at", "-id")
+    show_full_result_count = False
+
+    @admin.display
+    def old_price(self, change: PriceChange) -> str:
+        return _price(change.old_price_minor, change.old_currency)
+
+    @admin.display(ordering="price_minor")
+    def new_price(self, change: PriceChange) -> str:
+        return _price(change.price_minor, change.currency)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: PriceChange | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PriceChange | None = None) -> bool:
+        return False
+
+
+def _price(minor: int | None, currency: str) -> str:
+    return "" if minor is None else f"{money.text(money.from_minor(minor, currency), currency)} {currency}"

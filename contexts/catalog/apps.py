@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class CatalogConfig(AppConfig):
+    name = "contexts.catalog"
+    label = "catalog"
+
+    def ready(self) -> None:
+        from contexts.catalog.local import LocalCatalog
+        from eci import rpc
+
+        rpc.serve("catalog", LocalCatalog())

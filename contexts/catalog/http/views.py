@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.http import HttpResponseBase, HttpResponseNotModified
+from django.utils.http import parse_etags
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contexts.catalog import selectors, services
+from contexts.catalog.http import presenters
+from contexts.catalog.http.serializers import (
+    CategoryOut,
+    NewProductIn,
+    ProductFilter,
+    ProductIn,
+    ProductOut,
+    ProductSearch,
+)
+from eci.http.envelope import Page
+from eci.http.paging import QuerySerializer, page, paging_of
+from eci.http.views import ApiView
+from eci.paging import Paging
+
+EVERYBODY = "ACKSPV"
+_PAGING = {"limit", "cursor", "ordering"}
+
+
+def _products(view: ApiView, *, salt: str, default: str = "-created_at") -> Page:
+    paging = paging_of(view.query, default=default, salt=salt)
+    filters = {name: value for name, value in view.query.items() if name not in _PAGING}
+    rows = selectors.products(paging=paging, include_inactive=view.caller.is_staff, **filters)
+    return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product, salt=salt)
+
+
+def _position(paging: Paging, pk: str) -> Any:
+    return lambda row: (row[paging.field], row[pk])
+
+
+def _unless_known(request: Request, data: dict[str, Any]) -> HttpResponseBase:
+    """The answer with its ETag, or 304. The tag is weak: the envelope's timestamp differs every time."""
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
+    headers = {"ETag": f'W/"{digest}"'}
+    if known & {"*", f'"{digest}"'}:
+        return HttpResponseNotModified(headers=headers)
+    return Response(data, headers=headers)
+
+
+class Products(ApiView):
+    roles = {"GET": EVERYBODY, "POST": "K"}
+    query_serializer = ProductFilter
+    body_serializers = {"POST": NewProductIn}
+
+    @extend_schema(responses=ProductOut(many=True))
+    def get(self, request: Request) -> Response:
+        return _products(self, salt="products")
+
+    @extend_schema(responses={201: ProductOut})
+    def post(self, request: Request) -> Response:
+        body = self.body()
+        key = self.idempotency_key("catalog.create_product", body)
+
+        def execute() -> tuple[int, Any]:
+            return 201, presenters.product(services.create_product(actor=self.caller.name, **body))
+
+        return self.answer_once("catalog", key, execute)
+
+
+class ProductsFound(ApiView):
+    roles = EVERYBODY
+    query_serializer = ProductSearch
+
+    @extend_schema(
+        responses=ProductOut(many=True),
+        description="`q` finds products that hold all its words in SKU, name or description, the best match first "
+        "unless `ordering` says otherwise. Price bounds are in major units of each product's own currency.",
+    )
+    def get(self, request: Request) -> Response:
+        return _products(self, salt="search", default="-rank" if self.query.get("q") else "-created_at")
+
+
+class Product(ApiView):
+    roles = {"GET": EVERYBODY, "PUT": "K", "PATCH": "K", "DELETE": "K"}
+    body_serializers = {"PUT": ProductIn, "PATCH": ProductIn}
+
+    @extend_schema(responses=ProductOut)
+    def get(self, request: Request, product_id: int) -> HttpResponseBase:
+        return _unless_known(request, presenters.product(selectors.product(product_id=product_id)))
+
+    @extend_schema(responses=ProductOut, description="An optional field that is left out keeps its value.")
+    def put(self, request: Request, product_id: int) -> Response:
+        return self._update(product_id, self.body())
+
+    @extend_schema(responses=ProductOut)
+    def patch(self, request: Request, product_id: int) -> Response:
+        return self._update(product_id, self.body(partial=True))
+
+    @extend_schema(responses={204: None}, description="Takes the product off sale; orders that name it stay whole.")
+    def delete(self, request: Request, product_id: int) -> Response:
+        services.deactivate_products(product_ids=[product_id])
+        return Response(status=204)
+
+    def _update(self, product_id: int, changes: dict[str, Any]) -> Response:
+        row = services.update_product(product_id=product_id, actor=self.caller.name, **changes)
+        return Response(presenters.product(row))
+
+
+class ProductBySku(ApiView):
+    roles = EVERYBODY
+
+    @extend_schema(responses=ProductOut)
+    def get(self, request: Request, sku: str) -> HttpResponseBase:
+        return _unless_known(request, presenters.product(selectors.product_by_sku(sku=sku)))
+
+
+class Categories(ApiView):
+    roles = EVERYBODY
+    query_serializer = QuerySerializer
+
+    @extend_schema(responses=CategoryOut(many=True))
+    def get(self, request: Request) -> Response:
+        paging = paging_of(self.query, default="category_key", salt="categories")
+        rows = selectors.categories(paging=paging, include_inactive=self.caller.is_staff)
+        return page(
+            request,
+            paging,
+            rows,
+            position=_position(paging, "category_key"),
+            present=presenters.category,
+            salt="categories",
+        )

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from eci.idempotency import IdempotencyRecord
+from eci.outbox import InboxRow, OutboxRow
+
+
+class Product(models.Model):
+    """Something that is sold. It is deactivated, never deleted: orders name it.
+
+    The last four columns are derived from the others by the services, so that every engine compares alike and by index.
+    """
+
+    sku = models.CharField("SKU", max_length=64)
+    name = models.CharField(max_length=200)
+    description = models.TextField(max_length=5000, blank=True, default="")
+    category = models.CharField(max_length=100, blank=True, default="")
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    name_key = models.CharField(max_length=600)  # folding makes up to three characters of one
+    category_key = models.CharField(max_length=300)
+    search_text = models.TextField()
+    price_thousandths = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sku"], name="catalog_product_sku"),
+            models.CheckConstraint(condition=Q(price_minor__gte=0), name="catalog_product_price"),
+        ]
+        indexes = [
+            models.Index(fields=["created_at"], name="catalog_product_age"),
+            models.Index(fields=["category_key", "created_at"], name="catalog_product_category"),
+            models.Index(fields=["name_key"], name="catalog_product_name"),
+            models.Index(fields=["price_thousandths"], name="catalog_product_by_price"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+
+class PriceChange(models.Model):
+    """Append-only: every price a product has had. The old price is null in its first row."""
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="price_changes")
+    old_price_minor = models.BigIntegerField(null=True)
+    old_currency = models.CharField(max_length=3, blank=True, default="")
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(price_minor__gte=0), name="catalog_pricechange_price")]
+        indexes = [models.Index(fields=["at"], name="catalog_pricechange_age")]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id}"
+
+
+class Idempotency(IdempotencyRecord):
+    class Meta(IdempotencyRecord.Meta):
+        pass
+
+
+class OutboxEvent(OutboxRow):
+    class Meta(OutboxRow.Meta):
+        pass
+
+
+class InboxEvent(InboxRow):
+    class Meta(InboxRow.Meta):
+        pass

@@ -1,0 +1,40 @@
+"""Catalog: what other contexts may ask of products."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from eci.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """``price`` is per unit, in ``currency``."""
+
+    product_id: int
+    sku: str
+    name: str
+    price: Decimal
+    currency: str
+    is_active: bool
+
+
+class ProductNotFound(NotFound):
+    """``details.product_id`` names the first unknown product."""
+
+
+class DuplicateSku(Conflict):
+    code = "duplicate_sku"
+
+
+class Catalog(ABC):
+    @abstractmethod
+    def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:
+        """The products of these ids, active or not, by id. ProductNotFound when one is unknown."""
+
+    @abstractmethod
+    def known_products(self, *, product_ids: Iterable[int]) -> set[int]:
+        """Those of the ids that exist."""

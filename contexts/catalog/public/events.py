@@ -1,0 +1,1 @@
+"""What catalog announces: nothing so far."""

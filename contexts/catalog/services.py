@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from contexts.catalog.domain import fold, price_thousandths, search_text
+from contexts.catalog.models import PriceChange, Product
+from contexts.catalog.public.contracts import DuplicateSku
+from contexts.catalog.selectors import Row, not_found, products_by_id, row_of
+from eci import money
+from eci.clock import utcnow
+from eci.db import locked, writes
+from eci.errors import InvalidRequest
+
+
+@writes("catalog")
+def create_product(
+    *,
+    actor: str,
+    sku: str,
+    name: str,
+    price: Decimal,
+    currency: str | None = None,
+    category: str = "",
+    description: str = "",
+    is_active: bool = True,
+) -> Row:
+    """The new product's row. ``currency`` defaults to the shop's. DuplicateSku; InvalidRequest for a bad price."""
+    currency = currency or settings.ECI_CURRENCY
+    now = utcnow()
+    product = Product(
+        sku=sku,
+        name=name,
+        category=category,
+        description=description,
+        price_minor=_minor(price, currency),
+        currency=currency,
+        is_active=is_active,
+        created_at=now,
+        updated_at=now,
+    )
+    _store(product)
+    PriceChange.objects.create(product=product, price_minor=product.price_minor, currency=currency, actor=actor, at=now)
+    return row_of(product)
+
+
+@writes("catalog")
+def update_product(
+    *,
+    product_id: int,
+    actor: str,
+    sku: str | None = None,
+    name: str | None = None,
+    price: Decimal | None = None,
+    currency: str | None = None,
+    category: str | None = None,
+    description: str | None = None,
+    is_active: bool | None = None,
+) -> Row:
+    """The product's row after the change; None leaves a field as it is. A new currency keeps the amount.
+
+    ProductNotFound, DuplicateSku; InvalidRequest for a price that the currency cannot express.
+    """
+    # The old price goes into the history, so the row must not change between reading and writing it.
+    product = locked(Product.objects.filter(pk=product_id)).first()
+    if product is None:
+        raise not_found(product_id)
+    before = row_of(product)
+    changes: dict[str, Any] = {
+        "sku": sku,
+        "name": name,
+        "currency": currency,
+        "category": category,
+        "description": description,
+        "is_active": is_active,
+    }
+    for field, value in changes.items():
+        if value is not None:
+            setattr(product, field, value)
+    if price is None:
+        price = money.from_minor(before["price_minor"], before["currency"])
+    product.price_minor = _minor(price, product.currency)
+    if row_of(product) == before:
+        return before
+    product.updated_at = utcnow()
+    _store(product)
+    if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
+        PriceChange.objects.create(
+            product=product,
+            old_price_minor=before["price_minor"],
+            old_currency=before["currency"],
+            price_minor=product.price_minor,
+            currency=product.currency,
+            actor=actor,
+            at=product.updated_at,
+        )
+    return row_of(product)
+
+
+@writes("catalog")
+def deactivate_products(*, product_ids: Collection[int]) -> None:
+    """Take products off sale; done already is fine. ProductNotFound, with no effect, when one is unknown."""
+    known = {row["id"] for row in products_by_id(product_ids, "id")}
+    for product_id in product_ids:
+        if product_id not in known:
+            raise not_found(product_id)
+    Product.objects.filter(pk__in=known, is_active=True).update(is_active=False, updated_at=utcnow())
+
+
+def _minor(price: Decimal, currency: str) -> int:
+    if price < 0:
+        raise InvalidRequest("price: A price must not be negative.", price=["A price must not be negative."])
+    try:
+        return money.to_minor(price, currency)
+    except ValueError as error:
+        raise InvalidRequest(f"price: {error}", price=[str(error)]) from None
+
+
+def _store(product: Product) -> None:
+    product.name_key = fold(product.name)
+    product.category_key = fold(product.category)
+    product.search_text = search_text(product.sku, product.name, product.description)
+    product.price_thousandths = price_thousandths(product.price_minor, product.currency)
+    try:
+        product.save()
+    except IntegrityError:
+        raise DuplicateSku(f"There is a product with the SKU {product.sku} already.", sku=product.sku) from None

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from contexts.customers import selectors, services
+from contexts.customers.domain import PHONE_RULE, is_phone
+from contexts.customers.models import Address, Customer
+
+
+class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Customer
+        fields = ("email", "full_name", "phone")
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if selectors.email_taken(email=email, besides=self.instance.pk):
+            raise forms.ValidationError("Another customer has this e-mail address.")
+        return email
+
+    def clean_phone(self) -> str:
+        phone: str = self.cleaned_data["phone"]
+        if phone and not is_phone(phone):
+            raise forms.ValidationError(PHONE_RULE)
+        return phone
+
+
+class AddressInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Address
+    extra = 0
+    fields = ("full_name", "line1", "line2", "city", "region", "postal_code", "country", "phone")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Customer)
+class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = CustomerForm
+    fields = ("email", "full_name", "phone", "created_at", "updated_at", "erased_at")
+    readonly_fields = ("created_at", "updated_at", "erased_at")
+    inlines = (AddressInline,)
+    list_display = ("id", "email", "full_name", "phone", "created_at")
+    list_display_links = ("id", "email")
+    list_filter = ("created_at",)
+    search_fields = ("=id", "email", "full_name", "phone")
+    ordering = ("-created_at", "-id")
+    show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        services.update_customer(customer_id=obj.pk, **form.cleaned_data)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
+        return False

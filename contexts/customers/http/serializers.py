@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from rest_framework import serializers
+
+from contexts.customers.domain import PHONE_RULE, email_key, is_phone
+from eci.http.fields import TextField
+from eci.http.paging import OrderingField, QuerySerializer
+
+MAX_EMAIL = 254
+
+
+class EmailField(TextField):
+    default_error_messages = {"invalid_email": "This is not a valid e-mail address."}
+
+    def to_internal_value(self, data: Any) -> str:
+        email = super().to_internal_value(data)
+        local, _, _ = email.rpartition("@")
+        try:
+            EmailValidator()(email)
+        except ValidationError:
+            self.fail("invalid_email")
+        if len(local) > 64 or max(len(email), len(email_key(email))) > MAX_EMAIL or not email.isprintable():
+            self.fail("invalid_email")
+        return email
+
+
+class PhoneField(TextField):
+    default_error_messages = {"invalid_phone": PHONE_RULE}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "allow_blank": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        phone = super().to_internal_value(data)
+        if not is_phone(phone):
+            self.fail("invalid_phone")
+        return phone
+
+
+class PasswordField(TextField):
+    """A new password. Open mode, for development, takes any of six characters; otherwise Django's validators rule."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 200, "trim_whitespace": False, "write_only": True, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        password = super().to_internal_value(data)
+        if not settings.ECI_OPEN:
+            try:
+                validate_password(password)
+            except ValidationError as error:
+                raise serializers.ValidationError(error.messages) from None
+        elif len(password) < 6:
+            raise serializers.ValidationError("A password has at least 6 characters.")
+        return password
+
+
+class CustomerIn(serializers.Serializer[Any]):
+    email = EmailField()
+    full_name = TextField(max_length=200)
+    phone = PhoneField()
+
+
+class RegistrationIn(CustomerIn):
+    password = PasswordField()
+
+
+class CustomerFilter(QuerySerializer):
+    ordering = OrderingField("created_at")
+    email = serializers.CharField(required=False, max_length=MAX_EMAIL)
+
+
+class AddressIn(serializers.Serializer[Any]):
+    full_name = TextField(max_length=200, required=False, allow_blank=True)
+    line1 = TextField(max_length=200)
+    line2 = TextField(max_length=200, required=False, allow_blank=True)
+    city = TextField(max_length=100)
+    region = TextField(max_length=100, required=False, allow_blank=True)
+    postal_code = TextField(max_length=20, required=False, allow_blank=True)
+    country = TextField(max_length=60)
+    phone = PhoneField()
+
+
+class AddressFilter(QuerySerializer):
+    ordering = OrderingField("created_at")
+
+
+class CustomerOut(serializers.Serializer[Any]):
+    customer_id = serializers.IntegerField()
+    email = serializers.CharField()
+    full_name = serializers.CharField()
+    phone = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class AddressOut(serializers.Serializer[Any]):
+    address_id = serializers.IntegerField()
+    full_name = serializers.CharField()
+    line1 = serializers.CharField()
+    line2 = serializers.CharField()
+    city = serializers.CharField()
+    region = serializers.CharField()
+    postal_code = serializers.CharField()
+    country = serializers.CharField()
+    phone = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()

@@ -1,0 +1,1 @@
+"""What customers announces: nothing so far."""

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import shared_task
+
+from eci import idempotency, outbox
+
+
+@shared_task(name="customers.prune")
+def prune() -> None:
+    outbox.prune("customers", keep=timedelta(days=14))
+    idempotency.prune("customers", keep_for=timedelta(hours=48))

@@ -1,0 +1,1 @@
+"""Orders and the workflow that carries each to its end."""

@@ -1,0 +1,21 @@
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    name = "contexts.orders"
+    label = "orders"
+
+    def ready(self) -> None:
+        from contexts.inventory.public.events import HoldNeedsAttention
+        from contexts.orders import handlers
+        from contexts.orders.local import LocalOrders
+        from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+        from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
+        from eci import events, rpc
+
+        rpc.serve("orders", LocalOrders())
+        events.subscribe("orders", PaymentCaptured, handlers.on_payment_captured)
+        events.subscribe("orders", RefundCompleted, handlers.on_refund_completed)
+        events.subscribe("orders", ShipmentDispatched, handlers.on_shipment_dispatched)
+        events.subscribe("orders", ShipmentDelivered, handlers.on_shipment_delivered)
+        events.subscribe("orders", HoldNeedsAttention, handlers.on_hold_needs_attention)

@@ -1,0 +1,74 @@
+"""What an order costs and what a return gives back. Whole minor units throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from eci.money import half_up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line: ``unit_price`` is what is charged, ``catalog_price`` what the catalog asked, both in minor units."""
+
+    product_id: int
+    sku: str
+    name: str
+    quantity: int
+    unit_price: int
+    catalog_price: int
+
+    @property
+    def total(self) -> int:
+        return self.quantity * self.unit_price
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    subtotal: int
+    tax: int
+    shipping: int
+
+    @property
+    def total(self) -> int:
+        return self.subtotal + self.tax + self.shipping
+
+
+def totals(lines: Sequence[Line], *, tax_rate: Decimal, shipping: int) -> Totals:
+    """Tax is taken once for the whole order, half-up, and not on shipping."""
+    subtotal = sum(line.total for line in lines)
+    return Totals(subtotal=subtotal, tax=half_up(subtotal * tax_rate), shipping=shipping)
+
+
+def tax_share(*, tax: int, subtotal: int, returned_before: int, tax_before: int, returning: int) -> int:
+    """The tax that goes back with goods worth ``returning``: shares add up to the order's tax, to the last unit."""
+    if subtotal == 0:
+        return 0
+    due = half_up(Decimal(tax) * (returned_before + returning) / subtotal)
+    return due - tax_before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returnable:
+    """A line as a return sees it."""
+
+    line_id: int
+    product_id: int
+    unit_price: int
+    left: int
+
+
+def spread_return(wanted: Mapping[int, int], lines: Sequence[Returnable]) -> tuple[dict[int, int], int] | None:
+    """Units by line, in the order of the lines, and their worth; None when more is wanted than is left."""
+    by_line: dict[int, int] = {}
+    worth = 0
+    missing = dict(wanted)
+    for line in lines:
+        units = min(missing.get(line.product_id, 0), line.left)
+        if units:
+            by_line[line.line_id] = units
+            worth += units * line.unit_price
+            missing[line.product_id] -= units
+    return None if any(missing.values()) else (by_line, worth)

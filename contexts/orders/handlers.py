@@ -1,0 +1,56 @@
+"""Other contexts' events: each changes this context's rows only; once that is committed the order is carried on."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.db.models import Q
+
+from contexts.inventory.public.events import HoldNeedsAttention
+from contexts.orders import services, workflows
+from contexts.orders.models import Step, Undo
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
+from eci import money
+from eci.db import after_commit
+from eci.ids import is_our_order
+
+
+def _wake(order_id: str, when: Q, changes: dict[str, Any] | None = None) -> None:
+    if is_our_order(order_id) and services.wake(order_id=order_id, when=when, changes=changes):
+        after_commit("orders", partial(workflows.advance, order_id=order_id))
+
+
+def on_payment_captured(event: PaymentCaptured) -> None:
+    """A charge for an order that waited for it. One paid at once has its runner, which knows already."""
+    _wake(
+        event.order_id,
+        Q(step=Step.AWAIT_PAYMENT, undo=Undo.NONE),
+        {"step": Step.CONFIRM, "payment_status": OrderPaymentStatus.PAID},
+    )
+
+
+def on_refund_completed(event: RefundCompleted) -> None:
+    if not is_our_order(event.order_id):
+        return
+    services.record_refund(
+        order_id=event.order_id,
+        refunded_minor=money.to_minor(Decimal(event.refunded), event.currency),
+        captured_minor=money.to_minor(Decimal(event.captured), event.currency),
+        detail=f"{event.amount} {event.currency}",
+    )
+
+
+def on_shipment_dispatched(event: ShipmentDispatched) -> None:
+    _wake(event.order_id, Q(step=Step.FULFIL, status=OrderStatus.CONFIRMED))
+
+
+def on_shipment_delivered(event: ShipmentDelivered) -> None:
+    _wake(event.order_id, Q(step=Step.FULFIL, status__in=(OrderStatus.CONFIRMED, OrderStatus.SHIPPED)))
+
+
+def on_hold_needs_attention(event: HoldNeedsAttention) -> None:
+    services.record_needs_attention(order_id=event.order_id, reason=event.reason)

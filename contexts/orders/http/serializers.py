@@ -1,0 +1,165 @@
+"""What orders' endpoints accept; the ``…Out`` classes only document what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.http.fields import (
+    MAX_ID,
+    AmountField,
+    IdempotencyKeyField,
+    IdField,
+    PaymentMethodField,
+    PaymentTokenField,
+    QuantityField,
+    StrictBooleanField,
+    TextField,
+)
+from eci.http.paging import OrderingField, QuerySerializer
+
+MAX_LINES = 1_000
+
+
+class Line(serializers.Serializer[Any]):
+    product_id = IdField()
+    quantity = QuantityField()
+    price = AmountField(required=False, help_text="What the buyer saw; refused if the catalog's price differs.")
+    unit_price = AmountField(required=False, help_text="What is to be charged instead of the catalog's price (staff).")
+
+
+class PaymentMeans(serializers.Serializer[Any]):
+    method = PaymentMethodField(default="credit_card")
+    token = PaymentTokenField(default="", allow_blank=True)
+
+
+@extend_schema_field({"oneOf": [{"type": "string", "maxLength": 500}, {"type": "object"}]})
+class AddressField(serializers.Field):
+    """Free text, or an object of short texts."""
+
+    default_error_messages = {"invalid": "An address is a text of up to 500 characters, or an object of such texts."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str) and len(data) <= 500:
+            return data
+        if (
+            isinstance(data, dict)
+            and len(data) <= 20
+            and all(len(name) <= 50 and isinstance(text, str) and len(text) <= 500 for name, text in data.items())
+        ):
+            return data
+        return self.fail("invalid")
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class Place(serializers.Serializer[Any]):
+    customer_id = IdField(required=False)
+    email = serializers.EmailField(required=False, max_length=254, help_text="A guest's address (staff).")
+    items = Line(many=True, allow_empty=False)
+    shipping_address = AddressField(required=False)
+    payment = PaymentMeans(required=False)
+    pay_later = StrictBooleanField(default=False)
+    fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"], required=False)
+    idempotency_key = IdempotencyKeyField()
+
+    def to_internal_value(self, data: Any) -> Any:
+        lines = data.get("items") if isinstance(data, dict) else None
+        if isinstance(lines, list) and len(lines) > MAX_LINES:  # told once, not once for each line
+            raise serializers.ValidationError({"items": [f"An order has at most {MAX_LINES} lines."]})
+        return super().to_internal_value(data)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("customer_id" in attrs) == ("email" in attrs):
+            raise serializers.ValidationError({"customer_id": ["Give customer_id, or email for a guest."]})
+        return attrs
+
+
+class Cancel(serializers.Serializer[Any]):
+    reason = TextField(required=False, allow_blank=True, default="", max_length=300)
+
+
+class ReturnLine(serializers.Serializer[Any]):
+    product_id = IdField()
+    quantity = QuantityField()
+
+
+class Return(serializers.Serializer[Any]):
+    items = ReturnLine(many=True, allow_empty=False)
+    reason = TextField(max_length=300)
+    disposition = serializers.ChoiceField(choices=["resell", "damaged", "lost"], default="resell")
+    idempotency_key = IdempotencyKeyField()
+
+
+class OrdersQuery(QuerySerializer):
+    customer_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
+    status = serializers.ChoiceField(choices=[status.value for status in OrderStatus], required=False)
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+    ordering = OrderingField("created_at")
+
+
+class OrderLineOut(serializers.Serializer[Any]):
+    product_id = serializers.IntegerField()
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = serializers.CharField()
+    line_total = serializers.CharField()
+
+
+class PlacedLineOut(OrderLineOut):
+    returned_quantity = serializers.IntegerField()
+
+
+class TimelineOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    event = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class TotalsOut(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    subtotal = serializers.CharField()
+    tax_amount = serializers.CharField()
+    shipping_amount = serializers.CharField()
+    order_total = serializers.CharField()
+
+
+class QuoteOut(TotalsOut):
+    items = OrderLineOut(many=True)
+
+
+class OrderOut(TotalsOut):
+    order_id = serializers.CharField()
+    customer_id = serializers.IntegerField(allow_null=True)
+    email = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=[status.value for status in OrderStatus])
+    payment_status = serializers.ChoiceField(choices=[status.value for status in OrderPaymentStatus])
+    items = PlacedLineOut(many=True)
+    refunded_amount = serializers.CharField()
+    shipping_address = serializers.JSONField(allow_null=True)
+    fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"])
+    needs_attention = serializers.BooleanField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    reservation = serializers.DictField(allow_null=True)
+    payments = serializers.ListField(child=serializers.DictField())
+    shipments = serializers.ListField(child=serializers.DictField())
+    timeline = TimelineOut(many=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ReturnOut(serializers.Serializer[Any]):
+    return_id = serializers.IntegerField()
+    order_id = serializers.CharField()
+    items = ReturnLine(many=True)
+    reason = serializers.CharField()
+    disposition = serializers.ChoiceField(choices=["resell", "damaged", "lost"])
+    refund = serializers.CharField()
+    currency = serializers.CharField()
+    created_at = serializers.DateTimeField()

@@ -1,0 +1,183 @@
+"""Orders over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as drf
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contexts.orders import selectors, workflows
+from contexts.orders.http import presenters, serializers
+from eci import idempotency
+from eci.auth import CUSTOMER, SERVICE, SUPPORT
+from eci.errors import EciError, IdempotencyInProgress
+from eci.http.paging import page, paging_of
+from eci.http.views import ApiView, replayed
+
+ROLES = CUSTOMER + SUPPORT + SERVICE
+
+
+def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
+    trusted = view.caller.may(SUPPORT + SERVICE)
+    if not trusted:
+        if "email" in body:
+            raise drf.ValidationError({"email": ["Only staff places orders for guests."]})
+        if any("unit_price" in line for line in body["items"]):
+            raise drf.ValidationError({"items": ["Only staff sets prices."]})
+    means = body.get("payment", {})
+    return workflows.OrderAsked(
+        customer_id=body.get("customer_id"),
+        email=body.get("email", ""),
+        lines=[workflows.LineAsked(**line) for line in body["items"]],
+        shipping_address=body.get("shipping_address"),
+        method=means.get("method", "credit_card"),
+        token=means.get("token", ""),
+        pay_later=body["pay_later"],
+        fulfilment=body.get("fulfilment", settings.ECI_FULFILMENT),
+    )
+
+
+class Orders(ApiView):
+    roles = ROLES
+    query_serializer = serializers.OrdersQuery
+    body_serializers: ClassVar = {"POST": serializers.Place}
+
+    @extend_schema(responses=serializers.OrderOut(many=True))
+    def get(self, request: Request) -> Response:
+        paging = paging_of(self.query)
+        views = selectors.order_views(
+            paging,
+            customer_id=self.query.get("customer_id"),
+            status=self.query.get("status"),
+            created_after=self.query.get("created_after"),
+            created_before=self.query.get("created_before"),
+        )
+        return page(
+            request,
+            paging,
+            views,
+            position=lambda view: (view.order.created_at, view.order.pk),
+            present=presenters.order,
+        )
+
+    @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
+    def post(self, request: Request) -> Response:
+        body = self.body()
+        asked = _asked(self, body)
+        key = self.idempotency_key("orders.place", body)
+        found = idempotency.find("orders", key) if key else None
+        if key is not None and found is not None:
+            return self._again(found, key)
+        try:
+            status, view = workflows.place(asked=asked, key=key, present=presenters.order)
+        except IdempotencyInProgress:
+            found = idempotency.find("orders", key) if key else None
+            if key is None or found is None:
+                raise
+            return self._again(found, key)
+        except EciError as refusal:
+            self.keep_refusal("orders", key, refusal)
+            raise
+        return Response(presenters.order(view), status=status)
+
+    def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
+        answer = idempotency.answer_of(record)
+        if answer is not None:
+            return replayed(answer)
+        try:
+            status, view = workflows.resume(order_id=record.resource, key=key, present=presenters.order)
+        except IdempotencyInProgress:
+            raise
+        except EciError as refusal:
+            answer = idempotency.refusal_answer(refusal)
+        else:
+            answer = idempotency.Answer(status=status, body={"data": presenters.order(view)})
+        if answer.status != 202:
+            idempotency.finish("orders", key, answer)
+        return replayed(answer)
+
+
+class Quote(ApiView):
+    roles = ROLES
+    body_serializers: ClassVar = {"POST": serializers.Place}
+
+    @extend_schema(responses=serializers.QuoteOut)
+    def post(self, request: Request) -> Response:
+        return Response(presenters.quote(workflows.quote(asked=_asked(self, self.body()))))
+
+
+class OrderById(ApiView):
+    roles = ROLES
+
+    @extend_schema(responses=serializers.OrderOut)
+    def get(self, request: Request, order_id: str) -> Response:
+        return Response(presenters.order(selectors.order_view(order_id=order_id)))
+
+
+class Cancel(ApiView):
+    roles = ROLES
+    body_serializers: ClassVar = {"POST": serializers.Cancel}
+
+    @extend_schema(responses={200: serializers.OrderOut, 202: serializers.OrderOut})
+    def post(self, request: Request, order_id: str) -> Response:
+        body = self.body()
+        key = self.idempotency_key("orders.cancel", body)
+        found = idempotency.find("orders", key) if key else None
+        answer = idempotency.answer_of(found) if found else None
+        if answer is not None:
+            return replayed(answer)
+        try:
+            status, view = workflows.cancel(order_id=order_id, reason=body["reason"])
+        except EciError as refusal:
+            self.keep_refusal("orders", key, refusal)
+            raise
+        data = presenters.order(view)
+        if key is not None and status == 200:  # a repeat finds the order cancelled: nothing is lost between the two
+            idempotency.keep("orders", key, idempotency.Answer(status=status, body={"data": data}))
+        return Response(data, status=status)
+
+
+class Returns(ApiView):
+    roles = ROLES
+    body_serializers: ClassVar = {"POST": serializers.Return}
+
+    @extend_schema(responses={201: serializers.ReturnOut})
+    def post(self, request: Request, order_id: str) -> Response:
+        body = self.body()
+        key = self.idempotency_key("orders.return", body)
+        found = idempotency.find("orders", key) if key else None
+        if key is not None and found is not None:
+            return self._again(found, key)
+        wanted: dict[int, int] = {}
+        for line in body["items"]:
+            wanted[line["product_id"]] = wanted.get(line["product_id"], 0) + line["quantity"]
+        try:
+            opened = workflows.return_items(
+                order_id=order_id,
+                wanted=wanted,
+                reason=body["reason"],
+                disposition=body["disposition"],
+                key=key,
+                present=presenters.returned,
+            )
+        except IdempotencyInProgress:
+            found = idempotency.find("orders", key) if key else None
+            if key is None or found is None:
+                raise
+            return self._again(found, key)
+        except EciError as refusal:
+            self.keep_refusal("orders", key, refusal)
+            raise
+        return Response(presenters.returned(opened), status=201)
+
+    def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
+        answer = idempotency.answer_of(record)
+        if answer is None:
+            opened = workflows.resume_return(return_id=int(record.resource), key=key, present=presenters.returned)
+            answer = idempotency.Answer(status=201, body={"data": presenters.returned(opened)})
+            idempotency.finish("orders", key, answer)
+        return replayed(answer)

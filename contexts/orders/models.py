@@ -1,0 +1,167 @@
+"""Orders, and where each stands in its workflow. This table is the queue of record: what is due is found here."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.idempotency import IdempotencyRecord
+from eci.outbox import InboxRow, OutboxRow
+
+
+class Step(models.TextChoices):
+    """Where the workflow goes on. Each step may be walked again from its beginning: participants answer the same."""
+
+    PLACE = "place", "reserve, authorise, confirm, create shipments, capture"
+    AWAIT_PAYMENT = "await_payment", "wait for a charge until the deadline"
+    CONFIRM = "confirm", "paid by a charge: confirm the hold, create shipments"
+    FULFIL = "fulfil", "past the pivot: ship, follow the shipments"
+    DONE = "done", "nothing more to do"
+
+
+class Undo(models.TextChoices):
+    """Why what was done is being, or was, undone."""
+
+    NONE = "", "not undone"
+    DECLINED = "declined", "the payment was declined"
+    REFUSED = "refused", "a participant refused before the pivot"
+    CANCELLED = "cancelled", "cancelled on request"
+    EXPIRED = "expired", "not paid in time"
+    STOCK_GONE = "stock_gone", "paid, but its stock was gone"
+
+
+class Order(models.Model):
+    """``next_at`` is when a runner should look at it (null: nothing to do), the lease says that one is doing so."""
+
+    order_id = models.CharField(max_length=64, primary_key=True)
+    customer_id = models.BigIntegerField(null=True, blank=True)
+    email = models.CharField(max_length=254, blank=True, default="")
+    status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in OrderStatus])
+    payment_status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in OrderPaymentStatus])
+    currency = models.CharField(max_length=3)
+    subtotal_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    shipping_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField()
+    refunded_minor = models.BigIntegerField(default=0)
+    returned_goods_minor = models.BigIntegerField(default=0)
+    returned_tax_minor = models.BigIntegerField(default=0)
+    shipping_address = models.JSONField(null=True, blank=True)
+    fulfilment = models.CharField(max_length=10)
+    pay_later = models.BooleanField(default=False)
+    method = models.CharField(max_length=40)
+    token = models.CharField(max_length=100, blank=True, default="")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    step = models.CharField(max_length=20, choices=Step.choices, default=Step.PLACE)
+    undo = models.CharField(max_length=20, choices=Undo.choices, default=Undo.NONE, blank=True)
+    undo_reason = models.CharField(max_length=300, blank=True, default="")
+    refusal = models.JSONField(null=True, blank=True)
+    next_at = models.DateTimeField(null=True, blank=True)
+    lease_owner = models.CharField(max_length=32, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    needs_attention = models.BooleanField(default=False)
+    version = models.PositiveIntegerField(default=1)
+
+    idempotency_scope = models.CharField(max_length=150, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["idempotency_scope", "idempotency_key"], name="orders_order_key"),
+            models.CheckConstraint(
+                condition=Q(refunded_minor__gte=0) & Q(refunded_minor__lte=F("total_minor")),
+                name="orders_refunded_within_total",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], name="orders_due"),
+            models.Index(fields=["-created_at", "-order_id"], name="orders_newest"),
+            models.Index(fields=["customer_id", "-created_at"], name="orders_of_customer"),
+            models.Index(fields=["status", "-created_at"], name="orders_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_id
+
+
+class OrderLine(models.Model):
+    """Name and price as they were when the order was placed. ``catalog_price_minor`` is what the catalog asked then."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    line_no = models.PositiveIntegerField()
+    product_id = models.BigIntegerField()
+    sku = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    quantity = models.PositiveIntegerField()
+    unit_price_minor = models.BigIntegerField()
+    catalog_price_minor = models.BigIntegerField()
+    returned_quantity = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(returned_quantity__lte=F("quantity")), name="orders_returned_within_quantity"
+            )
+        ]
+        ordering = ["line_no"]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.sku}"
+
+
+class TimelineEntry(models.Model):
+    """Something that happened to an order, for people to read."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="timeline")
+    at = models.DateTimeField(db_default=Now())
+    event = models.CharField(max_length=40)
+    detail = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        verbose_name_plural = "timeline"
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.event
+
+
+class Return(models.Model):
+    """Goods that come back. Recorded first, then stock and money follow; ``done_at`` once both have."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="returns")
+    items = models.JSONField()
+    reason = models.CharField(max_length=300)
+    disposition = models.CharField(max_length=10)
+    refund_minor = models.BigIntegerField()
+    next_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    done_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["next_at"], name="orders_return_due")]
+
+    def __str__(self) -> str:
+        return f"return {self.pk} of {self.order_id}"
+
+
+class OutboxEvent(OutboxRow):
+    class Meta(OutboxRow.Meta):
+        pass
+
+
+class InboxEvent(InboxRow):
+    class Meta(InboxRow.Meta):
+        pass
+
+
+class Idempotency(IdempotencyRecord):
+    class Meta(IdempotencyRecord.Meta):
+        verbose_name_plural = "idempotency"

@@ -1,0 +1,46 @@
+"""What orders announces. Ids and amounts only; whoever needs an address asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eci.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderEvent(Event):
+    AGGREGATE: ClassVar[str] = "order_id"
+
+    order_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderConfirmed(OrderEvent):
+    """The order passed the pivot: it is paid and will be shipped. ``order_total`` is a decimal string."""
+
+    NAME: ClassVar[str] = "orders.order_confirmed.v1"
+
+    order_total: str
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCancelled(OrderEvent):
+    """Cancelled by request, or because its stock was gone; not for a declined payment."""
+
+    NAME: ClassVar[str] = "orders.order_cancelled.v1"
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderExpired(OrderEvent):
+    NAME: ClassVar[str] = "orders.order_expired.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentFailed(OrderEvent):
+    NAME: ClassVar[str] = "orders.payment_failed.v1"
+
+    reason: str

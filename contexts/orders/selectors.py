@@ -1,0 +1,143 @@
+"""Reads of orders: this context's rows, completed with what inventory, payments and shipping say of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, Sum
+from django.db.models.functions import Now
+
+from contexts.inventory.public.api import inventory
+from contexts.inventory.public.contracts import Reservation
+from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
+from contexts.orders.public import contracts
+from contexts.orders.public.contracts import OrderFacts, OrderNotFound, OrderPaymentStatus, OrderStatus, Recipient
+from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import Payment
+from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import Shipment
+from eci import money
+from eci.paging import Paging
+
+
+@dataclass(kw_only=True)
+class OrderView:
+    """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go."""
+
+    order: Order
+    lines: list[OrderLine]
+    timeline: list[TimelineEntry] = field(default_factory=list)
+    reservation: Reservation | None = None
+    payments: tuple[Payment, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+
+
+def order(*, order_id: str) -> Order:
+    """OrderNotFound."""
+    found = Order.objects.filter(pk=order_id).first()
+    if found is None:
+        raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
+    return found
+
+
+def order_of_key(*, scope: str, key: str) -> Order | None:
+    return Order.objects.filter(idempotency_scope=scope, idempotency_key=key).first()
+
+
+def order_view(*, order_id: str) -> OrderView:
+    """OrderNotFound."""
+    return views_of([order(order_id=order_id)])[0]
+
+
+def order_views(
+    paging: Paging,
+    *,
+    customer_id: int | None,
+    status: str | None,
+    created_after: datetime | None,
+    created_before: datetime | None,
+) -> list[OrderView]:
+    rows = Order.objects.all()
+    if customer_id is not None:
+        rows = rows.filter(customer_id=customer_id)
+    # an order being placed may yet be refused and never have been: it is listed only when asked for
+    rows = rows.exclude(status=OrderStatus.PENDING) if status is None else rows.filter(status=status)
+    if created_after is not None:
+        rows = rows.filter(created_at__gt=created_after)
+    if created_before is not None:
+        rows = rows.filter(created_at__lt=created_before)
+    return views_of(paging.slice(rows))
+
+
+def views_of(orders: list[Order]) -> list[OrderView]:
+    """Everything that belongs to these orders, in a constant number of statements."""
+    ids = [row.order_id for row in orders]
+    lines = _grouped(OrderLine.objects.filter(order__in=ids).order_by("pk"), "order_id")
+    timeline = _grouped(TimelineEntry.objects.filter(order__in=ids).order_by("pk"), "order_id")
+    holds = inventory.reservations(keys=ids) if ids else {}
+    paid = _grouped(payments.payments_of(order_ids=ids) if ids else (), "order_id")
+    parcels = _grouped(shipping.shipments_of(order_ids=ids) if ids else (), "order_id")
+    return [
+        OrderView(
+            order=row,
+            lines=lines[row.order_id],
+            timeline=timeline[row.order_id],
+            reservation=holds.get(row.order_id),
+            payments=tuple(paid[row.order_id]),
+            shipments=tuple(parcels[row.order_id]),
+        )
+        for row in orders
+    ]
+
+
+def _grouped(rows: Any, name: str) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, name)].append(row)
+    return groups
+
+
+def due_orders(*, limit: int) -> list[str]:
+    """Orders that wait for a runner, and that no runner has."""
+    due = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), next_at__lte=Now())
+    return list(due.order_by("next_at").values_list("pk", flat=True)[:limit])
+
+
+def due_returns(*, limit: int) -> list[int]:
+    return list(Return.objects.filter(next_at__lte=Now()).order_by("next_at").values_list("pk", flat=True)[:limit])
+
+
+def recipient(*, order_id: str) -> Recipient:
+    found = order(order_id=order_id)
+    return Recipient(customer_id=found.customer_id, email=found.email)
+
+
+def facts(*, after: str, limit: int) -> tuple[OrderFacts, ...]:
+    rows = list(Order.objects.filter(order_id__gt=after).order_by("order_id")[:limit])
+    units: dict[str, dict[int, int]] = defaultdict(dict)
+    sums = (
+        OrderLine.objects.filter(order__in=[row.order_id for row in rows])
+        .order_by()
+        .values("order_id", "product_id")
+        .annotate(ordered=Sum("quantity"))
+    )
+    for row in sums:
+        units[row["order_id"]][row["product_id"]] = row["ordered"]
+    return tuple(
+        contracts.OrderFacts(
+            order_id=row.order_id,
+            status=OrderStatus(row.status),
+            payment_status=OrderPaymentStatus(row.payment_status),
+            order_total=money.from_minor(row.total_minor, row.currency),
+            refunded=money.from_minor(row.refunded_minor, row.currency),
+            currency=row.currency,
+            units=units[row.order_id],
+            settled=row.next_at is None and row.lease_owner == "",
+            needs_attention=row.needs_attention,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    )

@@ -1,0 +1,353 @@
+"""Writes of orders: each one transaction on this context's database. What to do next is the workflows' business."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Case, DateTimeField, F, Q, Value, When
+from django.db.models.functions import Now
+
+from contexts.orders.domain import Line, Returnable, Totals, spread_return, tax_share
+from contexts.orders.models import Order, OrderLine, Return, Step, TimelineEntry, Undo
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
+from eci import events, idempotency, outbox
+from eci.clock import utcnow
+from eci.db import Stale, per_row, writes
+from eci.errors import EciError, InvalidTransition
+
+LEASE = timedelta(seconds=15)
+ATTENTION_AFTER = 10  # attempts at one step
+_BACKOFF_LIMIT = 10  # seconds
+UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
+RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+
+
+class LeaseLost(Exception):
+    """Another runner has taken the order over; what this one knows may be old."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOrder:
+    """Everything about an order that is decided before anything is held."""
+
+    order_id: str
+    customer_id: int | None
+    email: str
+    currency: str
+    lines: Sequence[Line]
+    totals: Totals
+    shipping_address: Any
+    fulfilment: str
+    pay_later: bool
+    method: str
+    token: str
+
+
+@writes("orders")
+def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, list[OrderLine], TimelineEntry]:
+    """Record the order, leased to the caller. IdempotencyInProgress when the key is taken."""
+    now = utcnow()
+    if key is not None:
+        idempotency.claim("orders", key, resource=new.order_id)
+    order = Order(
+        order_id=new.order_id,
+        customer_id=new.customer_id,
+        email=new.email,
+        status=OrderStatus.PENDING,
+        payment_status=OrderPaymentStatus.UNPAID,
+        currency=new.currency,
+        subtotal_minor=new.totals.subtotal,
+        tax_minor=new.totals.tax,
+        shipping_minor=new.totals.shipping,
+        total_minor=new.totals.total,
+        shipping_address=new.shipping_address,
+        fulfilment=new.fulfilment,
+        pay_later=new.pay_later,
+        method=new.method,
+        token=new.token,
+        created_at=now,
+        updated_at=now,
+        next_at=now,
+        lease_owner=uuid.uuid4().hex,
+        lease_until=now + LEASE,
+        idempotency_scope=key.scope if key else None,
+        idempotency_key=key.key if key else None,
+        idempotency_fingerprint=key.fingerprint if key else "",
+    )
+    Order.objects.bulk_create([order])
+    lines = [
+        OrderLine(
+            order=order,
+            line_no=number,
+            product_id=line.product_id,
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            unit_price_minor=line.unit_price,
+            catalog_price_minor=line.catalog_price,
+        )
+        for number, line in enumerate(new.lines, 1)
+    ]
+    OrderLine.objects.bulk_create(lines)
+    return order, lines, _note(order, "placed")
+
+
+def _note(order: Order, event: str, detail: str = "") -> TimelineEntry:
+    entry = TimelineEntry(order=order, event=event, detail=detail[:300], at=utcnow())
+    TimelineEntry.objects.bulk_create([entry])
+    return entry
+
+
+@writes("orders")
+def claim(*, order_id: str) -> Order | None:
+    """Lease the order to the caller; None when somebody else has it, or there is no such order."""
+    owner = uuid.uuid4().hex
+    free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
+    if not free.update(lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1):
+        return None
+    return Order.objects.get(pk=order_id)
+
+
+def _write(order: Order, changes: Mapping[str, Any]) -> None:
+    """Update the leased row; the object follows. LeaseLost when the lease has gone to another."""
+    held = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)
+    if not held.update(**changes, version=F("version") + 1, updated_at=Now()):
+        raise LeaseLost(order.pk)
+    for name, value in changes.items():
+        setattr(order, name, value)
+    order.version += 1
+    order.updated_at = utcnow()
+
+
+_IDLE: dict[str, Any] = {"lease_owner": "", "lease_until": None, "next_at": None, "attempts": 0}
+
+
+def _rest(order: Order, changes: Mapping[str, Any]) -> None:
+    """Update and give the lease back. Whoever asked something of the order meanwhile bumped its version: look again."""
+    changed_meanwhile = ~Q(version=order.version)
+    next_at = changes.get("next_at")
+    again = Case(When(changed_meanwhile, then=Now()), default=Value(next_at), output_field=DateTimeField())
+    _write(order, _IDLE | dict(changes) | {"next_at": again})
+    order.next_at = next_at
+
+
+@writes("orders")
+def record_progress(*, order: Order, changes: Mapping[str, Any], event: str, detail: str = "") -> TimelineEntry:
+    """A step is done and the runner goes on: the lease is kept and prolonged."""
+    _write(order, {"lease_until": utcnow() + LEASE, "attempts": 0, **changes})
+    return _note(order, event, detail)
+
+
+@writes("orders")
+def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
+    """The pivot is passed: from here on steps are only repeated, never undone by failure."""
+    changes = {
+        "status": OrderStatus.CONFIRMED,
+        "payment_status": OrderPaymentStatus.PAID,
+        "step": Step.FULFIL,
+        "expires_at": None,
+    }
+    _write(order, {"lease_until": utcnow() + LEASE, "attempts": 0, **changes})
+    outbox.emit("orders", fact)
+    return _note(order, "confirmed")
+
+
+@writes("orders")
+def record_rest(
+    *,
+    order: Order,
+    changes: Mapping[str, Any],
+    event: str = "",
+    detail: str = "",
+    facts: Sequence[events.Event] = (),
+    key: idempotency.Key | None = None,
+    answer: Any = None,
+) -> TimelineEntry | None:
+    """The workflow pauses or ends here: the lease is given back, and the caller's answer, if any, remembered.
+
+    ``answer`` is called with the new timeline entry, inside this transaction, and gives the idempotency.Answer to keep.
+    """
+    _rest(order, changes)
+    entry = _note(order, event, detail) if event else None
+    outbox.emit("orders", *facts)
+    if key is not None and answer is not None:
+        idempotency.finish("orders", key, answer(entry))
+    return entry
+
+
+@writes("orders")
+def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | None = None) -> None:
+    """Decide to undo: from now on a runner compensates until nothing is left of the order's effects."""
+    _write(
+        order,
+        {
+            "undo": undo,
+            "undo_reason": reason[:300],
+            "refusal": idempotency.refusal_answer(refusal).body if refusal else None,
+            "lease_until": utcnow() + LEASE,
+        },
+    )
+
+
+@writes("orders")
+def discard_order(*, order: Order, key: idempotency.Key | None, refusal: EciError) -> None:
+    """Nothing was held: the order never was. The refusal is remembered for the key."""
+    gone, _ = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner).delete()
+    if not gone:
+        raise LeaseLost(order.pk)
+    if key is not None:
+        idempotency.finish("orders", key, idempotency.refusal_answer(refusal))
+
+
+@writes("orders")
+def postpone(*, order: Order, error: str) -> None:
+    """A step failed for now: try again, later each time. After many tries, ask for a person."""
+    delay = timedelta(seconds=min(2 ** min(order.attempts, 10) / 2, _BACKOFF_LIMIT))
+    attention = order.needs_attention or order.attempts >= ATTENTION_AFTER
+    if attention and not order.needs_attention:
+        _note(order, "needs_attention", error)
+    Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner).update(
+        lease_owner="", lease_until=None, next_at=Now() + delay, needs_attention=attention, updated_at=Now()
+    )
+
+
+@writes("orders")
+def request_cancel(*, order_id: str, reason: str) -> bool:
+    """Ask for the order to be undone; False when its state no longer allows it. The runner, not this, decides."""
+    open_orders = Order.objects.filter(pk=order_id, undo=Undo.NONE, status__in=UNFINISHED)
+    return bool(
+        open_orders.update(
+            undo=Undo.CANCELLED,
+            undo_reason=reason[:300],
+            next_at=Now(),
+            version=F("version") + 1,
+            updated_at=Now(),
+        )
+    )
+
+
+@writes("orders")
+def wake(*, order_id: str, when: Q, changes: Mapping[str, Any] | None = None) -> bool:
+    """Have a runner look at the order now, if it is as ``when`` says. For handlers of other contexts' events."""
+    return bool(
+        Order.objects.filter(when, pk=order_id).update(**(changes or {}), next_at=Now(), version=F("version") + 1)
+    )
+
+
+@writes("orders")
+def record_refund(*, order_id: str, refunded_minor: int, captured_minor: int, detail: str) -> None:
+    """The payment's totals after a refund. Totals only grow, so that old news changes nothing."""
+    status = OrderPaymentStatus.REFUNDED if refunded_minor >= captured_minor else OrderPaymentStatus.PARTIALLY_REFUNDED
+    older = Order.objects.filter(pk=order_id, refunded_minor__lt=refunded_minor)
+    if older.update(refunded_minor=refunded_minor, payment_status=status, version=F("version") + 1, updated_at=Now()):
+        _note(Order(pk=order_id), "refunded", detail)
+
+
+@writes("orders")
+def record_needs_attention(*, order_id: str, reason: str) -> None:
+    if Order.objects.filter(pk=order_id).update(needs_attention=True, version=F("version") + 1, updated_at=Now()):
+        _note(Order(pk=order_id), "needs_attention", reason)
+
+
+@writes("orders")
+def open_return(
+    *, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: idempotency.Key | None
+) -> Return:
+    """Record that units come back and what is to be refunded for them.
+
+    InvalidTransition before SHIPPED; ReturnExceedsShipped.
+    """
+    order = Order.objects.get(pk=order_id)
+    if order.status not in RETURNABLE:
+        raise InvalidTransition(f"An order that is {order.status} cannot be returned.", status=order.status)
+    lines = list(OrderLine.objects.filter(order=order).order_by("line_no"))
+    spread = spread_return(
+        wanted,
+        [
+            Returnable(
+                line_id=line.pk,
+                product_id=line.product_id,
+                unit_price=line.unit_price_minor,
+                left=line.quantity - line.returned_quantity,
+            )
+            for line in lines
+        ],
+    )
+    if spread is None:
+        raise ReturnExceedsShipped("More units are returned than were shipped.", items=_excess(wanted, lines))
+    by_line, goods = spread
+    tax = tax_share(
+        tax=order.tax_minor,
+        subtotal=order.subtotal_minor,
+        returned_before=order.returned_goods_minor,
+        tax_before=order.returned_tax_minor,
+        returning=goods,
+    )
+    everything = sum(by_line.values()) == sum(line.quantity - line.returned_quantity for line in lines)
+    if everything:
+        tax = order.tax_minor - order.returned_tax_minor
+    if not Order.objects.filter(pk=order_id, version=order.version).update(
+        returned_goods_minor=F("returned_goods_minor") + goods,
+        returned_tax_minor=F("returned_tax_minor") + tax,
+        version=F("version") + 1,
+        updated_at=Now(),
+    ):
+        raise Stale
+    OrderLine.objects.filter(pk__in=by_line).update(returned_quantity=F("returned_quantity") + per_row(by_line))
+    now = utcnow()
+    opened = Return.objects.create(
+        order=order,
+        items=[{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()],
+        reason=reason,
+        disposition=disposition,
+        refund_minor=goods + tax,
+        next_at=now + LEASE,
+        created_at=now,
+    )
+    if key is not None:
+        idempotency.claim("orders", key, resource=str(opened.pk))
+    return opened
+
+
+def _excess(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> list[dict[str, int]]:
+    excess = []
+    for product_id, units in wanted.items():
+        left = sum(line.quantity - line.returned_quantity for line in lines if line.product_id == product_id)
+        if units > left:
+            excess.append({"product_id": product_id, "requested": units, "returnable": left})
+    return excess
+
+
+@writes("orders")
+def finish_return(*, opened: Return, refunded_minor: int, key: idempotency.Key | None, answer: Any) -> None:
+    """Stock and money have followed. RETURNED when every unit is back. ``answer`` gives the Answer to keep."""
+    if not Return.objects.filter(pk=opened.pk, done_at=None).update(
+        done_at=Now(), next_at=None, refund_minor=refunded_minor
+    ):
+        return
+    opened.refund_minor = refunded_minor
+    out = OrderLine.objects.filter(order=opened.order_id, returned_quantity__lt=F("quantity"))
+    changes: dict[str, Any] = {} if out.exists() else {"status": OrderStatus.RETURNED, "step": Step.DONE}
+    Order.objects.filter(pk=opened.order_id).update(**changes, version=F("version") + 1, updated_at=Now())
+    _note(Order(pk=opened.order_id), "returned", opened.reason)
+    if key is not None:
+        idempotency.finish("orders", key, answer(opened))
+
+
+@writes("orders")
+def postpone_return(*, return_id: int, attempts: int) -> None:
+    delay = timedelta(seconds=min(2 ** min(attempts, 10), _BACKOFF_LIMIT))
+    Return.objects.filter(pk=return_id, done_at=None).update(next_at=Now() + delay, attempts=F("attempts") + 1)
+
+
+@writes("orders")
+def claim_return(*, return_id: int) -> Return | None:
+    """Take a due return on; None when another runner has it."""
+    due = Return.objects.filter(pk=return_id, done_at=None, next_at__lte=Now())
+    if not due.update(next_at=Now() + LEASE):
+        return None
+    return Return.objects.get(pk=return_id)

@@ -1,0 +1,23 @@
+"""Beat's work for orders."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import shared_task
+
+from contexts.orders import workflows
+from eci import idempotency, outbox
+
+
+@shared_task(name="orders.recover")
+def recover() -> None:
+    """Carry on whatever is due, until nothing is."""
+    while workflows.recover() >= workflows.RUN_BATCH:
+        pass
+
+
+@shared_task(name="orders.prune")
+def prune() -> None:
+    outbox.prune("orders", keep=timedelta(days=14))
+    idempotency.prune("orders", keep_for=timedelta(hours=48))

@@ -1,0 +1,1 @@
+"""The shared kernel: it knows no context and no business word."""

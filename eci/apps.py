@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class KernelConfig(AppConfig):
+    name = "eci"
+    label = "eci"
+
+    def ready(self) -> None:
+        from eci import checks
+        from eci.http import converters
+
+        _ = checks, converters  # imported for what they register

@@ -1,0 +1,161 @@
+"""Databases: which one a model lives in, and the one way to open a transaction.
+
+A context's name is its app label and its database alias. Nothing else in the project calls ``atomic`` or
+``on_commit``: without ``using`` they act on the platform database, which is never the one that was meant.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, transaction
+from django.db.models import Case, QuerySet, Value, When
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ATTEMPTS = 5
+_open = threading.local()
+
+
+class Stale(Exception):
+    """What was read has changed before it could be updated: the unit of work is to be run again."""
+
+
+class ContextRouter:
+    """Each context's tables live on the alias of its name; everything else on the platform database."""
+
+    def _alias(self, app_label: str) -> str:
+        return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS
+
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
+        return self._alias(model._meta.app_label)
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
+        return self._alias(obj1._meta.app_label) == self._alias(obj2._meta.app_label)
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        """True on the alias itself and on any alias of the same physical database.
+
+        Django records migrations per database: where two aliases share one, the first run must create the tables
+        of both, or the second finds its migrations recorded and creates nothing.
+        """
+        alias = self._alias(app_label)
+        return alias == db or (alias in connections.settings and _same_database(alias, db))
+
+
+def _same_database(one: str, other: str) -> bool:
+    def identity(alias: str) -> tuple[str, ...]:
+        config = connections.settings[alias]
+        return tuple(str(config.get(name) or "") for name in ("ENGINE", "HOST", "PORT", "NAME"))
+
+    return identity(one) == identity(other) and identity(one)[-1] not in ("", ":memory:")
+
+
+def _depths() -> dict[str, int]:
+    if not hasattr(_open, "depths"):
+        _open.depths = {}
+    depths: dict[str, int] = _open.depths
+    return depths
+
+
+def in_unit_of_work(context: str | None = None) -> bool:
+    """Is a transaction open in this thread, on ``context`` or on any?"""
+    depths = _depths()
+    return bool(depths.get(context)) if context else any(depths.values())
+
+
+def require_no_unit_of_work(what: str) -> None:
+    """No network call happens inside a transaction: it would hold locks for as long as the other side likes."""
+    if in_unit_of_work():
+        raise RuntimeError(f"{what} inside a transaction")
+
+
+@contextmanager
+def unit_of_work(context: str) -> Iterator[None]:
+    """One transaction on the context's database; nested, a savepoint."""
+    depths = _depths()
+    depths[context] = depths.get(context, 0) + 1
+    try:
+        with transaction.atomic(using=context):  # noqa: TID251
+            yield
+    finally:
+        depths[context] -= 1
+
+
+def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Run the function as one unit of work, again when the server chose it as the victim of a deadlock.
+
+    Inside another unit of work it only nests: the outermost one is repeated.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            return run_in_unit_of_work(context, lambda: function(*args, **kwargs))
+
+        return wrapper
+
+    return decorate
+
+
+def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
+    if in_unit_of_work(context):
+        with unit_of_work(context):
+            return function()
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with unit_of_work(context):
+                return function()
+        except (OperationalError, Stale) as error:
+            if attempt == _ATTEMPTS or not (isinstance(error, Stale) or _is_serialization_failure(error)):
+                raise
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))
+    raise AssertionError("unreachable")
+
+
+def _is_serialization_failure(error: OperationalError) -> bool:
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in ("40001", "40P01"):  # PostgreSQL: serialization failure, deadlock
+        return True
+    return bool(error.args) and error.args[0] in (1213, 1205)  # MySQL: deadlock, lock wait timeout
+
+
+def after_commit(context: str, function: Callable[[], Any]) -> None:
+    """Call ``function`` once the context's transaction has committed."""
+    transaction.on_commit(function, using=context)  # noqa: TID251
+
+
+def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_locked: bool = False) -> QuerySet[Any]:
+    """The rows of the named tables of the queryset, locked where the engine locks rows, in the queryset's order.
+
+    SQLite's writers already stand in line, so there it changes nothing.
+    """
+    features = connections[queryset.db].features
+    if not features.has_select_for_update:
+        return queryset
+    return queryset.select_for_update(
+        of=of if features.has_select_for_update_of else (),
+        skip_locked=skip_locked and features.has_select_for_update_skip_locked,
+    )
+
+
+def per_row(values: dict[int, int]) -> Case | Value:
+    """An SQL expression giving each primary key its own integer, for updating many rows in one statement."""
+    if len(set(values.values())) == 1:
+        return Value(next(iter(values.values())))
+    groups: dict[int, list[int]] = {}
+    for pk, value in values.items():
+        groups.setdefault(value, []).append(pk)
+    return Case(
+        *(When(pk__in=pks, then=Value(value)) for value, pks in groups.items()), output_field=models.BigIntegerField()
+    )

@@ -1,0 +1,48 @@
+"""What has happened: frozen facts with versioned names, made of ids and JSON values, never of people's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of every event. ``version`` counts the changes of its aggregate, so that a handler can tell old news."""
+
+    NAME: ClassVar[str]
+    AGGREGATE: ClassVar[str]  # the field that names what the event is about
+
+    version: int
+
+    @property
+    def aggregate_id(self) -> str:
+        return str(getattr(self, self.AGGREGATE))
+
+    def payload(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> Self:
+        """Unknown fields are ignored, so that a newer producer may add some."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in payload.items() if name in known})
+
+
+Handler = Callable[[Any], None]
+_handlers: dict[tuple[str, str], tuple[type[Event], Handler]] = {}
+
+
+def subscribe(consumer: str, event: type[Event], handler: Handler) -> None:
+    """Let ``handler`` of context ``consumer`` receive ``event``; called once, from the context's ``ready()``."""
+    _handlers[consumer, event.NAME] = (event, handler)
+
+
+def handler_of(consumer: str, name: str) -> tuple[type[Event], Handler] | None:
+    return _handlers.get((consumer, name))
+
+
+def subscriptions() -> set[tuple[str, str]]:
+    """(consumer, event name) of every handler in this process."""
+    return set(_handlers)

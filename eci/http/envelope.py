@@ -1,0 +1,158 @@
+"""The envelope around every JSON answer under /v1, errors included (API.md, Conventions)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from eci.clock import iso, utcnow
+from eci.errors import ContextUnavailable, EciError
+from eci.observability import request_id
+
+log = structlog.stdlib.get_logger(__name__)
+
+_CODES = {
+    400: "validation_error",
+    401: "not_authenticated",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "throttled",
+}
+
+
+def success(data: Any, meta: dict[str, Any] | None = None) -> dict[str, Any]:
+    body = {"status": "success", "data": data, "error": None, "timestamp": iso(utcnow())}
+    return body | {"meta": meta} if meta is not None else body
+
+
+def failure(message: str, code: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "status": "error",
+        "data": None,
+        "error": message,
+        "code": code,
+        "details": details or {},
+        "timestamp": iso(utcnow()),
+    }
+
+
+class EnvelopeRenderer(JSONRenderer):
+    """Wraps what a view answers; an error body arrives wrapped already."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        response = (renderer_context or {}).get("response")
+        if response is not None and response.status_code == status.HTTP_204_NO_CONTENT:
+            return b""
+        if not (isinstance(data, dict) and data.get("status") == "error" and "timestamp" in data):
+            data = success(data, getattr(response, "meta", None))
+        rendered: bytes = super().render(data, accepted_media_type, renderer_context)
+        return rendered
+
+
+class Page(Response):
+    """One page of a list; ``meta`` goes beside ``data``."""
+
+    def __init__(self, rows: list[Any], meta: dict[str, Any]) -> None:
+        super().__init__(rows)
+        self.meta = meta
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: turns every exception into an enveloped answer."""
+    http_status, body, headers = describe(error)
+    return Response(body, status=http_status, headers=headers)
+
+
+def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, enveloped body and headers for any exception; unexpected ones are logged and told as 500."""
+    if isinstance(error, (OperationalError, InterfaceError)):
+        log.warning("database_unavailable", exc_info=error)
+        error = ContextUnavailable("A database cannot be reached just now. Please try again.")
+    if isinstance(error, EciError):
+        retry_after = getattr(error, "retry_after", None)
+        headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+        return error.status, failure(error.message, error.code, error.details), headers
+    if isinstance(error, Http404):
+        return 404, failure("There is nothing here.", "not_found"), {}
+    if isinstance(error, RequestDataTooBig):
+        return 413, failure("The request is too large.", "request_too_large"), {}
+    if isinstance(error, (BadRequest, SuspiciousOperation)):
+        return 400, failure("The request cannot be understood.", "validation_error"), {}
+    if isinstance(error, PermissionDenied):
+        return 403, failure("You may not do this.", "permission_denied"), {}
+    if isinstance(error, exceptions.ValidationError):
+        return 400, failure(*_validation(error.detail)), {}
+    if isinstance(error, exceptions.APIException):
+        code = _CODES.get(error.status_code, "error")
+        headers = {}
+        if isinstance(error, (exceptions.AuthenticationFailed, exceptions.NotAuthenticated)):
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, exceptions.Throttled) and error.wait is not None:
+            headers["Retry-After"] = str(int(error.wait) + 1)
+        return error.status_code, failure(str(error.detail), code), headers
+    log.error("unhandled_error", exc_info=error, kind="database" if isinstance(error, DatabaseError) else "code")
+    return 500, failure("Something went wrong on our side.", "internal_error", {"request_id": request_id()}), {}
+
+
+def _validation(detail: Any) -> tuple[str, str, dict[str, Any]]:
+    details = detail if isinstance(detail, dict) else {"non_field_errors": detail}
+    return _first_sentence(details), "validation_error", details
+
+
+def _first_sentence(detail: Any, path: str = "") -> str:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            if inner:
+                here = "" if name == "non_field_errors" else str(name)
+                return _first_sentence(inner, ".".join(part for part in (path, here) if part))
+    if isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            if inner:
+                here = f"{path}[{index}]" if isinstance(inner, (dict, list)) else path
+                return _first_sentence(inner, here)
+    return f"{path}: {detail}" if path else str(detail)
+
+
+def _json(http_status: int, body: dict[str, Any], headers: dict[str, str]) -> HttpResponse:
+    return JsonResponse(body, status=http_status, headers=headers)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404: unknown URLs get the envelope too."""
+    return _json(404, failure("There is nothing at this address.", "not_found"), {})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _json(*describe(exception if isinstance(exception, SuspiciousOperation) else BadRequest()))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, for what failed outside a view."""
+    return _json(500, failure("Something went wrong on our side.", "internal_error", {"request_id": request_id()}), {})
+
+
+class ErrorMiddleware:
+    """What goes wrong outside DRF, in a middleware or a plain view, is answered in the envelope as well."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = self.get_response(request)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if request.path.startswith("/admin/"):
+            return None
+        return _json(*describe(exception))

@@ -1,0 +1,182 @@
+"""Serializer fields as strict as API.md: a quantity is an integer and not ``true``, an amount is never a float."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from eci import money
+
+MAX_ID = 2**53  # what every JSON reader can hold; ids are far below
+MAX_QUANTITY = 1_000_000
+_CARD_NUMBER = re.compile(r"[0-9]{12,19}")
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON integer: no string, no boolean, no 2.0."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return int(data)
+
+
+class QuantityField(StrictIntegerField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 1, "max_value": MAX_QUANTITY, **kwargs})
+
+
+class IdField(StrictIntegerField):
+    """An id in a body: a positive integer; one too large to exist is unknown, not malformed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 1, "max_value": MAX_ID, **kwargs})
+
+
+class StrictBooleanField(serializers.BooleanField):
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class TextField(serializers.CharField):
+    """A JSON string: numbers and booleans are not text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        return text
+
+
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "example": "99.99"})
+class AmountField(serializers.Field):
+    """An amount of money, as number or string, at most 12 digits. Places are checked against the currency later."""
+
+    default_error_messages = {
+        "invalid": "An amount must be a number, or a string holding one.",
+        "digits": f"An amount has at most {money.MAX_DIGITS} digits.",
+        "negative": "An amount must not be negative.",
+        "zero": "An amount must be more than zero.",
+    }
+
+    def __init__(self, *, allow_zero: bool = True, **kwargs: Any) -> None:
+        self.allow_zero = allow_zero
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, (int, str, Decimal)):
+            self.fail("invalid")
+        if isinstance(data, str) and not re.fullmatch(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?", data):
+            self.fail("invalid")
+        try:
+            amount = Decimal(data)
+        except InvalidOperation:
+            self.fail("invalid")
+        if not amount.is_finite():
+            self.fail("invalid")
+        if amount < 0:
+            self.fail("negative")
+        if amount == 0 and not self.allow_zero:
+            self.fail("zero")
+        if len(amount.as_tuple().digits) > 40 or amount.adjusted() >= money.MAX_DIGITS or amount.adjusted() < -40:
+            self.fail("digits")
+        return amount
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+def minor_units(amount: Decimal, currency: str, field: str) -> int:
+    """The amount in minor units; 400 naming ``field`` when the currency has fewer places or it has too many digits."""
+    try:
+        return money.to_minor(amount, currency)
+    except ValueError as error:
+        raise serializers.ValidationError({field: [str(error)]}) from None
+
+
+def exact(amount: Decimal, currency: str, field: str) -> Decimal:
+    """The amount with the currency's own places; 400 as ``minor_units``."""
+    return money.from_minor(minor_units(amount, currency, field), currency)
+
+
+class CurrencyField(TextField):
+    default_error_messages = {"unknown": "This is not an ISO 4217 currency code."}
+
+    def to_internal_value(self, data: Any) -> str:
+        code = super().to_internal_value(data)
+        if not money.is_currency(code):
+            self.fail("unknown")
+        return code
+
+
+@extend_schema_field({"oneOf": [{"type": "string", "maxLength": 64}, {"type": "integer"}], "example": "ORDER-123"})
+class OrderIdField(serializers.Field):
+    """An order id of any system: a string of 1 to 64 printable characters or an integer, kept as a string."""
+
+    default_error_messages = {"invalid": "An order id is a string of 1 to 64 printable characters, or an integer."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if isinstance(data, bool) or not isinstance(data, (str, int)):
+            self.fail("invalid")
+        text = str(data) if isinstance(data, str) or abs(data) < 10**63 else ""
+        if not 1 <= len(text) <= 64 or not text.isprintable() or not text.strip():
+            self.fail("invalid")
+        return text
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+
+class IdempotencyKeyField(TextField):
+    default_error_messages = {"invalid_key": "An idempotency key has 1 to 255 printable characters."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "trim_whitespace": False, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        key = super().to_internal_value(data)
+        if len(key) > 255 or not key.isprintable():
+            self.fail("invalid_key")
+        return key
+
+
+class PaymentMethodField(TextField):
+    """Any word of up to 40 letters, digits, ``_`` and ``-``, but nothing that could be a card number."""
+
+    default_error_messages = {
+        "invalid_method": "A payment method is a word of up to 40 letters, digits, '_' and '-'.",
+        "card_number": "Card numbers are never accepted.",
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        method = super().to_internal_value(data)
+        if looks_like_card_number(method):
+            self.fail("card_number")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", method):
+            self.fail("invalid_method")
+        return method
+
+
+class PaymentTokenField(TextField):
+    """The provider's token for what the buyer pays with; never the card itself."""
+
+    default_error_messages = {"card_number": "Card numbers are never accepted."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 100, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        token = super().to_internal_value(data)
+        if looks_like_card_number(token):
+            self.fail("card_number")
+        return token
+
+
+def looks_like_card_number(text: str) -> bool:
+    return bool(_CARD_NUMBER.fullmatch(re.sub(r"[ -]", "", text)))

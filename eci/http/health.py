@@ -1,0 +1,57 @@
+"""Health: is each context's database within reach? Liveness asks no database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from eci.http.envelope import not_found
+
+
+def _reachable(context: str) -> bool:
+    try:
+        with connections[context].cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return bool(cursor.fetchone())
+    except Exception:  # any driver's way of saying no
+        connections[context].close()
+        return False
+
+
+def _report() -> dict[str, Any]:
+    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
+    contexts = {name: "healthy" if _reachable(name) else "unreachable" for name in local}
+    healthy = sum(state == "healthy" for state in contexts.values())
+    status = "healthy" if healthy == len(contexts) else "degraded" if healthy else "unreachable"
+    return {"status": status, "contexts": contexts}
+
+
+@require_safe
+def overall(request: HttpRequest) -> HttpResponse:
+    report = _report()
+    return JsonResponse(report, status=503 if report["status"] == "unreachable" else 200)
+
+
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """Ready for traffic: some database answers. One context's trouble must not take the others off the air."""
+    return overall(request)
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "healthy"})
+
+
+@require_safe
+def one(request: HttpRequest, context: str) -> HttpResponse:
+    if settings.ECI_SERVICES.get(context) != "local":
+        return not_found(request, LookupError(context))
+    healthy = _reachable(context)
+    body = {"status": "healthy" if healthy else "unreachable", "contexts": {}}
+    body["contexts"] = {context: body["status"]}
+    return JsonResponse(body, status=200 if healthy else 503)

@@ -1,0 +1,89 @@
+"""Pages over HTTP: query parameters in, signed cursors and links out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.core import signing
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from eci.http.envelope import Page
+from eci.http.fields import StrictBooleanField
+from eci.paging import Paging
+
+_SALT = "eci.cursor"
+
+
+class QuerySerializer(serializers.Serializer[Any]):
+    """Base of every list's query parameters. Unknown parameters are refused by the view, not ignored."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
+    cursor = serializers.CharField(required=False, max_length=1000)
+
+
+class QueryBooleanField(StrictBooleanField):
+    """``true`` or ``false`` in a query string."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        return super().to_internal_value({"true": True, "false": False}.get(str(data).lower(), data))
+
+
+def paging_of(query: dict[str, Any], *, default: str = "-created_at", salt: str = "") -> Paging:
+    """The page a validated query asks for; 400 for a cursor that isn't ours or belongs to another ordering."""
+    order = query.get("ordering") or default
+    if "cursor" not in query:
+        return Paging(limit=query["limit"], order=order)
+    try:
+        direction, made_for, value, key = signing.loads(query["cursor"], salt=_SALT + salt)
+    except (signing.BadSignature, ValueError, TypeError):
+        raise serializers.ValidationError({"cursor": ["This cursor is not one of ours."]}) from None
+    if made_for != order:
+        raise serializers.ValidationError({"cursor": ["This cursor belongs to another ordering."]})
+    if isinstance(value, dict):
+        value = datetime.fromisoformat(value["at"])
+    return Paging(limit=query["limit"], order=order, after=(value, key), backwards=direction == "previous")
+
+
+def page(
+    request: Request,
+    paging: Paging,
+    rows: list[Any],
+    *,
+    position: Callable[[Any], tuple[Any, Any]],
+    present: Callable[[Any], dict[str, Any]],
+    salt: str = "",
+) -> Page:
+    """Build the answer from what ``Paging.slice`` returned. ``position`` gives a row's (ordering value, pk)."""
+    more = len(rows) > paging.limit
+    rows = rows[: paging.limit]
+    if paging.backwards:
+        rows.reverse()
+    has_next = more if not paging.backwards else True
+    has_previous = more if paging.backwards else paging.after is not None
+
+    def url(direction: str, row: Any) -> str:
+        value, key = position(row)
+        if isinstance(value, datetime):
+            value = {"at": value.isoformat()}
+        cursor = signing.dumps([direction, paging.order, value, key], salt=_SALT + salt)
+        parameters = request.query_params.copy()
+        parameters["cursor"] = cursor
+        return request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+
+    meta = {
+        "limit": paging.limit,
+        "next": url("next", rows[-1]) if rows and has_next else None,
+        "previous": url("previous", rows[0]) if rows and has_previous else None,
+    }
+    return Page([present(row) for row in rows], meta)
+
+
+class OrderingField(serializers.ChoiceField):
+    """``?ordering=``: one of the fields, or the same with ``-`` before it."""
+
+    def __init__(self, *fields: str) -> None:
+        choices = [sign + field for field in fields for sign in ("", "-")]
+        super().__init__(choices=choices, required=False)

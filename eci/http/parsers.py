@@ -1,0 +1,67 @@
+"""Request bodies: JSON objects, read strictly. Numbers with a fraction become Decimal, never float."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+MAX_DEPTH = 20
+
+
+class JSONObjectParser(BaseParser):
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise RequestDataTooBig
+        if not raw.strip():
+            return {}
+        try:
+            body = json.loads(raw.decode("utf-8"), parse_float=_decimal, parse_constant=_refuse)
+        except UnicodeDecodeError:
+            raise ParseError("The body is not valid UTF-8.") from None
+        except RecursionError:
+            raise ParseError("The body is nested too deeply.") from None
+        except ValueError as error:
+            raise ParseError(f"The body is not valid JSON: {error}"[:200]) from None
+        if not isinstance(body, dict):
+            raise ParseError("The body must be a JSON object.")
+        _check(body, 1)
+        return body
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number is out of range") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _check(value: Any, depth: int) -> None:
+    """No NUL and no half of a surrogate pair in any text: databases refuse them. No deep nesting."""
+    if depth > MAX_DEPTH:
+        raise ParseError("The body is nested too deeply.")
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise ParseError("Text must not contain NUL characters.")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ParseError("Text must not contain unpaired surrogates.")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check(name, depth + 1)
+            _check(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, depth + 1)

@@ -1,0 +1,98 @@
+"""OpenAPI from the code, as clients meet it: the envelope around every answer, and the errors each call may give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+
+from eci.http.views import ApiView
+
+_ERRORS = {
+    "400": "Invalid request",
+    "401": "Not authenticated",
+    "403": "Not allowed",
+    "404": "Not found",
+    "409": "Conflict with the current state",
+    "415": "Not JSON",
+    "422": "Idempotency key reused for another request",
+    "503": "A context or its database cannot be reached",
+}
+
+
+def only_v1(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Document /v1 once, and not again under /api/v1/<context>/."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/v1/")]
+
+
+class EnvelopeSchema(AutoSchema):
+    """Views document themselves with ``@extend_schema(responses={201: ProductOut})``; a list says ``Many(...)``."""
+
+    def get_tags(self) -> list[str]:
+        return [type(self.view).__module__.split(".")[1]]
+
+    def get_request_serializer(self) -> Any:
+        if isinstance(self.view, ApiView):
+            return self.view.body_serializers.get(self.method)
+        return super().get_request_serializer()
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters: list[Any] = []
+        if isinstance(self.view, ApiView):
+            if self.method == "GET" and self.view.query_serializer:
+                parameters.append(self.view.query_serializer)
+            if self.method == "POST":
+                parameters.append(_IDEMPOTENCY_KEY)
+        return parameters
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for status, response in bodies.items():
+            for content in response.get("content", {}).values():
+                content["schema"] = _success(content.get("schema", {}))
+            if status == "204":
+                response.pop("content", None)
+        for status, description in _ERRORS.items():
+            bodies.setdefault(status, {"description": description, "content": {"application/json": {"schema": _ERROR}}})
+        return bodies
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        return isinstance(serializer, serializers.ListSerializer)
+
+
+def _success(data: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "status": {"type": "string", "enum": ["success"]},
+        "data": data,
+        "error": {"type": "null"},
+        "timestamp": {"type": "string", "format": "date-time"},
+    }
+    if data.get("type") == "array":
+        properties["meta"] = {
+            "type": "object",
+            "properties": {
+                "limit": {"type": "integer"},
+                "next": {"type": ["string", "null"]},
+                "previous": {"type": ["string", "null"]},
+            },
+        }
+    return {"type": "object", "required": ["status", "data", "error", "timestamp"], "properties": properties}
+
+
+_ERROR = {
+    "type": "object",
+    "required": ["status", "data", "error", "code", "details", "timestamp"],
+    "properties": {
+        "status": {"type": "string", "enum": ["error"]},
+        "data": {"type": "null"},
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "details": {"type": "object", "additionalProperties": True},
+        "timestamp": {"type": "string", "format": "date-time"},
+    },
+}
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="Same key and same request: the first answer again."
+)

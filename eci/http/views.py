@@ -1,0 +1,151 @@
+"""The base of every /v1 view, and the idempotency contract at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from eci import idempotency
+from eci.auth import Caller, caller
+from eci.db import run_in_unit_of_work
+from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
+from eci.http.envelope import failure
+from eci.http.fields import IdempotencyKeyField
+
+P = TypeVar("P")
+
+_ALWAYS_KNOWN = {"format"}
+_KEPT_REFUSALS = {402, 404, 409}
+
+
+class ApiView(GenericAPIView[Any]):
+    """``roles``: who may call (API.md's letters), for all methods or by method. ``query_serializer``: what may stand
+    behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it."""
+
+    roles: ClassVar[str | dict[str, str]] = ""
+    query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
+    body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
+    pagination_class = None
+    queryset = None
+
+    query: dict[str, Any]
+
+    @property
+    def caller(self) -> Caller:
+        return caller(self.request)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        known = self.query_serializer() if self.query_serializer and request.method in ("GET", "HEAD") else None
+        names = set(known.fields) if known else set()
+        unknown = sorted(set(request.query_params) - names - _ALWAYS_KNOWN)
+        if unknown:
+            raise serializers.ValidationError({name: ["This endpoint has no such parameter."] for name in unknown})
+        if known:
+            if any("\x00" in value for values in request.query_params.lists() for value in values[1]):
+                raise InvalidRequest("A query parameter contains a NUL character.")
+            bound = self.query_serializer(data=request.query_params.dict())  # type: ignore[misc]
+            bound.is_valid(raise_exception=True)
+            self.query = bound.validated_data
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        return self.body_serializers.get(str(self.request.method), serializers.Serializer)
+
+    def body(self, *, partial: bool = False) -> dict[str, Any]:
+        """The validated body of this request."""
+        serializer = self.get_serializer(data=self.request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        validated: dict[str, Any] = serializer.validated_data
+        return validated
+
+    def idempotency_key(self, endpoint: str, asked: Any, *, scope: str | None = None) -> idempotency.Key | None:
+        """The request's key, from the header or, where the endpoint's serializer has it, the body; None without one.
+
+        ``asked`` is the validated request, as JSON values: what "the same request" means.
+        """
+        key = self._key_given(asked if isinstance(asked, dict) else {})
+        if key is None:
+            return None
+        asked = {name: value for name, value in asked.items() if name != "idempotency_key"}
+        return idempotency.Key(
+            scope=f"{self.caller.name if scope is None else scope}:{endpoint}",
+            key=key,
+            fingerprint=idempotency.fingerprint([self.kwargs, asked]),
+        )
+
+    def _key_given(self, asked: dict[str, Any]) -> str | None:
+        header = self.request.headers.get("Idempotency-Key")
+        in_body: str | None = asked.get("idempotency_key")
+        if header is not None:
+            header = IdempotencyKeyField().run_validation(header)
+        if header is not None and in_body is not None and header != in_body:
+            raise InvalidRequest("The Idempotency-Key header and idempotency_key in the body differ.")
+        return header if header is not None else in_body
+
+    def answer_once(
+        self,
+        context: str,
+        key: idempotency.Key | None,
+        execute: Callable[[], tuple[int, Any]],
+        *,
+        prepare: Callable[[], Any] | None = None,
+    ) -> Response:
+        """Answer a command whose whole effect is one transaction on ``context``, once per key.
+
+        ``prepare`` asks other contexts, before the transaction. ``execute`` has the effect and gives status and data;
+        its effect and the remembered answer commit together. Refusals are remembered too, without an effect.
+        """
+        if key is None:
+            if prepare:
+                prepare()
+            status, data = execute()
+            return Response(data, status=status)
+        found = idempotency.find(context, key)
+        if found is not None:
+            return self._replay(found)
+
+        def command() -> tuple[int, Any]:
+            idempotency.claim(context, key)
+            status, data = execute()
+            idempotency.finish(context, key, idempotency.Answer(status=status, body={"data": idempotency.plain(data)}))
+            return status, data
+
+        try:
+            if prepare:
+                prepare()
+            status, data = run_in_unit_of_work(context, command)
+        except IdempotencyInProgress:
+            found = idempotency.find(context, key)
+            if found is None:
+                raise
+            return self._replay(found)
+        except EciError as refusal:
+            self.keep_refusal(context, key, refusal)
+            raise
+        return Response(data, status=status)
+
+    def _replay(self, record: idempotency.IdempotencyRecord) -> Response:
+        answer = idempotency.answer_of(record)
+        if answer is None:
+            raise IdempotencyInProgress("A request with this idempotency key is still running.")
+        return replayed(answer)
+
+    def keep_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
+        """Remember a refusal by the command itself, so that its key answers the same again."""
+        if key is not None and refusal.status in _KEPT_REFUSALS and not isinstance(refusal, IdempotencyInProgress):
+            idempotency.keep(context, key, idempotency.refusal_answer(refusal))
+
+
+def replayed(answer: idempotency.Answer) -> Response:
+    """A remembered answer, again."""
+    headers = {"Idempotent-Replayed": "true"}
+    if "error" in answer.body:
+        error = answer.body["error"]
+        body = failure(error["message"], error["code"], error["details"])
+        return Response(body, status=answer.status, headers=headers)
+    return Response(answer.body["data"], status=answer.status, headers=headers)

@@ -1,0 +1,26 @@
+"""Order ids, and the rule that tells ours from another system's."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+ORDER_PREFIX = "ORD-"
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: sorts as its value does
+
+
+def _base32(value: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        value, rest = divmod(value, 32)
+        digits.append(_ALPHABET[rest])
+    return "".join(reversed(digits))
+
+
+def new_order_id() -> str:
+    """A new id: 48 bits of milliseconds, so that ids sort by time, then 80 random bits, so that none can be guessed."""
+    return f"{ORDER_PREFIX}{_base32(time.time_ns() // 1_000_000, 10)}{_base32(secrets.randbits(80), 16)}"
+
+
+def is_our_order(order_id: str) -> bool:
+    return order_id.startswith(ORDER_PREFIX)

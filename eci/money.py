@@ -1,0 +1,64 @@
+"""Money: an integer of minor units in the database, Decimal in Python, a string in JSON. Never a float."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+MAX_DIGITS = 12
+
+_CODES = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
+    "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG "
+    "HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA "
+    "MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD "
+    "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX "
+    "USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG"
+)
+_WITHOUT_PLACES = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_WITH_THREE_PLACES = "BHD IQD JOD KWD LYD OMR TND"
+_PLACES = (
+    dict.fromkeys(_CODES.split(), 2)
+    | dict.fromkeys(_WITHOUT_PLACES.split(), 0)
+    | dict.fromkeys(_WITH_THREE_PLACES.split(), 3)
+)
+
+
+def is_currency(code: str) -> bool:
+    return code in _PLACES
+
+
+def places(currency: str) -> int:
+    """How many decimal places ISO 4217 gives the currency."""
+    return _PLACES[currency]
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Exact minor units of ``amount``.
+
+    ValueError for NaN, infinity, more than 12 digits, or more places than the currency has (API.md, Money).
+    """
+    if not amount.is_finite():
+        raise ValueError("An amount must be a finite number.")
+    if amount.adjusted() >= MAX_DIGITS:
+        raise ValueError(f"An amount has at most {MAX_DIGITS} digits.")
+    with localcontext(prec=100):  # the default of 28 digits would round an amount with many places into a valid one
+        scaled = amount.scaleb(places(currency))
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"An amount in {currency} has at most {places(currency)} decimal places.")
+    if abs(scaled) >= 10**MAX_DIGITS:
+        raise ValueError(f"An amount has at most {MAX_DIGITS} digits.")
+    return int(scaled)
+
+
+def from_minor(minor: int, currency: str) -> Decimal:
+    return Decimal(minor).scaleb(-places(currency))
+
+
+def text(amount: Decimal, currency: str) -> str:
+    """The amount as JSON shows it, with exactly the currency's places."""
+    return f"{amount:.{places(currency)}f}"
+
+
+def half_up(value: Decimal) -> int:
+    """The nearest whole minor unit, halves away from zero."""
+    return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))

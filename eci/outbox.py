@@ -1,0 +1,204 @@
+"""Outbox, inbox and relay: an event is committed with the change it tells of, and reaches each consumer at least once.
+
+``emit`` writes one row per consumer in the writer's own database and transaction. The relay claims rows by lease,
+hands each to its consumer, and marks it delivered only when the consumer has committed inbox row and effect together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import IntegrityError, models
+from django.db.models import F
+from django.db.models.functions import Now
+
+from eci import events, observability
+from eci.clock import utcnow
+from eci.db import after_commit, locked, run_in_unit_of_work, unit_of_work
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+LEASE = timedelta(seconds=30)
+_BACKOFF_LIMIT = 60  # seconds
+
+
+class OutboxRow(models.Model):
+    """One event for one consumer, waiting to be delivered or kept for a while after it was."""
+
+    event_id = models.UUIDField()
+    name = models.CharField(max_length=100)
+    consumer = models.CharField(max_length=30)
+    aggregate_id = models.CharField(max_length=64)
+    payload = models.JSONField()
+    trace = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+    next_at = models.DateTimeField(db_default=Now())
+    attempts = models.PositiveIntegerField(default=0)
+    lease_owner = models.CharField(max_length=40, default="", blank=True)
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+        indexes = [
+            models.Index(fields=["delivered_at", "next_at"], name="%(app_label)s_outbox_due"),
+            models.Index(fields=["aggregate_id"], name="%(app_label)s_outbox_aggregate"),
+        ]
+
+
+class InboxRow(models.Model):
+    """An event this context has handled: its effect was committed with this row."""
+
+    event_id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=100)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+        indexes = [models.Index(fields=["received_at"], name="%(app_label)s_inbox_age")]
+
+
+def _outbox(context: str) -> type[OutboxRow]:
+    return apps.get_model(context, "OutboxEvent")
+
+
+def _inbox(context: str) -> type[InboxRow]:
+    return apps.get_model(context, "InboxEvent")
+
+
+def emit(context: str, *facts: events.Event) -> None:
+    """Record what happened, for everyone who subscribed; call it inside the unit of work that made it happen."""
+    trace = observability.trace_headers()
+    rows = [
+        _outbox(context)(
+            event_id=event_id,
+            name=fact.NAME,
+            consumer=consumer,
+            aggregate_id=fact.aggregate_id,
+            payload=fact.payload(),
+            trace=trace,
+        )
+        for fact in facts
+        for event_id in [uuid.uuid4()]
+        for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
+    ]
+    if rows:
+        _outbox(context).objects.bulk_create(rows)
+
+
+def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
+    """Deliver what is due in the context's outbox, up to one batch; returns how many rows were delivered.
+
+    With ``aggregate_id`` only that aggregate's events: a request does so after its commit, to spare its caller the
+    relay's next round. The relay remains the one that guarantees delivery.
+    """
+    owner = uuid.uuid4().hex
+    rows = _claim(context, owner, aggregate_id)
+    delivered = [row for row in rows if _hand_over(row)]
+    mine = _outbox(context).objects.filter(lease_owner=owner)
+    with unit_of_work(context):
+        mine.filter(pk__in=[row.pk for row in delivered]).update(delivered_at=Now(), lease_owner="")
+    for row in rows:
+        if row not in delivered:
+            mine.filter(pk=row.pk).update(
+                lease_owner="", next_at=utcnow() + timedelta(seconds=min(2**row.attempts, _BACKOFF_LIMIT))
+            )
+    return len(delivered)
+
+
+def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow]:
+    due = _outbox(context).objects.filter(delivered_at=None, next_at__lte=Now())
+    if aggregate_id is not None:
+        due = due.filter(aggregate_id=aggregate_id)
+    if not due.exists():  # a plain read first: an idle relay must not take the write lock
+        return []
+
+    def claim() -> list[OutboxRow]:
+        rows = list(locked(due.order_by("pk"), skip_locked=True)[:BATCH])
+        if rows:
+            _outbox(context).objects.filter(pk__in=[row.pk for row in rows]).update(
+                lease_owner=owner, next_at=Now() + LEASE, attempts=F("attempts") + 1
+            )
+        return rows
+
+    return run_in_unit_of_work(context, claim)
+
+
+def _hand_over(row: OutboxRow) -> bool:
+    try:
+        receive(row.consumer, row.event_id, row.name, row.payload, row.trace)
+    except Exception:  # whatever a handler does, the event stays and is tried again
+        log.exception(
+            "event_not_handled", extra={"event": row.name, "consumer": row.consumer, "attempts": row.attempts}
+        )
+        return False
+    return True
+
+
+def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
+    """The consumer's side: inbox row and effect in one transaction; an event seen before changes nothing."""
+    found = events.handler_of(consumer, name)
+    if found is None:
+        raise LookupError(f"{consumer} has no handler of {name}")
+    event, handler = found
+
+    def handle() -> None:
+        if _inbox(consumer).objects.filter(event_id=event_id).exists():
+            return
+        _inbox(consumer).objects.create(event_id=event_id, name=name)
+        handler(event.from_payload(payload))
+
+    with observability.continued(trace):
+        try:
+            run_in_unit_of_work(consumer, handle)
+        except IntegrityError:
+            if not _inbox(consumer).objects.filter(event_id=event_id).exists():
+                raise  # otherwise another relay handled it in the same moment
+
+
+def deliver_after_commit(context: str, aggregate_id: str) -> None:
+    """After the commit, deliver this aggregate's events from here, so that what follows is visible at once."""
+
+    def deliver() -> None:
+        try:
+            deliver_due(context, aggregate_id=aggregate_id)
+        except Exception:  # the caller's change is committed; the relay will deliver
+            log.exception("inline_delivery_failed", extra={"context": context})
+
+    after_commit(context, deliver)
+
+
+def backlog(context: str) -> dict[str, Any]:
+    """How many deliveries wait, and since when the oldest does."""
+    return (
+        _outbox(context)
+        .objects.filter(delivered_at=None)
+        .aggregate(waiting=models.Count("pk"), oldest=models.Min("created_at"))
+    )
+
+
+def prune(context: str, *, keep: timedelta) -> int:
+    """Forget deliveries and inbox rows older than ``keep``."""
+    limit = utcnow() - keep
+    gone, _ = _outbox(context).objects.filter(delivered_at__lt=limit).delete()
+    seen, _ = _inbox(context).objects.filter(received_at__lt=limit).delete()
+    return gone + seen
+
+
+def relay_once(contexts: Iterable[str]) -> int:
+    """One round over the outboxes of these contexts."""
+    total = 0
+    for context in contexts:
+        for _ in itertools.repeat(None, 20):  # a long backlog of one context must not starve the others
+            delivered = deliver_due(context)
+            total += delivered
+            if delivered < BATCH:
+                break
+    return total

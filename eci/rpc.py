@@ -1,0 +1,53 @@
+"""Calls between contexts: one object per context, whose methods run here or, by configuration, elsewhere.
+
+``public/api.py`` of each context holds ``client("name", Contract)``. The contract is an ABC whose methods take and
+return frozen dataclasses, so that a remote client can be generated from it; callers can't tell the difference, and
+may not call from inside a transaction, because one day the call is a network call.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, TypeVar, cast
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from eci.db import require_no_unit_of_work
+
+T = TypeVar("T")
+_local: dict[str, object] = {}
+
+
+def serve(context: str, implementation: object) -> None:
+    """Answer this context's calls in this process; called once, from the context's ``ready()``."""
+    _local[context] = implementation
+
+
+class _Client:
+    def __init__(self, context: str, contract: type) -> None:
+        self._context = context
+        self._contract = contract
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._contract.__abstractmethods__:  # type: ignore[attr-defined]
+            raise AttributeError(f"{self._contract.__name__} has no method {name}")
+        method = getattr(self._implementation(), name)
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            require_no_unit_of_work(f"{self._context}.{name} called")
+            return method(*args, **kwargs)
+
+        setattr(self, name, call)  # the next call finds it without coming here
+        return call
+
+    def _implementation(self) -> object:
+        if settings.ECI_SERVICES[self._context] != "local":
+            raise ImproperlyConfigured(f"{self._context}: only local contexts can be called so far.")
+        return _local[self._context]
+
+
+def client(context: str, contract: type[T]) -> T:
+    """The one object through which other contexts call ``context``."""
+    return cast(T, _Client(context, contract))

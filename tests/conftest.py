@@ -1,0 +1,174 @@
+"""What every test shares: all databases, and a client that reads the envelope."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.test import Client
+
+from eci import db
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    json: Any
+    headers: Any
+
+    @property
+    def data(self) -> Any:
+        assert self.json["status"] == "success", self.json
+        return self.json["data"]
+
+    @property
+    def error(self) -> str:
+        assert self.json["status"] == "error", self.json
+        return str(self.json["error"])
+
+    @property
+    def code(self) -> str:
+        return str(self.json["code"])
+
+    @property
+    def details(self) -> Any:
+        return self.json["details"]
+
+
+def run_commit_hooks() -> None:
+    """Do what was asked for after the commit: the transaction around each test never commits by itself."""
+    hooks = True
+    while hooks:
+        hooks = [hook for connection in connections.all(initialized_only=True) for hook in _take_hooks(connection)]
+        for hook in hooks:
+            hook()
+
+
+def _take_hooks(connection: Any) -> list[Any]:
+    taken = [function for _, function, _ in connection.run_on_commit]
+    connection.run_on_commit = []
+    return taken
+
+
+def settle() -> None:
+    """Let relay, recovery and senders work until nothing is due now."""
+    from contexts.notifications.tasks import send_due
+    from contexts.orders.workflows import recover
+    from contexts.payments.tasks import settle_unknown
+    from eci.outbox import relay_once
+
+    for _ in range(20):
+        settle_unknown()
+        moved = relay_once(settings.ECI_CONTEXTS) + recover()
+        run_commit_hooks()
+        if not moved:
+            break
+    send_due()
+
+
+class Api:
+    def __init__(self) -> None:
+        self._client = Client(raise_request_exception=False)
+
+    def send(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        media_type = headers.pop("content_type", "application/json")
+        response = self._client.generic(method, path, content, media_type, headers=headers)
+        run_commit_hooks()
+        return Answer(
+            response.status_code, json.loads(response.content) if response.content else None, response.headers
+        )
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.send("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
+        return self.send("POST", path, body, key=key, **headers)
+
+    def patch(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.send("PATCH", path, body, **headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.send("PUT", path, body, **headers)
+
+    def delete(self, path: str) -> Answer:
+        return self.send("DELETE", path)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test may use every context's database, each rolled back after it; pure tests and e2e use none of them."""
+    for item in items:
+        if not ({"no_database", "e2e"} & set(item.keywords)):
+            item.add_marker(pytest.mark.django_db(databases="__all__"))
+
+
+@pytest.fixture(autouse=True)
+def _gateway_ledger(tmp_path: Any) -> None:
+    settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
+    settings.ECI_GATEWAY_TIMEOUT = 0.02
+
+
+class Counted:
+    """Statements of a stretch of code, by context; BEGIN, SAVEPOINT and PRAGMA are not counted."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []
+
+    @property
+    def total(self) -> int:
+        return len(self.log)
+
+    @property
+    def commits(self) -> int:
+        return sum(sql == "COMMIT" for _, sql in self.log)
+
+    def report(self) -> str:
+        by_context = Counter(alias for alias, _ in self.log)
+        lines = [f"{self.total} statements, {self.commits} commits: {dict(by_context)}"]
+        return "\n".join([*lines, *(f"{alias}: {sql[:100]}" for alias, sql in self.log)])
+
+
+@pytest.fixture
+def statements() -> Any:
+    """``with statements() as counted``: counts on the seven contexts' databases. A commit inside the test's own
+    transaction is the release of its outermost savepoint."""
+
+    @contextmanager
+    def count() -> Iterator[Counted]:
+        counted = Counted()
+
+        def recorder(alias: str) -> Any:
+            def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+                verb = sql.split(None, 1)[0].upper()
+                if verb == "RELEASE" and _outermost(alias):
+                    counted.log.append((alias, "COMMIT"))
+                elif verb not in ("SAVEPOINT", "RELEASE", "BEGIN", "PRAGMA"):
+                    counted.log.append((alias, sql))
+                return execute(sql, params, many, context)
+
+            return record
+
+        with ExitStack() as stack:
+            for alias in settings.ECI_CONTEXTS:
+                stack.enter_context(connections[alias].execute_wrapper(recorder(alias)))
+            yield counted
+
+    return count
+
+
+def _outermost(alias: str) -> bool:
+    return db._depths().get(alias) == 1

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Make .venv with what the given requirements files name; a second call with the same files does nothing.
+# usage: tools/setup.sh requirements.txt [more.txt ...]
+set -eu
+cd "$(dirname "$0")/.."
+
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+  if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$candidate; break; fi
+done
+if [ -z "${python:-}" ]; then
+  echo "Python 3.11 or newer is needed. On Debian: apt-get install -y python3 python3-venv" >&2
+  exit 1
+fi
+
+stamp=".venv/.installed-$(cat "$@" | sha256sum | cut -c1-16)"
+[ -f "$stamp" ] && exit 0
+
+if [ ! -x .venv/bin/pip ]; then
+  rm -rf .venv
+  if ! "$python" -m venv .venv >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      echo "Installing python3-venv ..."
+      apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv >/dev/null
+      rm -rf .venv && "$python" -m venv .venv
+    else
+      rm -rf .venv
+      echo "Python's venv module is missing. On Debian: sudo apt-get install -y python3-venv" >&2
+      exit 1
+    fi
+  fi
+fi
+echo "Installing what $* name ..."
+args=""
+for file in "$@"; do args="$args -r $file"; done
+# shellcheck disable=SC2086
+.venv/bin/pip install --quiet --disable-pip-version-check $args
+touch "$stamp"
