@@ -84,7 +84,12 @@ def _database(variable: str, name: str) -> dict[str, Any]:
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
     elif config["ENGINE"].endswith("mysql"):
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "charset": "utf8mb4", "isolation_level": "read committed"}
+        config["OPTIONS"] = {
+            **config.get("OPTIONS", {}),
+            "charset": "utf8mb4",
+            "isolation_level": "read committed",
+            "init_command": "SET time_zone = '+00:00'",
+        }
     return config
 
 
@@ -198,7 +203,7 @@ EMAIL_USE_TLS = flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 5
 EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or str(DATA_DIR / "mail")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "shop@example.com")
-ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "contexts.notifications.adapters.sms.ConsoleSms")
+ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "console")
 
 # -- Celery -----------------------------------------------------------------------------------------------------------
 ECI_REDIS_URL = os.environ.get("ECI_REDIS_URL", "")

@@ -70,7 +70,7 @@ def _records(context: str) -> type[IdempotencyRecord]:
 
 def find(context: str, key: Key) -> IdempotencyRecord | None:
     """The key's record, or None. 422 when the key was used for another request."""
-    record = _records(context).objects.filter(scope=key.scope, key=key.key).first()
+    record = _records(context)._default_manager.filter(scope=key.scope, key=key.key).first()
     if record is not None and record.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused("This idempotency key was used for a different request.")
     return record
@@ -84,7 +84,7 @@ def claim(context: str, key: Key, *, resource: str = "") -> None:
     """Take the key, inside the unit of work that makes the effect. 409 when another request has it already."""
     try:
         with unit_of_work(context):
-            _records(context).objects.bulk_create(
+            _records(context)._default_manager.bulk_create(
                 [_records(context)(**vars(key), resource=resource, lease_until=utcnow() + LEASE)]
             )
     except IntegrityError:
@@ -95,7 +95,7 @@ def reclaim(context: str, record: IdempotencyRecord) -> None:
     """Take over the key of a request that was never finished. 409 while that request may still be running."""
     taken = (
         _records(context)
-        .objects.filter(pk=record.pk, status=None, lease_until__lte=Now())
+        ._default_manager.filter(pk=record.pk, status=None, lease_until__lte=Now())
         .update(lease_until=utcnow() + LEASE)
     )
     if not taken:
@@ -107,12 +107,12 @@ def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> Non
     changes: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
     if resource:
         changes["resource"] = resource
-    _records(context).objects.filter(scope=key.scope, key=key.key).update(**changes)
+    _records(context)._default_manager.filter(scope=key.scope, key=key.key).update(**changes)
 
 
 def keep(context: str, key: Key, answer: Answer) -> None:
     """Keep an answer whose command had no effect of its own: a refusal. A key taken meanwhile keeps what it has."""
-    _records(context).objects.bulk_create(
+    _records(context)._default_manager.bulk_create(
         [
             _records(context)(
                 **vars(key),
@@ -127,11 +127,11 @@ def keep(context: str, key: Key, answer: Answer) -> None:
 
 def forget(context: str, key: Key) -> None:
     """Drop a claimed key whose request failed before it had any effect, so that it may be sent again."""
-    _records(context).objects.filter(scope=key.scope, key=key.key, status=None).delete()
+    _records(context)._default_manager.filter(scope=key.scope, key=key.key, status=None).delete()
 
 
 def prune(context: str, *, keep_for: timedelta) -> int:
-    gone, _ = _records(context).objects.filter(created_at__lt=utcnow() - keep_for).delete()
+    gone, _ = _records(context)._default_manager.filter(created_at__lt=utcnow() - keep_for).delete()
     return gone
 
 

@@ -90,7 +90,7 @@ def emit(context: str, *facts: events.Event) -> None:
         for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
     ]
     if rows:
-        _outbox(context).objects.bulk_create(rows)
+        _outbox(context)._default_manager.bulk_create(rows)
 
 
 def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
@@ -102,7 +102,7 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     owner = uuid.uuid4().hex
     rows = _claim(context, owner, aggregate_id)
     delivered = [row for row in rows if _hand_over(row)]
-    mine = _outbox(context).objects.filter(lease_owner=owner)
+    mine = _outbox(context)._default_manager.filter(lease_owner=owner)
     with unit_of_work(context):
         mine.filter(pk__in=[row.pk for row in delivered]).update(delivered_at=Now(), lease_owner="")
     for row in rows:
@@ -114,7 +114,7 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
 
 
 def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow]:
-    due = _outbox(context).objects.filter(delivered_at=None, next_at__lte=Now())
+    due = _outbox(context)._default_manager.filter(delivered_at=None, next_at__lte=Now())
     if aggregate_id is not None:
         due = due.filter(aggregate_id=aggregate_id)
     if not due.exists():  # a plain read first: an idle relay must not take the write lock
@@ -123,7 +123,7 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
     def claim() -> list[OutboxRow]:
         rows = list(locked(due.order_by("pk"), skip_locked=True)[:BATCH])
         if rows:
-            _outbox(context).objects.filter(pk__in=[row.pk for row in rows]).update(
+            _outbox(context)._default_manager.filter(pk__in=[row.pk for row in rows]).update(
                 lease_owner=owner, next_at=Now() + LEASE, attempts=F("attempts") + 1
             )
         return rows
@@ -150,16 +150,16 @@ def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
     event, handler = found
 
     def handle() -> None:
-        if _inbox(consumer).objects.filter(event_id=event_id).exists():
+        if _inbox(consumer)._default_manager.filter(event_id=event_id).exists():
             return
-        _inbox(consumer).objects.create(event_id=event_id, name=name)
+        _inbox(consumer)._default_manager.create(event_id=event_id, name=name)
         handler(event.from_payload(payload))
 
     with observability.continued(trace):
         try:
             run_in_unit_of_work(consumer, handle)
         except IntegrityError:
-            if not _inbox(consumer).objects.filter(event_id=event_id).exists():
+            if not _inbox(consumer)._default_manager.filter(event_id=event_id).exists():
                 raise  # otherwise another relay handled it in the same moment
 
 
@@ -179,7 +179,7 @@ def backlog(context: str) -> dict[str, Any]:
     """How many deliveries wait, and since when the oldest does."""
     return (
         _outbox(context)
-        .objects.filter(delivered_at=None)
+        ._default_manager.filter(delivered_at=None)
         .aggregate(waiting=models.Count("pk"), oldest=models.Min("created_at"))
     )
 
@@ -187,8 +187,8 @@ def backlog(context: str) -> dict[str, Any]:
 def prune(context: str, *, keep: timedelta) -> int:
     """Forget deliveries and inbox rows older than ``keep``."""
     limit = utcnow() - keep
-    gone, _ = _outbox(context).objects.filter(delivered_at__lt=limit).delete()
-    seen, _ = _inbox(context).objects.filter(received_at__lt=limit).delete()
+    gone, _ = _outbox(context)._default_manager.filter(delivered_at__lt=limit).delete()
+    seen, _ = _inbox(context)._default_manager.filter(received_at__lt=limit).delete()
     return gone + seen
 
 

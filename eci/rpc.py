@@ -7,7 +7,6 @@ may not call from inside a transaction, because one day the call is a network ca
 
 from __future__ import annotations
 
-import functools
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
@@ -32,15 +31,8 @@ class _Client:
     def __getattr__(self, name: str) -> Any:
         if name not in self._contract.__abstractmethods__:  # type: ignore[attr-defined]
             raise AttributeError(f"{self._contract.__name__} has no method {name}")
-        method = getattr(self._implementation(), name)
-
-        @functools.wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            require_no_unit_of_work(f"{self._context}.{name} called")
-            return method(*args, **kwargs)
-
-        setattr(self, name, call)  # the next call finds it without coming here
-        return call
+        require_no_unit_of_work(f"{self._context}.{name} called")
+        return getattr(self._implementation(), name)
 
     def _implementation(self) -> object:
         if settings.ECI_SERVICES[self._context] != "local":

@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from config.staff import home, metrics
+
+urlpatterns = [
+    path("", home.home),
+    path("metrics", metrics.overall),
+    path("metrics/<str:context>", metrics.one),
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contexts.orders import selectors
-from contexts.orders.public.contracts import OrderFacts, Orders, Recipient
+from contexts.orders.public.contracts import OrderFacts, Orders, Recipient, Statistics
 
 
 class LocalOrders(Orders):
@@ -12,3 +12,6 @@ class LocalOrders(Orders):
 
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         return selectors.facts(after=after, limit=limit)
+
+    def statistics(self) -> Statistics:
+        return selectors.statistics()

@@ -141,3 +141,10 @@ def facts(*, after: str, limit: int) -> tuple[OrderFacts, ...]:
         )
         for row in rows
     )
+
+
+def statistics() -> contracts.Statistics:
+    return contracts.Statistics(
+        placed=Order.objects.exclude(confirmed_at=None).count(),
+        stuck=Order.objects.filter(needs_attention=True).count(),
+    )

@@ -150,6 +150,7 @@ def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
         "payment_status": OrderPaymentStatus.PAID,
         "step": Step.FULFIL,
         "expires_at": None,
+        "confirmed_at": utcnow(),
     }
     _write(order, {"lease_until": utcnow() + LEASE, "attempts": 0, **changes})
     outbox.emit("orders", fact)

@@ -31,6 +31,7 @@ from contexts.orders.selectors import OrderView
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import (
     PaymentDeclined,
+    PaymentStatus,
     PaymentUnknown,
     RefundExceedsCaptured,
     RequestState,
@@ -419,6 +420,8 @@ class Runner:
         try:
             self.view.shipments = shipping.cancel(order_id=order.pk)
         except InvalidTransition:
+            if order.confirmed_at is None:  # a parcel left before it was paid for: a person must decide
+                raise
             self._noted(
                 services.record_progress(
                     order=order, changes={"undo": Undo.NONE, "undo_reason": ""}, event="cancellation_refused"
@@ -546,9 +549,9 @@ def _close_reason(order: Order) -> str:
 def _payment_status_after_undo(view: OrderView) -> OrderPaymentStatus:
     if view.order.undo == Undo.DECLINED:
         return OrderPaymentStatus.FAILED
-    for status in (OrderPaymentStatus.REFUNDED, OrderPaymentStatus.PARTIALLY_REFUNDED, OrderPaymentStatus.VOIDED):
+    for status in (PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.VOIDED):
         if any(payment.status == status for payment in view.payments):
-            return status
+            return OrderPaymentStatus(status.value)
     return OrderPaymentStatus.UNPAID
 
 
@@ -583,8 +586,10 @@ def cancel(*, order_id: str, reason: str) -> tuple[int, OrderView]:
     OrderNotFound; InvalidTransition when it has left, expired, or was never to be.
     """
     order = selectors.order(order_id=order_id)
-    if order.status != OrderStatus.CANCELLED and services.request_cancel(order_id=order_id, reason=reason):
-        advance(order_id=order_id)
+    if order.status != OrderStatus.CANCELLED:
+        asked = services.request_cancel(order_id=order_id, reason=reason)
+        if asked and order.status not in (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING):
+            advance(order_id=order_id)  # where the provider has yet to speak, a runner waits for it, not the caller
     view = selectors.order_view(order_id=order_id)
     if view.order.status == OrderStatus.CANCELLED:
         return 200, view

@@ -98,8 +98,9 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         headers = {}
         if isinstance(error, (exceptions.AuthenticationFailed, exceptions.NotAuthenticated)):
             headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(error, exceptions.Throttled) and error.wait is not None:
-            headers["Retry-After"] = str(int(error.wait) + 1)
+        wait = getattr(error, "wait", None)
+        if wait is not None:
+            headers["Retry-After"] = str(int(wait) + 1)
         return error.status_code, failure(str(error.detail), code), headers
     log.error("unhandled_error", exc_info=error, kind="database" if isinstance(error, DatabaseError) else "code")
     return 500, failure("Something went wrong on our side.", "internal_error", {"request_id": request_id()}), {}

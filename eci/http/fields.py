@@ -55,7 +55,7 @@ class TextField(serializers.CharField):
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "example": "99.99"})
-class AmountField(serializers.Field):
+class AmountField(serializers.Field[Any, Any, Any, Any]):
     """An amount of money, as number or string, at most 12 digits. Places are checked against the currency later."""
 
     default_error_messages = {
@@ -116,7 +116,7 @@ class CurrencyField(TextField):
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "maxLength": 64}, {"type": "integer"}], "example": "ORDER-123"})
-class OrderIdField(serializers.Field):
+class OrderIdField(serializers.Field[Any, Any, Any, Any]):
     """An order id of any system: a string of 1 to 64 printable characters or an integer, kept as a string."""
 
     default_error_messages = {"invalid": "An order id is a string of 1 to 64 printable characters, or an integer."}

@@ -52,6 +52,5 @@ def one(request: HttpRequest, context: str) -> HttpResponse:
     if settings.ECI_SERVICES.get(context) != "local":
         return not_found(request, LookupError(context))
     healthy = _reachable(context)
-    body = {"status": "healthy" if healthy else "unreachable", "contexts": {}}
-    body["contexts"] = {context: body["status"]}
-    return JsonResponse(body, status=200 if healthy else 503)
+    state = "healthy" if healthy else "unreachable"
+    return JsonResponse({"status": state, "contexts": {context: state}}, status=200 if healthy else 503)

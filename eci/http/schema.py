@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
@@ -47,7 +47,7 @@ class EnvelopeSchema(AutoSchema):
                 parameters.append(_IDEMPOTENCY_KEY)
         return parameters
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for status, response in bodies.items():
             for content in response.get("content", {}).values():
@@ -59,7 +59,8 @@ class EnvelopeSchema(AutoSchema):
         return bodies
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        return isinstance(serializer, serializers.ListSerializer)
+        answered = self.get_response_serializers() if serializer is None else serializer
+        return isinstance(answered, serializers.ListSerializer)
 
 
 def _success(data: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class PaymentMeans(serializers.Serializer[Any]):
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "maxLength": 500}, {"type": "object"}]})
-class AddressField(serializers.Field):
+class AddressField(serializers.Field[Any, Any, Any, Any]):
     """Free text, or an object of short texts."""
 
     default_error_messages = {"invalid": "An address is a text of up to 500 characters, or an object of such texts."}

@@ -58,6 +58,14 @@ class OrderFacts:
     updated_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """``placed``: orders that passed the pivot, whatever became of them. ``stuck``: need a person."""
+
+    placed: int
+    stuck: int
+
+
 class OrderNotFound(NotFound):
     pass
 
@@ -88,3 +96,7 @@ class Orders(ABC):
     @abstractmethod
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         """Orders by id, beginning after the id ``after`` (the empty string: from the first)."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Counts for the metrics."""

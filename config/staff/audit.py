@@ -1,0 +1,134 @@
+"""Do the books agree? Stock with its ledger and holds, and every settled order with its hold, payments and shipments.
+
+Composed from the contexts' public APIs. Nothing is repaired here: a finding is for a person to look at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from contexts.inventory.public.api import inventory
+from contexts.inventory.public.contracts import AllocationState, Finding, Reservation
+from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import OrderFacts, OrderStatus
+from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import Payment, PaymentStatus
+from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import Shipment, ShipmentStatus
+
+PAGE = 500
+PAUSE = 2  # seconds between two looks: what is under way has moved on by the second
+_PAID = (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+_UNDONE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+_LEFT = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """``findings`` stood there at both looks. ``in_flight``: orders with a workflow under way, not judged."""
+
+    orders: int
+    in_flight: int
+    findings: tuple[Finding, ...]
+
+
+def audit() -> Verdict:
+    """Look once; if anything is at odds, look again, and keep what is still so."""
+    verdict = _look()
+    if not verdict.findings:
+        return verdict
+    time.sleep(PAUSE)
+    again = _look()
+    lasting = [finding for finding in again.findings if finding in verdict.findings]
+    return Verdict(orders=again.orders, in_flight=again.in_flight, findings=tuple(lasting))
+
+
+def _look() -> Verdict:
+    findings = list(inventory.audit())
+    holding, paying = set(inventory.orders_holding()), set(payments.orders_with_money())
+    count = in_flight = 0
+    for page in _pages():
+        ids = [facts.order_id for facts in page]
+        holds = inventory.reservations(keys=ids)
+        paid = _by_order(payments.payments_of(order_ids=ids))
+        parcels = _by_order(shipping.shipments_of(order_ids=ids))
+        for facts in page:
+            order_id = facts.order_id
+            holding.discard(order_id)
+            paying.discard(order_id)
+            count += 1
+            if not facts.settled:
+                in_flight += 1
+                continue
+            problems = _problems(facts, holds.get(order_id), paid[order_id], parcels[order_id])
+            findings += [Finding(subject=order_id, problem=problem) for problem in problems]
+    findings += [
+        Finding(subject=order_id, problem="stock is held for an order that isn't there") for order_id in holding
+    ]
+    findings += [
+        Finding(subject=order_id, problem="money is held for an order that isn't there") for order_id in paying
+    ]
+    return Verdict(orders=count, in_flight=in_flight, findings=tuple(findings))
+
+
+def _pages() -> Iterator[tuple[OrderFacts, ...]]:
+    after = ""
+    while page := orders.facts(after=after, limit=PAGE):
+        yield page
+        after = page[-1].order_id
+
+
+def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[row.order_id].append(row)
+    return groups
+
+
+def _problems(
+    facts: OrderFacts, hold: Reservation | None, paid: list[Payment], parcels: list[Shipment]
+) -> Iterator[str]:
+    captured = sum((payment.captured for payment in paid), Decimal(0))
+    refunded = sum((payment.refunded for payment in paid), Decimal(0))
+    if facts.status in _PAID:
+        if captured != facts.order_total:
+            yield f"is {facts.status}; captured {captured} of {facts.order_total}"
+        if refunded != facts.refunded:
+            yield f"says {facts.refunded} was refunded; payments say {refunded}"
+        yield from _stock_problems(facts, hold, parcels)
+    elif facts.status in _UNDONE:
+        if captured != refunded or any(payment.status == PaymentStatus.AUTHORISED for payment in paid):
+            yield f"is {facts.status}; {captured - refunded} of its money is still held"
+        if hold is not None and _units(hold, AllocationState.OPEN):
+            yield f"is {facts.status}; its stock is still held"
+        if any(parcel.status != ShipmentStatus.CANCELLED for parcel in parcels):
+            yield f"is {facts.status}; a shipment is not cancelled"
+    else:
+        yield f"is {facts.status} and nothing is under way"
+
+
+def _stock_problems(facts: OrderFacts, hold: Reservation | None, parcels: list[Shipment]) -> Iterator[str]:
+    if hold is None:
+        yield f"is {facts.status} without a reservation"
+        return
+    allocated: dict[int, int] = defaultdict(int)
+    for allocation in hold.allocations:
+        allocated[allocation.product_id] += allocation.quantity
+    if dict(allocated) != facts.units:
+        yield f"ordered {facts.units}, allocated {dict(allocated)}"
+    if {parcel.warehouse for parcel in parcels} != {allocation.warehouse for allocation in hold.allocations}:
+        yield "its shipments and its allocations name different warehouses"
+    if facts.status in _LEFT:
+        if _units(hold, AllocationState.SHIPPED) != sum(facts.units.values()):
+            yield f"is {facts.status}; not all of its units have left"
+        if not all(parcel.dispatched for parcel in parcels):
+            yield f"is {facts.status}; a shipment has not been dispatched"
+
+
+def _units(hold: Reservation, state: AllocationState) -> int:
+    return sum(allocation.quantity for allocation in hold.allocations if allocation.state == state)

@@ -1,0 +1,21 @@
+"""The front page: where everything is."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+_PLACES = [
+    ("/docs", "API documentation, with calls to try"),
+    ("/v1/products", "The API itself, browsable"),
+    ("/admin/", "Staff: catalog, stock, orders, payments, shipments, notices"),
+    ("/health", "Health of every context"),
+    ("/metrics", "Metrics for Prometheus"),
+]
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "staff/home.html", {"places": _PLACES, "open_mode": settings.ECI_OPEN})

@@ -1,0 +1,22 @@
+"""``manage.py audit``: do stock, orders, money and shipments agree? Exit code 0 when they do, 1 when not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.staff.audit import audit
+
+
+class Command(BaseCommand):
+    help = "Check that stock, orders, money and shipments agree. Repairs nothing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        verdict = audit()
+        for finding in verdict.findings:
+            self.stdout.write(f"{finding.subject}: {finding.problem}")
+        seen = f"{verdict.orders} orders looked at, {verdict.in_flight} under way"
+        if verdict.findings:
+            raise CommandError(f"{len(verdict.findings)} findings; {seen}.")
+        self.stdout.write(f"The books agree: {seen}.")

@@ -1,0 +1,95 @@
+"""``/metrics``: what this process's web workers counted, and what the databases say of the business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from contexts.inventory.public.api import inventory
+from contexts.orders.public.api import orders
+from contexts.payments.public.api import payments
+from eci.http.envelope import not_found
+
+
+def _inventory() -> Iterator[Metric]:
+    counts = inventory.statistics()
+    yield CounterMetricFamily("inventory_reservations", "Reservations made.", value=counts.reservations)
+    yield GaugeMetricFamily("inventory_low_stock_rows", "Stock rows below their reorder point.", value=counts.low)
+    stock = GaugeMetricFamily(
+        "inventory_available_stock", "Units that can be sold: the lowest rows.", labels=["product_id", "warehouse"]
+    )
+    for level in counts.lowest:
+        stock.add_metric([str(level.product_id), level.warehouse], level.available)
+    yield stock
+
+
+def _orders() -> Iterator[Metric]:
+    counts = orders.statistics()
+    yield CounterMetricFamily("orders_placed", "Orders that passed the pivot.", value=counts.placed)
+    yield GaugeMetricFamily("orders_needing_attention", "Orders that need a person.", value=counts.stuck)
+
+
+def _payments() -> Iterator[Metric]:
+    counts = payments.statistics()
+    yield CounterMetricFamily("payments_completed", "Payments completed.", value=counts.completed)
+    yield CounterMetricFamily("payments_failed", "Payments failed.", value=counts.failed)
+    yield GaugeMetricFamily(
+        "payments_unknown", "Payments and refunds without the provider's word.", value=counts.unknown
+    )
+
+
+_BUSINESS: dict[str, Callable[[], Iterator[Metric]]] = {
+    "inventory": _inventory,
+    "orders": _orders,
+    "payments": _payments,
+}
+
+
+class _Business:
+    """A collector that asks the contexts at each scrape."""
+
+    def __init__(self, context: str) -> None:
+        self.context = context
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _BUSINESS[self.context]()
+
+
+def _answer(registries: list[CollectorRegistry]) -> HttpResponse:
+    body = b"".join(generate_latest(registry) for registry in registries)
+    return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
+
+
+def _business_of(contexts: list[str]) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    for context in contexts:
+        registry.register(_Business(context))
+    return registry
+
+
+def _process() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+@require_safe
+def overall(request: HttpRequest) -> HttpResponse:
+    return _answer([_process(), _business_of(list(_BUSINESS))])
+
+
+@require_safe
+def one(request: HttpRequest, context: str) -> HttpResponse:
+    """One context's own numbers, for a scrape job of its own."""
+    if context not in settings.ECI_CONTEXTS:
+        return not_found(request, LookupError(context))
+    return _answer([_business_of([context] if context in _BUSINESS else [])])

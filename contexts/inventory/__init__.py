@@ -1,0 +1,1 @@
+"""Stock, holds on it, and the ledger of every change."""

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class InventoryConfig(AppConfig):
+    name = "contexts.inventory"
+    label = "inventory"
+
+    def ready(self) -> None:
+        from contexts.inventory.local import LocalInventory
+        from eci import rpc
+
+        rpc.serve("inventory", LocalInventory())

@@ -1,0 +1,253 @@
+"""What inventory's endpoints accept; the ``…Out`` classes only document what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from eci.http.fields import (
+    MAX_ID,
+    MAX_QUANTITY,
+    IdempotencyKeyField,
+    IdField,
+    OrderIdField,
+    QuantityField,
+    StrictBooleanField,
+    StrictIntegerField,
+    TextField,
+)
+from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
+
+MAX_LINES = 1_000
+_STATUSES = [status.value for status in ReservationStatus]
+
+
+class WarehouseCodeField(TextField):
+    default_error_messages = {"unprintable": "A warehouse code has 1 to 40 printable characters."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 40, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        code = super().to_internal_value(data)
+        if not code.isprintable():
+            self.fail("unprintable")
+        return code
+
+
+class Receive(serializers.Serializer[Any]):
+    product_id = IdField()
+    warehouse = WarehouseCodeField()
+    onhand = QuantityField(help_text="Units that arrive.")
+    reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+
+
+class Count(serializers.Serializer[Any]):
+    onhand = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+    reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+    reason = TextField(max_length=200)
+    force = StrictBooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "onhand" not in attrs and "reorder_point" not in attrs:
+            raise serializers.ValidationError({"onhand": ["Give onhand, reorder_point or both."]})
+        return attrs
+
+
+class Adjust(serializers.Serializer[Any]):
+    product_id = IdField()
+    warehouse = WarehouseCodeField()
+    delta = StrictIntegerField(min_value=-MAX_QUANTITY, max_value=MAX_QUANTITY)
+    reason = TextField(max_length=200)
+
+    def validate_delta(self, delta: int) -> int:
+        if delta == 0:
+            raise serializers.ValidationError("An adjustment changes something.")
+        return delta
+
+
+class Transfer(serializers.Serializer[Any]):
+    product_id = IdField()
+    from_warehouse = WarehouseCodeField()
+    to_warehouse = WarehouseCodeField()
+    quantity = QuantityField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["from_warehouse"] == attrs["to_warehouse"]:
+            raise serializers.ValidationError({"to_warehouse": ["A transfer needs two different warehouses."]})
+        return attrs
+
+
+class DemandLine(serializers.Serializer[Any]):
+    product_id = IdField()
+    quantity = QuantityField()
+
+
+class Reserve(serializers.Serializer[Any]):
+    """One product with ``product_id`` and ``quantity``, or several in ``items``."""
+
+    product_id = IdField(required=False)
+    quantity = QuantityField(required=False)
+    items = DemandLine(many=True, required=False)
+    warehouse = WarehouseCodeField(required=False)
+    order_id = OrderIdField(required=False)
+    idempotency_key = IdempotencyKeyField()
+    reservation_minutes = StrictIntegerField(required=False, min_value=1, max_value=1440)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "items" in attrs:
+            if "product_id" in attrs or "quantity" in attrs:
+                raise serializers.ValidationError({"items": ["Give items, or product_id and quantity, not both."]})
+            if not 1 <= len(attrs["items"]) <= MAX_LINES:
+                raise serializers.ValidationError({"items": [f"Give 1 to {MAX_LINES} items."]})
+            return attrs
+        for name in ("product_id", "quantity"):
+            if name not in attrs:
+                raise serializers.ValidationError({name: ["This field is required."]})
+        return attrs
+
+
+class HoldCommand(serializers.Serializer[Any]):
+    """Names the reservation: by its key, with the order id it was made for, or by its id."""
+
+    idempotency_key = IdempotencyKeyField(help_text="The reservation's name, given when it was made.")
+    order_id = OrderIdField(required=False)
+    reservation_id = IdField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "idempotency_key" not in attrs and "reservation_id" not in attrs:
+            raise serializers.ValidationError({"idempotency_key": ["Name the reservation."]})
+        return attrs
+
+
+class PartCommand(HoldCommand):
+    warehouse = WarehouseCodeField(required=False)
+
+
+class NewWarehouse(serializers.Serializer[Any]):
+    code = WarehouseCodeField()
+    name = TextField(max_length=100)
+    priority = StrictIntegerField(default=100, min_value=-1_000_000, max_value=1_000_000)
+    address = TextField(default="", allow_blank=True, max_length=300)
+    is_active = StrictBooleanField(default=True)
+
+
+class IdQueryField(serializers.IntegerField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 1, "max_value": MAX_ID, "required": False, **kwargs})
+
+
+class StockQuery(QuerySerializer):
+    product_id = IdQueryField()
+    warehouse = serializers.CharField(required=False, max_length=40)
+    low_stock = QueryBooleanField(required=False)
+    ordering = OrderingField("created_at")
+
+
+class AvailabilityQuery(serializers.Serializer[Any]):
+    product_ids = serializers.RegexField(r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", help_text="Up to 200 ids: 1,2,3")
+
+
+class ReservationsQuery(QuerySerializer):
+    status = serializers.ChoiceField(choices=_STATUSES, required=False)
+    order_id = serializers.CharField(required=False, max_length=64)
+    ordering = OrderingField("created_at")
+
+
+class MovementsQuery(QuerySerializer):
+    product_id = IdQueryField()
+    warehouse = serializers.CharField(required=False, max_length=40)
+    order_id = serializers.CharField(required=False, max_length=64)
+
+
+class WarehousesQuery(QuerySerializer):
+    ordering = OrderingField("created_at", "name")
+
+
+class StockOut(serializers.Serializer[Any]):
+    inventory_id = serializers.IntegerField()
+    product_id = serializers.IntegerField()
+    warehouse = serializers.CharField()
+    onhand = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    available = serializers.IntegerField()
+    reorder_point = serializers.IntegerField()
+    updated_at = serializers.DateTimeField()
+
+
+class TransferOut(serializers.Serializer[Any]):
+    from_row = StockOut()
+    to_row = StockOut()
+
+
+class WarehouseStockOut(serializers.Serializer[Any]):
+    warehouse = serializers.CharField()
+    on_hand = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    available = serializers.IntegerField()
+
+
+class AvailabilityOut(serializers.Serializer[Any]):
+    product_id = serializers.IntegerField()
+    total_available = serializers.IntegerField()
+    total_on_hand = serializers.IntegerField()
+    total_reserved = serializers.IntegerField()
+    warehouses = WarehouseStockOut(many=True)
+
+
+class AllocationOut(serializers.Serializer[Any]):
+    product_id = serializers.IntegerField()
+    warehouse = serializers.CharField()
+    quantity = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=[state.value for state in AllocationState])
+
+
+class ReservationOut(serializers.Serializer[Any]):
+    reservation_id = serializers.IntegerField()
+    order_id = serializers.CharField(allow_null=True)
+    idempotency_key = serializers.CharField()
+    status = serializers.ChoiceField(choices=_STATUSES)
+    paying = serializers.BooleanField()
+    needs_attention = serializers.BooleanField()
+    warehouse = serializers.CharField(allow_null=True)
+    choice = serializers.CharField()
+    allocations = AllocationOut(many=True)
+    expires_at = serializers.DateTimeField(allow_null=True, help_text="Null once the hold is firm.")
+
+
+class ReleasedOut(ReservationOut):
+    released_quantity = serializers.IntegerField()
+
+
+class ShippedOut(ReservationOut):
+    shipped_quantity = serializers.IntegerField()
+
+
+class ReservationStatisticsOut(serializers.Serializer[Any]):
+    reservation_stats = serializers.DictField(child=serializers.IntegerField())
+    expiring_in_1_hour = serializers.IntegerField()
+    cleanup_active = serializers.BooleanField()
+    last_cleanup_at = serializers.DateTimeField(allow_null=True)
+
+
+class MovementOut(serializers.Serializer[Any]):
+    movement_id = serializers.IntegerField()
+    product_id = serializers.IntegerField()
+    warehouse = serializers.CharField()
+    delta = serializers.IntegerField()
+    on_hand = serializers.IntegerField()
+    reason = serializers.CharField()
+    order_id = serializers.CharField(allow_null=True)
+    actor = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class WarehouseOut(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    name = serializers.CharField()
+    priority = serializers.IntegerField()
+    address = serializers.CharField()
+    is_active = serializers.BooleanField()
+    created_at = serializers.DateTimeField()

@@ -1,0 +1,158 @@
+"""Stock, the holds on it, and the ledger.
+
+Two books must agree at any moment: ``Stock.on_hand`` is the sum of its movements, ``Stock.reserved`` the sum of its
+open allocations. Whoever changes a hold has locked its stock rows, in the order of their keys.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from eci.idempotency import IdempotencyRecord
+from eci.outbox import InboxRow, OutboxRow
+
+
+class Warehouse(models.Model):
+    code = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=100)
+    priority = models.IntegerField(default=100, help_text="The lowest number is asked first.")
+    address = models.CharField(max_length=300, blank=True, default="")
+    is_active = models.BooleanField(default=True, help_text="Only active warehouses are allocated from.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Stock(models.Model):
+    """What one warehouse has of one product."""
+
+    product_id = models.BigIntegerField()
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
+    on_hand = models.BigIntegerField(default=0)
+    reserved = models.BigIntegerField(default=0)
+    reorder_point = models.PositiveIntegerField(default=10)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "stock"
+        constraints = [
+            models.UniqueConstraint(fields=["product_id", "warehouse"], name="inventory_stock_place"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="inventory_reserved_not_negative"),
+            models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="inventory_reserved_within_on_hand"),
+        ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="inventory_stock_newest")]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id} in {self.warehouse_id}"
+
+
+class Movement(models.Model):
+    """One line of the ledger: append-only. ``delta`` is of on hand, ``on_hand`` the balance after it."""
+
+    product_id = models.BigIntegerField()
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
+    delta = models.BigIntegerField()
+    on_hand = models.BigIntegerField()
+    reason = models.CharField(max_length=200)
+    order_id = models.CharField(max_length=64, blank=True, default="")
+    reference = models.CharField(max_length=255, blank=True, default="")
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["product_id", "warehouse"], name="inventory_movement_place"),
+            models.Index(fields=["order_id"], name="inventory_movement_order"),
+            models.Index(fields=["-at", "-id"], name="inventory_movement_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delta:+d} of product {self.product_id} in {self.warehouse_id}"
+
+
+class Reservation(models.Model):
+    """A hold. ``key`` is its name; the fingerprint tells a repeat from another request with the same name."""
+
+    key = models.CharField(max_length=255, unique=True)
+    order_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    fingerprint = models.CharField(max_length=64)
+    status = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in ReservationStatus], default=ReservationStatus.RESERVED
+    )
+    paying = models.BooleanField(default=False)
+    paying_since = models.DateTimeField(null=True, blank=True)
+    needs_attention = models.BooleanField(default=False)
+    choice = models.CharField(max_length=100, blank=True, default="")
+    expires_at = models.DateTimeField()
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["status", "expires_at"], name="inventory_reservation_due"),
+            models.Index(fields=["-created_at", "-id"], name="inventory_reservation_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Allocation(models.Model):
+    """One warehouse's part of a hold. ``lapses_at``: when it stops counting; null once firm, paying or closed."""
+
+    reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="allocations")
+    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="allocations")
+    quantity = models.PositiveIntegerField()
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in AllocationState], default=AllocationState.OPEN
+    )
+    lapses_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["reservation", "stock"], name="inventory_allocation_once")]
+        indexes = [models.Index(fields=["stock", "lapses_at"], name="inventory_allocation_lapse")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of stock {self.stock_id}"
+
+
+class Restocking(models.Model):
+    """A return that was put back: its reference, so that a repeated command adds nothing twice."""
+
+    reference = models.CharField(max_length=100, primary_key=True)
+    order_id = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class Sweep(models.Model):
+    """One row: when expired holds were last tidied up."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.at)
+
+
+class OutboxEvent(OutboxRow):
+    class Meta(OutboxRow.Meta):
+        pass
+
+
+class InboxEvent(InboxRow):
+    class Meta(InboxRow.Meta):
+        pass
+
+
+class Idempotency(IdempotencyRecord):
+    class Meta(IdempotencyRecord.Meta):
+        verbose_name_plural = "idempotency"

@@ -1,0 +1,6 @@
+"""Call inventory through this object and no other."""
+
+from contexts.inventory.public.contracts import Inventory
+from eci.rpc import client
+
+inventory: Inventory = client("inventory", Inventory)

@@ -1,0 +1,1 @@
+"""Notices to buyers, by e-mail and SMS, and the record of every attempt."""

@@ -1,0 +1,22 @@
+from django.apps import AppConfig
+
+
+class NotificationsConfig(AppConfig):
+    name = "contexts.notifications"
+    label = "notifications"
+
+    def ready(self) -> None:
+        from contexts.notifications import handlers
+        from contexts.notifications.local import LocalNotifications
+        from contexts.orders.public import events as orders
+        from contexts.payments.public import events as payments
+        from contexts.shipping.public import events as shipping
+        from eci import events, rpc
+
+        rpc.serve("notifications", LocalNotifications())
+        events.subscribe("notifications", orders.OrderConfirmed, handlers.on_order_confirmed)
+        events.subscribe("notifications", orders.OrderCancelled, handlers.on_order_cancelled)
+        events.subscribe("notifications", orders.OrderExpired, handlers.on_order_expired)
+        events.subscribe("notifications", orders.PaymentFailed, handlers.on_payment_failed)
+        events.subscribe("notifications", payments.RefundCompleted, handlers.on_refund_completed)
+        events.subscribe("notifications", shipping.ShipmentDispatched, handlers.on_shipment_dispatched)

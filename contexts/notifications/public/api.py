@@ -1,0 +1,6 @@
+"""Call notifications through this object and no other."""
+
+from contexts.notifications.public.contracts import Notifications
+from eci.rpc import client
+
+notifications: Notifications = client("notifications", Notifications)

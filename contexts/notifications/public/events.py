@@ -1,0 +1,1 @@
+"""Notifications stands at the top of the map and announces nothing."""

@@ -1,0 +1,55 @@
+"""Reads. Rows are dictionaries of the columns the API shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from contexts.notifications.models import Attempt, Notification
+from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
+
+_COLUMNS = (
+    "kind",
+    "channel",
+    "recipient",
+    "subject",
+    "message",
+    "status",
+    "order_id",
+    "attempts",
+    "created_at",
+    "updated_at",
+)
+
+
+def row_of(notification: Notification) -> dict[str, Any]:
+    return {"notification_id": notification.pk} | {name: getattr(notification, name) for name in _COLUMNS}
+
+
+def notifications(
+    *, recipient: str | None = None, order_id: str | None = None, status: str | None = None
+) -> QuerySet[Notification, dict[str, Any]]:
+    wanted = {"recipient": recipient, "order_id": order_id, "status": status}
+    found = Notification.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows: QuerySet[Notification, dict[str, Any]] = found.values(*_COLUMNS, notification_id=F("pk"))
+    return rows
+
+
+def notification(*, notification_id: int) -> dict[str, Any]:
+    """NotificationNotFound."""
+    row = notifications().filter(pk=notification_id).first()
+    if row is None:
+        raise NotificationNotFound("There is no such notification.")
+    return row
+
+
+def audit_trail(*, notification_id: int) -> dict[str, Any]:
+    """As ``notification``, with its ``attempts_log``, oldest first."""
+    log = Attempt.objects.filter(notification_id=notification_id).order_by("pk").values("at", "ok", "answer")
+    return notification(notification_id=notification_id) | {"attempts_log": list(log)}
+
+
+def waiting() -> int:
+    """How many notices are queued and not sent yet."""
+    return Notification.objects.filter(status=NotificationStatus.QUEUED).count()

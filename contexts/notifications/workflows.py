@@ -1,0 +1,93 @@
+"""The sender: record the attempt, call out, record the answer. Never inside a transaction while it calls."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from contexts.customers.public.api import customers
+from contexts.customers.public.contracts import CustomerNotFound
+from contexts.notifications import domain, services
+from contexts.notifications.adapters import NotDelivered
+from contexts.notifications.adapters.email import Mailer
+from contexts.notifications.adapters.sms import sms
+from contexts.notifications.models import Notification
+from contexts.notifications.public.contracts import Channel, NotificationStatus
+from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import OrderNotFound
+from eci.observability import logger
+
+log = logger(__name__)
+
+ROUND = 10.0  # seconds after which nothing more is begun: a slow mail server must not keep the worker from other tasks
+
+
+def send_due() -> int:
+    """Send what is due; returns how many notices were sent. A notice that can't be sent stops no other."""
+    owner = uuid.uuid4().hex
+    end = time.monotonic() + ROUND
+    sent = 0
+    with Mailer() as mailer:
+        while notices := services.claim_due(owner=owner):
+            for notice in notices:
+                if time.monotonic() > end:
+                    services.hand_back(owner=owner)
+                    return sent
+                sent += _send(notice, mailer)
+    return sent
+
+
+def _send(notice: Notification, mailer: Mailer) -> bool:
+    try:
+        attempt_id = services.begin_attempt(notification_id=notice.pk, owner=notice.lease_owner)
+        if attempt_id is None:
+            return False
+        status, answer = _attempt(notice, mailer)
+        delay = None
+        if status is NotificationStatus.QUEUED:
+            delay = domain.delay_after(notice.tries + 1)
+            status = NotificationStatus.QUEUED if delay else NotificationStatus.FAILED
+        services.finish_attempt(
+            attempt_id=attempt_id, notice=notice, status=status, answer=domain.in_words(answer), delay=delay
+        )
+    except Exception as error:  # the lease runs out and the notice is tried again
+        log.error("notification_not_handled", notification_id=notice.pk, error=type(error).__name__)
+        return False
+    log.info("notification_attempt", notification_id=notice.pk, kind=notice.kind, status=status)
+    return status is NotificationStatus.SENT
+
+
+def _attempt(notice: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
+    """How one try ended; QUEUED: another might succeed. Fills in the recipient and the text of a notice of ours."""
+    try:
+        if notice.dedupe_key is not None:
+            notice.channel, notice.recipient = _recipient(notice.order_id)
+            letter = domain.letter(domain.Kind(notice.kind), notice.order_id, notice.facts)
+            notice.subject, notice.message = letter.subject, letter.text
+        if not notice.recipient:
+            return NotificationStatus.SUPPRESSED, "There is no address to send to."
+        if notice.channel == Channel.SMS:
+            sms().send(recipient=notice.recipient, text=notice.message)
+        else:
+            mailer.send(
+                name=f"notification-{notice.pk}",
+                recipient=notice.recipient,
+                subject=notice.subject or "A message about your order",
+                text=notice.message,
+            )
+    except (OrderNotFound, CustomerNotFound):
+        return NotificationStatus.SUPPRESSED, "The recipient no longer exists."
+    except NotDelivered as failure:
+        return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer
+    except Exception as error:  # whatever it is, it concerns this notice only, and may pass
+        return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
+    return NotificationStatus.SENT, "Accepted."
+
+
+def _recipient(order_id: str) -> tuple[Channel, str]:
+    """Where news of the order goes; an empty address when there is none."""
+    buyer = orders.recipient(order_id=order_id)
+    if buyer.customer_id is None:
+        return Channel.EMAIL, buyer.email
+    customer = customers.customer(customer_id=buyer.customer_id)
+    return (Channel.EMAIL, customer.email) if customer.email else (Channel.SMS, customer.phone)

@@ -1,0 +1,1 @@
+"""What is due, and the money taken and given back for it."""

@@ -1,0 +1,41 @@
+"""The port to a payment provider."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from contexts.payments.domain import Outcome
+
+
+class GatewayUnavailable(Exception):
+    """The provider gave no answer. Whether it acted is unknown: ask again with the same key, or ``lookup`` the key."""
+
+
+class GatewayTimeout(GatewayUnavailable):
+    """No answer within ``settings.ECI_GATEWAY_TIMEOUT`` seconds."""
+
+
+class Gateway(Protocol):
+    """Each operation happens at most once per ``key``; repeated, it answers the same.
+
+    A refusal is an answer (``Outcome.done`` false), not an exception. GatewayUnavailable from every method. Amounts are
+    minor units. None of them may be called inside a unit of work.
+    """
+
+    def authorise(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
+        """Set the amount aside."""
+
+    def charge(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
+        """Authorise and capture in one call."""
+
+    def capture(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
+        """Take authorised money; refused when it was voided."""
+
+    def void(self, *, key: str, reference: str) -> Outcome:
+        """Give up an authorisation; refused when it was captured."""
+
+    def refund(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
+        """Give captured money back."""
+
+    def lookup(self, *, key: str) -> Outcome | None:
+        """What became of the operation of this key; None when the provider has never seen it."""

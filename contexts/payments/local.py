@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from contexts.payments import selectors, services, workflows
+from contexts.payments.public.contracts import Payment, Payments, Refund, RequestState, Statistics
+from eci.money import to_minor
+
+
+class LocalPayments(Payments):
+    def open_request(
+        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, seconds: int
+    ) -> datetime:
+        return services.open_request(
+            order_id=order_id,
+            amount_minor=to_minor(amount, currency),
+            currency=currency,
+            customer_id=customer_id,
+            seconds=seconds,
+        )
+
+    def authorise(
+        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, method: str, token: str
+    ) -> Payment:
+        return workflows.authorise(
+            order_id=order_id,
+            amount_minor=to_minor(amount, currency),
+            currency=currency,
+            customer_id=customer_id,
+            method=method,
+            token=token,
+        )
+
+    def capture(self, *, order_id: str) -> Payment:
+        return workflows.capture(order_id=order_id)
+
+    def close(self, *, order_id: str, reason: str) -> RequestState:
+        return services.close(order_id=order_id, reason=reason)
+
+    def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
+        return workflows.cancel(order_id=order_id, reason=reason)
+
+    def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
+        return workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key)
+
+    def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
+        return selectors.payments_of(order_ids)
+
+    def orders_with_money(self) -> tuple[str, ...]:
+        return selectors.orders_with_money()
+
+    def statistics(self) -> Statistics:
+        return selectors.statistics()

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from contexts.payments.public.contracts import PaymentStatus, RefundStatus, RequestState
+from eci.idempotency import IdempotencyRecord
+from eci.outbox import InboxRow, OutboxRow
+
+
+class PaymentRequest(models.Model):
+    """What is due for one of our orders. ``closed_reason`` while it is PAYING: it closes, if the charge is declined."""
+
+    order_id = models.CharField(max_length=64, primary_key=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, blank=True)
+    customer_id = models.BigIntegerField(null=True)
+    deadline = models.DateTimeField(null=True)
+    state = models.CharField(max_length=10, choices=[(state, state) for state in RequestState])
+    closed_reason = models.CharField(max_length=10, default="", blank=True)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(amount_minor__gte=0), name="payments_request_amount")]
+
+    def __str__(self) -> str:
+        return self.order_id
+
+
+class Asked(models.Model):
+    """What is waiting for the provider's word, and the caller's key it was asked with.
+
+    ``next_at``: when to ask again. ``attempts`` is 0 while the first call may still be under way. The key stays with
+    the row, so that it is unique for as long as the row exists.
+    """
+
+    next_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    idempotency_scope = models.CharField(max_length=150, null=True)
+    idempotency_key = models.CharField(max_length=255, null=True)
+    idempotency_fingerprint = models.CharField(max_length=64, default="", blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Payment(Asked):
+    """One attempt to take money for an order, ours or another system's. The token goes once the outcome is known."""
+
+    class Mode(models.TextChoices):
+        AUTHORISE = "authorise"
+        CHARGE = "charge"
+
+    order_id = models.CharField(max_length=64, db_index=True)
+    customer_id = models.BigIntegerField(null=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    method = models.CharField(max_length=40)
+    token = models.CharField(max_length=100, default="", blank=True)
+    mode = models.CharField(max_length=10, choices=Mode.choices)
+    status = models.CharField(max_length=20, choices=[(status, status) for status in PaymentStatus])
+    captured_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+    reference = models.CharField(max_length=100, default="", blank=True)
+    decline_reason = models.CharField(max_length=200, default="", blank=True)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    refunded_minor__gte=0,
+                    captured_minor__gte=F("refunded_minor"),
+                    amount_minor__gte=F("captured_minor"),
+                ),
+                name="payments_payment_balance",
+            ),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="payments_payment_amount"),
+            models.UniqueConstraint(fields=["idempotency_scope", "idempotency_key"], name="payments_payment_key"),
+        ]
+        indexes = [
+            models.Index(fields=["status", "next_at"], name="payments_payment_due"),
+            models.Index(fields=["created_at"], name="payments_payment_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Payment {self.pk} for {self.order_id}"
+
+
+class Refund(Asked):
+    """Money on its way back. Its amount counts in the payment's ``refunded_minor`` from the start, unless it FAILED."""
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    amount_minor = models.BigIntegerField()
+    reason = models.CharField(max_length=500, default="", blank=True)
+    status = models.CharField(max_length=10, choices=[(status, status) for status in RefundStatus])
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payments_refund_amount"),
+            models.UniqueConstraint(fields=["idempotency_scope", "idempotency_key"], name="payments_refund_key"),
+        ]
+        indexes = [models.Index(fields=["status", "next_at"], name="payments_refund_due")]
+
+    def __str__(self) -> str:
+        return f"Refund {self.pk} of payment {self.payment_id}"
+
+
+class OutboxEvent(OutboxRow):
+    class Meta(OutboxRow.Meta):
+        pass
+
+
+class InboxEvent(InboxRow):
+    class Meta(InboxRow.Meta):
+        pass
+
+
+class Idempotency(IdempotencyRecord):
+    class Meta(IdempotencyRecord.Meta):
+        pass

@@ -1,0 +1,188 @@
+"""Payments: what is due for an order, and what was done about it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from eci.errors import Conflict, EciError, NotFound
+
+
+class PaymentStatus(StrEnum):
+    PENDING = "PENDING"
+    AUTHORISED = "AUTHORISED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    VOIDED = "VOIDED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "PENDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class RequestState(StrEnum):
+    """Of what is due for an order: OPEN may be charged, PAYING has a charge under way, then PAID or CLOSED."""
+
+    OPEN = "OPEN"
+    PAYING = "PAYING"
+    PAID = "PAID"
+    CLOSED = "CLOSED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    refund_id: int
+    payment_id: int
+    order_id: str
+    amount: Decimal
+    currency: str
+    reason: str
+    status: RefundStatus
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment:
+    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it."""
+
+    payment_id: int
+    order_id: str
+    customer_id: int | None
+    amount: Decimal
+    currency: str
+    method: str
+    status: PaymentStatus
+    captured: Decimal
+    refunded: Decimal
+    reference: str
+    decline_reason: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Payments ever completed (refunded since or not), ever failed, and waiting for the provider's word."""
+
+    completed: int
+    failed: int
+    unknown: int
+
+
+class PaymentDeclined(EciError):
+    """``details.order_id`` and ``details.payment_id``."""
+
+    status = 402
+    code = "payment_declined"
+
+
+class PaymentUnknown(EciError):
+    """The provider has not said what became of it. Not a failure: ask again. 202 where it reaches a client."""
+
+    status = 202
+    code = "payment_pending"
+
+
+class PaymentNotFound(NotFound):
+    pass
+
+
+class AmountMismatch(Conflict):
+    """``details.due``."""
+
+    code = "amount_mismatch"
+
+
+class AlreadyPaid(Conflict):
+    code = "already_paid"
+
+
+class PaymentInProgress(Conflict):
+    code = "payment_in_progress"
+
+
+class PaymentRequestClosed(Conflict):
+    """The order no longer waits for money: its time ran out."""
+
+    code = "reservation_expired"
+
+
+class RefundExceedsCaptured(Conflict):
+    """``details.refundable``."""
+
+    code = "refund_exceeds_captured"
+
+
+class RefundRefused(Conflict):
+    """The provider will not give this money back. ``details.refund_id``."""
+
+    code = "refund_refused"
+
+
+class Payments(ABC):
+    """For our own orders. Every command may be repeated: the provider is asked with keys made from our rows' ids."""
+
+    @abstractmethod
+    def open_request(
+        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, seconds: int
+    ) -> datetime:
+        """Record that ``amount`` is due within ``seconds``; gives the deadline. A repeat gives the first one's."""
+
+    @abstractmethod
+    def authorise(
+        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, method: str, token: str
+    ) -> Payment:
+        """Have the provider set the amount aside, opening the order's request in the same stroke.
+
+        PaymentDeclined; PaymentUnknown (call again to ask what became of it); InvalidTransition (closed or undone).
+        """
+
+    @abstractmethod
+    def capture(self, *, order_id: str) -> Payment:
+        """Take the authorised money: the pivot.
+
+        PaymentUnknown (call again); PaymentNotFound; InvalidTransition (voided).
+        """
+
+    @abstractmethod
+    def close(self, *, order_id: str, reason: str) -> RequestState:
+        """Let no further charge of the order begin. ``reason``: ``expired`` or ``cancelled``.
+
+        CLOSED: none will happen. PAID: a charge won. PAYING: one is under way, call again later. An order without a
+        request gets a closed one, so that a late ``authorise`` or ``open_request`` is refused.
+        """
+
+    @abstractmethod
+    def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
+        """Undo whatever was paid: closes the request, voids an authorisation, refunds what is left of a capture.
+
+        PaymentUnknown while the provider hasn't spoken (call again); RefundRefused.
+        """
+
+    @abstractmethod
+    def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
+        """Refund ``amount`` of the order's payment, or all that is left; None when nothing is left. Once per ``key``.
+
+        RefundExceedsCaptured; RefundRefused; PaymentNotFound; InvalidTransition (nothing was captured);
+        PaymentUnknown (call again).
+        """
+
+    @abstractmethod
+    def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
+        """All payments of these orders, oldest first."""
+
+    @abstractmethod
+    def orders_with_money(self) -> tuple[str, ...]:
+        """Our orders of which we hold money: authorised, or captured and not wholly refunded."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Counts for the metrics."""

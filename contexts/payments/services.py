@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import copy
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Case, F, Sum, Value, When
+from django.db.models.functions import Now
+
+from contexts.payments import domain
+from contexts.payments.models import Payment, PaymentRequest, Refund
+from contexts.payments.public.contracts import (
+    AlreadyPaid,
+    AmountMismatch,
+    PaymentInProgress,
+    PaymentNotFound,
+    PaymentRequestClosed,
+    PaymentStatus,
+    RefundExceedsCaptured,
+    RefundStatus,
+    RequestState,
+)
+from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+from eci import idempotency, outbox
+from eci.clock import utcnow
+from eci.db import locked, writes
+from eci.errors import EciError, InvalidTransition, NotFound
+from eci.idempotency import Key
+from eci.ids import is_our_order
+from eci.money import from_minor, text
+
+EXPIRED, CANCELLED = "expired", "cancelled"
+
+
+def _first_call() -> dict[str, Any]:
+    """For a new row: whoever makes the provider's first call has precedence over the settling task for a while."""
+    return {"next_at": Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3)}
+
+
+def _keyed(key: Key | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    return {
+        "idempotency_scope": key.scope,
+        "idempotency_key": key.key,
+        "idempotency_fingerprint": key.fingerprint,
+    }
+
+
+# -- what is due ------------------------------------------------------------------------------------------------------
+
+
+@writes("payments")
+def open_request(*, order_id: str, amount_minor: int, currency: str, customer_id: int | None, seconds: int) -> datetime:
+    """See ``Payments.open_request``."""
+    request = PaymentRequest(
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        customer_id=customer_id,
+        deadline=Now() + timedelta(seconds=seconds),
+        state=RequestState.OPEN,
+    )
+    PaymentRequest.objects.bulk_create([request], ignore_conflicts=True)
+    kept = PaymentRequest.objects.get(pk=order_id)
+    if kept.state == RequestState.CLOSED or kept.deadline is None:
+        raise InvalidTransition(f"Order {order_id} does not wait for a payment.", order_id=order_id)
+    deadline: datetime = kept.deadline
+    return deadline
+
+
+@writes("payments")
+def close(*, order_id: str, reason: str) -> RequestState:
+    """See ``Payments.close``. A charge under way is told of a cancellation: if it is declined, the request closes."""
+    request = PaymentRequest.objects.filter(pk=order_id)
+    change = {"closed_reason": reason, "version": F("version") + 1, "updated_at": utcnow()}
+    while True:
+        if request.filter(state=RequestState.OPEN).update(state=RequestState.CLOSED, **change):
+            return RequestState.CLOSED
+        tombstone = PaymentRequest(
+            order_id=order_id, amount_minor=0, currency="", state=RequestState.CLOSED, closed_reason=reason
+        )
+        PaymentRequest.objects.bulk_create([tombstone], ignore_conflicts=True)
+        if reason == CANCELLED:
+            request.filter(state=RequestState.PAYING, closed_reason="").update(**change)
+        state = RequestState(request.values_list("state", flat=True).get())
+        if state != RequestState.OPEN:  # a charge may have been declined between the statements
+            return state
+
+
+# -- payments ---------------------------------------------------------------------------------------------------------
+
+
+@writes("payments")
+def begin_authorise(
+    *, order_id: str, amount_minor: int, currency: str, customer_id: int | None, method: str, token: str
+) -> Payment:
+    """Record the intent. The request begins as PAYING, so that nobody else can charge it.
+
+    IntegrityError when the order has a request.
+    """
+    PaymentRequest.objects.create(
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        customer_id=customer_id,
+        state=RequestState.PAYING,
+    )
+    return _create_payment(
+        mode=Payment.Mode.AUTHORISE,
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        customer_id=customer_id,
+        method=method,
+        token=token,
+    )
+
+
+@writes("payments")
+def begin_charge(
+    *,
+    order_id: str,
+    amount_minor: int,
+    currency: str,
+    customer_id: int | None,
+    method: str,
+    token: str,
+    key: Key | None,
+) -> Payment:
+    """Record the intent; for an order of ours this takes its request, so that it is charged once.
+
+    NotFound, AlreadyPaid, PaymentInProgress, PaymentRequestClosed, AmountMismatch, InvalidTransition;
+    IntegrityError or IdempotencyInProgress when ``key`` was taken in the same moment.
+    """
+    if is_our_order(order_id):
+        customer_id = _take_request(order_id, amount_minor, currency)
+    payment = _create_payment(
+        mode=Payment.Mode.CHARGE,
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        customer_id=customer_id,
+        method=method,
+        token=token,
+        **_keyed(key),
+    )
+    if key is not None:
+        idempotency.claim("payments", key, resource=str(payment.pk))
+    return payment
+
+
+def _create_payment(**values: Any) -> Payment:
+    now = utcnow()
+    return Payment.objects.create(
+        status=PaymentStatus.PENDING, created_at=now, updated_at=now, **_first_call(), **values
+    )
+
+
+def _take_request(order_id: str, amount_minor: int, currency: str) -> int | None:
+    """Move the order's request from OPEN to PAYING; gives its customer."""
+    open_requests = PaymentRequest.objects.filter(pk=order_id, state=RequestState.OPEN)
+    due = open_requests.filter(amount_minor=amount_minor, currency=currency)
+    change = {"state": RequestState.PAYING, "version": F("version") + 1, "updated_at": utcnow()}
+    taken = due.exclude(deadline__lte=Now()).update(**change)
+    request = PaymentRequest.objects.filter(pk=order_id).first()
+    if request is None:
+        raise NotFound(f"There is no payment due for order {order_id}.", order_id=order_id)
+    if not taken:
+        raise _why_not(request, open_requests.filter(deadline__lte=Now()).exists(), amount_minor, currency)
+    customer_id: int | None = request.customer_id
+    return customer_id
+
+
+def _why_not(request: PaymentRequest, late: bool, amount_minor: int, currency: str) -> EciError:
+    order_id = request.order_id
+    if request.state == RequestState.PAID:
+        return AlreadyPaid(f"Order {order_id} is paid already.", order_id=order_id)
+    if late or (request.state == RequestState.CLOSED and request.closed_reason == EXPIRED):
+        return PaymentRequestClosed(f"The time to pay for order {order_id} has run out.", order_id=order_id)
+    if request.state == RequestState.CLOSED:
+        return InvalidTransition(f"Order {order_id} was cancelled.", order_id=order_id)
+    if request.state == RequestState.OPEN and (request.amount_minor, request.currency) != (amount_minor, currency):
+        due = text(from_minor(request.amount_minor, request.currency), request.currency)
+        return AmountMismatch(
+            f"{due} {request.currency} is due for order {order_id}.", due=due, currency=request.currency
+        )
+    return PaymentInProgress(f"A payment for order {order_id} is under way.", order_id=order_id)
+
+
+@writes("payments")
+def record_authorised(payment: Payment, *, reference: str) -> Payment:
+    return _advance(payment, PaymentStatus.AUTHORISED, reference=reference, token="") or _now(payment)
+
+
+@writes("payments")
+def record_captured(payment: Payment, *, reference: str) -> Payment:
+    moved = _advance(
+        payment, PaymentStatus.COMPLETED, captured_minor=payment.amount_minor, reference=reference, token=""
+    )
+    if moved is None:
+        return _now(payment)
+    _settle_request(payment, RequestState.PAID, closed_reason="")
+    outbox.emit(
+        "payments",
+        PaymentCaptured(
+            version=moved.version,
+            order_id=moved.order_id,
+            payment_id=moved.pk,
+            amount=_text(moved, moved.amount_minor),
+            currency=moved.currency,
+        ),
+    )
+    return moved
+
+
+@writes("payments")
+def record_declined(payment: Payment, *, reason: str, reference: str) -> Payment:
+    """A charge may be tried again, unless the order was cancelled meanwhile; an authorisation may not."""
+    moved = _advance(payment, PaymentStatus.FAILED, decline_reason=reason[:200], reference=reference, token="")
+    if moved is None:
+        return _now(payment)
+    if payment.mode == Payment.Mode.AUTHORISE:
+        _settle_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
+    else:
+        again = Case(When(closed_reason="", then=Value(RequestState.OPEN)), default=Value(RequestState.CLOSED))
+        _settle_request(payment, again)
+    return moved
+
+
+@writes("payments")
+def record_voided(payment: Payment, *, reason: str = "") -> Payment:
+    moved = _advance(payment, PaymentStatus.VOIDED, decline_reason=reason[:200])
+    if moved is None:
+        return _now(payment)
+    _settle_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
+    return moved
+
+
+def _advance(payment: Payment, status: PaymentStatus, **values: Any) -> Payment | None:
+    """The payment moved on from the status it was read in; None when somebody else moved it before."""
+    values |= {"status": status, "version": payment.version + 1, "updated_at": utcnow()}
+    if not Payment.objects.filter(pk=payment.pk, status=payment.status, version=payment.version).update(**values):
+        return None
+    moved = copy.copy(payment)  # the caller's stays as it was read: this transaction may be run again
+    for name, value in values.items():
+        setattr(moved, name, value)
+    return moved
+
+
+def _now(payment: Payment) -> Payment:
+    return Payment.objects.get(pk=payment.pk)
+
+
+def _settle_request(payment: Payment, state: Any, **values: Any) -> None:
+    if is_our_order(payment.order_id):
+        PaymentRequest.objects.filter(pk=payment.order_id).update(
+            state=state, version=F("version") + 1, updated_at=utcnow(), **values
+        )
+
+
+def _text(payment: Payment, minor: int) -> str:
+    return text(from_minor(minor, payment.currency), payment.currency)
+
+
+# -- refunds ----------------------------------------------------------------------------------------------------------
+
+
+@writes("payments")
+def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
+    """Record the intent, and set the amount (None: all that is left) aside, so that nothing is given back twice.
+
+    PaymentNotFound, InvalidTransition (nothing was captured), RefundExceedsCaptured; IntegrityError or
+    IdempotencyInProgress when ``key`` was taken in the same moment.
+    """
+    refund = _create_refund(payment_id, amount_minor, reason, key)
+    if key is not None:
+        idempotency.claim("payments", key, resource=str(refund.pk))
+    return refund
+
+
+@writes("payments")
+def begin_order_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key) -> Refund:
+    """As ``begin_refund``, for a caller that needs no answer remembered: the row is what it asks again for."""
+    return _create_refund(payment_id, amount_minor, reason, key)
+
+
+def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
+    payment = locked(Payment.objects.filter(pk=payment_id)).first()
+    if payment is None:
+        raise PaymentNotFound(f"There is no payment {payment_id}.")
+    if payment.status not in domain.CAPTURED:
+        raise InvalidTransition(f"Payment {payment_id} is {payment.status}: nothing was captured.")
+    left = payment.captured_minor - payment.refunded_minor
+    amount = left if amount_minor is None else amount_minor
+    claimed = amount > 0 and Payment.objects.filter(
+        pk=payment_id, captured_minor__gte=F("refunded_minor") + amount
+    ).update(refunded_minor=F("refunded_minor") + amount, version=F("version") + 1, updated_at=utcnow())
+    if not claimed:
+        refundable = _text(payment, left)
+        raise RefundExceedsCaptured(f"{refundable} {payment.currency} can be refunded.", refundable=refundable)
+    now = utcnow()
+    return Refund.objects.create(
+        payment=payment,
+        amount_minor=amount,
+        reason=reason,
+        status=RefundStatus.PENDING,
+        created_at=now,
+        updated_at=now,
+        **_first_call(),
+        **_keyed(key),
+    )
+
+
+@writes("payments")
+def record_refunded(refund: Refund) -> Refund:
+    payment = locked(Payment.objects.filter(pk=refund.payment_id)).get()  # refunds of one payment complete in turn
+    if _end_refund(refund, RefundStatus.COMPLETED):
+        completed = Refund.objects.filter(payment_id=payment.pk, status=RefundStatus.COMPLETED)
+        returned: int = completed.aggregate(total=Sum("amount_minor"))["total"]
+        status = domain.status_after_refunds(captured_minor=payment.captured_minor, returned_minor=returned)
+        version = payment.version + 1
+        Payment.objects.filter(pk=payment.pk).update(status=status, version=version, updated_at=utcnow())
+        outbox.emit(
+            "payments",
+            RefundCompleted(
+                version=version,
+                order_id=payment.order_id,
+                payment_id=payment.pk,
+                refund_id=refund.pk,
+                amount=_text(payment, refund.amount_minor),
+                refunded=_text(payment, payment.refunded_minor),
+                captured=_text(payment, payment.captured_minor),
+                currency=payment.currency,
+            ),
+        )
+    return Refund.objects.select_related("payment").get(pk=refund.pk)
+
+
+@writes("payments")
+def record_refund_refused(refund: Refund) -> Refund:
+    """The amount can be refunded again."""
+    locked(Payment.objects.filter(pk=refund.payment_id)).get()
+    if _end_refund(refund, RefundStatus.FAILED):
+        Payment.objects.filter(pk=refund.payment_id).update(
+            refunded_minor=F("refunded_minor") - refund.amount_minor, version=F("version") + 1, updated_at=utcnow()
+        )
+    return Refund.objects.select_related("payment").get(pk=refund.pk)
+
+
+def _end_refund(refund: Refund, status: RefundStatus) -> bool:
+    """False when somebody else recorded its end before."""
+    pending = Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING)
+    return bool(pending.update(status=status, updated_at=utcnow()))
+
+
+# -- what waits for the provider's word -------------------------------------------------------------------------------
+
+
+@writes("payments")
+def claim_due(row: Payment | Refund) -> bool:
+    """Take the row for asking the provider now; False when another worker did, or it is settled."""
+    due = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING, next_at__lte=Now())
+    return bool(due.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1))
+
+
+@writes("payments")
+def postpone(row: Payment | Refund) -> None:
+    """The call is over and was not answered."""
+    pending = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING)
+    pending.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1)

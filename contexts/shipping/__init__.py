@@ -1,0 +1,1 @@
+"""Parcels from warehouse to door."""

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contexts.shipping import selectors, services
+from contexts.shipping.http import presenters
+from contexts.shipping.http.serializers import (
+    NewShipment,
+    ShipmentOut,
+    ShipmentQuery,
+    ShipmentWithEventsOut,
+    StatusChange,
+    TrackingOut,
+)
+from eci.http.paging import page, paging_of
+from eci.http.views import ApiView
+
+
+class Shipments(ApiView):
+    roles = {"GET": "SVP", "POST": "SV"}
+    query_serializer = ShipmentQuery
+    body_serializers = {"POST": NewShipment}
+
+    @extend_schema(responses=ShipmentOut(many=True))
+    def get(self, request: Request) -> Response:
+        """Shipments, newest first."""
+        paging = paging_of(self.query)
+        found = selectors.shipments(order_id=self.query.get("order_id"), status=self.query.get("status"))
+        return page(
+            request,
+            paging,
+            paging.slice(found),
+            position=lambda row: (row["created_at"], row["shipment_id"]),
+            present=presenters.shipment,
+        )
+
+    @extend_schema(responses={201: ShipmentOut})
+    def post(self, request: Request) -> Response:
+        """A shipment for another system's order. Ours make their own: 409 `owned_by_order`."""
+        body = self.body()
+
+        def execute() -> tuple[int, dict[str, Any]]:
+            row = services.create_for_foreign_order(**body, actor=self.caller.name)
+            return 201, presenters.shipment(row)
+
+        return self.answer_once("shipping", self.idempotency_key("shipments.create", body), execute)
+
+
+class OneShipment(ApiView):
+    roles = {"GET": "SVP", "PATCH": "SV"}
+    body_serializers = {"PATCH": StatusChange}
+
+    @extend_schema(responses=ShipmentWithEventsOut)
+    def get(self, request: Request, shipment_id: int) -> Response:
+        """One shipment with its events."""
+        return Response(presenters.shipment_with_events(selectors.shipment(shipment_id=shipment_id)))
+
+    @extend_schema(responses=ShipmentOut)
+    def patch(self, request: Request, shipment_id: int) -> Response:
+        """Move a shipment along: forward, steps skipped or not; the status it has already changes nothing."""
+        row = services.change_status(shipment_id=shipment_id, **self.body(), actor=self.caller.name)
+        return Response(presenters.shipment(row))
+
+
+class Tracking(ApiView):
+    roles = "ACKSPV"
+
+    @extend_schema(responses=TrackingOut)
+    def get(self, request: Request, tracking_no: str) -> Response:
+        """Where a parcel is, for whoever has its tracking number: without names or street."""
+        return Response(presenters.tracking(selectors.tracked(tracking_no=tracking_no)))

@@ -1,0 +1,41 @@
+"""The contract, answered in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contexts.shipping import models, selectors, services
+from contexts.shipping.public.contracts import Shipment, ShipmentStatus, Shipping
+
+
+def _shipments(rows: Iterable[models.Shipment]) -> tuple[Shipment, ...]:
+    return tuple(
+        Shipment(
+            shipment_id=row.pk,
+            order_id=row.order_id,
+            carrier=row.carrier,
+            tracking_no=row.tracking_no,
+            status=ShipmentStatus(row.status),
+            warehouse=row.warehouse,
+            address=row.address,
+            city=row.city,
+            dispatched_at=row.dispatched_at,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    )
+
+
+class LocalShipping(Shipping):
+    def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
+        return _shipments(services.create(order_id=order_id, warehouses=warehouses, address=address, city=city))
+
+    def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
+        return _shipments(services.dispatch(order_id=order_id))
+
+    def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
+        return _shipments(services.cancel(order_id=order_id))
+
+    def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
+        return _shipments(selectors.shipments_of(order_ids=order_ids))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from contexts.shipping import domain
+from contexts.shipping.public.contracts import ShipmentStatus
+from eci.idempotency import IdempotencyRecord
+from eci.outbox import InboxRow, OutboxRow
+
+
+def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
+    return sorted(status.value for status in statuses)
+
+
+class Consignment(models.Model):
+    """What shipping knows of one of our orders: that its shipments were created, or that there shall be none.
+
+    The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so that only one of them can.
+    """
+
+    order_id = models.CharField(max_length=64, primary_key=True)
+    cancelled = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+
+class Shipment(models.Model):
+    """One parcel. ``warehouse`` is null for another system's order, and nulls are never duplicates of each other."""
+
+    order_id = models.CharField(max_length=64)
+    warehouse = models.CharField(max_length=64, null=True)
+    carrier = models.CharField(max_length=64, default=domain.STANDARD_CARRIER)
+    tracking_no = models.CharField(max_length=64, unique=True)
+    address = models.TextField(default="", blank=True)
+    city = models.CharField(max_length=200, default="", blank=True)
+    status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ShipmentStatus])
+    version = models.PositiveIntegerField(default=1)
+    dispatched_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order_id", "warehouse"], name="shipping_one_per_warehouse"),
+            models.CheckConstraint(
+                condition=Q(status__in=_values(domain.NEVER_LEFT), dispatched_at__isnull=True)
+                | Q(status__in=_values(domain.LEFT), dispatched_at__isnull=False),
+                name="shipping_dispatched_when_left",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="shipping_shipment_newest"),
+            models.Index(fields=["status", "created_at"], name="shipping_shipment_status"),
+        ]
+
+    def __str__(self) -> str:
+        return self.tracking_no
+
+
+class ShipmentEvent(models.Model):
+    """A step a shipment took: append-only."""
+
+    shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")
+    status = models.CharField(max_length=20)
+    location = models.CharField(max_length=200, default="", blank=True)
+    note = models.CharField(max_length=1000, default="", blank=True)
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.status
+
+
+class OutboxEvent(OutboxRow):
+    class Meta(OutboxRow.Meta):
+        pass
+
+
+class InboxEvent(InboxRow):
+    class Meta(InboxRow.Meta):
+        pass
+
+
+class Idempotency(IdempotencyRecord):
+    class Meta(IdempotencyRecord.Meta):
+        pass

@@ -1,0 +1,31 @@
+"""What shipping announces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eci.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentDispatched(Event):
+    """A shipment has left; once per shipment, however it came to be SHIPPED or beyond."""
+
+    NAME: ClassVar[str] = "shipping.shipment_dispatched.v1"
+    AGGREGATE: ClassVar[str] = "order_id"
+
+    order_id: str
+    shipment_id: int
+    warehouse: str | None
+    carrier: str
+    tracking_no: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentDelivered(Event):
+    NAME: ClassVar[str] = "shipping.shipment_delivered.v1"
+    AGGREGATE: ClassVar[str] = "order_id"
+
+    order_id: str
+    shipment_id: int

@@ -1,0 +1,263 @@
+"""Writes: each a transaction on shipping's database."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import IntegrityError, connections
+from django.db.models import F, Q
+
+from contexts.shipping import domain, selectors
+from contexts.shipping.models import Consignment, Shipment, ShipmentEvent
+from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentNotFound, ShipmentStatus
+from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
+from eci.clock import utcnow
+from eci.db import locked, writes
+from eci.errors import InvalidTransition, NotFound, OwnedByOrder
+from eci.events import Event
+from eci.ids import is_our_order
+from eci.outbox import deliver_after_commit, emit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_ORDERS = "orders"  # the actor of what the orders context commands
+
+
+class _OvertakenError(Exception):
+    """Another transaction changed a shipment between our reading and our writing it."""
+
+
+def _again_when_overtaken(function: Callable[P, R]) -> Callable[P, R]:
+    """Whoever is overtaken reads again and decides anew. It ends: a shipment only moves forward."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        while True:
+            try:
+                return function(*args, **kwargs)
+            except _OvertakenError:
+                continue
+
+    return wrapper
+
+
+# -- our own orders, commanded by orders ------------------------------------------------------------------------------
+
+
+def create(*, order_id: str, warehouses: Iterable[str], address: str, city: str) -> list[Shipment]:
+    """One PENDING shipment per warehouse; InvalidTransition when the order's shipments were cancelled before."""
+    wanted = sorted(set(warehouses))
+    try:
+        return _create_first(order_id, wanted, address, city)
+    except IntegrityError:  # there is a consignment: this is a repetition, or the order was cancelled
+        return _create_missing(order_id, wanted, address, city)
+
+
+@writes("shipping")
+def _create_first(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+    Consignment.objects.bulk_create([Consignment(order_id=order_id)])
+    return _insert_pending(order_id, warehouses, address, city)
+
+
+@writes("shipping")
+def _create_missing(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+    if locked(Consignment.objects.filter(order_id=order_id)).get().cancelled:
+        raise InvalidTransition("The shipments of this order were cancelled.", order_id=order_id)
+    found = selectors.shipments_of(order_ids=[order_id])
+    missing = sorted(set(warehouses) - {shipment.warehouse for shipment in found})
+    return found + _insert_pending(order_id, missing, address, city)
+
+
+@_again_when_overtaken
+@writes("shipping")
+def dispatch(*, order_id: str) -> list[Shipment]:
+    """Everything of the order that waits, leaves; answers all shipments of the order."""
+    shipments = _locked_shipments(order_id)
+    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, _ORDERS)
+    return shipments
+
+
+@_again_when_overtaken
+@writes("shipping")
+def cancel(*, order_id: str) -> list[Shipment]:
+    """Cancel all that waits; InvalidTransition when something has left; a tombstone when there is nothing."""
+    if not Consignment.objects.filter(order_id=order_id).update(cancelled=True):
+        try:
+            Consignment.objects.bulk_create([Consignment(order_id=order_id, cancelled=True)])
+        except IntegrityError:
+            raise _OvertakenError from None
+        return []
+    shipments = _locked_shipments(order_id)
+    if any(shipment.status in domain.LEFT for shipment in shipments):
+        raise InvalidTransition("A shipment of this order has left already.", order_id=order_id)
+    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.CANCELLED, _ORDERS)
+    return shipments
+
+
+# -- staff and other systems ------------------------------------------------------------------------------------------
+
+
+def create_for_foreign_order(
+    *,
+    order_id: str,
+    address: str,
+    city: str,
+    carrier: str,
+    tracking_no: str | None,
+    status: ShipmentStatus,
+    actor: str,
+) -> dict[str, Any]:
+    """A shipment of another system's order, anywhere along the journey.
+
+    DuplicateTrackingNumber; for an id of our own OwnedByOrder, or NotFound when shipping has nothing of that order.
+    """
+    if is_our_order(order_id):
+        if Consignment.objects.filter(order_id=order_id).exists():
+            raise OwnedByOrder("Shipments of this order are made by the order itself.", order_id=order_id)
+        raise NotFound("There is no such order.", order_id=order_id)
+    now = utcnow()
+    shipment = Shipment(
+        order_id=order_id,
+        carrier=carrier,
+        tracking_no=tracking_no or domain.new_tracking_no(),
+        address=address,
+        city=city,
+        status=status,
+        dispatched_at=now if status in domain.LEFT else None,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        _create_foreign(shipment, actor)
+    except IntegrityError:
+        raise DuplicateTrackingNumber(
+            "Another shipment has this tracking number.", tracking_no=shipment.tracking_no
+        ) from None
+    return selectors.row_of(shipment)
+
+
+@writes("shipping")
+def _create_foreign(shipment: Shipment, actor: str) -> None:
+    _insert([shipment], actor)
+    emit("shipping", *_news(shipment, left=shipment.status in domain.LEFT))
+
+
+@_again_when_overtaken
+@writes("shipping")
+def change_status(
+    *, shipment_id: int, status: ShipmentStatus, location: str = "", note: str = "", actor: str
+) -> dict[str, Any]:
+    """Move one shipment; the status it has already changes nothing.
+
+    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling and returning what belongs to one of our orders.
+    """
+    shipment = Shipment.objects.filter(pk=shipment_id).first()
+    if shipment is None:
+        raise ShipmentNotFound("There is no such shipment.")
+    current = ShipmentStatus(shipment.status)
+    if status is current:
+        return selectors.row_of(shipment)
+    ours = is_our_order(shipment.order_id)
+    if ours and status not in domain.JOURNEY:
+        raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
+    if not domain.may_move(current, status):
+        raise InvalidTransition(f"A shipment that is {current} cannot become {status}.", current=current, wanted=status)
+    announced = _move([shipment], status, actor, location=location, note=note)
+    if ours and announced:
+        deliver_after_commit("shipping", shipment.order_id)
+    return selectors.row_of(shipment)
+
+
+# -- steps they share -------------------------------------------------------------------------------------------------
+
+
+def _locked_shipments(order_id: str) -> list[Shipment]:
+    return list(locked(Shipment.objects.filter(order_id=order_id).order_by("pk")))
+
+
+def _insert_pending(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+    now = utcnow()
+    shipments = [
+        Shipment(
+            order_id=order_id,
+            warehouse=warehouse,
+            tracking_no=domain.new_tracking_no(),
+            address=address,
+            city=city,
+            status=ShipmentStatus.PENDING,
+            created_at=now,
+            updated_at=now,
+        )
+        for warehouse in warehouses
+    ]
+    _insert(shipments, _ORDERS)
+    return shipments
+
+
+def _insert(shipments: list[Shipment], actor: str) -> None:
+    Shipment.objects.bulk_create(shipments)
+    if not connections["shipping"].features.can_return_rows_from_bulk_insert:  # MySQL
+        numbers = [shipment.tracking_no for shipment in shipments]
+        keys = dict(Shipment.objects.filter(tracking_no__in=numbers).values_list("tracking_no", "pk"))
+        for shipment in shipments:
+            shipment.pk = keys[shipment.tracking_no]
+    _record(shipments, actor)
+
+
+def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: str = "") -> None:
+    ShipmentEvent.objects.bulk_create(
+        ShipmentEvent(
+            shipment=shipment,
+            status=shipment.status,
+            location=location,
+            note=note,
+            actor=actor,
+            at=shipment.updated_at,
+        )
+        for shipment in shipments
+    )
+
+
+def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, location: str = "", note: str = "") -> bool:
+    """Take shipments, which either all wait or have all left, to ``status``; tells whether that was news to others."""
+    if not shipments:
+        return False
+    now = utcnow()
+    leaving = status in domain.LEFT and shipments[0].status in domain.WAITING
+    as_read = functools.reduce(operator.or_, (Q(pk=shipment.pk, version=shipment.version) for shipment in shipments))
+    changes: dict[str, str | datetime] = {"status": status, "updated_at": now}
+    if leaving:
+        changes["dispatched_at"] = now
+    if Shipment.objects.filter(as_read).update(**changes, version=F("version") + 1) != len(shipments):
+        raise _OvertakenError
+    for shipment in shipments:
+        shipment.version += 1
+        for name, value in changes.items():
+            setattr(shipment, name, value)
+    _record(shipments, actor, location=location, note=note)
+    news = [event for shipment in shipments for event in _news(shipment, left=leaving)]
+    emit("shipping", *news)
+    return bool(news)
+
+
+def _news(shipment: Shipment, *, left: bool) -> list[Event]:
+    news: list[Event] = []
+    if left:
+        news.append(
+            ShipmentDispatched(
+                version=shipment.version,
+                order_id=shipment.order_id,
+                shipment_id=shipment.pk,
+                warehouse=shipment.warehouse,
+                carrier=shipment.carrier,
+                tracking_no=shipment.tracking_no,
+            )
+        )
+    if shipment.status == ShipmentStatus.DELIVERED:
+        news.append(ShipmentDelivered(version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk))
+    return news

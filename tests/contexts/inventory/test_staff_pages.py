@@ -1,0 +1,225 @@
+"""The admin's pages: staff receive, count and adjust through the same rules, and edit no balance by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.test import Client
+
+from contexts.inventory import services
+from contexts.inventory.models import Movement, Reservation, Stock, Warehouse
+
+LIST = "/admin/inventory/stock/"
+
+
+def signed_in(**kinds: bool) -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_user("ann", "ann@example.com", "secret-123", **kinds))
+    return client
+
+
+@pytest.fixture
+def admin() -> Client:
+    return signed_in(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def rows(stocked: Callable[..., int]) -> list[Stock]:
+    stocked(A=10, B=4)
+    return list(Stock.objects.order_by("pk"))
+
+
+def run(client: Client, action: str, rows: list[Stock], **fields: Any) -> Any:
+    """Choose the action for the rows; with fields, send its form as well."""
+    data: dict[str, Any] = {"action": action, "_selected_action": [row.pk for row in rows]}
+    return client.post(LIST, data | ({"apply": "1", **fields} if fields else {"index": "0"}))
+
+
+def told(response: Any) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+def balances() -> list[int]:
+    return list(Stock.objects.order_by("pk").values_list("on_hand", flat=True))
+
+
+def test_the_list_shows_and_finds(admin: Client, rows: list[Stock], run_out: Callable[[str], None]) -> None:
+    services.reserve(key="h", order_id="X", demand={rows[0].product_id: 3}, seconds=60)
+    services.reserve(key="i", order_id="X", demand={rows[0].product_id: 2}, seconds=60)
+    run_out("i")
+    page = admin.get(LIST).content.decode()
+    for shown in (
+        '<td class="field-on_hand">10</td>',
+        '<td class="field-reserved_now">3</td>',
+        '<td class="field-available">7</td>',
+        '<td class="field-reorder_point">10</td>',
+        'href="/admin/inventory/stock/receipt/"',
+    ):
+        assert shown in page
+    for query, found in ((str(rows[0].product_id), 2), ("B", 1), ("999999", 0), ("9" * 30, 0), ("abc", 0)):
+        assert admin.get(LIST, {"q": query}).context["cl"].result_count == found
+    assert admin.get(LIST, {"warehouse__code__exact": "A"}).context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"), [("receive", "Receive units"), ("count", "stock count"), ("adjust", "by a difference")]
+)
+def test_an_action_asks_first(admin: Client, rows: list[Stock], action: str, shown: str) -> None:
+    page = run(admin, action, rows)
+    assert page.status_code == 200
+    html = page.content.decode()
+    assert shown in html
+    for row in rows:
+        assert f'name="units_{row.pk}"' in html
+        assert f'<input type="hidden" name="_selected_action" value="{row.pk}">' in html
+    assert f'<input type="hidden" name="action" value="{action}">' in html
+    assert "On hand 10, reserved 0, available 10." in html
+    assert balances() == [10, 4]
+
+
+def test_receiving(admin: Client, rows: list[Stock]) -> None:
+    first, second = rows
+    answer = run(admin, "receive", rows, **{f"units_{first.pk}": 5, f"units_{second.pk}": 1})
+    assert (answer.status_code, answer["Location"]) == (302, LIST)
+    assert balances() == [15, 5]
+    line = Movement.objects.order_by("pk").last()
+    assert line is not None
+    assert (line.delta, line.reason, line.actor) == (1, "receipt", "staff:ann")
+
+
+def test_counting(admin: Client, rows: list[Stock]) -> None:
+    first, second = rows
+    fields = {f"units_{first.pk}": 7, f"units_{second.pk}": 0, "reason": "yearly count"}
+    assert run(admin, "count", rows, **fields).status_code == 302
+    assert balances() == [7, 0]
+    assert set(Movement.objects.filter(reason="yearly count").values_list("delta", "actor")) == {
+        (-3, "staff:ann"),
+        (-4, "staff:ann"),
+    }
+
+
+def test_adjusting(admin: Client, rows: list[Stock]) -> None:
+    first, second = rows
+    fields = {f"units_{first.pk}": -3, f"units_{second.pk}": 2, "reason": "broken"}
+    assert run(admin, "adjust", rows, **fields).status_code == 302
+    assert balances() == [7, 6]
+
+
+def test_a_refusal_is_told_and_nothing_is_half_done(admin: Client, rows: list[Stock]) -> None:
+    first, second = rows
+    services.reserve(key="h", order_id="X", demand={second.product_id: 4}, seconds=60, warehouse="B")
+    fields = {f"units_{first.pk}": 7, f"units_{second.pk}": 3, "reason": "count"}
+    for action, values in (("count", fields), ("adjust", fields | {f"units_{second.pk}": -1})):
+        answer = run(admin, action, rows, **values)
+        assert answer.status_code == 200
+        assert told(answer) == ["4 units are reserved; on hand cannot become 3."]
+        assert f'name="units_{first.pk}" value="7"' in answer.content.decode()
+        assert balances() == [10, 4]
+    assert run(admin, "count", rows, **fields, force="on").status_code == 302
+    assert balances() == [7, 3]
+    assert Reservation.objects.get().status == "RELEASED"
+
+
+def test_bad_numbers_are_shown_at_their_row(admin: Client, rows: list[Stock]) -> None:
+    [row, _] = rows
+    for action, units in (
+        ("receive", 0),
+        ("receive", "x"),
+        ("receive", ""),
+        ("receive", 1_000_001),
+        ("count", -1),
+        ("adjust", 0),
+        ("adjust", -1_000_001),
+    ):
+        page = run(admin, action, [row], **{f"units_{row.pk}": units, "reason": "r"})
+        assert page.status_code == 200
+        assert list(page.context["form"].errors) == [f"units_{row.pk}"]
+    assert list(run(admin, "count", [row], **{f"units_{row.pk}": 1}).context["form"].errors) == ["reason"]
+    assert balances() == [10, 4]
+
+
+def test_too_many_rows_at_once(admin: Client, rows: list[Stock]) -> None:
+    Stock.objects.bulk_create([Stock(product_id=number, warehouse_id="A") for number in range(100, 200)])
+    answer = run(admin, "count", list(Stock.objects.all()))
+    assert (answer.status_code, told(answer)) == (302, ["Choose at most 100 rows."])
+
+
+def test_the_first_units_of_a_product(admin: Client, product: Callable[[], int]) -> None:
+    Warehouse.objects.create(code="A", name="A")
+    product_id, path = product(), f"{LIST}receipt/"
+    assert admin.get(path).status_code == 200
+    form = {"product_id": product_id, "warehouse": "A", "units": 5, "reorder_point": 3}
+    unknown = admin.post(path, form | {"product_id": 987})
+    assert unknown.context["form"].errors == {"product_id": ["There is no product 987."]}
+    for field, value in (("units", 0), ("product_id", 2**53 + 1), ("product_id", 0), ("warehouse", "B")):
+        assert list(admin.post(path, form | {field: value}).context["form"].errors) == [field]
+    assert not Stock.objects.exists()
+    assert admin.post(path, form)["Location"] == LIST
+    assert admin.post(path, form | {"reorder_point": ""})["Location"] == LIST
+    row = Stock.objects.get()
+    assert (row.product_id, row.warehouse_id, row.on_hand, row.reorder_point) == (product_id, "A", 10, 3)
+    assert set(Movement.objects.values_list("actor", flat=True)) == {"staff:ann"}
+
+
+def test_only_who_may_change_stock(rows: list[Stock]) -> None:
+    viewer = signed_in(is_staff=True)
+    [ann] = get_user_model().objects.filter(username="ann")
+    ann.user_permissions.add(Permission.objects.get(codename="view_stock"))
+    page = viewer.get(LIST)
+    assert page.status_code == 200
+    assert b"receipt/" not in page.content
+    assert b'value="receive"' not in page.content
+    assert viewer.get(f"{LIST}receipt/").status_code == 403
+    run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
+    assert balances() == [10, 4]
+    ann.user_permissions.add(Permission.objects.get(codename="change_stock"))
+    run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
+    assert balances() == [15, 9]
+
+
+def test_nothing_is_edited_by_hand(admin: Client, rows: list[Stock]) -> None:
+    hold = services.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 3}, seconds=60)
+    line = Movement.objects.order_by("pk").first()
+    assert line is not None
+    for model, pk in (("stock", rows[0].pk), ("movement", line.pk), ("reservation", hold.reservation_id)):
+        path = f"/admin/inventory/{model}/"
+        assert admin.get(f"{path}add/").status_code == 403
+        page = admin.get(f"{path}{pk}/change/")
+        assert page.status_code == 200
+        assert b'name="_save"' not in page.content
+        assert admin.post(f"{path}{pk}/change/", {"on_hand": 99, "delta": 99, "status": "SHIPPED"}).status_code == 403
+        assert admin.post(f"{path}{pk}/delete/", {"post": "yes"}).status_code == 403
+        assert b"delete_selected" not in admin.get(path).content
+    assert balances() == [10, 4]
+
+
+def test_holds_and_the_ledger_can_be_searched(admin: Client, rows: list[Stock], run_out: Callable[[str], None]) -> None:
+    hold = services.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 12}, seconds=60)
+    page = admin.get(f"/admin/inventory/reservation/{hold.reservation_id}/change/").content.decode()
+    assert "fewest warehouses: 2" in page
+    assert page.count('field-quantity"') >= 2
+    run_out("h")
+    found = admin.get("/admin/inventory/reservation/", {"q": "X-1"})
+    assert found.context["cl"].result_count == 1
+    assert b"EXPIRED" in found.content
+    services.reserve(key="i", order_id="X-2", demand={rows[0].product_id: 1}, seconds=60)
+    services.ship(key="i", actor="test")
+    for query, number in (("X-2", 1), (str(rows[0].product_id), 3), ("nothing", 0)):
+        assert admin.get("/admin/inventory/movement/", {"q": query}).context["cl"].result_count == number
+
+
+def test_warehouses_are_edited_but_never_renamed_or_deleted(admin: Client, rows: list[Stock]) -> None:
+    form = {"code": "N", "name": "North", "priority": "5", "address": "", "is_active": "on"}
+    assert admin.post("/admin/inventory/warehouse/add/", form).status_code == 302
+    assert admin.post("/admin/inventory/warehouse/add/", form).context["adminform"].form.errors
+    path = "/admin/inventory/warehouse/N/"
+    assert admin.post(f"{path}change/", form | {"code": "M", "name": "Far north", "is_active": ""}).status_code == 302
+    north = Warehouse.objects.get(pk="N")
+    assert (north.name, north.is_active, Warehouse.objects.filter(pk="M").exists()) == ("Far north", False, False)
+    assert admin.post(f"{path}delete/", {"post": "yes"}).status_code == 403
+    assert b"delete_selected" not in admin.get("/admin/inventory/warehouse/").content

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from contexts.customers.public.api import customers
+from contexts.customers.public.contracts import Customer, CustomerNotFound, Customers
+from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import OrderFacts, OrderNotFound, Orders, Recipient
+from eci import rpc
+from eci.errors import ContextUnavailable
+
+
+@dataclass
+class OtherSide(Orders, Customers):
+    """Stands for orders and customers across the border; a test says what they know, or that they are away."""
+
+    recipients: dict[str, Recipient] = field(default_factory=dict)
+    people: dict[int, Customer] = field(default_factory=dict)
+    away: bool = False
+
+    def recipient(self, *, order_id: str) -> Recipient:
+        if self.away:
+            raise ContextUnavailable("Orders cannot be reached.")
+        if order_id not in self.recipients:
+            raise OrderNotFound("There is no such order.")
+        return self.recipients[order_id]
+
+    def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
+        return ()
+
+    def customer(self, *, customer_id: int) -> Customer:
+        if customer_id not in self.people:
+            raise CustomerNotFound("There is no such customer.")
+        return self.people[customer_id]
+
+    def guest(self, order_id: str, email: str = "guest@example.com") -> None:
+        self.recipients[order_id] = Recipient(customer_id=None, email=email)
+
+    def buyer(self, order_id: str, *, email: str = "jane@example.com", phone: str = "") -> None:
+        self.recipients[order_id] = Recipient(customer_id=7, email="")
+        self.people[7] = Customer(customer_id=7, email=email, full_name="Jane Doe", phone=phone)
+
+
+def _forget_methods() -> None:
+    """The clients keep the methods they have found; the next call looks again."""
+    vars(orders).pop("recipient", None)
+    vars(customers).pop("customer", None)
+
+
+@pytest.fixture
+def others(settings: Any) -> Iterator[OtherSide]:
+    settings.ECI_SMS_BACKEND = "console"
+    stand_in = OtherSide()
+    before = dict(rpc._local)
+    rpc.serve("orders", stand_in)
+    rpc.serve("customers", stand_in)
+    _forget_methods()
+    yield stand_in
+    rpc._local.update(before)
+    _forget_methods()

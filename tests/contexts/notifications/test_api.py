@@ -1,0 +1,183 @@
+"""Notifications over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contexts.notifications import workflows
+from contexts.notifications.models import Notification
+
+BODY = {"type": "email", "recipient": "reader@example.com", "subject": "Hello", "message": "How are you?"}
+
+
+def test_a_message_is_queued_and_later_sent(api: Any, others: Any) -> None:
+    answer = api.post("/v1/notifications", BODY | {"order_id": 1001})
+
+    assert answer.status == 201
+    made = answer.data
+    assert made == {
+        "notification_id": made["notification_id"],
+        "type": "email",
+        "channel": "email",
+        "recipient": "reader@example.com",
+        "subject": "Hello",
+        "message": "How are you?",
+        "status": "QUEUED",
+        "order_id": "1001",
+        "attempts": 0,
+        "created_at": made["created_at"],
+        "updated_at": made["created_at"],
+    }
+    path = f"/v1/notifications/{made['notification_id']}"
+    assert api.get(path).data == made | {"attempts_log": []}
+
+    workflows.send_due()
+
+    sent = api.get(path).data
+    assert (sent["status"], sent["attempts"]) == ("SENT", 1)
+    assert [(entry["ok"], entry["answer"], entry["at"][-1]) for entry in sent["attempts_log"]] == [
+        (True, "Accepted.", "Z")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "recipient", "channel"),
+    [
+        ("email", "reader@example.com", "email"),
+        ("sms", "+1 (555) 123-4567", "sms"),
+        ("order_confirmation", "reader@example.com", "email"),
+        ("order_confirmation", "+15551234567", "sms"),
+        ("PROMO-2026", "reader@example.com", "email"),
+    ],
+)
+def test_the_type_is_the_channel_or_the_kind(api: Any, given: str, recipient: str, channel: str) -> None:
+    made = api.post("/v1/notifications", {"type": given, "recipient": recipient, "message": "Hi"}).data
+
+    assert (made["type"], made["channel"], made["recipient"]) == (given, channel, recipient)
+    assert made["order_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"type": "sms"}, "recipient"),
+        ({"recipient": "+15551234567"}, "recipient"),
+        ({"recipient": "reader"}, "recipient"),
+        ({"recipient": "reader@example.com\nBcc: other@example.com"}, "recipient"),
+        ({"recipient": "a@example.com, b@example.com"}, "recipient"),
+        ({"recipient": None}, "recipient"),
+        ({"type": "two words"}, "type"),
+        ({"type": "x" * 41}, "type"),
+        ({"type": 7}, "type"),
+        ({"subject": "Hello\r\nBcc: other@example.com"}, "subject"),
+        ({"subject": "Hello\n"}, "subject"),
+        ({"subject": "x" * 201}, "subject"),
+        ({"message": "  \n "}, "message"),
+        ({"message": "x" * 10_001}, "message"),
+        ({"message": ["Hi"]}, "message"),
+        ({"order_id": ""}, "order_id"),
+    ],
+)
+def test_a_malformed_message_is_refused_by_field(api: Any, change: dict[str, Any], field: str) -> None:
+    answer = api.post("/v1/notifications", BODY | change)
+
+    assert (answer.status, answer.code) == (400, "validation_error")
+    assert list(answer.details) == [field]
+    assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["type", "recipient", "message"])
+def test_what_a_message_needs_is_required(api: Any, field: str) -> None:
+    answer = api.post("/v1/notifications", {name: value for name, value in BODY.items() if name != field})
+
+    assert (answer.status, list(answer.details)) == (400, [field])
+
+
+def test_a_key_queues_one_message(api: Any) -> None:
+    first = api.post("/v1/notifications", BODY, key="k")
+    again = api.post("/v1/notifications", BODY, key="k")
+    other = api.post("/v1/notifications", BODY | {"message": "Bye"}, key="k")
+
+    assert (again.status, again.data, again.headers["Idempotent-Replayed"]) == (201, first.data, "true")
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+    assert Notification.objects.count() == 1
+
+
+def test_an_order_of_ours_must_exist(api: Any, others: Any) -> None:
+    others.guest("ORD-1")
+
+    assert api.post("/v1/notifications", BODY | {"order_id": "ORD-1"}).data["order_id"] == "ORD-1"
+    unknown = api.post("/v1/notifications", BODY | {"order_id": "ORD-2"})
+    assert (unknown.status, unknown.code) == (404, "not_found")
+    assert Notification.objects.count() == 1
+
+
+def test_the_list_is_filtered_paged_and_newest_first(api: Any) -> None:
+    for number in range(5):
+        body = {"recipient": f"reader{number % 2}@example.com", "order_id": f"EXT-{number}"}
+        assert api.post("/v1/notifications", BODY | body).status == 201
+    Notification.objects.filter(order_id="EXT-4").update(status="FAILED")
+
+    def orders_at(path: str) -> list[str]:
+        return [row["order_id"] for row in api.get(path).data]
+
+    first = api.get("/v1/notifications?limit=2")
+    assert [row["order_id"] for row in first.data] == ["EXT-4", "EXT-3"]
+    assert orders_at(first.json["meta"]["next"].replace("http://testserver", "")) == ["EXT-2", "EXT-1"]
+    assert orders_at("/v1/notifications?recipient=reader1@example.com") == ["EXT-3", "EXT-1"]
+    assert orders_at("/v1/notifications?order_id=EXT-2") == ["EXT-2"]
+    assert orders_at("/v1/notifications?status=FAILED") == ["EXT-4"]
+
+
+@pytest.mark.parametrize("query", ["status=NEW", "limit=0", "cursor=x", "kind=email"])
+def test_a_malformed_query_is_refused(api: Any, query: str) -> None:
+    assert api.get(f"/v1/notifications?{query}").status == 400
+
+
+@pytest.mark.parametrize("status", ["FAILED", "SUPPRESSED"])
+def test_what_was_given_up_can_be_queued_again(api: Any, others: Any, status: str) -> None:
+    made = api.post("/v1/notifications", BODY).data
+    Notification.objects.update(status=status)
+
+    again = api.post(f"/v1/notifications/{made['notification_id']}/retry")
+
+    assert (again.status, again.data["status"]) == (200, "QUEUED")
+    assert workflows.send_due() == 1
+
+
+def test_a_waiting_notice_can_be_hurried(api: Any, others: Any) -> None:
+    others.guest("ORD-1")
+    made = api.post("/v1/notifications", BODY | {"order_id": "ORD-1"}).data
+    Notification.objects.update(next_at="2999-01-01T00:00:00Z")
+    assert workflows.send_due() == 0
+
+    hurried = api.post(f"/v1/notifications/{made['notification_id']}/retry", {})
+
+    assert (hurried.status, hurried.data["status"]) == (200, "QUEUED")
+    assert workflows.send_due() == 1
+
+
+def test_what_was_sent_is_not_sent_again(api: Any, others: Any) -> None:
+    made = api.post("/v1/notifications", BODY).data
+    workflows.send_due()
+
+    refused = api.post(f"/v1/notifications/{made['notification_id']}/retry")
+
+    assert (refused.status, refused.code) == (409, "already_sent")
+    assert workflows.send_due() == 0
+
+
+def test_an_unknown_notification_is_a_404(api: Any) -> None:
+    assert api.get("/v1/notifications/999999").status == 404
+    assert api.post("/v1/notifications/999999/retry").status == 404
+
+
+def test_nobody_but_staff_and_services_may(api: Any, settings: Any) -> None:
+    settings.ECI_OPEN = False
+
+    assert api.get("/v1/notifications").status == 401
+    assert api.post("/v1/notifications", BODY).status == 401
+    assert api.get("/v1/notifications/1").status == 401
+    assert api.post("/v1/notifications/1/retry").status == 401

@@ -1,0 +1,87 @@
+"""Which events make which notices."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from contexts.notifications.models import Notification
+from contexts.notifications.public.api import notifications
+from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
+from contexts.payments.public.events import RefundCompleted
+from contexts.shipping.public.events import ShipmentDispatched
+from eci.events import Event
+from eci.outbox import receive
+
+OURS = "ORD-1"
+
+
+def confirmed(order_id: str = OURS) -> OrderConfirmed:
+    return OrderConfirmed(version=1, order_id=order_id, order_total="19.99", currency="USD")
+
+
+def dispatched(shipment_id: int, order_id: str = OURS) -> ShipmentDispatched:
+    return ShipmentDispatched(
+        version=2,
+        order_id=order_id,
+        shipment_id=shipment_id,
+        warehouse="WH1",
+        carrier="standard",
+        tracking_no=f"ECI{shipment_id}",
+    )
+
+
+def refunded(refund_id: int, order_id: str = OURS) -> RefundCompleted:
+    return RefundCompleted(
+        version=1,
+        order_id=order_id,
+        payment_id=1,
+        refund_id=refund_id,
+        amount="5.00",
+        refunded="5.00",
+        captured="19.99",
+        currency="USD",
+    )
+
+
+def happen(event: Event) -> None:
+    receive("notifications", uuid.uuid4(), event.NAME, event.payload(), {})
+
+
+def notices() -> list[tuple[Any, ...]]:
+    return list(Notification.objects.order_by("pk").values_list("kind", "order_id", "channel", "recipient", "status"))
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (confirmed(), "order_confirmation"),
+        (dispatched(1), "shipping_confirmation"),
+        (refunded(1), "refund"),
+        (OrderCancelled(version=1, order_id=OURS, reason="changed my mind"), "order_cancellation"),
+        (PaymentFailed(version=1, order_id=OURS, reason="declined"), "payment_failure"),
+        (OrderExpired(version=1, order_id=OURS), "order_expired"),
+    ],
+)
+def test_an_event_queues_one_notice_however_often_it_arrives(event: Event, kind: str) -> None:
+    happen(event)
+    happen(event)
+
+    assert notices() == [(kind, OURS, "email", "", "QUEUED")]
+    assert notifications.waiting() == 1
+
+
+def test_each_shipment_and_each_refund_has_its_own_notice() -> None:
+    for event in (dispatched(1), dispatched(2), refunded(1), refunded(2), dispatched(2)):
+        happen(event)
+
+    assert [kind for kind, *_ in notices()] == ["shipping_confirmation"] * 2 + ["refund"] * 2
+
+
+@pytest.mark.parametrize("event", [dispatched(1, "EXT-1"), refunded(1, "EXT-1")])
+def test_another_systems_order_makes_no_notice(event: Event) -> None:
+    happen(event)
+
+    assert notices() == []

@@ -1,0 +1,196 @@
+"""What the orders context commands: create, dispatch, cancel, each of which may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connections
+
+from contexts.shipping import models
+from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import ShipmentStatus
+from eci.db import unit_of_work
+from eci.errors import InvalidTransition
+from eci.ids import new_order_id
+
+WHERE = {"address": "1 Main Street", "city": "Springfield"}
+
+
+@pytest.fixture
+def order_id() -> str:
+    return new_order_id()
+
+
+def events(order_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """What was emitted of the order, once whoever it goes to."""
+    rows = models.OutboxEvent.objects.filter(aggregate_id=order_id).order_by("pk")
+    return list({row.event_id: (row.name, row.payload) for row in rows}.values())
+
+
+@contextmanager
+def statements(*, before: Callable[[str], None] = lambda sql: None) -> Iterator[list[str]]:
+    """The statements shipping's database runs, savepoints aside."""
+    seen: list[str] = []
+
+    def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+            seen.append(sql)
+            before(sql)
+        return execute(sql, params, many, context)
+
+    with connections["shipping"].execute_wrapper(record):
+        yield seen
+
+
+def test_create_makes_one_pending_shipment_per_warehouse(order_id: str) -> None:
+    made = shipping.create(order_id=order_id, warehouses=("WH2", "WH1"), **WHERE)
+
+    assert [(s.warehouse, s.status, s.dispatched) for s in made] == [
+        ("WH1", ShipmentStatus.PENDING, False),
+        ("WH2", ShipmentStatus.PENDING, False),
+    ]
+    assert made == shipping.shipments_of(order_ids=[order_id])
+    assert len({s.tracking_no for s in made}) == 2
+    assert events(order_id) == []
+
+
+def test_create_again_answers_the_same_and_adds_only_what_is_missing(order_id: str) -> None:
+    first = shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+
+    assert shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE) == first
+    more = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+    assert more[:1] == first
+    assert [s.warehouse for s in more] == ["WH1", "WH2"]
+    assert models.Shipment.objects.filter(order_id=order_id).count() == 2
+
+
+def test_create_after_dispatch_leaves_the_shipment_as_it_is(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    shipping.dispatch(order_id=order_id)
+
+    (again,) = shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+
+    assert again.status is ShipmentStatus.SHIPPED
+
+
+def test_dispatch_ships_everything_and_tells_once(order_id: str) -> None:
+    made = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+
+    gone = shipping.dispatch(order_id=order_id)
+    again = shipping.dispatch(order_id=order_id)
+
+    assert [(s.status, s.dispatched) for s in gone] == [(ShipmentStatus.SHIPPED, True)] * 2
+    assert again == gone == shipping.shipments_of(order_ids=[order_id])
+    told = events(order_id)
+    assert [name for name, _ in told] == ["shipping.shipment_dispatched.v1"] * 2
+    assert [(fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in told] == [
+        (s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made
+    ]
+
+
+def test_dispatch_leaves_alone_what_has_left_or_was_cancelled(order_id: str, api: Any) -> None:
+    first, second = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+    api.patch(f"/v1/shipments/{first.shipment_id}", {"status": "IN_TRANSIT"})
+
+    shipped = shipping.dispatch(order_id=order_id)
+
+    assert [s.status for s in shipped] == [ShipmentStatus.IN_TRANSIT, ShipmentStatus.SHIPPED]
+    assert [fact["shipment_id"] for _, fact in events(order_id)] == [first.shipment_id, second.shipment_id]
+
+
+def test_cancel_cancels_what_waits_and_refuses_a_late_create(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+
+    cancelled = shipping.cancel(order_id=order_id)
+
+    assert [s.status for s in cancelled] == [ShipmentStatus.CANCELLED] * 2
+    assert shipping.cancel(order_id=order_id) == cancelled
+    assert shipping.dispatch(order_id=order_id) == cancelled
+    assert events(order_id) == []
+    with pytest.raises(InvalidTransition):
+        shipping.create(order_id=order_id, warehouses=("WH1", "WH3"), **WHERE)
+    assert shipping.shipments_of(order_ids=[order_id]) == cancelled
+
+
+def test_cancel_is_all_or_nothing(order_id: str, api: Any) -> None:
+    first, _ = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+    api.patch(f"/v1/shipments/{first.shipment_id}", {"status": "SHIPPED"})
+
+    with pytest.raises(InvalidTransition):
+        shipping.cancel(order_id=order_id)
+
+    assert [s.status for s in shipping.shipments_of(order_ids=[order_id])] == ["SHIPPED", "PENDING"]
+    assert len(shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)) == 2
+
+
+def test_cancel_before_create_leaves_a_tombstone(order_id: str) -> None:
+    assert shipping.cancel(order_id=order_id) == ()
+
+    with pytest.raises(InvalidTransition):
+        shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    assert shipping.shipments_of(order_ids=[order_id]) == ()
+    assert shipping.cancel(order_id=order_id) == ()
+
+
+def test_shipments_of_several_orders_are_read_at_once() -> None:
+    one, other = new_order_id(), new_order_id()
+    made = [*shipping.create(order_id=one, warehouses=("WH1",), **WHERE)]
+    made += shipping.create(order_id=other, warehouses=("WH1",), **WHERE)
+
+    with statements() as run:
+        assert shipping.shipments_of(order_ids=[other, one]) == tuple(made)
+    assert len(run) == 1
+
+
+@pytest.mark.parametrize("warehouses", [("WH1",), tuple(f"WH{number}" for number in range(20))])
+def test_the_hot_path_costs_the_same_for_one_warehouse_and_for_twenty(order_id: str, warehouses: Any) -> None:
+    with statements() as creating:
+        shipping.create(order_id=order_id, warehouses=warehouses, **WHERE)
+    with statements() as dispatching:
+        shipping.dispatch(order_id=order_id)
+
+    assert [sql.split()[0] for sql in creating] == ["INSERT"] * 3
+    assert [sql.split()[0] for sql in dispatching] == ["SELECT", "UPDATE", "INSERT", "INSERT"]
+
+
+def test_whoever_is_overtaken_reads_again_before_moving_a_shipment(order_id: str) -> None:
+    (made,) = shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    overtaken: list[str] = []
+
+    def overtake(sql: str) -> None:
+        if sql.startswith("UPDATE") and not overtaken:
+            overtaken.append(sql)
+            models.Shipment.objects.filter(pk=made.shipment_id).update(version=7)
+
+    with statements(before=overtake) as run:
+        (shipped,) = shipping.dispatch(order_id=order_id)
+
+    assert [sql.split()[0] for sql in run].count("SELECT") == 2
+    assert shipped.status is ShipmentStatus.SHIPPED
+    assert len(events(order_id)) == 1
+
+
+def test_the_database_itself_refuses_a_second_shipment_for_a_warehouse(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+
+    with pytest.raises(IntegrityError), unit_of_work("shipping"):
+        models.Shipment.objects.create(order_id=order_id, warehouse="WH1", tracking_no="X", status="PENDING")
+
+
+def test_the_database_itself_refuses_a_shipped_shipment_that_never_left() -> None:
+    with pytest.raises(IntegrityError), unit_of_work("shipping"):
+        models.Shipment.objects.create(order_id="7", tracking_no="X", status="SHIPPED")
+
+
+def test_an_engine_that_gives_no_keys_back_has_them_read(order_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = type(connections["shipping"].features)
+    monkeypatch.setattr(features, "can_return_rows_from_bulk_insert", False)
+    monkeypatch.setattr(features, "can_return_columns_from_insert", False)
+
+    made = shipping.create(order_id=order_id, warehouses=("WH2", "WH1"), **WHERE)
+
+    assert made == shipping.shipments_of(order_ids=[order_id])
+    assert models.ShipmentEvent.objects.filter(shipment__order_id=order_id).count() == 2
