@@ -164,7 +164,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["eci.auth.RolesAllowed"],
     "DEFAULT_RENDERER_CLASSES": [
         "eci.http.envelope.EnvelopeRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "eci.http.browsable.BrowsableRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["eci.http.parsers.JSONObjectParser"],
     "EXCEPTION_HANDLER": "eci.http.envelope.exception_handler",

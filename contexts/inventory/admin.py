@@ -153,7 +153,7 @@ class AdjustForm(RowsForm):
     reason = forms.CharField(max_length=200)
 
     def clean(self) -> None:
-        for name, value in self.cleaned_data.items():
+        for name, value in list(self.cleaned_data.items()):
             if value == 0 and name.startswith("units_"):
                 self.add_error(name, "An adjustment changes something.")
 

@@ -155,8 +155,7 @@ def confirm(*, key: str) -> contracts.Reservation:
         return selectors.as_contract(reservation, allocations)
     _require_reserved(reservation)
     _change_status(reservation, {"status": ReservationStatus.CONFIRMED, "paying": False, "paying_since": None})
-    if any(allocation.lapses_at for allocation in allocations):
-        Allocation.objects.filter(reservation=reservation).update(lapses_at=None)
+    _stop_the_clock(allocations)
     return selectors.as_contract(reservation, allocations)
 
 
@@ -168,7 +167,7 @@ def mark_paying(*, key: str) -> contracts.Reservation:
     if reservation.status != ReservationStatus.CONFIRMED and not reservation.paying:
         _require_reserved(reservation)
         _change_status(reservation, {"paying": True, "paying_since": Now()})
-        Allocation.objects.filter(reservation=reservation).update(lapses_at=None)
+        _stop_the_clock(allocations)
     return selectors.as_contract(reservation, allocations)
 
 
@@ -249,7 +248,7 @@ def _open_hold(key: str) -> tuple[Reservation, list[Allocation]]:
     allocations: list[Any] = list(locked(rows, of=("stock",)))
     if allocations:
         reservation = allocations[0].reservation
-        if any(allocation.has_lapsed for allocation in allocations):
+        if any(part.has_lapsed or part.state == AllocationState.EXPIRED for part in allocations):
             selectors.lapse(reservation, allocations)
         return reservation, allocations
     bare = Reservation.objects.filter(key=key).first()
@@ -296,6 +295,13 @@ def _settle_status(reservation: Reservation, allocations: list[Allocation]) -> N
         _change_status(reservation, {"status": status, "paying": False, "paying_since": None, "needs_attention": False})
 
 
+def _stop_the_clock(allocations: list[Allocation]) -> None:
+    """The allocations lapse no longer; if one was reclaimed since it was read, it is too late."""
+    ids = [allocation.pk for allocation in allocations if allocation.lapses_at]
+    if ids and Allocation.objects.filter(pk__in=ids, lapses_at__isnull=False).update(lapses_at=None) != len(ids):
+        raise Stale
+
+
 def _mark(allocations: list[Allocation], state: AllocationState) -> None:
     """Close the allocations if each is as it was read. Balances change only after this has held."""
     for read in (AllocationState.OPEN, AllocationState.SHORT):
@@ -334,43 +340,33 @@ def _claim_again(short: list[Allocation]) -> None:
 
 
 def _reclaim(stock_ids: Iterable[int]) -> None:
-    """End the expired holds that still claim units of these rows."""
-    lapsed = Allocation.objects.filter(stock__in=stock_ids, lapses_at__lte=Now())
-    _expire(lapsed.values_list("reservation_id", flat=True))
+    """Free what expired holds still claim of these rows, which are locked.
 
-
-def _expire(reservation_ids: Iterable[int]) -> int:
-    """End holds whose time has run out, and only those; returns how many. Their stock rows end up locked."""
-    ids = sorted(set(reservation_ids))
-    allocations = list(
-        locked(
-            Allocation.objects.filter(reservation__in=ids, state=AllocationState.OPEN, lapses_at__lte=Now())
-            .select_related("stock")
-            .order_by("stock_id"),
-            of=("stock",),
-        )
-    )
-    due = sorted({allocation.reservation_id for allocation in allocations})
-    partly_shipped = Allocation.objects.filter(reservation=OuterRef("pk"), state=AllocationState.SHIPPED)
-    ended = Reservation.objects.filter(selectors.LAPSED, pk__in=due).update(
-        status=Case(
-            When(Exists(partly_shipped), then=Value(ReservationStatus.SHIPPED)),
-            default=Value(ReservationStatus.EXPIRED),
-        ),
-        version=F("version") + 1,
-        updated_at=Now(),
-    )
-    if ended != len(due):
-        raise Stale
-    _close(allocations, AllocationState.EXPIRED)
-    return ended
+    Their parts in other rows, which count for nothing either, are left to the sweeper: to lock those rows now would be
+    out of order.
+    """
+    lapsed = Allocation.objects.filter(stock__in=stock_ids, state=AllocationState.OPEN, lapses_at__lte=Now())
+    _close(list(lapsed), AllocationState.EXPIRED)
 
 
 @writes("inventory")
 def sweep_batch() -> int:
     """Tidy up to one batch of expired holds; returns how many."""
-    due = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at").values_list("pk", flat=True)
-    ended = _expire(due[:SWEEP_BATCH])
+    expired = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at").values_list("pk", flat=True)
+    due = list(expired[:SWEEP_BATCH])
+    parts = Allocation.objects.filter(reservation=OuterRef("pk"))
+    claimed = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN).values("stock")
+    _reclaim([row.pk for row in locked(Stock.objects.filter(pk__in=claimed).order_by("pk"))])
+    ended = Reservation.objects.filter(
+        selectors.LAPSED, ~Exists(parts.filter(state=AllocationState.OPEN)), pk__in=due
+    ).update(
+        status=Case(
+            When(Exists(parts.filter(state=AllocationState.SHIPPED)), then=Value(ReservationStatus.SHIPPED)),
+            default=Value(ReservationStatus.EXPIRED),
+        ),
+        version=F("version") + 1,
+        updated_at=Now(),
+    )
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=utcnow())], ignore_conflicts=True)
     return ended
@@ -483,7 +479,12 @@ def count(
     BelowReserved when holds claim more than that, unless ``force``: then unpaid holds are released, the newest first,
     and paid ones that still don't fit lose their claim and need attention.
     """
-    row = locked(Stock.objects.filter(pk=inventory_id)).first()
+    concerned = Q(pk=inventory_id)
+    if force:  # it may release whole holds: their other rows must be locked in the same order
+        parts = Allocation.objects.filter(reservation__allocations__stock=inventory_id, state=AllocationState.OPEN)
+        concerned |= Q(pk__in=parts.values("stock"))
+    rows = {row.pk: row for row in locked(Stock.objects.filter(concerned).order_by("pk"))}
+    row = rows.get(inventory_id)
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
     if reorder_point is not None:

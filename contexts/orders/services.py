@@ -326,11 +326,11 @@ def _excess(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> list[dict[
 @writes("orders")
 def finish_return(*, opened: Return, refunded_minor: int, key: idempotency.Key | None, answer: Any) -> None:
     """Stock and money have followed. RETURNED when every unit is back. ``answer`` gives the Answer to keep."""
-    if not Return.objects.filter(pk=opened.pk, done_at=None).update(
-        done_at=Now(), next_at=None, refund_minor=refunded_minor
-    ):
+    unfinished = Return.objects.filter(pk=opened.pk, done_at=None)
+    if not unfinished.update(done_at=Now(), next_at=None, refund_minor=refunded_minor):
         return
     opened.refund_minor = refunded_minor
+    opened.done_at = utcnow()
     out = OrderLine.objects.filter(order=opened.order_id, returned_quantity__lt=F("quantity"))
     changes: dict[str, Any] = {} if out.exists() else {"status": OrderStatus.RETURNED, "step": Step.DONE}
     Order.objects.filter(pk=opened.order_id).update(**changes, version=F("version") + 1, updated_at=Now())

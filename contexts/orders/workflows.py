@@ -188,11 +188,11 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
 def resume(*, order_id: str, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:
     """The outcome, as it is now, of an order whose first answer was never given or was 202; carried on if nobody is."""
     order = selectors.order(order_id=order_id)
-    if order.status in (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING):
+    if order.status in (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING) or order.lease_owner:
         leased = services.claim(order_id=order_id)
         if leased is not None:
             return Runner(selectors.views_of([leased])[0], key=key, present=present).run_for_caller()
-        if order.status == OrderStatus.PENDING:
+        if order.status != OrderStatus.PAYMENT_PENDING:
             raise IdempotencyInProgress("The order is still being placed.")
     view = selectors.views_of([order])[0]
     return outcome(view), view
@@ -607,13 +607,14 @@ def return_items(
     key: idempotency.Key | None,
     present: Callable[[Return], dict[str, Any]],
 ) -> Return:
-    """Take units back, into stock or off the books, and give their money back. Recovery finishes what a crash cut off.
+    """Take units back, into stock or off the books, and give their money back. Recovery finishes what a crash, or a
+    provider that doesn't answer, cut off: ``done_at`` is None until then.
 
     OrderNotFound; InvalidTransition before SHIPPED; ReturnExceedsShipped.
     """
     selectors.order(order_id=order_id)
     opened = services.open_return(order_id=order_id, wanted=wanted, reason=reason, disposition=disposition, key=key)
-    carry_return(opened, key=key, present=present)
+    _try_return(opened, key=key, present=present)
     return opened
 
 
@@ -621,8 +622,15 @@ def resume_return(*, return_id: int, key: idempotency.Key, present: Callable[[Re
     """A return whose first answer was never given: carried on if nobody is."""
     opened = services.claim_return(return_id=return_id) or Return.objects.get(pk=return_id)
     if opened.done_at is None:
-        carry_return(opened, key=key, present=present)
+        _try_return(opened, key=key, present=present)
     return opened
+
+
+def _try_return(opened: Return, *, key: idempotency.Key | None, present: Callable[[Return], dict[str, Any]]) -> None:
+    try:
+        carry_return(opened, key=key, present=present)
+    except PaymentUnknown:
+        services.postpone_return(return_id=opened.pk, attempts=opened.attempts)
 
 
 def carry_return(

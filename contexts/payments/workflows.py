@@ -112,6 +112,8 @@ def cancel(*, order_id: str, reason: str) -> tuple[contracts.Payment, ...]:
                 if _settled_refund(pending).status == RefundStatus.PENDING:
                     raise _unknown(order_id)
             refund(order_id=order_id, amount=None, reason=reason, key="cancel")
+            if selectors.pending_refunds(row.pk):  # begun by somebody else meanwhile
+                raise _unknown(order_id)
     return selectors.payments_of([order_id])
 
 
@@ -130,13 +132,11 @@ def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> c
                 reason=reason,
                 key=named,
             )
-        except RefundExceedsCaptured:
-            if amount is None:
-                return None
-            raise
-        except IntegrityError:
-            begun = selectors.begun_refund(named)
+        except (RefundExceedsCaptured, IntegrityError) as refusal:
+            begun = selectors.begun_refund(named)  # the same command may have come first in this moment
             if begun is None:
+                if amount is None and isinstance(refusal, RefundExceedsCaptured):
+                    return None
                 raise
         else:
             return _completed(_give_back(new))

@@ -96,9 +96,11 @@ class Orders(ApiView):
             answer = idempotency.refusal_answer(refusal)
         else:
             answer = idempotency.Answer(status=status, body={"data": presenters.order(view)})
-        if answer.status != 202:
+        found = idempotency.find("orders", key)  # whoever carried the order on may have kept its answer by now
+        kept = idempotency.answer_of(found) if found else None
+        if kept is None and answer.status != 202:
             idempotency.finish("orders", key, answer)
-        return replayed(answer)
+        return replayed(kept or answer)
 
 
 class Quote(ApiView):
@@ -145,7 +147,7 @@ class Returns(ApiView):
     roles = ROLES
     body_serializers: ClassVar = {"POST": serializers.Return}
 
-    @extend_schema(responses={201: serializers.ReturnOut})
+    @extend_schema(responses={201: serializers.ReturnOut, 202: serializers.ReturnOut})
     def post(self, request: Request, order_id: str) -> Response:
         body = self.body()
         key = self.idempotency_key("orders.return", body)
@@ -172,12 +174,14 @@ class Returns(ApiView):
         except EciError as refusal:
             self.keep_refusal("orders", key, refusal)
             raise
-        return Response(presenters.returned(opened), status=201)
+        return Response(presenters.returned(opened), status=201 if opened.done_at else 202)
 
     def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
         answer = idempotency.answer_of(record)
         if answer is None:
             opened = workflows.resume_return(return_id=int(record.resource), key=key, present=presenters.returned)
-            answer = idempotency.Answer(status=201, body={"data": presenters.returned(opened)})
-            idempotency.finish("orders", key, answer)
+            done = opened.done_at is not None
+            answer = idempotency.Answer(status=201 if done else 202, body={"data": presenters.returned(opened)})
+            if done:
+                idempotency.finish("orders", key, answer)
         return replayed(answer)

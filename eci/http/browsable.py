@@ -1,0 +1,46 @@
+"""The API in a browser: every answer as a page, every body as a form of JSON that begins with an example."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.renderers import BrowsableAPIRenderer
+
+from eci.http.fields import AmountField, OrderIdField
+
+
+class BrowsableRenderer(BrowsableAPIRenderer):
+    def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
+        """None: DRF would build it from a queryset, and views here answer from services and selectors."""
+
+    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
+        form: Any = super().get_raw_data_form(data, view, method, request)
+        serializer = view.body_serializers.get(method) if hasattr(view, "body_serializers") else None
+        if serializer is not None and hasattr(form, "fields"):
+            form.fields["_content"].initial = json.dumps(example(serializer()), indent=4)
+        return form
+
+
+def example(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    """A body with every required field, to be filled in."""
+    return {name: _value(name, field) for name, field in serializer.fields.items() if field.required}
+
+
+def _value(name: str, field: Any) -> Any:
+    if isinstance(field, serializers.ListSerializer):
+        return [_value(name, field.child)]
+    if isinstance(field, serializers.Serializer):
+        return example(field)
+    if isinstance(field, serializers.IntegerField):
+        return 1
+    if isinstance(field, AmountField):
+        return "9.99"
+    if isinstance(field, OrderIdField):
+        return "ORDER-123"
+    if isinstance(field, serializers.EmailField):
+        return "somebody@example.com"
+    if isinstance(field, serializers.ChoiceField):
+        return next(iter(field.choices))
+    return name
