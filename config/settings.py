@@ -107,10 +107,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "eci.apps.KernelConfig",  # before rest_framework, whose page it dresses
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "eci.apps.KernelConfig",
     "config.staff.apps.StaffConfig",
     *(f"contexts.{name}" for name in CONTEXTS),
 ]

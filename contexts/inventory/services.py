@@ -437,6 +437,22 @@ def _places(product_id: int, *warehouses: str) -> list[Stock]:
     return [rows[code] for code in warehouses]
 
 
+def _lock_with_holds(stock_id: int) -> Stock | None:
+    """The row, locked together with the other rows that its unpaid holds claim, so that these may be released."""
+    unpaid = Reservation.objects.filter(
+        allocations__stock=stock_id,
+        allocations__state=AllocationState.OPEN,
+        status=ReservationStatus.RESERVED,
+        paying=False,
+    )
+    parts = Allocation.objects.filter(reservation__in=unpaid, state=AllocationState.OPEN)
+    concerned = Stock.objects.filter(Q(pk=stock_id) | Q(pk__in=parts.values("stock")))
+    rows = {row.pk: row for row in locked(concerned.order_by("pk"))}
+    if concerned.exclude(pk__in=rows).exists():
+        raise Stale  # a hold was made while this waited for the locks; from now on none can be
+    return rows.get(stock_id)
+
+
 def require_warehouses(*codes: str) -> None:
     for code in sorted(selectors.unknown_warehouses(codes=codes)):
         raise WarehouseNotFound(f"There is no warehouse {code}.", warehouse=code)
@@ -479,12 +495,7 @@ def count(
     BelowReserved when holds claim more than that, unless ``force``: then unpaid holds are released, the newest first,
     and paid ones that still don't fit lose their claim and need attention.
     """
-    concerned = Q(pk=inventory_id)
-    if force:  # it may release whole holds: their other rows must be locked in the same order
-        parts = Allocation.objects.filter(reservation__allocations__stock=inventory_id, state=AllocationState.OPEN)
-        concerned |= Q(pk__in=parts.values("stock"))
-    rows = {row.pk: row for row in locked(Stock.objects.filter(concerned).order_by("pk"))}
-    row = rows.get(inventory_id)
+    row = _lock_with_holds(inventory_id) if force else locked(Stock.objects.filter(pk=inventory_id)).first()
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
     if reorder_point is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.renderers import BrowsableAPIRenderer
 
-from eci.http.fields import AmountField, OrderIdField
+from eci.http.fields import AmountField, IdField, OrderIdField, QuantityField
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):
@@ -24,8 +24,12 @@ class BrowsableRenderer(BrowsableAPIRenderer):
 
 
 def example(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
-    """A body with every required field, to be filled in."""
-    return {name: _value(name, field) for name, field in serializer.fields.items() if field.required}
+    """A body to be filled in: what is required, and ids and quantities, of which one or the other often is."""
+    return {
+        name: _value(name, field)
+        for name, field in serializer.fields.items()
+        if field.required or isinstance(field, (IdField, QuantityField))
+    }
 
 
 def _value(name: str, field: Any) -> Any:

@@ -23,7 +23,7 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
 )
 from eci.clock import utcnow
-from eci.db import Stale, unit_of_work
+from eci.db import Stale, unit_of_work, writes
 from eci.errors import EciError, InvalidTransition
 
 OURS = "ORD-0000000000ABCDEFGHJKMNPQRS"
@@ -150,15 +150,34 @@ def test_a_day_of_paying_needs_attention_once(stocked: Callable[..., int]) -> No
     assert not inventory.confirm(key="old").paying
 
 
-def test_reclaiming_ends_the_whole_hold(stocked: Callable[..., int], run_out: Callable[[str], None]) -> None:
-    """A hold of two products ran out; who needs one of them frees both."""
+@pytest.mark.parametrize("swept", [False, True])
+def test_reclaiming_a_part_ends_the_whole_hold(
+    stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None], swept: bool
+) -> None:
+    """A hold of two products ran out; a reserve took one of them. The other is free too, and stays so."""
     first, second = stocked(A=5), stocked(A=5)
     items = tuple(Demand(product_id=product_id, quantity=4) for product_id in (first, second))
     reserve(first, 0, items=items)
     run_out("hold")
     reserve(second, 5, key="next")
-    assert states() == ["EXPIRED", "EXPIRED"]
-    assert dict(Stock.objects.values_list("product_id", "reserved")) == {first: 0, second: 5}
+    if swept:
+        tasks.sweep_holds()
+        assert Reservation.objects.get(key="hold").status == ReservationStatus.EXPIRED
+        assert dict(Stock.objects.values_list("product_id", "reserved")) == {first: 0, second: 5}
+    assert (available(first), available(second)) == (5, 0)
+    found = inventory.reservations(keys=["hold"])["hold"]
+    assert (found.status, {part.state for part in found.allocations}) == (
+        ReservationStatus.EXPIRED,
+        {AllocationState.EXPIRED},
+    )
+    for late in (inventory.mark_paying, inventory.confirm, inventory.ship):
+        with pytest.raises(ReservationExpired):
+            late(key="hold")
+    assert inventory.release(key="hold", order_id=OURS).status == ReservationStatus.EXPIRED
+    reserve(first, 5, key="last")
+    assert inventory.release(key="hold", order_id=OURS).status == ReservationStatus.EXPIRED
+    tasks.sweep_holds()
+    assert Reservation.objects.get(key="hold").status == ReservationStatus.EXPIRED
 
 
 # -- counts that find too little --------------------------------------------------------------------------------------
@@ -287,27 +306,23 @@ def test_the_database_refuses_impossible_balances(stocked: Callable[..., int], c
         Stock.objects.update(**change)
 
 
-def test_a_write_that_lost_a_race_is_run_again_as_a_whole(
-    stocked: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_lost_a_race_is_run_again_as_a_whole(stocked: Callable[..., int]) -> None:
     """Also when it is nested: the outermost unit of work is the one that is repeated."""
-    product_id = stocked(A=10)
-    allocate, lost = services.allocate, []
+    product_id, lost = stocked(A=10), []
 
-    def losing_twice(*args: Any) -> Any:
+    @writes("inventory")
+    def inner() -> None:
+        services.reserve(key="k", order_id="X", demand={product_id: 11}, seconds=60)
         if len(lost) < 2:
             lost.append(1)
             raise Stale
-        return allocate(*args)
 
-    monkeypatch.setattr(services, "allocate", losing_twice)
-
-    @services.writes("inventory")
-    def both() -> None:
+    @writes("inventory")
+    def outer() -> None:
         services.adjust(product_id=product_id, warehouse="A", delta=1, reason="found", actor="test")
-        services.reserve(key="k", order_id="X", demand={product_id: 11}, seconds=60)
+        inner()
 
-    both()
+    outer()
     assert (Stock.objects.get().on_hand, Stock.objects.get().reserved, len(lost)) == (11, 11, 2)
 
 
@@ -329,7 +344,7 @@ def test_any_sequence_of_commands_keeps_the_books(seed: int, run_out: Callable[[
         return {"product_id": any_of(*products), "warehouse": any_of(*codes)}
 
     def count() -> None:
-        row = Stock.objects.order_by("?").first()
+        row = Stock.objects.filter(**place()).first()
         if row:
             services.count(
                 inventory_id=row.pk, on_hand=units(), reorder_point=None, reason="c", force=any_of(0, 1), actor="t"

@@ -339,7 +339,7 @@ def test_a_reserve_takes_what_ran_out(api: Api, stocked: Callable[..., int], run
     reserve(api, product_id, 11)
     run_out("hold")
     assert reserve(api, product_id, 12, key="next").status == 200
-    assert Reservation.objects.get(key="hold").status == "EXPIRED"
+    assert [row["idempotency_key"] for row in api.get("/v1/inventory/reservations?status=EXPIRED").data] == ["hold"]
     assert balances() == [("A", 10, 10), ("B", 2, 2)]
 
 

@@ -135,6 +135,15 @@ def statuses(*keys: str) -> list[str]:
     return [Reservation.objects.get(key=key).status for key in keys]
 
 
+def test_a_forced_count_releases_the_whole_of_a_split_hold(api: Api, stocked: Callable[..., int]) -> None:
+    product_id = stocked(A=4, B=10)
+    services.reserve(key="split", order_id="X", demand={product_id: 12}, seconds=60)
+    body = {"onhand": 3, "reason": "count", "force": True}
+    assert api.patch(f"/v1/inventory/{row_id(product_id, 'A')}", body).data["available"] == 3
+    assert statuses("split") == ["RELEASED"]
+    assert list(Stock.objects.values_list("reserved", flat=True)) == [0, 0]
+
+
 def test_an_adjustment_moves_by_a_difference(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     body = {"product_id": product_id, "warehouse": "A", "delta": -4, "reason": "broken"}

@@ -1,0 +1,60 @@
+"""The URL map, as the tests of this folder read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from eci.http.views import ApiView
+
+HTTP_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Route:
+    """``path`` as in API.md: ``/v1/products/{product_id}``."""
+
+    context: str
+    path: str
+    view: type[ApiView]
+
+    @property
+    def methods(self) -> list[str]:
+        return [method.upper() for method in HTTP_METHODS if hasattr(self.view, method)]
+
+    @property
+    def example(self) -> str:
+        """A URL of this route."""
+        return re.sub(r"\{[a-z_]+\}", "7", self.path)
+
+    def roles(self, method: str) -> str:
+        roles = self.view.roles
+        return roles.get(method, "") if isinstance(roles, dict) else roles
+
+
+def routes() -> list[Route]:
+    """Every route under /v1/."""
+    return list(_routes("v1/"))
+
+
+def gateway_routes(context: str) -> list[Route]:
+    """Every route under /api/v1/<context>/v1/, under the name it has there."""
+    return list(_routes(f"api/v1/{context}/v1/"))
+
+
+def _routes(prefix: str) -> Iterator[Route]:
+    for included in get_resolver().url_patterns:
+        if isinstance(included, URLResolver) and str(included.pattern) == prefix:
+            for pattern in included.url_patterns:
+                yield _route(prefix, pattern)
+
+
+def _route(prefix: str, pattern: Any) -> Route:
+    assert isinstance(pattern, URLPattern), f"{pattern}: nested URLs hide from these tests"
+    view = pattern.callback.view_class
+    path = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", str(pattern.pattern))
+    return Route(context=view.__module__.split(".")[1], path=f"/{prefix}{path}", view=view)

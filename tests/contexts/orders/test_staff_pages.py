@@ -1,0 +1,41 @@
+"""Orders in the admin: found, shown whole, and not to be edited."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from tests.conftest import Api
+from tests.workflows.shop import Shop
+
+
+@pytest.fixture
+def staff() -> Client:
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("boss", "boss@example.com", "secret-enough"))
+    return client
+
+
+def test_an_order_is_found_and_shown_with_its_lines(api: Api, staff: Client) -> None:
+    shop = Shop.open(api)
+    order_id = shop.order(2).data["order_id"]
+    shop.order(1, product_id=shop.other_id)
+
+    found = staff.get("/admin/orders/order/", {"q": "LAMP"}).content.decode()
+    assert order_id in found
+    assert "219.98 USD" in found
+    assert found.count("ORD-") == found.count(order_id)
+
+    page = staff.get(f"/admin/orders/order/{order_id}/change/").content.decode()
+    for text in ("LAMP", "99.99 USD", "shipped", "SHIPPED"):
+        assert text in page
+
+
+def test_an_order_cannot_be_changed_added_or_deleted_by_hand(api: Api, staff: Client) -> None:
+    shop = Shop.open(api)
+    order_id = shop.order(2).data["order_id"]
+    assert staff.post(f"/admin/orders/order/{order_id}/change/", {"total_minor": "1"}).status_code == 403
+    assert staff.get("/admin/orders/order/add/").status_code == 403
+    assert staff.post(f"/admin/orders/order/{order_id}/delete/", {"post": "yes"}).status_code == 403
+    assert shop.read(order_id)["order_total"] == "219.98"

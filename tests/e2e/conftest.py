@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.product import Product, Shop, prepared, running
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The demo shop's data, to be copied."""
+    own = tmp_path_factory.getbasetemp()
+    return prepared(own if worker_id == "master" else own.parent)
+
+
+@pytest.fixture(scope="session")
+def product(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One running product that most tests share."""
+    with running(seed, tmp_path_factory.mktemp("product") / "var") as started:
+        yield started
+
+
+@pytest.fixture
+def shop(product: Product) -> Shop:
+    return Shop(product.api)
+
+
+Running = Callable[..., AbstractContextManager[Product]]
+
+
+@pytest.fixture
+def own_product(seed: Path, tmp_path: Path) -> Running:
+    """``with own_product(SETTING="…") as product``: a product that no other test sees."""
+    return partial(running, seed, tmp_path / "var")

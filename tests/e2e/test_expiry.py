@@ -1,0 +1,157 @@
+"""Holds and deadlines that run out, with the worker running and without it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Answer
+from tests.e2e.product import Product, Shop, moment, running, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-expiry")]
+
+SECONDS = 3
+MARGIN = 0.05  # seconds after its end in which a hold may still count
+
+
+@pytest.fixture(scope="module")
+def hasty(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product whose holds live for seconds."""
+    data_dir = tmp_path_factory.mktemp("hasty") / "var"
+    with running(seed, data_dir, ECI_RESERVATION_SECONDS=str(SECONDS)) as started:
+        yield started
+
+
+@pytest.fixture
+def shop(hasty: Product) -> Shop:
+    return Shop(hasty.api)
+
+
+def pause_until(when: float) -> None:
+    time.sleep(max(0.0, when - time.time()))
+
+
+@pytest.mark.parametrize("workers", ["working", "frozen"])
+def test_a_hold_that_has_run_out_is_sellable_at_once(hasty: Product, shop: Shop, workers: str) -> None:
+    product_id = shop.sell(f"HOLD-{workers}", WH001=6, WH002=4)
+    body = {"product_id": product_id, "quantity": 10, "order_id": f"FIRST-{workers}", "idempotency_key": workers}
+
+    with hasty.without_workers() if workers == "frozen" else nullcontext():
+        first = shop.api.post("/v1/inventory/reserve", body)
+        assert first.status == 200
+        end = moment(first.data["expires_at"])
+        assert moment(first.json["timestamp"]) < end <= moment(first.json["timestamp"]) + SECONDS
+
+        while True:  # until the units can be had again
+            asked = time.time()
+            second = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 10})
+            answered = time.time()
+            if second.status == 200:
+                break
+            assert second.code == "insufficient_stock"
+            assert asked < end + MARGIN, f"refused {asked - end:.3f} s after the hold had run out"
+        assert answered > end, "sold while it was held"
+        assert shop.stock(product_id)[1:] == (10, 0)
+
+        for command in ("ship", "confirm"):
+            late = shop.api.post(f"/v1/inventory/{command}", {"idempotency_key": workers, "order_id": body["order_id"]})
+            assert (late.status, late.code) == (409, "reservation_expired")
+        assert shop.stock(product_id)[0] == 10
+        hold = shop.api.get(f"/v1/inventory/reservations/{first.data['reservation_id']}")
+        assert hold.data["status"] == "EXPIRED"
+
+
+@pytest.mark.parametrize("workers", ["working", "frozen"])
+def test_an_order_buys_what_a_hold_no_longer_holds(hasty: Product, shop: Shop, workers: str) -> None:
+    product_id = shop.sell(f"BUY-{workers}", WH001=5)
+    with hasty.without_workers() if workers == "frozen" else nullcontext():
+        held = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 5})
+        assert shop.order(product_id, 1).code == "insufficient_stock"
+        pause_until(moment(held.data["expires_at"]) + MARGIN)
+        assert shop.order(product_id, 5).status == 201
+        assert shop.stock(product_id) == (0, 0, 0)
+
+
+def test_a_pay_later_order_nobody_pays_expires(hasty: Product, shop: Shop) -> None:
+    product_id = shop.sell("UNPAID", price="20.00", WH001=5)
+
+    placed = shop.order(product_id, 5, pay_later=True)
+
+    assert placed.status == 201
+    order_id, due = placed.data["order_id"], placed.data["order_total"]
+    assert (placed.data["status"], placed.data["payment_status"]) == ("AWAITING_PAYMENT", "UNPAID")
+    assert moment(placed.data["expires_at"]) <= moment(placed.json["timestamp"]) + SECONDS
+    assert shop.stock(product_id) == (5, 5, 0)
+
+    wait_until(lambda: shop.read(order_id)["status"] == "EXPIRED", SECONDS + 10, "the order expires")
+    assert shop.stock(product_id) == (5, 0, 5)
+    late = shop.api.post("/v1/payments/charge", {"order_id": order_id, "amount": due})
+    assert (late.status, late.code) == (409, "reservation_expired")
+    assert shop.read(order_id)["payments"] == []
+    wait_until(lambda: shop.notices(order_id) == [("order_expired", "SENT")], 15, "one notice")
+
+
+def test_a_charge_after_the_deadline_is_refused_though_nobody_has_tidied_up(hasty: Product, shop: Shop) -> None:
+    product_id = shop.sell("LATE", price="20.00", WH001=5)
+    with hasty.without_workers():
+        placed = shop.order(product_id, 1, pay_later=True).data
+        pause_until(moment(placed["expires_at"]) + MARGIN)
+        charge = {"order_id": placed["order_id"], "amount": placed["order_total"]}
+        late = shop.api.post("/v1/payments/charge", charge)
+        assert (late.status, late.code) == (409, "reservation_expired")
+    wait_until(lambda: shop.read(placed["order_id"])["status"] == "EXPIRED", 15, "the order expires")
+    assert shop.stock(product_id) == (5, 0, 5)
+
+
+def test_a_pay_later_order_paid_in_time_is_shipped(hasty: Product, shop: Shop) -> None:
+    product_id = shop.sell("PAID", price="20.00", WH001=5)
+    placed = shop.order(product_id, 2, pay_later=True).data
+
+    wrong = shop.api.post("/v1/payments/charge", {"order_id": placed["order_id"], "amount": "1.00"})
+    assert (wrong.status, wrong.code) == (409, "amount_mismatch")
+    charge = {"order_id": placed["order_id"], "amount": placed["order_total"]}
+    charged = shop.api.post("/v1/payments/charge", charge)
+    assert (charged.status, charged.data["status"]) == (200, "COMPLETED")
+
+    wait_until(lambda: shop.read(placed["order_id"])["status"] == "SHIPPED", 5, "the order goes on")
+    assert shop.read(placed["order_id"])["payment_status"] == "PAID"
+    assert shop.stock(product_id) == (3, 0, 3)
+    twice = shop.api.post("/v1/payments/charge", charge)
+    assert (twice.status, twice.code) == (409, "already_paid")
+    both = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
+    wait_until(lambda: shop.notices(placed["order_id"]) == both, 15, "both notices")
+
+
+def test_charges_in_the_last_moment_either_pay_or_are_refused(hasty: Product, shop: Shop) -> None:
+    product_id = shop.sell("RACE", price="20.00", WH001=20)
+    orders = [shop.order(product_id, 1, pay_later=True).data for _ in range(12)]
+
+    def charge(number: int) -> Answer:
+        order = orders[number]
+        pause_until(moment(order["expires_at"]) + (number - 6) * 0.05)
+        return shop.api.post(
+            "/v1/payments/charge", {"order_id": order["order_id"], "amount": order["order_total"]}, key=f"race-{number}"
+        )
+
+    with ThreadPoolExecutor(len(orders)) as pool:
+        answers = list(pool.map(partial(charge), range(len(orders))))
+
+    assert {answer.status for answer in answers} <= {200, 409}
+    assert {answer.code for answer in answers if answer.status == 409} <= {"reservation_expired"}
+    ended = {"SHIPPED", "EXPIRED"}
+    wait_until(lambda: {shop.read(order["order_id"])["status"] for order in orders} <= ended, 15, "all have ended")
+    for order, answer in zip(orders, answers, strict=True):
+        read = shop.read(order["order_id"])
+        assert (read["status"], read["payment_status"]) == (
+            ("SHIPPED", "PAID") if answer.status == 200 else ("EXPIRED", "UNPAID")
+        )
+    paid = Counter(answer.status for answer in answers)[200]
+    assert shop.stock(product_id) == (20 - paid, 0, 20 - paid)
+    hasty.require_sound_books()

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from eci import clock, ids
+
+pytestmark = pytest.mark.no_database
+
+
+def test_an_order_id_is_ours_and_fits() -> None:
+    order_id = ids.new_order_id()
+    assert re.fullmatch(r"ORD-[0-9A-HJKMNP-TV-Z]{26}", order_id)
+    assert ids.is_our_order(order_id)
+    assert not any(ids.is_our_order(other) for other in ("", "12345", "ORDER-1", "X-ORD-1"))
+
+
+def test_order_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = 1_700_000_000_000
+    moments = [start + step for step in (0, 1, 31, 32, 1_000, 10**6, 10**9, 10**12)]
+    made = []
+    for moment in moments:
+        monkeypatch.setattr(ids.time, "time_ns", lambda moment=moment: moment * 1_000_000)
+        made.append(ids.new_order_id())
+    assert made == sorted(made)
+
+
+def test_order_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    made = [ids.new_order_id() for _ in range(2_000)]
+    assert len(set(made)) == len(made)
+    assert len({order_id[:14] for order_id in made}) == 1
+    for place in range(14, 30):  # 16 characters of 5 random bits: each takes every value
+        assert len({order_id[place] for order_id in made}) == 32
+
+
+def test_time_is_written_in_utc_with_milliseconds() -> None:
+    paris = timezone(timedelta(hours=2))
+    assert clock.iso(datetime(2026, 1, 31, 22, 30, 0, 123_999, tzinfo=paris)) == "2026-01-31T20:30:00.123Z"
+    assert clock.iso(datetime(2026, 1, 31, tzinfo=UTC)) == "2026-01-31T00:00:00.000Z"
+    assert clock.iso(None) is None
+
+
+def test_now_is_aware_and_in_utc() -> None:
+    now = clock.utcnow()
+    assert now.utcoffset() == timedelta(0)
+    assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)

@@ -1,0 +1,226 @@
+"""A runner that dies between any two calls: recovery carries the order to the end it would have had, once."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db.models.functions import Now
+
+from config.staff.audit import audit
+from contexts.orders import services
+from contexts.orders.models import Order, Return
+from contexts.payments.models import Payment, Refund
+from eci import rpc
+from tests.conftest import run_commit_hooks, settle
+from tests.workflows.shop import Shop
+
+
+class Crash(BaseException):
+    """The process is gone: nothing catches it, nothing is cleaned up."""
+
+
+class Dying:
+    """Stands before a context and ends the process before or after the nth call."""
+
+    def __init__(self, inner: Any, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.burn()
+            answer = method(*args, **kwargs)
+            self._fuse.burn()
+            return answer
+
+        return call
+
+
+class Fuse:
+    def __init__(self, length: int) -> None:
+        self.left = length
+
+    def burn(self) -> None:
+        if self.left == 0:
+            raise Crash
+        self.left -= 1
+
+
+_WRITES = (
+    "create_order",
+    "record_confirmed",
+    "record_rest",
+    "record_undo",
+    "record_progress",
+    "discard_order",
+    "request_cancel",
+    "open_return",
+    "finish_return",
+)
+
+
+@contextmanager
+def dying_after(length: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process ends at the boundary of this number: before or after a participant's call or a write of orders."""
+    fuse = Fuse(length)
+    with monkeypatch.context() as patch:
+        for context in ("inventory", "payments", "shipping"):
+            patch.setitem(rpc._local, context, Dying(rpc._local[context], fuse))
+        for name in _WRITES:
+            patch.setattr(services, name, _dying(getattr(services, name), fuse))
+        yield
+
+
+def _dying(write: Any, fuse: Fuse) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        fuse.burn()
+        answer = write(*args, **kwargs)
+        fuse.burn()
+        return answer
+
+    return call
+
+
+def later() -> None:
+    """Time passes: leases run out, everything that waits is due."""
+    Order.objects.exclude(lease_until=None).update(lease_until=Now())
+    Order.objects.exclude(next_at=None).exclude(status="AWAITING_PAYMENT").update(next_at=Now())
+    for model in (Payment, Refund, Return):
+        model.objects.exclude(next_at=None).update(next_at=Now())
+    run_commit_hooks()
+    settle()
+
+
+def boundaries(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any], *, at_least: int) -> Iterator[int]:
+    """Act again and again, dying one boundary later each time, until nothing is left to die at."""
+    for boundary in itertools.count():
+        try:
+            with dying_after(boundary, monkeypatch):
+                act(boundary)
+        except Crash:
+            later()
+            yield boundary
+        else:
+            assert boundary >= at_least, f"only {boundary} boundaries: the fuse no longer stands where calls are made"
+            return
+
+
+@dataclass(frozen=True)
+class Case:
+    body: dict[str, Any]
+    status: int
+    end: str
+    notices: list[str]
+    boundaries: int
+    shipped: int = 0
+    captures: int = 0
+
+
+CASES = {
+    "success": Case({}, 201, "SHIPPED", ["order_confirmation", "shipping_confirmation"], 20, shipped=2, captures=1),
+    "warehouse": Case({"fulfilment": "warehouse"}, 201, "CONFIRMED", ["order_confirmation"], 16, captures=1),
+    "declined": Case({"payment": {"token": "tok_declined"}}, 402, "CANCELLED", ["payment_failure"], 12),
+    "silent": Case(
+        {"payment": {"token": "tok_timeout"}},
+        201,
+        "SHIPPED",
+        ["order_confirmation", "shipping_confirmation"],
+        6,
+        shipped=2,
+        captures=1,
+    ),
+    "pay later": Case({"pay_later": True}, 201, "AWAITING_PAYMENT", [], 6),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    case = CASES[name]
+
+    def place(number: int) -> Any:
+        return shop.order(2, key=f"mine-{number}", **case.body)
+
+    on_hand, reserved = 100, 0
+    for number in boundaries(monkeypatch, place, at_least=case.boundaries):
+        answer = place(number)
+        if answer.status == 202:
+            later()
+            answer = place(number)
+        assert answer.status == case.status, answer.json
+        later()
+        listed = shop.api.get("/v1/orders?limit=100").data
+        assert len(listed) == number + 1
+        order = listed[0]
+        assert order["status"] == case.end
+        on_hand -= case.shipped
+        reserved += 2 if case.end in ("CONFIRMED", "AWAITING_PAYMENT") else 0
+        assert shop.stock()[:2] == (on_hand, reserved)
+        assert shop.notices(order["order_id"]) == case.notices
+        assert len([payment for payment in order["payments"] if payment["captured"] != "0.00"]) == case.captures
+        assert captures_at_the_provider(order["order_id"]) == case.captures
+        assert audit().findings == ()
+
+
+def captures_at_the_provider(order_id: str) -> int:
+    """How often the provider itself says it took money for the order."""
+    if not settings.ECI_SANDBOX_LEDGER.exists():
+        return 0
+    payments = list(Payment.objects.filter(order_id=order_id).values_list("pk", flat=True))
+    with sqlite3.connect(settings.ECI_SANDBOX_LEDGER) as ledger:
+        done = ledger.execute("SELECT key FROM operations WHERE kind IN ('capture', 'charge') AND outcome = 'done'")
+        return sum(key in {f"payment-{pk}-capture" for pk in payments} for (key,) in done.fetchall())
+
+
+def test_a_refused_order_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def place(number: int) -> Any:
+        return shop.order(101, key=f"mine-{number}")
+
+    for number in boundaries(monkeypatch, place, at_least=5):
+        assert place(number).code == "insufficient_stock"
+        assert shop.api.get("/v1/orders?status=PENDING").data == []
+        assert shop.api.get("/v1/orders").data == []
+        assert shop.stock() == (100, 0, 100)
+        assert audit().findings == ()
+
+
+def test_cancelling_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = [shop.order(2, fulfilment="warehouse").data["order_id"] for _ in range(20)]
+
+    def cancel(number: int) -> Any:
+        return shop.api.post(f"/v1/orders/{ready[number]}/cancel", {})
+
+    for number in boundaries(monkeypatch, cancel, at_least=8):
+        assert cancel(number).status == 200
+        order = shop.read(ready[number])
+        assert (order["status"], order["payment_status"]) == ("CANCELLED", "REFUNDED")
+        assert shop.notices(ready[number]) == ["order_cancellation", "order_confirmation", "refund"]
+        assert audit().findings == ()
+    assert shop.stock()[0] == 100
+
+
+def test_returning_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"items": [{"product_id": shop.product_id, "quantity": 2}], "reason": "r"}
+    ready = [shop.order(2).data["order_id"] for _ in range(20)]
+
+    def give_back(number: int) -> Any:
+        return shop.api.post(f"/v1/orders/{ready[number]}/returns", body, key=f"back-{number}")
+
+    on_hand = 60
+    for number in boundaries(monkeypatch, give_back, at_least=4):
+        answer = give_back(number)
+        assert (answer.status, answer.data["refund"]) == (201, "209.98")
+        later()
+        order = shop.read(ready[number])
+        assert (order["status"], order["refunded_amount"]) == ("RETURNED", "209.98")
+        on_hand += 2
+        assert shop.stock() == (on_hand, 0, on_hand)
+        assert audit().findings == ()
