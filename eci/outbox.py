@@ -136,7 +136,7 @@ def _hand_over(row: OutboxRow) -> bool:
         receive(row.consumer, row.event_id, row.name, row.payload, row.trace)
     except Exception:  # whatever a handler does, the event stays and is tried again
         log.exception(
-            "event_not_handled", extra={"event": row.name, "consumer": row.consumer, "attempts": row.attempts}
+            "event_not_handled", extra={"event_name": row.name, "consumer": row.consumer, "attempts": row.attempts}
         )
         return False
     return True

@@ -20,6 +20,7 @@ from contexts.payments.public.contracts import Payment
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment
 from eci import money
+from eci.idempotency import Key
 from eci.paging import Paging
 
 
@@ -43,8 +44,8 @@ def order(*, order_id: str) -> Order:
     return found
 
 
-def order_of_key(*, scope: str, key: str) -> Order | None:
-    return Order.objects.filter(idempotency_scope=scope, idempotency_key=key).first()
+def order_of_key(*, key: Key) -> Order | None:
+    return Order.objects.filter(idempotency_scope=key.scope, idempotency_key=key.key).first()
 
 
 def order_view(*, order_id: str) -> OrderView:

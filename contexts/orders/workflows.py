@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
@@ -45,6 +45,7 @@ from eci.errors import (
     ContextUnavailable,
     EciError,
     IdempotencyInProgress,
+    IdempotencyKeyReused,
     InvalidRequest,
     InvalidTransition,
 )
@@ -180,9 +181,31 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
         method=asked.method,
         token=asked.token,
     )
-    order, lines, entry = services.create_order(new=new, key=key)
+    try:
+        order, lines, entry = services.create_order(new=new, key=key)
+    except IntegrityError:
+        raise _order_of(key) from None
     runner = Runner(OrderView(order=order, lines=lines, timeline=[entry]), key=key, present=present)
     return runner.run_for_caller()
+
+
+class KeyHasOrder(Exception):
+    """The key placed an order whose remembered answer has been pruned since."""
+
+    def __init__(self, order_id: str, key: idempotency.Key) -> None:
+        super().__init__(order_id)
+        self.order_id = order_id
+        self.key = key
+
+
+def _order_of(key: idempotency.Key | None) -> Exception:
+    """What to raise when the key's own order stands in the way of a new one."""
+    existing = selectors.order_of_key(key=key) if key else None
+    if key is None or existing is None:
+        return RuntimeError("An order could not be recorded, and not because of its key.")
+    if existing.idempotency_fingerprint != key.fingerprint:
+        return IdempotencyKeyReused("This idempotency key was used for a different request.")
+    return KeyHasOrder(existing.order_id, key)
 
 
 def resume(*, order_id: str, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:

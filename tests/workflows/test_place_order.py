@@ -95,6 +95,18 @@ def test_the_same_key_gives_the_same_order(shop: Shop) -> None:
     assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
+def test_a_key_stays_unique_after_its_answer_was_pruned(shop: Shop) -> None:
+    from contexts.orders.models import Idempotency
+
+    first = shop.order(key="old")
+    Idempotency.objects.all().delete()
+    second = shop.order(key="old")
+    assert (second.status, second.headers["Idempotent-Replayed"]) == (201, "true")
+    assert second.data["order_id"] == first.data["order_id"]
+    assert shop.order(3, key="old").status == 422
+    assert shop.stock() == (98, 0, 98)
+
+
 def test_a_replay_stays_the_first_answer_after_the_order_has_moved_on(shop: Shop) -> None:
     first = shop.order(key="k2")
     shipment = first.data["shipments"][0]["shipment_id"]

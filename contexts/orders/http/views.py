@@ -79,6 +79,8 @@ class Orders(ApiView):
             if key is None or found is None:
                 raise
             return self._again(found, key)
+        except workflows.KeyHasOrder as existing:
+            return self._outcome(existing.order_id, existing.key)
         except EciError as refusal:
             self.keep_refusal("orders", key, refusal)
             raise
@@ -86,10 +88,12 @@ class Orders(ApiView):
 
     def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
         answer = idempotency.answer_of(record)
-        if answer is not None:
-            return replayed(answer)
+        return self._outcome(record.resource, key) if answer is None else replayed(answer)
+
+    def _outcome(self, order_id: str, key: idempotency.Key) -> Response:
+        """The outcome, as it is now, of an order placed before; kept for the key unless it is a 202."""
         try:
-            status, view = workflows.resume(order_id=record.resource, key=key, present=presenters.order)
+            status, view = workflows.resume(order_id=order_id, key=key, present=presenters.order)
         except IdempotencyInProgress:
             raise
         except EciError as refusal:

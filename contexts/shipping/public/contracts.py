@@ -56,9 +56,7 @@ class Shipping(ABC):
     """Commands for shipments of our own orders; each may be repeated."""
 
     @abstractmethod
-    def create(
-        self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str
-    ) -> tuple[Shipment, ...]:
+    def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
         """One PENDING shipment per warehouse; those that exist already stay as they are.
 
         InvalidTransition when the order's shipments were cancelled before.
