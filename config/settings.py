@@ -160,7 +160,7 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # -- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["eci.auth.OpenMode", "eci.auth.StaffSession"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["eci.auth.StaffSession", "eci.auth.OpenMode"],
     "DEFAULT_PERMISSION_CLASSES": ["eci.auth.RolesAllowed"],
     "DEFAULT_RENDERER_CLASSES": [
         "eci.http.envelope.EnvelopeRenderer",

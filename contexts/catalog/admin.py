@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product
 from eci import money
+from eci.staff import ReadOnly
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -81,7 +82,7 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(PriceChange)
-class PriceChangeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PriceChangeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("at", "product", "old_price", "new_price", "actor")
     list_filter = ("currency",)
     search_fields = ("product__sku", "product__name", "actor")
@@ -96,15 +97,6 @@ class PriceChangeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(ordering="price_minor")
     def new_price(self, change: PriceChange) -> str:
         return _price(change.price_minor, change.currency)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: PriceChange | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: PriceChange | None = None) -> bool:
-        return False
 
 
 def _price(minor: int | None, currency: str) -> str:

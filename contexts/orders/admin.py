@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
 from eci import money
-
-
-class ReadOnly:
-    """Permissions of rows that only workflows change."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from eci.staff import ReadOnly
 
 
 class LineInline(ReadOnly, admin.TabularInline):
