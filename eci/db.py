@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, transaction
 from django.db.models import Case, QuerySet, Value, When
 
+from eci.errors import ContextUnavailable
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -116,11 +118,13 @@ def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
         try:
             with unit_of_work(context):
                 return function()
-        except (OperationalError, Stale) as error:
-            if attempt == _ATTEMPTS or not (isinstance(error, Stale) or _is_serialization_failure(error)):
+        except Stale:
+            pass
+        except OperationalError as error:
+            if attempt == _ATTEMPTS or not _is_serialization_failure(error):
                 raise
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))
-    raise AssertionError("unreachable")
+        time.sleep(random.uniform(0, 0.01 * 2**attempt))
+    raise ContextUnavailable("Too many others are changing the same thing just now. Please try again.")
 
 
 def _is_serialization_failure(error: OperationalError) -> bool:

@@ -27,7 +27,7 @@ LEASE = timedelta(seconds=15)
 class IdempotencyRecord(models.Model):
     """One key of one caller at one endpoint. ``status`` is null while it runs; ``resource`` names what it made."""
 
-    scope = models.CharField(max_length=150)
+    scope = models.CharField(max_length=250)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
     resource = models.CharField(max_length=64, default="", blank=True)

@@ -35,6 +35,7 @@ from eci.paging import Paging
 
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
 SWEEP_IS_RECENT = timedelta(minutes=1)
+FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 
 
 def with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
@@ -181,7 +182,7 @@ def as_contract(row: Reservation, allocations: list[Allocation]) -> contracts.Re
             )
             for allocation in sorted(allocations, key=lambda allocation: allocation.stock_id)
         ),
-        expires_at=row.expires_at,
+        expires_at=None if row.status in FIRM else row.expires_at,
         needs_attention=row.needs_attention,
     )
 

@@ -69,7 +69,7 @@ class Order(models.Model):
     needs_attention = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
 
-    idempotency_scope = models.CharField(max_length=150, null=True, blank=True)
+    idempotency_scope = models.CharField(max_length=250, null=True, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="")
 

@@ -39,7 +39,7 @@ class Asked(models.Model):
 
     next_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
-    idempotency_scope = models.CharField(max_length=150, null=True)
+    idempotency_scope = models.CharField(max_length=250, null=True)
     idempotency_key = models.CharField(max_length=255, null=True)
     idempotency_fingerprint = models.CharField(max_length=64, default="", blank=True)
 

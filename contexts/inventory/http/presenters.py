@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contexts.inventory.public.contracts import AllocationState, Reservation, ReservationStatus
+from contexts.inventory.public.contracts import AllocationState, Reservation
 from eci.clock import iso
-
-_FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 
 
 def stock(row: Any) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def reservation(hold: Reservation) -> dict[str, Any]:
             }
             for allocation in hold.allocations
         ],
-        "expires_at": None if hold.status in _FIRM else iso(hold.expires_at),
+        "expires_at": iso(hold.expires_at),
     }
 
 

@@ -54,7 +54,8 @@ class Allocation:
 class Reservation:
     """``key`` is the reservation's name, unique across callers. ``paying``: it neither expires nor is reclaimed.
 
-    ``warehouse`` is None when the hold is split. ``choice`` says why its warehouses were chosen.
+    ``warehouse`` is None when the hold is split, ``expires_at``
+    once it is firm. ``choice`` says why its warehouses were chosen.
     """
 
     reservation_id: int
@@ -65,7 +66,7 @@ class Reservation:
     warehouse: str | None
     choice: str
     allocations: tuple[Allocation, ...]
-    expires_at: datetime
+    expires_at: datetime | None
     needs_attention: bool = False
 
 

@@ -44,14 +44,14 @@ def test_every_unit_is_sold_once(tmp_path: Path) -> None:
     run("-c", PREPARE)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.contexts.inventory.buyers", f"p{number}", "30", "1", "1", "2"],
+            [sys.executable, "-m", "tests.contexts.inventory.buyers", f"p{number}", "60", "1", "1", "2"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for number in range(4)
+        for number in range(2)
     ]
     for process in processes:
         assert process.stdout is not None
