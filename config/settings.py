@@ -168,6 +168,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": ["eci.http.parsers.JSONObjectParser"],
     "EXCEPTION_HANDLER": "eci.http.envelope.exception_handler",
+    "DEFAULT_METADATA_CLASS": "eci.http.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "eci.http.schema.EnvelopeSchema",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
@@ -181,11 +182,22 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "AUTHENTICATION_WHITELIST": ["eci.auth.StaffSession"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["eci.http.schema.only_v1"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "contexts.orders.public.contracts.OrderStatus",
+        "OrderPaymentStatus": "contexts.orders.public.contracts.OrderPaymentStatus",
+        "ReservationStatus": "contexts.inventory.public.contracts.ReservationStatus",
+        "AllocationState": "contexts.inventory.public.contracts.AllocationState",
+        "PaymentStatus": "contexts.payments.public.contracts.PaymentStatus",
+        "RefundStatus": "contexts.payments.public.contracts.RefundStatus",
+        "ShipmentStatus": "contexts.shipping.public.contracts.ShipmentStatus",
+        "NotificationStatus": "contexts.notifications.public.contracts.NotificationStatus",
+    },
 }
 
 # -- mail and SMS -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ A context's name is its app label and its database alias. Nothing else in the pr
 from __future__ import annotations
 
 import functools
+import logging
 import random
 import threading
 import time
@@ -23,8 +24,9 @@ from eci.errors import ContextUnavailable
 P = ParamSpec("P")
 R = TypeVar("R")
 
+log = logging.getLogger(__name__)
+
 _ATTEMPTS = 5
-_open = threading.local()
 
 
 class Stale(Exception):
@@ -63,17 +65,20 @@ def _same_database(one: str, other: str) -> bool:
     return identity(one) == identity(other) and identity(one)[-1] not in ("", ":memory:")
 
 
-def _depths() -> dict[str, int]:
-    if not hasattr(_open, "depths"):
-        _open.depths = {}
-    depths: dict[str, int] = _open.depths
-    return depths
+class _Thread(threading.local):
+    """How deep each context's units of work are nested in this thread, and what is to follow their commit."""
+
+    def __init__(self) -> None:
+        self.depths: dict[str, int] = {}
+        self.hooks: dict[str, list[Callable[[], Any]]] = {}
+
+
+_thread = _Thread()
 
 
 def in_unit_of_work(context: str | None = None) -> bool:
     """Is a transaction open in this thread, on ``context`` or on any?"""
-    depths = _depths()
-    return bool(depths.get(context)) if context else any(depths.values())
+    return bool(_thread.depths.get(context)) if context else any(_thread.depths.values())
 
 
 def require_no_unit_of_work(what: str) -> None:
@@ -84,14 +89,39 @@ def require_no_unit_of_work(what: str) -> None:
 
 @contextmanager
 def unit_of_work(context: str) -> Iterator[None]:
-    """One transaction on the context's database; nested, a savepoint."""
-    depths = _depths()
-    depths[context] = depths.get(context, 0) + 1
+    """One transaction on the context's database; nested, a savepoint. What ``after_commit`` was given follows it."""
+    outer = _thread.depths.get(context, 0)
+    hooks = _thread.hooks.setdefault(context, [])
+    begun_with = len(hooks)
+    _thread.depths[context] = outer + 1
     try:
         with transaction.atomic(using=context):  # noqa: TID251
             yield
+    except BaseException:
+        del hooks[begun_with:]
+        raise
     finally:
-        depths[context] -= 1
+        _thread.depths[context] = outer
+    if outer == 0:
+        _thread.hooks[context] = []
+        for hook in hooks:
+            _run(hook)
+
+
+def _run(hook: Callable[[], Any]) -> None:
+    """What was committed stands, whatever becomes of what follows it."""
+    try:
+        hook()
+    except Exception:
+        log.exception("after_commit_failed")
+
+
+def after_commit(context: str, function: Callable[[], Any]) -> None:
+    """Call ``function`` once the unit of work that is open on the context has committed, outside of it."""
+    if in_unit_of_work(context):
+        _thread.hooks[context].append(function)
+    else:
+        _run(function)
 
 
 def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -132,11 +162,6 @@ def _is_serialization_failure(error: OperationalError) -> bool:
     if getattr(cause, "sqlstate", None) in ("40001", "40P01"):  # PostgreSQL: serialization failure, deadlock
         return True
     return bool(error.args) and error.args[0] in (1213, 1205)  # MySQL: deadlock, lock wait timeout
-
-
-def after_commit(context: str, function: Callable[[], Any]) -> None:
-    """Call ``function`` once the context's transaction has committed."""
-    transaction.on_commit(function, using=context)  # noqa: TID251
 
 
 def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_locked: bool = False) -> QuerySet[Any]:

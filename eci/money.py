@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal
 
 MAX_DIGITS = 12
 
@@ -41,10 +41,12 @@ def to_minor(amount: Decimal, currency: str) -> int:
         raise ValueError("An amount must be a finite number.")
     if amount.adjusted() >= MAX_DIGITS:
         raise ValueError(f"An amount has at most {MAX_DIGITS} digits.")
-    with localcontext(prec=100):  # the default of 28 digits would round an amount with many places into a valid one
-        scaled = amount.scaleb(places(currency))
-    if scaled != scaled.to_integral_value():
+    _, digits, exponent = amount.as_tuple()
+    assert isinstance(exponent, int)
+    beyond = -exponent - places(currency)  # looked at digit by digit: scaling would round what it cannot hold
+    if beyond > 0 and any(digits[-beyond:]):
         raise ValueError(f"An amount in {currency} has at most {places(currency)} decimal places.")
+    scaled = amount.scaleb(places(currency)) if amount else Decimal(0)
     if abs(scaled) >= 10**MAX_DIGITS:
         raise ValueError(f"An amount has at most {MAX_DIGITS} digits.")
     return int(scaled)

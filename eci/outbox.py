@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -101,6 +102,8 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     """
     owner = uuid.uuid4().hex
     rows = _claim(context, owner, aggregate_id)
+    if not rows:
+        return 0
     delivered = [row for row in rows if _hand_over(row)]
     mine = _outbox(context)._default_manager.filter(lease_owner=owner)
     with unit_of_work(context):
@@ -166,13 +169,7 @@ def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
 def deliver_after_commit(context: str, aggregate_id: str) -> None:
     """After the commit, deliver this aggregate's events from here, so that what follows is visible at once."""
 
-    def deliver() -> None:
-        try:
-            deliver_due(context, aggregate_id=aggregate_id)
-        except Exception:  # the caller's change is committed; the relay will deliver
-            log.exception("inline_delivery_failed", extra={"context": context})
-
-    after_commit(context, deliver)
+    after_commit(context, partial(deliver_due, context, aggregate_id=aggregate_id))
 
 
 def backlog(context: str) -> dict[str, Any]:

@@ -42,21 +42,6 @@ class Answer:
         return self.json["details"]
 
 
-def run_commit_hooks() -> None:
-    """Do what was asked for after the commit: the transaction around each test never commits by itself."""
-    hooks = True
-    while hooks:
-        hooks = [hook for connection in connections.all(initialized_only=True) for hook in _take_hooks(connection)]
-        for hook in hooks:
-            hook()
-
-
-def _take_hooks(connection: Any) -> list[Any]:
-    taken = [function for _, function, _ in connection.run_on_commit]
-    connection.run_on_commit = []
-    return taken
-
-
 def settle() -> None:
     """Let relay, recovery and senders work until nothing is due now."""
     from contexts.notifications.tasks import send_due
@@ -67,7 +52,6 @@ def settle() -> None:
     for _ in range(20):
         settle_unknown()
         moved = relay_once(settings.ECI_CONTEXTS) + recover()
-        run_commit_hooks()
         if not moved:
             break
     send_due()
@@ -83,7 +67,6 @@ class Api:
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         media_type = headers.pop("content_type", "application/json")
         response = self._client.generic(method, path, content, media_type, headers=headers)
-        run_commit_hooks()
         return Answer(
             response.status_code, json.loads(response.content) if response.content else None, response.headers
         )

@@ -31,13 +31,13 @@ class QueryBooleanField(StrictBooleanField):
         return super().to_internal_value({"true": True, "false": False}.get(str(data).lower(), data))
 
 
-def paging_of(query: dict[str, Any], *, default: str = "-created_at", salt: str = "") -> Paging:
-    """The page a validated query asks for; 400 for a cursor that isn't ours or belongs to another ordering."""
+def paging_of(query: dict[str, Any], *, path: str, default: str) -> Paging:
+    """The page a validated query asks for; 400 for a cursor that isn't ours or belongs to another ordering, or list."""
     order = query.get("ordering") or default
     if "cursor" not in query:
         return Paging(limit=query["limit"], order=order)
     try:
-        direction, made_for, value, key = signing.loads(query["cursor"], salt=_SALT + salt)
+        direction, made_for, value, key = signing.loads(query["cursor"], salt=_SALT + path)
     except (signing.BadSignature, ValueError, TypeError):
         raise serializers.ValidationError({"cursor": ["This cursor is not one of ours."]}) from None
     if made_for != order:
@@ -54,7 +54,6 @@ def page(
     *,
     position: Callable[[Any], tuple[Any, Any]],
     present: Callable[[Any], dict[str, Any]],
-    salt: str = "",
 ) -> Page:
     """Build the answer from what ``Paging.slice`` returned. ``position`` gives a row's (ordering value, pk)."""
     more = len(rows) > paging.limit
@@ -68,7 +67,7 @@ def page(
         value, key = position(row)
         if isinstance(value, datetime):
             value = {"at": value.isoformat()}
-        cursor = signing.dumps([direction, paging.order, value, key], salt=_SALT + salt)
+        cursor = signing.dumps([direction, paging.order, value, key], salt=_SALT + request.path)
         parameters = request.query_params.copy()
         parameters["cursor"] = cursor
         return request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")

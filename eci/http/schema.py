@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
+from eci.http.paging import QuerySerializer
 from eci.http.views import ApiView
 
 _ERRORS = {
@@ -25,6 +27,14 @@ _ERRORS = {
 def only_v1(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Document /v1 once, and not again under /api/v1/<context>/."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/v1/")]
+
+
+class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "eci.auth.StaffSession"
+    name = "staffSession"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 class EnvelopeSchema(AutoSchema):
@@ -51,26 +61,30 @@ class EnvelopeSchema(AutoSchema):
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for status, response in bodies.items():
             for content in response.get("content", {}).values():
-                content["schema"] = _success(content.get("schema", {}))
+                content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
             if status == "204":
                 response.pop("content", None)
         for status, description in _ERRORS.items():
             bodies.setdefault(status, {"description": description, "content": {"application/json": {"schema": _ERROR}}})
         return bodies
 
+    def _is_paged(self) -> bool:
+        query = getattr(self.view, "query_serializer", None)
+        return self.method == "GET" and query is not None and issubclass(query, QuerySerializer)
+
     def _is_list_view(self, serializer: Any = None) -> bool:
         answered = self.get_response_serializers() if serializer is None else serializer
         return isinstance(answered, serializers.ListSerializer)
 
 
-def _success(data: dict[str, Any]) -> dict[str, Any]:
+def _success(data: dict[str, Any], *, paged: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "status": {"type": "string", "enum": ["success"]},
         "data": data,
         "error": {"type": "null"},
         "timestamp": {"type": "string", "format": "date-time"},
     }
-    if data.get("type") == "array":
+    if paged:
         properties["meta"] = {
             "type": "object",
             "properties": {
@@ -79,7 +93,7 @@ def _success(data: dict[str, Any]) -> dict[str, Any]:
                 "previous": {"type": ["string", "null"]},
             },
         }
-    return {"type": "object", "required": ["status", "data", "error", "timestamp"], "properties": properties}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 _ERROR = {

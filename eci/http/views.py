@@ -16,6 +16,8 @@ from eci.db import run_in_unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
 from eci.http.envelope import failure
 from eci.http.fields import IdempotencyKeyField
+from eci.http.paging import paging_of
+from eci.paging import Paging
 
 P = TypeVar("P")
 
@@ -53,6 +55,10 @@ class ApiView(GenericAPIView[Any]):
             bound.is_valid(raise_exception=True)
             self.query = bound.validated_data
 
+    def paging(self, *, default: str = "-created_at") -> Paging:
+        """The page that the query asks for."""
+        return paging_of(self.query, path=self.request.path, default=default)
+
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return self.body_serializers.get(str(self.request.method), serializers.Serializer)
 
@@ -82,7 +88,10 @@ class ApiView(GenericAPIView[Any]):
         header = self.request.headers.get("Idempotency-Key")
         in_body: str | None = asked.get("idempotency_key")
         if header is not None:
-            header = IdempotencyKeyField().run_validation(header)
+            try:
+                header = IdempotencyKeyField().run_validation(header)
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"Idempotency-Key": error.detail}) from None
         if header is not None and in_body is not None and header != in_body:
             raise InvalidRequest("The Idempotency-Key header and idempotency_key in the body differ.")
         return header if header is not None else in_body

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.no_database
 _BACK_DOORS = {"get_model", "import_string", "import_module", "atomic", "on_commit", "delay_on_commit"}
 _ALLOWED = {
     ("eci/db.py", "atomic"),
-    ("eci/db.py", "on_commit"),
     ("eci/idempotency.py", "get_model"),  # this context's own table, whose name the kernel knows
     ("eci/outbox.py", "get_model"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -72,17 +73,16 @@ def test_accepted(field: serializers.Field, given_value: Any, value: Any) -> Non
 def test_refused(field: serializers.Field, bad: list[Any]) -> None:
     for value in bad:
         with pytest.raises(serializers.ValidationError):
-            pytest.fail(f"{value!r} became {field.run_validation(value)!r}")
+            field.run_validation(value)
+            pytest.fail(f"{value!r} was accepted")
 
 
 @pytest.mark.parametrize("field", [field for field, _ in REFUSED], ids=lambda field: type(field).__name__)
 @settings(database=None, deadline=None, max_examples=40)
 @given(JSON)
 def test_any_json_is_taken_or_refused(field: serializers.Field, value: Any) -> None:
-    try:
+    with suppress(serializers.ValidationError):
         field.run_validation(value)
-    except serializers.ValidationError:
-        pass
 
 
 def test_an_amount_takes_its_currency_s_places() -> None:

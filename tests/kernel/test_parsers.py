@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -59,6 +60,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
 def test_a_broken_body_is_refused(api: Api, raw: bytes) -> None:
+    with pytest.raises(ParseError):
+        parse(raw)
     answer = api.post("/v1/products", raw)
     assert (answer.status, answer.code) == (400, "validation_error")
     assert answer.error
@@ -89,10 +92,8 @@ def test_what_is_understood() -> None:
 @profile(database=None, deadline=None, max_examples=200)
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_an_object_or_a_parse_error(raw: bytes) -> None:
-    try:
+    with suppress(ParseError):
         assert isinstance(parse(raw), dict)
-    except ParseError:
-        pass
 
 
 def test_an_empty_body_lacks_its_fields(api: Api) -> None:

@@ -18,7 +18,7 @@ from contexts.orders import services
 from contexts.orders.models import Order, Return
 from contexts.payments.models import Payment, Refund
 from eci import rpc
-from tests.conftest import run_commit_hooks, settle
+from tests.conftest import settle
 from tests.workflows.shop import Shop
 
 
@@ -96,7 +96,6 @@ def later() -> None:
     Order.objects.exclude(next_at=None).exclude(status="AWAITING_PAYMENT").update(next_at=Now())
     for model in (Payment, Refund, Return):
         model.objects.exclude(next_at=None).update(next_at=Now())
-    run_commit_hooks()
     settle()
 
 

@@ -21,7 +21,7 @@ from contexts.catalog.http.serializers import (
     ProductSearch,
 )
 from eci.http.envelope import Page
-from eci.http.paging import QuerySerializer, page, paging_of
+from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
 from eci.paging import Paging
 
@@ -29,11 +29,11 @@ EVERYBODY = "ACKSPV"
 _PAGING = {"limit", "cursor", "ordering"}
 
 
-def _products(view: ApiView, *, salt: str, default: str = "-created_at") -> Page:
-    paging = paging_of(view.query, default=default, salt=salt)
+def _products(view: ApiView, *, default: str = "-created_at") -> Page:
+    paging = view.paging(default=default)
     filters = {name: value for name, value in view.query.items() if name not in _PAGING}
     rows = selectors.products(paging=paging, include_inactive=view.caller.is_staff, **filters)
-    return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product, salt=salt)
+    return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product)
 
 
 def _position(paging: Paging, pk: str) -> Any:
@@ -57,7 +57,7 @@ class Products(ApiView):
 
     @extend_schema(responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
-        return _products(self, salt="products")
+        return _products(self)
 
     @extend_schema(responses={201: ProductOut})
     def post(self, request: Request) -> Response:
@@ -80,7 +80,7 @@ class ProductsFound(ApiView):
         "unless `ordering` says otherwise. Price bounds are in major units of each product's own currency.",
     )
     def get(self, request: Request) -> Response:
-        return _products(self, salt="search", default="-rank" if self.query.get("q") else "-created_at")
+        return _products(self, default="-rank" if self.query.get("q") else "-created_at")
 
 
 class Product(ApiView):
@@ -123,7 +123,7 @@ class Categories(ApiView):
 
     @extend_schema(responses=CategoryOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query, default="category_key", salt="categories")
+        paging = self.paging(default="category_key")
         rows = selectors.categories(paging=paging, include_inactive=self.caller.is_staff)
         return page(
             request,
@@ -131,5 +131,4 @@ class Categories(ApiView):
             rows,
             position=_position(paging, "category_key"),
             present=presenters.category,
-            salt="categories",
         )

@@ -18,7 +18,7 @@ from contexts.customers.http.serializers import (
     CustomerOut,
     RegistrationIn,
 )
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.paging import Paging
 
@@ -50,9 +50,9 @@ class CustomerList(ApiView):
 
     @extend_schema(responses=CustomerOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query, salt="customers")
+        paging = self.paging()
         rows = selectors.customers(paging=paging, email=self.query.get("email", ""))
-        return page(request, paging, rows, position=_position(paging), present=presenters.customer, salt="customers")
+        return page(request, paging, rows, position=_position(paging), present=presenters.customer)
 
 
 class CustomerDetail(ApiView):
@@ -76,9 +76,9 @@ class AddressList(ApiView):
 
     @extend_schema(responses=AddressOut(many=True))
     def get(self, request: Request, customer_id: int) -> Response:
-        paging = paging_of(self.query, salt="addresses")
+        paging = self.paging()
         rows = selectors.addresses(customer_id=customer_id, paging=paging)
-        return page(request, paging, rows, position=_position(paging), present=presenters.address, salt="addresses")
+        return page(request, paging, rows, position=_position(paging), present=presenters.address)
 
     @extend_schema(responses=AddressOut)
     def post(self, request: Request, customer_id: int) -> Response:

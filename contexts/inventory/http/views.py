@@ -18,7 +18,7 @@ from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, Reservation, ReservationNotFound
 from eci.auth import CATALOG, CUSTOMER, SERVICE, STOCK, SUPPORT
 from eci.errors import NotFound, OwnedByOrder
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.ids import is_our_order
 
@@ -46,7 +46,7 @@ class Warehouses(ApiView):
 
     @extend_schema(responses=serializers.WarehouseOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query)
+        paging = self.paging()
         rows = selectors.warehouses(paging)
         return page(
             request,
@@ -56,13 +56,13 @@ class Warehouses(ApiView):
             present=presenters.warehouse,
         )
 
-    @extend_schema(responses={201: serializers.WarehouseOut})
+    @extend_schema(responses=serializers.WarehouseOut)
     def post(self, request: Request) -> Response:
         body = self.body()
         return self.answer_once(
             "inventory",
             self.idempotency_key("inventory.create_warehouse", body),
-            lambda: (201, presenters.warehouse(services.create_warehouse(**body))),
+            lambda: (200, presenters.warehouse(services.create_warehouse(**body))),
         )
 
 
@@ -73,7 +73,7 @@ class StockRows(ApiView):
 
     @extend_schema(responses=serializers.StockOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query)
+        paging = self.paging()
         rows = selectors.stock_rows(
             paging,
             product_id=self.query.get("product_id"),
@@ -297,7 +297,7 @@ class Reservations(ApiView):
 
     @extend_schema(responses=serializers.ReservationOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query)
+        paging = self.paging()
         rows = selectors.reservation_rows(paging, status=self.query.get("status"), order_id=self.query.get("order_id"))
         return page(
             request,
@@ -333,7 +333,7 @@ class Movements(ApiView):
 
     @extend_schema(responses=serializers.MovementOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query, default="-at")
+        paging = self.paging(default="-at")
         rows = selectors.movements(
             paging,
             product_id=self.query.get("product_id"),

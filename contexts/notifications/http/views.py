@@ -15,7 +15,7 @@ from contexts.notifications.http.serializers import (
     NotificationWithLogOut,
 )
 from contexts.orders.public.api import orders
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.ids import is_our_order
 
@@ -30,7 +30,7 @@ class Notifications(ApiView):
     @extend_schema(responses=NotificationOut(many=True))
     def get(self, request: Request) -> Response:
         """Notices, newest first."""
-        paging = paging_of(self.query)
+        paging = self.paging()
         found = selectors.notifications(
             recipient=self.query.get("recipient"),
             order_id=self.query.get("order_id"),

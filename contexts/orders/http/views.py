@@ -15,7 +15,7 @@ from contexts.orders.http import presenters, serializers
 from eci import idempotency
 from eci.auth import CUSTOMER, SERVICE, SUPPORT
 from eci.errors import EciError, IdempotencyInProgress
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView, replayed
 
 ROLES = CUSTOMER + SUPPORT + SERVICE
@@ -48,7 +48,7 @@ class Orders(ApiView):
 
     @extend_schema(responses=serializers.OrderOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query)
+        paging = self.paging()
         views = selectors.order_views(
             paging,
             customer_id=self.query.get("customer_id"),

@@ -12,7 +12,7 @@ from contexts.payments.http import commands, presenters
 from contexts.payments.http.serializers import ChargeIn, PaymentOut, PaymentsQuery, RefundIn, RefundOut
 from contexts.payments.public.contracts import Payment, PaymentStatus, Refund, RefundStatus
 from eci.http.fields import exact, minor_units
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView
 
 
@@ -54,7 +54,7 @@ class PaymentsView(ChargeView):
 
     @extend_schema(responses=PaymentOut(many=True))
     def get(self, request: Request) -> Response:
-        paging = paging_of(self.query)
+        paging = self.paging()
         return page(
             request,
             paging,

@@ -16,7 +16,7 @@ from contexts.shipping.http.serializers import (
     StatusChange,
     TrackingOut,
 )
-from eci.http.paging import page, paging_of
+from eci.http.paging import page
 from eci.http.views import ApiView
 
 
@@ -28,7 +28,7 @@ class Shipments(ApiView):
     @extend_schema(responses=ShipmentOut(many=True))
     def get(self, request: Request) -> Response:
         """Shipments, newest first."""
-        paging = paging_of(self.query)
+        paging = self.paging()
         found = selectors.shipments(order_id=self.query.get("order_id"), status=self.query.get("status"))
         return page(
             request,
