@@ -15,6 +15,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
+from django.db import close_old_connections, connections
 
 from config.contexts import CONTEXTS
 from eci import observability
@@ -85,10 +86,12 @@ def _relay() -> None:
 
     local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
     while not _stop.is_set():
+        close_old_connections()
         try:
             delivered = relay_once(local)
-        except Exception:  # a database may be away for a while; the relay outlives it
+        except Exception:  # a database may be away for a while; the relay outlives it, with new connections
             log.exception("relay_round_failed")
+            connections.close_all()
             _stop.wait(2)
             continue
         if not delivered:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -37,11 +40,12 @@ def _secret_key() -> str:
     if given := os.environ.get("ECI_SECRET_KEY"):
         return given
     path = DATA_DIR / "secret_key"
-    try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as file:  # 0600; linked whole, so that nobody reads half
             file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
     return path.read_text()
 
 
@@ -78,14 +82,15 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 
 
 def _database(variable: str, name: str) -> dict[str, Any]:
-    url = os.environ.get(variable) or f"sqlite:///{DATA_DIR / name}.sqlite3"
+    url = os.environ.get(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
-    elif config["ENGINE"].endswith("mysql"):
-        config["OPTIONS"] = {
-            **config.get("OPTIONS", {}),
+        return config
+    config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
+    if config["ENGINE"].endswith("mysql"):
+        config["OPTIONS"] |= {
             "charset": "utf8mb4",
             "isolation_level": "read committed",
             "init_command": "SET time_zone = '+00:00'",

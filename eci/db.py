@@ -11,8 +11,9 @@ import logging
 import random
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
@@ -95,7 +96,7 @@ def unit_of_work(context: str) -> Iterator[None]:
     begun_with = len(hooks)
     _thread.depths[context] = outer + 1
     try:
-        with transaction.atomic(using=context):  # noqa: TID251
+        with _turn(context) if outer == 0 else nullcontext(), transaction.atomic(using=context):  # noqa: TID251
             yield
     except BaseException:
         del hooks[begun_with:]
@@ -106,6 +107,15 @@ def unit_of_work(context: str) -> Iterator[None]:
         _thread.hooks[context] = []
         for hook in hooks:
             _run(hook)
+
+
+_turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+def _turn(context: str) -> AbstractContextManager[Any]:
+    """SQLite has one writer at a time and lets the others poll; within a process they had better stand in line."""
+    connection = connections[context]
+    return _turns[str(connection.settings_dict["NAME"])] if connection.vendor == "sqlite" else nullcontext()
 
 
 def _run(hook: Callable[[], Any]) -> None:

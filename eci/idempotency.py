@@ -85,7 +85,7 @@ def claim(context: str, key: Key, *, resource: str = "") -> None:
     try:
         with unit_of_work(context):
             _records(context)._default_manager.bulk_create(
-                [_records(context)(**vars(key), resource=resource, lease_until=utcnow() + LEASE)]
+                [_records(context)(**vars(key), resource=resource, lease_until=Now() + LEASE)]
             )
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
@@ -96,7 +96,7 @@ def reclaim(context: str, record: IdempotencyRecord) -> None:
     taken = (
         _records(context)
         ._default_manager.filter(pk=record.pk, status=None, lease_until__lte=Now())
-        .update(lease_until=utcnow() + LEASE)
+        .update(lease_until=Now() + LEASE)
     )
     if not taken:
         raise IdempotencyInProgress("A request with this idempotency key is still running.")

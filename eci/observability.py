@@ -20,6 +20,7 @@ from prometheus_client import Counter, Histogram
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # labels must stay few
 HTTP_REQUESTS = Counter("http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to answer a request.", ["method", "route"])
 
@@ -54,8 +55,9 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started
             match = request.resolver_match
             route = match.route if match else "unknown"
-            HTTP_REQUESTS.labels(request.method, route, str(response.status_code)).inc()
-            HTTP_DURATION.labels(request.method, route).observe(seconds)
+            method = request.method if request.method in _METHODS else "other"
+            HTTP_REQUESTS.labels(method, route, str(response.status_code)).inc()
+            HTTP_DURATION.labels(method, route).observe(seconds)
             _access.info(
                 "request",
                 method=request.method,

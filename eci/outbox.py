@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from eci import events, observability
 from eci.clock import utcnow
-from eci.db import after_commit, locked, run_in_unit_of_work, unit_of_work
+from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ def _inbox(context: str) -> type[InboxRow]:
 
 def emit(context: str, *facts: events.Event) -> None:
     """Record what happened, for everyone who subscribed; call it inside the unit of work that made it happen."""
+    if not in_unit_of_work(context):
+        raise RuntimeError(f"an event of {context} emitted outside of its unit of work")
     trace = observability.trace_headers()
     rows = [
         _outbox(context)(
@@ -111,7 +113,7 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     for row in rows:
         if row not in delivered:
             mine.filter(pk=row.pk).update(
-                lease_owner="", next_at=utcnow() + timedelta(seconds=min(2**row.attempts, _BACKOFF_LIMIT))
+                lease_owner="", next_at=Now() + timedelta(seconds=min(2**row.attempts, _BACKOFF_LIMIT))
             )
     return len(delivered)
 

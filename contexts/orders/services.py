@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, DateTimeField, F, Q, Value, When
+from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Now
 
 from contexts.orders.domain import Line, Returnable, Totals, spread_return, tax_share
@@ -71,9 +71,9 @@ def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, 
         token=new.token,
         created_at=now,
         updated_at=now,
-        next_at=now,
+        next_at=Now(),
         lease_owner=uuid.uuid4().hex,
-        lease_until=now + LEASE,
+        lease_until=Now() + LEASE,
         idempotency_scope=key.scope if key else None,
         idempotency_key=key.key if key else None,
         idempotency_fingerprint=key.fingerprint if key else "",
@@ -130,7 +130,7 @@ def _rest(order: Order, changes: Mapping[str, Any]) -> None:
     """Update and give the lease back. Whoever asked something of the order meanwhile bumped its version: look again."""
     changed_meanwhile = ~Q(version=order.version)
     next_at = changes.get("next_at")
-    again = Case(When(changed_meanwhile, then=Now()), default=Value(next_at), output_field=DateTimeField())
+    again = Case(When(changed_meanwhile, then=Now()), default=next_at, output_field=DateTimeField())
     _write(order, _IDLE | dict(changes) | {"next_at": again})
     order.next_at = next_at
 
@@ -138,7 +138,7 @@ def _rest(order: Order, changes: Mapping[str, Any]) -> None:
 @writes("orders")
 def record_progress(*, order: Order, changes: Mapping[str, Any], event: str, detail: str = "") -> TimelineEntry:
     """A step is done and the runner goes on: the lease is kept and prolonged."""
-    _write(order, {"lease_until": utcnow() + LEASE, "attempts": 0, **changes})
+    _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **changes})
     return _note(order, event, detail)
 
 
@@ -152,7 +152,7 @@ def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
         "expires_at": None,
         "confirmed_at": utcnow(),
     }
-    _write(order, {"lease_until": utcnow() + LEASE, "attempts": 0, **changes})
+    _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **changes})
     outbox.emit("orders", fact)
     return _note(order, "confirmed")
 
@@ -189,7 +189,7 @@ def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | No
             "undo": undo,
             "undo_reason": reason[:300],
             "refusal": idempotency.refusal_answer(refusal).body if refusal else None,
-            "lease_until": utcnow() + LEASE,
+            "lease_until": Now() + LEASE,
         },
     )
 
@@ -306,7 +306,7 @@ def open_return(
         reason=reason,
         disposition=disposition,
         refund_minor=goods + tax,
-        next_at=now + LEASE,
+        next_at=Now() + LEASE,
         created_at=now,
     )
     if key is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError
+from django.db.models.functions import Now
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
@@ -39,7 +40,6 @@ from contexts.payments.public.contracts import (
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
 from eci import idempotency, money
-from eci.clock import utcnow
 from eci.errors import (
     Conflict,
     ContextUnavailable,
@@ -390,7 +390,7 @@ class Runner:
         state = payments.close(order_id=order.pk, reason="expired")
         if state == RequestState.PAYING:
             inventory.mark_paying(key=order.pk)
-            self._rest({"next_at": utcnow() + ASK_AGAIN})
+            self._rest({"next_at": Now() + ASK_AGAIN})
         elif state == RequestState.PAID:
             self._paid()
         else:
@@ -487,7 +487,7 @@ class Runner:
         changes = {
             "status": OrderStatus.PAYMENT_PENDING,
             "payment_status": OrderPaymentStatus.PENDING,
-            "next_at": utcnow() + ASK_AGAIN,
+            "next_at": Now() + ASK_AGAIN,
         }
         event = "payment_pending" if self.order.status != OrderStatus.PAYMENT_PENDING else ""
         if self.order.status in (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING):

@@ -106,7 +106,7 @@ _NEW_CONTEXT = [
 ]
 _DRF = [
     (f"contexts/orders/{module}.py", "import rest_framework.response")
-    for module in ("local", "workflows", "services", "selectors", "models", "tasks", "handlers")
+    for module in ("local", "workflows", "services", "selectors", "models", "domain", "tasks", "handlers")
 ]
 _INTERNALS = [
     ("config/staff/planted.py", f"import contexts.{module}")
@@ -117,6 +117,9 @@ _INTERNALS = [
         "orders.services",
         "orders.selectors",
         "orders.models",
+        "orders.domain",
+        "orders.admin",
+        "inventory.management",
         "orders.tasks",
         "orders.handlers",
     )
