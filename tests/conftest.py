@@ -154,4 +154,4 @@ def statements() -> Any:
 
 
 def _outermost(alias: str) -> bool:
-    return db._depths().get(alias) == 1
+    return db._thread.depths.get(alias) == 1
