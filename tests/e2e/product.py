@@ -116,7 +116,7 @@ class Product:
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = _environment(data_dir, **environment)
         self.api = HttpApi(self.url)
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,6 +150,7 @@ class Product:
     def stop(self) -> None:
         """Ctrl-C, as a terminal sends it: to every process at once. Nothing may be left."""
         assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
         os.killpg(self._process.pid, signal.SIGINT)
         self._process.wait(30)
         self._require_gone()
@@ -191,18 +192,15 @@ class Product:
                     found.append(int(entry.name))
         return found
 
-    @contextmanager
-    def without_workers(self) -> Iterator[None]:
-        """Worker and beat stand still: frozen and not killed, for the supervisor ends everything when one has ended."""
-        frozen = [*self.processes("celery --app config.celery worker"), *self.processes("config.celery beat")]
-        assert len(frozen) >= 2, frozen
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+    def kill_workers(self) -> None:
+        """``kill -9`` of worker and beat alone. The supervisor, which would now end the rest, is held still."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        workers = self.processes("celery --app")
+        assert len(workers) >= 2, workers
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.processes("celery --app"), 10, "worker and beat are dead")
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A management command beside the running product."""
@@ -289,7 +287,7 @@ def _environment(data_dir: Path, **more: str) -> dict[str, str]:
     return kept | {"ECI_DEBUG": "1", "ECI_OPEN": "1", "ECI_DATA_DIR": str(data_dir)} | more
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

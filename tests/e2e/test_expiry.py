@@ -1,4 +1,4 @@
-"""Holds and deadlines that run out, with the worker running and without it."""
+"""Holds and deadlines that run out, with workers and without."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,13 @@ def hasty(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prod
         yield started
 
 
+@pytest.fixture(scope="module")
+def abandoned(hasty: Product) -> Product:
+    """The same product once worker and beat are dead: the tests that use it stand last."""
+    hasty.kill_workers()
+    return hasty
+
+
 @pytest.fixture
 def shop(hasty: Product) -> Shop:
     return Shop(hasty.api)
@@ -38,45 +44,47 @@ def pause_until(when: float) -> None:
     time.sleep(max(0.0, when - time.time()))
 
 
-@pytest.mark.parametrize("workers", ["working", "frozen"])
-def test_a_hold_that_has_run_out_is_sellable_at_once(hasty: Product, shop: Shop, workers: str) -> None:
-    product_id = shop.sell(f"HOLD-{workers}", WH001=6, WH002=4)
-    body = {"product_id": product_id, "quantity": 10, "order_id": f"FIRST-{workers}", "idempotency_key": workers}
+def check_that_units_can_be_had_again(shop: Shop, name: str) -> None:
+    """A hold over two warehouses holds until its end, and nothing back from that instant."""
+    product_id = shop.sell(f"HOLD-{name}", WH001=6, WH002=4)
+    named = {"order_id": f"FIRST-{name}", "idempotency_key": f"first-{name}"}
 
-    with hasty.without_workers() if workers == "frozen" else nullcontext():
-        first = shop.api.post("/v1/inventory/reserve", body)
-        assert first.status == 200
-        end = moment(first.data["expires_at"])
-        assert moment(first.json["timestamp"]) < end <= moment(first.json["timestamp"]) + SECONDS
+    first = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 10, **named})
+    assert first.status == 200
+    end = moment(first.data["expires_at"])
+    assert moment(first.json["timestamp"]) < end <= moment(first.json["timestamp"]) + SECONDS
 
-        while True:  # until the units can be had again
-            asked = time.time()
-            second = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 10})
-            answered = time.time()
-            if second.status == 200:
-                break
-            assert second.code == "insufficient_stock"
-            assert asked < end + MARGIN, f"refused {asked - end:.3f} s after the hold had run out"
-        assert answered > end, "sold while it was held"
-        assert shop.stock(product_id)[1:] == (10, 0)
+    while True:
+        asked = time.time()
+        second = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 10})
+        answered = time.time()
+        if second.status == 200:
+            break
+        assert second.code == "insufficient_stock"
+        assert asked < end + MARGIN, f"refused {asked - end:.3f} s after the hold had run out"
+    assert answered > end, "sold while it was held"
+    assert shop.stock(product_id)[1:] == (10, 0)
 
-        for command in ("ship", "confirm"):
-            late = shop.api.post(f"/v1/inventory/{command}", {"idempotency_key": workers, "order_id": body["order_id"]})
-            assert (late.status, late.code) == (409, "reservation_expired")
-        assert shop.stock(product_id)[0] == 10
-        hold = shop.api.get(f"/v1/inventory/reservations/{first.data['reservation_id']}")
-        assert hold.data["status"] == "EXPIRED"
+    for command in ("ship", "confirm"):
+        late = shop.api.post(f"/v1/inventory/{command}", named)
+        assert (late.status, late.code) == (409, "reservation_expired")
+    assert shop.stock(product_id)[0] == 10
+    hold = shop.api.get(f"/v1/inventory/reservations/{first.data['reservation_id']}")
+    assert hold.data["status"] == "EXPIRED"
 
 
-@pytest.mark.parametrize("workers", ["working", "frozen"])
-def test_an_order_buys_what_a_hold_no_longer_holds(hasty: Product, shop: Shop, workers: str) -> None:
-    product_id = shop.sell(f"BUY-{workers}", WH001=5)
-    with hasty.without_workers() if workers == "frozen" else nullcontext():
-        held = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 5})
-        assert shop.order(product_id, 1).code == "insufficient_stock"
-        pause_until(moment(held.data["expires_at"]) + MARGIN)
-        assert shop.order(product_id, 5).status == 201
-        assert shop.stock(product_id) == (0, 0, 0)
+def check_that_an_order_can_buy_them(shop: Shop, name: str) -> None:
+    product_id = shop.sell(f"BUY-{name}", WH001=5)
+    held = shop.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 5})
+    assert shop.order(product_id, 1).code == "insufficient_stock"
+    pause_until(moment(held.data["expires_at"]) + MARGIN)
+    assert shop.order(product_id, 5).status == 201
+    assert shop.stock(product_id) == (0, 0, 0)
+
+
+def test_a_hold_that_has_run_out_is_sellable_at_once(shop: Shop) -> None:
+    check_that_units_can_be_had_again(shop, "workers")
+    check_that_an_order_can_buy_them(shop, "workers")
 
 
 def test_a_pay_later_order_nobody_pays_expires(hasty: Product, shop: Shop) -> None:
@@ -96,18 +104,6 @@ def test_a_pay_later_order_nobody_pays_expires(hasty: Product, shop: Shop) -> No
     assert (late.status, late.code) == (409, "reservation_expired")
     assert shop.read(order_id)["payments"] == []
     wait_until(lambda: shop.notices(order_id) == [("order_expired", "SENT")], 15, "one notice")
-
-
-def test_a_charge_after_the_deadline_is_refused_though_nobody_has_tidied_up(hasty: Product, shop: Shop) -> None:
-    product_id = shop.sell("LATE", price="20.00", WH001=5)
-    with hasty.without_workers():
-        placed = shop.order(product_id, 1, pay_later=True).data
-        pause_until(moment(placed["expires_at"]) + MARGIN)
-        charge = {"order_id": placed["order_id"], "amount": placed["order_total"]}
-        late = shop.api.post("/v1/payments/charge", charge)
-        assert (late.status, late.code) == (409, "reservation_expired")
-    wait_until(lambda: shop.read(placed["order_id"])["status"] == "EXPIRED", 15, "the order expires")
-    assert shop.stock(product_id) == (5, 0, 5)
 
 
 def test_a_pay_later_order_paid_in_time_is_shipped(hasty: Product, shop: Shop) -> None:
@@ -155,3 +151,21 @@ def test_charges_in_the_last_moment_either_pay_or_are_refused(hasty: Product, sh
     paid = Counter(answer.status for answer in answers)[200]
     assert shop.stock(product_id) == (20 - paid, 0, 20 - paid)
     hasty.require_sound_books()
+
+
+def test_without_workers_a_hold_that_has_run_out_is_sellable_at_once(abandoned: Product, shop: Shop) -> None:
+    check_that_units_can_be_had_again(shop, "nobody")
+    check_that_an_order_can_buy_them(shop, "nobody")
+
+
+def test_without_workers_a_charge_after_the_deadline_is_refused(abandoned: Product, shop: Shop) -> None:
+    product_id = shop.sell("LATE", price="20.00", WH001=5)
+    placed = shop.order(product_id, 1, pay_later=True).data
+    pause_until(moment(placed["expires_at"]) + MARGIN)
+
+    late = shop.api.post(
+        "/v1/payments/charge", {"order_id": placed["order_id"], "amount": placed["order_total"]}, key="late"
+    )
+
+    assert (late.status, late.code) == (409, "reservation_expired")
+    assert shop.read(placed["order_id"])["payments"] == []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.product import Product, Shop
+from tests.e2e.conftest import Running
+from tests.e2e.product import Product, Shop, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-stop")]
 
@@ -31,6 +32,9 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
     assert warehouses >= {"WH001", "WH002"}
     placed = Shop(fresh.api).order(1, 1, key="stop-1")
     assert placed.status == 201
+    second = fresh.manage("up", "--port", str(fresh.port))
+    assert second.returncode != 0 and "Traceback" not in second.stderr
+    assert f"Port {fresh.port} is in use" in second.stderr
     fresh.stop()
 
     fresh.start()
@@ -44,10 +48,26 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
         assert sqlite3.connect(database).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.xdist_group("e2e")
-def test_a_taken_port_is_told_in_one_line(product: Product) -> None:
-    """The second product does not start, and does not disturb the first."""
-    refused = product.manage("up", "--port", str(product.port))
-    assert refused.returncode != 0
-    assert f"Port {product.port} is in use" in refused.stderr and "Traceback" not in refused.stderr
-    assert product.api.get("/health").status == 200
+def test_half_written_messages_end_nothing(own_product: Running) -> None:
+    """A crash may cut a message to the worker short. Neither the running product nor the next start falls over it."""
+    with own_product() as product:
+        messages = product.data_dir / "broker" / "messages"
+
+        def cut_short() -> list[Path]:
+            made = [messages / f"0_{number}.{queue}.msg" for number, queue in enumerate(("eci", "orders", "catalog"))]
+            for path in made:
+                path.write_text('{"body": "')
+            return made
+
+        running = cut_short()
+        wait_until(lambda: not any(path.exists() for path in running), 20, "the worker takes them")
+        product.kill()
+        starting = cut_short()
+        for path in (product.data_dir / "broker").rglob("*.exchange"):
+            path.write_text("")
+        product.start()
+        wait_until(lambda: not any(path.exists() for path in starting), 20, "the worker takes them")
+
+        placed = Shop(product.api).order(1, 1)
+        notices = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
+        wait_until(lambda: Shop(product.api).notices(placed.data["order_id"]) == notices, 15, "both notices")

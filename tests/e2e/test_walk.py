@@ -10,7 +10,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 CONTEXTS = {"catalog", "inventory", "customers", "orders", "payments", "shipping", "notifications"}
 PRODUCT = {
-    "product_id", "sku", "name", "description", "category", "price", "currency", "is_active", "created_at", "updated_at",
+    "product_id", "sku", "name", "description", "category", "price", "currency", "is_active", "created_at",
+    "updated_at",
 }  # fmt: skip
 STOCK_ROW = {
     "inventory_id", "product_id", "warehouse", "onhand", "reserved", "available", "reorder_point", "updated_at",
