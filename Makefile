@@ -15,7 +15,7 @@ run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=)
 test: ## lint, types, borders, migrations, then every test
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: ## ruff, mypy, import-linter, missing migrations
 	@tools/setup.sh requirements.txt requirements-dev.txt

@@ -52,6 +52,7 @@ def _configure() -> None:
         for part in ("messages", "control"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         app.conf.broker_url = "filesystem://"
+        app.conf.broker_transport = "config.broker:Transport"
         app.conf.broker_transport_options = {
             "data_folder_in": str(folder / "messages"),
             "data_folder_out": str(folder / "messages"),

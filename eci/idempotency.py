@@ -107,7 +107,7 @@ def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> Non
     changes: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
     if resource:
         changes["resource"] = resource
-    _records(context)._default_manager.filter(scope=key.scope, key=key.key).update(**changes)
+    _records(context)._default_manager.filter(scope=key.scope, key=key.key, status=None).update(**changes)
 
 
 def keep(context: str, key: Key, answer: Answer) -> None:

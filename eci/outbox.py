@@ -27,7 +27,7 @@ from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, u
 log = logging.getLogger(__name__)
 
 BATCH = 100
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)
 _BACKOFF_LIMIT = 60  # seconds
 
 

@@ -15,15 +15,22 @@ from contexts.notifications.public.contracts import AlreadySent, Channel, Notifi
 from eci.clock import utcnow
 from eci.db import writes
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=15)
 BATCH = 50
 
 
 @writes("notifications")
 def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, str]) -> None:
     """A notice of ours, once per kind and ``reference``: a second one is ignored."""
+    now = utcnow()
     notice = Notification(
-        kind=kind, channel=Channel.EMAIL, order_id=order_id, dedupe_key=f"{kind}:{reference}", facts=facts
+        kind=kind,
+        channel=Channel.EMAIL,
+        order_id=order_id,
+        dedupe_key=f"{kind}:{reference}",
+        facts=facts,
+        created_at=now,
+        updated_at=now,
     )
     Notification.objects.bulk_create([notice], ignore_conflicts=True)
 

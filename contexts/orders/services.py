@@ -103,10 +103,12 @@ def _note(order: Order, event: str, detail: str = "") -> TimelineEntry:
 
 
 @writes("orders")
-def claim(*, order_id: str) -> Order | None:
-    """Lease the order to the caller; None when somebody else has it, or there is no such order."""
+def claim(*, order_id: str, version: int | None = None) -> Order | None:
+    """Lease the order to the caller; None when somebody has it, it has moved on from ``version``, or isn't there."""
     owner = uuid.uuid4().hex
     free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
+    if version is not None:
+        free = free.filter(version=version)
     if not free.update(lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1):
         return None
     return Order.objects.get(pk=order_id)

@@ -212,7 +212,7 @@ def resume(*, order_id: str, key: idempotency.Key | None, present: Present) -> t
     """The outcome, as it is now, of an order whose first answer was never given or was 202; carried on if nobody is."""
     order = selectors.order(order_id=order_id)
     if order.status in (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING) or order.lease_owner:
-        leased = services.claim(order_id=order_id)
+        leased = services.claim(order_id=order_id, version=order.version)
         if leased is not None:
             return Runner(selectors.views_of([leased])[0], key=key, present=present).run_for_caller()
         if order.status != OrderStatus.PAYMENT_PENDING:
@@ -642,10 +642,14 @@ def return_items(
 
 
 def resume_return(*, return_id: int, key: idempotency.Key, present: Callable[[Return], dict[str, Any]]) -> Return:
-    """A return whose first answer was never given: carried on if nobody is."""
-    opened = services.claim_return(return_id=return_id) or Return.objects.get(pk=return_id)
-    if opened.done_at is None:
-        _try_return(opened, key=key, present=present)
+    """A return whose first answer was never given: carried on if it is due. IdempotencyInProgress."""
+    due = services.claim_return(return_id=return_id)
+    if due is not None:
+        _try_return(due, key=key, present=present)
+        return due
+    opened = Return.objects.get(pk=return_id)
+    if opened.done_at is None and opened.attempts == 0:
+        raise IdempotencyInProgress("The return is still being taken.")
     return opened
 
 

@@ -97,6 +97,17 @@ def test_one_key_charges_once_and_refunds_once(shop: Shop) -> None:
     assert (refunded["refunded"], refunded["status"]) == ("100.00", "PARTIALLY_REFUNDED")
 
 
+def test_one_key_returns_once(shop: Shop) -> None:
+    product_id = shop.sell("ONE-RETURN", WH001=10)
+    order_id = shop.order(product_id, 1).data["order_id"]
+    body = {"items": [{"product_id": product_id, "quantity": 1}], "reason": "too small"}
+
+    one_effect(lambda: shop.api.post(f"/v1/orders/{order_id}/returns", body, key="one-return"), 201)
+
+    assert shop.stock(product_id) == (10, 0, 10)
+    assert shop.read(order_id)["payments"][0]["refunded"] == "10.50"
+
+
 def test_one_key_for_a_refused_order_keeps_its_refusal(shop: Shop) -> None:
     product_id = shop.sell("ONE-REFUSAL", WH001=5)
 

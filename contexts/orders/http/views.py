@@ -170,12 +170,10 @@ class Returns(ApiView):
                 key=key,
                 present=presenters.returned,
             )
-        except IdempotencyInProgress:
-            found = idempotency.find("orders", key) if key else None
-            if key is None or found is None:
-                raise
-            return self._again(found, key)
         except EciError as refusal:
+            found = idempotency.find("orders", key) if key else None
+            if key is not None and found is not None:  # the same key was taken in this moment, and may be why
+                return self._again(found, key)
             self.keep_refusal("orders", key, refusal)
             raise
         return Response(presenters.returned(opened), status=201 if opened.done_at else 202)
