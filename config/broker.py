@@ -23,10 +23,10 @@ class Channel(filesystem.Channel):
     def _queue_bind(self, *args: Any) -> None:
         """The base class keeps the binding in memory."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         path = Path(self.data_folder_out) / f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
         aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(message))
+        aside.write_text(json.dumps(payload))
         aside.rename(path)
 
     def _get(self, queue: str, timeout: Any = None) -> Any:
