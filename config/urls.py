@@ -5,17 +5,16 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from eci.http import health
+from eci.http import docs, health
 
 _local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
 
 urlpatterns = [
     path("", include("config.staff.urls")),
     path("admin/", admin.site.urls),
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("schema", docs.Schema.as_view(), name="schema"),
+    path("docs", docs.Docs.as_view(), name="docs"),
     path("health", health.overall),
     path("v1/health", health.overall),
     path("actuator/health", health.overall),

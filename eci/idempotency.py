@@ -6,6 +6,7 @@ still running, 409. A record is claimed in the transaction that makes the effect
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -89,6 +90,12 @@ def claim(context: str, key: Key, *, resource: str = "") -> None:
             )
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
+
+
+def begin(context: str, key: Key, *, resource: str) -> None:
+    """Bind the key to its request, outside any unit of work; another request may have done so in this moment."""
+    with contextlib.suppress(IdempotencyInProgress), unit_of_work(context):
+        claim(context, key, resource=resource)
 
 
 def reclaim(context: str, record: IdempotencyRecord) -> None:

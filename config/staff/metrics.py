@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -82,11 +83,13 @@ def _process() -> CollectorRegistry:
     return registry
 
 
+@csrf_exempt
 @require_safe
 def overall(request: HttpRequest) -> HttpResponse:
     return _answer([_process(), _business_of(list(_BUSINESS))])
 
 
+@csrf_exempt
 @require_safe
 def one(request: HttpRequest, context: str) -> HttpResponse:
     """One context's own numbers, for a scrape job of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, Sum
@@ -67,7 +67,7 @@ def order_views(
     # an order being placed may yet be refused and never have been: it is listed only when asked for
     rows = rows.exclude(status=OrderStatus.PENDING) if status is None else rows.filter(status=status)
     if created_after is not None:
-        rows = rows.filter(created_at__gt=created_after)
+        rows = rows.filter(created_at__gte=created_after + timedelta(milliseconds=1))  # answers show milliseconds
     if created_before is not None:
         rows = rows.filter(created_at__lt=created_before)
     return views_of(paging.slice(rows))

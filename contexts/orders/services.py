@@ -326,13 +326,31 @@ def _excess(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> list[dict[
 
 
 @writes("orders")
-def finish_return(*, opened: Return, refunded_minor: int, key: idempotency.Key | None, answer: Any) -> None:
-    """Stock and money have followed. RETURNED when every unit is back. ``answer`` gives the Answer to keep."""
+def finish_return(
+    *,
+    opened: Return,
+    refund_minor: int,
+    order_refunded_minor: int,
+    order_captured_minor: int,
+    key: idempotency.Key | None,
+    answer: Any,
+) -> None:
+    """Stock and money have followed: ``refund_minor`` for this return, the other two are the order's totals now.
+
+    RETURNED when every unit is back. ``answer`` gives the Answer to keep.
+    """
     unfinished = Return.objects.filter(pk=opened.pk, done_at=None)
-    if not unfinished.update(done_at=Now(), next_at=None, refund_minor=refunded_minor):
+    if not unfinished.update(done_at=Now(), next_at=None, refund_minor=refund_minor):
+        opened.refresh_from_db()
         return
-    opened.refund_minor = refunded_minor
+    opened.refund_minor = refund_minor
     opened.done_at = utcnow()
+    record_refund(
+        order_id=opened.order_id,
+        refunded_minor=order_refunded_minor,
+        captured_minor=order_captured_minor,
+        detail=opened.reason,
+    )
     out = OrderLine.objects.filter(order=opened.order_id, returned_quantity__lt=F("quantity"))
     changes: dict[str, Any] = {} if out.exists() else {"status": OrderStatus.RETURNED, "step": Step.DONE}
     Order.objects.filter(pk=opened.order_id).update(**changes, version=F("version") + 1, updated_at=Now())

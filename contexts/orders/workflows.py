@@ -124,8 +124,10 @@ def _require_sellable(lines: Sequence[LineAsked], products: Mapping[int, Product
             raise ProductUnavailable(f"Product {line.product_id} is no longer sold.", product_id=line.product_id)
     changed = {
         line.product_id: products[line.product_id]
-        for line in lines
-        if line.price is not None and line.price != products[line.product_id].price
+        for index, line in enumerate(lines)
+        if line.price is not None
+        and _minor(index, "price", line.price, products[line.product_id].currency)
+        != money.to_minor(products[line.product_id].price, products[line.product_id].currency)
     }
     if changed:
         raise PriceChanged(
@@ -144,14 +146,17 @@ def _one_currency(products: Mapping[int, Product]) -> str:
     return currencies[0]
 
 
+def _minor(index: int, field: str, amount: Decimal, currency: str) -> int:
+    try:
+        return money.to_minor(amount, currency)
+    except ValueError as error:
+        details = {str(index): {field: [str(error)]}}
+        raise InvalidRequest(f"items[{index}].{field}: {error}", items=details) from None
+
+
 def _priced(index: int, line: LineAsked, product: Product, currency: str) -> Line:
     catalog_price = money.to_minor(product.price, currency)
-    try:
-        unit_price = catalog_price if line.unit_price is None else money.to_minor(line.unit_price, currency)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"items[{index}].unit_price: {error}", items={str(index): {"unit_price": [str(error)]}}
-        ) from None
+    unit_price = catalog_price if line.unit_price is None else _minor(index, "unit_price", line.unit_price, currency)
     return Line(
         product_id=product.product_id,
         sku=product.sku,
@@ -321,6 +326,8 @@ class Runner:
             self._prepare_dispatch()
             captured = payments.capture(order_id=order.pk)
         except PaymentUnknown:
+            shipping.expect(order_id=order.pk)
+            self.view.payments = payments.payments_of(order_ids=[order.pk])
             self._payment_pending()
         except PaymentDeclined as refusal:
             self._refuse(Undo.DECLINED, refusal)
@@ -333,6 +340,7 @@ class Runner:
 
     def _open_request(self) -> None:
         order = self.order
+        shipping.expect(order_id=order.pk)
         deadline = payments.open_request(
             order_id=order.pk,
             amount=money.from_minor(order.total_minor, order.currency),
@@ -616,7 +624,7 @@ def cancel(*, order_id: str, reason: str) -> tuple[int, OrderView]:
     view = selectors.order_view(order_id=order_id)
     if view.order.status == OrderStatus.CANCELLED:
         return 200, view
-    if view.order.undo:
+    if view.order.undo and view.order.status in services.UNFINISHED:
         return 202, view
     raise InvalidTransition(f"An order that is {view.order.status} cannot be cancelled.", status=str(view.order.status))
 
@@ -675,12 +683,20 @@ def carry_return(
         disposition=opened.disposition,
     )
     refunded = _refund_return(order, opened, reference)
+    paid = payments.payments_of(order_ids=[order.pk]) if refunded else ()
 
     def answer(finished: Return) -> idempotency.Answer:
         assert present is not None
         return idempotency.Answer(status=201, body={"data": present(finished)})
 
-    services.finish_return(opened=opened, refunded_minor=refunded, key=key, answer=answer)
+    services.finish_return(
+        opened=opened,
+        refund_minor=refunded,
+        order_refunded_minor=sum(money.to_minor(payment.refunded, order.currency) for payment in paid),
+        order_captured_minor=sum(money.to_minor(payment.captured, order.currency) for payment in paid),
+        key=key,
+        answer=answer,
+    )
 
 
 def _refund_return(order: Order, opened: Return, reference: str) -> int:

@@ -28,6 +28,9 @@ def _shipments(rows: Iterable[models.Shipment]) -> tuple[Shipment, ...]:
 
 
 class LocalShipping(Shipping):
+    def expect(self, *, order_id: str) -> None:
+        services.expect(order_id=order_id)
+
     def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
         return _shipments(services.create(order_id=order_id, warehouses=warehouses, address=address, city=city))
 

@@ -17,9 +17,10 @@ def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
 
 
 class Consignment(models.Model):
-    """What shipping knows of one of our orders: that its shipments were created, or that there shall be none.
+    """What shipping knows of one of our orders: that it is to have shipments, or that there shall be none.
 
-    The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so that only one of them can.
+    The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so that only one of them can;
+    an order that waits for its payment has it inserted before.
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)

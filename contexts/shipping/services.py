@@ -49,6 +49,12 @@ def _again_when_overtaken(function: Callable[P, R]) -> Callable[P, R]:
 # -- our own orders, commanded by orders ------------------------------------------------------------------------------
 
 
+@writes("shipping")
+def expect(*, order_id: str) -> None:
+    """Note that the order is one of ours, before it has shipments."""
+    Consignment.objects.bulk_create([Consignment(order_id=order_id)], ignore_conflicts=True)
+
+
 def create(*, order_id: str, warehouses: Iterable[str], address: str, city: str) -> list[Shipment]:
     """One PENDING shipment per warehouse; InvalidTransition when the order's shipments were cancelled before."""
     wanted = sorted(set(warehouses))

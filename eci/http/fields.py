@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -86,7 +86,8 @@ class AmountField(serializers.Field[Any, Any, Any, Any]):
             self.fail("zero")
         if len(amount.as_tuple().digits) > 40 or amount.adjusted() >= money.MAX_DIGITS or amount.adjusted() < -40:
             self.fail("digits")
-        return amount
+        with localcontext(prec=100):
+            return amount.normalize() if amount else Decimal(0)  # equal amounts make the same request
 
     def to_representation(self, value: Any) -> str:
         return str(value)
@@ -148,6 +149,9 @@ class IdempotencyKeyField(TextField):
 
 class PaymentMethodField(TextField):
     """Any word of up to 40 letters, digits, ``_`` and ``-``, but nothing that could be a card number."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **kwargs})
 
     default_error_messages = {
         "invalid_method": "A payment method is a word of up to 40 letters, digits, '_' and '-'.",

@@ -53,7 +53,7 @@ class EnvelopeSchema(AutoSchema):
         if isinstance(self.view, ApiView):
             if self.method == "GET" and self.view.query_serializer:
                 parameters.append(self.view.query_serializer)
-            if self.method == "POST":
+            if self.method in self.view.keyed_methods:
                 parameters.append(_IDEMPOTENCY_KEY)
         return parameters
 
@@ -64,9 +64,13 @@ class EnvelopeSchema(AutoSchema):
                 content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
             if status == "204":
                 response.pop("content", None)
-        for status, description in _ERRORS.items():
+        declinable = {"402": "Payment declined"} if self._is_paying() else {}
+        for status, description in (_ERRORS | declinable).items():
             bodies.setdefault(status, {"description": description, "content": {"application/json": {"schema": _ERROR}}})
         return bodies
+
+    def _is_paying(self) -> bool:
+        return self.method == "POST" and getattr(self.view, "takes_payment", False)
 
     def _is_paged(self) -> bool:
         query = getattr(self.view, "query_serializer", None)

@@ -27,11 +27,14 @@ _KEPT_REFUSALS = {402, 404, 409}
 
 class ApiView(GenericAPIView[Any]):
     """``roles``: who may call (API.md's letters), for all methods or by method. ``query_serializer``: what may stand
-    behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it."""
+    behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it.
+    ``keyed_methods``: which remember an answer by its Idempotency-Key."""
 
     roles: ClassVar[str | dict[str, str]] = ""
     query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
     body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
+    takes_payment: ClassVar[bool] = False
+    keyed_methods: ClassVar[tuple[str, ...]] = ("POST",)
     pagination_class = None
     queryset = None
 
@@ -43,6 +46,9 @@ class ApiView(GenericAPIView[Any]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        self._key_given({})
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            raise InvalidRequest("Send the body with its Content-Length.")
         known = self.query_serializer() if self.query_serializer and request.method in ("GET", "HEAD") else None
         names = set(known.fields) if known else set()
         unknown = sorted(set(request.query_params) - names - _ALWAYS_KNOWN)

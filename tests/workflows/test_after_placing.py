@@ -25,6 +25,15 @@ def expire(order_id: str) -> None:
     Allocation.objects.filter(reservation__key=order_id).update(lapses_at=past)
 
 
+def due_now() -> None:
+    """Let the time come at which what waits for the provider is looked at again."""
+    from contexts.orders.models import Order
+    from contexts.payments.models import Payment
+
+    Payment.objects.update(next_at=Now())
+    Order.objects.exclude(next_at=None).update(next_at=Now())
+
+
 def charge(shop: Shop, order: Any, *, amount: str | None = None, key: str | None = None, **more: Any) -> Any:
     body = {"order_id": order["order_id"], "amount": amount or order["order_total"]} | more
     return shop.api.post("/v1/payments/charge", body, key=key)
@@ -75,6 +84,8 @@ def test_without_a_charge_the_order_expires_and_frees_its_stock(shop: Shop) -> N
     assert (after["status"], after["payment_status"]) == ("EXPIRED", "UNPAID")
     late = charge(shop, order)
     assert (late.status, late.code) == (409, "reservation_expired")
+    cancelled = shop.api.post(f"/v1/orders/{order['order_id']}/cancel", {})
+    assert (cancelled.status, cancelled.code) == (409, "invalid_transition")
     assert shop.notices(order["order_id"]) == ["order_expired"]
 
 
@@ -191,6 +202,26 @@ def test_a_partly_dispatched_order_cannot_be_cancelled_and_goes_on(shop: Shop) -
     assert shop.read(order["order_id"])["status"] == "SHIPPED"
 
 
+def test_shipments_of_an_order_that_waits_are_its_own(shop: Shop) -> None:
+    order = shop.order(pay_later=True).data
+    answer = shop.api.post("/v1/shipments", {"order_id": order["order_id"]})
+    assert (answer.status, answer.code) == (409, "owned_by_order")
+
+
+def test_the_key_of_a_cancel_that_waits_is_bound(shop: Shop) -> None:
+    order_id = shop.order(payment={"token": "tok_timeout"}).data["order_id"]
+    path = f"/v1/orders/{order_id}/cancel"
+    first = shop.api.post(path, {"reason": "a"}, key="c")
+    again = shop.api.post(path, {"reason": "a"}, key="c")
+    assert (first.status, again.status, again.headers["Idempotent-Replayed"]) == (202, 202, "true")
+    assert shop.api.post(path, {"reason": "b"}, key="c").status == 422
+    due_now()
+    settle()
+    done = [shop.api.post(path, {"reason": "a"}, key="c") for _ in range(2)]
+    assert [(answer.status, answer.data["status"]) for answer in done] == [(200, "CANCELLED")] * 2
+    assert all(answer.headers["Idempotent-Replayed"] == "true" for answer in done)
+
+
 def test_cancelling_while_awaiting_payment(shop: Shop) -> None:
     order = shop.order(pay_later=True).data
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/cancel", {})
@@ -203,14 +234,11 @@ def test_cancelling_while_awaiting_payment(shop: Shop) -> None:
 
 @pytest.mark.parametrize("token", ["tok_timeout", "tok_timeout_declined"])
 def test_cancelling_while_the_provider_is_silent_ends_cancelled(shop: Shop, token: str) -> None:
-    from contexts.orders.models import Order
-    from contexts.payments.models import Payment
 
     order = shop.order(payment={"token": token}).data
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/cancel", {})
     assert (answer.status, answer.data["status"]) == (202, "PAYMENT_PENDING")
-    Payment.objects.update(next_at=Now())
-    Order.objects.exclude(next_at=None).update(next_at=Now())
+    due_now()
     settle()
     after = shop.read(order["order_id"])
     assert after["status"] == "CANCELLED"
@@ -232,8 +260,8 @@ def test_returns_restock_refund_and_end_returned(shop: Shop) -> None:
     assert (again.status, again.data) == (201, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert shop.stock() == (98, 0, 98)
-    settle()
-    assert shop.read(order["order_id"])["payment_status"] == "PARTIALLY_REFUNDED"
+    shown = shop.read(order["order_id"])
+    assert (shown["payment_status"], shown["refunded_amount"]) == ("PARTIALLY_REFUNDED", "104.99")
 
     too_many = shop.api.post(path, {"items": [{"product_id": shop.product_id, "quantity": 3}], "reason": "x"})
     assert (too_many.status, too_many.code) == (409, "return_exceeds_shipped")

@@ -95,6 +95,33 @@ def test_the_same_key_gives_the_same_order(shop: Shop) -> None:
     assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
+def test_equal_prices_are_the_same_request(shop: Shop) -> None:
+    def order(price: object, unit_price: object) -> Any:
+        line = {"product_id": shop.product_id, "quantity": 1, "price": price, "unit_price": unit_price}
+        return shop.api.post("/v1/orders", {"customer_id": shop.customer_id, "items": [line]}, key="p")
+
+    answers = [order("99.99", 5), order("99.990", "5.00"), order(99.99, 5.0)]
+    assert [(answer.status, answer.data["subtotal"]) for answer in answers] == [(201, "5.00")] * 3
+    assert len(shop.api.get("/v1/orders").data) == 1
+
+
+def test_a_promised_price_must_be_a_price(shop: Shop) -> None:
+    items = [{"product_id": shop.product_id, "quantity": 1, "price": "99.999"}]
+    answer = shop.api.post("/v1/orders", {"customer_id": shop.customer_id, "items": items})
+    assert (answer.status, list(answer.details["items"]["0"])) == (400, ["price"])
+
+
+def test_a_guest_has_no_customer_id(shop: Shop) -> None:
+    body = {"customer_id": None, "email": "guest@example.com"}
+    items = [{"product_id": shop.product_id, "quantity": 1}]
+    assert shop.api.post("/v1/orders", body | {"items": items}).status == 201
+
+
+def test_an_order_waiting_for_the_provider_shows_its_payment(shop: Shop) -> None:
+    order = shop.order(payment={"token": "tok_timeout"}).data
+    assert [payment["status"] for payment in order["payments"]] == ["PENDING"]
+
+
 def test_a_key_stays_unique_after_its_answer_was_pruned(shop: Shop) -> None:
     from contexts.orders.models import Idempotency
 

@@ -17,10 +17,10 @@ class SkuField(TextField):
     default_error_messages = {"unprintable": "A SKU has 1 to 64 printable characters."}
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 64, **kwargs})
+        super().__init__(**{"max_length": 64, "trim_whitespace": False, **kwargs})
 
     def to_internal_value(self, data: Any) -> str:
-        if isinstance(data, str) and not data.isprintable():
+        if isinstance(data, str) and not (data.isprintable() and data.strip()):
             self.fail("unprintable")
         return super().to_internal_value(data)
 

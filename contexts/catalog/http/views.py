@@ -85,6 +85,7 @@ class ProductsFound(ApiView):
 
 class Product(ApiView):
     roles = {"GET": EVERYBODY, "PUT": "K", "PATCH": "K", "DELETE": "K"}
+    keyed_methods = ("PUT", "PATCH")
     body_serializers = {"PUT": ProductIn, "PATCH": ProductIn}
 
     @extend_schema(responses=ProductOut)
@@ -105,8 +106,11 @@ class Product(ApiView):
         return Response(status=204)
 
     def _update(self, product_id: int, changes: dict[str, Any]) -> Response:
-        row = services.update_product(product_id=product_id, actor=self.caller.name, **changes)
-        return Response(presenters.product(row))
+        def execute() -> tuple[int, Any]:
+            row = services.update_product(product_id=product_id, actor=self.caller.name, **changes)
+            return 200, presenters.product(row)
+
+        return self.answer_once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
 
 
 class ProductBySku(ApiView):

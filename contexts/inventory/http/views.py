@@ -107,6 +107,7 @@ class StockRows(ApiView):
 
 class StockRow(ApiView):
     roles = STOCK
+    keyed_methods = ("PATCH",)
     body_serializers: ClassVar = {"PATCH": serializers.Count}
 
     @extend_schema(responses=serializers.StockOut)
@@ -116,15 +117,19 @@ class StockRow(ApiView):
     @extend_schema(responses=serializers.StockOut)
     def patch(self, request: Request, inventory_id: int) -> Response:
         body = self.body()
-        services.count(
-            inventory_id=inventory_id,
-            on_hand=body.get("onhand"),
-            reorder_point=body.get("reorder_point"),
-            reason=body["reason"],
-            force=body["force"],
-            actor=self.caller.name,
-        )
-        return Response(_row(inventory_id))
+
+        def execute() -> tuple[int, Any]:
+            services.count(
+                inventory_id=inventory_id,
+                on_hand=body.get("onhand"),
+                reorder_point=body.get("reorder_point"),
+                reason=body["reason"],
+                force=body["force"],
+                actor=self.caller.name,
+            )
+            return 200, _row(inventory_id)
+
+        return self.answer_once("inventory", self.idempotency_key("inventory.count", body), execute)
 
 
 class Adjustments(ApiView):

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from contexts.notifications.domain import is_one_line
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from eci.http.fields import OrderIdField, TextField
-from eci.http.paging import QuerySerializer
+from eci.http.paging import OrderingField, QuerySerializer
 
 _PHONE_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{5,18}[0-9]")
 
@@ -66,6 +66,7 @@ class NotificationQuery(QuerySerializer):
     recipient = serializers.CharField(required=False, max_length=320)
     order_id = OrderIdField(required=False)
     status = serializers.ChoiceField(required=False, choices=[str(status) for status in NotificationStatus])
+    ordering = OrderingField("created_at")
 
 
 class NotificationOut(serializers.Serializer[Any]):

@@ -58,7 +58,7 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
 
 
 class Place(serializers.Serializer[Any]):
-    customer_id = IdField(required=False)
+    customer_id = IdField(required=False, allow_null=True)
     email = serializers.EmailField(required=False, max_length=254, help_text="A guest's address (staff).")
     items = Line(many=True, allow_empty=False)
     shipping_address = AddressField(required=False)
@@ -74,7 +74,7 @@ class Place(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("customer_id" in attrs) == ("email" in attrs):
+        if (attrs.get("customer_id") is None) == ("email" not in attrs):
             raise serializers.ValidationError({"customer_id": ["Give customer_id, or email for a guest."]})
         return attrs
 
@@ -134,6 +134,11 @@ class QuoteOut(TotalsOut):
     items = OrderLineOut(many=True)
 
 
+@extend_schema_field({"type": ["string", "object", "null"]})
+class AddressOut(serializers.Field[Any, Any, Any, Any]):
+    """As it was given, or null."""
+
+
 class OrderOut(TotalsOut):
     order_id = serializers.CharField()
     customer_id = serializers.IntegerField(allow_null=True)
@@ -142,7 +147,7 @@ class OrderOut(TotalsOut):
     payment_status = serializers.ChoiceField(choices=[status.value for status in OrderPaymentStatus])
     items = PlacedLineOut(many=True)
     refunded_amount = serializers.CharField()
-    shipping_address = serializers.JSONField(allow_null=True)
+    shipping_address = AddressOut()
     fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"])
     needs_attention = serializers.BooleanField()
     expires_at = serializers.DateTimeField(allow_null=True)

@@ -43,6 +43,7 @@ def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
 
 class Orders(ApiView):
     roles = ROLES
+    takes_payment = True
     query_serializer = serializers.OrdersQuery
     body_serializers: ClassVar = {"POST": serializers.Place}
 
@@ -141,10 +142,13 @@ class Cancel(ApiView):
         except EciError as refusal:
             self.keep_refusal("orders", key, refusal)
             raise
-        data = presenters.order(view)
-        if key is not None and status == 200:  # a repeat finds the order cancelled: nothing is lost between the two
-            idempotency.keep("orders", key, idempotency.Answer(status=status, body={"data": data}))
-        return Response(data, status=status)
+        answer = idempotency.Answer(status=status, body={"data": presenters.order(view)})
+        if key is not None:  # cancelling twice is cancelling once: nothing is lost if the answer isn't kept
+            if found is None:
+                idempotency.begin("orders", key, resource=order_id)
+            if status == 200:
+                idempotency.finish("orders", key, answer)
+        return replayed(answer) if found else Response(answer.body["data"], status=status)
 
 
 class Returns(ApiView):

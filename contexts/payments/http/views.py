@@ -18,6 +18,7 @@ from eci.http.views import ApiView
 
 class ChargeView(ApiView):
     roles = {"POST": "CPV"}
+    takes_payment = True
     body_serializers = {"POST": ChargeIn}
 
     @extend_schema(responses={200: PaymentOut, 202: PaymentOut})

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from contexts.shipping import domain
 from contexts.shipping.public.contracts import ShipmentStatus
 from eci.http.fields import OrderIdField, TextField
-from eci.http.paging import QuerySerializer
+from eci.http.paging import OrderingField, QuerySerializer
 
 
 class TrackingNumberField(TextField):
@@ -46,6 +46,7 @@ class StatusChange(serializers.Serializer[Any]):
 class ShipmentQuery(QuerySerializer):
     order_id = OrderIdField(required=False)
     status = StatusField(required=False)
+    ordering = OrderingField("created_at")
 
 
 class ShipmentOut(serializers.Serializer[Any]):

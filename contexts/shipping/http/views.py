@@ -52,6 +52,7 @@ class Shipments(ApiView):
 
 class OneShipment(ApiView):
     roles = {"GET": "SVP", "PATCH": "SV"}
+    keyed_methods = ("PATCH",)
     body_serializers = {"PATCH": StatusChange}
 
     @extend_schema(responses=ShipmentWithEventsOut)
@@ -62,8 +63,13 @@ class OneShipment(ApiView):
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:
         """Move a shipment along: forward, steps skipped or not; the status it has already changes nothing."""
-        row = services.change_status(shipment_id=shipment_id, **self.body(), actor=self.caller.name)
-        return Response(presenters.shipment(row))
+        body = self.body()
+
+        def execute() -> tuple[int, Any]:
+            row = services.change_status(shipment_id=shipment_id, **body, actor=self.caller.name)
+            return 200, presenters.shipment(row)
+
+        return self.answer_once("shipping", self.idempotency_key("shipping.change_status", body), execute)
 
 
 class Tracking(ApiView):

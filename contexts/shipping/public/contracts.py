@@ -56,6 +56,10 @@ class Shipping(ABC):
     """Commands for shipments of our own orders; each may be repeated."""
 
     @abstractmethod
+    def expect(self, *, order_id: str) -> None:
+        """The order exists and may get shipments later: nobody else makes any for it."""
+
+    @abstractmethod
     def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
         """One PENDING shipment per warehouse; those that exist already stay as they are.
 

@@ -303,6 +303,20 @@ def walk(api: Api, path: str | None, name: str) -> list[Any]:
     return found
 
 
+def test_a_repeated_count_with_a_key_counts_once(api: Api) -> None:
+    product_id = api.post("/v1/products", {"sku": "COUNTED", "name": "Counted", "price": 1}).data["product_id"]
+    row = api.post("/v1/inventory", {"product_id": product_id, "warehouse": "WH001", "onhand": 9}).data
+    path = f"/v1/inventory/{row['inventory_id']}"
+    keyed = {"Idempotency-Key": "count"}
+    assert api.patch(path, {"onhand": 5, "reason": "count"}, **keyed).data["onhand"] == 5
+    api.patch(path, {"onhand": 7, "reason": "found two"})
+    late = api.patch(path, {"onhand": 5, "reason": "count"}, **keyed)
+    assert (late.data["onhand"], late.headers["Idempotent-Replayed"]) == (5, "true")
+    assert api.get(path).data["onhand"] == 7
+    assert api.patch(path, {"onhand": 6, "reason": "count"}, **keyed).status == 422
+    assert api.patch(path, {"onhand": 6, "reason": "count"}, **{"Idempotency-Key": "k" * 256}).status == 400
+
+
 def test_warehouses(api: Api) -> None:
     made = api.post("/v1/warehouses", {"code": "N", "name": "North", "priority": 5, "address": "1 Pier"}, key="w")
     assert made.status == 200

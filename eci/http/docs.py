@@ -1,0 +1,29 @@
+"""The OpenAPI document and its pages: for whoever asks, whatever they say they accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+
+
+class FirstUnlessAsked(DefaultContentNegotiation):
+    """``?format=`` is honoured; otherwise there is one answer, not a 406."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        if request.query_params.get("format"):
+            return super().select_renderer(request, renderers, format_suffix)
+        return renderers[0], renderers[0].media_type
+
+
+class Schema(SpectacularAPIView):  # type: ignore[misc]
+    content_negotiation_class = FirstUnlessAsked
+    http_method_names = ["get", "head"]
+
+
+class Docs(SpectacularSwaggerView):  # type: ignore[misc]
+    content_negotiation_class = FirstUnlessAsked
+    http_method_names = ["get", "head"]
+    url_name = "schema"
