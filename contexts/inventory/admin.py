@@ -19,6 +19,7 @@ from contexts.inventory import selectors, services
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Warehouse
 from eci.db import run_in_unit_of_work
 from eci.errors import EciError
+from eci.staff import ReadOnly
 
 if TYPE_CHECKING:  # these take a model for the type checker only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -34,17 +35,6 @@ MAX_ROWS = 100
 
 def _actor(request: HttpRequest) -> str:
     return f"staff:{request.user.get_username()}"
-
-
-class _ReadOnly:
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class WarehouseForm(WarehouseModelForm):
@@ -191,7 +181,7 @@ class ReceiptForm(forms.Form):
 
 
 @admin.register(Stock)
-class StockAdmin(_ReadOnly, ModelAdmin):
+class StockAdmin(ReadOnly, ModelAdmin):
     list_display = ("product_id", "warehouse", "on_hand", "reserved_now", "available", "reorder_point", "updated_at")
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
@@ -288,7 +278,7 @@ class StockAdmin(_ReadOnly, ModelAdmin):
 
 
 @admin.register(Movement)
-class MovementAdmin(_ReadOnly, ModelAdmin):
+class MovementAdmin(ReadOnly, ModelAdmin):
     list_display = ("at", "product_id", "warehouse", "delta", "on_hand", "reason", "order_id", "actor")
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
@@ -297,7 +287,7 @@ class MovementAdmin(_ReadOnly, ModelAdmin):
     show_full_result_count = False
 
 
-class AllocationInline(_ReadOnly, TabularInline):
+class AllocationInline(ReadOnly, TabularInline):
     model = Allocation
     fields = ("product", "warehouse", "quantity", "state", "lapses_at")
     readonly_fields = ("product", "warehouse")
@@ -314,7 +304,7 @@ class AllocationInline(_ReadOnly, TabularInline):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(_ReadOnly, ModelAdmin):
+class ReservationAdmin(ReadOnly, ModelAdmin):
     list_display = ("key", "order_id", "status_now", "paying", "needs_attention", "expires_at", "created_at")
     list_filter = ("needs_attention", "paying", "status")
     search_fields = ("key__exact", "order_id__exact")
