@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from django.db import IntegrityError, connections
 from django.db.models import F, Q
@@ -16,34 +16,13 @@ from contexts.shipping.models import Consignment, Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentNotFound, ShipmentStatus
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci.clock import utcnow
-from eci.db import locked, writes
+from eci.db import Stale, locked, writes
 from eci.errors import InvalidTransition, NotFound, OwnedByOrder
 from eci.events import Event
 from eci.ids import is_our_order
 from eci.outbox import deliver_after_commit, emit
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 _ORDERS = "orders"  # the actor of what the orders context commands
-
-
-class _OvertakenError(Exception):
-    """Another transaction changed a shipment between our reading and our writing it."""
-
-
-def _again_when_overtaken(function: Callable[P, R]) -> Callable[P, R]:
-    """Whoever is overtaken reads again and decides anew. It ends: a shipment only moves forward."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        while True:
-            try:
-                return function(*args, **kwargs)
-            except _OvertakenError:
-                continue
-
-    return wrapper
 
 
 # -- our own orders, commanded by orders ------------------------------------------------------------------------------
@@ -79,7 +58,6 @@ def _create_missing(order_id: str, warehouses: list[str], address: str, city: st
     return found + _insert_pending(order_id, missing, address, city)
 
 
-@_again_when_overtaken
 @writes("shipping")
 def dispatch(*, order_id: str) -> list[Shipment]:
     """Everything of the order that waits, leaves; answers all shipments of the order."""
@@ -88,7 +66,6 @@ def dispatch(*, order_id: str) -> list[Shipment]:
     return shipments
 
 
-@_again_when_overtaken
 @writes("shipping")
 def cancel(*, order_id: str) -> list[Shipment]:
     """Cancel all that waits; InvalidTransition when something has left; a tombstone when there is nothing."""
@@ -96,7 +73,7 @@ def cancel(*, order_id: str) -> list[Shipment]:
         try:
             Consignment.objects.bulk_create([Consignment(order_id=order_id, cancelled=True)])
         except IntegrityError:
-            raise _OvertakenError from None
+            raise Stale from None
         return []
     shipments = _locked_shipments(order_id)
     if any(shipment.status in domain.LEFT for shipment in shipments):
@@ -153,7 +130,6 @@ def _create_foreign(shipment: Shipment, actor: str) -> None:
     emit("shipping", *_news(shipment, left=shipment.status in domain.LEFT))
 
 
-@_again_when_overtaken
 @writes("shipping")
 def change_status(
     *, shipment_id: int, status: ShipmentStatus, location: str = "", note: str = "", actor: str
@@ -240,7 +216,7 @@ def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, loca
     if leaving:
         changes["dispatched_at"] = now
     if Shipment.objects.filter(as_read).update(**changes, version=F("version") + 1) != len(shipments):
-        raise _OvertakenError
+        raise Stale
     for shipment in shipments:
         shipment.version += 1
         for name, value in changes.items():
