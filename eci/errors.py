@@ -30,11 +30,6 @@ class NotAuthenticated(EciError):
     code = "not_authenticated"
 
 
-class Forbidden(EciError):
-    status = 403
-    code = "permission_denied"
-
-
 class NotFound(EciError):
     status = 404
     code = "not_found"

@@ -22,8 +22,6 @@ from eci.clock import utcnow
 from eci.db import unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused
 
-LEASE = timedelta(seconds=15)
-
 
 class IdempotencyRecord(models.Model):
     """One key of one caller at one endpoint. ``status`` is null while it runs; ``resource`` names what it made."""
@@ -34,7 +32,6 @@ class IdempotencyRecord(models.Model):
     resource = models.CharField(max_length=64, default="", blank=True)
     status = models.PositiveSmallIntegerField(null=True)
     answer = models.TextField(default="", blank=True)
-    lease_until = models.DateTimeField()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -85,9 +82,7 @@ def claim(context: str, key: Key, *, resource: str = "") -> None:
     """Take the key, inside the unit of work that makes the effect. 409 when another request has it already."""
     try:
         with unit_of_work(context):
-            _records(context)._default_manager.bulk_create(
-                [_records(context)(**vars(key), resource=resource, lease_until=Now() + LEASE)]
-            )
+            _records(context)._default_manager.bulk_create([_records(context)(**vars(key), resource=resource)])
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
 
@@ -96,17 +91,6 @@ def begin(context: str, key: Key, *, resource: str) -> None:
     """Bind the key to its request, outside any unit of work; another request may have done so in this moment."""
     with contextlib.suppress(IdempotencyInProgress), unit_of_work(context):
         claim(context, key, resource=resource)
-
-
-def reclaim(context: str, record: IdempotencyRecord) -> None:
-    """Take over the key of a request that was never finished. 409 while that request may still be running."""
-    taken = (
-        _records(context)
-        ._default_manager.filter(pk=record.pk, status=None, lease_until__lte=Now())
-        .update(lease_until=Now() + LEASE)
-    )
-    if not taken:
-        raise IdempotencyInProgress("A request with this idempotency key is still running.")
 
 
 def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> None:
@@ -125,16 +109,10 @@ def keep(context: str, key: Key, answer: Answer) -> None:
                 **vars(key),
                 status=answer.status,
                 answer=json.dumps(answer.body, cls=JSONEncoder),
-                lease_until=utcnow(),
             )
         ],
         ignore_conflicts=True,
     )
-
-
-def forget(context: str, key: Key) -> None:
-    """Drop a claimed key whose request failed before it had any effect, so that it may be sent again."""
-    _records(context)._default_manager.filter(scope=key.scope, key=key.key, status=None).delete()
 
 
 def prune(context: str, *, keep_for: timedelta) -> int:

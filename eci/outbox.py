@@ -174,15 +174,6 @@ def deliver_after_commit(context: str, aggregate_id: str) -> None:
     after_commit(context, partial(deliver_due, context, aggregate_id=aggregate_id))
 
 
-def backlog(context: str) -> dict[str, Any]:
-    """How many deliveries wait, and since when the oldest does."""
-    return (
-        _outbox(context)
-        ._default_manager.filter(delivered_at=None)
-        .aggregate(waiting=models.Count("pk"), oldest=models.Min("created_at"))
-    )
-
-
 def prune(context: str, *, keep: timedelta) -> int:
     """Forget deliveries and inbox rows older than ``keep``."""
     limit = utcnow() - keep

@@ -53,7 +53,6 @@ def test_a_success_is_enveloped(api: Api) -> None:
     [
         (errors.InvalidRequest("No.", field=["Bad."]), 400, "validation_error"),
         (errors.NotAuthenticated("No."), 401, "not_authenticated"),
-        (errors.Forbidden("No."), 403, "permission_denied"),
         (errors.NotFound("No.", product_id=1), 404, "not_found"),
         (errors.Conflict("No."), 409, "conflict"),
         (errors.InvalidTransition("No.", status="SHIPPED"), 409, "invalid_transition"),

@@ -182,25 +182,6 @@ def test_a_claimed_key_is_taken() -> None:
         idempotency.find("catalog", key(fingerprint="other"))
 
 
-def test_an_unfinished_request_may_be_taken_over_once_its_lease_is_over() -> None:
-    idempotency.claim("catalog", key())
-    record = idempotency.find("catalog", key())
-    assert record is not None
-    with pytest.raises(IdempotencyInProgress):
-        idempotency.reclaim("catalog", record)
-    Idempotency.objects.update(lease_until=utcnow() - timedelta(seconds=1))
-    idempotency.reclaim("catalog", record)
-    with pytest.raises(IdempotencyInProgress):  # by one request only
-        idempotency.reclaim("catalog", record)
-    idempotency.finish("catalog", key(), finished(), resource="1")
-    Idempotency.objects.update(lease_until=utcnow() - timedelta(seconds=1))
-    with pytest.raises(IdempotencyInProgress):  # a finished one has its answer
-        idempotency.reclaim("catalog", record)
-    found = idempotency.find("catalog", key())
-    assert found is not None
-    assert (idempotency.answer_of(found), found.resource) == (finished(), "1")
-
-
 def test_a_claim_goes_with_its_transaction() -> None:
     with pytest.raises(ZeroDivisionError), unit_of_work("catalog"):
         idempotency.claim("catalog", key())
@@ -215,15 +196,6 @@ def test_a_refusal_never_overwrites_an_answer() -> None:
     found = idempotency.find("catalog", key())
     assert found is not None
     assert idempotency.answer_of(found) == finished()
-
-
-def test_forgetting_drops_only_what_never_finished() -> None:
-    for name in ("running", "done"):
-        idempotency.claim("catalog", key(name))
-    idempotency.finish("catalog", key("done"), finished())
-    for name in ("running", "done"):
-        idempotency.forget("catalog", key(name))
-    assert list(Idempotency.objects.values_list("key", flat=True)) == ["done"]
 
 
 def test_old_answers_are_pruned_after_their_time() -> None:

@@ -51,9 +51,9 @@ def test_one_log_line_is_written_for_a_request(caplog: pytest.LogCaptureFixture)
 def test_log_lines_are_json() -> None:
     config = observability.logging_config("INFO")["formatters"]["json"]
     formatter = config["()"](**{name: value for name, value in config.items() if name != "()"})
-    record = logging.LogRecord("some.library", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
+    record = logging.LogRecord("some.package", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
     line = json.loads(formatter.format(record))
-    assert (line["event"], line["level"], line["logger"]) == ("said this", "warning", "some.library")
+    assert (line["event"], line["level"], line["logger"]) == ("said this", "warning", "some.package")
 
 
 def test_requests_are_counted_by_route(api: Api) -> None:

@@ -61,7 +61,6 @@ class Migration(migrations.Migration):
                 ('resource', models.CharField(blank=True, default='', max_length=64)),
                 ('status', models.PositiveSmallIntegerField(null=True)),
                 ('answer', models.TextField(blank=True, default='')),
-                ('lease_until', models.DateTimeField()),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={

@@ -12,7 +12,7 @@ def test_old_answers_and_inbox_rows_go_and_recent_ones_stay() -> None:
     now = utcnow()
     for days in (1, 3, 15):
         at = now - timedelta(days=days)
-        Idempotency.objects.create(scope="s", key=str(days), fingerprint="f", lease_until=at, created_at=at)
+        Idempotency.objects.create(scope="s", key=str(days), fingerprint="f", created_at=at)
         InboxEvent.objects.create(event_id=uuid.uuid4(), name=str(days), received_at=at)
     prune()
     assert list(Idempotency.objects.values_list("key", flat=True)) == ["1"]
