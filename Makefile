@@ -8,14 +8,21 @@ export PORT
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=)
+run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=; SERVERS=1: on PostgreSQL, MariaDB and Redis of its own)
 	@tools/setup.sh requirements.txt
+ifdef SERVERS
+	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-servers.txt
+	@ECI_DEBUG=1 ECI_OPEN=1 exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
+		$(BIN)/python manage.py up --port $(PORT)
+else
 	@ECI_DEBUG=1 ECI_OPEN=1 exec $(BIN)/python manage.py up --port $(PORT)
+endif
 
-test: ## lint, types, borders, migrations, then every test
+test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 --dist loadfile
+	@tools/on-servers.sh $(BIN)/pytest -n 2 --dist loadfile
 
 lint: ## ruff, mypy, import-linter, missing migrations
 	@tools/setup.sh requirements.txt requirements-dev.txt

@@ -1,10 +1,13 @@
-"""Gunicorn: few processes with threads, because an order mostly waits for databases and the payment provider."""
+"""Gunicorn: few processes with threads, because an order mostly waits for databases and the payment provider.
+
+Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/settings.py.
+"""
 
 import os
 
 worker_class = "gthread"
 workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
-threads = int(os.environ.get("ECI_WEB_THREADS", "8"))
+threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
 timeout = 60
 graceful_timeout = 8
 keepalive = 30

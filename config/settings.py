@@ -81,6 +81,11 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
+# At least the threads of a process (config/gunicorn.py, the worker): a request holds connections of several contexts,
+# and must never wait for one that another request holds.
+ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
+
+
 def _database(variable: str, name: str) -> dict[str, Any]:
     url = os.environ.get(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True))
@@ -95,6 +100,9 @@ def _database(variable: str, name: str) -> dict[str, Any]:
             "isolation_level": "read committed",
             "init_command": "SET time_zone = '+00:00'",
         }
+    elif ECI_POOL_SIZE:
+        config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them
+        config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2}
     return config
 
 

@@ -7,6 +7,7 @@ os.environ.setdefault("ECI_DATA_DIR", tempfile.mkdtemp(prefix="eci-test-"))
 os.environ["ECI_DEBUG"] = "1"
 os.environ["ECI_OPEN"] = "1"
 os.environ.setdefault("ECI_LOG_LEVEL", "ERROR")
+os.environ["ECI_POOL_SIZE"] = "0"  # tests run more threads at once than a pool has connections
 
 from config.settings import *  # noqa: E402, F403
 

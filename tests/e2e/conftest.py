@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.product import Product, Shop, prepared, running
+from tests import world
+from tests.e2e.product import Product, Shop, running
 
 
 @pytest.fixture(scope="session")
-def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> world.Seed:
     """The demo shop's data, to be copied."""
     own = tmp_path_factory.getbasetemp()
-    return prepared(own if worker_id == "master" else own.parent)
+    return world.seed(own if worker_id == "master" else own.parent, demo=True)
 
 
 @pytest.fixture(scope="session")
-def product(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def product(seed: world.Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One running product that most tests share."""
     with running(seed, tmp_path_factory.mktemp("product") / "var") as started:
         yield started
@@ -33,6 +34,6 @@ Running = Callable[..., AbstractContextManager[Product]]
 
 
 @pytest.fixture
-def own_product(seed: Path, tmp_path: Path) -> Running:
+def own_product(seed: world.Seed, tmp_path: Path) -> Running:
     """``with own_product(SETTING="…") as product``: a product that no other test sees."""
     return partial(running, seed, tmp_path / "var")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,20 +19,11 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.conftest import Answer, Api
+from tests.world import ROOT, Seed, world
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[2]
 START = 120  # seconds: a slow machine preparing nine databases
-_OURS = ("ECI_", "DJANGO_", "EMAIL_", "PROMETHEUS_", "PYTEST_", "CELERY_")
-_PREPARE = """
-import django
-django.setup()
-from django.core.management import call_command
-from config.staff.management.commands.up import migrate_all
-migrate_all(print)
-call_command("load_demo")
-"""
 
 
 def wait_until(condition: Callable[[], T], seconds: float, what: str = "") -> T:
@@ -111,13 +100,13 @@ def require_envelope(answer: Answer) -> None:
 
 
 class Product:
-    """``manage.py up`` in a session of its own on a free port. ``environment`` adds settings."""
+    """``manage.py up`` in a session of its own on a free port."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.port = free_port()
-        self.environment = _environment(data_dir, **environment)
+        self.environment = environment
         self.api = HttpApi(self.url)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -251,40 +240,17 @@ class Shop:
         return sorted((notice["type"], notice["status"]) for notice in found)
 
 
-def prepared(shared: Path) -> Path:
-    """A data folder with the demo shop in it, made once for all the workers of a test run; to be copied."""
-    seed = shared / "e2e-seed"
-    with (shared / "e2e-seed.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not seed.exists():
-            making = shared / "e2e-seed-making"
-            making.mkdir()
-            environment = _environment(making) | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-            done = subprocess.run(
-                [sys.executable, "-c", _PREPARE], cwd=ROOT, env=environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, done.stderr
-            making.rename(seed)
-    return seed
-
-
 @contextmanager
-def running(seed: Path, data_dir: Path, **environment: str) -> Iterator[Product]:
-    """A product on a copy of the demo data; afterwards it must stop as it should."""
-    shutil.copytree(seed, data_dir)
-    product = Product(data_dir, **environment)
-    try:
-        product.start()
-        yield product
-        product.stop()
-    finally:
-        product.clean_up()
-
-
-def _environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """The tests' own environment without what belongs to the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return kept | {"ECI_DEBUG": "1", "ECI_OPEN": "1", "ECI_DATA_DIR": str(data_dir)} | more
+def running(seed: Seed | None, data_dir: Path, **environment: str) -> Iterator[Product]:
+    """A product on a copy of the seed; afterwards it must stop as it should."""
+    with world(seed, data_dir, **environment) as own:
+        product = Product(data_dir, own)
+        try:
+            product.start()
+            yield product
+            product.stop()
+        finally:
+            product.clean_up()
 
 
 def free_port() -> int:

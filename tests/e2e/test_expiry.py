@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import Answer
 from tests.e2e.product import Product, Shop, moment, running, wait_until
+from tests.world import Seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-expiry")]
 
@@ -21,7 +21,7 @@ MARGIN = 0.05  # seconds after its end in which a hold may still count
 
 
 @pytest.fixture(scope="module")
-def hasty(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def hasty(seed: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product whose holds live for seconds."""
     data_dir = tmp_path_factory.mktemp("hasty") / "var"
     with running(seed, data_dir, ECI_RESERVATION_SECONDS=str(SECONDS)) as started:

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from django.db import connections
 
+from tools.servers import free_ports
+
 T = TypeVar("T")
 
 
@@ -19,7 +21,8 @@ def without_database(folder: Path, contexts: Iterable[str], ask: Callable[[], T]
         try:
             for context in contexts:
                 connection = connections[context]
-                connection.settings_dict = connection.settings_dict | {"NAME": str(folder)}
+                nowhere = {"NAME": str(folder)} if connection.vendor == "sqlite" else {"PORT": free_ports(1)[0]}
+                connection.settings_dict = connection.settings_dict | nowhere
             return ask()
         finally:
             connections.close_all()

@@ -190,17 +190,17 @@ def test_what_fails_after_the_commit_repeats_and_undoes_nothing(error: Exception
 
 @committing
 def test_a_server_that_cannot_begin_leaves_no_trace() -> None:
-    def refuse(*args: object) -> None:
+    def refuse(*args: object, **options: object) -> None:
         raise OperationalError("cannot begin")
 
     connection = connections["catalog"]
-    begin = connection._start_transaction_under_autocommit
-    connection._start_transaction_under_autocommit = refuse
+    begin = connection.set_autocommit
+    connection.set_autocommit = refuse
     try:
         with pytest.raises(OperationalError), unit_of_work("catalog"):
             pytest.fail("it did not begin")
     finally:
-        connection._start_transaction_under_autocommit = begin
+        connection.set_autocommit = begin
         connection.close()
     assert not in_unit_of_work()
 

@@ -94,7 +94,7 @@ class Supervisor:
         metrics.mkdir(parents=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         web = ["gunicorn", "config.wsgi:application", "--config", "config/gunicorn.py"]
-        worker = ["celery", "--app", "config.celery", "worker", "--pool", "threads", "--concurrency", "4"]
+        worker = ["celery", "--app", "config.celery", "worker", "--pool", "threads", "--concurrency", "3"]
         queues = ",".join(["eci", *settings.ECI_CONTEXTS])
         quiet = ["--loglevel", "WARNING"]
         lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]

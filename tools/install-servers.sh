@@ -1,0 +1,28 @@
+#!/bin/sh
+# Install what tools/servers.py runs and what requirements-servers.txt compiles against, where we may (Debian, root).
+# Exit code 3, and the one line that would change it, where we may not.
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+packages=""
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
+have mariadbd || packages="$packages mariadb-server"
+have redis-server || packages="$packages redis-server"
+have cc || packages="$packages gcc libc6-dev"
+have pkg-config || packages="$packages pkg-config"
+pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || packages="$packages libmariadb-dev"
+if have /usr/bin/python3 && [ "$(command -v python3)" = /usr/bin/python3 ]; then
+  [ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || packages="$packages python3-dev"
+fi
+[ -n "$packages" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "Installing$packages ..."
+  apt-get -qq update
+  # RUNLEVEL: only the programs are wanted, not services of the machine.
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >/dev/null 2>&1
+else
+  echo "sudo apt-get install -y --no-install-recommends$packages" >&2
+  exit 3
+fi

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Run a command beside throw-away servers. Where they cannot be installed, say so; in CI that is a failure.
+# usage: tools/on-servers.sh COMMAND ...
+set -eu
+cd "$(dirname "$0")/.."
+
+if wanted=$(tools/install-servers.sh); then
+  [ -z "$wanted" ] || echo "$wanted"
+  tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
+  exec .venv/bin/python tools/servers.py "$@"
+fi
+echo "$wanted" >&2
+echo
+echo "NOT RUN on PostgreSQL, MariaDB and Redis: $*"
+echo "This would change it: $(tools/install-servers.sh 2>&1 >/dev/null || true)"
+[ "${CI:-}" != true ]

@@ -1,0 +1,420 @@
+"""PostgreSQL, MariaDB and Redis of one's own, on free ports of the loopback address, for as long as a command runs.
+
+    python tools/servers.py [--keep FOLDER] COMMAND ...
+
+The command finds them in its environment (ECI_<CONTEXT>_DATABASE_URL, ECI_REDIS_URL). Without ``--keep`` they are
+throw-away: in a temporary folder, without fsync, gone with this process. With it they are durable, their data stays in
+the folder, and servers that still run from an earlier time (when that was killed) are used on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, TypeVar
+from urllib.parse import quote
+
+HOST = "127.0.0.1"
+USER = "eci"
+POSTGRES = {
+    "ECI_PLATFORM_DATABASE_URL": "platform_db",
+    "ECI_CATALOG_DATABASE_URL": "catalog_db",
+    "ECI_INVENTORY_DATABASE_URL": "inventory_db",
+    "ECI_CUSTOMERS_DATABASE_URL": "customer_db",
+    "ECI_PAYMENTS_DATABASE_URL": "payment_db",
+    "ECI_NOTIFICATIONS_DATABASE_URL": "notifications",
+}
+MYSQL = {"ECI_ORDERS_DATABASE_URL": "order_db", "ECI_SHIPPING_DATABASE_URL": "shipping_db"}
+S = TypeVar("S", bound="Server")
+START = 60  # seconds a server may take, replaying its log after a crash included
+NEEDED = {
+    "PostgreSQL": ("postgresql", "initdb", "postgres"),
+    "MariaDB": ("mariadb-server", "mariadbd", "mariadb-install-db"),
+    "Redis": ("redis-server", "redis-server"),
+}
+
+
+class ServersError(Exception):
+    """Said to the person who asked for servers, in one sentence."""
+
+
+def binary(name: str) -> str | None:
+    """Where a server's program is: on the PATH, else where Debian keeps PostgreSQL's and the system's daemons."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, versions), "/usr/sbin"])
+    return shutil.which(name, path=places)
+
+
+def missing() -> list[str]:
+    """Debian packages of the servers that are not installed."""
+    return [package for package, *names in NEEDED.values() if not all(map(binary, names))]
+
+
+def _program(name: str) -> str:
+    found = binary(name)
+    if found is None:
+        raise ServersError(f"{name} is not installed; on Debian: apt-get install -y {' '.join(missing())}")
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free ports, picked together: each is held until all are known."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@functools.cache
+def _as_somebody_else() -> list[str]:
+    """PostgreSQL refuses to run as root: in a user namespace it runs as the folder's owner under another number."""
+    if os.geteuid() != 0:
+        return []
+    prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        raise ServersError("PostgreSQL refuses to run as root, and this system lets nobody change that: use a user.")
+    return prefix
+
+
+@dataclass
+class Server:
+    """One server program and its folder. ``stop`` is orderly, ``kill`` is not."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    folder: Path
+    port: int
+    password: str
+    durable: bool
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder.with_suffix(".pid")
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
+    def prepare(self) -> None:
+        """Make its folder, the first time."""
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def is_open(self) -> bool:
+        """Does it take clients?"""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        self.prepare()
+        self.launch()
+        self.wait_until_open()
+
+    def launch(self) -> None:
+        """Start the program; a throw-away one ends with this process whatever ends it."""
+        tied = [] if self.durable else ["setpriv", f"--pdeathsig={self.stop_signal.name}"]
+        before = _as_somebody_else() if self.name == "PostgreSQL" else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*before, *tied, *self.command()],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid_file.write_text(str(self.process.pid))
+
+    def pid(self) -> int | None:
+        """Of the running program, started by this process or by an earlier one."""
+        try:
+            pid = int(self.pid_file.read_text())
+            lives_in = Path(f"/proc/{pid}/cwd").resolve(strict=True)
+        except (OSError, ValueError):
+            return None
+        return pid if lives_in == self.folder.resolve() else None
+
+    def wait_until_open(self) -> None:
+        self._wait_until(self.is_open)
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + START
+        while not condition():
+            if self.process is not None and self.process.poll() is not None:
+                raise ServersError(f"{self.name} ended by itself; the last lines of {self.log}:\n{_tail(self.log)}")
+            if time.monotonic() > end:
+                raise ServersError(f"{self.name} does not answer; the last lines of {self.log}:\n{_tail(self.log)}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """End it as a power cut would, with the processes it made."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        pid = self.pid()
+        if pid is None:
+            return
+        if number == signal.SIGKILL:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+        if self.process is not None:
+            self.process.wait(START)
+            self.process = None
+        else:
+            self._wait_until(lambda: self.pid() is None)
+        self.pid_file.unlink(missing_ok=True)
+
+
+class Postgres(Server):
+    name = "PostgreSQL"
+    stop_signal = signal.SIGINT  # SIGTERM would wait for every client to leave
+
+    def prepare(self) -> None:
+        if (self.folder / "PG_VERSION").exists():
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)  # half made, if anything
+        self.folder.mkdir(mode=0o700)
+        made = self.folder / "new"
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(self.password)
+            file.flush()
+            command = [_program("initdb"), "-D", str(made), "-U", USER, "--pwfile", file.name, "-A", "scram-sha-256"]
+            _run([*_as_somebody_else(), *command, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+        marker = made / "PG_VERSION"
+        for path in [*(entry for entry in made.iterdir() if entry != marker), marker]:  # the marker last: all is there
+            path.rename(self.folder / path.name)
+        made.rmdir()
+
+    def command(self) -> list[str]:
+        options = ["listen_addresses=127.0.0.1", "max_connections=200", "timezone=UTC"]
+        if not self.durable:
+            options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        # -k "": no Unix socket, whose path would have to be short.
+        program = [_program("postgres"), "-D", str(self.folder), "-p", str(self.port), "-k", ""]
+        return [*program, *(part for option in options for part in ("-c", option))]
+
+    def is_open(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def dsn(self, database: str) -> str:
+        return f"postgres://{USER}:{quote(self.password)}@{HOST}:{self.port}/{database}"
+
+    def create_databases(self, names: list[str]) -> None:
+        import psycopg
+
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            there = {name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()}
+            for name in set(names) - there:
+                connection.execute(f'CREATE DATABASE "{name}"')
+
+
+class MariaDB(Server):
+    name = "MariaDB"
+
+    def prepare(self) -> None:
+        if self.folder.exists():
+            return
+        made = self.folder.with_suffix(".new")
+        shutil.rmtree(made, ignore_errors=True)
+        _run([_program("mariadb-install-db"), "--no-defaults", f"--datadir={made}", "--skip-test-db", *_as_root()])
+        made.rename(self.folder)
+
+    def command(self) -> list[str]:
+        # A key, a code, an id must not equal another that differs in case or in trailing spaces.
+        collation = ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_nopad_bin"]
+        network = [f"--bind-address={HOST}", f"--port={self.port}", "--socket=s.sock", "--skip-name-resolve"]
+        fast = [] if self.durable else ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"]
+        program = [_program("mariadbd"), "--no-defaults", f"--datadir={self.folder}", *_as_root()]
+        return [*program, *network, *collation, *fast, "--max-connections=200", f"--init-file={self._accounts()}"]
+
+    def _accounts(self) -> Path:
+        file = self.folder / "accounts.sql"
+        file.write_text(
+            f"CREATE USER IF NOT EXISTS {USER}@'{HOST}' IDENTIFIED BY '{self.password}';\n"
+            f"GRANT ALL ON *.* TO {USER}@'{HOST}' WITH GRANT OPTION;\n"
+        )
+        file.chmod(0o600)
+        return file
+
+    def is_open(self) -> bool:
+        import MySQLdb
+
+        try:
+            self._connect().close()
+        except MySQLdb.OperationalError:
+            return False
+        return True
+
+    def _connect(self):  # type: ignore[no-untyped-def]
+        import MySQLdb
+
+        return MySQLdb.connect(host=HOST, port=self.port, user=USER, password=self.password, connect_timeout=2)
+
+    def dsn(self, database: str) -> str:
+        return f"mysql://{USER}:{quote(self.password)}@{HOST}:{self.port}/{database}"
+
+    def create_databases(self, names: list[str]) -> None:
+        connection = self._connect()
+        for name in names:
+            connection.cursor().execute(f"CREATE DATABASE IF NOT EXISTS `{name}`")
+        connection.close()
+
+
+class Redis(Server):
+    name = "Redis"
+
+    def prepare(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+
+    def command(self) -> list[str]:
+        config = self.folder / "redis.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f'bind {HOST}\nport {self.port}\ndir "{self.folder}"\nrequirepass {self.password}\n'
+            f'save ""\nappendonly {"yes" if self.durable else "no"}\n'
+        )
+        return [_program("redis-server"), str(config)]
+
+    def is_open(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+
+
+class Servers:
+    """The three servers of one folder, and the environment that points the product at them."""
+
+    def __init__(self, folder: Path, *, durable: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = folder / "servers.json"
+        known = (
+            json.loads(state.read_text()) if state.exists() else {"password": secrets.token_urlsafe(24), "ports": {}}
+        )
+        ports = dict(zip(("postgresql", "mariadb", "redis"), free_ports(3), strict=True))
+
+        def server(kind: type[S], name: str) -> S:
+            made = kind(folder / name, int(known["ports"].get(name, 0)), known["password"], durable)
+            if made.pid() is None:
+                made.port = ports[name]
+            return made
+
+        self.postgres = server(Postgres, "postgresql")
+        self.mariadb = server(MariaDB, "mariadb")
+        self.redis = server(Redis, "redis")
+        known["ports"] = {one.folder.name: one.port for one in self.all}
+        aside = state.with_suffix(".new")
+        aside.touch(mode=0o600)
+        aside.write_text(json.dumps(known))
+        aside.rename(state)
+
+    @property
+    def all(self) -> tuple[Postgres, MariaDB, Redis]:
+        return self.postgres, self.mariadb, self.redis
+
+    def start(self) -> None:
+        """Start what does not run yet, side by side, and make the databases."""
+        down = [server for server in self.all if server.pid() is None]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.prepare(), down))
+        for server in down:
+            server.launch()  # from this thread: a throw-away server ends with the thread that started it
+        for server in self.all:
+            server.wait_until_open()
+        self.postgres.create_databases(list(POSTGRES.values()))
+        self.mariadb.create_databases(list(MYSQL.values()))
+
+    def stop(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Server.stop, self.all))
+
+    def environment(self) -> dict[str, str]:
+        return (
+            {variable: self.postgres.dsn(name) for variable, name in POSTGRES.items()}
+            | {variable: self.mariadb.dsn(name) for variable, name in MYSQL.items()}
+            | {"ECI_REDIS_URL": self.redis.url}
+        )
+
+
+def _as_root() -> list[str]:
+    """MariaDB runs as root only when told to."""
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServersError(f"{Path(command[0]).name} failed:\n{done.stdout[-500:]}{done.stderr[-1000:]}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a command beside PostgreSQL, MariaDB and Redis of its own.")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="durable servers whose data stays in the folder")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    asked = parser.parse_args()
+    folder = asked.keep.absolute() if asked.keep else Path(tempfile.mkdtemp(prefix="eci-servers-"))
+    try:
+        servers = Servers(folder, durable=asked.keep is not None)
+        try:
+            servers.start()
+            return _follow(asked.command, os.environ | servers.environment())
+        finally:
+            servers.stop()
+    except ServersError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        if not asked.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _follow(command: list[str], environment: dict[str, str]) -> int:
+    """Run the command and hand it the signals sent to us; its exit code."""
+    child = subprocess.Popen(command, env=environment)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, frame: child.poll() is None and child.send_signal(received))
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
