@@ -10,6 +10,7 @@ the folder, and servers that still run from an earlier time (when that was kille
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -145,14 +146,22 @@ class Server:
             )
         self.pid_file.write_text(str(self.process.pid))
 
+    def inhabitants(self) -> set[int]:
+        """Living processes at work in the folder: each of these programs makes it its current directory."""
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # ended meanwhile, or not ours to look at
+                if (process / "cwd").readlink() == self.folder.resolve():
+                    found.add(int(process.name))
+        return found
+
     def pid(self) -> int | None:
         """Of the running program, started by this process or by an earlier one."""
         try:
             pid = int(self.pid_file.read_text())
-            lives_in = Path(f"/proc/{pid}/cwd").resolve(strict=True)
         except (OSError, ValueError):
             return None
-        return pid if lives_in == self.folder.resolve() else None
+        return pid if pid in self.inhabitants() else None
 
     def wait_until_open(self) -> None:
         self._wait_until(self.is_open)
@@ -195,6 +204,8 @@ class Postgres(Server):
 
     def prepare(self) -> None:
         if (self.folder / "PG_VERSION").exists():
+            self._wait_until(lambda: not self.inhabitants())  # a killed one's last processes still leave
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)  # may name a process that nobody has reaped
             return
         shutil.rmtree(self.folder, ignore_errors=True)  # half made, if anything
         self.folder.mkdir(mode=0o700)

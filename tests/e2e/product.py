@@ -100,13 +100,14 @@ def require_envelope(answer: Answer) -> None:
 
 
 class Product:
-    """``manage.py up`` in a session of its own on a free port."""
+    """``manage.py up`` in a session of its own on a free port, run by the command ``under`` where one is given."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, environment: dict[str, str], *, under: Sequence[str] = ()) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.port = free_port()
         self.environment = environment
+        self.under = under
         self.api = HttpApi(self.url)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -119,7 +120,7 @@ class Product:
         self.api = HttpApi(self.url)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--port", str(self.port)],
+                [*self.under, sys.executable, "manage.py", "up", "--port", str(self.port)],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

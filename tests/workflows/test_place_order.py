@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Api, settle
 from tests.workflows.shop import Shop
+from tests.world import ON_SERVERS
 
 
 def test_an_order_is_paid_shipped_and_both_notices_are_sent(shop: Shop) -> None:
@@ -303,7 +304,8 @@ def test_statements_of_an_order_of_675_lines(api: Api, shop: Shop, statements: A
     with statements() as many:
         assert api.post("/v1/orders", {"customer_id": shop.customer_id, "items": lines}).status == 201
     print(f"675 lines: {many.total} statements, one line: {one.total}")
-    assert many.total - one.total <= 60, many.report()
+    more = 15 if ON_SERVERS else 60  # SQLite takes fewer parameters at once
+    assert many.total - one.total <= more, many.report()
 
 
 def _stock_all(products: list[int]) -> None:

@@ -152,7 +152,9 @@ def test_the_hot_path_costs_the_same_for_one_warehouse_and_for_twenty(order_id: 
     with statements() as dispatching:
         shipping.dispatch(order_id=order_id)
 
-    assert [sql.split()[0] for sql in creating] == ["INSERT"] * 3
+    features = connections["shipping"].features
+    read_back = [] if features.can_return_rows_from_bulk_insert else ["SELECT"]  # MySQL tells no ids
+    assert [sql.split()[0] for sql in creating] == ["INSERT", "INSERT", *read_back, "INSERT"]
     assert [sql.split()[0] for sql in dispatching] == ["SELECT", "UPDATE", "INSERT", "INSERT"]
 
 
