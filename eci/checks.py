@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
 
 from eci import events, money
 
@@ -33,3 +35,23 @@ def subscriptions_match_handlers(app_configs: Any, **kwargs: Any) -> list[CheckM
         Error(f"{consumer} and the table of subscriptions disagree about {name}.", id="eci.E006")
         for consumer, name in declared ^ events.subscriptions()
     ]
+
+
+@register(Tags.database)
+def databases_tell_case(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """MySQL's default collations hold ``abc`` and ``ABC`` for the same idempotency key."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "mysql":
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT @@collation_database")
+                collation = str(cursor.fetchone()[0])
+            if not collation.endswith("_bin"):
+                found.append(
+                    Error(
+                        f"The {alias} database compares text as {collation}: keys that differ in case would be one.",
+                        hint="Create it with COLLATE utf8mb4_0900_bin (MySQL) or utf8mb4_nopad_bin (MariaDB).",
+                        id="eci.E007",
+                    )
+                )
+    return found
