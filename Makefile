@@ -1,40 +1,60 @@
 # make run: the whole product on http://127.0.0.1:8000 · make test: every check · make replay: a real shop's trade
 PORT ?= 8000
+KILLS ?= 5000
+OPEN ?= 1
 BIN := .venv/bin
+# Three at a time, for many tests wait for servers; files begin in the tests' own order, the long ones first.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Open mode is for development: everybody may do everything. OPEN=0 is the same shop as it runs anywhere else: closed.
+MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
 
-.PHONY: help run test test-fast lint format replay bench clean
+.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=; SERVERS=1: on PostgreSQL, MariaDB and Redis of its own)
+run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=; OPEN=0: closed; SERVERS=1: on PostgreSQL, MariaDB and Redis of its own)
 	@tools/setup.sh requirements.txt
 ifdef SERVERS
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-servers.txt
-	@ECI_DEBUG=1 ECI_OPEN=1 exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
-		$(BIN)/python manage.py up --port $(PORT)
+	@$(MODE) exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
+		$(BIN)/python manage.py up --demo --port $(PORT)
 else
-	@ECI_DEBUG=1 ECI_OPEN=1 exec $(BIN)/python manage.py up --port $(PORT)
+	@$(MODE) exec $(BIN)/python manage.py up --demo --port $(PORT)
 endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n 2 --dist loadfile
-	@tools/on-servers.sh $(BIN)/pytest -n 2 --dist loadfile
+	$(PYTEST)
+	@tools/on-servers.sh $(PYTEST)
 
-lint: ## ruff, mypy, import-linter, missing migrations
+lint: ## ruff, mypy, import-linter, missing migrations, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config importlinter.ini
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python tools/audit.py
+
+audit: ## known vulnerabilities of what is installed, where the package index can be reached
+	@tools/setup.sh requirements.txt requirements-dev.txt
+	$(BIN)/python tools/audit.py
+
+fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each call and role, SEED=)
+	@tools/setup.sh requirements.txt requirements-dev.txt
+	ECI_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) ECI_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n 2 -v tests/fuzz
 
 test-fast: ## the tests that need no running product
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(BIN)/pytest -n 2 -m "not e2e"
+	$(PYTEST) -m "not e2e"
+
+torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
+	@tools/setup.sh requirements.txt requirements-dev.txt
+	$(BIN)/python -m tests.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	@tools/on-servers.sh $(BIN)/python -m tests.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 format: ## let ruff order and format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -42,6 +62,10 @@ format: ## let ruff order and format the code
 replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(BIN)/python -m bench.replay
+
+prove: ## take one safety away at a time: the tests must notice
+	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
+	@$(BIN)/python tools/prove.py
 
 clean: ## forget the data under var/ and the environment
 	rm -rf var .venv

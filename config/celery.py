@@ -17,13 +17,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.db import close_old_connections, connections
 
-from config.contexts import CONTEXTS
+from config.contexts import BEAT, CONTEXTS
 from eci import observability
 
 app = Celery("eci")
 log = observability.logger(__name__)
 
 RELAY_PAUSE = 0.25  # seconds between two looks at the outboxes
+EXPIRES = 3600  # seconds that a wake-up may wait: by the clocks of two machines, which may be minutes apart
+AWAY_PAUSE = 2  # seconds, while one of them is out of reach
 
 
 def _configure() -> None:
@@ -34,13 +36,18 @@ def _configure() -> None:
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: after 100, the default, worker and beat would end
         task_publish_retry=False,
         timezone="UTC",
         beat_schedule={
-            task: {"task": task, "schedule": seconds, "options": {"expires": max(10, seconds * 2), "queue": name}}
+            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES, "queue": name}}
             for name, context in CONTEXTS.items()
             if settings.ECI_SERVICES[name] == "local"
             for task, seconds in context.beat.items()
+        }
+        | {
+            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES}}
+            for task, seconds in BEAT.items()
         },
         task_routes={f"{name}.*": {"queue": name} for name in CONTEXTS},
     )
@@ -61,7 +68,7 @@ def _configure() -> None:
 
 
 _configure()
-app.autodiscover_tasks([f"contexts.{name}" for name in CONTEXTS])
+app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in CONTEXTS)])
 
 
 @setup_logging.connect
@@ -88,12 +95,13 @@ def _relay() -> None:
     local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
     while not _stop.is_set():
         close_old_connections()
-        try:
-            delivered = relay_once(local)
-        except Exception:  # a database may be away for a while; the relay outlives it, with new connections
-            log.exception("relay_round_failed")
-            connections.close_all()
-            _stop.wait(2)
-            continue
+        delivered, pause = 0, RELAY_PAUSE
+        for context in local:
+            try:
+                delivered += relay_once([context])
+            except Exception:  # its database may be away for a while; the relay outlives it, and serves the others
+                log.exception("relay_round_failed", context=context)
+                connections.close_all()
+                pause = AWAY_PAUSE
         if not delivered:
-            _stop.wait(RELAY_PAUSE)
+            _stop.wait(pause)

@@ -48,11 +48,18 @@ CONTEXTS: dict[str, Context] = {
                 "orders.payment_failed.v1",
                 "payments.refund_completed.v1",
                 "shipping.shipment_dispatched.v1",
+                "customers.password_reset_requested.v1",
+                "customers.email_verification_requested.v1",
+                "customers.password_changed.v1",
+                "customers.refresh_token_reused.v1",
             ),
             beat={"notifications.send_due": 1, "notifications.prune": 3600},
         ),
     )
 }
+
+BEAT: dict[str, float] = {"staff.check_up": 300, "platform.prune": 3600}
+"""What beat does for no context in particular, on the default queue: task name -> seconds."""
 
 
 def subscriptions() -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,8 @@ Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/setti
 
 import os
 
+from eci.logs import logging_config
+
 worker_class = "gthread"
 workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
 threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
@@ -15,6 +17,8 @@ limit_request_line = 8190
 limit_request_field_size = 16380
 accesslog = None
 loglevel = "warning"
+logconfig_dict = logging_config("WARNING")
+logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "propagate": False}
 preload_app = False
 control_socket_disable = True
 

@@ -12,10 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 import dj_database_url
+from corsheaders.defaults import default_headers as cors_headers
+from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
+from config import limits
 from config.contexts import CONTEXTS, PLATFORM, subscriptions
-from eci.observability import logging_config
+from config.environment import secret, strong
+from eci.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -37,8 +41,8 @@ if ECI_OPEN and not ECI_DEBUG:
 
 def _secret_key() -> str:
     """From the environment, else made once and kept in the data folder, readable by its owner alone."""
-    if given := os.environ.get("ECI_SECRET_KEY"):
-        return given
+    if given := secret("ECI_SECRET_KEY"):
+        return given if ECI_DEBUG else strong("ECI_SECRET_KEY", given)
     path = DATA_DIR / "secret_key"
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as file:  # 0600; linked whole, so that nobody reads half
@@ -50,6 +54,15 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# What signs access tokens (eci/tokens.py): a folder of key files, or one key in PEM.
+ECI_KEYS_DIR = Path(os.environ.get("ECI_KEYS_DIR") or DATA_DIR / "keys")
+ECI_TOKEN_KEY = secret("ECI_TOKEN_KEY")
+ECI_TOKEN_RETIRED_KEYS = os.environ.get("ECI_TOKEN_RETIRED_KEYS", "")
+ECI_TOKEN_ISSUER = os.environ.get("ECI_TOKEN_ISSUER", "eci")
+ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
+# The first administrator, made by ``manage.py up`` and ``manage.py prepare_staff``.
+ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
+ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
 ALLOWED_HOSTS = os.environ.get("ECI_ALLOWED_HOSTS", "*" if ECI_DEBUG else "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_ORIGINS", "").split(",") if origin]
 
@@ -71,6 +84,22 @@ ECI_FULFILMENT = os.environ.get("ECI_FULFILMENT", "automatic")
 if ECI_FULFILMENT not in ("automatic", "warehouse"):
     raise ImproperlyConfigured("ECI_FULFILMENT is 'automatic' or 'warehouse'.")
 ECI_GATEWAY_TIMEOUT = float(os.environ.get("ECI_GATEWAY_TIMEOUT", "2"))  # seconds
+ECI_GATEWAY = os.environ.get("ECI_GATEWAY", "sandbox")
+ECI_GATEWAY_URL = os.environ.get("ECI_GATEWAY_URL", "")
+ECI_GATEWAY_SECRET = secret("ECI_GATEWAY_SECRET")
+if ECI_GATEWAY not in ("sandbox", "http"):
+    raise ImproperlyConfigured("ECI_GATEWAY is 'sandbox' or 'http'.")
+if ECI_GATEWAY == "http" and not (ECI_GATEWAY_URL and ECI_GATEWAY_SECRET):
+    raise ImproperlyConfigured("ECI_GATEWAY=http needs ECI_GATEWAY_URL and ECI_GATEWAY_SECRET.")
+ECI_WEBHOOK_SECRETS = [one for one in secret("ECI_WEBHOOK_SECRETS").split(",") if one]
+if not ECI_DEBUG:
+    for one in filter(None, [ECI_GATEWAY_SECRET, *ECI_WEBHOOK_SECRETS]):
+        strong("A secret in ECI_GATEWAY_SECRET or ECI_WEBHOOK_SECRETS", one)
+# A customer's payment beyond these waits until staff has looked at it: its amount, payments and declines in an hour.
+ECI_REVIEW_AMOUNT = int(os.environ.get("ECI_REVIEW_AMOUNT", "50000"))
+ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
+ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
+ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))  # that a customer may have open at once
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
 
 # -- databases --------------------------------------------------------------------------------------------------------
@@ -87,7 +116,7 @@ ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
 
 
 def _database(variable: str, name: str) -> dict[str, Any]:
-    url = os.environ.get(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
+    url = secret(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
@@ -102,7 +131,8 @@ def _database(variable: str, name: str) -> dict[str, Any]:
         }
     elif ECI_POOL_SIZE:
         config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them
-        config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2}
+        # Its own attempts at a server that is away would grow minutes apart, and everybody would wait for the next one.
+        config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
     return config
 
 
@@ -124,12 +154,17 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "corsheaders",
+    "csp",
     "config.staff.apps.StaffConfig",
     *(f"contexts.{name}" for name in CONTEXTS),
 ]
 MIDDLEWARE = [
     "eci.observability.RequestMiddleware",
+    "eci.http.security.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -156,8 +191,10 @@ TEMPLATES = [
     }
 ]
 AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 PASSWORD_HASHERS = ["eci.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
@@ -168,12 +205,50 @@ USE_TZ = True
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 LOGGING = logging_config(os.environ.get("ECI_LOG_LEVEL", "INFO"))
-SESSION_COOKIE_HTTPONLY = True
-SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# -- the web ----------------------------------------------------------------------------------------------------------
+ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))
+ECI_TRUSTED_PROXIES = [network for network in os.environ.get("ECI_TRUSTED_PROXIES", "").split(",") if network]
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
+SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))
+SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
+SECURE_REDIRECT_EXEMPT = ["^health", "^v1/health$", "^actuator/health$", "^metrics"]  # probes come past the proxy
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("ECI_TRUST_FORWARDED_PROTO") else None
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # other hosts of the domain are not this product's to decide about
+    "security.W021",
+    "security.W008",  # TLS ends before us, and an API that redirects would teach clients to send tokens in the clear
+]
+# Pages load what our own host serves, and nothing else; the API's JSON answers load nothing (eci/http/security.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "img-src": [csp.SELF, "data:"],
+        "style-src": [csp.SELF, csp.NONCE],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+    }
+}
+CORS_ALLOWED_ORIGINS = [origin for origin in os.environ.get("ECI_CORS_ORIGINS", "").split(",") if origin]
+CORS_URLS_REGEX = r"^/(v1/|api/v1/|schema$|\.well-known/)"
+CORS_ALLOW_HEADERS = [*cors_headers, "idempotency-key", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Idempotent-Replayed",
+    "RateLimit-Limit",
+    "RateLimit-Policy",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+]
 
 # -- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["eci.auth.StaffSession", "eci.auth.OpenMode"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["eci.auth.AccessToken", "eci.auth.StaffSession", "eci.auth.OpenMode"],
     "DEFAULT_PERMISSION_CLASSES": ["eci.auth.RolesAllowed"],
     "DEFAULT_RENDERER_CLASSES": [
         "eci.http.envelope.EnvelopeRenderer",
@@ -195,7 +270,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "AUTHENTICATION_WHITELIST": ["eci.auth.StaffSession"],
+    "AUTHENTICATION_WHITELIST": ["eci.auth.AccessToken", "eci.auth.StaffSession"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -218,17 +293,19 @@ EMAIL_BACKEND = os.environ.get(
     "EMAIL_BACKEND",
     "django.core.mail.backends.smtp.EmailBackend"
     if os.environ.get("EMAIL_HOST")
-    else "django.core.mail.backends.console.EmailBackend",
+    else "django.core.mail.backends.filebased.EmailBackend",  # mails name people and carry secrets: no log may
 )
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
 EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "25"))
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_HOST_PASSWORD = secret("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 5
 EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or str(DATA_DIR / "mail")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "shop@example.com")
 ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "console")
+ECI_VERIFY_EMAIL = flag("ECI_VERIFY_EMAIL")  # nobody logs in before they have shown that the address is theirs
+ECI_STOREFRONT_URL = os.environ.get("ECI_STOREFRONT_URL", "").rstrip("/")
 
 # -- Celery -----------------------------------------------------------------------------------------------------------
-ECI_REDIS_URL = os.environ.get("ECI_REDIS_URL", "")
+ECI_REDIS_URL = secret("ECI_REDIS_URL")

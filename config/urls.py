@@ -6,15 +6,18 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from eci.http import docs, health
+from config.staff import login
+from eci.http import docs, health, keys
 
 _local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
 
 urlpatterns = [
     path("", include("config.staff.urls")),
+    path("admin/login/", login.login),
     path("admin/", admin.site.urls),
     path("schema", docs.Schema.as_view(), name="schema"),
     path("docs", docs.Docs.as_view(), name="docs"),
+    path(".well-known/jwks.json", keys.jwks),
     path("health", health.overall),
     path("v1/health", health.overall),
     path("actuator/health", health.overall),

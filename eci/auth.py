@@ -1,30 +1,41 @@
 """Who is calling, and what they may do: API.md's letters.
 
-Default is deny: a view without ``roles`` answers nobody. Tokens are not issued yet; until then callers are staff with a
-Django session, or anybody in open mode, which development may switch on and production refuses.
+Default is deny: a view without ``roles`` answers nobody. Callers bring an access token, or are staff with a Django
+session, or are anybody in open mode, which development may switch on and production refuses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from eci import observability, tokens
+from eci.errors import NotFound
+from eci.tokens import Claims
+
 ANONYMOUS, CUSTOMER, CATALOG, STOCK, SUPPORT, ADMIN, SERVICE = "A", "C", "K", "S", "P", "admin", "V"
 
-_GROUPS = {"catalog staff": CATALOG, "stock staff": STOCK, "support staff": SUPPORT}
+GROUPS = {"catalog staff": CATALOG, "stock staff": STOCK, "support staff": SUPPORT, "services": SERVICE}
+
+log = observability.logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The identity of a request: a name for the records (``actor``) and its roles."""
+    """The identity of a request: a name for the records (``actor``) and its roles; ``customer_id`` of a customer."""
 
     name: str
     roles: frozenset[str]
+    customer_id: int | None = None
 
     is_authenticated = True  # what DRF and the browsable API ask
 
@@ -35,6 +46,17 @@ class Caller:
     def may(self, allowed: str) -> bool:
         """``allowed`` is letters of API.md, such as ``"ACK"``; admin may everything."""
         return ADMIN in self.roles or any(role in allowed for role in self.roles)
+
+    @property
+    def confined_to(self) -> int | None:
+        """The customer whose things alone this caller reaches; None for staff and services, who reach everybody's."""
+        return self.own() if CUSTOMER in self.roles else None
+
+    def own(self) -> int:
+        """The caller's customer id. NotFound for a caller who is no customer and so has nothing of their own."""
+        if self.customer_id is None:
+            raise NotFound("You are not signed in as a customer.")
+        return self.customer_id
 
     def get_username(self) -> str:
         return self.name
@@ -47,6 +69,68 @@ NOBODY = Caller(name="anonymous", roles=frozenset({ANONYMOUS}))
 OPEN = Caller(name="open", roles=frozenset({ADMIN}))
 
 
+def staff_roles(user: User) -> frozenset[str]:
+    """What a staff member's groups allow them."""
+    if user.is_superuser:
+        return frozenset({ADMIN})
+    return frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
+
+
+Vouch = Callable[[Claims], Claims | None]
+_vouch: Vouch | None = None
+
+
+def vouched_by(vouch: Vouch) -> None:
+    """Let the issuer of tokens, where it runs in this process, say what a sound token's holder is now: None for nobody
+    any more. Elsewhere a token counts for the rest of its ten minutes."""
+    global _vouch
+    _vouch = vouch
+
+
+class AccessToken(BaseAuthentication):
+    """``Authorization: Bearer``. Whoever sends credentials is judged by them, on public routes too."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise _refused()
+        try:
+            claims = _as_of_now(tokens.read(token.strip()))
+        except tokens.InvalidToken:
+            raise _refused() from None
+        if claims is None:
+            raise _refused()
+        return caller_of(claims), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"  # of the first authenticator: without it DRF answers 403 where 401 is meant
+
+
+def _refused() -> AuthenticationFailed:
+    return AuthenticationFailed("This access token is not valid, or no longer.")
+
+
+def _as_of_now(claims: Claims) -> Claims | None:
+    if _vouch is None:
+        return claims
+    try:
+        return _vouch(claims)
+    except (OperationalError, InterfaceError):
+        if claims.roles != {CUSTOMER}:
+            raise
+        log.warning("token_not_vouched_for", subject=claims.subject)
+        return claims  # one context out of reach must not keep signed-in customers from all the others
+
+
+def caller_of(claims: Claims) -> Caller:
+    kind, _, number = claims.subject.partition(":")
+    customer_id = int(number) if kind == "customer" else None
+    return Caller(name=claims.name, roles=claims.roles, customer_id=customer_id)
+
+
 class StaffSession(SessionAuthentication):
     """A staff member signed in to the admin: their groups are their roles."""
 
@@ -55,12 +139,10 @@ class StaffSession(SessionAuthentication):
         if found is None or not found[0].is_staff:
             return None
         user = found[0]
-        groups = {_GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in _GROUPS}
-        roles = frozenset({ADMIN}) if user.is_superuser else frozenset(groups)
-        return Caller(name=f"staff:{user.get_username()}", roles=roles | {ANONYMOUS}), None
+        return Caller(name=f"staff:{user.get_username()}", roles=staff_roles(user) | {ANONYMOUS}), None
 
     def authenticate_header(self, request: Request) -> str:
-        return "Bearer"  # of the first authenticator: without it DRF answers 403 where 401 is meant
+        return "Bearer"
 
 
 class OpenMode(BaseAuthentication):

@@ -18,7 +18,6 @@ from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
 from django.db import IntegrityError, models
 from django.db.models.functions import Now
 
-from eci.clock import utcnow
 from eci.db import unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused
 
@@ -116,7 +115,7 @@ def keep(context: str, key: Key, answer: Answer) -> None:
 
 
 def prune(context: str, *, keep_for: timedelta) -> int:
-    gone, _ = _records(context)._default_manager.filter(created_at__lt=utcnow() - keep_for).delete()
+    gone, _ = _records(context)._default_manager.filter(created_at__lt=Now() - keep_for).delete()
     return gone
 
 

@@ -1,12 +1,11 @@
-"""Logs, request ids and process metrics.
+"""Request ids, loggers and process metrics.
 
-Logs are one JSON object a line. The request id comes from ``X-Request-ID`` when the caller sends a sane one, is
+The request id comes from ``X-Request-ID`` when the caller sends a sane one, is
 answered back, stands in every log line, and travels with events.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import uuid
@@ -73,46 +72,6 @@ class RequestMiddleware:
 
 
 _access = structlog.stdlib.get_logger("eci.access")
-
-_SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-
-
-def logging_config(level: str) -> dict[str, Any]:
-    """Django's LOGGING: everything through structlog, as JSON lines on standard error."""
-    structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "json": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    structlog.processors.format_exc_info,
-                    structlog.processors.JSONRenderer(),
-                ],
-                "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder()],
-            }
-        },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {
-            "django.request": {"level": "ERROR"},
-            "django.server": {"handlers": [], "propagate": False},
-            "celery": {"level": "WARNING"},
-            "eci.access": {"level": os.environ.get("ECI_ACCESS_LOG", level)},
-        },
-    }
 
 
 def logger(name: str) -> Any:

@@ -17,11 +17,10 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import IntegrityError, models
-from django.db.models import F
+from django.db.models import F, Max, Min
 from django.db.models.functions import Now
 
 from eci import events, observability
-from eci.clock import utcnow
 from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 
 log = logging.getLogger(__name__)
@@ -174,9 +173,31 @@ def deliver_after_commit(context: str, aggregate_id: str) -> None:
     after_commit(context, partial(deliver_due, context, aggregate_id=aggregate_id))
 
 
+def undelivered(context: str, *, attempts: int) -> list[OutboxRow]:
+    """Rows that were handed over in vain so many times or more, oldest first."""
+    return list(
+        _outbox(context)._default_manager.filter(delivered_at=None, attempts__gte=attempts).order_by("pk")[:BATCH]
+    )
+
+
+def lag(context: str) -> float:
+    """Seconds that the oldest event has waited for its delivery; 0 when none waits."""
+    waiting = _outbox(context)._default_manager.filter(delivered_at=None)
+    found = waiting.aggregate(oldest=Min("created_at"), now=Max(Now()))
+    return 0.0 if found["oldest"] is None else max(0.0, (found["now"] - found["oldest"]).total_seconds())
+
+
+def redeliver(context: str, row_id: int) -> bool:
+    """Deliver one row now, before its time; is it delivered?"""
+    row = _outbox(context)._default_manager.filter(pk=row_id)
+    row.filter(delivered_at=None, lease_owner="").update(next_at=Now())
+    deliver_due(context)
+    return not row.filter(delivered_at=None).exists()
+
+
 def prune(context: str, *, keep: timedelta) -> int:
     """Forget deliveries and inbox rows older than ``keep``."""
-    limit = utcnow() - keep
+    limit = Now() - keep
     gone, _ = _outbox(context)._default_manager.filter(delivered_at__lt=limit).delete()
     seen, _ = _inbox(context)._default_manager.filter(received_at__lt=limit).delete()
     return gone + seen

@@ -92,11 +92,27 @@ def api() -> Api:
     return Api()
 
 
+LONG = (  # begun first, so that no process is left alone with one of them at the end
+    "tests/torture/",
+    "tests/outage/test_servers_away",
+    "tests/proof/test_crowds",
+    "tests/proof/test_model",
+    "tests/e2e/test_kill",
+    "tests/staff/test_backup",
+    "tests/e2e/test_stop",
+    "tests/e2e/test_own_servers",
+    "tests/outage/",
+    "tests/e2e/",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test may use every context's database, each rolled back after it; pure tests and e2e use none of them."""
     for item in items:
         if not ({"no_database", "e2e"} & set(item.keywords)):
             item.add_marker(pytest.mark.django_db(databases="__all__"))
+    ranks = {prefix: rank for rank, prefix in enumerate(LONG)}
+    items.sort(key=lambda item: next((ranks[prefix] for prefix in LONG if item.nodeid.startswith(prefix)), len(LONG)))
 
 
 @pytest.fixture(autouse=True)

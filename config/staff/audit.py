@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import AllocationState, Finding, Reservation
+from contexts.inventory.public.contracts import AllocationState, Reservation
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderFacts, OrderStatus
 from contexts.payments.public.api import payments
@@ -28,6 +29,27 @@ _UNDONE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 _LEFT = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 
 
+class Kind(StrEnum):
+    """What is at odds, as far as there is something safe to be done about it; ``order``: anything else of an order."""
+
+    STOCK = "stock"
+    PAID_WITHOUT_ORDER = "paid-without-order"
+    HOLD_WITHOUT_ORDER = "hold-without-order"
+    REFUND_OWED = "refund-owed"
+    HOLD_LEFT = "hold-left"
+    SHIPMENT_LEFT = "shipment-left"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """``subject`` names what is at odds, ``problem`` says how, in words."""
+
+    kind: Kind
+    subject: str
+    problem: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """``findings`` stood there at both looks. ``in_flight``: orders with a workflow under way, not judged."""
@@ -39,17 +61,18 @@ class Verdict:
 
 def audit() -> Verdict:
     """Look once; if anything is at odds, look again, and keep what is still so."""
-    verdict = _look()
+    verdict = look()
     if not verdict.findings:
         return verdict
     time.sleep(PAUSE)
-    again = _look()
+    again = look()
     lasting = [finding for finding in again.findings if finding in verdict.findings]
     return Verdict(orders=again.orders, in_flight=again.in_flight, findings=tuple(lasting))
 
 
-def _look() -> Verdict:
-    findings = list(inventory.audit())
+def look() -> Verdict:
+    """One look; what it finds may be under way."""
+    findings = [Finding(kind=Kind.STOCK, subject=one.subject, problem=one.problem) for one in inventory.audit()]
     holding, paying = set(inventory.orders_holding()), set(payments.orders_with_money())
     count = in_flight = 0
     for page in _pages():
@@ -66,12 +89,14 @@ def _look() -> Verdict:
                 in_flight += 1
                 continue
             problems = _problems(facts, holds.get(order_id), paid[order_id], parcels[order_id])
-            findings += [Finding(subject=order_id, problem=problem) for problem in problems]
+            findings += [Finding(kind=kind, subject=order_id, problem=problem) for kind, problem in problems]
     findings += [
-        Finding(subject=order_id, problem="stock is held for an order that isn't there") for order_id in holding
+        Finding(kind=Kind.HOLD_WITHOUT_ORDER, subject=order_id, problem="stock is held for an order that isn't there")
+        for order_id in sorted(holding)
     ]
     findings += [
-        Finding(subject=order_id, problem="money is held for an order that isn't there") for order_id in paying
+        Finding(kind=Kind.PAID_WITHOUT_ORDER, subject=order_id, problem="money is held for an order that isn't there")
+        for order_id in sorted(paying)
     ]
     return Verdict(orders=count, in_flight=in_flight, findings=tuple(findings))
 
@@ -92,24 +117,25 @@ def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:
 
 def _problems(
     facts: OrderFacts, hold: Reservation | None, paid: list[Payment], parcels: list[Shipment]
-) -> Iterator[str]:
+) -> Iterator[tuple[Kind, str]]:
     captured = sum((payment.captured for payment in paid), Decimal(0))
     refunded = sum((payment.refunded for payment in paid), Decimal(0))
     if facts.status in _PAID:
         if captured != facts.order_total:
-            yield f"is {facts.status}; captured {captured} of {facts.order_total}"
+            yield Kind.ORDER, f"is {facts.status}; captured {captured} of {facts.order_total}"
         if refunded != facts.refunded:
-            yield f"says {facts.refunded} was refunded; payments say {refunded}"
-        yield from _stock_problems(facts, hold, parcels)
+            yield Kind.ORDER, f"says {facts.refunded} was refunded; payments say {refunded}"
+        yield from ((Kind.ORDER, problem) for problem in _stock_problems(facts, hold, parcels))
     elif facts.status in _UNDONE:
         if captured != refunded or any(payment.status == PaymentStatus.AUTHORISED for payment in paid):
-            yield f"is {facts.status}; {captured - refunded} of its money is still held"
+            held = captured - refunded
+            yield Kind.REFUND_OWED, f"is {facts.status}; {held or 'an authorisation'} of its money is still held"
         if hold is not None and _units(hold, AllocationState.OPEN):
-            yield f"is {facts.status}; its stock is still held"
+            yield Kind.HOLD_LEFT, f"is {facts.status}; its stock is still held"
         if any(parcel.status != ShipmentStatus.CANCELLED for parcel in parcels):
-            yield f"is {facts.status}; a shipment is not cancelled"
+            yield Kind.SHIPMENT_LEFT, f"is {facts.status}; a shipment is not cancelled"
     else:
-        yield f"is {facts.status} and nothing is under way"
+        yield Kind.ORDER, f"is {facts.status} and nothing is under way"
 
 
 def _stock_problems(facts: OrderFacts, hold: Reservation | None, parcels: list[Shipment]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 USERNAME = "admin"
-PASSWORD = "admin"  # noqa: S105 - open mode only: load_demo refuses anywhere else
+EMAIL = "admin@example.com"
+PASSWORD = "admin"  # noqa: S105 - open mode only: a closed start locks this login
 
 WAREHOUSES = [
     {"code": "WH001", "name": "North", "priority": 1},

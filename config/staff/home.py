@@ -11,6 +11,7 @@ _PLACES = [
     ("/docs", "API documentation, with calls to try"),
     ("/v1/products", "The API itself, browsable"),
     ("/admin/", "Staff: catalog, stock, orders, payments, shipments, notices"),
+    ("/staff/reconcile", "Staff: what is stuck or at odds, and the switch for new orders"),
     ("/health", "Health of every context"),
     ("/metrics", "Metrics for Prometheus"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from config.staff import audit, checkup
 from contexts.inventory.public.api import inventory
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
@@ -35,6 +37,7 @@ def _orders() -> Iterator[Metric]:
     counts = orders.statistics()
     yield CounterMetricFamily("orders_placed", "Orders that passed the pivot.", value=counts.placed)
     yield GaugeMetricFamily("orders_needing_attention", "Orders that need a person.", value=counts.stuck)
+    yield GaugeMetricFamily("orders_stopped", "1 while new orders are refused.", value=not orders.switch().taking)
 
 
 def _payments() -> Iterator[Metric]:
@@ -46,6 +49,27 @@ def _payments() -> Iterator[Metric]:
     )
 
 
+def _check_up() -> Iterator[Metric]:
+    """What the last check-up found; beat takes one every few minutes, so that no scrape waits for it."""
+    last = checkup.last()
+    if last is None:
+        return
+    yield GaugeMetricFamily(
+        "audit_last_run_timestamp_seconds", "When the last check-up was.", value=last.at.timestamp()
+    )
+    yield GaugeMetricFamily("audit_duration_seconds", "How long it took.", value=last.milliseconds / 1000)
+    findings = [item for item in last.items if item["kind"] in set(audit.Kind)]
+    yield GaugeMetricFamily("audit_findings", "Books at odds.", value=len(findings))
+    kinds = GaugeMetricFamily("reconcile_items", "What is stuck or at odds, by kind.", labels=["kind"])
+    for kind, count in Counter(item["kind"] for item in last.items).items():
+        kinds.add_metric([kind], count)
+    yield kinds
+    lags = GaugeMetricFamily("lag_seconds", "How late work was at the last check-up.", labels=["queue"])
+    for name, seconds in last.lags.items():
+        lags.add_metric([name], seconds)
+    yield lags
+
+
 _BUSINESS: dict[str, Callable[[], Iterator[Metric]]] = {
     "inventory": _inventory,
     "orders": _orders,
@@ -53,14 +77,14 @@ _BUSINESS: dict[str, Callable[[], Iterator[Metric]]] = {
 }
 
 
-class _Business:
-    """A collector that asks the contexts at each scrape."""
+class _AtScrape:
+    """A collector that asks at each scrape."""
 
-    def __init__(self, context: str) -> None:
-        self.context = context
+    def __init__(self, ask: Callable[[], Iterator[Metric]]) -> None:
+        self.ask = ask
 
     def collect(self) -> Iterator[Metric]:
-        yield from _BUSINESS[self.context]()
+        yield from self.ask()
 
 
 def _answer(registries: list[CollectorRegistry]) -> HttpResponse:
@@ -68,10 +92,10 @@ def _answer(registries: list[CollectorRegistry]) -> HttpResponse:
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
 
 
-def _business_of(contexts: list[str]) -> CollectorRegistry:
+def _asking(*questions: Callable[[], Iterator[Metric]]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
-    for context in contexts:
-        registry.register(_Business(context))
+    for question in questions:
+        registry.register(_AtScrape(question))
     return registry
 
 
@@ -86,7 +110,7 @@ def _process() -> CollectorRegistry:
 @csrf_exempt
 @require_safe
 def overall(request: HttpRequest) -> HttpResponse:
-    return _answer([_process(), _business_of(list(_BUSINESS))])
+    return _answer([_process(), _asking(*_BUSINESS.values(), _check_up)])
 
 
 @csrf_exempt
@@ -95,4 +119,4 @@ def one(request: HttpRequest, context: str) -> HttpResponse:
     """One context's own numbers, for a scrape job of its own."""
     if context not in settings.ECI_CONTEXTS:
         return not_found(request, LookupError(context))
-    return _answer([_business_of([context] if context in _BUSINESS else [])])
+    return _answer([_asking(*(_BUSINESS[name] for name in _BUSINESS if name == context))])

@@ -1,9 +1,13 @@
 from django.urls import path
 
-from config.staff import home, metrics
+from config.staff import home, metrics, pages
 
 urlpatterns = [
     path("", home.home),
+    path("staff/reconcile", pages.reconcile_page, name="staff-reconcile"),
+    path("staff/reconcile/look", pages.look_again, name="staff-look-again"),
+    path("staff/reconcile/repair", pages.repair, name="staff-repair"),
+    path("staff/reconcile/orders", pages.switch_orders, name="staff-switch-orders"),
     path("metrics", metrics.overall),
     path("metrics/<str:context>", metrics.one),
 ]

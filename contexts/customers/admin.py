@@ -12,9 +12,15 @@ from contexts.customers.models import Address, Customer
 
 
 class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
+    is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and may not log in.")
+
     class Meta:
         model = Customer
         fields = ("email", "full_name", "phone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["is_blocked"] = self.instance.blocked_at is not None
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
@@ -44,13 +50,16 @@ class AddressInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
 
+_TIMES = ("email_verified_at", "blocked_at", "created_at", "updated_at", "erased_at")
+
+
 @admin.register(Customer)
 class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = CustomerForm
-    fields = ("email", "full_name", "phone", "created_at", "updated_at", "erased_at")
-    readonly_fields = ("created_at", "updated_at", "erased_at")
+    fields = ("email", "full_name", "phone", "is_blocked", *_TIMES)
+    readonly_fields = _TIMES
     inlines = (AddressInline,)
-    list_display = ("id", "email", "full_name", "phone", "created_at")
+    list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")
     list_filter = ("created_at",)
     search_fields = ("=id", "email", "full_name", "phone")

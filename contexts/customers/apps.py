@@ -6,7 +6,9 @@ class CustomersConfig(AppConfig):
     label = "customers"
 
     def ready(self) -> None:
+        from contexts.customers import selectors
         from contexts.customers.local import LocalCustomers
-        from eci import rpc
+        from eci import auth, rpc
 
         rpc.serve("customers", LocalCustomers())
+        auth.vouched_by(selectors.vouch)

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
-from contexts.customers import selectors
-from contexts.customers.public.contracts import Customer, Customers
+from contexts.customers import selectors, services
+from contexts.customers.public.contracts import Customer, Customers, MailedSecret
 
 
 class LocalCustomers(Customers):
     def customer(self, *, customer_id: int) -> Customer:
         row = selectors.customer(customer_id=customer_id)
         return Customer(customer_id=row["id"], email=row["email"], full_name=row["full_name"], phone=row["phone"])
+
+    def address_of(self, *, account: str) -> str:
+        return selectors.address_of(account=account)
+
+    def new_secret(self, *, request_id: int) -> MailedSecret:
+        return services.secret_for_mail(request_id=request_id)

@@ -15,6 +15,9 @@ class Customer(models.Model):
     full_name = models.CharField(max_length=200)
     phone = models.CharField(max_length=20, blank=True, default="")
     password = models.CharField(max_length=128)
+    password_version = models.PositiveIntegerField(default=1, db_default=1)
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+    blocked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     erased_at = models.DateTimeField(null=True, blank=True)
@@ -45,6 +48,56 @@ class Address(models.Model):
 
     def __str__(self) -> str:
         return f"address {self.pk} of customer {self.customer_id}"
+
+
+class TokenFamily(models.Model):
+    """One login and every refresh token that stems from it, of a customer or of a member of staff.
+
+    ``staff_stamp`` is what Django derives from a password: another one, and the family is void.
+    """
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, null=True, related_name="families")
+    staff_id = models.BigIntegerField(null=True)
+    staff_stamp = models.CharField(max_length=64, default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "token families"
+        indexes = [models.Index(fields=["expires_at"], name="customers_family_end")]
+
+
+class RefreshToken(models.Model):
+    """One link of a family's chain. Only digests are kept, so a stolen database logs nobody in.
+
+    ``used_key`` is the digest of the Idempotency-Key it was used with, ``successor`` that of the token it was changed
+    for: both let the answer be given again to whoever lost it.
+    """
+
+    family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.CharField(max_length=64, unique=True)
+    used_at = models.DateTimeField(null=True)
+    used_key = models.CharField(max_length=64, default="", blank=True)
+    successor = models.CharField(max_length=64, default="", blank=True)
+
+
+class MailRequest(models.Model):
+    """A mail with a secret that somebody asked for. The secret is made when the mail is sent; its digest is kept here.
+
+    ``email_key`` may be nobody's: the request is recorded without looking, so that asking tells nothing.
+    """
+
+    class Purpose(models.TextChoices):
+        PASSWORD_RESET = "password_reset"  # noqa: S105
+        EMAIL_VERIFICATION = "email_verification"
+
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    email_key = models.CharField(max_length=254, db_index=True)
+    digest = models.CharField(max_length=64, null=True, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
 
 
 class Idempotency(IdempotencyRecord):

@@ -1,21 +1,37 @@
 from __future__ import annotations
 
-from django.contrib.auth.hashers import make_password
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
 
 from contexts.customers import selectors
-from contexts.customers.domain import email_key
-from contexts.customers.models import Address, Customer
-from contexts.customers.public.contracts import DuplicateEmail
+from contexts.customers.domain import (
+    FAMILY_LIFETIME,
+    REPLAYABLE,
+    RESET_LIFETIME,
+    VERIFICATION_LIFETIME,
+    digest,
+    email_key,
+    new_secret,
+    successor_of,
+)
+from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
+from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail, MailedSecret
+from contexts.customers.public.events import (
+    EmailVerificationRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    RefreshTokenReused,
+)
 from contexts.customers.selectors import ADDRESS_FIELDS, FIELDS, Row
 from eci.clock import utcnow
-from eci.db import require_no_unit_of_work, writes
-
-
-def hash_password(password: str) -> str:
-    """Slow on purpose, so never inside a unit of work: on SQLite every other writer would wait."""
-    require_no_unit_of_work("a password hashed")
-    return make_password(password)
+from eci.db import Stale, writes
+from eci.errors import InvalidRequest
+from eci.outbox import emit
 
 
 @writes("customers")
@@ -34,14 +50,26 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
         )
     except IntegrityError:
         raise _duplicate() from None
+    if settings.ECI_VERIFY_EMAIL:
+        _request_verification(customer.email_key)
     return {field: getattr(customer, field) for field in FIELDS}
 
 
 @writes("customers")
-def update_customer(*, customer_id: int, **changes: str) -> Row:
-    """``changes``: any of email, full_name, phone. The row after them. CustomerNotFound, DuplicateEmail."""
-    if "email" in changes:
-        changes["email_key"] = email_key(changes["email"])
+def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given: str) -> Row:
+    """``given``: any of email, full_name, phone. The row after the changes. CustomerNotFound, DuplicateEmail.
+
+    Another address is not verified; a customer who is blocked is logged out everywhere.
+    """
+    changes: dict[str, Any] = dict(given)
+    moved = False
+    if "email" in given:
+        changes["email_key"] = email_key(given["email"])
+        moved = Customer.objects.filter(pk=customer_id).exclude(email_key=changes["email_key"]).exists()
+    if moved:
+        changes["email_verified_at"] = None
+    if is_blocked is not None:
+        changes["blocked_at"] = Coalesce("blocked_at", Now()) if is_blocked else None
     if changes:
         try:
             updated = Customer.objects.filter(pk=customer_id, erased_at=None).update(**changes, updated_at=utcnow())
@@ -49,6 +77,10 @@ def update_customer(*, customer_id: int, **changes: str) -> Row:
             raise _duplicate() from None
         if not updated:
             raise selectors.not_found(customer_id)
+    if is_blocked:
+        _revoke_all(customer_id)
+    if moved and settings.ECI_VERIFY_EMAIL:
+        _request_verification(changes["email_key"])
     return selectors.customer(customer_id=customer_id)
 
 
@@ -79,3 +111,163 @@ def delete_address(*, customer_id: int, address_id: int) -> None:
 
 def _duplicate() -> DuplicateEmail:
     return DuplicateEmail("There is a customer with this e-mail address already.")
+
+
+# -- logins -----------------------------------------------------------------------------------------------------------
+
+
+@writes("customers")
+def open_family(
+    *, customer_id: int | None = None, staff_id: int | None = None, staff_stamp: str = ""
+) -> tuple[TokenFamily, str]:
+    """A new login and its first refresh token."""
+    family = TokenFamily.objects.create(
+        customer_id=customer_id, staff_id=staff_id, staff_stamp=staff_stamp, expires_at=Now() + FAMILY_LIFETIME
+    )
+    token = new_secret()
+    RefreshToken.objects.create(family=family, digest=digest(token))
+    return family, token
+
+
+@writes("customers")
+def exchange(*, token: str, key: str) -> str | None:
+    """The refresh token that follows this one; None when it is not, or no longer, good.
+
+    Used a second time, it has been copied: the whole family ends and its owner is told. Only who lost the answer may
+    ask again: with the same idempotency key, which a thief of the token doesn't have, soon, and before the successor
+    was used. They get that same successor, so there is one chain whatever happens, and a copy still shows.
+    """
+    used = selectors.refresh_token(token=token)
+    if used is None or not selectors.live_families().filter(pk=used.family_id).exists():
+        return None
+    successor = successor_of(token, key=key, pepper=settings.SECRET_KEY)
+    mine = RefreshToken.objects.filter(pk=used.pk)
+    if used.used_at is None:
+        changes = {"used_at": Now(), "used_key": digest(key) if key else "", "successor": digest(successor)}
+        if not mine.filter(used_at=None).update(**changes):
+            raise Stale
+        RefreshToken.objects.create(family=used.family, digest=digest(successor))
+        return successor
+    again = mine.filter(used_key=digest(key), used_at__gt=Now() - REPLAYABLE, successor=digest(successor))
+    unused = RefreshToken.objects.filter(digest=digest(successor), used_at=None)
+    if key and again.exists() and unused.exists():
+        return successor
+    _end_stolen(used.family)
+    return None
+
+
+def _end_stolen(family: TokenFamily) -> None:
+    if TokenFamily.objects.filter(pk=family.pk, revoked_at=None).update(revoked_at=Now()):
+        account = f"customer:{family.customer_id}" if family.customer_id is not None else f"staff:{family.staff_id}"
+        emit("customers", RefreshTokenReused(version=1, account=account, family_id=family.pk))
+
+
+@writes("customers")
+def end_family(*, token: str) -> None:
+    """Log out: the login that the refresh token stems from, if there is one."""
+    TokenFamily.objects.filter(tokens__digest=digest(token), revoked_at=None).update(revoked_at=Now())
+
+
+@writes("customers")
+def revoke_all(*, customer_id: int) -> int:
+    """Log the customer out everywhere; how many logins that ended."""
+    return _revoke_all(customer_id)
+
+
+def _revoke_all(customer_id: int) -> int:
+    return TokenFamily.objects.filter(customer_id=customer_id, revoked_at=None).update(revoked_at=Now())
+
+
+@writes("customers")
+def forget_ended(*, keep: timedelta) -> None:
+    """Logins and mail requests that ended by themselves this long ago."""
+    limit = Now() - keep
+    TokenFamily.objects.filter(expires_at__lt=limit).delete()
+    MailRequest.objects.filter(expires_at__lt=limit).delete()
+
+
+# -- passwords and mailed secrets -------------------------------------------------------------------------------------
+
+
+@writes("customers")
+def change_password(*, customer_id: int, before: str, after: str) -> bool:
+    """From one hash to another, ending every login; False when ``before`` is no longer the hash."""
+    unchanged = Customer.objects.filter(pk=customer_id, password=before, erased_at=None, blocked_at=None)
+    if not unchanged.update(password=after, password_version=F("password_version") + 1, updated_at=utcnow()):
+        return False
+    _after_new_password(customer_id)
+    return True
+
+
+def _after_new_password(customer_id: int) -> None:
+    _revoke_all(customer_id)
+    version = Customer.objects.values_list("password_version", flat=True).get(pk=customer_id)
+    emit("customers", PasswordChanged(version=version, account=f"customer:{customer_id}"))
+
+
+@writes("customers")
+def request_password_reset(*, email: str) -> None:
+    """Recorded and announced without looking whether anybody has the address."""
+    request = MailRequest.objects.create(
+        purpose=MailRequest.Purpose.PASSWORD_RESET,
+        email_key=email_key(email),
+        expires_at=Now() + RESET_LIFETIME,
+    )
+    emit("customers", PasswordResetRequested(version=1, request_id=request.pk))
+
+
+def _request_verification(key: str) -> None:
+    request = MailRequest.objects.create(
+        purpose=MailRequest.Purpose.EMAIL_VERIFICATION, email_key=key, expires_at=Now() + VERIFICATION_LIFETIME
+    )
+    emit("customers", EmailVerificationRequested(version=1, request_id=request.pk))
+
+
+@writes("customers")
+def secret_for_mail(*, request_id: int) -> MailedSecret:
+    """See ``Customers.new_secret``."""
+    requests = MailRequest.objects.filter(pk=request_id, used_at=None, expires_at__gt=Now())
+    key = requests.values_list("email_key", flat=True).first()
+    customer = selectors.customer_by_email(email=key) if key else None
+    if customer is None:
+        raise AccountNotFound("Nobody is to get this mail.")
+    secret = new_secret()
+    requests.update(digest=digest(secret))
+    return MailedSecret(email=customer.email, secret=secret)
+
+
+@writes("customers")
+def reset_password(*, secret: str, password_hash: str) -> None:
+    """Set the password of whoever read the mail, whose address is thereby verified; every login of theirs ends.
+
+    InvalidRequest when the secret is used, too old or unknown.
+    """
+    customer = _redeem(MailRequest.Purpose.PASSWORD_RESET, secret)
+    Customer.objects.filter(pk=customer.pk).update(
+        password=password_hash, password_version=F("password_version") + 1, updated_at=utcnow()
+    )
+    _after_new_password(customer.pk)
+    MailRequest.objects.filter(purpose=MailRequest.Purpose.PASSWORD_RESET, email_key=customer.email_key).update(
+        used_at=Coalesce("used_at", Now())
+    )
+
+
+@writes("customers")
+def verify_email(*, secret: str) -> None:
+    """InvalidRequest when the secret is used, too old or unknown."""
+    _redeem(MailRequest.Purpose.EMAIL_VERIFICATION, secret)
+
+
+def _redeem(purpose: MailRequest.Purpose, secret: str) -> Customer:
+    requests = selectors.live_requests(purpose).filter(digest=digest(secret))
+    key = requests.values_list("email_key", flat=True).first()
+    customer = selectors.customer_by_email(email=key) if key else None
+    if customer is None or not requests.update(used_at=Now()):
+        raise bad_secret()
+    Customer.objects.filter(pk=customer.pk).update(email_verified_at=Coalesce("email_verified_at", Now()))
+    return customer
+
+
+def bad_secret() -> InvalidRequest:
+    sentence = "This token is not valid, or no longer."
+    return InvalidRequest(f"token: {sentence}", token=[sentence])

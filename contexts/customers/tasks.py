@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
+from contexts.customers import services
 from eci import idempotency, outbox
 
 
@@ -11,3 +12,4 @@ from eci import idempotency, outbox
 def prune() -> None:
     outbox.prune("customers", keep=timedelta(days=14))
     idempotency.prune("customers", keep_for=timedelta(hours=48))
+    services.forget_ended(keep=timedelta(days=1))

@@ -29,7 +29,6 @@ from contexts.inventory.domain import settled
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
-from eci.clock import utcnow
 from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
 
@@ -197,14 +196,15 @@ def reservation_statistics() -> dict[str, Any]:
         released=Count("pk", filter=Q(current=ReservationStatus.RELEASED)),
         expiring=Count("pk", filter=soon),
     )
-    last = Sweep.objects.values_list("at", flat=True).first()
+    recent = Case(When(at__gt=Now() - SWEEP_IS_RECENT, then=True), default=False)
+    last = Sweep.objects.annotate(recent=recent).first()
     return {
         "reservation_stats": {
             f"{name}_reservations": counts[name] for name in ("active", "confirmed", "expired", "shipped", "released")
         },
         "expiring_in_1_hour": counts["expiring"],
-        "cleanup_active": last is not None and utcnow() - last < SWEEP_IS_RECENT,
-        "last_cleanup_at": last,
+        "cleanup_active": last is not None and last.recent,
+        "last_cleanup_at": None if last is None else last.at,
     }
 
 

@@ -191,20 +191,15 @@ def release(*, key: str, warehouse: str | None = None, tombstone_for: str | None
 
 
 def _bury(key: str, order_id: str) -> contracts.Reservation:
-    now = utcnow()
     tombstone = Reservation(
-        key=key,
-        order_id=order_id,
-        fingerprint=TOMBSTONE,
-        status=ReservationStatus.RELEASED,
-        expires_at=now,
-        created_at=now,
+        key=key, order_id=order_id, fingerprint=TOMBSTONE, status=ReservationStatus.RELEASED, expires_at=Now()
     )
     try:
         with unit_of_work("inventory"):
             tombstone.save(force_insert=True)
     except IntegrityError:
         raise Stale from None
+    tombstone.refresh_from_db()
     return selectors.as_contract(tombstone, [])
 
 
@@ -368,7 +363,7 @@ def sweep_batch() -> int:
         updated_at=Now(),
     )
     if not Sweep.objects.update(at=Now()):
-        Sweep.objects.bulk_create([Sweep(at=utcnow())], ignore_conflicts=True)
+        Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
     return ended
 
 

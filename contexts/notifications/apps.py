@@ -6,6 +6,7 @@ class NotificationsConfig(AppConfig):
     label = "notifications"
 
     def ready(self) -> None:
+        from contexts.customers.public import events as customers
         from contexts.notifications import handlers
         from contexts.notifications.local import LocalNotifications
         from contexts.orders.public import events as orders
@@ -20,3 +21,9 @@ class NotificationsConfig(AppConfig):
         events.subscribe("notifications", orders.PaymentFailed, handlers.on_payment_failed)
         events.subscribe("notifications", payments.RefundCompleted, handlers.on_refund_completed)
         events.subscribe("notifications", shipping.ShipmentDispatched, handlers.on_shipment_dispatched)
+        events.subscribe("notifications", customers.PasswordResetRequested, handlers.on_password_reset_requested)
+        events.subscribe(
+            "notifications", customers.EmailVerificationRequested, handlers.on_email_verification_requested
+        )
+        events.subscribe("notifications", customers.PasswordChanged, handlers.on_password_changed)
+        events.subscribe("notifications", customers.RefreshTokenReused, handlers.on_refresh_token_reused)

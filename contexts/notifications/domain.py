@@ -18,6 +18,14 @@ class Kind(StrEnum):
     REFUND = "refund"
     PAYMENT_FAILURE = "payment_failure"
     ORDER_EXPIRED = "order_expired"
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    EMAIL_VERIFICATION = "email_verification"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    LOGIN_ENDED = "login_ended"
+
+
+WITH_SECRET = (Kind.PASSWORD_RESET, Kind.EMAIL_VERIFICATION)
+ABOUT_ACCOUNT = (Kind.PASSWORD_CHANGED, Kind.LOGIN_ENDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,24 @@ _LETTERS = {
     Kind.ORDER_EXPIRED: (
         "Your order {order_id} has expired",
         "We received no payment for your order {order_id} in time, so it has expired. You have not been charged.",
+    ),
+    Kind.PASSWORD_RESET: (
+        "Choose a new password",
+        "Somebody, probably you, asked for a new password. Within 30 minutes you can choose one with:\n\n{secret}\n\n"
+        "If it wasn't you, do nothing: your password stays as it is.",
+    ),
+    Kind.EMAIL_VERIFICATION: (
+        "Please confirm your e-mail address",
+        "Confirm that this address is yours with:\n\n{secret}\n\nIf you did not register with us, do nothing.",
+    ),
+    Kind.PASSWORD_CHANGED: (
+        "Your password was changed",
+        "Your password was changed, and you were logged out everywhere. If it wasn't you, reset your password now.",
+    ),
+    Kind.LOGIN_ENDED: (
+        "We have ended one of your logins",
+        "A credential of one of your logins was used twice, so somebody else may have a copy of it. We have ended that "
+        "login. Please log in again; if you have any doubt, change your password, which ends all the others.",
     ),
 }
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from contexts.customers.public.events import (
+    EmailVerificationRequested,
+    PasswordChanged,
+    PasswordResetRequested,
+    RefreshTokenReused,
+)
 from contexts.notifications.domain import Kind
 from contexts.notifications.services import queue_notice
 from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
@@ -38,3 +44,25 @@ def on_shipment_dispatched(event: ShipmentDispatched) -> None:
         facts = {"carrier": event.carrier, "tracking_no": event.tracking_no}
         reference = str(event.shipment_id)
         queue_notice(kind=Kind.SHIPPING_CONFIRMATION, order_id=event.order_id, reference=reference, facts=facts)
+
+
+def on_password_reset_requested(event: PasswordResetRequested) -> None:
+    _queue_secret(Kind.PASSWORD_RESET, event.request_id)
+
+
+def on_email_verification_requested(event: EmailVerificationRequested) -> None:
+    _queue_secret(Kind.EMAIL_VERIFICATION, event.request_id)
+
+
+def _queue_secret(kind: Kind, request_id: int) -> None:
+    queue_notice(kind=kind, order_id="", reference=str(request_id), facts={"request_id": str(request_id)})
+
+
+def on_password_changed(event: PasswordChanged) -> None:
+    reference = f"{event.account}:{event.version}"
+    queue_notice(kind=Kind.PASSWORD_CHANGED, order_id="", reference=reference, facts={"account": event.account})
+
+
+def on_refresh_token_reused(event: RefreshTokenReused) -> None:
+    facts = {"account": event.account}
+    queue_notice(kind=Kind.LOGIN_ENDED, order_id="", reference=str(event.family_id), facts=facts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from contexts.notifications.models import Attempt, Notification
+from contexts.notifications.public import contracts
 from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
 
 _COLUMNS = (
@@ -53,3 +54,15 @@ def audit_trail(*, notification_id: int) -> dict[str, Any]:
 def waiting() -> int:
     """How many notices are queued and not sent yet."""
     return Notification.objects.filter(status=NotificationStatus.QUEUED).count()
+
+
+def failed() -> tuple[contracts.Failed, ...]:
+    """Notices that were given up, oldest first."""
+    last = Attempt.objects.filter(notification=OuterRef("pk")).order_by("-pk").values("answer")[:1]
+    rows = Notification.objects.filter(status=NotificationStatus.FAILED).annotate(answer=Subquery(last))
+    return tuple(
+        contracts.Failed(
+            notification_id=row.pk, kind=row.kind, order_id=row.order_id, answer=row.answer or "", at=row.updated_at
+        )
+        for row in rows.order_by("pk")
+    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 
+from django.conf import settings
+
 from contexts.customers.public.api import customers
-from contexts.customers.public.contracts import CustomerNotFound
+from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
 from contexts.notifications import domain, services
 from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
@@ -60,28 +62,47 @@ def _send(notice: Notification, mailer: Mailer) -> bool:
 def _attempt(notice: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
     """How one try ended; QUEUED: another might succeed. Fills in the recipient and the text of a notice of ours."""
     try:
-        if notice.dedupe_key is not None:
-            notice.channel, notice.recipient = _recipient(notice.order_id)
-            letter = domain.letter(domain.Kind(notice.kind), notice.order_id, notice.facts)
-            notice.subject, notice.message = letter.subject, letter.text
+        text = notice.message if notice.dedupe_key is None else _compose(notice)
         if not notice.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
         if notice.channel == Channel.SMS:
-            sms().send(recipient=notice.recipient, text=notice.message)
+            sms().send(recipient=notice.recipient, text=text)
         else:
             mailer.send(
                 name=f"notification-{notice.pk}",
                 recipient=notice.recipient,
                 subject=notice.subject or "A message about your order",
-                text=notice.message,
+                text=text,
             )
-    except (OrderNotFound, CustomerNotFound):
+    except (OrderNotFound, CustomerNotFound, AccountNotFound):
         return NotificationStatus.SUPPRESSED, "The recipient no longer exists."
     except NotDelivered as failure:
         return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer
     except Exception as error:  # whatever it is, it concerns this notice only, and may pass
         return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
     return NotificationStatus.SENT, "Accepted."
+
+
+def _compose(notice: Notification) -> str:
+    """Fills in whom a notice of ours is for and what it says. Gives the text to send: a secret in it is not kept."""
+    kind = domain.Kind(notice.kind)
+    secret = ""
+    if kind in domain.WITH_SECRET:
+        mailed = customers.new_secret(request_id=int(notice.facts["request_id"]))
+        notice.recipient, secret = mailed.email, mailed.secret
+    elif kind in domain.ABOUT_ACCOUNT:
+        notice.recipient = customers.address_of(account=notice.facts["account"])
+    else:
+        notice.channel, notice.recipient = _recipient(notice.order_id)
+    kept = domain.letter(kind, notice.order_id, notice.facts | {"secret": "(not kept)"})
+    notice.subject, notice.message = kept.subject, kept.text
+    return domain.letter(kind, notice.order_id, notice.facts | {"secret": _link(kind, secret)}).text
+
+
+def _link(kind: domain.Kind, secret: str) -> str:
+    """The storefront's page for it; a fragment, because servers' logs hold none. Without a storefront, the secret."""
+    page = f"{settings.ECI_STOREFRONT_URL}/{kind.replace('_', '-')}"
+    return f"{page}#token={secret}" if settings.ECI_STOREFRONT_URL else secret
 
 
 def _recipient(order_id: str) -> tuple[Channel, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
+from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from eci import money
 from eci.staff import ReadOnly
 
@@ -55,3 +55,8 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
 
 def amount(minor: int, currency: str) -> str:
     return f"{money.text(money.from_minor(minor, currency), currency)} {currency}"
+
+
+@admin.register(Switch)
+class SwitchAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["at", "taking", "reason", "actor"]

@@ -51,6 +51,7 @@ class Order(models.Model):
     shipping_address = models.JSONField(null=True, blank=True)
     fulfilment = models.CharField(max_length=10)
     pay_later = models.BooleanField(default=False)
+    by_customer = models.BooleanField(default=False, db_default=False)
     method = models.CharField(max_length=40)
     token = models.CharField(max_length=100, blank=True, default="")
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -151,6 +152,18 @@ class Return(models.Model):
 
     def __str__(self) -> str:
         return f"return {self.pk} of {self.order_id}"
+
+
+class Switch(models.Model):
+    """New orders were stopped, or taken again: append-only, the last row holds. Without any they are taken."""
+
+    taking = models.BooleanField()
+    reason = models.CharField(max_length=300, blank=True, default="")
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return "taking orders" if self.taking else f"stopped: {self.reason}"
 
 
 class OutboxEvent(OutboxRow):

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import Max, Min, Q, Sum
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Reservation
-from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
+from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderFacts, OrderNotFound, OrderPaymentStatus, OrderStatus, Recipient
 from contexts.payments.public.api import payments
@@ -36,21 +36,34 @@ class OrderView:
     shipments: tuple[Shipment, ...] = ()
 
 
-def order(*, order_id: str) -> Order:
-    """OrderNotFound."""
+def order(*, order_id: str, owner: int | None = None) -> Order:
+    """OrderNotFound, also when ``owner`` is given and it is another customer's."""
     found = Order.objects.filter(pk=order_id).first()
-    if found is None:
+    if found is None or (owner is not None and found.customer_id != owner):
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
     return found
+
+
+def require_order(*, order_id: str, owner: int | None) -> None:
+    """As ``order``, when it matters whose it is; otherwise nothing is asked."""
+    if owner is not None:
+        order(order_id=order_id, owner=owner)
+
+
+def unpaid_beside(*, order: Order) -> int:
+    """How many other orders their customer has placed that hold stock and are not paid."""
+    others = Order.objects.filter(customer_id=order.customer_id, by_customer=True).exclude(pk=order.pk)
+    resting = Q(status__in=(OrderStatus.AWAITING_PAYMENT, OrderStatus.PAYMENT_PENDING))
+    return others.filter(resting | Q(status=OrderStatus.PENDING, pay_later=True)).count()
 
 
 def order_of_key(*, key: Key) -> Order | None:
     return Order.objects.filter(idempotency_scope=key.scope, idempotency_key=key.key).first()
 
 
-def order_view(*, order_id: str) -> OrderView:
-    """OrderNotFound."""
-    return views_of([order(order_id=order_id)])[0]
+def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
+    """OrderNotFound, as ``order``."""
+    return views_of([order(order_id=order_id, owner=owner)])[0]
 
 
 def order_views(
@@ -111,6 +124,14 @@ def due_returns(*, limit: int) -> list[int]:
     return list(Return.objects.filter(next_at__lte=Now()).order_by("next_at").values_list("pk", flat=True)[:limit])
 
 
+def is_due(*, order_id: str) -> bool:
+    return Order.objects.filter(pk=order_id, next_at__lte=Now()).exists()
+
+
+def due_returns_of(*, order_id: str) -> list[int]:
+    return list(Return.objects.filter(order=order_id, next_at__lte=Now()).values_list("pk", flat=True))
+
+
 def recipient(*, order_id: str) -> Recipient:
     found = order(order_id=order_id)
     return Recipient(customer_id=found.customer_id, email=found.email)
@@ -142,6 +163,50 @@ def facts(*, after: str, limit: int) -> tuple[OrderFacts, ...]:
         )
         for row in rows
     )
+
+
+def lag() -> float:
+    unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
+    due = Order.objects.filter(unleased, next_at__lte=Now())
+    found = due.aggregate(oldest=Min("next_at"), now=Max(Now()))
+    return 0.0 if found["oldest"] is None else max(0.0, (found["now"] - found["oldest"]).total_seconds())
+
+
+def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
+    late = Now() - timedelta(seconds=seconds)
+    unattended = Q(lease_until=None) | Q(lease_until__lte=late)
+    orders = Order.objects.filter(Q(needs_attention=True) | (Q(next_at__lte=late) & unattended)).order_by("order_id")
+    found = list(orders)
+    given_up = TimelineEntry.objects.filter(order__in=found, event="needs_attention").order_by("pk")
+    reasons = dict(given_up.values_list("order_id", "detail"))
+    returns = Return.objects.filter(done_at=None, created_at__lte=late).select_related("order").order_by("pk")
+    return tuple(
+        contracts.Stuck(
+            order_id=row.order_id,
+            status=OrderStatus(row.status),
+            attention=row.needs_attention,
+            settled=row.next_at is None and row.lease_owner == "",
+            detail=reasons.get(row.order_id, ""),
+            since=row.updated_at if row.needs_attention or row.next_at is None else row.next_at,
+        )
+        for row in found
+    ) + tuple(
+        contracts.Stuck(
+            order_id=row.order_id,
+            status=OrderStatus(row.order.status),
+            return_id=row.pk,
+            detail=row.reason,
+            since=row.created_at,
+        )
+        for row in returns
+    )
+
+
+def switch() -> contracts.Switch:
+    last = Switch.objects.order_by("-pk").first()
+    if last is None:
+        return contracts.Switch(taking=True)
+    return contracts.Switch(taking=last.taking, reason=last.reason, actor=last.actor, at=last.at)
 
 
 def statistics() -> contracts.Statistics:

@@ -12,8 +12,8 @@ from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Now
 
 from contexts.orders.domain import Line, Returnable, Totals, spread_return, tax_share
-from contexts.orders.models import Order, OrderLine, Return, Step, TimelineEntry, Undo
-from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
+from contexts.orders.models import Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
+from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
 from eci import events, idempotency, outbox
 from eci.clock import utcnow
 from eci.db import Stale, per_row, writes
@@ -43,6 +43,7 @@ class NewOrder:
     shipping_address: Any
     fulfilment: str
     pay_later: bool
+    by_customer: bool
     method: str
     token: str
 
@@ -67,6 +68,7 @@ def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, 
         shipping_address=new.shipping_address,
         fulfilment=new.fulfilment,
         pay_later=new.pay_later,
+        by_customer=new.by_customer,
         method=new.method,
         token=new.token,
         created_at=now,
@@ -257,6 +259,29 @@ def record_needs_attention(*, order_id: str, reason: str) -> None:
 
 
 @writes("orders")
+def record_attended(*, order_id: str, actor: str) -> None:
+    """OrderNotFound."""
+    if not Order.objects.filter(pk=order_id).update(needs_attention=False, version=F("version") + 1, updated_at=Now()):
+        raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
+    _note(Order(pk=order_id), "attended", actor)
+
+
+@writes("orders")
+def make_due(*, order_id: str, actor: str) -> None:
+    """Whatever waits of the order, waits no longer; one that has nothing to do, or has its runner, stays as it is."""
+    unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
+    waiting = Order.objects.filter(unleased, pk=order_id).exclude(next_at=None).exclude(step=Step.AWAIT_PAYMENT)
+    if waiting.update(next_at=Now(), attempts=0):
+        _note(Order(pk=order_id), "retried", actor)
+    Return.objects.filter(order=order_id, done_at=None, attempts__gt=0).update(next_at=Now())
+
+
+@writes("orders")
+def set_switch(*, taking: bool, reason: str, actor: str) -> None:
+    Switch.objects.create(taking=taking, reason=reason, actor=actor, at=utcnow())
+
+
+@writes("orders")
 def open_return(
     *, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: idempotency.Key | None
 ) -> Return:
@@ -301,7 +326,6 @@ def open_return(
     ):
         raise Stale
     OrderLine.objects.filter(pk__in=by_line).update(returned_quantity=F("returned_quantity") + per_row(by_line))
-    now = utcnow()
     opened = Return.objects.create(
         order=order,
         items=[{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()],
@@ -309,8 +333,8 @@ def open_return(
         disposition=disposition,
         refund_minor=goods + tax,
         next_at=Now() + LEASE,
-        created_at=now,
     )
+    opened.refresh_from_db(fields=["created_at"])
     if key is not None:
         idempotency.claim("orders", key, resource=str(opened.pk))
     return opened
@@ -360,9 +384,12 @@ def finish_return(
 
 
 @writes("orders")
-def postpone_return(*, return_id: int, attempts: int) -> None:
-    delay = timedelta(seconds=min(2 ** min(attempts, 10), _BACKOFF_LIMIT))
-    Return.objects.filter(pk=return_id, done_at=None).update(next_at=Now() + delay, attempts=F("attempts") + 1)
+def postpone_return(*, opened: Return, error: str) -> None:
+    """As ``postpone``."""
+    delay = timedelta(seconds=min(2 ** min(opened.attempts, 10), _BACKOFF_LIMIT))
+    unfinished = Return.objects.filter(pk=opened.pk, done_at=None)
+    if unfinished.update(next_at=Now() + delay, attempts=F("attempts") + 1) and opened.attempts == ATTENTION_AFTER:
+        record_needs_attention(order_id=opened.order_id, reason=f"return {opened.pk}: {error}")
 
 
 @writes("orders")

@@ -8,6 +8,7 @@ only repeated.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError
+from django.db import Error as AnyDatabaseError
+from django.db import IntegrityError
 from django.db.models.functions import Now
 
 from contexts.catalog.public.api import catalog
@@ -26,7 +28,15 @@ from contexts.inventory.public.contracts import Demand, InsufficientStock
 from contexts.orders import selectors, services
 from contexts.orders.domain import Line, Totals, totals
 from contexts.orders.models import Order, OrderLine, Return, Step, TimelineEntry, Undo
-from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, PriceChanged, ProductUnavailable
+from contexts.orders.public.contracts import (
+    OrderPaymentStatus,
+    OrdersStopped,
+    OrderStatus,
+    PriceChanged,
+    ProductUnavailable,
+    Switch,
+    TooManyUnpaid,
+)
 from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
 from contexts.orders.selectors import OrderView
 from contexts.payments.public.api import payments
@@ -57,6 +67,7 @@ log = logger(__name__)
 HOLD_MARGIN = 120  # seconds a pay-later hold outlives its deadline, so that a charge in the last second finds it
 RUN_BATCH = 50
 ASK_AGAIN = timedelta(seconds=2)
+SWITCH_KEPT = 1.0  # seconds
 
 
 class MixedCurrencies(Conflict):
@@ -75,7 +86,8 @@ class LineAsked:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderAsked:
-    """A validated request for an order, from a customer or a guest with an e-mail address."""
+    """A validated request for an order, for a customer or a guest with an e-mail address. ``by_customer``: who asks is
+    the customer, and not staff or a service, so the cap on unpaid orders and the screening of payments bind them."""
 
     customer_id: int | None
     email: str
@@ -85,6 +97,7 @@ class OrderAsked:
     token: str = ""
     pay_later: bool = False
     fulfilment: str = "automatic"
+    by_customer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +183,10 @@ def _priced(index: int, line: LineAsked, product: Product, currency: str) -> Lin
 def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:
     """Place an order and carry it as far as it goes now; status and order, as API.md answers them.
 
-    Refusals are raised: what ``quote`` raises, InsufficientStock, PaymentDeclined, IdempotencyInProgress.
+    Refusals are raised: OrdersStopped, what ``quote`` raises, TooManyUnpaid, InsufficientStock, PaymentDeclined,
+    IdempotencyInProgress.
     """
+    _require_taking_orders()
     priced = quote(asked=asked)
     new = services.NewOrder(
         order_id=new_order_id(),
@@ -183,6 +198,7 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
         shipping_address=asked.shipping_address,
         fulfilment=asked.fulfilment,
         pay_later=asked.pay_later,
+        by_customer=asked.by_customer,
         method=asked.method,
         token=asked.token,
     )
@@ -190,8 +206,26 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
         order, lines, entry = services.create_order(new=new, key=key)
     except IntegrityError:
         raise _order_of(key) from None
+    if order.by_customer and selectors.unpaid_beside(order=order) >= settings.ECI_UNPAID_ORDERS:
+        refusal = TooManyUnpaid("Too many of your orders wait to be paid. Please pay or cancel some of them first.")
+        services.discard_order(order=order, key=key, refusal=refusal)
+        raise refusal
     runner = Runner(OrderView(order=order, lines=lines, timeline=[entry]), key=key, present=present)
     return runner.run_for_caller()
+
+
+_switch_seen: tuple[float, Switch] | None = None  # when, by this process
+
+
+def _require_taking_orders() -> None:
+    """The switch is read once a second and not for every order."""
+    global _switch_seen
+    now = time.monotonic()
+    if _switch_seen is None or now - _switch_seen[0] >= SWITCH_KEPT:
+        _switch_seen = now, selectors.switch()
+    switch = _switch_seen[1]
+    if not switch.taking:
+        raise OrdersStopped(f"No new orders are taken just now: {switch.reason}")
 
 
 class KeyHasOrder(Exception):
@@ -266,7 +300,7 @@ class Runner:
             self._run()
         except services.LeaseLost:
             self.view = selectors.order_view(order_id=self.order.pk)
-        except (DatabaseError, ContextUnavailable) as error:
+        except (AnyDatabaseError, ContextUnavailable) as error:
             self._postpone(error)
             raise
         return outcome(self.view), self.view
@@ -285,7 +319,9 @@ class Runner:
 
     def _run(self) -> None:
         try:
-            if self.order.undo:
+            if self.order.step == Step.DONE:  # another runner ended it after this one had seen it due
+                self._rest({})
+            elif self.order.undo:
                 self._undo()
             elif self.order.step == Step.PLACE:
                 self._place()
@@ -293,10 +329,8 @@ class Runner:
                 self._await_payment()
             elif self.order.step == Step.CONFIRM:
                 self._confirm_paid()
-            elif self.order.step == Step.FULFIL:
-                self._fulfil()
             else:
-                self._rest({})
+                self._fulfil()
         except Paused:
             pass
 
@@ -365,6 +399,7 @@ class Runner:
             customer_id=order.customer_id,
             method=order.method,
             token=order.token,
+            screened=order.by_customer,
         )
         self.view.payments = (payment,)
 
@@ -374,7 +409,11 @@ class Runner:
         address, city = _address_of(order)
         warehouses = sorted({allocation.warehouse for allocation in self.view.reservation.allocations})
         self.view.shipments = shipping.create(
-            order_id=order.pk, warehouses=tuple(warehouses), address=address, city=city
+            order_id=order.pk,
+            customer_id=order.customer_id,
+            warehouses=tuple(warehouses),
+            address=address,
+            city=city,
         )
 
     def _confirmed(self) -> None:
@@ -388,7 +427,7 @@ class Runner:
         self._noted(services.record_confirmed(order=order, fact=fact))
         try:
             self._fulfil()
-        except (EciError, DatabaseError) as error:  # past the pivot: the order stands, the rest follows
+        except (EciError, AnyDatabaseError) as error:  # past the pivot: the order stands, the rest follows
             log.warning("fulfilment_postponed", order_id=order.pk, exc_info=True)
             self._postpone(error)
 
@@ -538,7 +577,7 @@ class Runner:
     def _postpone(self, error: Exception) -> None:
         try:
             services.postpone(order=self.order, error=type(error).__name__)
-        except DatabaseError:
+        except AnyDatabaseError:
             log.warning("postpone_failed", order_id=self.order.pk)  # its lease runs out by itself
 
     def _demand(self) -> tuple[Demand, ...]:
@@ -596,6 +635,18 @@ def advance(*, order_id: str) -> bool:
         return False
     Runner(OrderView(order=order, lines=list(OrderLine.objects.filter(order=order)))).run()
     return True
+
+
+def retry(*, order_id: str, actor: str) -> OrderStatus:
+    """See ``Orders.retry``."""
+    services.make_due(order_id=order_id, actor=actor)
+    if selectors.is_due(order_id=order_id):
+        advance(order_id=order_id)
+    for return_id in selectors.due_returns_of(order_id=order_id):
+        opened = services.claim_return(return_id=return_id)
+        if opened is not None:
+            _carry_return(opened)
+    return OrderStatus(selectors.order(order_id=order_id).status)
 
 
 def recover() -> int:
@@ -664,8 +715,8 @@ def resume_return(*, return_id: int, key: idempotency.Key, present: Callable[[Re
 def _try_return(opened: Return, *, key: idempotency.Key | None, present: Callable[[Return], dict[str, Any]]) -> None:
     try:
         carry_return(opened, key=key, present=present)
-    except PaymentUnknown:
-        services.postpone_return(return_id=opened.pk, attempts=opened.attempts)
+    except PaymentUnknown as error:
+        services.postpone_return(opened=opened, error=type(error).__name__)
 
 
 def carry_return(
@@ -714,6 +765,6 @@ def _refund_return(order: Order, opened: Return, reference: str) -> int:
 def _carry_return(opened: Return) -> None:
     try:
         carry_return(opened)
-    except Exception:
+    except Exception as error:
         log.warning("return_postponed", return_id=opened.pk, exc_info=True)
-        services.postpone_return(return_id=opened.pk, attempts=opened.attempts)
+        services.postpone_return(opened=opened, error=type(error).__name__)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Callable, Sequence
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from contexts.payments import services
 from contexts.payments.models import Payment, PaymentRequest, Refund
 from eci.money import from_minor, text
 from eci.staff import ReadOnly
@@ -10,7 +15,7 @@ from eci.staff import ReadOnly
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Money changes through the services, which ask the provider and keep the books; never by hand."""
 
-    actions = None
+    actions: Sequence[str] | None = None
 
 
 @admin.register(PaymentRequest)
@@ -37,13 +42,35 @@ class PaymentAdmin(ReadOnlyAdmin):
         "currency",
         "method",
         "status",
-        "reference",
+        "review",
+        "suspicion",
         "created_at",
     )
-    list_filter = ("status", "mode", "method", "currency", "created_at")
+    list_filter = ("review", "status", "mode", "method", "currency", "created_at")
+    actions = ("release", "refuse")
     search_fields = ("=id", "order_id", "=customer_id", "reference")
     exclude = ("token", "idempotency_fingerprint")
     ordering = ("-id",)
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        """The rows are read-only here even for those who may decide about them."""
+        return request.user.has_perm("payments.change_payment")
+
+    @admin.action(description="Release from review: ask the provider", permissions=["review"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        self._decide(request, queryset, services.release, "released")
+
+    @admin.action(description="Refuse as suspected fraud", permissions=["review"])
+    def refuse(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        self._decide(request, queryset, services.refuse, "refused")
+
+    def _decide(
+        self, request: HttpRequest, queryset: QuerySet[Payment], decide: Callable[..., bool], done: str
+    ) -> None:
+        actor = f"staff:{request.user.get_username()}"
+        chosen = list(queryset.values_list("pk", flat=True))
+        decided = sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
+        self.message_user(request, f"{decided} of {len(chosen)} payments were under review, and are {done} now.")
 
     @admin.display(ordering="amount_minor")
     def amount(self, row: Payment) -> str:

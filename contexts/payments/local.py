@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from contexts.payments import selectors, services, workflows
-from contexts.payments.public.contracts import Payment, Payments, Refund, RequestState, Statistics
+from contexts.payments.public.contracts import (
+    Payment,
+    Payments,
+    Refund,
+    RequestState,
+    Settlement,
+    Statistics,
+    Unanswered,
+)
 from eci.money import to_minor
 
 
@@ -22,7 +30,15 @@ class LocalPayments(Payments):
         )
 
     def authorise(
-        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, method: str, token: str
+        self,
+        *,
+        order_id: str,
+        amount: Decimal,
+        currency: str,
+        customer_id: int | None,
+        method: str,
+        token: str,
+        screened: bool = False,
     ) -> Payment:
         return workflows.authorise(
             order_id=order_id,
@@ -31,6 +47,7 @@ class LocalPayments(Payments):
             customer_id=customer_id,
             method=method,
             token=token,
+            screened=screened,
         )
 
     def capture(self, *, order_id: str) -> Payment:
@@ -50,6 +67,15 @@ class LocalPayments(Payments):
 
     def orders_with_money(self) -> tuple[str, ...]:
         return selectors.orders_with_money()
+
+    def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
+        return selectors.unanswered(seconds)
+
+    def ask_provider(self, *, kind: str, row_id: int) -> str:
+        return workflows.ask_provider(kind=kind, row_id=row_id)
+
+    def settlement(self, *, day: date) -> Settlement:
+        return workflows.settlement(day=day)
 
     def statistics(self) -> Statistics:
         return selectors.statistics()

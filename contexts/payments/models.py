@@ -33,10 +33,12 @@ class PaymentRequest(models.Model):
 class Asked(models.Model):
     """What is waiting for the provider's word, and the caller's key it was asked with.
 
-    ``next_at``: when to ask again. ``attempts`` is 0 while the first call may still be under way. The key stays with
-    the row, so that it is unique for as long as the row exists.
+    ``nonce``: the part of the provider's key that is never given out again. ``next_at``: when to ask again.
+    ``attempts`` is 0 while the first call may still be under way. The caller's key stays with the row, so that it is
+    unique for as long as the row exists.
     """
 
+    nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
     next_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
     idempotency_scope = models.CharField(max_length=250, null=True)
@@ -54,6 +56,14 @@ class Payment(Asked):
         AUTHORISE = "authorise"
         CHARGE = "charge"
 
+    class Review(models.TextChoices):
+        """Of a payment suspected of fraud: the provider is not asked before a person has released it."""
+
+        NONE = "", "not needed"
+        WAITING = "waiting"
+        RELEASED = "released"
+        REFUSED = "refused"
+
     order_id = models.CharField(max_length=64, db_index=True)
     customer_id = models.BigIntegerField(null=True)
     amount_minor = models.BigIntegerField()
@@ -66,7 +76,11 @@ class Payment(Asked):
     refunded_minor = models.BigIntegerField(default=0)
     reference = models.CharField(max_length=100, default="", blank=True)
     decline_reason = models.CharField(max_length=200, default="", blank=True)
+    review = models.CharField(max_length=10, choices=Review.choices, default="", db_default="", blank=True)
+    suspicion = models.CharField(max_length=100, default="", db_default="", blank=True)
+    reviewed_by = models.CharField(max_length=200, default="", db_default="", blank=True)
     version = models.PositiveIntegerField(default=1)
+    captured_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -86,6 +100,8 @@ class Payment(Asked):
         indexes = [
             models.Index(fields=["status", "next_at"], name="payments_payment_due"),
             models.Index(fields=["created_at"], name="payments_payment_age"),
+            models.Index(fields=["captured_at"], name="payments_payment_captured"),
+            models.Index(fields=["customer_id", "created_at"], name="payments_payment_customer"),
         ]
 
     def __str__(self) -> str:
@@ -107,7 +123,10 @@ class Refund(Asked):
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payments_refund_amount"),
             models.UniqueConstraint(fields=["idempotency_scope", "idempotency_key"], name="payments_refund_key"),
         ]
-        indexes = [models.Index(fields=["status", "next_at"], name="payments_refund_due")]
+        indexes = [
+            models.Index(fields=["status", "next_at"], name="payments_refund_due"),
+            models.Index(fields=["status", "updated_at"], name="payments_refund_ended"),
+        ]
 
     def __str__(self) -> str:
         return f"Refund {self.pk} of payment {self.payment_id}"

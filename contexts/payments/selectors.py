@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
 from django.db.models.functions import Now
 
-from contexts.payments.models import Payment, Refund
+from contexts.payments.domain import CAPTURED, Move, Recent, capture_key, payment_key, refund_key
+from contexts.payments.models import Payment, PaymentRequest, Refund
 from contexts.payments.public import contracts
 from contexts.payments.public.contracts import PaymentNotFound, PaymentStatus, RefundStatus
-from eci.errors import IdempotencyKeyReused
+from eci.errors import IdempotencyKeyReused, NotFound
 from eci.idempotency import Key
 from eci.ids import ORDER_PREFIX
 from eci.money import from_minor
@@ -60,7 +62,7 @@ def payment_row(payment_id: int) -> Payment:
     """PaymentNotFound."""
     row = Payment.objects.filter(pk=payment_id).first()
     if row is None:
-        raise PaymentNotFound(f"There is no payment {payment_id}.")
+        raise payment_not_found(payment_id)
     return row
 
 
@@ -78,14 +80,43 @@ def live_payments(order_id: str) -> list[Payment]:
     return list(Payment.objects.filter(order_id=order_id).exclude(status__in=over).order_by("pk"))
 
 
+def pending_of_key(key: str) -> Payment | Refund | None:
+    """The payment or refund that waits for the provider's word on the operation of this key."""
+    kind, _, rest = key.partition("-")
+    row_id = rest.partition("-")[0]
+    if not (row_id.isascii() and row_id.isdecimal() and len(row_id) < 19):
+        return None
+    if kind == "payment":
+        payment = Payment.objects.filter(pk=int(row_id), status=PaymentStatus.PENDING).first()
+        return payment if payment and payment_key(payment.pk, payment.nonce) == key else None
+    if kind == "refund":
+        refund = Refund.objects.filter(pk=int(row_id), status=RefundStatus.PENDING).select_related("payment").first()
+        return refund if refund and refund_key(refund.pk, refund.nonce) == key else None
+    return None
+
+
 def pending_refunds(payment_id: int) -> list[Refund]:
     rows = Refund.objects.filter(payment_id=payment_id, status=RefundStatus.PENDING)
     return list(rows.select_related("payment").order_by("pk"))
 
 
-def payment(payment_id: int) -> contracts.Payment:
-    """PaymentNotFound."""
-    return as_payment(payment_row(payment_id))
+def payment(payment_id: int, *, owner: int | None = None) -> contracts.Payment:
+    """PaymentNotFound, also when ``owner`` is given and it is another customer's."""
+    row = payment_row(payment_id)
+    if owner is not None and row.customer_id != owner:
+        raise payment_not_found(payment_id)
+    return as_payment(row)
+
+
+def payment_not_found(payment_id: int) -> PaymentNotFound:
+    return PaymentNotFound(f"There is no payment {payment_id}.")
+
+
+def require_payer(*, order_id: str, payer: int, claimed: int | None) -> None:
+    """A customer pays for their own orders of ours, in their own name: NotFound otherwise."""
+    own = PaymentRequest.objects.filter(pk=order_id, customer_id=payer).exists()
+    if not own or claimed not in (None, payer):
+        raise NotFound(f"There is no payment due for order {order_id}.", order_id=order_id)
 
 
 def payments_of(order_ids: Iterable[str]) -> tuple[contracts.Payment, ...]:
@@ -93,8 +124,11 @@ def payments_of(order_ids: Iterable[str]) -> tuple[contracts.Payment, ...]:
     return tuple(as_payment(row) for row in Payment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
 
 
-def payments_page(paging: Paging, *, order_id: str | None) -> list[contracts.Payment]:
+def payments_page(paging: Paging, *, order_id: str | None, owner: int | None = None) -> list[contracts.Payment]:
+    """``owner``: that customer's only."""
     rows = Payment.objects.all() if order_id is None else Payment.objects.filter(order_id=order_id)
+    if owner is not None:
+        rows = rows.filter(customer_id=owner)
     return [as_payment(row) for row in paging.slice(rows)]
 
 
@@ -131,6 +165,77 @@ def orders_with_money() -> tuple[str, ...]:
     )
 
 
+def unanswered(seconds: int) -> tuple[contracts.Unanswered, ...]:
+    limit = Now() - timedelta(seconds=seconds)
+    pending = Payment.objects.filter(status=PaymentStatus.PENDING, created_at__lte=limit)
+    payments = pending.exclude(review=Payment.Review.WAITING)
+    refunds = Refund.objects.filter(status=RefundStatus.PENDING, created_at__lte=limit).select_related("payment")
+    found = [_unanswered(row, row) for row in payments] + [_unanswered(row, row.payment) for row in refunds]
+    return tuple(sorted(found, key=lambda one: one.since))
+
+
+def _unanswered(row: Payment | Refund, payment: Payment) -> contracts.Unanswered:
+    return contracts.Unanswered(
+        kind=type(row).__name__.lower(),
+        row_id=row.pk,
+        order_id=payment.order_id,
+        amount=from_minor(row.amount_minor, payment.currency),
+        currency=payment.currency,
+        attempts=row.attempts,
+        since=row.created_at,
+    )
+
+
+def moves_of(day: date) -> list[Move]:
+    """Money taken and given back on the day (UTC)."""
+    begin = datetime.combine(day, time.min, UTC)
+    span = (begin, begin + timedelta(days=1) - timedelta(microseconds=1))
+    captured = Q(captured_at__range=span) | Q(captured_at=None, created_at__range=span, status__in=CAPTURED)
+    refunds = Refund.objects.filter(status=RefundStatus.COMPLETED, updated_at__range=span).select_related("payment")
+    return [_taken(row) for row in Payment.objects.filter(captured).order_by("pk")] + [
+        _given_back(row) for row in refunds.order_by("pk")
+    ]
+
+
+def moves_named(keys: Iterable[str]) -> list[Move]:
+    """What our rows say of the payments and refunds that these keys of the provider's are made of."""
+    ids: dict[str, set[int]] = {"payment": set(), "refund": set()}
+    for key in keys:
+        kind, _, rest = key.partition("-")
+        row_id = rest.partition("-")[0]
+        if kind in ids and row_id.isdecimal():
+            ids[kind].add(int(row_id))
+    refunds = Refund.objects.filter(pk__in=ids["refund"]).select_related("payment")
+    return [_taken(row) for row in Payment.objects.filter(pk__in=ids["payment"])] + [
+        _given_back(row) for row in refunds
+    ]
+
+
+def _taken(row: Payment) -> Move:
+    at_once = row.mode == Payment.Mode.CHARGE
+    return Move(
+        key=(payment_key if at_once else capture_key)(row.pk, row.nonce),
+        kind="charge" if at_once else "capture",
+        subject=str(row),
+        amount_minor=row.captured_minor if row.status in CAPTURED else row.amount_minor,
+        currency=row.currency,
+        status=row.status,
+        done=row.status in CAPTURED,
+    )
+
+
+def _given_back(row: Refund) -> Move:
+    return Move(
+        key=refund_key(row.pk, row.nonce),
+        kind="refund",
+        subject=f"{row} for {row.payment.order_id}",
+        amount_minor=row.amount_minor,
+        currency=row.payment.currency,
+        status=row.status,
+        done=row.status == RefundStatus.COMPLETED,
+    )
+
+
 def statistics() -> contracts.Statistics:
     completed = (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
     counts = Payment.objects.aggregate(
@@ -145,9 +250,17 @@ def statistics() -> contracts.Statistics:
     )
 
 
+def recent(customer_id: int | None) -> Recent:
+    """What the customer paid, or tried to, within the last hour."""
+    found = Payment.objects.filter(customer_id=customer_id, created_at__gte=Now() - timedelta(hours=1))
+    counts = found.aggregate(payments=Count("pk"), declined=Count("pk", filter=Q(status=PaymentStatus.FAILED)))
+    return Recent(**counts)
+
+
 def due_payments(limit: int) -> list[Payment]:
     """Payments whose outcome is unknown and due to be asked for, longest waiting first."""
-    return list(Payment.objects.filter(status=PaymentStatus.PENDING, next_at__lte=Now()).order_by("next_at")[:limit])
+    due = Payment.objects.filter(status=PaymentStatus.PENDING, next_at__lte=Now())
+    return list(due.exclude(review=Payment.Review.WAITING).order_by("next_at")[:limit])
 
 
 def due_refunds(limit: int) -> list[Refund]:

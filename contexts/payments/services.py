@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, F, Sum, Value, When
+from django.db.models import Case, F, Q, Sum, Value, When
 from django.db.models.functions import Now
 
-from contexts.payments import domain
-from contexts.payments.models import Payment, PaymentRequest, Refund
+from contexts.payments import domain, selectors
+from contexts.payments.models import InboxEvent, Payment, PaymentRequest, Refund
 from contexts.payments.public.contracts import (
     AlreadyPaid,
     AmountMismatch,
@@ -28,7 +30,7 @@ from eci.db import locked, writes
 from eci.errors import EciError, InvalidTransition, NotFound
 from eci.idempotency import Key
 from eci.ids import is_our_order
-from eci.money import from_minor, text
+from eci.money import from_minor, text, to_minor
 
 EXPIRED, CANCELLED = "expired", "cancelled"
 
@@ -94,7 +96,14 @@ def close(*, order_id: str, reason: str) -> RequestState:
 
 @writes("payments")
 def begin_authorise(
-    *, order_id: str, amount_minor: int, currency: str, customer_id: int | None, method: str, token: str
+    *,
+    order_id: str,
+    amount_minor: int,
+    currency: str,
+    customer_id: int | None,
+    method: str,
+    token: str,
+    screened: bool = False,
 ) -> Payment:
     """Record the intent. The request begins as PAYING, so that nobody else can charge it.
 
@@ -115,6 +124,7 @@ def begin_authorise(
         customer_id=customer_id,
         method=method,
         token=token,
+        **_screening(customer_id, amount_minor, currency, screened),
     )
 
 
@@ -128,6 +138,7 @@ def begin_charge(
     method: str,
     token: str,
     key: Key | None,
+    screened: bool = False,
 ) -> Payment:
     """Record the intent; for an order of ours this takes its request, so that it is charged once.
 
@@ -144,6 +155,7 @@ def begin_charge(
         customer_id=customer_id,
         method=method,
         token=token,
+        **_screening(customer_id, amount_minor, currency, screened),
         **_keyed(key),
     )
     if key is not None:
@@ -151,10 +163,48 @@ def begin_charge(
     return payment
 
 
+def _screening(customer_id: int | None, amount_minor: int, currency: str, screened: bool) -> dict[str, str]:
+    """Put what a customer pays for themselves to review, if it is suspicious."""
+    if not screened:
+        return {}
+    limits = domain.RiskLimits(
+        amount_minor=to_minor(Decimal(settings.ECI_REVIEW_AMOUNT), currency),
+        payments=settings.ECI_REVIEW_PAYMENTS,
+        declined=settings.ECI_REVIEW_DECLINES,
+    )
+    suspicion = domain.suspicion(amount_minor=amount_minor, recent=selectors.recent(customer_id), limits=limits)
+    return {"review": Payment.Review.WAITING, "suspicion": suspicion} if suspicion else {}
+
+
+@writes("payments")
+def release(*, payment_id: int, actor: str) -> bool:
+    """Let the provider be asked for a payment under review; False when it no longer is."""
+    return _reviewed(payment_id, review=Payment.Review.RELEASED, reviewed_by=actor, next_at=Now())
+
+
+@writes("payments")
+def refuse(*, payment_id: int, actor: str) -> bool:
+    """Decline a payment under review, without asking the provider; False when it no longer is."""
+    if not _reviewed(payment_id, review=Payment.Review.REFUSED, reviewed_by=actor):
+        return False
+    record_declined(Payment.objects.get(pk=payment_id), reason=domain.SUSPECTED_FRAUD, reference="")
+    return True
+
+
+def _reviewed(payment_id: int, **values: Any) -> bool:
+    waiting = Payment.objects.filter(pk=payment_id, status=PaymentStatus.PENDING, review=Payment.Review.WAITING)
+    return bool(waiting.update(version=F("version") + 1, updated_at=utcnow(), **values))
+
+
 def _create_payment(**values: Any) -> Payment:
     now = utcnow()
     return Payment.objects.create(
-        status=PaymentStatus.PENDING, created_at=now, updated_at=now, **_first_call(), **values
+        status=PaymentStatus.PENDING,
+        nonce=domain.new_nonce(),
+        created_at=now,
+        updated_at=now,
+        **_first_call(),
+        **values,
     )
 
 
@@ -197,7 +247,12 @@ def record_authorised(payment: Payment, *, reference: str) -> Payment:
 @writes("payments")
 def record_captured(payment: Payment, *, reference: str) -> Payment:
     moved = _advance(
-        payment, PaymentStatus.COMPLETED, captured_minor=payment.amount_minor, reference=reference, token=""
+        payment,
+        PaymentStatus.COMPLETED,
+        captured_minor=payment.amount_minor,
+        captured_at=Now(),
+        reference=reference,
+        token="",
     )
     if moved is None:
         return _now(payment)
@@ -303,6 +358,7 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: 
     now = utcnow()
     return Refund.objects.create(
         payment=payment,
+        nonce=domain.new_nonce(),
         amount_minor=amount,
         reason=reason,
         status=RefundStatus.PENDING,
@@ -366,7 +422,34 @@ def claim_due(row: Payment | Refund) -> bool:
 
 
 @writes("payments")
+def claim_now(row: Payment | Refund) -> bool:
+    """As ``claim_due``, before its time; False while the first call may still be under way."""
+    asked_before = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING)
+    free = asked_before.filter(Q(attempts__gt=0) | Q(next_at__lte=Now()))
+    return bool(free.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1))
+
+
+@writes("payments")
 def postpone(row: Payment | Refund) -> None:
     """The call is over and was not answered."""
     pending = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING)
     pending.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1)
+
+
+# -- what the provider sends by itself --------------------------------------------------------------------------------
+
+_WEBHOOK = "payments.webhook"
+
+
+def heard(message_id: str) -> bool:
+    """Was this message of the provider's taken before?"""
+    return InboxEvent.objects.filter(pk=_message(message_id)).exists()
+
+
+@writes("payments")
+def record_heard(message_id: str) -> None:
+    InboxEvent.objects.bulk_create([InboxEvent(event_id=_message(message_id), name=_WEBHOOK)], ignore_conflicts=True)
+
+
+def _message(message_id: str) -> uuid.UUID:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{_WEBHOOK}:{message_id}")

@@ -1,18 +1,20 @@
 """Record, call the provider, record: what happens between the transactions.
 
 Every operation may be killed between any two statements. Its intent is in the database before the provider is called,
-with a key made of the row's id, so whoever comes next (the caller again, or the settling task) asks with the same key.
+with a key made of the row's id and nonce, so whoever comes next (the caller again, or the settling task) asks with the
+same key.
 """
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError
 
 from contexts.payments import domain, selectors, services
+from contexts.payments.adapters import configured_gateway
 from contexts.payments.adapters.gateway import Gateway, GatewayUnavailable
-from contexts.payments.adapters.sandbox import SandboxGateway
 from contexts.payments.domain import Outcome
 from contexts.payments.models import Payment, Refund
 from contexts.payments.public import contracts
@@ -26,14 +28,14 @@ from contexts.payments.public.contracts import (
     RefundStatus,
 )
 from eci import outbox
-from eci.errors import IdempotencyInProgress, InvalidTransition
+from eci.errors import ContextUnavailable, IdempotencyInProgress, InvalidTransition
 from eci.idempotency import Key
 from eci.ids import is_our_order
 from eci.money import to_minor
 from eci.observability import logger
 
 log = logger(__name__)
-gateway: Gateway = SandboxGateway()
+gateway: Gateway = configured_gateway()
 
 _ROUND = 100  # rows of each kind in one round of settling
 
@@ -54,7 +56,14 @@ def refused(refund: contracts.Refund) -> RefundRefused:
 
 
 def authorise(
-    *, order_id: str, amount_minor: int, currency: str, customer_id: int | None, method: str, token: str
+    *,
+    order_id: str,
+    amount_minor: int,
+    currency: str,
+    customer_id: int | None,
+    method: str,
+    token: str,
+    screened: bool = False,
 ) -> contracts.Payment:
     """See ``Payments.authorise``."""
     try:
@@ -65,6 +74,7 @@ def authorise(
             customer_id=customer_id,
             method=method,
             token=token,
+            screened=screened,
         )
     except IntegrityError:
         before = selectors.last_payment(order_id)
@@ -102,6 +112,8 @@ def cancel(*, order_id: str, reason: str) -> tuple[contracts.Payment, ...]:
     """See ``Payments.cancel``."""
     services.close(order_id=order_id, reason=services.CANCELLED)
     for row in selectors.live_payments(order_id):
+        if row.review == Payment.Review.WAITING:
+            row = services.record_declined(row, reason=reason, reference="")  # the provider has never been asked
         row = _settled(row)
         if row.status == PaymentStatus.PENDING:
             raise _unknown(order_id)
@@ -168,6 +180,7 @@ def begin_charge(
     method: str,
     token: str,
     key: Key | None,
+    screened: bool = False,
 ) -> int:
     """Record that the charge was asked for; gives the payment's id. Refusals as ``services.begin_charge``."""
     try:
@@ -179,6 +192,7 @@ def begin_charge(
             method=method,
             token=token,
             key=key,
+            screened=screened,
         )
     except IntegrityError:
         if key is None:
@@ -241,7 +255,10 @@ def _tell_orders(order_id: str) -> None:
 
 
 def _pay(row: Payment) -> Payment:
-    """Call the provider; the row stays PENDING when it does not answer."""
+    """Call the provider; the row stays PENDING when it does not answer, and while it is under review."""
+    if row.review == Payment.Review.WAITING:
+        log.warning("payment_under_review", payment_id=row.pk, suspicion=row.suspicion)
+        return row
     try:
         outcome = _call_for(row)
     except GatewayUnavailable:
@@ -252,7 +269,8 @@ def _pay(row: Payment) -> Payment:
 
 def _call_for(row: Payment) -> Outcome:
     call = gateway.authorise if row.mode == Payment.Mode.AUTHORISE else gateway.charge
-    return call(key=domain.payment_key(row.pk), amount_minor=row.amount_minor, currency=row.currency, token=row.token)
+    key = domain.payment_key(row.pk, row.nonce)
+    return call(key=key, amount_minor=row.amount_minor, currency=row.currency, token=row.token)
 
 
 def _record(row: Payment, outcome: Outcome) -> Payment:
@@ -266,13 +284,13 @@ def _record(row: Payment, outcome: Outcome) -> Payment:
 def _settle(row: Payment) -> Payment:
     """Ask what became of a PENDING payment, and record it. A key the provider never saw means that the call never
     reached it, so it is made now. GatewayUnavailable when there is no way of asking."""
-    outcome = gateway.lookup(key=domain.payment_key(row.pk))
+    outcome = gateway.lookup(key=domain.payment_key(row.pk, row.nonce))
     return _pay(row) if outcome is None else _record(row, outcome)
 
 
 def _settled(row: Payment) -> Payment:
     """The row as it is; if it is PENDING, after asking the provider."""
-    if row.status != PaymentStatus.PENDING:
+    if row.status != PaymentStatus.PENDING or row.review == Payment.Review.WAITING:
         return row
     try:
         return _settle(row)
@@ -283,7 +301,7 @@ def _settled(row: Payment) -> Payment:
 def _capture(row: Payment) -> Payment:
     try:
         outcome = gateway.capture(
-            key=domain.capture_key(row.pk),
+            key=domain.capture_key(row.pk, row.nonce),
             reference=row.reference,
             amount_minor=row.amount_minor,
             currency=row.currency,
@@ -298,10 +316,10 @@ def _capture(row: Payment) -> Payment:
 def _void(row: Payment) -> Payment:
     """Void an authorisation; if it turns out captured (we died before recording that), record it so."""
     try:
-        outcome = gateway.void(key=domain.void_key(row.pk), reference=row.reference)
+        outcome = gateway.void(key=domain.void_key(row.pk, row.nonce), reference=row.reference)
         if outcome.done:
             return services.record_voided(row)
-        captured = gateway.lookup(key=domain.capture_key(row.pk))
+        captured = gateway.lookup(key=domain.capture_key(row.pk, row.nonce))
     except GatewayUnavailable:
         raise _unknown(row.order_id) from None
     if captured is not None and captured.done:
@@ -313,7 +331,7 @@ def _give_back(row: Refund) -> Refund:
     """Call the provider; the row stays PENDING when it does not answer."""
     try:
         outcome = gateway.refund(
-            key=domain.refund_key(row.pk),
+            key=domain.refund_key(row.pk, row.nonce),
             reference=row.payment.reference,
             amount_minor=row.amount_minor,
             currency=row.payment.currency,
@@ -329,7 +347,7 @@ def _record_refund(row: Refund, outcome: Outcome) -> Refund:
 
 
 def _settle_refund(row: Refund) -> Refund:
-    outcome = gateway.lookup(key=domain.refund_key(row.pk))
+    outcome = gateway.lookup(key=domain.refund_key(row.pk, row.nonce))
     return _give_back(row) if outcome is None else _record_refund(row, outcome)
 
 
@@ -359,3 +377,46 @@ def settle_unknown() -> int:
             continue
         settled += after.status != PaymentStatus.PENDING
     return settled
+
+
+def ask_provider(*, kind: str, row_id: int) -> str:
+    """See ``Payments.ask_provider``."""
+    row = selectors.payment_row(row_id) if kind == "payment" else selectors.refund_row(row_id)
+    if services.claim_now(row):
+        row = _settled(row) if isinstance(row, Payment) else _settled_refund(row)
+    return str(row.status)
+
+
+def hear(*, message_id: str, key: str) -> None:
+    """The provider says that the operation of ``key`` is decided: a hint to ask it, and nothing more.
+
+    What is recorded is the provider's answer, so that a forged, old or reordered message does no harm. A message heard
+    before, or about nothing of ours that waits, changes nothing. ContextUnavailable when the provider can't be asked.
+    """
+    if services.heard(message_id):
+        return
+    row = selectors.pending_of_key(key)
+    if row is not None:
+        try:
+            outcome = gateway.lookup(key=key)
+        except GatewayUnavailable:
+            raise ContextUnavailable("The payment provider cannot be asked just now.") from None
+        if outcome is not None and isinstance(row, Payment):
+            _told(_record(row, outcome))
+        elif outcome is not None and isinstance(row, Refund):
+            _refund_told(_record_refund(row, outcome))
+    services.record_heard(message_id)
+
+
+# -- the provider's own books -----------------------------------------------------------------------------------------
+
+
+def settlement(*, day: date) -> contracts.Settlement:
+    """See ``Payments.settlement``. The neighbouring days tell what only midnight has put apart."""
+    try:
+        before, said, after = (list(gateway.operations(day=day + timedelta(days=offset))) for offset in (-1, 0, 1))
+    except GatewayUnavailable:
+        raise ContextUnavailable("The payment provider cannot be asked for its list just now.") from None
+    booked = selectors.moves_of(day)
+    named = selectors.moves_named([operation.key for operation in said])
+    return domain.settlement(day=day, said=said, said_around=[*before, *after], booked=booked, named=named)

@@ -31,8 +31,13 @@ class LocalShipping(Shipping):
     def expect(self, *, order_id: str) -> None:
         services.expect(order_id=order_id)
 
-    def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
-        return _shipments(services.create(order_id=order_id, warehouses=warehouses, address=address, city=city))
+    def create(
+        self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
+    ) -> tuple[Shipment, ...]:
+        rows = services.create(
+            order_id=order_id, customer_id=customer_id, warehouses=warehouses, address=address, city=city
+        )
+        return _shipments(rows)
 
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
         return _shipments(services.dispatch(order_id=order_id))

@@ -29,9 +29,13 @@ class Consignment(models.Model):
 
 
 class Shipment(models.Model):
-    """One parcel. ``warehouse`` is null for another system's order, and nulls are never duplicates of each other."""
+    """One parcel. ``warehouse`` is null for another system's order, and nulls are never duplicates of each other.
+
+    ``customer_id``: who may see it; null for guests, and for another system's order.
+    """
 
     order_id = models.CharField(max_length=64)
+    customer_id = models.BigIntegerField(null=True)
     warehouse = models.CharField(max_length=64, null=True)
     carrier = models.CharField(max_length=64, default=domain.STANDARD_CARRIER)
     tracking_no = models.CharField(max_length=64, unique=True)
@@ -55,6 +59,7 @@ class Shipment(models.Model):
         indexes = [
             models.Index(fields=["created_at", "id"], name="shipping_shipment_newest"),
             models.Index(fields=["status", "created_at"], name="shipping_shipment_status"),
+            models.Index(fields=["customer_id", "created_at"], name="shipping_shipment_customer"),
         ]
 
     def __str__(self) -> str:

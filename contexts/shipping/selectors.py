@@ -28,8 +28,11 @@ def row_of(shipment: Shipment) -> dict[str, Any]:
     return {"shipment_id": shipment.pk} | {name: getattr(shipment, name) for name in _COLUMNS}
 
 
-def shipments(*, order_id: str | None = None, status: str | None = None) -> QuerySet[Shipment, dict[str, Any]]:
-    found = Shipment.objects.all()
+def shipments(
+    *, order_id: str | None = None, status: str | None = None, owner: int | None = None
+) -> QuerySet[Shipment, dict[str, Any]]:
+    """``owner``: that customer's only."""
+    found = Shipment.objects.all() if owner is None else Shipment.objects.filter(customer_id=owner)
     if order_id is not None:
         found = found.filter(order_id=order_id)
     if status is not None:
@@ -38,9 +41,9 @@ def shipments(*, order_id: str | None = None, status: str | None = None) -> Quer
     return rows
 
 
-def shipment(*, shipment_id: int) -> dict[str, Any]:
-    """The row with its ``events``, oldest first. ShipmentNotFound."""
-    row = shipments().filter(pk=shipment_id).first()
+def shipment(*, shipment_id: int, owner: int | None = None) -> dict[str, Any]:
+    """The row with its ``events``, oldest first. ShipmentNotFound, also for what is not the owner's."""
+    row = shipments(owner=owner).filter(pk=shipment_id).first()
     return _with_events(row)
 
 

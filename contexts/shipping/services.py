@@ -34,28 +34,31 @@ def expect(*, order_id: str) -> None:
     Consignment.objects.bulk_create([Consignment(order_id=order_id)], ignore_conflicts=True)
 
 
-def create(*, order_id: str, warehouses: Iterable[str], address: str, city: str) -> list[Shipment]:
+def create(
+    *, order_id: str, customer_id: int | None, warehouses: Iterable[str], address: str, city: str
+) -> list[Shipment]:
     """One PENDING shipment per warehouse; InvalidTransition when the order's shipments were cancelled before."""
     wanted = sorted(set(warehouses))
+    where = {"customer_id": customer_id, "address": address, "city": city}
     try:
-        return _create_first(order_id, wanted, address, city)
+        return _create_first(order_id, wanted, where)
     except IntegrityError:  # there is a consignment: this is a repetition, or the order was cancelled
-        return _create_missing(order_id, wanted, address, city)
+        return _create_missing(order_id, wanted, where)
 
 
 @writes("shipping")
-def _create_first(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+def _create_first(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
     Consignment.objects.bulk_create([Consignment(order_id=order_id)])
-    return _insert_pending(order_id, warehouses, address, city)
+    return _insert_pending(order_id, warehouses, where)
 
 
 @writes("shipping")
-def _create_missing(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
     if locked(Consignment.objects.filter(order_id=order_id)).get().cancelled:
         raise InvalidTransition("The shipments of this order were cancelled.", order_id=order_id)
     found = selectors.shipments_of(order_ids=[order_id])
     missing = sorted(set(warehouses) - {shipment.warehouse for shipment in found})
-    return found + _insert_pending(order_id, missing, address, city)
+    return found + _insert_pending(order_id, missing, where)
 
 
 @writes("shipping")
@@ -162,18 +165,18 @@ def _locked_shipments(order_id: str) -> list[Shipment]:
     return list(locked(Shipment.objects.filter(order_id=order_id).order_by("pk")))
 
 
-def _insert_pending(order_id: str, warehouses: list[str], address: str, city: str) -> list[Shipment]:
+def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
+    """``where``: customer_id, address and city, the same for all."""
     now = utcnow()
     shipments = [
         Shipment(
             order_id=order_id,
             warehouse=warehouse,
             tracking_no=domain.new_tracking_no(),
-            address=address,
-            city=city,
             status=ShipmentStatus.PENDING,
             created_at=now,
             updated_at=now,
+            **where,
         )
         for warehouse in warehouses
     ]

@@ -12,6 +12,11 @@ from eci.http.fields import AmountField, IdField, OrderIdField, QuantityField
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):
+    def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
+        """Without the colours of code samples: they would be a style in the page, which the CSP forbids."""
+        context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
+        return context | {"code_style": ""}
+
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
         """None: DRF would build it from a queryset, and views here answer from services and selectors."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 
@@ -23,7 +23,10 @@ class Schema(SpectacularAPIView):  # type: ignore[misc]
     http_method_names = ["get", "head"]
 
 
-class Docs(SpectacularSwaggerView):  # type: ignore[misc]
+class Docs(SpectacularSwaggerSplitView):  # type: ignore[misc]
+    """Its script comes from a URL of its own, so that the page needs no inline one."""
+
+    template_name = "eci/docs.html"
     content_negotiation_class = FirstUnlessAsked
     http_method_names = ["get", "head"]
     url_name = "schema"

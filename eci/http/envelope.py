@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, cast
 
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -82,6 +83,8 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     if isinstance(error, EciError):
         retry_after = getattr(error, "retry_after", None)
         headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         return error.status, failure(error.message, error.code, error.details), headers
     if isinstance(error, Http404):
         return 404, failure("There is nothing here.", "not_found"), {}
@@ -139,8 +142,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, for what failed outside a view."""
-    return _json(500, failure("Something went wrong on our side.", "internal_error", {"request_id": request_id()}), {})
+    """Django's handler500, for what failed outside a view or in the admin; called while the exception is handled."""
+    return _json(*describe(cast(Exception, sys.exception())))
 
 
 class ErrorMiddleware:

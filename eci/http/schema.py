@@ -20,6 +20,7 @@ _ERRORS = {
     "409": "Conflict with the current state",
     "415": "Not JSON",
     "422": "Idempotency key reused for another request",
+    "429": "Too many requests; see Retry-After",
     "503": "A context or its database cannot be reached",
 }
 
@@ -27,6 +28,14 @@ _ERRORS = {
 def only_v1(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Document /v1 once, and not again under /api/v1/<context>/."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/v1/")]
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "eci.auth.AccessToken"
+    name = "accessToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eci import idempotency
-from eci.auth import Caller, caller
+from eci.auth import NOBODY, Caller, caller
 from eci.db import run_in_unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
+from eci.http import rates
+from eci.http.cards import refuse_cards
 from eci.http.envelope import failure
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
+from eci.limits import Quota, Throttled
 from eci.paging import Paging
 
 P = TypeVar("P")
@@ -28,24 +34,32 @@ _KEPT_REFUSALS = {402, 404, 409}
 class ApiView(GenericAPIView[Any]):
     """``roles``: who may call (API.md's letters), for all methods or by method. ``query_serializer``: what may stand
     behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it.
-    ``keyed_methods``: which remember an answer by its Idempotency-Key."""
+    ``keyed_methods``: which remember an answer by its Idempotency-Key. ``rate``: the class of its rate limits, by
+    method; ``read`` or ``write`` where it has none. ``refuses_cards``: a card number in the body is a 400."""
 
     roles: ClassVar[str | dict[str, str]] = ""
     query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
     body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
     takes_payment: ClassVar[bool] = False
+    refuses_cards: ClassVar[bool] = False
     keyed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    rate: ClassVar[dict[str, str]] = {}
     pagination_class = None
     queryset = None
 
     query: dict[str, Any]
+    _quota: Quota | None = None
 
     @property
     def caller(self) -> Caller:
         return caller(self.request)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
+        try:
+            super().initial(request, *args, **kwargs)
+        except (AuthenticationFailed, NotAuthenticated):
+            self._count(NOBODY, "refused")
+            raise
         self._key_given({})
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise InvalidRequest("Send the body with its Content-Length.")
@@ -61,6 +75,27 @@ class ApiView(GenericAPIView[Any]):
             bound.is_valid(raise_exception=True)
             self.query = bound.validated_data
 
+    def check_throttles(self, request: Request) -> None:
+        """Called by ``initial``, for whom it lets in."""
+        self._count(self.caller, self.rate_class(str(request.method)))
+
+    @classmethod
+    def rate_class(cls, method: str) -> str:
+        return cls.rate.get(method) or ("read" if method in SAFE_METHODS else "write")
+
+    def _count(self, caller: Caller, rate: str) -> None:
+        try:
+            self._quota = rates.take(self.request, caller, rate)
+        except Throttled as refusal:
+            self._quota = refusal.quota
+            raise
+
+    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Response:
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        for name, value in rates.headers(self._quota).items() if self._quota else ():
+            answer[name] = value
+        return answer
+
     def paging(self, *, default: str = "-created_at") -> Paging:
         """The page that the query asks for."""
         return paging_of(self.query, path=self.request.path, default=default)
@@ -70,6 +105,9 @@ class ApiView(GenericAPIView[Any]):
 
     def body(self, *, partial: bool = False) -> dict[str, Any]:
         """The validated body of this request."""
+        if self.refuses_cards:
+            refuse_cards(self.request.data)
+            refuse_cards({"Idempotency-Key": self.request.headers.get("Idempotency-Key")})
         serializer = self.get_serializer(data=self.request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data

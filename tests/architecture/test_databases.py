@@ -77,7 +77,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_alias_holds_its_own_tables(migrated: Path) -> None:
     for context in settings.ECI_CONTEXTS:
         assert tables(migrated / f"{context}.sqlite3") == declared(context)
-    assert tables(migrated / "platform.sqlite3") == declared("admin", "auth", "contenttypes", "sessions")
+    assert tables(migrated / "platform.sqlite3") == declared("admin", "auth", "contenttypes", "sessions", "staff")
 
 
 def test_one_alias_is_migrated_by_the_plain_command(tmp_path: Path) -> None:
@@ -106,6 +106,6 @@ def test_all_contexts_may_share_one_database(tmp_path: Path) -> None:
     names = ["platform", *settings.ECI_CONTEXTS]
     shared = {f"ECI_{name.upper()}_DATABASE_URL": f"sqlite:///{tmp_path}/one.sqlite3" for name in names}
     migrate(tmp_path, "catalog", **shared)
-    platform = ("admin", "auth", "contenttypes", "sessions")
+    platform = ("admin", "auth", "contenttypes", "sessions", "staff")
     assert tables(tmp_path / "one.sqlite3") == declared(*settings.ECI_CONTEXTS, *platform)
     place_order(tmp_path, **shared)

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from django.conf import settings
 
-from config.contexts import CONTEXTS, subscriptions
+from config.contexts import BEAT, CONTEXTS, subscriptions
 from eci import checks, events
 
 pytestmark = pytest.mark.no_database
@@ -70,8 +70,13 @@ def test_beat_wakes_tasks_that_exist_on_their_context_s_queue() -> None:
 
     app.loader.import_default_modules()
     beat = app.conf.beat_schedule
-    assert set(beat) == {task for context in CONTEXTS.values() for task in context.beat}
+    assert set(beat) == {task for context in CONTEXTS.values() for task in context.beat} | set(BEAT)
+    for name in BEAT:
+        assert app.tasks[name].__module__ == "config.staff.tasks"
+        assert app.amqp.router.route({}, name)["queue"].name == "eci"
     for name, entry in beat.items():
+        if name in BEAT:
+            continue
         context = name.split(".")[0]
         assert name in CONTEXTS[context].beat
         assert entry["task"] in app.tasks

@@ -31,6 +31,14 @@ PUBLIC = {
     ("GET", "/v1/inventory/availability/{product_id}"),
     ("GET", "/v1/shipments/track/{tracking_no}"),
     ("POST", "/v1/users/register"),
+    ("POST", "/v1/users/login"),
+    ("POST", "/v1/users/token/refresh"),
+    ("POST", "/v1/users/logout"),
+    ("POST", "/v1/users/password/reset"),
+    ("POST", "/v1/users/password/reset/confirm"),
+    ("POST", "/v1/users/email/verify"),
+    ("POST", "/v1/staff/token"),
+    ("POST", "/v1/payments/webhooks/{provider}"),
 }
 
 # What would have an effect, if it were let in.

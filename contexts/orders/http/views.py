@@ -10,24 +10,40 @@ from rest_framework import serializers as drf
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from contexts.customers.public.contracts import CustomerNotFound
 from contexts.orders import selectors, workflows
 from contexts.orders.http import presenters, serializers
 from eci import idempotency
 from eci.auth import CUSTOMER, SERVICE, SUPPORT
-from eci.errors import EciError, IdempotencyInProgress
+from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress
 from eci.http.paging import page
 from eci.http.views import ApiView, replayed
 
 ROLES = CUSTOMER + SUPPORT + SERVICE
 
 
-def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
-    trusted = view.caller.may(SUPPORT + SERVICE)
-    if not trusted:
+def _order_body(view: ApiView) -> dict[str, Any]:
+    """What is asked for and for whom. A customer orders for themselves, at the catalog's prices."""
+    body = view.body()
+    owner = view.caller.confined_to
+    if owner is not None:
         if "email" in body:
             raise drf.ValidationError({"email": ["Only staff places orders for guests."]})
         if any("unit_price" in line for line in body["items"]):
             raise drf.ValidationError({"items": ["Only staff sets prices."]})
+        _require_own(owner, body.get("customer_id"))
+        return body | {"customer_id": owner}
+    if (body.get("customer_id") is None) == ("email" not in body):
+        raise drf.ValidationError({"customer_id": ["Give customer_id, or email for a guest."]})
+    return body
+
+
+def _require_own(owner: int, customer_id: int | None) -> None:
+    if customer_id not in (None, owner):
+        raise CustomerNotFound(f"There is no customer {customer_id}.", customer_id=customer_id)
+
+
+def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
     means = body.get("payment", {})
     return workflows.OrderAsked(
         customer_id=body.get("customer_id"),
@@ -38,21 +54,28 @@ def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
         token=means.get("token", ""),
         pay_later=body["pay_later"],
         fulfilment=body.get("fulfilment", settings.ECI_FULFILMENT),
+        by_customer=view.caller.confined_to is not None,
     )
 
 
 class Orders(ApiView):
     roles = ROLES
     takes_payment = True
+    refuses_cards = True
+    rate: ClassVar = {"POST": "order"}
     query_serializer = serializers.OrdersQuery
     body_serializers: ClassVar = {"POST": serializers.Place}
 
     @extend_schema(responses=serializers.OrderOut(many=True))
     def get(self, request: Request) -> Response:
         paging = self.paging()
+        customer_id = self.query.get("customer_id")
+        owner = self.caller.confined_to
+        if owner is not None:
+            _require_own(owner, customer_id)
         views = selectors.order_views(
             paging,
-            customer_id=self.query.get("customer_id"),
+            customer_id=customer_id if owner is None else owner,
             status=self.query.get("status"),
             created_after=self.query.get("created_after"),
             created_before=self.query.get("created_before"),
@@ -67,7 +90,7 @@ class Orders(ApiView):
 
     @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
     def post(self, request: Request) -> Response:
-        body = self.body()
+        body = _order_body(self)
         asked = _asked(self, body)
         key = self.idempotency_key("orders.place", body)
         found = idempotency.find("orders", key) if key else None
@@ -95,7 +118,7 @@ class Orders(ApiView):
         """The outcome, as it is now, of an order placed before; kept for the key unless it is a 202."""
         try:
             status, view = workflows.resume(order_id=order_id, key=key, present=presenters.order)
-        except IdempotencyInProgress:
+        except (IdempotencyInProgress, ContextUnavailable):  # not an outcome: the same request may be sent again
             raise
         except EciError as refusal:
             answer = idempotency.refusal_answer(refusal)
@@ -110,11 +133,13 @@ class Orders(ApiView):
 
 class Quote(ApiView):
     roles = ROLES
+    refuses_cards = True
+    rate: ClassVar = {"POST": "quote"}
     body_serializers: ClassVar = {"POST": serializers.Place}
 
     @extend_schema(responses=serializers.QuoteOut)
     def post(self, request: Request) -> Response:
-        return Response(presenters.quote(workflows.quote(asked=_asked(self, self.body()))))
+        return Response(presenters.quote(workflows.quote(asked=_asked(self, _order_body(self)))))
 
 
 class OrderById(ApiView):
@@ -122,16 +147,18 @@ class OrderById(ApiView):
 
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
-        return Response(presenters.order(selectors.order_view(order_id=order_id)))
+        return Response(presenters.order(selectors.order_view(order_id=order_id, owner=self.caller.confined_to)))
 
 
 class Cancel(ApiView):
     roles = ROLES
+    refuses_cards = True
     body_serializers: ClassVar = {"POST": serializers.Cancel}
 
     @extend_schema(responses={200: serializers.OrderOut, 202: serializers.OrderOut})
     def post(self, request: Request, order_id: str) -> Response:
         body = self.body()
+        selectors.require_order(order_id=order_id, owner=self.caller.confined_to)
         key = self.idempotency_key("orders.cancel", body)
         found = idempotency.find("orders", key) if key else None
         answer = idempotency.answer_of(found) if found else None
@@ -153,11 +180,13 @@ class Cancel(ApiView):
 
 class Returns(ApiView):
     roles = ROLES
+    refuses_cards = True
     body_serializers: ClassVar = {"POST": serializers.Return}
 
     @extend_schema(responses={201: serializers.ReturnOut, 202: serializers.ReturnOut})
     def post(self, request: Request, order_id: str) -> Response:
         body = self.body()
+        selectors.require_order(order_id=order_id, owner=self.caller.confined_to)
         key = self.idempotency_key("orders.return", body)
         found = idempotency.find("orders", key) if key else None
         if key is not None and found is not None:

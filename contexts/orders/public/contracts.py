@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
-from eci.errors import Conflict, NotFound
+from eci.errors import Conflict, EciError, NotFound
 
 
 class OrderStatus(StrEnum):
@@ -66,6 +67,40 @@ class Statistics:
     stuck: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """Whether new orders are taken; if not, why, since when, and who stopped them."""
+
+    taking: bool
+    reason: str = ""
+    actor: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stuck:
+    """An order or, with its id, a return whose workflow does not get on by itself. ``since``: how long it should have.
+
+    ``attention``: it was given up to a person, for the reason ``detail``. ``settled``: no workflow is under way.
+    """
+
+    order_id: str
+    status: OrderStatus
+    return_id: int | None = None
+    attention: bool = False
+    settled: bool = False
+    detail: str = ""
+    since: datetime
+
+
+class OrdersStopped(EciError):
+    """New orders are refused for a while; those that are under way go on. The same request may be sent again."""
+
+    status = 503
+    code = "orders_stopped"
+    retry_after: ClassVar[int] = 60
+
+
 class OrderNotFound(NotFound):
     pass
 
@@ -82,6 +117,12 @@ class ProductUnavailable(Conflict):
     code = "product_unavailable"
 
 
+class TooManyUnpaid(Conflict):
+    """Each unpaid order keeps stock from others: a customer may have only so many."""
+
+    code = "too_many_unpaid_orders"
+
+
 class ReturnExceedsShipped(Conflict):
     """``details.items``: [{product_id, requested, returnable}]."""
 
@@ -96,6 +137,34 @@ class Orders(ABC):
     @abstractmethod
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         """Orders by id, beginning after the id ``after`` (the empty string: from the first)."""
+
+    @abstractmethod
+    def stop(self, *, reason: str, actor: str) -> None:
+        """Refuse new orders from now on (every process within a second); nothing else changes."""
+
+    @abstractmethod
+    def start(self, *, actor: str) -> None:
+        """Take new orders again."""
+
+    @abstractmethod
+    def switch(self) -> Switch:
+        """Whether new orders are taken."""
+
+    @abstractmethod
+    def lag(self) -> float:
+        """Seconds that the order which has waited longest for a runner is overdue; 0 when none is."""
+
+    @abstractmethod
+    def stuck(self, *, seconds: int) -> tuple[Stuck, ...]:
+        """Orders that need attention, and orders and returns that are overdue by more than ``seconds``."""
+
+    @abstractmethod
+    def retry(self, *, order_id: str, actor: str) -> OrderStatus:
+        """Walk the order's step, and its unfinished returns, again now; harmless at any time. OrderNotFound."""
+
+    @abstractmethod
+    def attended(self, *, order_id: str, actor: str) -> None:
+        """Somebody has seen to the order: it no longer needs attention. OrderNotFound."""
 
     @abstractmethod
     def statistics(self) -> Statistics:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
 from typing import Protocol
 
-from contexts.payments.domain import Outcome
+from contexts.payments.domain import Operation, Outcome
 
 
 class GatewayUnavailable(Exception):
@@ -39,3 +41,6 @@ class Gateway(Protocol):
 
     def lookup(self, *, key: str) -> Outcome | None:
         """What became of the operation of this key; None when the provider has never seen it."""
+
+    def operations(self, *, day: date) -> Iterable[Operation]:
+        """The provider's own list of one day (UTC), refusals included, oldest first."""

@@ -6,6 +6,7 @@ our crashes. It holds one row for every operation that was answered, refusals in
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -14,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 
+from contexts.payments.adapters import signing
 from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable
-from contexts.payments.domain import Outcome
+from contexts.payments.domain import Operation, Outcome
 from eci.clock import iso, utcnow
 from eci.db import require_no_unit_of_work
 
@@ -104,6 +107,27 @@ class SandboxGateway:
         with _transaction("BEGIN") as ledger:
             return _find(ledger, key)
 
+    def operations(self, *, day: date) -> list[Operation]:
+        require_no_unit_of_work("The payment provider was called")
+        with _transaction("BEGIN") as ledger:
+            rows = ledger.execute(
+                "SELECT key, kind, outcome, amount_minor, currency, reference, at FROM operations"
+                " WHERE at >= ? AND at < ? ORDER BY id",
+                (day.isoformat(), (day + timedelta(days=1)).isoformat()),
+            ).fetchall()
+        return [
+            Operation(
+                key=key,
+                kind=kind,
+                outcome=outcome,
+                amount_minor=amount_minor,
+                currency=currency,
+                reference=reference,
+                at=datetime.fromisoformat(at),
+            )
+            for key, kind, outcome, amount_minor, currency, reference, at in rows
+        ]
+
     def _operate(
         self,
         kind: str,
@@ -132,6 +156,17 @@ class SandboxGateway:
                 (key, kind, reference, amount_minor, currency, outcome, reason, iso(utcnow())),
             )
         return Outcome(done=not reason, reference=reference, reason=reason), False
+
+
+def webhook(key: str, *, secret: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the message by which the sandbox tells of one of its operations. LookupError."""
+    with _transaction("BEGIN") as ledger:
+        row = ledger.execute("SELECT id, kind, outcome, reference FROM operations WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise LookupError(key)
+    number, kind, outcome, reference = row
+    body = json.dumps({"type": f"{kind}.{outcome}", "key": key, "reference": reference}).encode()
+    return signing.signed(body, message_id=f"sbx_msg_{number}", secret=secret), body
 
 
 def _find(ledger: sqlite3.Connection, key: str) -> Outcome | None:

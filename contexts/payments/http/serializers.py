@@ -39,6 +39,12 @@ class RefundIn(serializers.Serializer[Any]):
     idempotency_key = IdempotencyKeyField()
 
 
+class WebhookIn(serializers.Serializer[Any]):
+    """``key``: the provider's name for the operation, which is ours for it. Whatever else it says is not believed."""
+
+    key = TextField(max_length=100)
+
+
 class PaymentsQuery(QuerySerializer):
     order_id = serializers.CharField(required=False, max_length=64)
     ordering = OrderingField("created_at")
@@ -58,6 +64,10 @@ class PaymentOut(serializers.Serializer[Any]):
     decline_reason = serializers.CharField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class WebhookOut(serializers.Serializer[Any]):
+    received = serializers.BooleanField()
 
 
 class RefundOut(serializers.Serializer[Any]):

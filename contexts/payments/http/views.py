@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.payments import selectors, workflows
+from contexts.payments.adapters import signing
 from contexts.payments.http import commands, presenters
-from contexts.payments.http.serializers import ChargeIn, PaymentOut, PaymentsQuery, RefundIn, RefundOut
+from contexts.payments.http.serializers import (
+    ChargeIn,
+    PaymentOut,
+    PaymentsQuery,
+    RefundIn,
+    RefundOut,
+    WebhookIn,
+    WebhookOut,
+)
 from contexts.payments.public.contracts import Payment, PaymentStatus, Refund, RefundStatus
+from eci.errors import InvalidRequest, NotFound
 from eci.http.fields import exact, minor_units
 from eci.http.paging import page
 from eci.http.views import ApiView
@@ -19,6 +30,8 @@ from eci.http.views import ApiView
 class ChargeView(ApiView):
     roles = {"POST": "CPV"}
     takes_payment = True
+    refuses_cards = True
+    rate: ClassVar = {"POST": "charge"}
     body_serializers = {"POST": ChargeIn}
 
     @extend_schema(responses={200: PaymentOut, 202: PaymentOut})
@@ -26,6 +39,9 @@ class ChargeView(ApiView):
         """Authorise and capture at once. 202: the provider has not answered; the payment settles by itself."""
         body = self.body()
         body["amount"] = exact(body["amount"], body["currency"], "amount")
+        payer = self.caller.confined_to
+        if payer is not None:
+            selectors.require_payer(order_id=body["order_id"], payer=payer, claimed=body["customer_id"])
         key = self.idempotency_key("payments.charge", body)
         return commands.run(
             self,
@@ -40,6 +56,7 @@ class ChargeView(ApiView):
                     method=body["method"],
                     token=body["token"],
                     key=key,
+                    screened=payer is not None,
                 ),
                 execute=workflows.charge,
                 begun=selectors.begun_payment,
@@ -59,7 +76,7 @@ class PaymentsView(ChargeView):
         return page(
             request,
             paging,
-            selectors.payments_page(paging, order_id=self.query.get("order_id")),
+            selectors.payments_page(paging, order_id=self.query.get("order_id"), owner=self.caller.confined_to),
             position=lambda row: (row.created_at, row.payment_id),
             present=presenters.payment,
         )
@@ -70,11 +87,12 @@ class PaymentView(ApiView):
 
     @extend_schema(responses=PaymentOut)
     def get(self, request: Request, payment_id: int) -> Response:
-        return Response(presenters.payment(selectors.payment(payment_id)))
+        return Response(presenters.payment(selectors.payment(payment_id, owner=self.caller.confined_to)))
 
 
 class RefundView(ApiView):
     roles = "PV"
+    refuses_cards = True
     body_serializers = {"POST": RefundIn}
 
     @extend_schema(responses={200: RefundOut, 202: RefundOut})
@@ -106,6 +124,39 @@ class RefundView(ApiView):
                 answer=_refunded,
             ),
         )
+
+
+class WebhookView(ApiView):
+    """The provider's own news. Who sends it is told by its signature, not by a token."""
+
+    roles = "A"
+    authentication_classes = ()
+    body_serializers = {"POST": WebhookIn}
+    keyed_methods = ()
+
+    @extend_schema(
+        responses={200: WebhookOut},
+        parameters=[
+            OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=description)
+            for name, description in (
+                ("webhook-id", "The message's own id; a repeated message keeps it."),
+                ("webhook-timestamp", f"Unix time in seconds; at most {signing.TOLERANCE} s from now."),
+                ("webhook-signature", "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; several by spaces."),
+            )
+        ],
+    )
+    def post(self, request: Request, provider: str) -> Response:
+        """An operation was decided: the provider is asked what became of its key. A repeated message is harmless."""
+        raw = request.body  # what is signed, before it is parsed
+        body = self.body()
+        if provider != settings.ECI_GATEWAY:
+            raise NotFound("There is no such payment provider.")
+        try:
+            message_id = signing.verified(raw, request.headers, secrets=settings.ECI_WEBHOOK_SECRETS)
+        except signing.BadSignature as error:
+            raise InvalidRequest(str(error)) from None
+        workflows.hear(message_id=f"{provider}:{message_id}", key=body["key"])
+        return Response({"received": True})
 
 
 def _charged(payment: Payment) -> tuple[int, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -77,6 +77,61 @@ class Statistics:
     unknown: int
 
 
+class DifferenceKind(StrEnum):
+    """Between our books and the provider's. STATE_DIFFERS: it did what our row does not say was done."""
+
+    MISSING_HERE = "missing here"
+    MISSING_THERE = "missing at the provider"
+    AMOUNTS_DIFFER = "amounts differ"
+    STATE_DIFFERS = "states differ"
+    TAKEN_TWICE = "taken twice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """``key`` and ``reference`` name the operation at the provider, ``subject`` our row (empty: we have none)."""
+
+    kind: DifferenceKind
+    key: str
+    reference: str
+    subject: str
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """What was ``taken``, or ``given back``, in one currency."""
+
+    name: str
+    currency: str
+    our_count: int
+    ours: Decimal
+    their_count: int
+    theirs: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """A day (UTC) of ours held against the provider's own list."""
+
+    day: date
+    totals: tuple[Total, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unanswered:
+    """A payment or refund (``kind``) whose outcome the provider has not told; ``attempts``: how often it was asked."""
+
+    kind: str
+    row_id: int
+    order_id: str
+    amount: Decimal
+    currency: str
+    attempts: int
+    since: datetime
+
+
 class PaymentDeclined(EciError):
     """``details.order_id`` and ``details.payment_id``."""
 
@@ -128,7 +183,7 @@ class RefundRefused(Conflict):
 
 
 class Payments(ABC):
-    """For our own orders. Every command may be repeated: the provider is asked with keys made from our rows' ids."""
+    """For our own orders. Every command may be repeated: the provider is asked with keys that stand in our rows."""
 
     @abstractmethod
     def open_request(
@@ -138,9 +193,18 @@ class Payments(ABC):
 
     @abstractmethod
     def authorise(
-        self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, method: str, token: str
+        self,
+        *,
+        order_id: str,
+        amount: Decimal,
+        currency: str,
+        customer_id: int | None,
+        method: str,
+        token: str,
+        screened: bool = False,
     ) -> Payment:
-        """Have the provider set the amount aside, opening the order's request in the same stroke.
+        """Have the provider set the amount aside, opening the order's request in the same stroke. If it is ``screened``
+        and suspicious, a person looks at it first, and it is unknown until then.
 
         PaymentDeclined; PaymentUnknown (call again to ask what became of it); InvalidTransition (closed or undone).
         """
@@ -182,6 +246,21 @@ class Payments(ABC):
     @abstractmethod
     def orders_with_money(self) -> tuple[str, ...]:
         """Our orders of which we hold money: authorised, or captured and not wholly refunded."""
+
+    @abstractmethod
+    def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
+        """Payments and refunds that have waited longer than ``seconds`` for the provider's word, oldest first."""
+
+    @abstractmethod
+    def ask_provider(self, *, kind: str, row_id: int) -> str:
+        """Ask now what became of an ``Unanswered`` one, and record it; its status afterwards. PaymentNotFound."""
+
+    @abstractmethod
+    def settlement(self, *, day: date) -> Settlement:
+        """Our payments and refunds of a day (UTC) against the provider's own list.
+
+        ContextUnavailable when the provider cannot be asked.
+        """
 
     @abstractmethod
     def statistics(self) -> Statistics:

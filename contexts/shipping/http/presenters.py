@@ -17,6 +17,11 @@ def shipment_with_events(row: dict[str, Any]) -> dict[str, Any]:
     return shipment(row) | {"events": [event | {"at": iso(event["at"])} for event in row["events"]]}
 
 
+def shipment_for_customer(row: dict[str, Any]) -> dict[str, Any]:
+    """Without staff's names and notes."""
+    return shipment_with_events(row | {"events": [event | {"note": "", "actor": ""} for event in row["events"]]})
+
+
 def tracking(row: dict[str, Any]) -> dict[str, Any]:
     """For anybody: nothing that tells who gets the parcel or where they live, and no staff's notes."""
     return {

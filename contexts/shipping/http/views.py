@@ -21,7 +21,7 @@ from eci.http.views import ApiView
 
 
 class Shipments(ApiView):
-    roles = {"GET": "SVP", "POST": "SV"}
+    roles = {"GET": "CSPV", "POST": "SV"}
     query_serializer = ShipmentQuery
     body_serializers = {"POST": NewShipment}
 
@@ -29,7 +29,9 @@ class Shipments(ApiView):
     def get(self, request: Request) -> Response:
         """Shipments, newest first."""
         paging = self.paging()
-        found = selectors.shipments(order_id=self.query.get("order_id"), status=self.query.get("status"))
+        found = selectors.shipments(
+            order_id=self.query.get("order_id"), status=self.query.get("status"), owner=self.caller.confined_to
+        )
         return page(
             request,
             paging,
@@ -51,14 +53,17 @@ class Shipments(ApiView):
 
 
 class OneShipment(ApiView):
-    roles = {"GET": "SVP", "PATCH": "SV"}
+    roles = {"GET": "CSPV", "PATCH": "SV"}
     keyed_methods = ("PATCH",)
     body_serializers = {"PATCH": StatusChange}
 
     @extend_schema(responses=ShipmentWithEventsOut)
     def get(self, request: Request, shipment_id: int) -> Response:
         """One shipment with its events."""
-        return Response(presenters.shipment_with_events(selectors.shipment(shipment_id=shipment_id)))
+        owner = self.caller.confined_to
+        row = selectors.shipment(shipment_id=shipment_id, owner=owner)
+        present = presenters.shipment_with_events if owner is None else presenters.shipment_for_customer
+        return Response(present(row))
 
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:

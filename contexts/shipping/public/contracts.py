@@ -60,8 +60,11 @@ class Shipping(ABC):
         """The order exists and may get shipments later: nobody else makes any for it."""
 
     @abstractmethod
-    def create(self, *, order_id: str, warehouses: tuple[str, ...], address: str, city: str) -> tuple[Shipment, ...]:
-        """One PENDING shipment per warehouse; those that exist already stay as they are.
+    def create(
+        self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
+    ) -> tuple[Shipment, ...]:
+        """One PENDING shipment per warehouse; those that exist already stay as they are. ``customer_id``: who may see
+        them; None for a guest's.
 
         InvalidTransition when the order's shipments were cancelled before.
         """

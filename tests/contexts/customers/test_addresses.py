@@ -78,3 +78,21 @@ def test_idempotency(api: Any, path: str) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
     assert api.post(path, HOME | {"city": "X"}, key="k").status == 422
     assert Address.objects.count() == 1
+
+
+def test_one_s_own(api: Any, path: str) -> None:
+    login = api.post("/v1/users/login", {"email": "ann@example.com", "password": "pass123"}).data
+    signed_in = {"Authorization": f"Bearer {login['access']}"}
+    added = api.post("/v1/users/me/addresses", HOME, key="k", **signed_in).data
+    assert api.post("/v1/users/me/addresses", HOME, key="k", **signed_in).data == added
+    one = f"/v1/users/me/addresses/{added['address_id']}"
+    assert api.get("/v1/users/me/addresses", **signed_in).data == api.get(path).data == [added]
+    assert api.patch(one, {"city": "Shelbyville"}, **signed_in).data["city"] == "Shelbyville"
+    assert api.get(one, **signed_in).data["city"] == "Shelbyville"
+    assert api.send("DELETE", one, **signed_in).status == 204
+    assert api.get(one, **signed_in).status == 404
+
+
+def test_who_is_no_customer_has_none(api: Any) -> None:
+    for path in ("/v1/users/me", "/v1/users/me/addresses", "/v1/users/me/addresses/1"):
+        assert api.get(path).status == 404

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from contexts.customers.models import Customer, Idempotency
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import CustomerNotFound
-from contexts.customers.services import hash_password
 from eci.clock import utcnow
 from eci.db import unit_of_work
+from eci.passwords import hash_password, matches
 
 ANN = {"email": "Ann@Example.com", "full_name": "Ann Other", "password": "pass123", "phone": "+1 555-0100"}
 UNKNOWN = 999_999
@@ -38,7 +38,12 @@ class TestRegistering:
     def test_answers_the_person_without_the_password(self, ann: dict[str, Any]) -> None:
         assert ann.pop("created_at") == ann.pop("updated_at")
         assert ann.pop("customer_id") > 0
-        assert ann == {"email": "Ann@Example.com", "full_name": "Ann Other", "phone": "+1 555-0100"}
+        assert ann == {
+            "email": "Ann@Example.com",
+            "full_name": "Ann Other",
+            "phone": "+1 555-0100",
+            "email_verified": False,
+        }
 
     def test_the_phone_is_optional(self, api: Any) -> None:
         body = {name: value for name, value in ANN.items() if name != "phone"}
@@ -124,6 +129,11 @@ class TestIdempotency:
         api.post("/v1/users/register", ANN, key="k")
         assert api.post("/v1/users/register", ANN | {"full_name": "Bob"}, key="k").status == 422
 
+    def test_another_password_is_another_request(self, api: Any) -> None:
+        api.post("/v1/users/register", ANN, key="k")
+        other = api.post("/v1/users/register", ANN | {"password": "other-pass"}, key="k")
+        assert (other.status, other.code) == (422, "idempotency_key_reused")
+
     def test_a_conflict_is_remembered(self, api: Any, ann: dict[str, Any]) -> None:
         answers = [api.post("/v1/users/register", ANN, key="k") for _ in range(2)]
         assert [(answer.status, answer.code) for answer in answers] == [(409, "duplicate_email")] * 2
@@ -164,8 +174,11 @@ class TestSecrecy:
         assert check_password("pass123", Customer.objects.get().password)
 
     def test_hashing_inside_a_transaction_is_refused(self) -> None:
-        with unit_of_work("customers"), pytest.raises(RuntimeError):
-            hash_password("pass123")
+        with unit_of_work("customers"):
+            with pytest.raises(RuntimeError):
+                hash_password("pass123")
+            with pytest.raises(RuntimeError):
+                matches("pass123", None)
 
 
 class TestStaffView:
@@ -188,7 +201,8 @@ class TestStaffView:
     def test_found_by_address_in_any_case(self, api: Any, ann: dict[str, Any]) -> None:
         register(api, "bob@example.com")
         for email, found in (("ANN@example.com", [ann]), ("ann@example", []), ("%", [])):
-            assert api.get(f"/v1/customers?{urlencode({'email': email})}").data == found
+            rows = api.get(f"/v1/customers?{urlencode({'email': email})}").data
+            assert [row["customer_id"] for row in rows] == [one["customer_id"] for one in found]
 
     @pytest.mark.parametrize("query", ["limit=0", "limit=101", "cursor=x", "ordering=email", "nonsense=1"])
     def test_bad_parameters_are_named(self, api: Any, query: str) -> None:
@@ -196,7 +210,7 @@ class TestStaffView:
         assert (answer.status, list(answer.details)) == (400, [query.split("=")[0]])
 
     def test_one(self, api: Any, ann: dict[str, Any]) -> None:
-        assert api.get(f"/v1/customers/{ann['customer_id']}").data == ann
+        assert api.get(f"/v1/customers/{ann['customer_id']}").data == ann | {"is_blocked": False}
 
     @pytest.mark.parametrize("reference", [str(UNKNOWN), "0", "abc", "-1", "9" * 30])
     def test_what_is_unknown_is_a_404(self, api: Any, reference: str) -> None:
@@ -206,7 +220,8 @@ class TestStaffView:
     def test_patch(self, api: Any, ann: dict[str, Any]) -> None:
         path = f"/v1/customers/{ann['customer_id']}"
         data = api.patch(path, {"email": "new@example.com", "phone": ""}).data
-        assert data == ann | {"email": "new@example.com", "phone": "", "updated_at": data["updated_at"]}
+        changed = {"email": "new@example.com", "phone": "", "is_blocked": False, "updated_at": data["updated_at"]}
+        assert data == ann | changed
         assert api.get(path).data == data
         assert api.patch(path, {}).data == data
         assert api.post("/v1/users/register", ANN | {"email": "NEW@example.com"}).status == 409

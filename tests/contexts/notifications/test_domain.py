@@ -4,7 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from contexts.notifications.domain import Kind, delay_after, in_words, is_one_line, letter
+from contexts.notifications.domain import (
+    ABOUT_ACCOUNT,
+    WITH_SECRET,
+    Kind,
+    delay_after,
+    in_words,
+    is_one_line,
+    letter,
+)
 
 pytestmark = pytest.mark.no_database
 
@@ -14,15 +22,17 @@ FACTS = {
     "currency": "USD",
     "carrier": "standard",
     "tracking_no": "ECIABC",
+    "secret": "SECRET",
 }
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_has_a_letter_that_names_the_order(kind: Kind) -> None:
+def test_every_kind_has_a_letter_that_names_its_order(kind: Kind) -> None:
     written = letter(kind, "ORD-1", FACTS)
 
-    assert "ORD-1" in written.subject
-    assert "ORD-1" in written.text
+    of_an_order = kind not in (*ABOUT_ACCOUNT, *WITH_SECRET)
+    assert ("ORD-1" in written.subject, "ORD-1" in written.text) == (of_an_order, of_an_order)
+    assert ("SECRET" in written.text) == (kind in WITH_SECRET)
     assert is_one_line(written.subject)
     assert "{" not in written.subject + written.text
 

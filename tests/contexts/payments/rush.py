@@ -1,4 +1,4 @@
-"""Many callers at once on real database files; prints what came of it as JSON. Run by test_concurrency."""
+"""Many callers at once on real connections; prints what came of it as JSON. Run by test_concurrency."""
 
 from __future__ import annotations
 
@@ -76,18 +76,6 @@ def authorised() -> str:
         order_id=order_id, amount=Decimal(100), currency="USD", customer_id=None, method="card", token=""
     )
     return order_id
-
-
-def one_key() -> dict[str, Any]:
-    answers = at_once(*[lambda: charge("FOREIGN", "one key")] * 50)
-    ids = {data["payment_id"] for _, data in answers if data}
-    return {"answers": counted(answers), "ids": len(ids), "rows": Payment.objects.filter(order_id="FOREIGN").count()}
-
-
-def one_key_our_order() -> dict[str, Any]:
-    order_id = due()
-    answers = at_once(*[lambda: charge(order_id, "our key")] * 20)
-    return {"answers": counted(answers), "rows": Payment.objects.filter(order_id=order_id).count()}
 
 
 def one_order() -> dict[str, Any]:
@@ -188,8 +176,6 @@ def settling() -> dict[str, Any]:
 
 if __name__ == "__main__":
     rushes = (
-        one_key,
-        one_key_our_order,
         one_order,
         refunds,
         capture_and_cancel,

@@ -25,7 +25,9 @@ def shipment(api: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def ours() -> Any:
-    return shipping.create(order_id=new_order_id(), warehouses=("WH1",), address="1 Main Street", city="Springfield")[0]
+    return shipping.create(
+        order_id=new_order_id(), customer_id=None, warehouses=("WH1",), address="1 Main Street", city="Springfield"
+    )[0]
 
 
 def test_create_answers_the_shipment_and_get_shows_it_with_its_events(api: Any) -> None:

@@ -16,7 +16,7 @@ from eci.db import unit_of_work
 from eci.errors import InvalidTransition
 from eci.ids import new_order_id
 
-WHERE = {"address": "1 Main Street", "city": "Springfield"}
+WHERE = {"customer_id": None, "address": "1 Main Street", "city": "Springfield"}
 
 
 @pytest.fixture

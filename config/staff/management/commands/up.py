@@ -21,6 +21,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
+from config.staff import accounts
+
 HOST = "127.0.0.1"
 GRACE = 10  # seconds a process has to finish what it is doing
 _PR_SET_PDEATHSIG = 1
@@ -32,13 +34,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode does so by itself")
 
     def handle(self, *args: Any, **options: Any) -> None:
         port: int = options["port"]
         _require_free(port)
-        call_command("check", fail_level="ERROR")
+        call_command("check", databases=list(connections), fail_level="ERROR")
         migrate_all(self.stdout.write)
-        if settings.ECI_OPEN:
+        accounts.prepare()
+        if settings.ECI_OPEN or options["demo"]:
             call_command("load_demo")
         for connection in connections.all():
             connection.close()
@@ -111,6 +115,8 @@ class Supervisor:
     def wait_until_healthy(self) -> None:
         url = f"http://{HOST}:{self.port}/health"
         for _ in range(600):
+            if self.stopping:
+                return
             self._require_all_alive()
             try:
                 with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310

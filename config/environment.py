@@ -1,0 +1,34 @@
+"""Reading secrets: from the environment, or from files that the environment names. Weak ones are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_SHORTEST = 24  # characters of a secret that signs
+_FEWEST = 10  # different ones among them
+
+
+def secret(name: str, default: str = "") -> str:
+    """The variable ``name``, or the contents of the file that ``<name>_FILE`` names, as containers mount it."""
+    given, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if given and path:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
+    if not path:
+        return given or default
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read ({type(error).__name__}).") from None
+
+
+def strong(name: str, value: str) -> str:
+    """``value``, which is to sign things, unless somebody could guess it. ImproperlyConfigured."""
+    if len(value) < _SHORTEST or len(set(value)) < _FEWEST or value.startswith("django-insecure"):
+        raise ImproperlyConfigured(
+            f"{name} is too weak: make it by chance, of at least {_SHORTEST} characters, {_FEWEST} of them different: "
+            """`python -c "import secrets; print(secrets.token_urlsafe(50))"`."""
+        )
+    return value

@@ -1,0 +1,76 @@
+"""Staff accounts: the groups whose names are roles, the first administrator, and no default password anywhere."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+from django.core.validators import validate_email
+
+from config.staff import demo
+from eci.auth import GROUPS
+
+# Which contexts' pages of the admin each group sees; what may be changed there, the pages themselves decide.
+_PAGES = {
+    "catalog staff": ("catalog",),
+    "stock staff": ("inventory", "shipping"),
+    "support staff": ("customers", "orders", "payments", "shipping", "notifications"),
+    "services": (),
+}
+
+
+def prepare() -> None:
+    """What every start makes sure of; quick when all is there. CommandError."""
+    make_groups()
+    if not settings.ECI_OPEN:
+        lock_demo_login()
+    make_first_admin()
+
+
+def make_groups() -> None:
+    """Groups that are missing; one that is there keeps the permissions somebody gave it."""
+    present = set(Group.objects.filter(name__in=GROUPS).values_list("name", flat=True))
+    for name in sorted(set(GROUPS) - present):
+        group = Group.objects.create(name=name)
+        group.permissions.set(Permission.objects.filter(content_type__app_label__in=_PAGES[name]))
+
+
+def lock_demo_login() -> None:
+    """The demo's well-known password opens nothing outside open mode, even on data that was used in it."""
+    login = User.objects.filter(username=demo.USERNAME).first()
+    if login is not None and login.check_password(demo.PASSWORD):
+        login.set_unusable_password()
+        login.save(update_fields=["password"])
+
+
+def make_first_admin() -> None:
+    """From ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD, unless there is somebody with this address. CommandError."""
+    email, password = settings.ECI_ADMIN_EMAIL, settings.ECI_ADMIN_PASSWORD
+    if not email and not password:
+        return
+    if not email or not password:
+        raise CommandError("ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD belong together: set both, or neither.")
+    if not User.objects.filter(username__iexact=email).exists():
+        make_account(email=email, password=password, groups=(), admin=True, source="ECI_ADMIN_PASSWORD")
+
+
+def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str) -> User:
+    """A staff account; it signs in with its address. CommandError, naming ``source``, for a weak password."""
+    user = User(username=email, email=email, is_staff=True, is_superuser=admin)
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise CommandError(f"{email!r} is not an e-mail address.") from None
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        why = error.messages[0]
+        raise CommandError(f"{source} is too weak: {why[0].lower()}{why[1:]}") from None
+    if User.objects.filter(username__iexact=email).exists():
+        raise CommandError(f"There is an account of {email} already.")
+    user.set_password(password)
+    user.save()
+    user.groups.set(Group.objects.filter(name__in=groups))
+    return user

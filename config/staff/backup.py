@@ -1,0 +1,241 @@
+"""All databases of the product saved as they stood at one moment, and put back.
+
+No transaction spans the databases, so the writers of all of them are held together, for as long as it takes to open a
+snapshot in each: what was committed before is in the backup, what came after is not, in any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from config.staff.snapshots import Busy, Failed, Store, store, version
+from eci.clock import iso, utcnow
+
+FORMAT = 1
+MANIFEST, SECRET_KEY = "manifest.json", "secret_key"
+PATIENCE = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # seconds for each attempt at holding the writers
+Say = Callable[[str], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """One database in the manifest. ``aliases``: the contexts that share it."""
+
+    aliases: list[str]
+    engine: str
+    server: str
+    file: str
+    bytes: int
+    sha256: str
+    migrations: list[str]
+
+
+def distinct_databases() -> list[list[str]]:
+    """Aliases, those of one physical database together."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for alias in connections:
+        config = connections[alias].settings_dict
+        place = tuple(str(config[name]) for name in ("ENGINE", "HOST", "PORT", "NAME"))
+        groups.setdefault(place, []).append(alias)
+    return list(groups.values())
+
+
+# -- backup -----------------------------------------------------------------------------------------------------------
+
+
+def backup(folder: Path, say: Say) -> None:
+    """Save everything into the folder, which is made and must be empty. Failed."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise Failed(f"{folder} is not empty: a backup gets a folder of its own.")
+    folder.chmod(0o700)  # it holds people's addresses and the secret key
+    began = time.monotonic()
+    groups = distinct_databases()
+    with ExitStack() as stack:
+        stores = []
+        for aliases in groups:
+            one = store(aliases[0], folder)
+            stack.callback(one.close)
+            if not one.tables:
+                raise Failed(
+                    f"The {aliases[0]} database has no tables: nothing to save. Run `manage.py migrate` first."
+                )
+            one.connect()
+            stores.append(one)
+        paused = _open_all(stores)
+        at = iso(utcnow())
+        say(f"Snapshots of {len(stores)} databases opened together at {at}; writers waited {paused * 1000:.0f} ms.")
+        for one in stores:
+            one.save()
+    saved = [_described(one, aliases) for one, aliases in zip(stores, groups, strict=True)]
+    for row in saved:
+        say(f"  {row.file:24} {row.bytes / 1024:10,.0f} KiB   {row.engine}: {', '.join(row.aliases)}")
+    secrets = _secrets()
+    for name, content in secrets.items():
+        (folder / name).write_bytes(content)
+    manifest = {
+        "format": FORMAT,
+        "at": at,
+        "paused_ms": round(paused * 1000, 1),
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "databases": [asdict(row) for row in saved],
+        "secrets": {name: hashlib.sha256(content).hexdigest() for name, content in secrets.items()},
+    }
+    aside = folder / f"{MANIFEST}.new"
+    aside.write_text(json.dumps(manifest, indent=2))
+    aside.rename(folder / MANIFEST)  # last: without its manifest it is no backup
+    for file in folder.iterdir():
+        file.chmod(0o600)
+    say(f"Backup complete in {time.monotonic() - began:.1f} s: {folder}")
+
+
+def _secrets() -> dict[str, bytes]:
+    """What signs sessions and access tokens stands in no database: file name -> content."""
+    keys = {path.name: path.read_bytes() for path in sorted(Path(settings.ECI_KEYS_DIR).glob("*.pem"))}
+    return {SECRET_KEY: settings.SECRET_KEY.encode()} | keys
+
+
+def _open_all(stores: list[Store]) -> float:
+    """Open all snapshots while all writers are held; for how many seconds they were.
+
+    A writer that has what we wait for may wait for what we have. So no attempt lasts long: all go on, then it is tried
+    again.
+    """
+    for patience in PATIENCE:
+        began = time.monotonic()
+        try:
+            for one in stores:
+                one.pause(patience)
+            for one in stores:
+                one.open()
+            for one in stores:
+                one.opened()
+            return time.monotonic() - began
+        except Busy as busy:
+            reason = busy
+        finally:
+            for one in stores:
+                one.resume()
+        time.sleep(0.05)
+    raise Failed(f"The writers could not be held: {reason}. Nothing was saved; try again when there is less to do.")
+
+
+def _described(one: Store, aliases: list[str]) -> Saved:
+    connection = connections[one.alias]
+    applied = MigrationRecorder(connection).applied_migrations()
+    return Saved(
+        aliases=aliases,
+        engine=connection.vendor,
+        server=version(connection),
+        file=one.file.name,
+        bytes=one.file.stat().st_size,
+        sha256=_sha256(one.file),
+        migrations=sorted(f"{app}.{name}" for app, name in applied),
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+# -- restore ----------------------------------------------------------------------------------------------------------
+
+
+def restore(folder: Path, *, force: bool, say: Say) -> None:
+    """Put everything back. Checks all before it changes anything; ``force`` replaces what is there. Failed."""
+    began = time.monotonic()
+    manifest = _manifest(folder)
+    saved = [Saved(**row) for row in manifest["databases"]]
+    problems = [*_damage(folder, {row.file: row.sha256 for row in saved} | manifest["secrets"]), *_misfits(saved)]
+    if problems:
+        raise Failed("Nothing was changed. " + " ".join(problems))
+    with ExitStack() as stack:
+        stores = [store(row.aliases[0], folder) for row in saved]
+        for one in stores:
+            stack.callback(one.close)
+        occupied = [one.alias for one in stores if one.tables]
+        if occupied and not force:
+            raise Failed(
+                f"Nothing was changed. These databases are not empty: {', '.join(occupied)}. --force replaces them."
+            )
+        in_use = [one.alias for one in stores if one.in_use()]
+        if in_use:
+            raise Failed(
+                f"Nothing was changed. Somebody is connected to {', '.join(in_use)}: stop web, worker and beat first."
+            )
+        for one in stores:
+            one.restore()
+            say(f"  {one.alias} restored from {one.file.name}")
+        for name in manifest["secrets"]:
+            _restore_secret(folder / name, say)
+    say(f"Restored to {manifest['at']} in {time.monotonic() - began:.1f} s.")
+    say("Next: start the product (it migrates and carries on what was under way), then `manage.py audit`,")
+    say("`manage.py reconcile`, and `manage.py settle DAY` for each day since: it names what the provider has beyond.")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise Failed(f"{folder} is no finished backup: {error}") from error
+    if manifest["format"] != FORMAT:
+        raise Failed(f"This backup has format {manifest['format']}; this version reads format {FORMAT}.")
+    return manifest
+
+
+def _damage(folder: Path, files: dict[str, str]) -> Iterator[str]:
+    for name, digest in files.items():
+        if not (folder / name).exists():
+            yield f"{name} is missing."
+        elif _sha256(folder / name) != digest:
+            yield f"{name} is not what the manifest says: it was changed or cut short."
+
+
+def _misfits(saved: list[Saved]) -> Iterator[str]:
+    """Does the backup fit the databases that are configured here, and the code?"""
+    if [row.aliases for row in saved] != distinct_databases():
+        yield "The backup shares its databases out differently from ECI_<CONTEXT>_DATABASE_URL here."
+        return
+    known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations or {}}
+    for row in saved:
+        engine = connections[row.aliases[0]].vendor
+        if engine != row.engine:
+            yield f"{row.file} comes from {row.engine}; {row.aliases[0]} is {engine} here."
+        unknown = sorted(set(row.migrations) - known)
+        if unknown:
+            yield f"{row.file} comes from a newer version of the product: it has {', '.join(unknown)}."
+
+
+def _restore_secret(saved: Path, say: Say) -> None:
+    """Into its file, unless the environment gives the secret and there is none."""
+    if saved.name == SECRET_KEY:
+        if saved.read_text() == settings.SECRET_KEY:
+            return
+        place = Path(settings.DATA_DIR) / SECRET_KEY
+        if not place.exists():
+            say("  ECI_SECRET_KEY is not the backup's secret_key: set it to that, or staff signs in again.")
+            return
+    else:
+        place = Path(settings.ECI_KEYS_DIR) / saved.name
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = place.with_name(f"{place.name}.restored")
+    aside.touch(mode=0o600)
+    aside.write_bytes(saved.read_bytes())
+    aside.replace(place)
+    say(f"  {place.name} restored")

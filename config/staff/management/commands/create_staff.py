@@ -1,0 +1,35 @@
+"""``manage.py create_staff ADDRESS --group "stock staff"``: an account for a member of staff, or for another system."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.staff import accounts
+from eci.auth import GROUPS
+
+
+class Command(BaseCommand):
+    help = "Create a staff account. The password is asked for, or is the first line of standard input."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("--group", action="append", default=[], choices=sorted(GROUPS), help="may be repeated")
+        parser.add_argument("--admin", action="store_true", help="may do everything")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["group"] and not options["admin"]:
+            raise CommandError("Say what the account is for: --group NAME, or --admin.")
+        accounts.make_groups()
+        password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+        accounts.make_account(
+            email=options["email"],
+            password=password,
+            groups=tuple(options["group"]),
+            admin=options["admin"],
+            source="The password",
+        )
+        self.stdout.write(f"{options['email']} may sign in at /admin/ and at POST /v1/staff/token.")

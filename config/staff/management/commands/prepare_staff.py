@@ -1,0 +1,16 @@
+"""``manage.py prepare_staff``: what ``up`` does for staff accounts, where the processes are started another way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config.staff import accounts
+
+
+class Command(BaseCommand):
+    help = "Make the groups of staff, and the first administrator from ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        accounts.prepare()

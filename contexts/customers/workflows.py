@@ -1,0 +1,103 @@
+"""Logging in and what follows from it: slow hashing and signing, with the transactions between them.
+
+Whoever is refused hears the same words after the same work, so that an answer tells nobody whose address is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from contexts.customers import selectors, services
+from contexts.customers.domain import email_key
+from contexts.customers.models import MailRequest, TokenFamily
+from contexts.customers.public.contracts import EmailNotVerified
+from contexts.customers.selectors import Row
+from eci import tokens
+from eci.errors import InvalidRequest, NotAuthenticated
+from eci.passwords import hash_password, matches
+from eci.tokens import Claims
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """``refresh`` is told once and kept as a digest."""
+
+    claims: Claims
+    access: str
+    refresh: str
+
+
+def log_in(*, email: str, password: str) -> Login:
+    """NotAuthenticated; EmailNotVerified, which only the right password gets to hear."""
+    customer = selectors.customer_by_email(email=email)
+    if not matches(password, customer.password if customer else None) or customer is None:
+        raise _wrong_credentials()
+    if settings.ECI_VERIFY_EMAIL and customer.email_verified_at is None:
+        raise EmailNotVerified("Please confirm your e-mail address first: we have sent you a mail.")
+    return _login(*services.open_family(customer_id=customer.pk))
+
+
+def log_in_staff(*, email: str, password: str) -> Login:
+    """NotAuthenticated."""
+    user = selectors.staff_by_email(email=email)
+    if not matches(password, user.password if user else None) or user is None:
+        raise _wrong_credentials()
+    return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user)))
+
+
+def refresh(*, token: str, key: str) -> Login:
+    """NotAuthenticated, also for a token that was used before: see ``services.exchange``."""
+    successor = services.exchange(token=token, key=key)
+    found = selectors.refresh_token(token=token) if successor else None
+    if successor is None or found is None:
+        raise NotAuthenticated("This refresh token is not valid, or no longer. Please log in again.")
+    return _login(found.family, successor)
+
+
+def _login(family: TokenFamily, refresh_token: str) -> Login:
+    claims = selectors.claims_of(family)
+    if claims is None:
+        raise NotAuthenticated("This account may no longer log in.")
+    return Login(claims=claims, access=tokens.issue(claims), refresh=refresh_token)
+
+
+def _wrong_credentials() -> NotAuthenticated:
+    return NotAuthenticated("E-mail address or password is wrong.")
+
+
+def change_password(*, customer_id: int, current: str, new: str) -> Login:
+    """Ends every login and gives the caller a new one. InvalidRequest when ``current`` is wrong."""
+    before = _confirmed(customer_id, current)
+    if not services.change_password(customer_id=customer_id, before=before, after=hash_password(new)):
+        raise _wrong_current()
+    return _login(*services.open_family(customer_id=customer_id))
+
+
+def change_own(*, customer_id: int, current_password: str, changes: dict[str, str]) -> Row:
+    """As ``services.update_customer``. A new address needs the password: it is the way to a new password."""
+    email = changes.get("email")
+    if email is not None and email_key(email) != email_key(selectors.customer(customer_id=customer_id)["email"]):
+        _confirmed(customer_id, current_password)
+    return services.update_customer(customer_id=customer_id, is_blocked=None, **changes)
+
+
+def _confirmed(customer_id: int, password: str) -> str:
+    """The hash that ``password`` has just matched."""
+    encoded = selectors.password_of(customer_id=customer_id)
+    if not matches(password, encoded):
+        raise _wrong_current()
+    return encoded
+
+
+def _wrong_current() -> InvalidRequest:
+    sentence = "This is not your current password."
+    return InvalidRequest(f"current_password: {sentence}", current_password=[sentence])
+
+
+def reset_password(*, secret: str, password: str) -> None:
+    """See ``services.reset_password``; only a good secret is worth the hashing."""
+    if not selectors.is_live_secret(MailRequest.Purpose.PASSWORD_RESET, secret):
+        raise services.bad_secret()
+    services.reset_password(secret=secret, password_hash=hash_password(password))

@@ -1,0 +1,15 @@
+"""The public keys of access tokens, for whoever verifies them; no envelope: the format is RFC 7517's."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+
+from eci import tokens
+
+
+@csrf_exempt
+@require_safe
+def jwks(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(tokens.jwks(), headers={"Cache-Control": "public, max-age=60"})

@@ -1,0 +1,85 @@
+"""Rate limits at the door: for customers and anonymous callers, by account and by address."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from eci import limits
+from eci.auth import Caller
+from eci.errors import NotAuthenticated
+from eci.limits import Limit, Quota
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
+    """Count the request in its class; what is left, or None for whom nothing limits. Throttled."""
+    if settings.ECI_OPEN or caller.is_staff:
+        return None
+    allowed = settings.ECI_RATE_LIMITS[rate]
+    found = {}
+    if allowed.address:
+        name = f"{rate}:address:{client_address(request)}"
+        found[name] = Limit(times=allowed.address, seconds=allowed.seconds)
+    if allowed.account and caller.customer_id is not None:
+        found[f"{rate}:account:{caller.name}"] = Limit(times=allowed.account, seconds=allowed.seconds)
+    return limits.take(found) if found else None
+
+
+@contextmanager
+def password_guess(request: HttpRequest, account: str) -> Iterator[None]:
+    """Around the look at a password: NotAuthenticated tells of a wrong one. See ``limits.begin_login``. Throttled."""
+    if settings.ECI_OPEN:
+        yield
+        return
+    attempt = limits.begin_login(account=account, address=client_address(request))
+    try:
+        yield
+    except NotAuthenticated:
+        raise
+    except BaseException:
+        attempt.take_back()
+        raise
+    attempt.take_back()
+
+
+def headers(quota: Quota) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers-06 has them, which most clients know."""
+    return {
+        "RateLimit-Limit": str(quota.limit.times),
+        "RateLimit-Remaining": str(quota.left),
+        "RateLimit-Reset": str(quota.resets_in),
+        "RateLimit-Policy": f"{quota.limit.times};w={quota.limit.seconds}",
+    }
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where the request comes from. X-Forwarded-For is believed only as far as trusted proxies wrote it.
+
+    A household has a /64 of IPv6, and so counts as one.
+    """
+    trusted = _networks(tuple(settings.ECI_TRUSTED_PROXIES))
+    hops = [request.META.get("REMOTE_ADDR", ""), *reversed(request.headers.get("X-Forwarded-For", "").split(","))]
+    nearest = ""
+    for hop in hops:
+        try:
+            address = ipaddress.ip_address(hop.strip())
+        except ValueError:
+            break  # whoever wrote this, what stands behind it is no better
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        nearest = str(address if address.version == 4 else ipaddress.ip_network(f"{address}/64", strict=False))
+        if not any(address in network for network in trusted):
+            break
+    return nearest or "unknown"
+
+
+@functools.cache
+def _networks(texts: Iterable[str]) -> list[_Network]:
+    return [ipaddress.ip_network(text) for text in texts]

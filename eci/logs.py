@@ -1,0 +1,130 @@
+"""Logs: one JSON object a line, on standard error, of what is on a list and nothing else.
+
+People's names, addresses and secrets reach logs in ways nobody thinks of: an exception's message, a library's argument,
+an address with a token in it. So a field must be on the list to be written, exceptions tell their types and places but
+not their messages, and of a library's message only its constant part is written. What is left is searched for what must
+not be there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+
+_ALLOWED = frozenset(
+    (
+        *("timestamp", "level", "logger", "event", "request_id", "exception"),
+        *("method", "route", "status", "ms"),
+        *("kind", "error", "step", "outcome", "item", "actor", "subject", "suspicion"),
+        *("context", "consumer", "event_name", "attempts"),
+        *("id", "order_id", "return_id", "payment_id", "notification_id"),
+    )
+)
+# Whose messages are written whole: our own are constant, and these tell of connections, not of people.
+_TRUSTED = ("eci", "contexts", "config", "psycopg.pool", "celery.beat", "celery.worker.consumer", "kombu")
+
+_MARKS = {
+    "[e-mail]": re.compile(r"[^\s@<>\"'(),;:=]+@[^\s@<>\"'(),;:]+"),
+    "[token]": re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+|(?i:\bbearer )[^\s,;\"']+"),
+    "[number]": re.compile(r"(?<![0-9A-Za-z-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])"),
+}
+
+
+def scrubbed(text: str) -> str:
+    """Without e-mail addresses, access tokens, and numbers as long as a card's."""
+    for mark, pattern in _MARKS.items():
+        text = pattern.sub(mark, text)
+    return text
+
+
+def constant_part(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Of a library's message its format without arguments, up to where it may have put something in by itself."""
+    record = entry["_record"]
+    trusted = any(record.name == one or record.name.startswith(f"{one}.") for one in _TRUSTED)
+    if not (entry["_from_structlog"] or trusted):
+        entry["event"] = re.split("[:={\n]", str(record.msg), maxsplit=1)[0]
+    return entry
+
+
+def only_allowed(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: _clean(name, value) for name, value in entry.items() if name in _ALLOWED}
+
+
+def _clean(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, list):
+        return [_clean(name, inner) for inner in value]
+    return str(value) if name == "timestamp" else scrubbed(str(value))
+
+
+def places(exc_info: Any) -> list[str]:
+    """An exception and what caused it: type, code of the database or system, and where it passed; no message."""
+    return [line for error in _chain(exc_info[1]) for line in _described(error)]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _described(error: BaseException) -> Iterator[str]:
+    code = getattr(error, "sqlstate", None) or getattr(error, "errno", None)
+    if code is None and error.args and isinstance(error.args[0], int):
+        code = error.args[0]
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    yield kind if code is None else f"{kind} ({code})"
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f"  {frame.filename}:{frame.lineno} {frame.name}"
+
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def logging_config(level: str) -> dict[str, Any]:
+    """Django's LOGGING: everything through structlog."""
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [
+                    constant_part,
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.ExceptionRenderer(places),
+                    only_allowed,
+                    structlog.processors.JSONRenderer(),
+                ],
+                "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder()],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django.request": {"level": "ERROR"},
+            "django.server": {"handlers": [], "propagate": False},
+            "celery": {"level": "WARNING"},
+            "celery.redirected": {"handlers": [], "propagate": False},  # whatever anybody prints
+            "eci.access": {"level": os.environ.get("ECI_ACCESS_LOG", level)},
+        },
+    }
