@@ -1,0 +1,278 @@
+"""Prove the proof: take one safety away at a time, and demand that the tests notice.
+
+    python tools/prove.py [WORD ...]
+
+works on a copy of this checkout in a temporary folder; words choose the safeties whose names contain one of them. Ends
+with a table, and with 1 if a test stayed green without its safety, or a safety isn't where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.servers import Servers, missing  # noqa: E402
+
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    "var",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".import_linter_cache",
+)
+DEFENCES = "tests/proof/test_defences.py"
+CROWDS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Safety:
+    """``text`` stands exactly once in ``file``; ``instead`` is the file without the safety. ``servers``: its absence
+    shows only there."""
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    tests: tuple[str, ...]
+    servers: bool = False
+
+
+SAFETIES = (
+    Safety(
+        name="CHECK reserved <= on_hand",
+        file="contexts/inventory/migrations/0001_initial.py",
+        text="('reserved__lte', models.F('on_hand'))",
+        instead="('reserved__lte', models.F('on_hand') + 10**6)",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="CHECK 0 <= reserved",
+        file="contexts/inventory/migrations/0001_initial.py",
+        text="('reserved__gte', 0)",
+        instead="('reserved__gte', -(10**6))",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="CHECK refunded <= captured",
+        file="contexts/payments/migrations/0001_initial.py",
+        text="('captured_minor__gte', models.F('refunded_minor'))",
+        instead="('captured_minor__gte', models.F('refunded_minor') - 10**6)",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="conditional UPDATE that claims stock",
+        file="contexts/inventory/services.py",
+        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units)).update(',
+        instead="Stock.objects.filter(pk__in=units).update(",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="conditional UPDATE that closes an allocation",
+        file="contexts/inventory/services.py",
+        text="Allocation.objects.filter(pk__in=ids, state=read).update(state=state",
+        instead="Allocation.objects.filter(pk__in=ids).update(state=state",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="conditional UPDATE that sets a refund aside",
+        file="contexts/payments/services.py",
+        text='pk=payment_id, captured_minor__gte=F("refunded_minor") + amount',
+        instead="pk=payment_id",
+        tests=("tests/contexts/payments/test_refunds.py",),
+    ),
+    Safety(
+        name="sorted order of stock rows",
+        file="contexts/inventory/services.py",
+        text='.select_related("warehouse").order_by("pk")',
+        instead='.select_related("warehouse").order_by("?")',
+        tests=(CROWDS,),
+        servers=True,
+    ),
+    Safety(
+        name="a hold that ran out is refused",
+        file="contexts/inventory/services.py",
+        text="if any(allocation.state == AllocationState.EXPIRED for allocation in allocations):",
+        instead="if False:",
+        tests=("tests/contexts/inventory/test_holds.py",),
+    ),
+    Safety(
+        name="tombstone of a release that came first",
+        file="contexts/inventory/services.py",
+        text="    if existing.status == ReservationStatus.RELEASED:",
+        instead="    if False:",
+        tests=("tests/contexts/inventory/test_contract.py",),
+    ),
+    Safety(
+        name="the database's clock ends a hold",
+        file="contexts/inventory/services.py",
+        text="    now: datetime = rows[0].now\n",
+        instead="    now: datetime = utcnow()\n",
+        tests=("tests/proof/test_clock.py",),
+        servers=True,
+    ),
+    Safety(
+        name="inbox",
+        file="eci/outbox.py",
+        text="if _inbox(consumer)._default_manager.filter(event_id=event_id).exists():\n            return\n",
+        instead="_inbox(consumer)._default_manager.filter(event_id=event_id).delete()\n",
+        tests=("tests/kernel/test_outbox.py",),
+    ),
+    Safety(
+        name="an event that was not handled stays due",
+        file="eci/outbox.py",
+        text='"attempts": row.attempts}\n        )\n        return False',
+        instead='"attempts": row.attempts}\n        )\n        return True',
+        tests=("tests/kernel/test_outbox.py",),
+    ),
+    Safety(
+        name="lease on an order",
+        file="contexts/orders/services.py",
+        text="free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)",
+        instead="free = Order.objects.filter(pk=order_id)",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="a lost lease ends its runner",
+        file="contexts/orders/services.py",
+        text="held = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)",
+        instead="held = Order.objects.filter(pk=order.pk)",
+        tests=(DEFENCES,),
+    ),
+    Safety(
+        name="one claim of an idempotency key",
+        file="contexts/orders/services.py",
+        text='idempotency.claim("orders", key, resource=new.order_id)',
+        instead="pass",
+        tests=("tests/proof/test_one_key.py",),
+    ),
+    Safety(
+        name="provider's key from the payment's id",
+        file="contexts/payments/domain.py",
+        text='return _key("payment", payment_id, nonce)',
+        instead='import uuid; return _key("payment", payment_id, uuid.uuid4().hex)',
+        tests=("tests/contexts/payments/test_crashes.py",),
+    ),
+    Safety(
+        name="an order's payment request is taken once",
+        file="contexts/payments/services.py",
+        text="open_requests = PaymentRequest.objects.filter(pk=order_id, state=RequestState.OPEN)",
+        instead="open_requests = PaymentRequest.objects.filter(pk=order_id)",
+        tests=("tests/contexts/payments/test_orders_money.py",),
+    ),
+    Safety(
+        name="victims of a deadlock begin again",
+        file="eci/db.py",
+        text="if attempt == _ATTEMPTS or not _is_serialization_failure(error):",
+        instead="if True:",
+        tests=("tests/kernel/test_unit_of_work.py",),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    safety: Safety
+    seconds: float
+    noticed: str  # the test that did, nothing when all stayed green
+    problem: str = ""
+
+
+class Checkout:
+    """The copy that safeties are taken from."""
+
+    def __init__(self, folder: Path, servers: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.servers = servers
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+
+    def test(self, tests: tuple[str, ...], *, on_servers: bool) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ECI_")}
+        environment = kept | {"PYTHONDONTWRITEBYTECODE": "1"} | (dict(self.servers) if on_servers else {})
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def without(self, safety: Safety) -> Verdict:
+        path = self.folder / safety.file
+        whole = path.read_text()
+        if whole.count(safety.text) != 1:
+            return Verdict(safety=safety, seconds=0, noticed="", problem=f"{safety.file} has not this text once")
+        began = time.monotonic()
+        path.write_text(whole.replace(safety.text, safety.instead))
+        try:
+            run = self.test(safety.tests, on_servers=safety.servers)
+        finally:
+            path.write_text(whole)
+        failed = re.search(r"^FAILED .*?([^/]+::.+?)(?: - |$)", run.stdout, re.MULTILINE)
+        problem = "" if run.returncode in (0, 1) else f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}"
+        noticed = failed[1] if failed and run.returncode == 1 else ""
+        return Verdict(safety=safety, seconds=time.monotonic() - began, noticed=noticed, problem=problem)
+
+
+def require_green(checkout: Checkout, safeties: list[Safety]) -> bool:
+    """With every safety in place the tests pass: a red one below says something."""
+    for on_servers in (False, True):
+        tests = tuple(dict.fromkeys(test for one in safeties if one.servers == on_servers for test in one.tests))
+        if tests:
+            run = checkout.test(tests, on_servers=on_servers)
+            if run.returncode:
+                print(run.stdout[-5000:])
+                print("These tests fail with every safety in place.")
+                return False
+    return True
+
+
+def prove(safeties: list[Safety], folder: Path, servers: Mapping[str, str]) -> bool:
+    checkout = Checkout(folder / "checkout", servers)
+    if not require_green(checkout, safeties):
+        return False
+    verdicts = []
+    for safety in safeties:
+        verdict = checkout.without(safety)
+        verdicts.append(verdict)
+        print(f"{verdict.noticed or verdict.problem or 'NOBODY NOTICED'}: {safety.name}", flush=True)
+    print("\n| taken away | noticed by | on | s |\n|---|---|---|---|")
+    for verdict in verdicts:
+        engine = "servers" if verdict.safety.servers else "SQLite"
+        noticed = f"`{verdict.noticed}`" if verdict.noticed else "**nobody**"
+        print(f"| {verdict.safety.name} | {noticed} | {engine} | {verdict.seconds:.0f} |")
+    return all(verdict.noticed for verdict in verdicts)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Take one safety away at a time; the tests must notice.")
+    parser.add_argument("words", nargs="*", help="only safeties whose names contain one of these")
+    words = parser.parse_args().words
+    chosen = [one for one in SAFETIES if not words or any(word in one.name for word in words)]
+    needed = any(one.servers for one in chosen)
+    if needed and missing():
+        print(f"Servers are needed; on Debian: apt-get install -y {' '.join(missing())}", file=sys.stderr)
+        return 1
+    folder = Path(tempfile.mkdtemp(prefix="eci-prove-"))
+    servers = Servers(folder / "servers", durable=False)
+    try:
+        if needed:
+            servers.start()
+        return 0 if prove(chosen, folder, servers.environment()) else 1
+    finally:
+        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
