@@ -1,0 +1,196 @@
+"""``manage.py backup`` under load, ``restore`` into empty databases, and what recovery, audit and settle make of it.
+
+What was measured is logged: ``pytest --log-cli-level=INFO tests/staff/test_backup.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eci.clock import utcnow
+from tests import world
+from tests.e2e.product import HttpApi, Product, Shop, running, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("backup")]
+
+log = logging.getLogger(__name__)
+
+CLIENTS = 6
+TOKENS = ["tok_ok"] * 16 + ["tok_declined", "tok_timeout"]
+FINAL = {"SHIPPED", "CANCELLED", "EXPIRED", "AWAITING_PAYMENT"}
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> world.Seed:
+    own = tmp_path_factory.getbasetemp()
+    return world.seed(own if worker_id == "master" else own.parent, demo=True)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of databases with nothing in them, beside the same payment provider."""
+    ledger = tmp_path / "var" / "sandbox_gateway.sqlite3"
+    with world.world(None, tmp_path / "restored", ECI_SANDBOX_LEDGER=str(ledger)) as environment:
+        yield environment
+
+
+def manage(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *words]
+    return subprocess.run(command, cwd=world.ROOT, env=dict(environment), capture_output=True, text=True, timeout=120)
+
+
+def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+class Trade:
+    """Buyers who buy, pay later and cancel until they are told to stop. ``placed``: order ids, by when."""
+
+    def __init__(self, api: HttpApi, product_id: int) -> None:
+        self.api = api
+        self.product_id = product_id
+        self.placed: dict[str, float] = {}
+        self.slowest = 0.0
+        self.failed: list[Any] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._buy) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Trade:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _buy(self) -> None:
+        shop = Shop(self.api)
+        while not self._stop.is_set():
+            later = random.random() < 0.2
+            means: dict[str, Any] = {"pay_later": True} if later else {"payment": {"token": random.choice(TOKENS)}}
+            began = time.monotonic()
+            answer = shop.order(self.product_id, random.choice((1, 2)), key=uuid.uuid4().hex, **means)
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if answer.status not in (201, 202, 402):
+                self.failed.append(answer)
+                continue
+            order_id = (answer.details if answer.status == 402 else answer.data)["order_id"]
+            self.placed[order_id] = time.time()
+            if later and random.random() < 0.7:
+                charge = {"order_id": order_id, "amount": answer.data["order_total"]}
+                self.api.post("/v1/payments/charge", charge, key=uuid.uuid4().hex)
+            elif random.random() < 0.1:
+                self.api.post(f"/v1/orders/{order_id}/cancel", {})
+
+
+def taken_at_the_provider(ledger: Path) -> set[str]:
+    """References of the captures in the provider's own books."""
+    books = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+    rows = books.execute("SELECT reference FROM operations WHERE kind IN ('capture', 'charge') AND outcome = 'done'")
+    found = {str(reference) for (reference,) in rows}
+    books.close()
+    return found
+
+
+def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    with running(seed, tmp_path / "var") as product:
+        with Trade(product.api, Shop(product.api).sell("BACKUP", WH001=100_000)) as trade:
+            wait_until(lambda: len(trade.placed) > 40, 60, "there is trade")
+            began = time.time()
+            report = said(product.manage("backup", str(folder)))
+            ended = time.time()
+            enough = len(trade.placed) + 20
+            wait_until(lambda: len(trade.placed) > enough, 60, "trade goes on after the backup")
+        assert trade.failed == []
+        lost_again = list(trade.placed)[-1]
+
+    restore = time.monotonic()
+    said(manage(empty, "restore", str(folder)))
+    restored = time.monotonic() - restore
+    said(manage(empty, "audit"))  # at one moment nothing is at odds, even before anybody recovers anything
+
+    again = Product(tmp_path / "restored", empty)
+    try:
+        again.start()
+        ready = time.monotonic() - restore
+        api = again.api
+        wait_until(lambda: not api.get("/v1/orders?status=PENDING").data, 60, "no order is being placed")
+        wait_until(lambda: {row["status"] for row in api.everything("/v1/orders")} <= FINAL, 60, "all orders end")
+        recovered = time.monotonic() - restore
+        orders = {row["order_id"]: row for row in api.everything("/v1/orders")}
+        assert {order_id for order_id, at in trade.placed.items() if at < began} <= set(orders)
+        assert lost_again not in orders
+        books = again.require_sound_books()
+        said(again.manage("reconcile"))
+        ours = {payment["reference"] for row in orders.values() for payment in row["payments"]}
+        beyond = taken_at_the_provider(Path(empty["ECI_SANDBOX_LEDGER"])) - ours
+        assert beyond, "the provider has taken money since"
+        settlement = said(again.manage("settle", utcnow().date().isoformat()), 1)
+        named = re.findall(r"MISSING HERE  the provider took .*\n.*reference (\S+)", settlement)
+        assert set(named) >= beyond
+        new = Shop(api).order(trade.product_id, key="after the restore")
+        assert new.status == 201
+        assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
+        again.stop()
+    finally:
+        again.clean_up()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    log.info(
+        "backup %.1f s, writers waited %s ms, slowest order %.0f ms; %d orders in it of %d; %d KiB; restore %.1f s,"
+        " serving after %.1f s, recovered after %.1f s; the provider had %d captures beyond. %s\n%s",
+        *(ended - began, manifest["paused_ms"], trade.slowest * 1000, len(orders), len(trade.placed)),
+        sum(row["bytes"] for row in manifest["databases"]) / 1024,
+        *(restored, ready, recovered, len(beyond), books, report),
+    )
+
+
+def test_restore_refuses_what_it_should(seed: world.Seed, empty: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    with running(seed, tmp_path / "var") as product:
+        said(product.manage("backup", str(folder)))
+        assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
+        refused = said(product.manage("restore", str(folder)), 1)
+        assert "These databases are not empty" in refused
+        Shop(product.api).sell("SINCE")
+        refused = said(product.manage("restore", str(folder), "--force"), 1)
+        assert "stop web, worker and beat first" in refused
+        assert product.api.get("/v1/products/sku/SINCE").status == 200
+        own = product.environment
+
+        catalog = next(folder.glob("catalog.*"))
+        content = catalog.read_bytes()
+        catalog.write_bytes(content[:-1])
+        assert f"{catalog.name} is not what the manifest says" in said(manage(empty, "restore", str(folder)), 1)
+        catalog.write_bytes(content)
+        manifest = folder / "manifest.json"
+        whole = manifest.read_text()
+        newer = json.loads(whole)
+        newer["databases"][0]["migrations"].append("catalog.9999_tomorrow")
+        manifest.write_text(json.dumps(newer))
+        assert "comes from a newer version of the product" in said(manage(empty, "restore", str(folder)), 1)
+        manifest.unlink()
+        assert "is no finished backup" in said(manage(empty, "restore", str(folder)), 1)
+        manifest.write_text(whole)
+        said(manage(empty, "restore", str(folder)))
+        product.stop()
+        said(manage(own, "restore", str(folder), "--force"))
+        product.start()
+        assert product.api.get("/v1/products/sku/SINCE").status == 404
