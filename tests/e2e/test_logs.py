@@ -1,0 +1,84 @@
+"""The logs of a whole run, with people, addresses and secrets planted wherever the product takes anything."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Running
+from tests.e2e.product import HttpApi, Product, wait_until
+
+pytestmark = pytest.mark.e2e
+
+PERSON = "Zebulon Quartermain"
+EMAIL = "zebulon.q@canary.example"
+STREET = "77 Heliotrope Crescent"
+PASSWORD = "opal-walrus-tambourine"
+CARD = "4111111111111111"
+TOKEN = "tok_canary_marigold"
+PHONE = "+15550199777"
+PLANTED = [PERSON, EMAIL, "canary.example", STREET, PASSWORD, CARD, TOKEN, PHONE]
+
+
+def test_no_log_line_names_anybody_or_tells_a_secret(own_product: Running) -> None:
+    with own_product(ECI_OPEN="0", ECI_ADMIN_EMAIL="chief@canary.example", ECI_ADMIN_PASSWORD=PASSWORD) as product:
+        api = product.api
+        person = {"email": EMAIL, "full_name": PERSON, "password": PASSWORD, "phone": PHONE}
+        assert api.post("/v1/users/register", person).status == 201
+        assert api.post("/v1/users/register", person).status == 409
+        tokens = api.post("/v1/users/login", {"email": EMAIL, "password": PASSWORD}).data
+        secrets = [tokens["access"], tokens["refresh"]]
+        mine = {"Authorization": f"Bearer {tokens['access']}"}
+        buy(api, mine)
+        misuse(product, mine)
+        tokens = api.post("/v1/users/token/refresh", {"refresh": tokens["refresh"]}).data
+        secrets += [tokens["access"], tokens["refresh"]]
+        api.post("/v1/users/password/reset", {"email": EMAIL})
+        httpx.post(f"{product.url}/admin/login/", data={"username": EMAIL, "password": PASSWORD}, trust_env=False)
+        wait_until(lambda: mailed(product), 60, "the mails")
+    log = product.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {"eci.access", "contexts.notifications.workflows"} <= {line["logger"] for line in lines}
+    assert [word for word in [*PLANTED, *secrets] if word in log] == []
+
+
+def buy(api: HttpApi, mine: dict[str, str]) -> None:
+    product_id = api.get("/v1/products").data[0]["product_id"]
+    address = {"name": PERSON, "line1": STREET, "city": "Town", "phone": PHONE}
+    order = {"items": [{"product_id": product_id, "quantity": 1}], "shipping_address": address}
+    assert api.post("/v1/orders", order, **mine).status == 201
+    assert api.post("/v1/orders", order | {"payment": {"token": CARD}}, **mine).status == 400
+    assert api.post("/v1/orders", order | {"payment": {"token": TOKEN}}, **mine).status == 402, "unknown to the sandbox"
+
+
+def misuse(product: Product, mine: dict[str, str]) -> None:
+    """What goes wrong on the way: in paths, queries, headers, bodies that are none, and below HTTP."""
+    api = product.api
+    for path in (
+        f"/v1/{EMAIL}",
+        f"/v1/products?q={EMAIL}",
+        f"/v1/orders/{CARD}",
+        f"/{PASSWORD}",
+        f"/v1/products/sku/{EMAIL}",
+    ):
+        assert api.page(path, **mine).status_code >= 400
+    assert api.send("POST", "/v1/orders", f'{{"email": "{EMAIL}", '.encode(), **mine).status == 400
+    assert api.get("/v1/orders", Authorization=f"Bearer {PASSWORD}").status == 401
+    assert api.post("/v1/users/login", {"email": EMAIL, "password": f"{PASSWORD}-wrong"}).status == 401
+    with suppress(httpx.HTTPError):
+        api.page("/v1/products", **{"X-Request-ID": EMAIL})
+        api.page("/v1/products", Host=f"{PASSWORD}.canary.example")
+
+    with socket.create_connection(("127.0.0.1", product.port)) as raw:
+        raw.sendall(f"NONSENSE {EMAIL} {PASSWORD}\r\n\r\n".encode())
+        raw.recv(1000)
+
+
+def mailed(product: Product) -> bool:
+    folder = product.data_dir / "mail"
+    mails = "".join(path.read_text() for path in folder.iterdir()) if folder.exists() else ""
+    return all(word in mails for word in ("order", "password"))

@@ -1,0 +1,77 @@
+"""Wrong passwords, at the API's logins and at the admin's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.conftest import Answer, Api
+from tests.security.people import PASSWORD, register
+
+ELSEWHERE = {"X-Forwarded-For": "6.6.6.6"}
+
+
+@pytest.fixture(autouse=True)
+def _keys(settings: Any, tmp_path: Path) -> None:
+    settings.ECI_KEYS_DIR = tmp_path
+    settings.ECI_TRUSTED_PROXIES = ["127.0.0.1"]
+
+
+def log_in(email: str, password: str, url: str = "/v1/users/login", **headers: str) -> Answer:
+    return Api().post(url, {"email": email, "password": password}, **headers)
+
+
+def test_after_ten_wrong_passwords_the_eleventh_is_not_looked_at_and_the_owner_elsewhere_gets_in() -> None:
+    register("ann@example.com")
+    answers = [log_in("Ann@example.com", "wrong") for _ in range(12)]
+    assert [answer.status for answer in answers] == [401] * 10 + [429] * 2
+    assert answers[-1].code == "throttled"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 901
+    assert log_in("ann@example.com", PASSWORD).status == 429
+    assert log_in("ann@example.com", PASSWORD, **ELSEWHERE).status == 200
+
+
+def test_an_unknown_address_is_throttled_just_the_same() -> None:
+    assert [log_in("nobody@example.com", "wrong").status for _ in range(12)] == [401] * 10 + [429] * 2
+
+
+def test_somebody_else_at_the_same_address_still_gets_in() -> None:
+    register("bob@example.com")
+    for _ in range(12):
+        log_in("ann@example.com", "wrong")
+    assert log_in("bob@example.com", PASSWORD).status == 200
+
+
+def staff_member() -> None:
+    user = User(username="boss@shop.example", email="boss@shop.example", is_staff=True, is_superuser=True)
+    user.set_password(PASSWORD)
+    user.save()
+
+
+def at_the_admin(password: str, **headers: str) -> int:
+    form = {"username": "boss@shop.example", "password": password, "next": "/admin/"}
+    return Client(headers=headers).post("/admin/login/", form).status_code
+
+
+def test_the_staff_token_is_guarded_too() -> None:
+    staff_member()
+    tries = [log_in("boss@shop.example", "wrong", "/v1/staff/token").status for _ in range(11)]
+    assert tries == [401] * 10 + [429]
+    assert log_in("boss@shop.example", PASSWORD, "/v1/staff/token", **ELSEWHERE).status == 200
+
+
+def test_so_is_the_admin_and_both_count_together() -> None:
+    staff_member()
+    assert [at_the_admin("wrong") for _ in range(6)] == [200] * 6
+    assert [log_in("boss@shop.example", "wrong", "/v1/staff/token").status for _ in range(4)] == [401] * 4
+    assert at_the_admin(PASSWORD) == 429
+    assert at_the_admin(PASSWORD, **ELSEWHERE) == 302
+
+
+def test_signing_in_to_the_admin_does_not_use_up_tries() -> None:
+    staff_member()
+    assert [at_the_admin(PASSWORD) for _ in range(12)] == [302] * 12
