@@ -10,7 +10,9 @@ from typing import Any
 
 import hypothesis
 import schemathesis
+from django.core import signals
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
@@ -36,10 +38,24 @@ class Finding:
         return f"{self.call}\n    {self.problem}"
 
 
+@contextlib.contextmanager
+def _same_connections() -> Iterator[None]:
+    """Requests made through the WSGI application must not close the connections of the test's transactions."""
+    ends = (signals.request_started, signals.request_finished)
+    for signal in ends:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in ends:
+            signal.connect(close_old_connections)
+
+
 class Enough(Exception):
     """The operation has been found wanting."""
 
 
+@_same_connections()
 def api() -> Any:
     return schemathesis.openapi.from_wsgi("/schema?format=json", WSGIHandler())
 
@@ -49,6 +65,7 @@ def operations(schema: Any) -> Iterator[Any]:
         yield found.ok()
 
 
+@_same_connections()
 def fuzz(operation: Any, *, token: str | None, known: dict[str, list[Any]], examples: int, seed: int) -> list[Finding]:
     """Call the operation with so many requests, most of them as documented. ``known``: things there are, by field."""
     findings: list[Finding] = []
