@@ -46,8 +46,7 @@ def _configure() -> None:
             for task, seconds in context.beat.items()
         }
         | {
-            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES}}
-            for task, seconds in BEAT.items()
+            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES}} for task, seconds in BEAT.items()
         },
         task_routes={f"{name}.*": {"queue": name} for name in CONTEXTS},
     )
