@@ -50,9 +50,9 @@ fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	ECI_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) ECI_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n 2 -v tests/fuzz
 
-test-fast: ## the tests that need no running product
+test-fast: ## the tests that need no processes and no minute, on SQLite
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(PYTEST) -m "not e2e"
+	$(PYTEST) -m "not e2e and not long"
 
 torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt

@@ -81,6 +81,7 @@ def documented(db: None) -> list[Any]:
     return list(operations(api()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 def test_every_answer_is_as_documented(role: str, documented: list[Any]) -> None:
     boss, ann = staff("admin"), customer("ann@example.com")

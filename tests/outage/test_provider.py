@@ -25,6 +25,9 @@ UNDONE = ["busy", "slow"]  # it has not acted when the call is given up
 SECONDS = {"late": 0.6, "slow": 0.6}
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture(autouse=True)
 def gateway(provider: ProviderProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(settings, "ECI_GATEWAY_TIMEOUT", TIMEOUT)

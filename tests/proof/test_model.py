@@ -316,6 +316,7 @@ class ShopAndModel(RuleBasedStateMachine):
         assert states == {place: (order.hold.parts[place], state) for place, state in order.hold.states.items()}
 
 
+@pytest.mark.long
 def test_the_shop_does_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nECI_MODEL_SEED={SEED}")
