@@ -14,3 +14,7 @@ from config.settings import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["eci.passwords.Argon2id"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
+
+if ECI_REDIS_URL:  # noqa: F405 - tests run side by side, and must not clear each other's counters
+    _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ECI_REDIS_URL = f"{ECI_REDIS_URL.rpartition('/')[0]}/{32 + _worker}"  # noqa: F405

@@ -312,7 +312,7 @@ class Redis(Server):
         config.touch(mode=0o600)
         config.write_text(
             f'bind {HOST}\nport {self.port}\ndir "{self.folder}"\nrequirepass {self.password}\n'
-            f'save ""\nappendonly {"yes" if self.durable else "no"}\n'
+            f'databases 64\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
         )
         return [_program("redis-server"), str(config)]
 
