@@ -101,6 +101,7 @@ ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
 ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))  # that a customer may have open at once
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
+ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passwords, where there is no Redis
 
 # -- databases --------------------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {

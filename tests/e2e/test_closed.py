@@ -54,6 +54,7 @@ def test_closed(closed: Product) -> None:
     assert api.post("/v1/orders", line, **token).data["status"] == "SHIPPED"
     _rotation_logs_nobody_out(closed, login)
     _at_the_same_moment(api)
+    _ten_wrong_passwords(api)
 
 
 def _rotation_logs_nobody_out(closed: Product, login: dict[str, str]) -> None:
@@ -86,6 +87,19 @@ def _at_the_same_moment(api: HttpApi) -> None:
     for token in [stolen, *got]:
         assert refresh(api, token).status == 401
     wait_until(lambda: "ended one of your logins" in _mails(api), 15, "the owner is told")
+
+
+def _ten_wrong_passwords(api: HttpApi) -> None:
+    """Whichever processes they reach, ten are looked at and no more."""
+    bob = {"email": "bob@example.com", "password": "another horse battery"}
+    assert api.post("/v1/users/register", bob | {"full_name": "Bob"}).status == 201
+    wrong = bob | {"password": "not that one"}
+    tries = at_once([lambda: api.post("/v1/users/login", wrong).status] * 30, 8)
+    assert Counter(tries) == {401: 10, 429: 20}
+    refused = api.post("/v1/users/login", bob)
+    assert (refused.status, refused.code) == (429, "throttled")
+    assert int(refused.headers["Retry-After"]) <= 15 * 60 + 1
+    log_in(api)
 
 
 def _mails(api: HttpApi) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eci import limits
-
 
 @pytest.fixture(autouse=True)
-def _fresh_counters(settings: Any) -> Iterator[None]:
+def _fresh_counters(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.ECI_OPEN = False
+    settings.ECI_COUNTERS_FILE = tmp_path / "counters.sqlite3"
     url = settings.ECI_REDIS_URL
     _forget(url)
     yield
@@ -20,7 +20,6 @@ def _fresh_counters(settings: Any) -> Iterator[None]:
 
 
 def _forget(url: str) -> None:
-    limits.forget()
     if url:
         import redis
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as live
 
-from eci import limits
+from eci import counters
 from eci.limits import Limit, Throttled, begin_login, take
 
 pytestmark = pytest.mark.no_database
@@ -21,11 +24,11 @@ pytestmark = pytest.mark.no_database
 FIVE = Limit(times=5, seconds=60)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["file", "redis"])
 def store(request: pytest.FixtureRequest, settings: Any) -> str:
     if request.param == "redis" and not live.ECI_REDIS_URL:
         pytest.skip("there is no Redis in this run")
-    if request.param == "memory":
+    if request.param == "file":
         settings.ECI_REDIS_URL = ""
     return str(request.param)
 
@@ -140,17 +143,47 @@ def test_ten_in_one_moment_are_ten(store: str) -> None:
 def test_a_redis_that_is_away_refuses_nobody_and_is_left_alone(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
         settings.ECI_REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        limits._script.cache_clear()
-        monkeypatch.setattr(limits, "_redis_back_at", 0.0)
+        counters._script.cache_clear()
+        monkeypatch.setattr(counters, "_redis_back_at", 0.0)
         asked: list[None] = []
-        ask = limits._add_in_redis
-        monkeypatch.setattr(limits, "_add_in_redis", lambda steps: asked.append(None) or ask(steps))
+        ask = counters._add_in_redis
+        monkeypatch.setattr(counters, "_add_in_redis", lambda steps: asked.append(None) or ask(steps))
         try:
             assert [passes(lambda: take({"a": FIVE})) for _ in range(6)] == [True] * 5 + [False]
         finally:
-            limits._script(settings.ECI_REDIS_URL).registered_client.close()
-            limits._script.cache_clear()
+            counters._script(settings.ECI_REDIS_URL).registered_client.close()
+            counters._script.cache_clear()
     assert len(asked) == 1
+
+
+def test_processes_that_share_a_folder_count_together(settings: Any) -> None:
+    settings.ECI_REDIS_URL = ""
+    with multiprocessing.get_context("fork").Pool(4) as processes:
+        passed = processes.map(rush_of_six, range(4))
+    assert sum(passed) == 5
+    assert not passes(lambda: take({"a": FIVE}))
+
+
+def rush_of_six(_: int) -> int:
+    return sum(passes(lambda: take({"a": FIVE})) for _ in range(6))
+
+
+def test_a_file_that_cannot_be_written_refuses_nobody(settings: Any, tmp_path: Path) -> None:
+    settings.ECI_REDIS_URL = ""
+    settings.ECI_COUNTERS_FILE = tmp_path / "no such folder" / "counters.sqlite3"
+    name = str(tmp_path)
+    assert [passes(lambda: take({name: FIVE})) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_names_are_hidden_in_the_file(settings: Any, tmp_path: Path) -> None:
+    settings.ECI_REDIS_URL = ""
+    settings.ECI_COUNTERS_FILE = tmp_path / "counters.sqlite3"
+    begin_login(account="customer:ann@example.com", address="1.1.1.1")
+    with closing(sqlite3.connect(tmp_path / "counters.sqlite3")) as connection:
+        kept = str(connection.execute("SELECT * FROM windows").fetchall())
+    assert "eci:limit:" in kept
+    assert "ann" not in kept
+    assert "1.1.1.1" not in kept
 
 
 def test_names_are_hidden_in_redis() -> None:
