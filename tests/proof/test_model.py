@@ -33,8 +33,10 @@ from tests.conftest import Answer, Api, settle
 from tests.proof.model import DEADLINE, HOLD_OF_WAITING, Hold, Model
 
 SEED = int(os.environ.get("ECI_MODEL_SEED", random.randrange(2**32)))
-STEPS = int(os.environ.get("ECI_MODEL_STEPS", "2000"))
-STEPS_OF_A_RUN = 100
+STEPS_OF_AN_EXAMPLE = 100
+EXAMPLES = 3  # of a turn; the first is the dullest that there is, and ends at once
+STEPS_OF_A_TURN = STEPS_OF_AN_EXAMPLE * (EXAMPLES - 1)
+TURNS = int(os.environ.get("ECI_MODEL_STEPS", "2000")) // STEPS_OF_A_TURN
 PRICES = (1999, 500, 333)
 PAUSE = 6  # minutes: no deadline of 10, 15, 17 or 20 minutes comes near a multiple of it
 
@@ -317,19 +319,19 @@ class ShopAndModel(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-def test_the_shop_does_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_the_shop_does_what_the_model_does(turn: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """In turns, for each is one transaction, and a server keeps all the versions of a row until that ends."""
     with capsys.disabled():
-        print(f"\nECI_MODEL_SEED={SEED}")
+        print(f"\nECI_MODEL_SEED={SEED}, turn {turn}")
     ShopAndModel.steps = 0
     how = settings(
-        max_examples=10,
-        stateful_step_count=STEPS_OF_A_RUN,
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS_OF_AN_EXAMPLE,
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink] if "ECI_MODEL_SEED" in os.environ else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    for turn in itertools.count():
-        if ShopAndModel.steps >= STEPS:
-            break
-        run_state_machine_as_test(seed(SEED + turn)(ShopAndModel), settings=how)
+    run_state_machine_as_test(seed(SEED + turn)(ShopAndModel), settings=how)
+    assert ShopAndModel.steps >= STEPS_OF_A_TURN
