@@ -45,6 +45,7 @@ from contexts.payments.public.contracts import (
     PaymentStatus,
     PaymentUnknown,
     RefundExceedsCaptured,
+    RefundRefused,
     RequestState,
 )
 from contexts.shipping.public.api import shipping
@@ -715,7 +716,7 @@ def resume_return(*, return_id: int, key: idempotency.Key, present: Callable[[Re
 def _try_return(opened: Return, *, key: idempotency.Key | None, present: Callable[[Return], dict[str, Any]]) -> None:
     try:
         carry_return(opened, key=key, present=present)
-    except PaymentUnknown as error:
+    except (PaymentUnknown, RefundRefused) as error:
         services.postpone_return(opened=opened, error=type(error).__name__)
 
 

@@ -14,6 +14,7 @@ from eci.money import from_minor, text
 CAPTURED = (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
 
 _LONGEST_PAUSE = 10  # seconds: an unknown outcome is settled within 30 s of the provider answering again
+ASK_AGAIN_AFTER = timedelta(minutes=10)  # for an order's refund that was refused: a person may have mended the cause
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, F, Q, Sum, Value, When
+from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Now
 
 from contexts.payments import domain, selectors
@@ -367,6 +367,19 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: 
         **_first_call(),
         **_keyed(key),
     )
+
+
+def may_ask_again(refund_id: int) -> bool:
+    """Was this refund of an order refused a while ago? Then its key is free for another, with a new nonce."""
+    refused = Refund.objects.filter(
+        pk=refund_id, status=RefundStatus.FAILED, updated_at__lte=Now() - domain.ASK_AGAIN_AFTER
+    )
+    return refused.exists() and _free_key(refused)
+
+
+@writes("payments")
+def _free_key(refunds: QuerySet[Refund]) -> bool:
+    return bool(refunds.update(idempotency_scope=None, idempotency_key=None))
 
 
 @writes("payments")

@@ -136,7 +136,7 @@ def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> c
         raise PaymentNotFound(f"Order {order_id} has no payment.", order_id=order_id)
     named = Key(scope=f"order:{order_id}", key=key, fingerprint="")
     begun = selectors.begun_refund(named)
-    if begun is None:
+    if begun is None or services.may_ask_again(begun.row_id):
         try:
             new = services.begin_order_refund(
                 payment_id=payment.pk,

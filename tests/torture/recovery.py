@@ -11,6 +11,7 @@ from contexts.notifications.models import Notification
 from contexts.notifications.tasks import send_due
 from contexts.orders.models import Order, Return
 from contexts.orders.workflows import recover
+from contexts.payments.domain import ASK_AGAIN_AFTER
 from contexts.payments.models import Payment, Refund
 from contexts.payments.tasks import settle_unknown
 from eci.outbox import relay_once
@@ -25,6 +26,7 @@ def let_time_pass() -> int:
     Order.objects.exclude(lease_until=None).update(lease_until=Now())
     for model in (Payment, Refund):
         waited += model.objects.filter(status="PENDING").update(next_at=Now())
+    Refund.objects.filter(status="FAILED").update(updated_at=Now() - ASK_AGAIN_AFTER)
     waited += Return.objects.filter(done_at=None).update(next_at=Now())
     for context in settings.ECI_CONTEXTS:
         undelivered = apps.get_model(context, "OutboxEvent")._default_manager.filter(delivered_at=None)

@@ -349,6 +349,13 @@ SCENARIOS = (
         end="CANCELLED REFUNDED",
     ),
     Scenario(
+        name="cancel, refund refused",
+        prepare=_placed(**_WAREHOUSE, **_paying("tok_refund_refused")),
+        act=_cancel,
+        answer=(200, ""),
+        end="CANCELLED REFUNDED",
+    ),
+    Scenario(
         name="cancel, shipping refuses",
         prepare=_one_of_two_parcels_has_left,
         act=_cancel,
@@ -385,6 +392,13 @@ SCENARIOS = (
         prepare=_placed_and_shipped,
         act=_return(2),
         unanswered="refund",
+        answer=(201, ""),
+        end="RETURNED PARTIALLY_REFUNDED",
+    ),
+    Scenario(
+        name="return, refund refused",
+        prepare=_placed(**_paying("tok_refund_refused")),
+        act=_return(2),
         answer=(201, ""),
         end="RETURNED PARTIALLY_REFUNDED",
     ),

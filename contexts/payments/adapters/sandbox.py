@@ -29,9 +29,12 @@ _DECISIONS = {
     "": "",
     "tok_ok": "",
     "tok_timeout": "",
+    "tok_refund_refused": "",
     "tok_declined": "declined",
     "tok_timeout_declined": "declined",
 }
+_REFUSING = "sbx_refusing_"
+_PREFIXES = {"tok_refund_refused": _REFUSING}  # a payment's reference tells that its first refund will be refused
 _SILENT = ("tok_timeout", "tok_timeout_declined")
 
 _SCHEMA = """
@@ -54,18 +57,21 @@ _open = threading.local()
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """What the ledger adds up to for one payment, in minor units. ``taken``: captured, if only of nothing."""
+    """What the ledger adds up to for one payment, in minor units. ``taken``: captured, if only of nothing.
+    ``refused``: a refund was."""
 
     authorised: int
     captured: int
     refunded: int
     taken: bool
     voided: bool
+    refused: bool
 
 
 class SandboxGateway:
     """See ``Gateway``. The token decides: none or ``tok_ok`` pays, ``tok_declined`` and unknown ones are declined,
-    ``tok_timeout`` pays and ``tok_timeout_declined`` declines, but neither answers that call."""
+    ``tok_timeout`` pays and ``tok_timeout_declined`` declines, but neither answers that call; the first refund of what
+    ``tok_refund_refused`` paid is refused."""
 
     def authorise(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
         return self._pay("authorise", key, amount_minor, currency, token)
@@ -74,7 +80,7 @@ class SandboxGateway:
         return self._pay("charge", key, amount_minor, currency, token)
 
     def _pay(self, kind: str, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
-        reference = f"sbx_{secrets.token_hex(12)}"
+        reference = f"{_PREFIXES.get(token, 'sbx_')}{secrets.token_hex(12)}"
         decision = _DECISIONS.get(token, "unknown token")
         outcome, repeated = self._operate(kind, key, reference, amount_minor, currency, lambda _: decision)
         if token in _SILENT and not repeated:
@@ -98,6 +104,8 @@ class SandboxGateway:
 
     def refund(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
         def refusal(balance: Balance) -> str:
+            if reference.startswith(_REFUSING) and not balance.refused:
+                return "refused by the bank"
             return "more than captured" if balance.refunded + amount_minor > balance.captured else ""
 
         return self._operate("refund", key, reference, amount_minor, currency, refusal)[0]
@@ -175,12 +183,11 @@ def _find(ledger: sqlite3.Connection, key: str) -> Outcome | None:
 
 
 def _balance(ledger: sqlite3.Connection, reference: str) -> Balance:
-    sums: dict[str, int] = dict(
-        ledger.execute(
-            "SELECT kind, sum(amount_minor) FROM operations WHERE reference = ? AND outcome = 'done' GROUP BY kind",
-            (reference,),
-        ).fetchall()
-    )
+    rows = ledger.execute(
+        "SELECT kind, outcome, sum(amount_minor) FROM operations WHERE reference = ? GROUP BY kind, outcome",
+        (reference,),
+    ).fetchall()
+    sums: dict[str, int] = {kind: amount for kind, outcome, amount in rows if outcome == "done"}
     charged = sums.get("charge", 0)
     return Balance(
         authorised=sums.get("authorise", 0) + charged,
@@ -188,6 +195,7 @@ def _balance(ledger: sqlite3.Connection, reference: str) -> Balance:
         refunded=sums.get("refund", 0),
         taken="capture" in sums or "charge" in sums,
         voided="void" in sums,
+        refused=any(row[:2] == ("refund", "refused") for row in rows),
     )
 
 

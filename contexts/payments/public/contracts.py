@@ -235,8 +235,8 @@ class Payments(ABC):
     def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
         """Refund ``amount`` of the order's payment, or all that is left; None when nothing is left. Once per ``key``.
 
-        RefundExceedsCaptured; RefundRefused; PaymentNotFound; InvalidTransition (nothing was captured);
-        PaymentUnknown (call again).
+        RefundRefused: the provider is asked once more ten minutes later. RefundExceedsCaptured; PaymentNotFound;
+        InvalidTransition (nothing was captured); PaymentUnknown (call again).
         """
 
     @abstractmethod
