@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from contexts.catalog.models import Product
+from contexts.inventory.models import Movement, Stock
 from tests.conftest import Api, settle
 from tests.workflows.shop import Shop
 from tests.world import ON_SERVERS
@@ -293,11 +295,7 @@ def test_statements_of_an_order_of_one_line(shop: Shop, statements: Any) -> None
 
 
 def test_statements_of_an_order_of_675_lines(api: Api, shop: Shop, statements: Any) -> None:
-    products = []
-    for number in range(675):
-        sku = {"sku": f"S{number}", "name": "Thing", "price": "1.00"}
-        products.append(api.post("/v1/products", sku).data["product_id"])
-    _stock_all(products)
+    products = _many_in_stock(675)
     lines = [{"product_id": product_id, "quantity": 1 + number % 7} for number, product_id in enumerate(products)]
     with statements() as one:
         shop.order()
@@ -308,15 +306,12 @@ def test_statements_of_an_order_of_675_lines(api: Api, shop: Shop, statements: A
     assert many.total - one.total <= more, many.report()
 
 
-def _stock_all(products: list[int]) -> None:
-    from contexts.inventory import services
-
-    for product_id in products:
-        services.receive(
-            product_id=product_id,
-            warehouse="WH001",
-            quantity=10,
-            reorder_point=None,
-            actor="test",
-            create_warehouse=False,
-        )
+def _many_in_stock(count: int) -> list[int]:
+    """As the API would make them, one by one, at greater length."""
+    [lamp] = Product.objects.filter(sku="LAMP").values()
+    rows = [Product(**lamp | {"id": None, "sku": f"S{number}"}) for number in range(count)]
+    products = [row.pk for row in Product.objects.bulk_create(rows)]
+    places = [{"product_id": product_id, "warehouse_id": "WH001", "on_hand": 10} for product_id in products]
+    Stock.objects.bulk_create([Stock(**place) for place in places])
+    Movement.objects.bulk_create([Movement(**place, delta=10, reason="receipt", actor="test") for place in places])
+    return products

@@ -1,4 +1,7 @@
-"""A runner that dies between any two calls: recovery carries the order to the end it would have had, once."""
+"""A runner that dies between any two calls: recovery carries the order to the end it would have had, once.
+
+In one process, for daily work; tests/torture kills real ones, at every statement of every command.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -114,98 +116,33 @@ def boundaries(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any], *, at
             return
 
 
-@dataclass(frozen=True)
-class Case:
-    body: dict[str, Any]
-    status: int
-    end: str
-    notices: list[str]
-    boundaries: int
-    shipped: int = 0
-    captures: int = 0
-
-
-CASES = {
-    "success": Case({}, 201, "SHIPPED", ["order_confirmation", "shipping_confirmation"], 20, shipped=2, captures=1),
-    "warehouse": Case({"fulfilment": "warehouse"}, 201, "CONFIRMED", ["order_confirmation"], 16, captures=1),
-    "declined": Case({"payment": {"token": "tok_declined"}}, 402, "CANCELLED", ["payment_failure"], 12),
-    "silent": Case(
-        {"payment": {"token": "tok_timeout"}},
-        201,
-        "SHIPPED",
-        ["order_confirmation", "shipping_confirmation"],
-        6,
-        shipped=2,
-        captures=1,
-    ),
-    "pay later": Case({"pay_later": True}, 201, "AWAITING_PAYMENT", [], 6),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    case = CASES[name]
-
+def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def place(number: int) -> Any:
-        return shop.order(2, key=f"mine-{number}", **case.body)
+        return shop.order(2, key=f"mine-{number}")
 
-    on_hand, reserved = 100, 0
-    for number in boundaries(monkeypatch, place, at_least=case.boundaries):
-        answer = place(number)
-        if answer.status == 202:
-            later()
-            answer = place(number)
-        assert answer.status == case.status, answer.json
+    on_hand = 100
+    for number in boundaries(monkeypatch, place, at_least=20):
+        assert place(number).status == 201
         later()
         listed = shop.api.get("/v1/orders?limit=100").data
         assert len(listed) == number + 1
         order = listed[0]
-        assert order["status"] == case.end
-        on_hand -= case.shipped
-        reserved += 2 if case.end in ("CONFIRMED", "AWAITING_PAYMENT") else 0
-        assert shop.stock()[:2] == (on_hand, reserved)
-        assert shop.notices(order["order_id"]) == case.notices
-        assert len([payment for payment in order["payments"] if payment["captured"] != "0.00"]) == case.captures
-        assert captures_at_the_provider(order["order_id"]) == case.captures
+        assert order["status"] == "SHIPPED"
+        on_hand -= 2
+        assert shop.stock() == (on_hand, 0, on_hand)
+        assert shop.notices(order["order_id"]) == ["order_confirmation", "shipping_confirmation"]
+        assert len([payment for payment in order["payments"] if payment["captured"] != "0.00"]) == 1
+        assert captures_at_the_provider(order["order_id"]) == 1
         assert audit().findings == ()
 
 
 def captures_at_the_provider(order_id: str) -> int:
     """How often the provider itself says it took money for the order."""
-    if not settings.ECI_SANDBOX_LEDGER.exists():
-        return 0
     payments = list(Payment.objects.filter(order_id=order_id).values_list("pk", flat=True))
     with sqlite3.connect(settings.ECI_SANDBOX_LEDGER) as ledger:
         done = ledger.execute("SELECT key FROM operations WHERE kind IN ('capture', 'charge') AND outcome = 'done'")
         ours = tuple(f"payment-{pk}-" for pk in payments)
         return sum(key.startswith(ours) and key.endswith("-capture") for (key,) in done.fetchall())
-
-
-def test_a_refused_order_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def place(number: int) -> Any:
-        return shop.order(101, key=f"mine-{number}")
-
-    for number in boundaries(monkeypatch, place, at_least=5):
-        assert place(number).code == "insufficient_stock"
-        assert shop.api.get("/v1/orders?status=PENDING").data == []
-        assert shop.api.get("/v1/orders").data == []
-        assert shop.stock() == (100, 0, 100)
-        assert audit().findings == ()
-
-
-def test_cancelling_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready = [shop.order(2, fulfilment="warehouse").data["order_id"] for _ in range(20)]
-
-    def cancel(number: int) -> Any:
-        return shop.api.post(f"/v1/orders/{ready[number]}/cancel", {})
-
-    for number in boundaries(monkeypatch, cancel, at_least=8):
-        assert cancel(number).status == 200
-        order = shop.read(ready[number])
-        assert (order["status"], order["payment_status"]) == ("CANCELLED", "REFUNDED")
-        assert shop.notices(ready[number]) == ["order_cancellation", "order_confirmation", "refund"]
-        assert audit().findings == ()
-    assert shop.stock()[0] == 100
 
 
 def test_returning_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
