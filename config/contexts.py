@@ -26,8 +26,12 @@ CONTEXTS: dict[str, Context] = {
         Context(name="catalog", beat={"catalog.prune": 3600}),
         Context(name="customers", beat={"customers.prune": 3600}),
         Context(name="inventory", beat={"inventory.sweep_holds": 5, "inventory.prune": 3600}),
-        Context(name="payments", beat={"payments.settle_unknown": 2, "payments.prune": 3600}),
-        Context(name="shipping", beat={"shipping.prune": 3600}),
+        Context(
+            name="payments",
+            consumes=("customers.customer_erased.v1",),
+            beat={"payments.settle_unknown": 2, "payments.prune": 3600},
+        ),
+        Context(name="shipping", consumes=("customers.customer_erased.v1",), beat={"shipping.prune": 3600}),
         Context(
             name="orders",
             consumes=(
@@ -36,6 +40,7 @@ CONTEXTS: dict[str, Context] = {
                 "shipping.shipment_dispatched.v1",
                 "shipping.shipment_delivered.v1",
                 "inventory.hold_needs_attention.v1",
+                "customers.customer_erased.v1",
             ),
             beat={"orders.recover": 1, "orders.prune": 3600},
         ),
@@ -52,6 +57,7 @@ CONTEXTS: dict[str, Context] = {
                 "customers.email_verification_requested.v1",
                 "customers.password_changed.v1",
                 "customers.refresh_token_reused.v1",
+                "customers.customer_erased.v1",
             ),
             beat={"notifications.send_due": 1, "notifications.prune": 3600},
         ),

@@ -15,6 +15,7 @@ DEFAULTS = {
     "login": Rate(account=300, address=300, seconds=300),
     "register": Rate(account=600, address=600, seconds=3_600),
     "reset": Rate(account=60, address=60, seconds=3_600),
+    "export": Rate(account=20, address=200, seconds=3_600),
     "refused": Rate(account=600, address=600, seconds=60),
 }
 

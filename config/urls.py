@@ -29,6 +29,11 @@ urlpatterns = [
         path(f"api/v1/{name}/v1/", include((f"contexts.{name}.http.urls", name), namespace=f"gateway-{name}"))
         for name in _local
     ),
+    *(
+        path(f"{prefix}v1/", include("config.people.urls"))
+        for prefix in ("", "api/v1/customers/")
+        if "customers" in _local
+    ),
     *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in _local),
 ]
 handler400 = "eci.http.envelope.bad_request"

@@ -31,11 +31,13 @@ log = observability.logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The identity of a request: a name for the records (``actor``) and its roles; ``customer_id`` of a customer."""
+    """The identity of a request: a name for the records (``actor``) and its roles; ``customer_id`` of a customer,
+    ``session`` of the login that a token stems from."""
 
     name: str
     roles: frozenset[str]
     customer_id: int | None = None
+    session: str = ""
 
     is_authenticated = True  # what DRF and the browsable API ask
 
@@ -128,7 +130,7 @@ def _as_of_now(claims: Claims) -> Claims | None:
 def caller_of(claims: Claims) -> Caller:
     kind, _, number = claims.subject.partition(":")
     customer_id = int(number) if kind == "customer" else None
-    return Caller(name=claims.name, roles=claims.roles, customer_id=customer_id)
+    return Caller(name=claims.name, roles=claims.roles, customer_id=customer_id, session=claims.session)
 
 
 class StaffSession(SessionAuthentication):

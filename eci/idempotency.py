@@ -19,7 +19,8 @@ from django.db import IntegrityError, models
 from django.db.models.functions import Now
 
 from eci.db import unit_of_work
-from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused
+from eci.erasure import blank
+from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 
 
 class IdempotencyRecord(models.Model):
@@ -112,6 +113,14 @@ def keep(context: str, key: Key, answer: Answer) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def erase(context: str, *, endpoint: str, resources: Any) -> None:
+    """Forget what anybody was answered there about these resources. The keys stay used, and answer 404 from now on."""
+    gone = refusal_answer(NotFound("What was answered here has been erased."))
+    kept = _records(context)._default_manager.filter(scope__endswith=f":{endpoint}", resource__in=resources)
+    body = json.dumps(gone.body)
+    blank(kept.exclude(status=None).exclude(answer=body), status=gone.status, answer=body)
 
 
 def prune(context: str, *, keep_for: timedelta) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.customers import selectors, services
@@ -72,5 +73,20 @@ class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
+        return _is_there(obj) and super().has_change_permission(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
-        return False
+        return _is_there(obj) and super().has_delete_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: Customer) -> None:
+        """To delete somebody is to erase them: their number stays, for the orders that name it."""
+        services.erase_customer(customer_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
+        for customer_id in list(queryset.filter(erased_at=None).values_list("pk", flat=True)):
+            services.erase_customer(customer_id=customer_id)
+
+
+def _is_there(customer: Customer | None) -> bool:
+    return customer is None or customer.erased_at is None

@@ -14,6 +14,7 @@ PHONE_RULE = "A phone number has 5 to 20 digits, spaces and dashes, and may begi
 
 
 FAMILY_LIFETIME = timedelta(days=30)
+FRESH = timedelta(minutes=15)  # how long after logging in nobody is asked for the password again
 REPLAYABLE = timedelta(seconds=60)  # how long a lost answer to a refresh may be asked for again
 RESET_LIFETIME = timedelta(minutes=30)
 VERIFICATION_LIFETIME = timedelta(days=3)

@@ -7,8 +7,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
 
-from contexts.customers.domain import digest, email_key
+from contexts.customers.domain import FRESH, digest, email_key
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
+from contexts.customers.public import contracts
 from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
 from eci.auth import ANONYMOUS, CUSTOMER, staff_roles
 from eci.errors import NotFound
@@ -84,6 +85,27 @@ def addresses(*, customer_id: int, paging: Paging) -> list[Row]:
     return rows
 
 
+def record(*, customer_id: int) -> contracts.CustomerRecord:
+    """CustomerNotFound."""
+    person = customer(customer_id=customer_id)
+    key = email_key(person["email"])
+    addresses = Address.objects.filter(customer_id=customer_id).order_by("pk").values(*ADDRESS_FIELDS)
+    logins = TokenFamily.objects.filter(customer_id=customer_id).order_by("pk")
+    mails = MailRequest.objects.filter(email_key=key).order_by("pk")
+    return contracts.CustomerRecord(
+        customer_id=person.pop("id"),
+        **person,
+        addresses=tuple(contracts.AddressRecord(address_id=row.pop("id"), **row) for row in addresses),
+        logins=tuple(
+            contracts.LoginRecord(begun_at=row.created_at, expires_at=row.expires_at, ended_at=row.revoked_at)
+            for row in logins
+        ),
+        mails=tuple(
+            contracts.MailRecord(purpose=row.purpose, asked_at=row.created_at, used_at=row.used_at) for row in mails
+        ),
+    )
+
+
 # -- accounts: customers, and staff, who are Django users -------------------------------------------------------------
 
 
@@ -100,6 +122,12 @@ def password_of(*, customer_id: int) -> str:
 def customer_by_email(*, email: str) -> Customer | None:
     """Who may log in with this address."""
     return Customer.objects.filter(email_key=email_key(email), erased_at=None, blocked_at=None).first()
+
+
+def customer_with(*, email: str) -> int | None:
+    """As ``customer_by_email``, blocked or not."""
+    found = Customer.objects.filter(email_key=email_key(email), erased_at=None)
+    return found.values_list("pk", flat=True).first()
 
 
 def staff_by_email(*, email: str) -> User | None:
@@ -129,6 +157,11 @@ def live_families() -> QuerySet[TokenFamily]:
     """Logins that count: not ended, and of nobody who was blocked or erased."""
     people = Q(customer=None) | Q(customer__erased_at=None, customer__blocked_at=None)
     return TokenFamily.objects.filter(people, revoked_at=None, expires_at__gt=Now())
+
+
+def is_fresh_login(*, session: str) -> bool:
+    """Was the password given only just now, when this login began?"""
+    return live_families().filter(pk=session, created_at__gt=Now() - FRESH).exists()
 
 
 def refresh_token(*, token: str) -> RefreshToken | None:

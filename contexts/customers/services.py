@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -22,16 +23,22 @@ from contexts.customers.domain import (
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
 from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail, MailedSecret
 from contexts.customers.public.events import (
+    CustomerErased,
     EmailVerificationRequested,
     PasswordChanged,
     PasswordResetRequested,
     RefreshTokenReused,
 )
 from contexts.customers.selectors import ADDRESS_FIELDS, FIELDS, Row
+from eci import idempotency
 from eci.clock import utcnow
-from eci.db import Stale, writes
+from eci.db import Stale, after_commit, locked, writes
 from eci.errors import InvalidRequest
-from eci.outbox import emit
+from eci.observability import logger
+from eci.outbox import deliver_after_commit, emit
+from eci.passwords import NO_PASSWORD
+
+log = logger(__name__)
 
 
 @writes("customers")
@@ -65,9 +72,11 @@ def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given
     moved = False
     if "email" in given:
         changes["email_key"] = email_key(given["email"])
-        moved = Customer.objects.filter(pk=customer_id).exclude(email_key=changes["email_key"]).exists()
+        before = Customer.objects.filter(pk=customer_id).values_list("email_key", flat=True).first()
+        moved = before != changes["email_key"]
     if moved:
         changes["email_verified_at"] = None
+        MailRequest.objects.filter(email_key=before).delete()
     if is_blocked is not None:
         changes["blocked_at"] = Coalesce("blocked_at", Now()) if is_blocked else None
     if changes:
@@ -87,7 +96,8 @@ def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given
 @writes("customers")
 def add_address(*, customer_id: int, **fields: str) -> Row:
     """The new address's row. CustomerNotFound."""
-    selectors.customer(customer_id=customer_id)
+    if not locked(Customer.objects.filter(pk=customer_id, erased_at=None)):  # erasing waits, and takes this one too
+        raise selectors.not_found(customer_id)
     now = utcnow()
     address = Address.objects.create(customer_id=customer_id, created_at=now, updated_at=now, **fields)
     return {field: getattr(address, field) for field in ADDRESS_FIELDS}
@@ -111,6 +121,32 @@ def delete_address(*, customer_id: int, address_id: int) -> None:
 
 def _duplicate() -> DuplicateEmail:
     return DuplicateEmail("There is a customer with this e-mail address already.")
+
+
+@writes("customers")
+def erase_customer(*, customer_id: int) -> None:
+    """Keep the number, which orders name, and nothing of the person; the others are told. CustomerNotFound."""
+    customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
+    if customer is None:
+        raise selectors.not_found(customer_id)
+    Customer.objects.filter(pk=customer_id).update(
+        email="",
+        email_key=f"erased:{customer_id}",
+        full_name="",
+        phone="",
+        password=NO_PASSWORD,
+        email_verified_at=None,
+        erased_at=Now(),
+        updated_at=utcnow(),
+    )
+    MailRequest.objects.filter(email_key=customer.email_key).delete()
+    Address.objects.filter(customer_id=customer_id).delete()
+    TokenFamily.objects.filter(customer_id=customer_id).delete()
+    for endpoint in ("customers.register", "customers.add_address"):
+        idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
+    emit("customers", CustomerErased(version=1, customer_id=customer_id))
+    deliver_after_commit("customers", str(customer_id))
+    after_commit("customers", partial(log.info, "customer_erased", subject=f"customer:{customer_id}"))
 
 
 # -- logins -----------------------------------------------------------------------------------------------------------
@@ -233,7 +269,7 @@ def secret_for_mail(*, request_id: int) -> MailedSecret:
         raise AccountNotFound("Nobody is to get this mail.")
     secret = new_secret()
     requests.update(digest=digest(secret))
-    return MailedSecret(email=customer.email, secret=secret)
+    return MailedSecret(customer_id=customer.pk, email=customer.email, secret=secret)
 
 
 @writes("customers")
@@ -243,9 +279,9 @@ def reset_password(*, secret: str, password_hash: str) -> None:
     InvalidRequest when the secret is used, too old or unknown.
     """
     customer = _redeem(MailRequest.Purpose.PASSWORD_RESET, secret)
-    Customer.objects.filter(pk=customer.pk).update(
-        password=password_hash, password_version=F("password_version") + 1, updated_at=utcnow()
-    )
+    found = Customer.objects.filter(pk=customer.pk, erased_at=None)
+    if not found.update(password=password_hash, password_version=F("password_version") + 1, updated_at=utcnow()):
+        raise bad_secret()
     _after_new_password(customer.pk)
     MailRequest.objects.filter(purpose=MailRequest.Purpose.PASSWORD_RESET, email_key=customer.email_key).update(
         used_at=Coalesce("used_at", Now())

@@ -68,7 +68,7 @@ def _wrong_credentials() -> NotAuthenticated:
 
 
 def change_password(*, customer_id: int, current: str, new: str) -> Login:
-    """Ends every login and gives the caller a new one. InvalidRequest when ``current`` is wrong."""
+    """Ends every login and gives the caller a new one. WrongPassword."""
     before = _confirmed(customer_id, current)
     if not services.change_password(customer_id=customer_id, before=before, after=hash_password(new)):
         raise _wrong_current()
@@ -76,24 +76,44 @@ def change_password(*, customer_id: int, current: str, new: str) -> Login:
 
 
 def change_own(*, customer_id: int, current_password: str, changes: dict[str, str]) -> Row:
-    """As ``services.update_customer``. A new address needs the password: it is the way to a new password."""
+    """As ``services.update_customer``. A new address needs the password: it is the way to a new password.
+
+    InvalidRequest without it, WrongPassword.
+    """
     email = changes.get("email")
     if email is not None and email_key(email) != email_key(selectors.customer(customer_id=customer_id)["email"]):
         _confirmed(customer_id, current_password)
     return services.update_customer(customer_id=customer_id, is_blocked=None, **changes)
 
 
+def erase_own(*, customer_id: int, session: str, current_password: str) -> None:
+    """As ``services.erase_customer``. Whoever only has a token, and not the password, must not be able to.
+
+    InvalidRequest without it, unless they have just logged in; WrongPassword.
+    """
+    if current_password or not selectors.is_fresh_login(session=session):
+        _confirmed(customer_id, current_password)
+    services.erase_customer(customer_id=customer_id)
+
+
+class WrongPassword(InvalidRequest):
+    """Somebody guessed. Told as any other field that is wrong."""
+
+
 def _confirmed(customer_id: int, password: str) -> str:
     """The hash that ``password`` has just matched."""
+    if not password:
+        sentence = "Please give your current password."
+        raise InvalidRequest(f"current_password: {sentence}", current_password=[sentence])
     encoded = selectors.password_of(customer_id=customer_id)
     if not matches(password, encoded):
         raise _wrong_current()
     return encoded
 
 
-def _wrong_current() -> InvalidRequest:
+def _wrong_current() -> WrongPassword:
     sentence = "This is not your current password."
-    return InvalidRequest(f"current_password: {sentence}", current_password=[sentence])
+    return WrongPassword(f"current_password: {sentence}", current_password=[sentence])
 
 
 def reset_password(*, secret: str, password: str) -> None:

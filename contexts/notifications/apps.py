@@ -27,3 +27,4 @@ class NotificationsConfig(AppConfig):
         )
         events.subscribe("notifications", customers.PasswordChanged, handlers.on_password_changed)
         events.subscribe("notifications", customers.RefreshTokenReused, handlers.on_refresh_token_reused)
+        events.subscribe("notifications", customers.CustomerErased, handlers.on_customer_erased)

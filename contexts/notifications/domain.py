@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -83,10 +84,25 @@ _LETTERS = {
 }
 
 
+def new_nonce() -> str:
+    return secrets.token_hex(8)
+
+
+def message_name(notification_id: int, nonce: str) -> str:
+    """The same for each attempt. Ids are given out again when an older copy of the database is restored."""
+    return f"notification-{notification_id}-{nonce}" if nonce else f"notification-{notification_id}"
+
+
 def letter(kind: Kind, order_id: str, facts: dict[str, str]) -> Letter:
     """The notice of this kind; ``facts`` are the values its text names besides the order."""
     subject, text = _LETTERS[kind]
     return Letter(subject=subject.format(order_id=order_id), text=text.format(order_id=order_id, **facts))
+
+
+def customer_of(account: str) -> int | None:
+    """The number in ``customer:5``; None for staff."""
+    kind, _, number = account.partition(":")
+    return int(number) if kind == "customer" else None
 
 
 def delay_after(tries: int) -> timedelta | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contexts.customers.public.events import (
+    CustomerErased,
     EmailVerificationRequested,
     PasswordChanged,
     PasswordResetRequested,
     RefreshTokenReused,
 )
 from contexts.notifications.domain import Kind
-from contexts.notifications.services import queue_notice
+from contexts.notifications.services import erase_customer, queue_notice
 from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
 from contexts.payments.public.events import RefundCompleted
 from contexts.shipping.public.events import ShipmentDispatched
@@ -66,3 +67,7 @@ def on_password_changed(event: PasswordChanged) -> None:
 def on_refresh_token_reused(event: RefreshTokenReused) -> None:
     facts = {"account": event.account}
     queue_notice(kind=Kind.LOGIN_ENDED, order_id="", reference=str(event.family_id), facts=facts)
+
+
+def on_customer_erased(event: CustomerErased) -> None:
+    erase_customer(customer_id=event.customer_id)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from contexts.notifications import selectors, services
-from contexts.notifications.public.contracts import AlreadySent, Failed, Notifications, NotificationStatus
+from contexts.notifications.public.contracts import (
+    AlreadySent,
+    Failed,
+    NoticeRecord,
+    Notifications,
+    NotificationStatus,
+)
 
 
 class LocalNotifications(Notifications):
@@ -18,3 +24,6 @@ class LocalNotifications(Notifications):
             return NotificationStatus(services.queue_again(notification_id=notification_id)["status"])
         except AlreadySent:
             return NotificationStatus.SENT
+
+    def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
+        return selectors.notices_to(customer_id=customer_id, after=after, limit=limit)

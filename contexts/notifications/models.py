@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from contexts.notifications.public.contracts import Channel, NotificationStatus
+from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 
@@ -13,7 +14,8 @@ class Notification(models.Model):
 
     ``dedupe_key`` names what a notice of ours is about, so that there is one of it; null for those that were asked for
     with recipient and text. ``facts`` are what the text of ours will name; recipient, subject and message of ours are
-    filled in when it is sent. ``tries`` counts since it was last queued, ``attempts`` all of them.
+    filled in when it is sent, and so is ``customer_id``: whose they are, if not a guest's. ``nonce``: the part of the
+    Message-ID that is never given out again. ``tries`` counts since it was last queued, ``attempts`` all of them.
     """
 
     kind = models.CharField(max_length=40)
@@ -24,6 +26,8 @@ class Notification(models.Model):
     order_id = models.CharField(max_length=64, default="", blank=True, db_index=True)
     dedupe_key = models.CharField(max_length=150, null=True, unique=True)
     facts = models.JSONField(default=dict)
+    customer_id = models.BigIntegerField(null=True, db_index=True)
+    nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
     status = models.CharField(
         max_length=20,
         choices=[(status.value, status.value) for status in NotificationStatus],
@@ -57,6 +61,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return self.answer
+
+
+class Erasure(ErasureRow):
+    class Meta(ErasureRow.Meta):
+        pass
 
 
 class OutboxEvent(OutboxRow):

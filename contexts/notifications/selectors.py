@@ -66,3 +66,22 @@ def failed() -> tuple[contracts.Failed, ...]:
         )
         for row in rows.order_by("pk")
     )
+
+
+def notices_to(*, customer_id: int, after: int, limit: int) -> tuple[contracts.NoticeRecord, ...]:
+    """Ours only: what staff wrote may be meant for others, or speak of them."""
+    ours = Notification.objects.filter(customer_id=customer_id, pk__gt=after).exclude(dedupe_key=None)
+    return tuple(
+        contracts.NoticeRecord(
+            notification_id=row.pk,
+            kind=row.kind,
+            channel=contracts.Channel(row.channel),
+            recipient=row.recipient,
+            subject=row.subject,
+            message=row.message,
+            order_id=row.order_id,
+            status=NotificationStatus(row.status),
+            created_at=row.created_at,
+        )
+        for row in ours.order_by("pk")[:limit]
+    )

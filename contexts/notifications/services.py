@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import CharField, F, QuerySet
+from django.db.models.functions import Cast, Now
 
-from contexts.notifications import selectors
+from contexts.notifications import domain, selectors
 from contexts.notifications.domain import Kind
-from contexts.notifications.models import Attempt, Notification
+from contexts.notifications.models import Attempt, Erasure, Notification
 from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationStatus
+from eci import erasure, idempotency
 from eci.clock import utcnow
 from eci.db import writes
+from eci.erasure import blank
 
 LEASE = timedelta(seconds=15)
 BATCH = 50
@@ -29,6 +32,7 @@ def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, 
         order_id=order_id,
         dedupe_key=f"{kind}:{reference}",
         facts=facts,
+        nonce=domain.new_nonce(),
         created_at=now,
         updated_at=now,
     )
@@ -37,9 +41,16 @@ def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, 
 
 @writes("notifications")
 def queue_message(
-    *, kind: str, channel: Channel, recipient: str, subject: str, message: str, order_id: str
+    *,
+    kind: str,
+    channel: Channel,
+    recipient: str,
+    subject: str,
+    message: str,
+    order_id: str,
+    customer_id: int | None = None,
 ) -> dict[str, Any]:
-    """A message somebody wrote, for a recipient they named."""
+    """A message somebody wrote, for a recipient they named. ``customer_id``: with whom it is to be erased."""
     now = utcnow()
     notification = Notification.objects.create(
         kind=kind,
@@ -48,6 +59,8 @@ def queue_message(
         subject=subject,
         message=message,
         order_id=order_id,
+        customer_id=customer_id,
+        nonce=domain.new_nonce(),
         created_at=now,
         updated_at=now,
     )
@@ -114,6 +127,7 @@ def finish_attempt(
     Notification.objects.filter(pk=notice.pk, lease_owner=notice.lease_owner).update(
         channel=notice.channel,
         recipient=notice.recipient,
+        customer_id=notice.customer_id,
         subject=notice.subject,
         message=notice.message,
         status=status,
@@ -122,3 +136,34 @@ def finish_attempt(
         lease_until=Now(),
         updated_at=Now(),
     )
+
+
+# -- erasing people ---------------------------------------------------------------------------------------------------
+
+
+@writes("notifications")
+def erase_customer(*, customer_id: int) -> None:
+    """Keep that there were notices; whom they went to and what they said goes. What waits is not sent any more."""
+    erasure.record("notifications", customer_id)
+    _erase([customer_id])
+
+
+@writes("notifications")
+def erase_late() -> None:
+    """What was being sent while its person was erased."""
+    if Erasure.objects.exists():
+        _erase(erasure.erased("notifications"))
+
+
+def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+    known = Notification.objects.filter(customer_id__in=customers)
+    addresses = list(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
+    for notices in (known, Notification.objects.filter(customer_id=None, recipient__in=addresses)):
+        told = notices.exclude(recipient="", subject="", message="")
+        names = told.values_list(Cast("pk", CharField()))
+        for endpoint in ("notifications.create", "notifications.retry"):
+            idempotency.erase("notifications", endpoint=endpoint, resources=names)
+        failures = Attempt.objects.filter(notification__in=told.values("pk"), ok=False)
+        blank(failures.exclude(answer=""), answer="")  # mail servers repeat addresses in their refusals
+        blank(told.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
+        blank(told, recipient="", subject="", message="")

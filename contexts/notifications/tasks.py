@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from contexts.notifications import workflows
+from contexts.notifications import services, workflows
 from eci import idempotency, outbox
 
 
@@ -17,3 +17,4 @@ def send_due() -> None:
 def prune() -> None:
     outbox.prune("notifications", keep=timedelta(days=14))
     idempotency.prune("notifications", keep_for=timedelta(hours=48))
+    services.erase_late()

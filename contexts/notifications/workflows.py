@@ -69,7 +69,7 @@ def _attempt(notice: Notification, mailer: Mailer) -> tuple[NotificationStatus, 
             sms().send(recipient=notice.recipient, text=text)
         else:
             mailer.send(
-                name=f"notification-{notice.pk}",
+                name=domain.message_name(notice.pk, notice.nonce),
                 recipient=notice.recipient,
                 subject=notice.subject or "A message about your order",
                 text=text,
@@ -89,11 +89,12 @@ def _compose(notice: Notification) -> str:
     secret = ""
     if kind in domain.WITH_SECRET:
         mailed = customers.new_secret(request_id=int(notice.facts["request_id"]))
-        notice.recipient, secret = mailed.email, mailed.secret
+        notice.customer_id, notice.recipient, secret = mailed.customer_id, mailed.email, mailed.secret
     elif kind in domain.ABOUT_ACCOUNT:
         notice.recipient = customers.address_of(account=notice.facts["account"])
+        notice.customer_id = domain.customer_of(notice.facts["account"])
     else:
-        notice.channel, notice.recipient = _recipient(notice.order_id)
+        notice.customer_id, notice.channel, notice.recipient = _recipient(notice.order_id)
     kept = domain.letter(kind, notice.order_id, notice.facts | {"secret": "(not kept)"})
     notice.subject, notice.message = kept.subject, kept.text
     return domain.letter(kind, notice.order_id, notice.facts | {"secret": _link(kind, secret)}).text
@@ -105,10 +106,11 @@ def _link(kind: domain.Kind, secret: str) -> str:
     return f"{page}#token={secret}" if settings.ECI_STOREFRONT_URL else secret
 
 
-def _recipient(order_id: str) -> tuple[Channel, str]:
-    """Where news of the order goes; an empty address when there is none."""
+def _recipient(order_id: str) -> tuple[int | None, Channel, str]:
+    """Whose the order is, and where news of it goes; an empty address when there is none."""
     buyer = orders.recipient(order_id=order_id)
     if buyer.customer_id is None:
-        return Channel.EMAIL, buyer.email
+        return None, Channel.EMAIL, buyer.email
     customer = customers.customer(customer_id=buyer.customer_id)
-    return (Channel.EMAIL, customer.email) if customer.email else (Channel.SMS, customer.phone)
+    channel, address = (Channel.EMAIL, customer.email) if customer.email else (Channel.SMS, customer.phone)
+    return buyer.customer_id, channel, address

@@ -6,6 +6,7 @@ class OrdersConfig(AppConfig):
     label = "orders"
 
     def ready(self) -> None:
+        from contexts.customers.public.events import CustomerErased
         from contexts.inventory.public.events import HoldNeedsAttention
         from contexts.orders import handlers
         from contexts.orders.local import LocalOrders
@@ -19,3 +20,4 @@ class OrdersConfig(AppConfig):
         events.subscribe("orders", ShipmentDispatched, handlers.on_shipment_dispatched)
         events.subscribe("orders", ShipmentDelivered, handlers.on_shipment_delivered)
         events.subscribe("orders", HoldNeedsAttention, handlers.on_hold_needs_attention)
+        events.subscribe("orders", CustomerErased, handlers.on_customer_erased)

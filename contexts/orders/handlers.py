@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from contexts.customers.public.events import CustomerErased
 from contexts.inventory.public.events import HoldNeedsAttention
 from contexts.orders import services, workflows
 from contexts.orders.models import Step, Undo
@@ -50,6 +51,10 @@ def on_shipment_dispatched(event: ShipmentDispatched) -> None:
 
 def on_shipment_delivered(event: ShipmentDelivered) -> None:
     _wake(event.order_id, Q(step=Step.FULFIL, status__in=(OrderStatus.CONFIRMED, OrderStatus.SHIPPED)))
+
+
+def on_customer_erased(event: CustomerErased) -> None:
+    services.erase_customer(customer_id=event.customer_id)
 
 
 def on_hold_needs_attention(event: HoldNeedsAttention) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from contexts.orders import selectors, services, workflows
-from contexts.orders.public.contracts import OrderFacts, Orders, OrderStatus, Recipient, Statistics, Stuck, Switch
+from contexts.orders.public.contracts import (
+    OrderFacts,
+    OrderRecord,
+    Orders,
+    OrderStatus,
+    Recipient,
+    Statistics,
+    Stuck,
+    Switch,
+)
 
 
 class LocalOrders(Orders):
     def recipient(self, *, order_id: str) -> Recipient:
         return selectors.recipient(order_id=order_id)
+
+    def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
+        return selectors.records(customer_id=customer_id, after=after, limit=limit)
 
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         return selectors.facts(after=after, limit=limit)

@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 
@@ -164,6 +165,11 @@ class Switch(models.Model):
 
     def __str__(self) -> str:
         return "taking orders" if self.taking else f"stopped: {self.reason}"
+
+
+class Erasure(ErasureRow):
+    class Meta(ErasureRow.Meta):
+        pass
 
 
 class OutboxEvent(OutboxRow):

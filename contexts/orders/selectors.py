@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Max, Min, Q, Sum
@@ -162,6 +163,66 @@ def facts(*, after: str, limit: int) -> tuple[OrderFacts, ...]:
             updated_at=row.updated_at,
         )
         for row in rows
+    )
+
+
+def records(*, customer_id: int, after: str, limit: int) -> tuple[contracts.OrderRecord, ...]:
+    rows = list(Order.objects.filter(customer_id=customer_id, order_id__gt=after).order_by("order_id")[:limit])
+    ids = [row.order_id for row in rows]
+    lines = _grouped(OrderLine.objects.filter(order__in=ids).order_by("pk"), "order_id")
+    returns = _grouped(Return.objects.filter(order__in=ids).order_by("pk"), "order_id")
+    timeline = _grouped(TimelineEntry.objects.filter(order__in=ids).order_by("pk"), "order_id")
+    return tuple(_record(row, lines[row.order_id], returns[row.order_id], timeline[row.order_id]) for row in rows)
+
+
+def _record(
+    row: Order, lines: list[OrderLine], returns: list[Return], timeline: list[TimelineEntry]
+) -> contracts.OrderRecord:
+    def amount(minor: int) -> Decimal:
+        return money.from_minor(minor, row.currency)
+
+    return contracts.OrderRecord(
+        order_id=row.order_id,
+        status=OrderStatus(row.status),
+        payment_status=OrderPaymentStatus(row.payment_status),
+        method=row.method,
+        subtotal=amount(row.subtotal_minor),
+        tax=amount(row.tax_minor),
+        shipping=amount(row.shipping_minor),
+        total=amount(row.total_minor),
+        refunded=amount(row.refunded_minor),
+        currency=row.currency,
+        shipping_address=row.shipping_address,
+        cancel_reason=row.undo_reason,
+        lines=tuple(
+            contracts.LineRecord(
+                product_id=line.product_id,
+                sku=line.sku,
+                name=line.name,
+                quantity=line.quantity,
+                returned_quantity=line.returned_quantity,
+                unit_price=amount(line.unit_price_minor),
+                currency=row.currency,
+            )
+            for line in lines
+        ),
+        returns=tuple(
+            contracts.ReturnRecord(
+                return_id=back.pk,
+                items=back.items,
+                reason=back.reason,
+                disposition=back.disposition,
+                refund=amount(back.refund_minor),
+                currency=row.currency,
+                created_at=back.created_at,
+            )
+            for back in returns
+        ),
+        timeline=tuple(
+            contracts.TimelineRecord(at=entry.at, event=entry.event, detail=entry.detail) for entry in timeline
+        ),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )
 
 

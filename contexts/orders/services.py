@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Case, DateTimeField, F, Q, When
-from django.db.models.functions import Now
+from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, When
+from django.db.models.functions import Cast, Now
 
 from contexts.orders.domain import Line, Returnable, Totals, spread_return, tax_share
-from contexts.orders.models import Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
+from contexts.orders.models import Erasure, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
-from eci import events, idempotency, outbox
+from eci import erasure, events, idempotency, outbox
 from eci.clock import utcnow
 from eci.db import Stale, per_row, writes
+from eci.erasure import blank
 from eci.errors import EciError, InvalidTransition
 
 LEASE = timedelta(seconds=15)
@@ -399,3 +400,37 @@ def claim_return(*, return_id: int) -> Return | None:
     if not due.update(next_at=Now() + LEASE):
         return None
     return Return.objects.get(pk=return_id)
+
+
+# -- erasing people ---------------------------------------------------------------------------------------------------
+
+_TOLD_IN_WORDS = ("cancelled", "refunded", "returned")  # timeline entries whose detail somebody wrote
+
+
+@writes("orders")
+def erase_customer(*, customer_id: int) -> None:
+    """Keep the orders, and nothing that tells whose they were. One under way is still needed: it follows later."""
+    erasure.record("orders", customer_id)
+    _erase([customer_id])
+
+
+@writes("orders")
+def erase_late() -> None:
+    """What ended, or came, after its person was erased."""
+    if Erasure.objects.exists():
+        _erase(erasure.erased("orders"))
+
+
+def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+    ended = Order.objects.filter(customer_id__in=customers).exclude(status__in=UNFINISHED)
+    orders = ended.values("pk")
+    returns = Return.objects.filter(order__in=orders).exclude(done_at=None)
+    idempotency.erase("orders", endpoint="orders.place", resources=orders)
+    idempotency.erase("orders", endpoint="orders.cancel", resources=orders)
+    idempotency.erase("orders", endpoint="orders.return", resources=returns.values_list(Cast("pk", CharField())))
+    blank(returns.exclude(reason=""), reason="")
+    blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
+    told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="")
+    blank(ended.filter(told), shipping_address=None, token="", undo_reason="")
+    own_keys = ended.filter(idempotency_scope__startswith="customer:")
+    blank(own_keys, idempotency_scope=None, idempotency_key=None, idempotency_fingerprint="")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from contexts.orders import workflows
+from contexts.orders import services, workflows
 from eci import idempotency, outbox
 
 
@@ -21,3 +21,4 @@ def recover() -> None:
 def prune() -> None:
     outbox.prune("orders", keep=timedelta(days=14))
     idempotency.prune("orders", keep_for=timedelta(hours=48))
+    services.erase_late()

@@ -525,7 +525,7 @@ class Runner:
         elif expired:
             fact, event = OrderExpired(order_id=order.pk, version=version), "expired"
         else:
-            fact = OrderCancelled(order_id=order.pk, reason=order.undo_reason, version=version)
+            fact = OrderCancelled(order_id=order.pk, reason=order.undo, version=version)
             event = "cancelled"
         self._rest(changes, event=event, detail=order.undo_reason, facts=[fact])
 

@@ -6,7 +6,10 @@ class PaymentsConfig(AppConfig):
     label = "payments"
 
     def ready(self) -> None:
+        from contexts.customers.public.events import CustomerErased
+        from contexts.payments import handlers
         from contexts.payments.local import LocalPayments
-        from eci import rpc
+        from eci import events, rpc
 
         rpc.serve("payments", LocalPayments())
+        events.subscribe("payments", CustomerErased, handlers.on_customer_erased)

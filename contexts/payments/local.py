@@ -7,6 +7,7 @@ from decimal import Decimal
 from contexts.payments import selectors, services, workflows
 from contexts.payments.public.contracts import (
     Payment,
+    PaymentRecord,
     Payments,
     Refund,
     RequestState,
@@ -64,6 +65,9 @@ class LocalPayments(Payments):
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
         return selectors.payments_of(order_ids)
+
+    def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
+        return selectors.payments_by(customer_id=customer_id, after=after, limit=limit)
 
     def orders_with_money(self) -> tuple[str, ...]:
         return selectors.orders_with_money()

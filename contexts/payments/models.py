@@ -5,6 +5,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from contexts.payments.public.contracts import PaymentStatus, RefundStatus, RequestState
+from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 
@@ -130,6 +131,11 @@ class Refund(Asked):
 
     def __str__(self) -> str:
         return f"Refund {self.pk} of payment {self.payment_id}"
+
+
+class Erasure(ErasureRow):
+    class Meta(ErasureRow.Meta):
+        pass
 
 
 class OutboxEvent(OutboxRow):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -122,6 +123,14 @@ def require_payer(*, order_id: str, payer: int, claimed: int | None) -> None:
 def payments_of(order_ids: Iterable[str]) -> tuple[contracts.Payment, ...]:
     """All payments of these orders, oldest first."""
     return tuple(as_payment(row) for row in Payment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
+
+
+def payments_by(*, customer_id: int, after: int, limit: int) -> tuple[contracts.PaymentRecord, ...]:
+    rows = list(Payment.objects.filter(customer_id=customer_id, pk__gt=after).order_by("pk")[:limit])
+    refunds: dict[int, list[contracts.Refund]] = defaultdict(list)
+    for row in Refund.objects.filter(payment__in=rows).select_related("payment").order_by("pk"):
+        refunds[row.payment_id].append(as_refund(row))
+    return tuple(contracts.PaymentRecord(payment=as_payment(row), refunds=tuple(refunds[row.pk])) for row in rows)
 
 
 def payments_page(paging: Paging, *, order_id: str | None, owner: int | None = None) -> list[contracts.Payment]:

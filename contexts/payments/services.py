@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Now
+from django.db.models import Case, CharField, F, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Cast, Now
 
 from contexts.payments import domain, selectors
-from contexts.payments.models import InboxEvent, Payment, PaymentRequest, Refund
+from contexts.payments.models import Erasure, InboxEvent, Payment, PaymentRequest, Refund
 from contexts.payments.public.contracts import (
     AlreadyPaid,
     AmountMismatch,
@@ -24,9 +25,10 @@ from contexts.payments.public.contracts import (
     RequestState,
 )
 from contexts.payments.public.events import PaymentCaptured, RefundCompleted
-from eci import idempotency, outbox
+from eci import erasure, idempotency, outbox
 from eci.clock import utcnow
 from eci.db import locked, writes
+from eci.erasure import blank
 from eci.errors import EciError, InvalidTransition, NotFound
 from eci.idempotency import Key
 from eci.ids import is_our_order
@@ -466,3 +468,31 @@ def record_heard(message_id: str) -> None:
 
 def _message(message_id: str) -> uuid.UUID:
     return uuid.uuid5(uuid.NAMESPACE_URL, f"{_WEBHOOK}:{message_id}")
+
+
+# -- erasing people ---------------------------------------------------------------------------------------------------
+
+
+@writes("payments")
+def erase_customer(*, customer_id: int) -> None:
+    """Keep the books; what somebody wrote about them goes."""
+    erasure.record("payments", customer_id)
+    _erase([customer_id])
+
+
+@writes("payments")
+def erase_late() -> None:
+    """What was written after its person was erased."""
+    if Erasure.objects.exists():
+        _erase(erasure.erased("payments"))
+
+
+def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+    payments = Payment.objects.filter(customer_id__in=customers)
+    refunds = Refund.objects.filter(payment__in=payments.values("pk"))
+    names = refunds.values_list(Cast("pk", CharField()))
+    idempotency.erase("payments", endpoint="payments.refund", resources=names)
+    blank(refunds.exclude(reason=""), reason="")
+    blank(payments.exclude(status=PaymentStatus.PENDING).exclude(token=""), token="")
+    own_keys = payments.filter(idempotency_scope__startswith="customer:")
+    blank(own_keys, idempotency_scope=None, idempotency_key=None, idempotency_fingerprint="")

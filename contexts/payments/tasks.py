@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from contexts.payments import workflows
+from contexts.payments import services, workflows
 from eci import idempotency, outbox
 
 
@@ -17,3 +17,4 @@ def settle_unknown() -> None:
 def prune() -> None:
     outbox.prune("payments", keep=timedelta(days=14))
     idempotency.prune("payments", keep_for=timedelta(hours=48))
+    services.erase_late()

@@ -6,7 +6,10 @@ class ShippingConfig(AppConfig):
     label = "shipping"
 
     def ready(self) -> None:
+        from contexts.customers.public.events import CustomerErased
+        from contexts.shipping import handlers
         from contexts.shipping.local import LocalShipping
-        from eci import rpc
+        from eci import events, rpc
 
         rpc.serve("shipping", LocalShipping())
+        events.subscribe("shipping", CustomerErased, handlers.on_customer_erased)

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from contexts.shipping import domain
 from contexts.shipping.public.contracts import ShipmentStatus
+from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 
@@ -78,6 +79,11 @@ class ShipmentEvent(models.Model):
 
     def __str__(self) -> str:
         return self.status
+
+
+class Erasure(ErasureRow):
+    class Meta(ErasureRow.Meta):
+        pass
 
 
 class OutboxEvent(OutboxRow):

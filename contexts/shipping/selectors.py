@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Prefetch, QuerySet
 
 from contexts.shipping.models import Shipment, ShipmentEvent
 from contexts.shipping.public import contracts
@@ -63,3 +63,10 @@ def _with_events(row: dict[str, Any] | None) -> dict[str, Any]:
 def shipments_of(*, order_ids: Iterable[str]) -> list[Shipment]:
     """All shipments of these orders, oldest first."""
     return list(Shipment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
+
+
+def shipments_to(*, customer_id: int, after: int, limit: int) -> list[Shipment]:
+    """A customer's shipments by id, with their events at hand."""
+    events = Prefetch("events", ShipmentEvent.objects.order_by("pk"))
+    rows = Shipment.objects.filter(customer_id=customer_id, pk__gt=after).prefetch_related(events)
+    return list(rows.order_by("pk")[:limit])

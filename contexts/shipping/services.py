@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connections
-from django.db.models import F, Q
+from django.db.models import CharField, F, Q, QuerySet
+from django.db.models.functions import Cast
 
 from contexts.shipping import domain, selectors
-from contexts.shipping.models import Consignment, Shipment, ShipmentEvent
+from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentNotFound, ShipmentStatus
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
+from eci import erasure, idempotency
 from eci.clock import utcnow
 from eci.db import Stale, locked, writes
+from eci.erasure import blank
 from eci.errors import InvalidTransition, NotFound, OwnedByOrder
 from eci.events import Event
 from eci.ids import is_our_order
@@ -246,3 +249,30 @@ def _news(shipment: Shipment, *, left: bool) -> list[Event]:
     if shipment.status == ShipmentStatus.DELIVERED:
         news.append(ShipmentDelivered(version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk))
     return news
+
+
+# -- erasing people ---------------------------------------------------------------------------------------------------
+
+
+@writes("shipping")
+def erase_customer(*, customer_id: int) -> None:
+    """Keep the shipments, and nothing that tells whose they were. One that waits still needs its address: it follows
+    once it has left."""
+    erasure.record("shipping", customer_id)
+    _erase([customer_id])
+
+
+@writes("shipping")
+def erase_late() -> None:
+    """What left, or was created, after its person was erased."""
+    if Erasure.objects.exists():
+        _erase(erasure.erased("shipping"))
+
+
+def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+    shipments = Shipment.objects.filter(customer_id__in=customers).exclude(status__in=domain.WAITING)
+    names = shipments.values_list(Cast("pk", CharField()))
+    idempotency.erase("shipping", endpoint="shipping.change_status", resources=names)
+    steps = ShipmentEvent.objects.filter(shipment__in=shipments.values("pk"))
+    blank(steps.exclude(location="", note=""), location="", note="")
+    blank(shipments.exclude(address="", city=""), address="", city="")

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
+from contexts.shipping import services
 from eci import idempotency, outbox
 
 
@@ -11,3 +12,4 @@ from eci import idempotency, outbox
 def prune() -> None:
     outbox.prune("shipping", keep=timedelta(days=14))
     idempotency.prune("shipping", keep_for=timedelta(hours=48))
+    services.erase_late()

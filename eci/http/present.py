@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from eci.clock import iso
 
 
 def as_json(item: Any) -> dict[str, Any]:
-    """One level of a dataclass; Decimals are amounts in its ``currency``."""
+    """A dataclass and those in it; Decimals are amounts in the ``currency`` beside them."""
     return {field.name: _value(getattr(item, field.name), item) for field in fields(item)}
 
 
@@ -21,4 +21,6 @@ def _value(value: Any, item: Any) -> Any:
         return money.text(value, item.currency)
     if isinstance(value, datetime):
         return iso(value)
-    return value
+    if isinstance(value, tuple):
+        return [_value(each, item) for each in value]
+    return as_json(value) if is_dataclass(value) else value

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from eci import limits
 from eci.auth import Caller
-from eci.errors import NotAuthenticated
+from eci.errors import EciError, NotAuthenticated
 from eci.limits import Limit, Quota
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,15 +33,15 @@ def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
 
 
 @contextmanager
-def password_guess(request: HttpRequest, account: str) -> Iterator[None]:
-    """Around the look at a password: NotAuthenticated tells of a wrong one. See ``limits.begin_login``. Throttled."""
+def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] = NotAuthenticated) -> Iterator[None]:
+    """Around the look at a password: ``wrong`` tells of a wrong one. See ``limits.begin_login``. Throttled."""
     if settings.ECI_OPEN:
         yield
         return
     attempt = limits.begin_login(account=account, address=client_address(request))
     try:
         yield
-    except NotAuthenticated:
+    except wrong:
         raise
     except BaseException:
         attempt.take_back()

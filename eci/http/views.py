@@ -147,11 +147,13 @@ class ApiView(GenericAPIView[Any]):
         execute: Callable[[], tuple[int, Any]],
         *,
         prepare: Callable[[], Any] | None = None,
+        about: Callable[[Any], Any] = lambda data: "",
     ) -> Response:
         """Answer a command whose whole effect is one transaction on ``context``, once per key.
 
         ``prepare`` asks other contexts, before the transaction. ``execute`` has the effect and gives status and data;
-        its effect and the remembered answer commit together. Refusals are remembered too, without an effect.
+        its effect and the remembered answer commit together. Refusals are remembered too, without an effect. ``about``
+        names what the answer tells of, so that it can be erased with it.
         """
         if key is None:
             if prepare:
@@ -165,7 +167,8 @@ class ApiView(GenericAPIView[Any]):
         def command() -> tuple[int, Any]:
             idempotency.claim(context, key)
             status, data = execute()
-            idempotency.finish(context, key, idempotency.Answer(status=status, body={"data": idempotency.plain(data)}))
+            answer = idempotency.Answer(status=status, body={"data": idempotency.plain(data)})
+            idempotency.finish(context, key, answer, resource=str(about(data)))
             return status, data
 
         try:

@@ -57,4 +57,6 @@ def _route(prefix: str, pattern: Any) -> Route:
     assert isinstance(pattern, URLPattern), f"{pattern}: nested URLs hide from these tests"
     view = pattern.callback.view_class
     path = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", str(pattern.pattern))
-    return Route(context=view.__module__.split(".")[1], path=f"/{prefix}{path}", view=view)
+    room, name = view.__module__.split(".")[:2]
+    context = name if room == "contexts" else "customers"  # config/people is served among their routes
+    return Route(context=context, path=f"/{prefix}{path}", view=view)

@@ -20,6 +20,7 @@ _ALLOWED = {
     ("eci/db.py", "atomic"),
     ("eci/idempotency.py", "get_model"),  # this context's own table, whose name the kernel knows
     ("eci/outbox.py", "get_model"),
+    ("eci/erasure.py", "get_model"),
 }
 
 

@@ -53,6 +53,8 @@ CONTRACT = {
         POST /v1/users/logout
         GET /v1/users/me
         PATCH /v1/users/me
+        DELETE /v1/users/me
+        GET /v1/users/me/export
         POST /v1/users/password/change
         POST /v1/users/password/reset
         POST /v1/users/password/reset/confirm

@@ -87,6 +87,10 @@ class MeIn(CustomerIn):
     current_password = GivenPasswordField(required=False, help_text="Needed for another e-mail address.")
 
 
+class EraseIn(serializers.Serializer[Any]):
+    current_password = GivenPasswordField(default="", allow_blank=True)
+
+
 class LoginIn(serializers.Serializer[Any]):
     email = TextField(max_length=MAX_EMAIL)
     password = GivenPasswordField()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -20,6 +21,7 @@ from contexts.customers.http.serializers import (
     CustomerPatch,
     DoneOut,
     EmailVerifyIn,
+    EraseIn,
     LoginIn,
     LoginOut,
     MeIn,
@@ -59,9 +61,12 @@ class Register(ApiView):
         def execute() -> tuple[int, Any]:
             return 201, presenters.customer(services.register_customer(password_hash=password_hash(), **body))
 
-        answer = self.answer_once("customers", key, execute, prepare=password_hash)
+        answer = self.answer_once(
+            "customers", key, execute, prepare=password_hash, about=lambda data: data["customer_id"]
+        )
         if "Idempotent-Replayed" in answer.headers and answer.status_code == 201:
-            self._require_same(password, answer.data["customer_id"])
+            with password_guess(request, f"customer:{email_key(body['email'])}", wrong=IdempotencyKeyReused):
+                self._require_same(password, answer.data["customer_id"])
         return answer
 
     def _require_same(self, password: str, customer_id: int) -> None:
@@ -160,9 +165,18 @@ def _private(data: dict[str, Any]) -> Response:
     return Response(data, headers={"Cache-Control": "no-store"})
 
 
-class Me(ApiView):
+class OwnAccount(ApiView):
+    """What a customer does with their account; guesses at its password count as those of its logins do."""
+
     roles = "C"
-    body_serializers = {"PATCH": MeIn}
+
+    def guess(self) -> AbstractContextManager[None]:
+        customer = selectors.customer(customer_id=self.caller.own())
+        return password_guess(self.request, f"customer:{email_key(customer['email'])}", wrong=workflows.WrongPassword)
+
+
+class Me(OwnAccount):
+    body_serializers = {"PATCH": MeIn, "DELETE": EraseIn}
 
     @extend_schema(responses=CustomerOut)
     def get(self, request: Request) -> Response:
@@ -172,12 +186,21 @@ class Me(ApiView):
     def patch(self, request: Request) -> Response:
         changes = self.body(partial=True)
         password = changes.pop("current_password", "")
-        row = workflows.change_own(customer_id=self.caller.own(), current_password=password, changes=changes)
+        with self.guess() if "email" in changes else nullcontext():
+            row = workflows.change_own(customer_id=self.caller.own(), current_password=password, changes=changes)
         return Response(presenters.customer(row))
 
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Erase me: the orders stay, without anything that tells whose they were. More than 15 minutes after logging
+        in, `current_password` must be in the body."""
+        password = self.body()["current_password"]
+        with self.guess():
+            workflows.erase_own(customer_id=self.caller.own(), session=self.caller.session, current_password=password)
+        return Response(status=204)
 
-class PasswordChange(ApiView):
-    roles = "C"
+
+class PasswordChange(OwnAccount):
     rate: ClassVar = {"POST": "login"}
     keyed_methods = ()
     body_serializers = {"POST": PasswordChangeIn}
@@ -186,9 +209,10 @@ class PasswordChange(ApiView):
     def post(self, request: Request) -> Response:
         """Every login ends, the caller's too; the answer is a new one."""
         body = self.body()
-        login = workflows.change_password(
-            customer_id=self.caller.own(), current=body["current_password"], new=body["new_password"]
-        )
+        with self.guess():
+            login = workflows.change_password(
+                customer_id=self.caller.own(), current=body["current_password"], new=body["new_password"]
+            )
         return _private(presenters.login(login))
 
 
@@ -249,7 +273,7 @@ class AddressList(ApiView):
         def execute() -> tuple[int, Any]:
             return 200, presenters.address(services.add_address(customer_id=owner, **body))
 
-        return self.answer_once("customers", key, execute)
+        return self.answer_once("customers", key, execute, about=lambda data: owner)
 
 
 class AddressDetail(ApiView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 
 from eci.errors import Conflict, EciError, NotFound
 
@@ -20,8 +21,57 @@ class Customer:
 class MailedSecret:
     """A secret that shows who reads the mail of this address. No database has it: hand it to the mail and forget it."""
 
+    customer_id: int
     email: str
     secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressRecord:
+    address_id: int
+    full_name: str
+    line1: str
+    line2: str
+    city: str
+    region: str
+    postal_code: str
+    country: str
+    phone: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginRecord:
+    begun_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailRecord:
+    """A mail with a secret that was asked for; ``used_at``: when its secret was."""
+
+    purpose: str
+    asked_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerRecord:
+    """Everything that is known here of a person, but hashes and digests."""
+
+    customer_id: int
+    email: str
+    full_name: str
+    phone: str
+    email_verified_at: datetime | None
+    blocked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    addresses: tuple[AddressRecord, ...]
+    logins: tuple[LoginRecord, ...]
+    mails: tuple[MailRecord, ...]
 
 
 class CustomerNotFound(NotFound):
@@ -45,6 +95,14 @@ class Customers(ABC):
     @abstractmethod
     def customer(self, *, customer_id: int) -> Customer:
         """CustomerNotFound when there is none, or when the person was erased."""
+
+    @abstractmethod
+    def record(self, *, customer_id: int) -> CustomerRecord:
+        """CustomerNotFound, as ``customer``."""
+
+    @abstractmethod
+    def customer_with(self, *, email: str) -> int | None:
+        """The customer who has this address, in any case; None when nobody has."""
 
     @abstractmethod
     def address_of(self, *, account: str) -> str:

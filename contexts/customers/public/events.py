@@ -45,3 +45,13 @@ class RefreshTokenReused(Event):
 
     account: str
     family_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerErased(Event):
+    """Whoever keeps something of this person keeps it no longer. It may come before what they still had under way."""
+
+    NAME: ClassVar[str] = "customers.customer_erased.v1"
+    AGGREGATE: ClassVar[str] = "customer_id"
+
+    customer_id: int

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from contexts.customers.public.api import customers
 from contexts.notifications import selectors, services
 from contexts.notifications.http import presenters
 from contexts.notifications.http.serializers import (
@@ -49,15 +51,17 @@ class Notifications(ApiView):
         """Queue a message: the worker sends it. `email` and `sms` name the channel, any other word the kind."""
         body = self.body()
 
-        def know_the_order() -> None:
+        @functools.cache
+        def whose() -> int | None:
             if is_our_order(body["order_id"]):
-                orders.recipient(order_id=body["order_id"])
+                return orders.recipient(order_id=body["order_id"]).customer_id
+            return customers.customer_with(email=body["recipient"])
 
         def execute() -> tuple[int, dict[str, Any]]:
-            return 201, presenters.notification(services.queue_message(**body))
+            return 201, presenters.notification(services.queue_message(**body, customer_id=whose()))
 
         key = self.idempotency_key("notifications.create", body)
-        return self.answer_once("notifications", key, execute, prepare=know_the_order)
+        return self.answer_once("notifications", key, execute, prepare=whose, about=_name)
 
 
 class OneNotification(ApiView):
@@ -80,4 +84,9 @@ class Retry(ApiView):
         def execute() -> tuple[int, dict[str, Any]]:
             return 200, presenters.notification(services.queue_again(notification_id=notification_id))
 
-        return self.answer_once("notifications", self.idempotency_key("notifications.retry", {}), execute)
+        key = self.idempotency_key("notifications.retry", {})
+        return self.answer_once("notifications", key, execute, about=_name)
+
+
+def _name(data: dict[str, Any]) -> int:
+    return int(data["notification_id"])

@@ -33,6 +33,21 @@ class Failed:
     at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoticeRecord:
+    """A notice of ours to a customer, as it was sent."""
+
+    notification_id: int
+    kind: str
+    channel: Channel
+    recipient: str
+    subject: str
+    message: str
+    order_id: str
+    status: NotificationStatus
+    created_at: datetime
+
+
 class NotificationNotFound(NotFound):
     pass
 
@@ -53,3 +68,7 @@ class Notifications(ABC):
     @abstractmethod
     def retry(self, *, notification_id: int) -> NotificationStatus:
         """Queue a notice that was given up again. One that is queued or sent stays so. NotificationNotFound."""
+
+    @abstractmethod
+    def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
+        """Our notices to a customer by id, beginning after the id ``after``; not what somebody wrote by hand."""

@@ -59,7 +59,6 @@ def order(view: OrderView) -> dict[str, Any]:
 def reservation(hold: Reservation) -> dict[str, Any]:
     shown = as_json(hold)
     shown["idempotency_key"] = shown.pop("key")
-    shown["allocations"] = [as_json(allocation) for allocation in hold.allocations]
     return shown
 
 

@@ -60,6 +60,58 @@ class OrderFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineRecord:
+    product_id: int
+    sku: str
+    name: str
+    quantity: int
+    returned_quantity: int
+    unit_price: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnRecord:
+    return_id: int
+    items: list[dict[str, int]]
+    reason: str
+    disposition: str
+    refund: Decimal
+    currency: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineRecord:
+    at: datetime
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRecord:
+    """An order as its buyer is shown it when they ask for everything. ``shipping_address``: as it was given."""
+
+    order_id: str
+    status: OrderStatus
+    payment_status: OrderPaymentStatus
+    method: str
+    subtotal: Decimal
+    tax: Decimal
+    shipping: Decimal
+    total: Decimal
+    refunded: Decimal
+    currency: str
+    shipping_address: dict[str, str] | str | None
+    cancel_reason: str
+    lines: tuple[LineRecord, ...]
+    returns: tuple[ReturnRecord, ...]
+    timeline: tuple[TimelineRecord, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
     """``placed``: orders that passed the pivot, whatever became of them. ``stuck``: need a person."""
 
@@ -133,6 +185,10 @@ class Orders(ABC):
     @abstractmethod
     def recipient(self, *, order_id: str) -> Recipient:
         """OrderNotFound."""
+
+    @abstractmethod
+    def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
+        """A customer's orders by id, as ``facts``."""
 
     @abstractmethod
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:

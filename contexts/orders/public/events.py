@@ -27,7 +27,8 @@ class OrderConfirmed(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCancelled(OrderEvent):
-    """Cancelled by request, or because its stock was gone; not for a declined payment."""
+    """Cancelled by request, or because its stock was gone; not for a declined payment. ``reason`` is one word for it,
+    never what somebody wrote."""
 
     NAME: ClassVar[str] = "orders.order_cancelled.v1"
 

@@ -69,6 +69,12 @@ class Payment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaymentRecord:
+    payment: Payment
+    refunds: tuple[Refund, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
     """Payments ever completed (refunded since or not), ever failed, and waiting for the provider's word."""
 
@@ -242,6 +248,10 @@ class Payments(ABC):
     @abstractmethod
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
         """All payments of these orders, oldest first."""
+
+    @abstractmethod
+    def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
+        """A customer's payments by id, beginning after the id ``after``."""
 
     @abstractmethod
     def orders_with_money(self) -> tuple[str, ...]:

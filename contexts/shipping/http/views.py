@@ -74,7 +74,8 @@ class OneShipment(ApiView):
             row = services.change_status(shipment_id=shipment_id, **body, actor=self.caller.name)
             return 200, presenters.shipment(row)
 
-        return self.answer_once("shipping", self.idempotency_key("shipping.change_status", body), execute)
+        key = self.idempotency_key("shipping.change_status", body)
+        return self.answer_once("shipping", key, execute, about=lambda data: shipment_id)
 
 
 class Tracking(ApiView):

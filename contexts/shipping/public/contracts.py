@@ -44,6 +44,21 @@ class Shipment:
         return self.dispatched_at is not None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShipmentStep:
+    status: ShipmentStatus
+    location: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipmentRecord:
+    """A shipment and its steps, without staff's names and notes."""
+
+    shipment: Shipment
+    steps: tuple[ShipmentStep, ...]
+
+
 class ShipmentNotFound(NotFound):
     pass
 
@@ -83,3 +98,7 @@ class Shipping(ABC):
     @abstractmethod
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         """All shipments of these orders, oldest first."""
+
+    @abstractmethod
+    def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
+        """A customer's shipments by id, beginning after the id ``after``."""

@@ -32,6 +32,9 @@ class OtherSide:
             raise CustomerNotFound("There is no such customer.")
         return self.people[customer_id]
 
+    def customer_with(self, *, email: str) -> int | None:
+        return next((number for number, person in self.people.items() if person.email == email), None)
+
     def guest(self, order_id: str, email: str = "guest@example.com") -> None:
         self.recipients[order_id] = Recipient(customer_id=None, email=email)
 

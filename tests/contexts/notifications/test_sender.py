@@ -51,7 +51,8 @@ def test_a_guests_notice_goes_to_the_address_of_the_order(others: Any) -> None:
     assert sent.to == ["guest@example.com"]
     assert "ORD-1" in sent.subject
     assert "19.99 USD" in sent.body
-    assert sent.extra_headers["Message-ID"] == f"<notification-{notice.pk}@example.com>"
+    assert sent.extra_headers["Message-ID"] == f"<notification-{notice.pk}-{notice.nonce}@example.com>"
+    assert len(notice.nonce) == 16, "an id is given out again after a restore, this is not"
     notice.refresh_from_db()
     assert (notice.status, notice.recipient, notice.attempts) == ("SENT", "guest@example.com", 1)
     assert notice.message == sent.body
@@ -280,7 +281,7 @@ def test_letters_arrive_at_a_mail_server_over_one_connection(others: Any, postbo
     assert [recipients for recipients, _ in postbox.letters] == [["reader@example.com"], ["other@example.com"]]
     letter = postbox.letters[0][1]
     assert (letter["Subject"], letter["To"]) == ("Hello", "reader@example.com")
-    assert letter["Message-ID"] == f"<notification-{first.pk}@example.com>"
+    assert letter["Message-ID"] == f"<notification-{first.pk}-{first.nonce}@example.com>"
     assert letter.get_payload().strip() == "How are you?"
     assert postbox.connections == 1
     assert log_of(second) == [(True, "Accepted.")]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.people import export
+from eci.http.views import ApiView
+
+
+class ExportOut(serializers.Serializer[Any]):
+    customer = serializers.DictField(help_text="The account, its addresses, its logins, and mails that were asked for.")
+    orders = serializers.ListField(child=serializers.DictField())
+    payments = serializers.ListField(child=serializers.DictField())
+    shipments = serializers.ListField(child=serializers.DictField())
+    notices = serializers.ListField(child=serializers.DictField(), help_text="What the shop has sent.")
+
+
+class Export(ApiView):
+    roles = "C"
+    rate: ClassVar = {"GET": "export"}
+
+    @extend_schema(responses=ExportOut)
+    def get(self, request: Request) -> Response:
+        """Everything known of the caller."""
+        return Response(export.everything(self.caller.own()), headers={"Cache-Control": "no-store"})
