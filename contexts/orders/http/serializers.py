@@ -86,7 +86,9 @@ class ReturnLine(serializers.Serializer[Any]):
 class Return(serializers.Serializer[Any]):
     items = ReturnLine(many=True, allow_empty=False)
     reason = TextField(max_length=300)
-    disposition = serializers.ChoiceField(choices=["resell", "damaged", "lost"], default="resell")
+    disposition = serializers.ChoiceField(
+        choices=["resell", "damaged", "lost"], required=False, help_text="What becomes of the goods (staff): `resell`."
+    )
     idempotency_key = IdempotencyKeyField()
 
 

@@ -186,7 +186,11 @@ class Returns(ApiView):
     @extend_schema(responses={201: serializers.ReturnOut, 202: serializers.ReturnOut})
     def post(self, request: Request, order_id: str) -> Response:
         body = self.body()
-        selectors.require_order(order_id=order_id, owner=self.caller.confined_to)
+        owner = self.caller.confined_to
+        selectors.require_order(order_id=order_id, owner=owner)
+        if owner is not None and "disposition" in body:
+            raise drf.ValidationError({"disposition": ["Only staff says what becomes of the goods."]})
+        body.setdefault("disposition", "resell")
         key = self.idempotency_key("orders.return", body)
         found = idempotency.find("orders", key) if key else None
         if key is not None and found is not None:
