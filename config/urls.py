@@ -14,6 +14,7 @@ _local = [name for name, place in settings.ECI_SERVICES.items() if place == "loc
 urlpatterns = [
     path("", include("config.staff.urls")),
     path("admin/login/", login.login),
+    path("admin/password_change/", login.password_change),
     path("admin/", admin.site.urls),
     path("schema", docs.Schema.as_view(), name="schema"),
     path("docs", docs.Docs.as_view(), name="docs"),

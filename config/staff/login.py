@@ -1,10 +1,13 @@
-"""The admin's own login, with its wrong passwords counted as those of the API are."""
+"""The admin's doors that look at a password, with the wrong ones counted as those of the API are."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
@@ -13,17 +16,27 @@ from eci.http.rates import client_address
 
 
 @never_cache
-def login(request: HttpRequest) -> HttpResponse:
+def login(request: HttpRequest) -> HttpResponseBase:
+    return _counted(request, request.POST.get("username", ""), admin.site.login)
+
+
+@admin.site.admin_view
+def password_change(request: HttpRequest) -> HttpResponseBase:
+    """Whoever finds a session open must not be able to guess the password behind it."""
+    return _counted(request, request.user.get_username(), admin.site.password_change)
+
+
+def _counted(request: HttpRequest, username: str, view: Callable[[HttpRequest], HttpResponse]) -> HttpResponseBase:
     if request.method != "POST" or settings.ECI_OPEN:
-        return admin.site.login(request)
-    account = f"staff:{request.POST.get('username', '').strip().lower()}"
+        return view(request)
+    account = f"staff:{username.strip().lower()}"
     try:
         attempt = limits.begin_login(account=account, address=client_address(request))
     except limits.Throttled as refusal:
         page = render(request, "staff/throttled.html", {"minutes": refusal.retry_after // 60 + 1}, status=429)
         page.headers["Retry-After"] = str(refusal.retry_after)
         return page
-    response = admin.site.login(request)
+    response = view(request)
     if response.status_code == 302:
         attempt.take_back()
     return response

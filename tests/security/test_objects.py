@@ -208,6 +208,18 @@ class TestWhatIsNeverBelieved:
         answer = ann.post("/v1/payments/charge", {"order_id": "FOREIGN-1", "amount": "1.00"})
         assert (answer.status, answer.code) == (404, "not_found")
 
+    def test_what_becomes_of_returned_goods(self, ann: Person, lamp: int) -> None:
+        lines = {"items": [{"product_id": lamp, "quantity": 2}]}
+        path = f"/v1/orders/{ann.post('/v1/orders', lines).data['order_id']}/returns"
+        back = {"items": [{"product_id": lamp, "quantity": 1}], "reason": "too bright"}
+        for disposition in ("resell", "damaged", "lost"):
+            answer = ann.post(path, back | {"disposition": disposition})
+            assert (answer.status, list(answer.details)) == (400, ["disposition"])
+        assert (ann.post(path, back).status, ann.post(path, back).data["disposition"]) == (201, "resell")
+        order = staff("P").post("/v1/orders", lines | {"customer_id": ann.customer_id}).data["order_id"]
+        broken = staff("P", "q@shop.example").post(f"/v1/orders/{order}/returns", back | {"disposition": "damaged"})
+        assert (broken.status, broken.data["disposition"]) == (201, "damaged")
+
     def test_totals_and_status(self, ann: Person, lamp: int) -> None:
         wishes = {"status": "DELIVERED", "payment_status": "PAID", "order_total": "0.00", "shipping_amount": "0.00"}
         order = ann.post(
