@@ -163,7 +163,5 @@ def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
         names = told.values_list(Cast("pk", CharField()))
         for endpoint in ("notifications.create", "notifications.retry"):
             idempotency.erase("notifications", endpoint=endpoint, resources=names)
-        failures = Attempt.objects.filter(notification__in=told.values("pk"), ok=False)
-        blank(failures.exclude(answer=""), answer="")  # mail servers repeat addresses in their refusals
         blank(told.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
         blank(told, recipient="", subject="", message="")

@@ -17,6 +17,7 @@ from contexts.notifications.models import Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound
+from eci.logs import scrubbed
 from eci.observability import logger
 
 log = logger(__name__)
@@ -49,9 +50,10 @@ def _send(notice: Notification, mailer: Mailer) -> bool:
         if status is NotificationStatus.QUEUED:
             delay = domain.delay_after(notice.tries + 1)
             status = NotificationStatus.QUEUED if delay else NotificationStatus.FAILED
-        services.finish_attempt(
-            attempt_id=attempt_id, notice=notice, status=status, answer=domain.in_words(answer), delay=delay
-        )
+        words = domain.in_words(answer)
+        if notice.recipient:  # mail servers repeat whom they refuse, and an answer is read and kept in more places
+            words = scrubbed(words.replace(notice.recipient, "the recipient"))
+        services.finish_attempt(attempt_id=attempt_id, notice=notice, status=status, answer=words, delay=delay)
     except Exception as error:  # the lease runs out and the notice is tried again
         log.error("notification_not_handled", notification_id=notice.pk, error=type(error).__name__)
         return False

@@ -18,7 +18,8 @@ from django.core import mail
 from django.db import connections
 
 from config.contexts import CONTEXTS
-from config.staff import audit
+from config.staff import audit, checkup
+from config.staff.models import CheckUp
 from contexts.customers.models import TokenFamily
 from contexts.customers.public.events import CustomerErased
 from contexts.notifications.adapters import NotDelivered
@@ -172,9 +173,12 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     letter = {"type": "email", "recipient": EMAIL, "subject": f"Dear {NAME}", "message": f"We come to {STREET}"}
     notice = support.post("/v1/notifications", letter, key="letter").data["notification_id"]
     with monkeypatch.context() as patched:
-        refusal = NotDelivered(f"The mail server answered 550 <{EMAIL}> is unknown", permanent=True)
+        refusal = NotDelivered(f"The mail server answered 550 <{EMAIL.upper()}> {EMAIL} is unknown", permanent=True)
         patched.setattr(Mailer, "send", lambda *_, **__: (_ for _ in ()).throw(refusal))
         send_due()
+        patched.setattr(audit, "PAUSE", 0)
+        checkup.check_up()
+    assert "is unknown" in repr(CheckUp.objects.values())
     assert support.post(f"/v1/notifications/{notice}/retry", {}, key="retry").data["recipient"] == EMAIL
 
     guest = {"email": OTHERS[0], "shipping_address": OTHERS[1], "items": [{"product_id": lamp, "quantity": 1}]}
