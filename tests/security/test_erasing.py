@@ -18,6 +18,7 @@ from django.core import mail
 from django.db import connections
 
 from config.contexts import CONTEXTS
+from config.people import export
 from config.staff import audit, checkup
 from config.staff.models import CheckUp
 from contexts.customers.models import TokenFamily
@@ -258,6 +259,8 @@ class TestTheLogin:
         assert (ann.get("/v1/orders").data, ann.get("/v1/payments").data, ann.get("/v1/shipments").data) == ([], [], [])
         order = ann.post("/v1/orders", {"items": [{"product_id": life.lamp, "quantity": 1}]}).data["order_id"]
         settle()
+        being_sent = Notification.objects.filter(customer_id=life.ann.customer_id).latest("pk")
+        Notification.objects.filter(pk=being_sent.pk).update(recipient=EMAIL)  # to the first, when she was erased
         prune()
         assert ann.get(ME).data["full_name"] == NAME
         notices = life.support.get(f"/v1/notifications?order_id={order}").data
@@ -274,6 +277,18 @@ class TestTheLogin:
 
     def test_a_wrong_password_is_wrong_just_after_logging_in_too(self) -> None:
         assert enter().send("DELETE", ME, {"current_password": "guess"}).status == 400
+
+
+def test_an_address_she_had_before_goes_too(lamp: int) -> None:
+    her = Life(enter(), staff("P"), staff("S"), lamp)
+    Api().post("/v1/users/password/reset", {"email": EMAIL})
+    her.order("shipped")
+    settle()
+    assert her.ann.patch(ME, {"email": "new@example.com", "current_password": PASSWORD}).status == 200
+    her.order("shipped to the new one")
+    settle()
+    assert her.ann.send("DELETE", ME).status == 204
+    assert found((*MARKS, "new@example.com")) == {}
 
 
 class TestWhatComesLate:
@@ -365,6 +380,12 @@ class TestTheExport:
         assert {notice["kind"] for notice in data["notices"]} >= {"order_confirmation", "refund", "password_reset"}
         assert "argon2" not in json.dumps(data)
         assert "was out" not in json.dumps(data), "staff's notes"
+
+    def test_goes_on_page_by_page(self, life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = life.ann.get(EXPORT).data
+        for size in (1, 2, 3):
+            monkeypatch.setattr(export, "PAGE", size)
+            assert life.ann.get(EXPORT).data == whole
 
     def test_asks_no_more_for_many_orders(self, lamp: int, statements: Any) -> None:
         her = Life(enter(), staff("P"), staff("S"), lamp)
