@@ -84,7 +84,7 @@ class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         services.erase_customer(customer_id=obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        for customer_id in list(queryset.filter(erased_at=None).values_list("pk", flat=True)):
+        for customer_id in list(queryset.values_list("pk", flat=True)):
             services.erase_customer(customer_id=customer_id)
 
 
