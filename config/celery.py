@@ -9,8 +9,18 @@ import os
 import threading
 from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -18,7 +28,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from config.contexts import BEAT, CONTEXTS
-from eci import observability
+from eci import observability, tracing
 
 app = Celery("eci")
 log = observability.logger(__name__)
@@ -73,6 +83,29 @@ app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in CONTEXT
 @setup_logging.connect
 def _keep_logging(**kwargs: Any) -> None:
     """Django's LOGGING stays in force; Celery's own set-up would replace it."""
+
+
+@task_prerun.connect
+def _name_task(task: Any, **kwargs: Any) -> None:
+    """A wake-up has no span of its own, for mostly nothing is due; what it goes on with has one, and names it."""
+    structlog.contextvars.bind_contextvars(task=task.name)
+
+
+@task_postrun.connect
+def _forget_task(**kwargs: Any) -> None:
+    structlog.contextvars.unbind_contextvars("task")
+
+
+@worker_ready.connect
+@worker_process_init.connect
+def start_tracing(**kwargs: Any) -> None:
+    tracing.start("worker")
+
+
+@worker_shutdown.connect
+@worker_process_shutdown.connect
+def stop_tracing(**kwargs: Any) -> None:
+    tracing.stop()
 
 
 _stop = threading.Event()

@@ -5,6 +5,7 @@ Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/setti
 
 import os
 
+from eci import tracing
 from eci.logs import logging_config
 
 worker_class = "gthread"
@@ -21,6 +22,14 @@ logconfig_dict = logging_config("WARNING")
 logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "propagate": False}
 preload_app = False
 control_socket_disable = True
+
+
+def post_fork(server, worker):  # type: ignore[no-untyped-def]
+    tracing.start("web")
+
+
+def worker_exit(server, worker):  # type: ignore[no-untyped-def]
+    tracing.stop()
 
 
 def child_exit(server, worker):  # type: ignore[no-untyped-def]

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, transaction
 from django.db.models import Case, QuerySet, Value, When
 
+from eci import tracing
 from eci.errors import ContextUnavailable
 
 P = ParamSpec("P")
@@ -96,7 +97,11 @@ def unit_of_work(context: str) -> Iterator[None]:
     begun_with = len(hooks)
     _thread.depths[context] = outer + 1
     try:
-        with _turn(context) if outer == 0 else nullcontext(), transaction.atomic(using=context):  # noqa: TID251
+        with (
+            tracing.transaction(context) if outer == 0 else nullcontext(),
+            _turn(context) if outer == 0 else nullcontext(),
+            transaction.atomic(using=context),  # noqa: TID251
+        ):
             yield
     except BaseException:
         del hooks[begun_with:]

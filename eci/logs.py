@@ -16,9 +16,11 @@ from typing import Any
 
 import structlog
 
+from eci import tracing
+
 _ALLOWED = frozenset(
     (
-        *("timestamp", "level", "logger", "event", "request_id", "exception"),
+        *("timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id", "task", "exception"),
         *("method", "route", "status", "ms"),
         *("kind", "error", "step", "outcome", "item", "actor", "subject", "suspicion"),
         *("context", "consumer", "event_name", "attempts"),
@@ -86,8 +88,13 @@ def _described(error: BaseException) -> Iterator[str]:
         yield f"  {frame.filename}:{frame.lineno} {frame.name}"
 
 
+def in_trace(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | tracing.ids()
+
+
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    in_trace,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -1,7 +1,8 @@
-"""Request ids, loggers and process metrics.
+"""What tells one piece of work from another: request ids and traces, loggers, process metrics.
 
-The request id comes from ``X-Request-ID`` when the caller sends a sane one, is
-answered back, stands in every log line, and travels with events.
+The request id comes from ``X-Request-ID`` when the caller sends a sane one, is answered back, stands in every log line,
+and travels with events and with the rows of what is finished later. So does the trace (``eci/tracing.py``), which a
+caller may begin with W3C's ``traceparent``.
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import Counter, Histogram
 
+from eci import tracing
+from eci.ids import is_our_order
+from eci.logs import scrubbed
+
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_HEADERS = {"request_id": "X-Request-ID", "traceparent": "traceparent"}
+_UNTRACED = re.compile(r"/(health|metrics|v1/health|actuator/health|static/)")  # asked every few seconds
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # labels must stay few
 HTTP_REQUESTS = Counter("http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
@@ -25,18 +33,61 @@ HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to answer a req
 
 
 def request_id() -> str:
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return _bound("request_id")
+
+
+def _bound(name: str) -> str:
+    return str(structlog.contextvars.get_contextvars().get(name, ""))
+
+
+def _filled(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 def trace_headers() -> dict[str, str]:
-    """What an event carries so that its handlers' log lines name the request that caused it."""
-    return {"request_id": request_id()} if request_id() else {}
+    """What an event, or a row that somebody else will go on with, carries of the request that caused it."""
+    return _filled({"request_id": request_id(), "traceparent": tracing.traceparent()})
+
+
+def inject(headers: MutableMapping[str, str]) -> None:
+    """Have a call to another process name the request and the trace that it belongs to."""
+    headers.update({_HEADERS[name]: value for name, value in trace_headers().items()})
+
+
+def extract(headers: Mapping[str, str]) -> dict[str, str]:
+    """What ``inject`` has put in, as ``continued`` takes it."""
+    found = {name: headers.get(header, "") for name, header in _HEADERS.items()}
+    if not _SANE_REQUEST_ID.fullmatch(found["request_id"]):
+        found["request_id"] = ""
+    return _filled(found)
 
 
 @contextmanager
-def continued(trace: dict[str, str]) -> Iterator[None]:
-    with structlog.contextvars.bound_contextvars(**{k: v for k, v in trace.items() if k == "request_id"}):
+def continued(
+    carried: Mapping[str, str],
+    name: str,
+    attributes: tracing.Attributes | None = None,
+    *,
+    order_id: str = "",
+    kind: tracing.Kind = "INTERNAL",
+) -> Iterator[None]:
+    """Go on with what ``carried`` names: its trace with a span of this name, its request id unless there is one here.
+
+    ``order_id`` is the order that this is about; it stands in the log lines and in the span.
+    """
+    bound = {"request_id": request_id() or carried.get("request_id", ""), "order_id": order_id}
+    about = {"eci.order_id": scrubbed(order_id), "eci.task": _bound("task")}
+    with (
+        structlog.contextvars.bound_contextvars(**_filled(bound)),
+        tracing.continued(carried.get("traceparent", ""), name, {**(attributes or {}), **_filled(about)}, kind=kind),
+    ):
         yield
+
+
+def about_order(order_id: str) -> None:
+    """The request that is being answered is about this order: its log lines and its span say so."""
+    structlog.contextvars.bind_contextvars(order_id=order_id)
+    tracing.note({"eci.order_id": order_id})
 
 
 class RequestMiddleware:
@@ -46,29 +97,53 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        identity = given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        carried = extract(request.headers)
+        identity = carried.setdefault("request_id", uuid.uuid4().hex)
+        method = request.method if request.method in _METHODS else "other"
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=identity):
+        with structlog.contextvars.bound_contextvars(request_id=identity), _traced(request, method, carried):
             response = self.get_response(request)
             seconds = time.perf_counter() - started
             match = request.resolver_match
             route = match.route if match else "unknown"
-            method = request.method if request.method in _METHODS else "other"
-            HTTP_REQUESTS.labels(method, route, str(response.status_code)).inc()
+            status = response.status_code
+            HTTP_REQUESTS.labels(method, route, str(status)).inc()
             HTTP_DURATION.labels(method, route).observe(seconds)
+            tracing.note(
+                {"http.route": route, "http.response.status_code": status},
+                name=f"{method} {route}",
+                failed=status >= 500,
+            )
             _access.info(
                 "request",
                 method=request.method,
                 route=route,
-                status=response.status_code,
+                status=status,
                 ms=round(seconds * 1000, 1),
             )
+            structlog.contextvars.unbind_contextvars("order_id")
         if request.method == "HEAD" and not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))
             response.content = b""
         response["X-Request-ID"] = identity
         return response
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
+        order_id = kwargs.get("order_id")
+        if order_id and is_our_order(order_id):
+            about_order(scrubbed(order_id))
+
+
+def _traced(request: HttpRequest, method: str, carried: Mapping[str, str]) -> AbstractContextManager[None]:
+    """The request's span. Not its path, its query or who asked: they name people."""
+    if _UNTRACED.match(request.path):
+        return nullcontext()
+    attributes = {
+        "http.request.method": method,
+        "url.scheme": request.scheme or "",
+        "eci.request_id": scrubbed(carried["request_id"]),
+    }
+    return tracing.continued(carried.get("traceparent", ""), method, attributes, kind="SERVER")
 
 
 _access = structlog.stdlib.get_logger("eci.access")

@@ -159,7 +159,16 @@ def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
         _inbox(consumer)._default_manager.create(event_id=event_id, name=name)
         handler(event.from_payload(payload))
 
-    with observability.continued(trace):
+    about = {
+        "eci.context": consumer,
+        "messaging.system": "eci.outbox",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": name,
+        "messaging.message.id": str(event_id),
+        "messaging.consumer.group.name": consumer,
+    }
+    order_id = str(payload.get("order_id", ""))
+    with observability.continued(trace, f"process {name}", about, order_id=order_id, kind="CONSUMER"):
         try:
             run_in_unit_of_work(consumer, handle)
         except IntegrityError:

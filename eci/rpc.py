@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from eci import tracing
 from eci.db import require_no_unit_of_work
 
 T = TypeVar("T")
@@ -32,7 +33,14 @@ class _Client:
         if name not in self._contract.__abstractmethods__:  # type: ignore[attr-defined]
             raise AttributeError(f"{self._contract.__name__} has no method {name}")
         require_no_unit_of_work(f"{self._context}.{name} called")
-        return getattr(self._implementation(), name)
+        method = getattr(self._implementation(), name)
+
+        def call(**asked: Any) -> Any:
+            about = {"eci.context": self._context, "rpc.system.name": "eci", "rpc.method": name}
+            with tracing.span(f"{self._context}/{name}", about):
+                return method(**asked)
+
+        return call
 
     def _implementation(self) -> object:
         if settings.ECI_SERVICES[self._context] != "local":

@@ -16,6 +16,7 @@ class Notification(models.Model):
     with recipient and text. ``facts`` are what the text of ours will name; recipient, subject and message of ours are
     filled in when it is sent, and so is ``customer_id``: whose they are, if not a guest's. ``nonce``: the part of the
     Message-ID that is never given out again. ``tries`` counts since it was last queued, ``attempts`` all of them.
+    ``trace`` is of the event or request that queued it, for ``eci.observability.continued``.
     """
 
     kind = models.CharField(max_length=40)
@@ -38,6 +39,7 @@ class Notification(models.Model):
     next_at = models.DateTimeField(db_default=Now())
     lease_owner = models.CharField(max_length=40, default="", blank=True)
     lease_until = models.DateTimeField(db_default=Now())
+    trace = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

@@ -17,6 +17,7 @@ from eci import erasure, idempotency
 from eci.clock import utcnow
 from eci.db import writes
 from eci.erasure import blank
+from eci.observability import trace_headers
 
 LEASE = timedelta(seconds=15)
 BATCH = 50
@@ -33,6 +34,7 @@ def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, 
         dedupe_key=f"{kind}:{reference}",
         facts=facts,
         nonce=domain.new_nonce(),
+        trace=trace_headers(),
         created_at=now,
         updated_at=now,
     )
@@ -61,6 +63,7 @@ def queue_message(
         order_id=order_id,
         customer_id=customer_id,
         nonce=domain.new_nonce(),
+        trace=trace_headers(),
         created_at=now,
         updated_at=now,
     )

@@ -17,8 +17,9 @@ from contexts.notifications.models import Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound
+from eci import tracing
 from eci.logs import scrubbed
-from eci.observability import logger
+from eci.observability import continued, logger
 
 log = logger(__name__)
 
@@ -36,7 +37,13 @@ def send_due() -> int:
                 if time.monotonic() > end:
                     services.hand_back(owner=owner)
                     return sent
-                sent += _send(notice, mailer)
+                about: tracing.Attributes = {
+                    "eci.context": "notifications",
+                    "eci.notification.id": notice.pk,
+                    "eci.notification.kind": scrubbed(notice.kind),
+                }
+                with continued(notice.trace or {}, "send notification", about, order_id=notice.order_id):
+                    sent += _send(notice, mailer)
     return sent
 
 
@@ -57,6 +64,7 @@ def _send(notice: Notification, mailer: Mailer) -> bool:
     except Exception as error:  # the lease runs out and the notice is tried again
         log.error("notification_not_handled", notification_id=notice.pk, error=type(error).__name__)
         return False
+    tracing.note({"eci.notification.status": status}, failed=status is NotificationStatus.FAILED)
     log.info("notification_attempt", notification_id=notice.pk, kind=notice.kind, status=status)
     return status is NotificationStatus.SENT
 

@@ -34,7 +34,9 @@ class Undo(models.TextChoices):
 
 
 class Order(models.Model):
-    """``next_at`` is when a runner should look at it (null: nothing to do), the lease says that one is doing so."""
+    """``next_at`` is when a runner should look at it (null: nothing to do), the lease says that one is doing so.
+    ``trace`` is of the request that placed it, for ``eci.observability.continued``.
+    """
 
     order_id = models.CharField(max_length=64, primary_key=True)
     customer_id = models.BigIntegerField(null=True, blank=True)
@@ -74,6 +76,7 @@ class Order(models.Model):
     idempotency_scope = models.CharField(max_length=250, null=True, blank=True)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="")
+    trace = models.JSONField(null=True, blank=True)
 
     class Meta:
         constraints = [

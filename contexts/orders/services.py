@@ -47,6 +47,7 @@ class NewOrder:
     by_customer: bool
     method: str
     token: str
+    trace: dict[str, str]
 
 
 @writes("orders")
@@ -80,6 +81,7 @@ def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, 
         idempotency_scope=key.scope if key else None,
         idempotency_key=key.key if key else None,
         idempotency_fingerprint=key.fingerprint if key else "",
+        trace=new.trace,
     )
     Order.objects.bulk_create([order])
     lines = [

@@ -50,7 +50,7 @@ from contexts.payments.public.contracts import (
 )
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
-from eci import idempotency, money
+from eci import idempotency, money, observability, tracing
 from eci.errors import (
     Conflict,
     ContextUnavailable,
@@ -61,7 +61,7 @@ from eci.errors import (
     InvalidTransition,
 )
 from eci.ids import new_order_id
-from eci.observability import logger
+from eci.observability import continued, logger
 
 log = logger(__name__)
 
@@ -189,8 +189,10 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
     """
     _require_taking_orders()
     priced = quote(asked=asked)
+    order_id = new_order_id()
+    observability.about_order(order_id)
     new = services.NewOrder(
-        order_id=new_order_id(),
+        order_id=order_id,
         customer_id=asked.customer_id,
         email=asked.email,
         currency=priced.currency,
@@ -202,6 +204,7 @@ def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -
         by_customer=asked.by_customer,
         method=asked.method,
         token=asked.token,
+        trace=observability.trace_headers(),
     )
     try:
         order, lines, entry = services.create_order(new=new, key=key)
@@ -319,6 +322,18 @@ class Runner:
             self._postpone(error)
 
     def _run(self) -> None:
+        order = self.order
+        about: tracing.Attributes = {
+            "eci.context": "orders",
+            "eci.order.step": order.step,
+            "eci.order.attempts": order.attempts,
+        }
+        name = f"undo order: {order.undo}" if order.undo else f"order: {order.step}"
+        with continued(order.trace or {}, name, about, order_id=order.pk):
+            self._walk()
+            tracing.note({"eci.order.status": order.status})
+
+    def _walk(self) -> None:
         try:
             if self.order.step == Step.DONE:  # another runner ended it after this one had seen it due
                 self._rest({})
@@ -727,6 +742,13 @@ def carry_return(
     present: Callable[[Return], dict[str, Any]] | None = None,
 ) -> None:
     order = selectors.order(order_id=opened.order_id)
+    with continued(order.trace or {}, "return", {"eci.context": "orders"}, order_id=order.pk):
+        _carry(order, opened, key, present)
+
+
+def _carry(
+    order: Order, opened: Return, key: idempotency.Key | None, present: Callable[[Return], dict[str, Any]] | None
+) -> None:
     reference = f"return-{opened.pk}"
     inventory.restock(
         order_id=order.pk,

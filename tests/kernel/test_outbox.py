@@ -247,7 +247,7 @@ def test_a_newer_producer_may_add_fields() -> None:
 def test_the_request_s_id_goes_with_the_event(builder: Builder) -> None:
     seen: list[str] = []
     builder.trouble = lambda event: seen.append(observability.request_id())
-    with observability.continued({"request_id": "request-1"}):
+    with observability.continued({"request_id": "request-1"}, "test"):
         emit("A")
     assert only_row().trace == {"request_id": "request-1"}
     outbox.deliver_due("catalog")

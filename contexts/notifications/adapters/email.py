@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
 from contexts.notifications.adapters import NotDelivered
+from eci import tracing
 from eci.db import require_no_unit_of_work
 
 
@@ -30,7 +31,8 @@ class Mailer:
         """``name`` makes the Message-ID: one sent twice bears the same. NotDelivered."""
         require_no_unit_of_work("Mail sent")
         try:
-            self._send(name, recipient, subject, text)
+            with tracing.span("send e-mail", kind="CLIENT"):
+                self._send(name, recipient, subject, text)
         except smtplib.SMTPRecipientsRefused as refusal:
             code, words = next(iter(refusal.recipients.values()))
             raise _refused(code, words, permanent=code >= 500) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Protocol
 
 from contexts.payments.domain import Operation, Outcome
+from eci import tracing
 
 
 class GatewayUnavailable(Exception):
@@ -44,3 +46,11 @@ class Gateway(Protocol):
 
     def operations(self, *, day: date) -> Iterable[Operation]:
         """The provider's own list of one day (UTC), refusals included, oldest first."""
+
+
+@contextmanager
+def asked(operation: str) -> Iterator[None]:
+    """One question to the provider, as part of the trace."""
+    about = {"eci.context": "payments", "peer.service": "payment-provider", "eci.provider.operation": operation}
+    with tracing.span(f"payment provider: {operation}", about, kind="CLIENT"):
+        yield

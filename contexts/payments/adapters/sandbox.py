@@ -20,7 +20,7 @@ from datetime import date, datetime, timedelta
 from django.conf import settings
 
 from contexts.payments.adapters import signing
-from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable
+from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable, asked
 from contexts.payments.domain import Operation, Outcome
 from eci.clock import iso, utcnow
 from eci.db import require_no_unit_of_work
@@ -73,9 +73,11 @@ class SandboxGateway:
     ``tok_timeout`` pays and ``tok_timeout_declined`` declines, but neither answers that call; the first refund of what
     ``tok_refund_refused`` paid is refused."""
 
+    @asked("authorise")
     def authorise(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
         return self._pay("authorise", key, amount_minor, currency, token)
 
+    @asked("charge")
     def charge(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
         return self._pay("charge", key, amount_minor, currency, token)
 
@@ -88,6 +90,7 @@ class SandboxGateway:
             raise GatewayTimeout(f"No answer within {settings.ECI_GATEWAY_TIMEOUT} s.")
         return outcome
 
+    @asked("capture")
     def capture(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
         def refusal(balance: Balance) -> str:
             if balance.voided:
@@ -96,12 +99,14 @@ class SandboxGateway:
 
         return self._operate("capture", key, reference, amount_minor, currency, refusal)[0]
 
+    @asked("void")
     def void(self, *, key: str, reference: str) -> Outcome:
         def refusal(balance: Balance) -> str:
             return "already captured" if balance.taken else ""
 
         return self._operate("void", key, reference, 0, "", refusal)[0]
 
+    @asked("refund")
     def refund(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
         def refusal(balance: Balance) -> str:
             if reference.startswith(_REFUSING) and not balance.refused:
@@ -110,6 +115,7 @@ class SandboxGateway:
 
         return self._operate("refund", key, reference, amount_minor, currency, refusal)[0]
 
+    @asked("lookup")
     def lookup(self, *, key: str) -> Outcome | None:
         require_no_unit_of_work("The payment provider was called")
         with _transaction("BEGIN") as ledger:

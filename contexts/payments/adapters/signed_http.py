@@ -19,8 +19,9 @@ import httpx
 from django.conf import settings
 
 from contexts.payments.adapters import signing
-from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable
+from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable, asked
 from contexts.payments.domain import Operation, Outcome
+from eci import tracing
 from eci.db import require_no_unit_of_work
 
 
@@ -75,6 +76,10 @@ class SignedHttpGateway:
 
     def _ask(self, **message: Any) -> dict[str, Any]:
         require_no_unit_of_work("The payment provider was called")
+        with asked(message["operation"]):
+            return self._answer(message)
+
+    def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps(message).encode()
         message_id = uuid.uuid4().hex
         headers = signing.signed(body, message_id=message_id, secret=self._secret)
@@ -89,6 +94,7 @@ class SignedHttpGateway:
             raise GatewayTimeout(f"No answer within {settings.ECI_GATEWAY_TIMEOUT} s.") from error
         except httpx.HTTPError as error:
             raise GatewayUnavailable(f"The provider cannot be reached: {error}") from error
+        tracing.note({"http.request.method": "POST", "http.response.status_code": response.status_code})
         if response.status_code != 200:
             raise GatewayUnavailable(f"The provider answered {response.status_code}.")
         try:

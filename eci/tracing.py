@@ -1,0 +1,184 @@
+"""Traces, when OTEL_EXPORTER_OTLP_ENDPOINT names a collector; else every function here does nothing.
+
+Spans are made by hand at the few places that everything passes (request, call between contexts, transaction, event,
+workflow), because the instrumentations that exist write addresses and queries of requests, which name people, and a
+trace for each of the worker's idle wake-ups. A span tells ids, names from our code and counts; of an exception its
+type. A trace begins with a request, or where a carried one goes on; ``span`` only adds to one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from eci.errors import EciError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+Attributes = Mapping[str, str | int]
+Kind = Literal["INTERNAL", "SERVER", "CLIENT", "CONSUMER"]
+
+STOP = 2.0  # seconds that the last spans may take to be sent: a collector that is away must not hold up a stop
+_EXPORT = 3.0  # seconds for one batch
+_TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+["`]?(\w+)', re.IGNORECASE)
+_NOTHING: AbstractContextManager[None] = nullcontext()
+_propagator = TraceContextTextMapPropagator()
+_provider: TracerProvider | None = None
+_tracer: Tracer | None = None
+
+
+def start(role: str) -> None:
+    """Begin to export, in a process that forks no more: the exporter has a thread. ``role`` is web or worker."""
+    global _provider, _tracer
+    told = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if _provider is not None or not told:
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = os.environ.get("OTEL_SERVICE_NAME") or f"eci-{role}"
+    resource = Resource.create({SERVICE_NAME: name, "process.pid": os.getpid()})
+    exporter = OTLPSpanExporter(timeout=float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", _EXPORT)))
+    _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+    _tracer = _provider.get_tracer("eci")
+    if os.environ.get("ECI_TRACE_SQL", "").lower() in ("1", "true", "yes", "on"):
+        connection_created.connect(_trace_statements)
+
+
+def stop() -> None:
+    """Send what is left, and end."""
+    global _provider, _tracer
+    if _provider is None:
+        return
+    sending = threading.Thread(target=_provider.shutdown, daemon=True)
+    sending.start()
+    sending.join(STOP)
+    connection_created.disconnect(_trace_statements)
+    _provider = _tracer = None
+
+
+# -- what is going on -------------------------------------------------------------------------------------------------
+
+
+def traceparent() -> str:
+    """W3C's name of the current span, for whoever goes on elsewhere; empty without one."""
+    carrier: dict[str, str] = {}
+    if _tracer is not None:
+        _propagator.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+def ids() -> dict[str, str]:
+    """Of the current span, for log lines."""
+    if _tracer is None:
+        return {}
+    here = trace.get_current_span().get_span_context()
+    if not here.is_valid:
+        return {}
+    return {"trace_id": trace.format_trace_id(here.trace_id), "span_id": trace.format_span_id(here.span_id)}
+
+
+def note(attributes: Attributes, *, name: str = "", failed: bool = False) -> None:
+    """Add to the current span what only its end has shown."""
+    if _tracer is None:
+        return
+    span = trace.get_current_span()
+    span.set_attributes(attributes)
+    if name:
+        span.update_name(name)
+    if failed:
+        span.set_status(Status(StatusCode.ERROR))
+
+
+# -- spans ------------------------------------------------------------------------------------------------------------
+
+
+def span(name: str, attributes: Attributes | None = None, *, kind: Kind = "INTERNAL") -> AbstractContextManager[None]:
+    """Part of what is being traced; nothing where nothing is."""
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return _NOTHING
+    return _recorded(_tracer.start_span(name, kind=SpanKind[kind], attributes=attributes))
+
+
+def continued(
+    carried: str, name: str, attributes: Attributes | None = None, *, kind: Kind = "INTERNAL"
+) -> AbstractContextManager[None]:
+    """Go on with the trace that ``carried`` names, or begin one.
+
+    Whoever goes on in the same trace has the current span for its parent. If another trace is going on (a request that
+    cancels the order of an earlier one), the two spans are linked.
+    """
+    if _tracer is None:
+        return _NOTHING
+    current = trace.get_current_span()
+    here = current.get_span_context()
+    context = _propagator.extract({"traceparent": carried}, Context())
+    there = trace.get_current_span(context).get_span_context()
+    if here.is_valid and there.trace_id in (here.trace_id, trace.INVALID_TRACE_ID):
+        return _recorded(_tracer.start_span(name, kind=SpanKind[kind], attributes=attributes))
+    links = [Link(here)] if here.is_valid else []
+    begun = _tracer.start_span(name, context=context, kind=SpanKind[kind], attributes=attributes, links=links)
+    if here.is_valid:
+        current.add_link(begun.get_span_context())
+    return _recorded(begun)
+
+
+@contextmanager
+def _recorded(span: Span) -> Iterator[None]:
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield
+        except EciError as error:
+            span.set_attribute("eci.refusal", error.code)
+            if error.status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
+            raise
+        except Exception as error:  # its message may tell of people
+            span.set_attribute("error.type", f"{type(error).__module__}.{type(error).__qualname__}")
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+
+
+# -- databases --------------------------------------------------------------------------------------------------------
+
+
+def transaction(context: str) -> AbstractContextManager[None]:
+    """One transaction, with the wait for its turn or its locks and its commit, which are no statements."""
+    return (
+        _NOTHING if _tracer is None else span(f"transaction {context}", _database(connections[context]), kind="CLIENT")
+    )
+
+
+def _database(connection: Any) -> dict[str, str]:
+    name = os.path.basename(str(connection.settings_dict["NAME"]))
+    return {"eci.context": connection.alias, "db.system.name": connection.vendor, "db.namespace": name}
+
+
+def _trace_statements(connection: Any, **kwargs: Any) -> None:
+    if _traced_statement not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _traced_statement)  # the last is for whoever takes its own away again
+
+
+def _traced_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """The statement has placeholders where it takes values."""
+    verb = sql.split(None, 1)[0].upper()
+    table = _TABLE.search(sql)
+    name = f"{verb} {table[1]}" if table else verb
+    attributes = _database(context["connection"]) | {"db.operation.name": verb, "db.query.text": sql}
+    with span(name, attributes, kind="CLIENT"):
+        return execute(sql, params, many, context)
