@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_SERVERS = bool(os.environ.get("ECI_ORDERS_DATABASE_URL"))
-_OURS = ("ECI_", "DJANGO_", "EMAIL_", "PROMETHEUS_", "PYTEST_", "CELERY_")
+_OURS = ("ECI_", "DJANGO_", "EMAIL_", "PROMETHEUS_", "PYTEST_", "CELERY_", "OTEL_")
 _MIGRATE = """
 import django
 django.setup()

@@ -1,9 +1,10 @@
-"""The logs of a whole run, with people, addresses and secrets planted wherever the product takes anything."""
+"""Logs and traces of a whole run, with people, addresses and secrets planted wherever the product takes anything."""
 
 from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Running
 from tests.e2e.product import HttpApi, Product, wait_until
+from tests.tracing.collector import Collector, collecting
 
 pytestmark = pytest.mark.e2e
 
@@ -24,8 +26,17 @@ PHONE = "+15550199777"
 PLANTED = [PERSON, EMAIL, "canary.example", STREET, PASSWORD, CARD, TOKEN, PHONE]
 
 
-def test_no_log_line_names_anybody_or_tells_a_secret(own_product: Running) -> None:
-    with own_product(ECI_OPEN="0", ECI_ADMIN_EMAIL="chief@canary.example", ECI_ADMIN_PASSWORD=PASSWORD) as product:
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+def test_no_log_line_and_no_span_names_anybody_or_tells_a_secret(own_product: Running, collector: Collector) -> None:
+    chief = {"ECI_ADMIN_EMAIL": "chief@canary.example", "ECI_ADMIN_PASSWORD": PASSWORD}
+    sent_at_the_stop = {"OTEL_BSP_SCHEDULE_DELAY": "3600000"}
+    traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "ECI_TRACE_SQL": "1"} | sent_at_the_stop
+    with own_product(ECI_OPEN="0", **chief, **traced) as product:
         api = product.api
         person = {"email": EMAIL, "full_name": PERSON, "password": PASSWORD, "phone": PHONE}
         assert api.post("/v1/users/register", person).status == 201
@@ -44,6 +55,9 @@ def test_no_log_line_names_anybody_or_tells_a_secret(own_product: Running) -> No
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"eci.access", "contexts.notifications.workflows"} <= {line["logger"] for line in lines}
     assert [word for word in [*PLANTED, *secrets] if word in log] == []
+    assert any("db.query.text" in span.attributes for span in collector.spans)
+    assert {"send e-mail", "POST v1/users/register"} <= {span.name for span in collector.spans}
+    assert [word for word in [*PLANTED, *secrets] if word.encode() in collector.received] == []
 
 
 def buy(api: HttpApi, mine: dict[str, str]) -> None:

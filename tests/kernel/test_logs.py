@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from eci import tracing
 from eci.logs import logging_config, scrubbed
+from tools.servers import free_ports
 
 pytestmark = pytest.mark.no_database
 
@@ -36,6 +38,17 @@ def test_a_field_that_is_not_on_the_list_is_dropped() -> None:
     line = written(record("eci.x", "happened", order_id="ORD-1", email="ann@example.com", status_code=500))
     assert line["order_id"] == "ORD-1"
     assert {"email", "status_code"}.isdisjoint(line)
+
+
+def test_a_line_names_the_span_it_was_written_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    tracing.start("test")
+    with tracing.continued(f"00-{'a' * 32}-{'c' * 16}-00", "here"):
+        parent = tracing.traceparent().split("-")
+        line = written(record("eci.x", "happened"))
+    tracing.stop()
+    assert [line["trace_id"], line["span_id"]] == parent[1:3]
+    assert {"trace_id", "span_id"}.isdisjoint(written(record("eci.x", "happened")))
 
 
 def test_of_a_library_only_the_constant_part_is_written() -> None:
