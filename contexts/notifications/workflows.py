@@ -65,7 +65,7 @@ def _send(notice: Notification, mailer: Mailer) -> bool:
         log.error("notification_not_handled", notification_id=notice.pk, error=type(error).__name__)
         return False
     tracing.note({"eci.notification.status": status}, failed=status is NotificationStatus.FAILED)
-    log.info("notification_attempt", notification_id=notice.pk, kind=notice.kind, status=status)
+    log.info("notification_attempt", notification_id=notice.pk, kind=notice.kind, outcome=status)
     return status is NotificationStatus.SENT
 
 
