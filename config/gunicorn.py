@@ -4,6 +4,7 @@ Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/setti
 """
 
 import os
+import signal
 
 from eci import tracing
 from eci.logs import logging_config
@@ -28,8 +29,16 @@ def post_fork(server, worker):  # type: ignore[no-untyped-def]
     tracing.start("web")
 
 
+def worker_int(worker):  # type: ignore[no-untyped-def]
+    """Told to stop. Being told again (Ctrl-C reaches the worker and its parent, who tells it too) would cut that off."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda number, frame: None)  # SIG_IGN would complain of one that has just come
+
+
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
-    tracing.stop()
+    if worker.pid == os.getpid():  # the parent calls this too
+        worker_int(worker)
+        tracing.stop()
 
 
 def child_exit(server, worker):  # type: ignore[no-untyped-def]

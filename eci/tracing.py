@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, str | int]
 Kind = Literal["INTERNAL", "SERVER", "CLIENT", "CONSUMER"]
 
-STOP = 2.0  # seconds that the last spans may take to be sent: a collector that is away must not hold up a stop
+STOP = 3.0  # seconds that the last spans may take to be sent: a collector that is away must not hold up a stop
 _EXPORT = 3.0  # seconds for one batch
 _TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+["`]?(\w+)', re.IGNORECASE)
 _NOTHING: AbstractContextManager[None] = nullcontext()
