@@ -27,6 +27,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.db import close_old_connections, connections
 
+from config import worker_metrics  # noqa: F401 - connects its signals
 from config.contexts import BEAT, CONTEXTS
 from eci import observability, tracing
 

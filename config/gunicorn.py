@@ -6,7 +6,7 @@ Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/setti
 import os
 import signal
 
-from eci import tracing
+from eci import metrics_folder, tracing
 from eci.logs import logging_config
 
 worker_class = "gthread"
@@ -30,19 +30,27 @@ def post_fork(server, worker):  # type: ignore[no-untyped-def]
 
 
 def worker_int(worker):  # type: ignore[no-untyped-def]
-    """Told to stop. Being told again (Ctrl-C reaches the worker and its parent, who tells it too) would cut that off."""
+    """Told to stop. Being told again (Ctrl-C reaches worker and parent, and that tells the worker) would cut it off."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda number, frame: None)  # SIG_IGN would complain of one that has just come
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
     if worker.pid == os.getpid():  # the parent calls this too
-        worker_int(worker)
+        worker_int(worker)  # type: ignore[no-untyped-call]
         tracing.stop()
 
 
-def child_exit(server, worker):  # type: ignore[no-untyped-def]
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        from prometheus_client import multiprocess
+def on_starting(server):  # type: ignore[no-untyped-def]
+    metrics_folder.begin()
 
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+def on_exit(server):  # type: ignore[no-untyped-def]
+    if not server.reexec_pid:  # else its successor counts there
+        metrics_folder.end()
+
+
+def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    from eci.metrics import watch_connections  # not in the master, which loads no Django
+
+    watch_connections(worker.cfg.threads)

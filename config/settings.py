@@ -102,6 +102,13 @@ ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
 ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))  # that a customer may have open at once
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
 ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passwords, where there is no Redis
+# Who may read /metrics, beside admins; where the worker shows its own (0: nowhere); certificates to watch the end of.
+ECI_METRICS_TOKEN = secret("ECI_METRICS_TOKEN")
+if ECI_METRICS_TOKEN and not ECI_DEBUG:
+    strong("ECI_METRICS_TOKEN", ECI_METRICS_TOKEN)
+ECI_METRICS_PORT = int(os.environ.get("ECI_METRICS_PORT", "9808"))
+ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds that an answer of a database is good for
+ECI_CERTIFICATES = [Path(path) for path in os.environ.get("ECI_CERTIFICATES", "").split(",") if path]
 
 # -- databases --------------------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {
@@ -162,6 +169,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "eci.observability.RequestMiddleware",
+    "eci.metrics.MeasureMiddleware",
     "eci.http.security.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -1,4 +1,4 @@
-"""What tells one piece of work from another: request ids and traces, loggers, process metrics.
+"""What tells one piece of work from another: request ids and traces; loggers.
 
 The request id comes from ``X-Request-ID`` when the caller sends a sane one, is answered back, stands in every log line,
 and travels with events and with the rows of what is finished later. So does the trace (``eci/tracing.py``), which a
@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import Counter, Histogram
 
 from eci import tracing
 from eci.ids import is_our_order
@@ -26,10 +25,7 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _HEADERS = {"request_id": "X-Request-ID", "traceparent": "traceparent"}
 _UNTRACED = re.compile(r"/(health|metrics|v1/health|actuator/health|static/)")  # asked every few seconds
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # labels must stay few
-HTTP_REQUESTS = Counter("http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
-HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to answer a request.", ["method", "route"])
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # spans' names must stay few
 
 
 def request_id() -> str:
@@ -91,7 +87,7 @@ def about_order(order_id: str) -> None:
 
 
 class RequestMiddleware:
-    """Outermost: gives the request its id, measures it, writes its one log line."""
+    """Outermost: gives the request its id and writes its one log line."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -107,8 +103,6 @@ class RequestMiddleware:
             match = request.resolver_match
             route = match.route if match else "unknown"
             status = response.status_code
-            HTTP_REQUESTS.labels(method, route, str(status)).inc()
-            HTTP_DURATION.labels(method, route).observe(seconds)
             tracing.note(
                 {"http.route": route, "http.response.status_code": status},
                 name=f"{method} {route}",

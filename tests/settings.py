@@ -14,6 +14,7 @@ from config.settings import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["eci.passwords.Argon2id"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
+ECI_METRICS_KEPT = 0
 
 if ECI_REDIS_URL:  # noqa: F405 - tests run side by side, and must not clear each other's counters
     _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

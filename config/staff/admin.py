@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from config.staff.models import CheckUp, Repair
+from config.staff.models import Backup, CheckUp, Repair
 from eci.staff import ReadOnly
 
 
@@ -13,6 +13,11 @@ class CheckUpAdmin(ReadOnly, admin.ModelAdmin):
     @admin.display(description="items")
     def found(self, row: CheckUp) -> int:
         return len(row.items)
+
+
+@admin.register(Backup)
+class BackupAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["at", "seconds"]
 
 
 @admin.register(Repair)

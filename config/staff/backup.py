@@ -18,10 +18,11 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from config.staff.models import Backup
 from config.staff.snapshots import Busy, Failed, Store, store, version
 from eci.clock import iso, utcnow
 
@@ -77,7 +78,8 @@ def backup(folder: Path, say: Say) -> None:
             one.connect()
             stores.append(one)
         paused = _open_all(stores)
-        at = iso(utcnow())
+        moment = utcnow()
+        at = iso(moment)
         say(f"Snapshots of {len(stores)} databases opened together at {at}; writers waited {paused * 1000:.0f} ms.")
         for one in stores:
             one.save()
@@ -101,7 +103,12 @@ def backup(folder: Path, say: Say) -> None:
     aside.rename(folder / MANIFEST)  # last: without its manifest it is no backup
     for file in folder.iterdir():
         file.chmod(0o600)
-    say(f"Backup complete in {time.monotonic() - began:.1f} s: {folder}")
+    seconds = time.monotonic() - began
+    say(f"Backup complete in {seconds:.1f} s: {folder}")
+    try:
+        Backup.objects.create(at=moment, seconds=seconds)
+    except DatabaseError as error:  # before the migration of a new version, say: the backup is good all the same
+        say(f"It could not be recorded for the metrics: {error}")
 
 
 def _secrets() -> dict[str, bytes]:

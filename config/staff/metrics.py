@@ -1,29 +1,53 @@
-"""``/metrics``: what this process's web workers counted, and what the databases say of the business."""
+"""Metrics for Prometheus. ``/metrics/process``: what this service's web processes counted. ``/metrics/<context>``: what
+that context's database says. ``/metrics/platform``: what concerns the shop as a whole. ``/metrics``: all of them.
+
+What a database knows is counted there when somebody asks, by statements over whole tables: exact whichever process
+answers and whatever was restarted, and no sale counts anything.
+"""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+import shutil
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 
+from cryptography import x509
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
+from config.contexts import PLATFORM
 from config.staff import audit, checkup
+from config.staff.models import Backup
 from contexts.inventory.public.api import inventory
+from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
-from eci.http.envelope import not_found
+from eci import outbox
+from eci.auth import SCRAPER, AccessToken, MetricsToken, OpenMode, StaffSession
+from eci.errors import ContextUnavailable, NotFound
+from eci.http.docs import FirstUnlessAsked
+from eci.http.health import reachable
+from eci.metrics import of_processes
+
+PROCESS, SHOP = "process", "platform"
+_PATIENCE = 5  # seconds to wait for another one's look at the same database
 
 
 def _inventory() -> Iterator[Metric]:
     counts = inventory.statistics()
-    yield CounterMetricFamily("inventory_reservations", "Reservations made.", value=counts.reservations)
+    yield CounterMetricFamily("inventory_reservations", "Reservations made.", value=sum(counts.holds.values()))
+    holds = GaugeMetricFamily("inventory_holds", "Reservations, by the state they are in now.", labels=["state"])
+    for state, number in counts.holds.items():
+        holds.add_metric([state], number)
+    yield holds
     yield GaugeMetricFamily("inventory_low_stock_rows", "Stock rows below their reorder point.", value=counts.low)
     stock = GaugeMetricFamily(
         "inventory_available_stock", "Units that can be sold: the lowest rows.", labels=["product_id", "warehouse"]
@@ -35,8 +59,25 @@ def _inventory() -> Iterator[Metric]:
 
 def _orders() -> Iterator[Metric]:
     counts = orders.statistics()
-    yield CounterMetricFamily("orders_placed", "Orders that passed the pivot.", value=counts.placed)
-    yield GaugeMetricFamily("orders_needing_attention", "Orders that need a person.", value=counts.stuck)
+    placed = sum(sales.orders for sales in counts.sales)
+    yield CounterMetricFamily("orders_placed", "Orders that passed the pivot.", value=placed)
+    value = CounterMetricFamily("orders_value", "Sum of the totals of orders placed.", labels=["currency"])
+    average = GaugeMetricFamily("orders_average_value", "Average total of the orders placed.", labels=["currency"])
+    for sales in counts.sales:
+        value.add_metric([sales.currency], float(sales.value))
+        if sales.orders:
+            average.add_metric([sales.currency], float(sales.value / sales.orders))
+    yield value
+    yield average
+    by_status = GaugeMetricFamily("orders_by_status", "Orders, by status.", labels=["status"])
+    for status, number in counts.by_status.items():
+        by_status.add_metric([status], number)
+    yield by_status
+    stuck = GaugeMetricFamily("orders_stuck", "Orders that do not get on by themselves.", labels=["reason"])
+    stuck.add_metric(["attention"], counts.attention)
+    stuck.add_metric(["overdue"], counts.overdue)
+    yield stuck
+    yield GaugeMetricFamily("orders_lag_seconds", "How long the order that waited longest is due.", value=orders.lag())
     yield GaugeMetricFamily("orders_stopped", "1 while new orders are refused.", value=not orders.switch().taking)
 
 
@@ -47,6 +88,48 @@ def _payments() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "payments_unknown", "Payments and refunds without the provider's word.", value=counts.unknown
     )
+    yield GaugeMetricFamily("payments_in_review", "Payments that wait for staff's word.", value=counts.in_review)
+    revenue = GaugeMetricFamily("payments_revenue", "Money taken less money given back.", labels=["currency"])
+    for currency, amount in counts.revenue.items():
+        revenue.add_metric([currency], float(amount))
+    yield revenue
+
+
+def _notifications() -> Iterator[Metric]:
+    yield GaugeMetricFamily("notifications_waiting", "Notices not sent yet.", value=notifications.waiting())
+
+
+_ASKED: dict[str, Callable[[], Iterator[Metric]]] = {
+    "inventory": _inventory,
+    "orders": _orders,
+    "payments": _payments,
+    "notifications": _notifications,
+}
+
+
+def _of_context(context: str) -> Iterator[Metric]:
+    lag = GaugeMetricFamily("outbox_lag_seconds", "Age of the oldest event not delivered.", labels=["context"])
+    lag.add_metric([context], outbox.lag(context))
+    yield lag
+    if context in _ASKED:
+        yield from _ASKED[context]()
+
+
+# -- the shop as a whole ----------------------------------------------------------------------------------------------
+
+
+def _of_shop() -> Iterator[Metric]:
+    yield from _check_up()
+    last = Backup.objects.first()
+    yield GaugeMetricFamily(
+        "backup_last_success_timestamp_seconds",
+        "The moment that the last backup saved; 0 when there is none.",
+        value=last.at.timestamp() if last else 0,
+    )
+    yield from _certificates()
+    usage = shutil.disk_usage(settings.DATA_DIR)
+    yield GaugeMetricFamily("data_disk_size_bytes", "Size of the data folder's disk.", value=usage.total)
+    yield GaugeMetricFamily("data_disk_free_bytes", "Room on the data folder's disk.", value=usage.free)
 
 
 def _check_up() -> Iterator[Metric]:
@@ -64,59 +147,112 @@ def _check_up() -> Iterator[Metric]:
     for kind, count in Counter(item["kind"] for item in last.items).items():
         kinds.add_metric([kind], count)
     yield kinds
-    lags = GaugeMetricFamily("lag_seconds", "How late work was at the last check-up.", labels=["queue"])
-    for name, seconds in last.lags.items():
-        lags.add_metric([name], seconds)
-    yield lags
 
 
-_BUSINESS: dict[str, Callable[[], Iterator[Metric]]] = {
-    "inventory": _inventory,
-    "orders": _orders,
-    "payments": _payments,
+def _certificates() -> Iterator[Metric]:
+    ends = GaugeMetricFamily("certificate_expiry_timestamp_seconds", "When a certificate ends.", labels=["file"])
+    for path in settings.ECI_CERTIFICATES:
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        except (OSError, ValueError):
+            ends.add_metric([path.name], 0)  # one that nobody can read serves nobody
+        else:
+            ends.add_metric([path.name], certificate.not_valid_after_utc.timestamp())
+    yield ends
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+class _Look:
+    """The last answer of one database, good for ECI_METRICS_KEPT seconds. Who comes meanwhile waits for it, so that a
+    database that does not answer holds few threads."""
+
+    def __init__(self, alias: str, ask: Callable[[], Iterable[Metric]]) -> None:
+        self.alias = alias
+        self.ask = ask
+        self.lock = threading.Lock()
+        self.at = -float("inf")
+        self.found: list[Metric] = []
+
+    def families(self) -> list[Metric]:
+        """ContextUnavailable."""
+        if not self.lock.acquire(timeout=_PATIENCE):
+            raise ContextUnavailable("Somebody else still waits for this database.")
+        try:
+            if not reachable([self.alias])[self.alias]:
+                raise ContextUnavailable(f"The {self.alias} database is out of reach.")
+            if time.monotonic() - self.at >= settings.ECI_METRICS_KEPT:
+                self.found, self.at = list(self.ask()), time.monotonic()
+            return self.found
+        except (OperationalError, InterfaceError):
+            raise ContextUnavailable(f"The {self.alias} database is out of reach.") from None
+        finally:
+            self.lock.release()
+
+
+def _context_look(context: str) -> _Look:
+    return _Look(context, lambda: _of_context(context))
+
+
+_looks = {SHOP: _Look(PLATFORM, _of_shop)} | {
+    name: _context_look(name) for name, place in settings.ECI_SERVICES.items() if place == "local"
 }
 
 
-class _AtScrape:
-    """A collector that asks at each scrape."""
+class _Families:
+    """A collector of what is known already; families that several databases have become one."""
 
-    def __init__(self, ask: Callable[[], Iterator[Metric]]) -> None:
-        self.ask = ask
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self.families = families
 
     def collect(self) -> Iterator[Metric]:
-        yield from self.ask()
+        merged: dict[str, list[Metric]] = defaultdict(list)
+        for family in self.families:
+            merged[family.name].append(family)
+        for first, *others in merged.values():
+            whole = Metric(first.name, first.documentation, first.type)
+            whole.samples = [sample for family in (first, *others) for sample in family.samples]
+            yield whole
 
 
-def _answer(registries: list[CollectorRegistry]) -> HttpResponse:
-    body = b"".join(generate_latest(registry) for registry in registries)
-    return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
-
-
-def _asking(*questions: Callable[[], Iterator[Metric]]) -> CollectorRegistry:
+def _text(families: Iterable[Metric]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    for question in questions:
-        registry.register(_AtScrape(question))
-    return registry
+    registry.register(_Families(families))
+    return generate_latest(registry)
 
 
-def _process() -> CollectorRegistry:
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+class _Metrics(APIView):
+    """For the holder of ECI_METRICS_TOKEN, and admins; for everybody in open mode."""
+
+    authentication_classes = [MetricsToken, AccessToken, StaffSession, OpenMode]
+    content_negotiation_class = FirstUnlessAsked
+    roles = SCRAPER
 
 
-@csrf_exempt
-@require_safe
-def overall(request: HttpRequest) -> HttpResponse:
-    return _answer([_process(), _asking(*_BUSINESS.values(), _check_up)])
+class All(_Metrics):
+    """What is within reach."""
+
+    def get(self, request: Request) -> HttpResponse:
+        found: list[Metric] = []
+        for look in _looks.values():
+            try:
+                found += look.families()
+            except ContextUnavailable:
+                continue
+        return _answer(generate_latest(of_processes()) + _text(found))
 
 
-@csrf_exempt
-@require_safe
-def one(request: HttpRequest, context: str) -> HttpResponse:
-    """One context's own numbers, for a scrape job of its own."""
-    if context not in settings.ECI_CONTEXTS:
-        return not_found(request, LookupError(context))
-    return _answer([_asking(*(_BUSINESS[name] for name in _BUSINESS if name == context))])
+class One(_Metrics):
+    """A context whose database is out of reach answers 503, and so is down for Prometheus."""
+
+    def get(self, request: Request, part: str) -> HttpResponse:
+        if part == PROCESS:
+            return _answer(generate_latest(of_processes()))
+        if part not in _looks:
+            raise NotFound(f"There are no metrics of {part} here.")
+        return _answer(_text(_looks[part].families()))
+
+
+def _answer(body: bytes) -> HttpResponse:
+    return HttpResponse(body, content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -23,6 +23,19 @@ class CheckUp(models.Model):
         return f"{len(self.items)} items at {self.at}"
 
 
+class Backup(models.Model):
+    """A backup that was completed. Restored with the rest, so that the next one is due when the last was."""
+
+    at = models.DateTimeField()
+    seconds = models.FloatField()
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return str(self.at)
+
+
 class Repair(models.Model):
     """A safe action that somebody had done: written before it, completed after it."""
 

@@ -8,6 +8,6 @@ urlpatterns = [
     path("staff/reconcile/look", pages.look_again, name="staff-look-again"),
     path("staff/reconcile/repair", pages.repair, name="staff-repair"),
     path("staff/reconcile/orders", pages.switch_orders, name="staff-switch-orders"),
-    path("metrics", metrics.overall),
-    path("metrics/<str:context>", metrics.one),
+    path("metrics", metrics.All.as_view()),
+    path("metrics/<str:part>", metrics.One.as_view()),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -250,10 +251,14 @@ def orders_holding() -> tuple[str, ...]:
 
 
 def statistics(limit: int = 200) -> contracts.Statistics:
-    rows = balances(Stock.objects.all())
+    made = Reservation.objects.exclude(fingerprint="")  # without the tombstones of holds that never were
+    written = Counter(dict(made.values_list("status").annotate(Count("pk"))))
+    lapsed = Counter(dict(with_current(made.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
+    written[ReservationStatus.RESERVED] -= lapsed.total()
+    rows = balances(Stock.objects.filter(warehouse__is_active=True))
     lowest = rows.order_by("available", "pk")[:limit]
     return contracts.Statistics(
-        reservations=Reservation.objects.exclude(fingerprint="").count(),
+        holds={status.value: written[status] + lapsed[status] for status in ReservationStatus},
         lowest=tuple(
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
             for row in lowest

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, Min, Q, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
@@ -233,11 +233,14 @@ def lag() -> float:
     return 0.0 if found["oldest"] is None else max(0.0, (found["now"] - found["oldest"]).total_seconds())
 
 
+def _overdue(*, seconds: int) -> Q:
+    late = Now() - timedelta(seconds=seconds)
+    return Q(next_at__lte=late) & (Q(lease_until=None) | Q(lease_until__lte=late))
+
+
 def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
     late = Now() - timedelta(seconds=seconds)
-    unattended = Q(lease_until=None) | Q(lease_until__lte=late)
-    orders = Order.objects.filter(Q(needs_attention=True) | (Q(next_at__lte=late) & unattended)).order_by("order_id")
-    found = list(orders)
+    found = list(Order.objects.filter(Q(needs_attention=True) | _overdue(seconds=seconds)).order_by("order_id"))
     given_up = TimelineEntry.objects.filter(order__in=found, event="needs_attention").order_by("pk")
     reasons = dict(given_up.values_list("order_id", "detail"))
     returns = Return.objects.filter(done_at=None, created_at__lte=late).select_related("order").order_by("pk")
@@ -271,7 +274,24 @@ def switch() -> contracts.Switch:
 
 
 def statistics() -> contracts.Statistics:
+    placed = Q(confirmed_at__isnull=False)
+    rows = list(
+        Order.objects.values("currency").annotate(
+            placed=Count("confirmed_at"),
+            value=Sum("total_minor", filter=placed, default=0),
+            attention=Count("pk", filter=Q(needs_attention=True)),
+        )
+    )
     return contracts.Statistics(
-        placed=Order.objects.exclude(confirmed_at=None).count(),
-        stuck=Order.objects.filter(needs_attention=True).count(),
+        sales=tuple(
+            contracts.Sales(
+                currency=row["currency"],
+                orders=row["placed"],
+                value=money.from_minor(int(row["value"]), row["currency"]),
+            )
+            for row in rows
+        ),
+        by_status=dict(Order.objects.values_list("status").annotate(Count("pk"))),
+        attention=sum(row["attention"] for row in rows),
+        overdue=Order.objects.filter(_overdue(seconds=60)).count(),
     )

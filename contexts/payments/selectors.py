@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Now
 
 from contexts.payments.domain import CAPTURED, Move, Recent, capture_key, payment_key, refund_key
@@ -246,16 +246,22 @@ def _given_back(row: Refund) -> Move:
 
 
 def statistics() -> contracts.Statistics:
-    completed = (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
-    counts = Payment.objects.aggregate(
-        completed=Count("pk", filter=Q(status__in=completed)),
-        failed=Count("pk", filter=Q(status=PaymentStatus.FAILED)),
-        pending=Count("pk", filter=Q(status=PaymentStatus.PENDING)),
+    pending, waiting = Q(status=PaymentStatus.PENDING), Q(review=Payment.Review.WAITING)
+    rows = list(
+        Payment.objects.values("currency").annotate(
+            completed=Count("pk", filter=Q(status__in=CAPTURED)),
+            failed=Count("pk", filter=Q(status=PaymentStatus.FAILED)),
+            unknown=Count("pk", filter=pending & ~waiting),
+            in_review=Count("pk", filter=pending & waiting),
+            revenue=Sum(F("captured_minor") - F("refunded_minor")),
+        )
     )
     return contracts.Statistics(
-        completed=counts["completed"],
-        failed=counts["failed"],
-        unknown=counts["pending"] + Refund.objects.filter(status=RefundStatus.PENDING).count(),
+        completed=sum(row["completed"] for row in rows),
+        failed=sum(row["failed"] for row in rows),
+        unknown=sum(row["unknown"] for row in rows) + Refund.objects.filter(status=RefundStatus.PENDING).count(),
+        in_review=sum(row["in_review"] for row in rows),
+        revenue={row["currency"]: from_minor(int(row["revenue"]), row["currency"]) for row in rows},
     )
 
 

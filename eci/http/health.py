@@ -15,8 +15,9 @@ from django.views.decorators.http import require_safe
 from eci.http.envelope import not_found
 
 
-def _reachable(names: list[str]) -> dict[str, bool]:
-    """All are asked at once: several that are away must not add their time-outs up, for whoever asks has one too."""
+def reachable(names: list[str]) -> dict[str, bool]:
+    """Does each alias's database answer? All are asked at once: several that are away must not add their time-outs up,
+    for whoever asks has one too."""
     with ThreadPoolExecutor(len(names)) as pool:
         return dict(zip(names, pool.map(_answers, [connections[name] for name in names]), strict=True))
 
@@ -35,7 +36,7 @@ def _answers(known: BaseDatabaseWrapper) -> bool:
 
 def _report() -> dict[str, Any]:
     local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
-    contexts = {name: "healthy" if reached else "unreachable" for name, reached in _reachable(local).items()}
+    contexts = {name: "healthy" if reached else "unreachable" for name, reached in reachable(local).items()}
     healthy = sum(state == "healthy" for state in contexts.values())
     status = "healthy" if healthy == len(contexts) else "degraded" if healthy else "unreachable"
     return {"status": status, "contexts": contexts}
@@ -66,6 +67,6 @@ def live(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, context: str) -> HttpResponse:
     if settings.ECI_SERVICES.get(context) != "local":
         return not_found(request, LookupError(context))
-    healthy = _reachable([context])[context]
+    healthy = reachable([context])[context]
     state = "healthy" if healthy else "unreachable"
     return JsonResponse({"status": state, "contexts": {context: state}}, status=200 if healthy else 503)

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from django.test import Client
-from prometheus_client import REGISTRY
 
 from contexts.payments.models import OutboxEvent
 from eci import logs, observability
@@ -54,15 +53,3 @@ def test_log_lines_are_json() -> None:
     record = logging.LogRecord("some.package", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
     line = json.loads(formatter.format(record))
     assert (line["event"], line["level"], line["logger"]) == ("said %s", "warning", "some.package")
-
-
-def test_requests_are_counted_by_route(api: Api) -> None:
-    def count(route: str, status: str) -> float:
-        labels = {"method": "GET", "route": route, "status": status}
-        return REGISTRY.get_sample_value("http_requests_total", labels) or 0
-
-    before = count("v1/products/<id:product_id>", "404"), count("unknown", "404")
-    for url in ("/v1/products/5", "/v1/products/6", "/v1/nothing/5", "/v1/nothing/6"):
-        api.get(url)
-    after = count("v1/products/<id:product_id>", "404"), count("unknown", "404")
-    assert (after[0] - before[0], after[1] - before[1]) == (2, 2)

@@ -89,10 +89,10 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """``reservations``: holds ever made. ``lowest``: the stock rows with the least available, ``low`` how many are
-    below their reorder point."""
+    """``holds`` ever made, by the state they are in now. ``lowest``: the stock rows of active warehouses with the least
+    available, ``low`` how many are below their reorder point."""
 
-    reservations: int
+    holds: dict[str, int]
     lowest: tuple[Level, ...]
     low: int
 

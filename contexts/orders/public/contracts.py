@@ -112,11 +112,23 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """``placed``: orders that passed the pivot, whatever became of them. ``stuck``: need a person."""
+class Sales:
+    """Orders in one currency that passed the pivot, whatever became of them, and the sum of their totals."""
 
-    placed: int
-    stuck: int
+    currency: str
+    orders: int
+    value: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """``by_status``: orders. ``attention``: those that need a person. ``overdue``: those that are due for a minute and
+    nobody has looked at."""
+
+    sales: tuple[Sales, ...]
+    by_status: dict[str, int]
+    attention: int
+    overdue: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,11 +76,15 @@ class PaymentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Payments ever completed (refunded since or not), ever failed, and waiting for the provider's word."""
+    """Payments ever completed (refunded since or not), and ever failed. ``unknown``: payments and refunds that wait for
+    the provider's word; ``in_review``: payments that wait for staff's. ``revenue``: taken less given back.
+    """
 
     completed: int
     failed: int
     unknown: int
+    in_review: int
+    revenue: dict[str, Decimal]
 
 
 class DifferenceKind(StrEnum):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -93,10 +91,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._told_to_stop)
         python = [sys.executable, "-m"]
-        metrics = Path(settings.DATA_DIR) / "metrics"
-        shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(parents=True)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        os.environ.setdefault("ECI_METRICS_PORT", "0")  # several shops may run on one machine
         web = ["gunicorn", "config.wsgi:application", "--config", "config/gunicorn.py"]
         worker = ["celery", "--app", "config.celery", "worker", "--pool", "threads", "--concurrency", "3"]
         queues = ",".join(["eci", *settings.ECI_CONTEXTS])
