@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, where we may (Debian, root).
 # Exit code 3, and the one line that would change it, where we may not.
+# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/monitoring needs them
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
@@ -9,6 +10,10 @@ packages=""
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
 have mariadbd || packages="$packages mariadb-server"
 have redis-server || packages="$packages redis-server"
+if [ "${1:-}" = --monitoring ]; then
+  { have prometheus && have promtool; } || packages="$packages prometheus"
+  { have prometheus-alertmanager && have amtool; } || packages="$packages prometheus-alertmanager"
+fi
 have cc || packages="$packages gcc libc6-dev"
 have pkg-config || packages="$packages pkg-config"
 pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || packages="$packages libmariadb-dev"
@@ -20,8 +25,12 @@ fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "Installing$packages ..."
   apt-get -qq update
-  # RUNLEVEL: only the programs are wanted, not services of the machine.
-  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >/dev/null 2>&1
+  # Only the programs are wanted, not services of the machine: Debian asks this file whether to start them.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >/dev/null 2>&1
 else
   echo "sudo apt-get install -y --no-install-recommends$packages" >&2
   exit 3

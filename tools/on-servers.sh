@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-if wanted=$(tools/install-servers.sh); then
+if wanted=$(tools/install-servers.sh --monitoring); then
   [ -z "$wanted" ] || echo "$wanted"
   tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
   exec .venv/bin/python tools/servers.py "$@"
@@ -12,5 +12,5 @@ fi
 echo "$wanted" >&2
 echo
 echo "NOT RUN on PostgreSQL, MariaDB and Redis: $*"
-echo "This would change it: $(tools/install-servers.sh 2>&1 >/dev/null || true)"
+echo "This would change it: $(tools/install-servers.sh --monitoring 2>&1 >/dev/null || true)"
 [ "${CI:-}" != true ]
