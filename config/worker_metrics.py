@@ -1,15 +1,15 @@
 """What the worker measures: its tasks, and the connections of its processes.
 
-``eci.metrics`` is imported late: not before the master has made the folder, and not in beat, which measures nothing.
+``eci.metrics`` is imported late, for ``config.celery`` is imported before Django is set up.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from celery.signals import (
-    celeryd_init,
     task_postrun,
     task_prerun,
     worker_process_init,
@@ -19,9 +19,7 @@ from celery.signals import (
 
 from eci import metrics_folder
 
-
-@celeryd_init.connect
-def begin(**kwargs: Any) -> None:
+if "worker" in sys.argv:  # none of Celery's signals comes before Django's checks have imported prometheus_client
     metrics_folder.begin()
 
 

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from config.contexts import PLATFORM
-from config.staff import audit, checkup
+from config.staff import audit, checkup, reconcile
 from config.staff.models import Backup
 from contexts.inventory.public.api import inventory
 from contexts.notifications.public.api import notifications
@@ -135,17 +135,20 @@ def _of_shop() -> Iterator[Metric]:
 def _check_up() -> Iterator[Metric]:
     """What the last check-up found; beat takes one every few minutes, so that no scrape waits for it."""
     last = checkup.last()
+    yield GaugeMetricFamily(
+        "audit_last_run_timestamp_seconds",
+        "When the last check-up was; 0 when there was none.",
+        value=last.at.timestamp() if last else 0,
+    )
     if last is None:
         return
-    yield GaugeMetricFamily(
-        "audit_last_run_timestamp_seconds", "When the last check-up was.", value=last.at.timestamp()
-    )
     yield GaugeMetricFamily("audit_duration_seconds", "How long it took.", value=last.milliseconds / 1000)
     findings = [item for item in last.items if item["kind"] in set(audit.Kind)]
     yield GaugeMetricFamily("audit_findings", "Books at odds.", value=len(findings))
     kinds = GaugeMetricFamily("reconcile_items", "What is stuck or at odds, by kind.", labels=["kind"])
-    for kind, count in Counter(item["kind"] for item in last.items).items():
-        kinds.add_metric([kind], count)
+    found = Counter(item["kind"] for item in last.items)
+    for kind in sorted(reconcile.KINDS):
+        kinds.add_metric([kind], found[kind])
     yield kinds
 
 

@@ -273,3 +273,4 @@ _ACTIONS: dict[str, Callable[[str, str], str]] = {
     "event-undelivered": _deliver,
     "notice-failed": _queue_notice,
 }
+KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS))

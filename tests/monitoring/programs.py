@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.product import wait_until
-from tests.world import ON_SERVERS
+from tests.world import ON_SERVERS, ROOT
 from tools.servers import binary
 
 # Beside servers it is an error: tools/on-servers.sh installs them there.
@@ -27,10 +27,14 @@ def path_of(program: str) -> str:
 
 
 @contextmanager
-def running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def running(
+    command: list[str], log: Path, ready: Callable[[], bool], environment: dict[str, str] | None = None
+) -> Iterator[None]:
     """The program, from when it is ready until the block ends."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
 
         def is_ready() -> bool:
