@@ -152,7 +152,9 @@ def _on_loopback(web: int, worker: int, token: Path) -> Any:
 def _trade(product: Product, prometheus: Prometheus) -> None:
     """Between two scrapes at least, or nothing would have increased."""
     shop = Shop(product.api)
-    lamp = shop.sell("MONITORED", WH001=12)
+    place = {"code": "NEAR", "name": "Near", "priority": 0}
+    assert product.api.post("/v1/warehouses", place).status == 201
+    lamp = shop.sell("MONITORED", NEAR=12)
     with ThreadPoolExecutor(1) as beside:
         checked = beside.submit(product.manage, "shell", "-c", CHECK_UP)
         wait_until(lambda: set(prometheus.up().values()) == {1.0}, 60, "every target has been scraped")
@@ -227,8 +229,7 @@ def test_prometheus_counts_what_was_done(scene: Scene) -> None:
     ask = scene.prometheus.ask
     assert ask("orders_placed_total")[0][1] == _placed(scene.product)
     assert ask("payments_failed_total")[0][1] == 1
-    lamp = scene.product.api.get("/v1/products/sku/MONITORED").data["product_id"]
-    assert [value for _, value in ask(f'inventory_available_stock{{product_id="{lamp}"}} < 10')] == [6]
+    assert [value for _, value in ask('inventory_available_stock{warehouse="NEAR"} < 10')] == [6]
     assert ask('sum(http_requests_total{route="v1/orders",method="POST",status="402"})')[0][1] == 1
     assert ask('sum(tasks_total{job="worker",task="orders.recover",state="SUCCESS"})')[0][1] > 0
 
