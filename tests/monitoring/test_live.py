@@ -153,7 +153,7 @@ def _trade(product: Product, prometheus: Prometheus) -> None:
     """Between two scrapes at least, or nothing would have increased."""
     shop = Shop(product.api)
     place = {"code": "NEAR", "name": "Near", "priority": 0}
-    assert product.api.post("/v1/warehouses", place).status == 201
+    assert product.api.post("/v1/warehouses", place).data["code"] == "NEAR"
     lamp = shop.sell("MONITORED", NEAR=12)
     with ThreadPoolExecutor(1) as beside:
         checked = beside.submit(product.manage, "shell", "-c", CHECK_UP)
