@@ -117,6 +117,9 @@ def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict
             began = time.time()
             report = said(product.manage("backup", str(folder)))
             ended = time.time()
+            shown = product.api.page("/metrics/platform").text
+            (at,) = re.findall(r"^backup_last_success_timestamp_seconds (\S+)$", shown, re.MULTILINE)
+            assert began <= float(at) <= ended
             enough = len(trade.placed) + 20
             wait_until(lambda: len(trade.placed) > enough, 60, "trade goes on after the backup")
         assert trade.failed == []
