@@ -291,7 +291,7 @@ def statistics() -> contracts.Statistics:
             )
             for row in rows
         ),
-        by_status=dict(Order.objects.values_list("status").annotate(Count("pk"))),
+        by_status=dict(Order.objects.values_list("status").annotate(Count("status"))),
         attention=sum(row["attention"] for row in rows),
         overdue=Order.objects.filter(_overdue(seconds=60)).count(),
     )
