@@ -101,6 +101,7 @@ LONG = (  # begun first, so that no process is left alone with one of them at th
     "tests/staff/test_backup",
     "tests/e2e/test_stop",
     "tests/e2e/test_own_servers",
+    "tests/monitoring/test_live",
     "tests/outage/",
     "tests/e2e/",
 )
