@@ -46,8 +46,7 @@ def on_starting(server):  # type: ignore[no-untyped-def]
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]
-    if not server.reexec_pid:  # else its successor counts there
-        metrics_folder.end()
+    metrics_folder.end()
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]

@@ -18,11 +18,9 @@ _PREFIX = "eci-metrics-"
 def begin() -> None:
     """Called by the master alone: a new folder, in which nothing of an earlier run is counted again.
 
-    A master that was replaced without a break (gunicorn's USR2) hands its folder on in the environment. It lies in the
-    machine's own temporary folder: on a volume that several machines share, their process ids would be the same.
+    It lies in the machine's own temporary folder: on a volume that several machines share, their process ids would be
+    the same.
     """
-    if VARIABLE in os.environ:
-        return
     if "prometheus_client" in sys.modules:
         raise RuntimeError("prometheus_client was imported before its folder was there: it would count in memory.")
     _forget_killed_masters()
