@@ -147,6 +147,12 @@ def _database(variable: str, name: str) -> dict[str, Any]:
 DATABASES = {PLATFORM: _database("ECI_PLATFORM_DATABASE_URL", "platform")} | {
     name: _database(f"ECI_{name.upper()}_DATABASE_URL", name) for name in CONTEXTS
 }
+# Where public lists may be read, a moment late (eci/db.py).
+DATABASES |= {
+    f"{name}_replica": _database(f"ECI_{name.upper()}_REPLICA_URL", name) | {"TEST": {"MIRROR": name}}
+    for name in ("catalog", "inventory")
+    if secret(f"ECI_{name.upper()}_REPLICA_URL")
+}
 DATABASE_ROUTERS = ["eci.db.ContextRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, models, transaction
 from django.db.models import Case, QuerySet, Value, When
 
 from eci import tracing
@@ -29,10 +29,15 @@ R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_REPLICA_PAUSE = 5  # seconds during which a replica that was away is not asked
 
 
 class Stale(Exception):
     """What was read has changed before it could be updated: the unit of work is to be run again."""
+
+
+def replica_of(alias: str) -> str:
+    return f"{alias}_replica"
 
 
 class ContextRouter:
@@ -42,9 +47,11 @@ class ContextRouter:
         return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
-        return self._alias(model._meta.app_label)
+        alias = self._alias(model._meta.app_label)
+        return replica_of(alias) if _thread.reading_late == alias else alias
 
-    db_for_write = db_for_read
+    def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
+        return self._alias(model._meta.app_label)
 
     def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
         return self._alias(obj1._meta.app_label) == self._alias(obj2._meta.app_label)
@@ -73,6 +80,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.depths: dict[str, int] = {}
         self.hooks: dict[str, list[Callable[[], Any]]] = {}
+        self.reading_late: str | None = None  # the context whose replica this thread reads just now
 
 
 _thread = _Thread()
@@ -96,6 +104,7 @@ def unit_of_work(context: str) -> Iterator[None]:
     hooks = _thread.hooks.setdefault(context, [])
     begun_with = len(hooks)
     _thread.depths[context] = outer + 1
+    _thread.reading_late = None
     try:
         with (
             tracing.transaction(context) if outer == 0 else nullcontext(),
@@ -177,6 +186,34 @@ def _is_serialization_failure(error: OperationalError) -> bool:
     if getattr(cause, "sqlstate", None) in ("40001", "40P01"):  # PostgreSQL: serialization failure, deadlock
         return True
     return bool(error.args) and error.args[0] in (1213, 1205)  # MySQL: deadlock, lock wait timeout
+
+
+def primaries() -> list[str]:
+    """Every alias but the replicas: what is migrated, checked and backed up."""
+    replicas = {replica_of(alias) for alias in connections}
+    return [alias for alias in connections if alias not in replicas]
+
+
+_replica_back_at: dict[str, float] = {}
+
+
+def read_late(context: str, read: Callable[[], R]) -> R:
+    """What ``read`` finds on the context's replica; on the primary where there is none, or when it does not answer.
+
+    For what may be some moments old and writes nothing. From the first unit of work on, the primary is read.
+    """
+    replica = replica_of(context)
+    if replica not in connections.settings or in_unit_of_work() or time.monotonic() < _replica_back_at.get(context, 0):
+        return read()
+    _thread.reading_late = context
+    try:
+        return read()
+    except Error as error:
+        log.warning("replica_failed", extra={"context": context, "error": type(error).__name__})
+        _replica_back_at[context] = time.monotonic() + _REPLICA_PAUSE
+    finally:
+        _thread.reading_late = None
+    return read()
 
 
 def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_locked: bool = False) -> QuerySet[Any]:

@@ -220,6 +220,12 @@ class Postgres(Server):
             path.rename(self.folder / path.name)
         made.rmdir()
 
+    def copy(self, primary: Postgres) -> None:
+        """Make its folder a copy of the primary's, which goes on following it once started."""
+        source = ["--host", HOST, "--port", str(primary.port), "--username", USER]
+        command = [_program("pg_basebackup"), *source, "--pgdata", str(self.folder), "--checkpoint=fast", "--no-sync"]
+        _run([*_as_somebody_else(), "env", f"PGPASSWORD={primary.password}", *command, "--write-recovery-conf"])
+
     def command(self) -> list[str]:
         options = ["listen_addresses=127.0.0.1", "max_connections=200", "timezone=UTC"]
         if not self.durable:

@@ -25,6 +25,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from config.staff.models import Backup
 from config.staff.snapshots import Busy, Failed, Store, store, version
 from eci.clock import iso, utcnow
+from eci.db import primaries
 
 FORMAT = 1
 MANIFEST, SECRET_KEY = "manifest.json", "secret_key"
@@ -48,7 +49,7 @@ class Saved:
 def distinct_databases() -> list[list[str]]:
     """Aliases, those of one physical database together."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for alias in connections:
+    for alias in primaries():
         config = connections[alias].settings_dict
         place = tuple(str(config[name]) for name in ("ENGINE", "HOST", "PORT", "NAME"))
         groups.setdefault(place, []).append(alias)

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from eci import idempotency
 from eci.auth import NOBODY, Caller, caller
-from eci.db import run_in_unit_of_work
+from eci.db import read_late, run_in_unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
 from eci.http import rates
 from eci.http.cards import refuse_cards
@@ -99,6 +99,10 @@ class ApiView(GenericAPIView[Any]):
     def paging(self, *, default: str = "-created_at") -> Paging:
         """The page that the query asks for."""
         return paging_of(self.query, path=self.request.path, default=default)
+
+    def read_public(self, context: str, read: Callable[[], P]) -> P:
+        """What everybody may see, if need be a moment late. Staff see what they have just changed."""
+        return read() if self.caller.is_staff else read_late(context, read)
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return self.body_serializers.get(str(self.request.method), serializers.Serializer)

@@ -32,7 +32,8 @@ _PAGING = {"limit", "cursor", "ordering"}
 def _products(view: ApiView, *, default: str = "-created_at") -> Page:
     paging = view.paging(default=default)
     filters = {name: value for name, value in view.query.items() if name not in _PAGING}
-    rows = selectors.products(paging=paging, include_inactive=view.caller.is_staff, **filters)
+    staff = view.caller.is_staff
+    rows = view.read_public("catalog", lambda: selectors.products(paging=paging, include_inactive=staff, **filters))
     return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product)
 
 
@@ -128,7 +129,8 @@ class Categories(ApiView):
     @extend_schema(responses=CategoryOut(many=True))
     def get(self, request: Request) -> Response:
         paging = self.paging(default="category_key")
-        rows = selectors.categories(paging=paging, include_inactive=self.caller.is_staff)
+        staff = self.caller.is_staff
+        rows = self.read_public("catalog", lambda: selectors.categories(paging=paging, include_inactive=staff))
         return page(
             request,
             paging,

@@ -185,7 +185,7 @@ class AvailabilityOfMany(ApiView):
     @extend_schema(responses=serializers.AvailabilityOut(many=True))
     def get(self, request: Request) -> Response:
         product_ids = [int(part) for part in self.query["product_ids"].split(",")]
-        found = selectors.availability(product_ids=product_ids)
+        found = self.read_public("inventory", lambda: selectors.availability(product_ids=product_ids))
         require_products([product_id for product_id, rows in found.items() if not rows])
         return Response([presenters.availability(product_id, rows) for product_id, rows in found.items()])
 

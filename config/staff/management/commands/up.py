@@ -20,6 +20,7 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 from config.staff import accounts
+from eci.db import primaries
 
 HOST = "127.0.0.1"
 GRACE = 10  # seconds a process has to finish what it is doing
@@ -37,7 +38,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         port: int = options["port"]
         _require_free(port)
-        call_command("check", databases=list(connections), fail_level="ERROR")
+        call_command("check", databases=primaries(), fail_level="ERROR")
         migrate_all(self.stdout.write)
         accounts.prepare()
         if settings.ECI_OPEN or options["demo"]:
@@ -57,7 +58,7 @@ class Command(BaseCommand):
 
 def migrate_all(say: Any) -> None:
     """Bring every database up to date; quick when all are."""
-    for alias in connections:
+    for alias in primaries():
         executor = MigrationExecutor(connections[alias])
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             say(f"Preparing the {'platform' if alias == 'default' else alias} database ...")
