@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Takes the product, its monitoring, its databases and its secrets from minikube.
+# usage: k8s/cleanup.sh [--yes]      MINIKUBE_PROFILE=minikube  PATIENCE=300s
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+. "$here/common.sh"
+
+need_minikube kubectl minikube
+if ! there namespace "$namespace"; then
+  say "There is nothing to take away."
+  exit 0
+fi
+if [ "${1:-}" != --yes ]; then
+  printf 'This deletes every order and every secret of %s on %s. Type yes: ' "$namespace" "$profile"
+  read -r answer || true
+  [ "${answer:-}" = yes ] || fail "Nothing was deleted."
+fi
+say "Deleting ..."
+k delete namespace "$namespace" --timeout="$patience" >/dev/null ||
+  fail "The namespace $namespace is not gone within $patience." "What holds it: kubectl describe namespace $namespace"
+rm -rf "$here/.deploy"
+say "Gone. The image and the add-ons stay: minikube image rm, minikube addons disable."

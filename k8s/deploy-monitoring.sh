@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Prometheus, Alertmanager, Grafana and Jaeger beside the product on minikube. Run again, it changes only what has changed.
+# usage: k8s/deploy-monitoring.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+. "$here/common.sh"
+
+need_minikube kubectl minikube
+there deployment web || fail "The product is not there yet." "First: k8s/deploy.sh"
+say "Applying ..."
+k apply --kustomize "$here/overlays/minikube/monitoring" >/dev/null || fail "The cluster refused what was applied: see above."
+for part in prometheus alertmanager jaeger grafana; do healthy "$part"; done
+
+ip=$(minikube --profile "$profile" ip)
+say "" "It runs." \
+  "  Grafana      http://$ip:30030   admin / admin123" \
+  "  Prometheus   kubectl -n $namespace port-forward service/prometheus 9090:9090" \
+  "  Alertmanager kubectl -n $namespace port-forward service/alertmanager 9093:9093" \
+  "  Jaeger       kubectl -n $namespace port-forward service/jaeger 16686:16686"

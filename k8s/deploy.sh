@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# The whole product on minikube: add-ons, image, secrets, servers, migrations, web, worker, beat. Run again, it changes
+# only what has changed.
+# usage: k8s/deploy.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+. "$here/common.sh"
+
+enable() { # add-on
+  if minikube --profile "$profile" addons list --output json | tr -d ' \n' | grep -q "\"$1\":{[^}]*\"Status\":\"enabled\""; then
+    return
+  fi
+  say "Enabling minikube's $1 ..."
+  minikube --profile "$profile" addons enable "$1" >/dev/null || fail "minikube cannot enable its add-on $1."
+}
+
+build() { # sets tag: of the image's content, so that only another image is another release
+  say "Building the image ..."
+  local id
+  id=$(docker build --quiet --file "$here/../docker/Dockerfile" --tag eci:local "$here/..") || fail "The image cannot be built."
+  id=${id#sha256:}
+  tag=${id:0:12}
+  if minikube --profile "$profile" image ls | grep -q "eci:$tag\$"; then return; fi
+  docker tag eci:local "eci:$tag"
+  say "Loading eci:$tag into minikube ..."
+  minikube --profile "$profile" image load "eci:$tag" || fail "minikube cannot load the image eci:$tag."
+}
+
+make_secrets() {
+  local made
+  made=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$made'" EXIT
+  umask 077
+
+  if ! there secret eci; then
+    if there persistentvolumeclaim postgres-main; then
+      fail "The databases are there, but the Secret eci with their passwords is not." \
+        "Restore it from where you keep it, or give the data up: k8s/cleanup.sh"
+    fi
+    say "Making the Secret eci ..."
+    mkdir "$made/eci"
+    (
+      cd "$made/eci"
+      for name in POSTGRES_PASSWORD MYSQL_PASSWORD REDIS_PASSWORD; do openssl rand -hex 24 | tr -d '\n' >"$name"; done
+      for name in ECI_SECRET_KEY ECI_WEBHOOK_SECRETS ECI_METRICS_TOKEN; do openssl rand -base64 48 | tr -d '\n' >"$name"; done
+      openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ECI_TOKEN_KEY 2>/dev/null
+      postgres="postgres://eci:$(cat POSTGRES_PASSWORD)@postgres-main:5432"
+      mysql="mysql://eci:$(cat MYSQL_PASSWORD)@mysql:3306"
+      printf '%s' "$postgres/platform_db" >ECI_PLATFORM_DATABASE_URL
+      printf '%s' "$postgres/catalog_db" >ECI_CATALOG_DATABASE_URL
+      printf '%s' "$postgres/inventory_db" >ECI_INVENTORY_DATABASE_URL
+      printf '%s' "$postgres/customer_db" >ECI_CUSTOMERS_DATABASE_URL
+      printf '%s' "$postgres/payment_db" >ECI_PAYMENTS_DATABASE_URL
+      printf '%s' "$postgres/notifications" >ECI_NOTIFICATIONS_DATABASE_URL
+      printf '%s' "$mysql/order_db" >ECI_ORDERS_DATABASE_URL
+      printf '%s' "$mysql/shipping_db" >ECI_SHIPPING_DATABASE_URL
+      printf '%s' "redis://:$(cat REDIS_PASSWORD)@redis:6379/0" >ECI_REDIS_URL
+    )
+    k create secret generic eci --from-file="$made/eci" >/dev/null || fail "The Secret eci cannot be made."
+  fi
+
+  if ! there secret eci-admin; then
+    say "Making the first administrator's password ..."
+    mkdir "$made/admin"
+    openssl rand -base64 18 | tr -d '\n' >"$made/admin/ECI_ADMIN_PASSWORD"
+    k create secret generic eci-admin --from-file="$made/admin" >/dev/null || fail "The Secret eci-admin cannot be made."
+  fi
+
+  if ! there secret ecommerce-tls; then
+    say "Making a certificate for ecommerce.local ..."
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=ecommerce.local \
+      -addext subjectAltName=DNS:ecommerce.local -keyout "$made/tls.key" -out "$made/tls.crt" 2>/dev/null
+    k create secret tls ecommerce-tls --cert="$made/tls.crt" --key="$made/tls.key" >/dev/null ||
+      fail "The Secret ecommerce-tls cannot be made."
+  fi
+}
+
+apply() { # the minikube overlay with this image
+  mkdir -p "$here/.deploy"
+  cat >"$here/.deploy/kustomization.yaml" <<EOF
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../overlays/minikube]
+images: [{name: eci, newTag: "$tag"}]
+patches:
+  - target: {kind: Job, name: migrate}
+    patch: |
+      - {op: replace, path: /metadata/name, value: migrate-$tag}
+EOF
+  say "Applying ..."
+  k apply --kustomize "$here/.deploy" >/dev/null || fail "The cluster refused what was applied: see above."
+}
+
+migrated() {
+  say "Waiting for the migrations ..."
+  local state waited=0
+  until state=$(k get job "migrate-$tag" --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') &&
+    [[ $state == *Complete* ]]; do
+    if [[ $state == *Failed* ]] || [ "$waited" -ge "${patience%s}" ]; then
+      k logs "job/migrate-$tag" --tail=30 >&2 || true
+      fail "The migrations did not run to their end." "What ran before goes on running." \
+        "To try again: kubectl -n $namespace delete job migrate-$tag; k8s/deploy.sh"
+    fi
+    sleep 2
+    waited=$((waited + 2))
+  done
+  local job
+  for job in $(k get jobs -l app.kubernetes.io/component=migrate --output name); do
+    [ "$job" = "job.batch/migrate-$tag" ] || k delete "$job" >/dev/null
+  done
+}
+
+need_minikube kubectl minikube docker openssl
+enable ingress
+enable metrics-server
+build
+k apply --filename "$here/base/namespace.yaml" >/dev/null || fail "The namespace $namespace cannot be made."
+make_secrets
+kubectl --context "$profile" --namespace ingress-nginx rollout status deployment/ingress-nginx-controller \
+  --timeout="$patience" >/dev/null || fail "minikube's ingress controller did not become healthy within $patience."
+apply
+for server in postgres-main mysql redis; do healthy "$server"; done
+migrated
+for role in web worker beat; do healthy "$role"; done
+
+ip=$(minikube --profile "$profile" ip)
+say "" "It runs." \
+  "  API        http://$ip:30001/health" \
+  "  Ingress    echo '$ip ecommerce.local' | sudo tee -a /etc/hosts" \
+  "             curl http://ecommerce.local/api/v1/catalog/v1/products" \
+  "  Staff      https://ecommerce.local/admin/   admin@ecommerce.local, with" \
+  "             kubectl -n $namespace get secret eci-admin -o jsonpath='{.data.ECI_ADMIN_PASSWORD}' | base64 -d" \
+  "  Dashboards k8s/deploy-monitoring.sh"
