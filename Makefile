@@ -12,7 +12,7 @@ PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
 
-.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove clean
+.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove k8s-check clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,7 @@ endif
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory lint
+	@tools/install-kubectl.sh || [ "$(CI)" != true ]
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
@@ -69,6 +70,9 @@ replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 prove: ## take one safety away at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
 	@$(BIN)/python tools/prove.py
+
+k8s-check: ## checkov over the rendered Kubernetes overlays
+	@tools/check-k8s.sh
 
 clean: ## forget the data under var/ and the environment
 	rm -rf var .venv

@@ -1,0 +1,315 @@
+"""What the rendered Kubernetes overlays promise."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+from django.http.request import validate_host
+
+from tests.deployment.rendered import (
+    MONITORING,
+    OVERLAYS,
+    PRODUCT,
+    SECRETS,
+    containers,
+    environment,
+    objects,
+    of_kind,
+    one,
+    pod,
+    pods,
+)
+from tests.world import ROOT
+
+pytestmark = pytest.mark.no_database
+
+SERVICES = {
+    "catalog": ("catalog-service", 3000),
+    "inventory": ("inventory-service", 3000),
+    "customers": ("customer-service", 3000),
+    "orders": ("order-service", 8000),
+    "payments": ("payment-service", 8002),
+    "shipping": ("shipment-service", 8001),
+    "notifications": ("notification-service", 8080),
+}
+MINIKUBE, PRODUCTION = PRODUCT
+MINIKUBE_MONITORING = MONITORING[0]
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_it_is_what_the_kubernetes_version_takes(overlay: str, version: str) -> None:
+    """What ``kubernetes-validate --strict`` says of each object, without its processes."""
+    assert objects(overlay)
+    for each in objects(overlay):
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_is_in_one_namespace(overlay: str) -> None:
+    spaces = {each["metadata"].get("namespace") for each in objects(overlay) if each["kind"] != "Namespace"}
+    assert spaces == {"ecommerce"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_container_is_confined(overlay: str) -> None:
+    """What the namespace's pod security standard ``restricted`` asks, and more."""
+    found = list(pods(overlay))
+    assert found
+    for name, template in found:
+        spec = template["spec"]
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["runAsUser"] > 0, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not any(spec.get(host) for host in ("hostNetwork", "hostPID", "hostIPC")), name
+        for container in containers(spec):
+            confined = container["securityContext"]
+            assert confined["allowPrivilegeEscalation"] is False, name
+            assert confined["readOnlyRootFilesystem"] is True, name
+            assert confined["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"requests", "limits"} <= set(container["resources"]), name
+            assert ":" in container["image"] and not container["image"].endswith(":latest"), name
+            assert container["imagePullPolicy"] == "IfNotPresent", name
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_each_role_runs_from_the_one_image(overlay: str) -> None:
+    roles = {}
+    for name, template in pods(overlay):
+        for container in template["spec"]["containers"]:
+            if container["name"] == "eci":
+                roles[name.partition("-")[0]] = container["args"]
+                assert container["resources"] == {
+                    "requests": {"memory": "256Mi", "cpu": "200m"},
+                    "limits": {"memory": "512Mi", "cpu": "500m"},
+                }
+    assert roles == {role: [role] for role in ("web", "worker", "beat", "migrate")}
+    images = {
+        container["image"]
+        for _, each in pods(overlay)
+        for container in containers(each["spec"])
+        if each["metadata"]["labels"]["app.kubernetes.io/name"] == "eci"
+    }
+    assert len(images) == 1
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_a_name_for_each_context_and_one_address_for_each_pod(overlay: str) -> None:
+    web = {"app.kubernetes.io/name": "eci", "app.kubernetes.io/component": "web"}
+    for name, port in SERVICES.values():
+        spec = one(overlay, "Service", name)["spec"]
+        assert spec["selector"] == web
+        ports = {each["port"]: each["targetPort"] for each in spec["ports"]}
+        assert ports == {port: "http", 8000: "http"}
+    for name, port in (("web", 8000), ("worker", 9808)):
+        spec = one(overlay, "Service", name)["spec"]
+        assert (spec["clusterIP"], spec["ports"][0]["port"]) == ("None", port)
+        assert spec["selector"] == web | {"app.kubernetes.io/component": name}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_selector_finds_its_pods_and_every_named_port(overlay: str) -> None:
+    templates = [template for _, template in pods(overlay)]
+    for service in of_kind(overlay, "Service"):
+        wanted = service["spec"]["selector"].items()
+        chosen = [each for each in templates if wanted <= each["metadata"]["labels"].items()]
+        assert chosen, service["metadata"]["name"]
+        named = {port["name"] for each in chosen for box in each["spec"]["containers"] for port in box["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= named, service["metadata"]["name"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_volume_has_its_source(overlay: str) -> None:
+    """ConfigMaps and claims are rendered too; Secrets are made by k8s/deploy.sh or by people."""
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects(overlay)}
+    for name, template in pods(overlay):
+        volumes = {volume["name"]: volume for volume in template["spec"].get("volumes", [])}
+        for container in containers(template["spec"]):
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= set(volumes), name
+            for source in container.get("envFrom", []):
+                assert ("ConfigMap", source["configMapRef"]["name"]) in there, name
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in there, name
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in there, name
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_probes_are_split_and_being_alive_asks_no_database(overlay: str) -> None:
+    web = pod(overlay, "Deployment", "web")["containers"][0]
+    paths = {probe: web[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
+    assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
+    worker = pod(overlay, "Deployment", "worker")["containers"][0]
+    assert {worker[f"{probe}Probe"]["tcpSocket"]["port"] for probe in ("startup", "liveness", "readiness")} == {
+        "metrics"
+    }
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_a_release_takes_nobody_off_the_air(overlay: str) -> None:
+    for role in ("web", "worker"):
+        strategy = one(overlay, "Deployment", role)["spec"]["strategy"]
+        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+        assert one(overlay, "PodDisruptionBudget", role)["spec"]["maxUnavailable"] == 1
+        (first,) = pod(overlay, "Deployment", role)["initContainers"]
+        assert first["args"] == ["python", "manage.py", "await_migrations"]
+    web = pod(overlay, "Deployment", "web")
+    (command, seconds) = web["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    gunicorn = re.search(r"graceful_timeout = (\d+)", (ROOT / "config/gunicorn.py").read_text())
+    assert gunicorn is not None
+    assert int(seconds) + int(gunicorn[1]) < web["terminationGracePeriodSeconds"]
+    assert len(web["topologySpreadConstraints"]) == 2
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_there_is_never_a_second_beat(overlay: str) -> None:
+    beat = one(overlay, "Deployment", "beat")["spec"]
+    assert (beat["replicas"], beat["strategy"]) == (1, {"type": "Recreate"})
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(overlay, "HorizontalPodAutoscaler")}
+    assert scaled == {"web"}
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_web_scales_by_its_processors(overlay: str) -> None:
+    scaler = one(overlay, "HorizontalPodAutoscaler", "web")
+    assert scaler["apiVersion"] == "autoscaling/v2"
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 10)
+    (metric,) = scaler["spec"]["metrics"]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    assert "replicas" not in one(overlay, "Deployment", "web")["spec"]  # or each release would set it back
+
+
+def test_each_release_has_its_own_migrations() -> None:
+    image = pod(PRODUCTION, "Deployment", "web")["containers"][0]["image"]
+    (job,) = of_kind(PRODUCTION, "Job")
+    assert job["metadata"]["name"] == f"migrate-{image.partition(':')[2]}"
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_nothing_may_talk_unless_it_is_said(overlay: str) -> None:
+    deny = one(overlay, "NetworkPolicy", "default-deny")["spec"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    outward = [
+        (target["ipBlock"]["cidr"], port["port"])
+        for policy in of_kind(overlay, "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for target in rule["to"]
+        if "ipBlock" in target
+        for port in rule["ports"]
+    ]
+    assert {port for cidr, port in outward if cidr == "0.0.0.0/0"} == {443, 465, 587}
+    metadata = "169.254.0.0/16"
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", []):
+            for target in rule["to"]:
+                if target.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
+                    assert metadata in target["ipBlock"]["except"]
+
+
+def test_of_production_no_secret_is_in_the_repository() -> None:
+    for overlay in OVERLAYS:
+        secrets = [each["metadata"]["name"] for each in of_kind(overlay, "Secret")]
+        assert [name.rpartition("-")[0] for name in secrets] == (
+            ["grafana"] if "minikube/monitoring" in overlay else []
+        )
+    for overlay in PRODUCT:
+        for config in of_kind(overlay, "ConfigMap"):
+            for name, value in config["data"].items():
+                assert not re.search(r"(PASSWORD|SECRET|TOKEN_KEY|DATABASE_URL|REDIS_URL)", name) or (
+                    name.endswith("_FILE") and value.startswith("/run/secrets/")
+                ), name
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_the_product_takes_its_configuration(overlay: str, tmp_path: Path) -> None:
+    """The settings load with what a pod would have, and let those in who ask it by any of its names."""
+    web = pod(overlay, "Deployment", "web")["containers"][0]
+    given = {"POD_IP": "10.244.0.7", "NODE_IP": "192.168.49.2"} | environment(overlay, web)
+    for name, value in given.items():
+        expanded = re.sub(r"\$\((\w+)\)", lambda match: given[match[1]], value)
+        if expanded.startswith("/run/secrets/eci/"):
+            file = tmp_path / Path(expanded).name
+            file.write_text(SECRETS[file.name])
+            expanded = str(file)
+        given[name] = expanded
+    script = "import json; from django.conf import settings as s; print(json.dumps([s.ECI_OPEN,"
+    script += " s.ALLOWED_HOSTS, s.DATABASES['orders']['HOST'], s.DATABASES['catalog']['HOST']]))"
+    given |= {"ECI_DATA_DIR": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    is_open, hosts, mysql, postgres = json.loads(done.stdout)
+    assert (is_open, mysql, postgres) == (False, "mysql", "postgres-main")
+    public = "ecommerce.local" if overlay == MINIKUBE else "api.example.com"
+    inside = ("10.244.0.7", "localhost", "catalog-service", "order-service.ecommerce.svc.cluster.local")
+    assert all(validate_host(host, hosts) for host in (public, *inside))
+    assert not validate_host("attacker.example", hosts)
+
+
+def _route(overlay: str, path: str) -> str | None:
+    """The Service that the Ingress leads a path to."""
+    (rule,) = one(overlay, "Ingress", "ecommerce")["spec"]["rules"]
+    found = [
+        each
+        for each in rule["http"]["paths"]
+        if path == each["path"] or (each["pathType"] == "Prefix" and path.startswith(each["path"].rstrip("/") + "/"))
+    ]
+    best = max(found, key=lambda each: len(each["path"]), default=None)
+    return str(best["backend"]["service"]["name"]) if best else None
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_the_ingress_leads_every_call_to_its_context_and_nothing_else_inside(overlay: str) -> None:
+    for context, (service, _) in SERVICES.items():
+        patterns = import_module(f"contexts.{context}.http.urls").urlpatterns
+        assert patterns
+        for pattern in patterns:
+            path = str(pattern.pattern).replace("<", "").replace(">", "")
+            assert _route(overlay, f"/v1/{path}") == service, path
+            assert _route(overlay, f"/api/v1/{context}/v1/{path}") == service, path
+        assert _route(overlay, f"/api/v1/{context}/v1/health") == service
+    for path in ("/", "/health", "/v1/health", "/docs", "/schema", "/admin/login/", "/.well-known/jwks.json"):
+        assert _route(overlay, path) == "api", path
+    for path in ("/metrics", "/metrics/orders", "/internal", "/internal/orders", "/v1/internal", "/api/v1/orders"):
+        assert _route(overlay, path) is None, path
+    ingress = one(overlay, "Ingress", "ecommerce")["spec"]
+    assert ingress["tls"] == [{"hosts": [ingress["rules"][0]["host"]], "secretName": "ecommerce-tls"}]
+
+
+def test_the_ports_that_minikube_promises() -> None:
+    assert one(MINIKUBE, "Service", "api")["spec"]["ports"][0]["nodePort"] == 30001
+    assert one(MINIKUBE_MONITORING, "Service", "grafana")["spec"]["ports"][0]["nodePort"] == 30030
+    assert {each["spec"].get("type") for each in of_kind(PRODUCTION, "Service")} == {None}
+
+
+def test_minikube_brings_its_own_servers() -> None:
+    run = {name for name, _ in pods(MINIKUBE)}
+    assert {"postgres-main", "mysql", "redis"} <= run
+    assert not {"postgres-main", "mysql", "redis"} & {name for name, _ in pods(PRODUCTION)}
+    for server in ("postgres-main", "mysql"):
+        assert one(MINIKUBE, "Deployment", server)["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize("overlay", MONITORING)
+def test_all_that_is_provisioned_is_mounted(overlay: str) -> None:
+    """Every file of monitoring/ that a program reads is in a ConfigMap of some pod."""
+    mounted = {
+        volume["configMap"]["name"]
+        for _, template in pods(overlay)
+        for volume in template["spec"]["volumes"]
+        if "configMap" in volume
+    }
+    held = {
+        name for each in of_kind(overlay, "ConfigMap") if each["metadata"]["name"] in mounted for name in each["data"]
+    }
+    files = {file.name for kind in ("*.yml", "*.yaml", "*.json") for file in (ROOT / "monitoring").rglob(kind)}
+    assert files - {"kustomization.yaml"} == held

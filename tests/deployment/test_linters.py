@@ -1,0 +1,27 @@
+"""Shell scripts and the Dockerfile, as their linters see them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.world import ROOT
+
+pytestmark = pytest.mark.no_database
+
+BIN = Path(sys.executable).parent
+
+
+def test_shell_scripts() -> None:
+    scripts = [str(file) for folder in ("k8s", "tools", "docker") for file in sorted((ROOT / folder).rglob("*.sh"))]
+    assert len(scripts) > 5
+    done = subprocess.run([BIN / "shellcheck", "-x", *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_dockerfile() -> None:
+    done = subprocess.run([BIN / "hadolint", str(ROOT / "docker/Dockerfile")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

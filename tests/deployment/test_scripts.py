@@ -1,0 +1,229 @@
+"""k8s/*.sh on a cluster that records, and refuses on command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from cryptography import x509
+
+from tests.deployment import fake_cluster
+from tests.deployment.rendered import kubectl
+from tests.world import ROOT
+
+pytestmark = pytest.mark.no_database
+
+CHANGES = ("enable", "load", "create", "delete")
+
+
+class Cluster:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for name in ("kubectl", "minikube", "docker"):
+            program = self.bin / name
+            program.write_text(f"#!{sys.executable} -S\n" + Path(fake_cluster.__file__).read_text())
+            program.chmod(0o755)
+        self.state = fake_cluster.empty()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "state.json").read_text()))
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        (self.folder / "state.json").write_text(json.dumps(state))
+
+    def run(self, script: str, *words: str, refuse: str = "", image: str = "a1b2c3d4", answer: str = "") -> Any:
+        """The finished script, with ``calls``: what it asked of the cluster, in order."""
+        (self.folder / "calls").write_text("")
+        environment = os.environ | {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "FAKE_CLUSTER": str(self.folder),
+            "FAKE_IMAGE": image,
+            "FAKE_REFUSE": refuse,
+            "FAKE_LIBRARIES": str(Path(yaml.__file__).parents[1]),
+            "REAL_KUBECTL": kubectl(),
+            "PATIENCE": "5s",
+        }
+        command = [str(ROOT / "k8s" / script), *words]
+        done: Any = subprocess.run(command, env=environment, input=answer, capture_output=True, text=True)
+        done.calls = (self.folder / "calls").read_text().splitlines()
+        return done
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
+    """A first deployment: the finished script, and what the cluster held after it."""
+    cluster = Cluster(tmp_path_factory.mktemp("first"))
+    return cluster.run("deploy.sh"), cluster.state
+
+
+@pytest.fixture
+def deployed(cluster: Cluster, first: tuple[Any, dict[str, Any]]) -> Cluster:
+    """A cluster as the first deployment left it."""
+    cluster.state = first[1]
+    return cluster
+
+
+def _changes(calls: list[str]) -> list[str]:
+    return [call for call in calls if set(call.split()) & set(CHANGES)]
+
+
+def test_each_step_waits_for_the_one_before(first: tuple[Any, dict[str, Any]]) -> None:
+    done, _ = first
+    assert done.returncode == 0, done.stderr
+    wanted = [
+        "minikube addons enable ingress",
+        "minikube addons enable metrics-server",
+        "docker build",
+        "minikube image load eci:a1b2c3d4a1b2",
+        "kubectl create secret generic eci ",
+        "kubectl create secret generic eci-admin",
+        "kubectl create secret tls ecommerce-tls",
+        "kubectl rollout status deployment/ingress-nginx-controller",
+        "kubectl apply --kustomize",
+        "kubectl rollout status deployment/postgres-main",
+        "kubectl rollout status deployment/mysql",
+        "kubectl rollout status deployment/redis",
+        "kubectl get job migrate-a1b2c3d4a1b2",
+        "kubectl rollout status deployment/web",
+        "kubectl rollout status deployment/worker",
+        "kubectl rollout status deployment/beat",
+    ]
+    places = [next(i for i, call in enumerate(done.calls) if call.startswith(start)) for start in wanted]
+    assert places == sorted(places)
+    assert "http://192.168.49.2:30001/health" in done.stdout
+
+
+def test_the_pods_find_every_secret_they_are_told_of(deployed: Cluster) -> None:
+    state = deployed.state
+    config = next(each["data"] for name, each in state["objects"].items() if name.startswith("configmap/eci-"))
+    files = {Path(value).name for name, value in config.items() if name.endswith("_FILE")}
+    secrets = state["secrets"]["eci"]
+    assert files <= set(secrets)
+    for name in files:
+        if name.endswith("_URL"):
+            server = {"postgres": "POSTGRES", "mysql": "MYSQL", "redis": "REDIS"}[urlsplit(secrets[name]).scheme]
+            assert urlsplit(secrets[name]).password == secrets[f"{server}_PASSWORD"]
+    certificate = x509.load_pem_x509_certificate(state["secrets"]["ecommerce-tls"]["tls.crt"].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["ecommerce.local"]
+
+
+def test_the_secrets_are_strong_enough_for_the_settings(deployed: Cluster, tmp_path: Path) -> None:
+    secrets = deployed.state["secrets"]["eci"]
+    given = {name: secrets[name] for name in ("ECI_SECRET_KEY", "ECI_TOKEN_KEY", "ECI_WEBHOOK_SECRETS")}
+    environment = given | {"ECI_DATA_DIR": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    script = "import django; django.setup(); from eci import tokens; tokens.jwks()"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_run_changes_nothing(deployed: Cluster) -> None:
+    before = deployed.state
+    again = deployed.run("deploy.sh")
+    assert again.returncode == 0, again.stderr
+    assert _changes(again.calls) == []
+    assert deployed.state == before
+
+
+def test_another_image_is_another_release(deployed: Cluster) -> None:
+    before = deployed.state
+    assert deployed.run("deploy.sh", image="ffff0000").returncode == 0
+    after = deployed.state
+    assert after["secrets"] == before["secrets"]
+    assert [name for name in after["objects"] if name.startswith("job/")] == ["job/migrate-ffff0000ffff"]
+    (container,) = after["objects"]["deployment/web"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "eci:ffff0000ffff"
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("addons enable ingress", "minikube cannot enable its add-on ingress."),
+        ("docker build", "The image cannot be built."),
+        ("image load", "minikube cannot load the image eci:a1b2c3d4a1b2."),
+        ("create secret generic eci ", "The Secret eci cannot be made."),
+        ("deployment/ingress-nginx-controller", "minikube's ingress controller did not become healthy within 5s."),
+        ("apply --kustomize", "The cluster refused what was applied"),
+        ("rollout status deployment/postgres-main", "postgres-main did not become healthy within 5s."),
+        ("failed-job", "The migrations did not run to their end."),
+        ("rollout status deployment/web", "web did not become healthy within 5s."),
+        ("rollout status deployment/beat", "beat did not become healthy within 5s."),
+    ],
+)
+def test_what_fails_is_said(cluster: Cluster, refused: str, said: str) -> None:
+    done = cluster.run("deploy.sh", refuse=refused)
+    assert done.returncode == 1
+    assert f"FAILED: {said}" in done.stderr
+    assert "It runs." not in done.stdout
+
+
+def test_running_it_again_mends_what_failed(cluster: Cluster) -> None:
+    failed = cluster.run("deploy.sh", refuse="rollout status deployment/web")
+    assert "CrashLoopBackOff" in failed.stderr and "its last words" in failed.stderr
+    before = cluster.state
+    assert cluster.run("deploy.sh").returncode == 0
+    assert cluster.state["secrets"] == before["secrets"]
+
+
+def test_without_minikube_nothing_is_begun(cluster: Cluster) -> None:
+    cluster.state = fake_cluster.empty() | {"running": False}
+    for script in ("deploy.sh", "deploy-monitoring.sh", "cleanup.sh"):
+        done = cluster.run(script)
+        assert (done.returncode, _changes(done.calls)) == (1, [])
+        assert "minikube start" in done.stderr
+
+
+def test_databases_whose_passwords_are_gone_are_left_alone(deployed: Cluster) -> None:
+    state = deployed.state
+    del state["secrets"]["eci"]
+    deployed.state = state
+    done = deployed.run("deploy.sh")
+    assert (done.returncode, _changes(done.calls)) == (1, [])
+    assert "the Secret eci with their passwords is not" in done.stderr
+
+
+def test_monitoring_comes_after_the_product(cluster: Cluster, first: tuple[Any, dict[str, Any]]) -> None:
+    early = cluster.run("deploy-monitoring.sh")
+    assert early.returncode == 1 and "First: k8s/deploy.sh" in early.stderr
+    cluster.state = first[1]
+    done = cluster.run("deploy-monitoring.sh")
+    assert done.returncode == 0, done.stderr
+    assert "http://192.168.49.2:30030" in done.stdout
+    before = cluster.state
+    assert cluster.run("deploy-monitoring.sh").returncode == 0
+    assert cluster.state == before
+    failed = cluster.run("deploy-monitoring.sh", refuse="rollout status deployment/grafana")
+    assert failed.returncode == 1 and "FAILED: grafana did not become healthy" in failed.stderr
+
+
+def test_cleaning_up_asks_first(deployed: Cluster) -> None:
+    before = deployed.state
+    for answer in ("", "no\n"):
+        refused = deployed.run("cleanup.sh", answer=answer)
+        assert refused.returncode == 1 and "Nothing was deleted." in refused.stderr
+        assert deployed.state == before
+    assert deployed.run("cleanup.sh", answer="yes\n").returncode == 0
+    assert deployed.state["objects"] == {}
+    again = deployed.run("cleanup.sh", "--yes")
+    assert again.returncode == 0 and "There is nothing to take away." in again.stdout
+
+
+def test_a_namespace_that_does_not_go_is_said(deployed: Cluster) -> None:
+    done = deployed.run("cleanup.sh", "--yes", refuse="delete namespace")
+    assert done.returncode == 1 and "the namespace ecommerce is not gone" in done.stderr.lower()
