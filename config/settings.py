@@ -151,7 +151,7 @@ DATABASES = {PLATFORM: _database("ECI_PLATFORM_DATABASE_URL", "platform")} | {
 DATABASES |= {
     f"{name}_replica": _database(f"ECI_{name.upper()}_REPLICA_URL", name) | {"TEST": {"MIRROR": name}}
     for name in ("catalog", "inventory")
-    if secret(f"ECI_{name.upper()}_REPLICA_URL")
+    if name in DATABASES and secret(f"ECI_{name.upper()}_REPLICA_URL")
 }
 DATABASE_ROUTERS = ["eci.db.ContextRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
