@@ -1,12 +1,12 @@
 #!/bin/sh
 # PostgreSQL's image runs this once, when its data directory is new.
 set -eu
-psql -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/eci/POSTGRES_PASSWORD)" <<'SQL'
+psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/eci/POSTGRES_PASSWORD)" <<'SQL'
 CREATE ROLE eci LOGIN PASSWORD :'password';
 -- The reader that the demonstration's commands name: psql -U poojasrinivasan. From inside the pod only.
 CREATE ROLE poojasrinivasan LOGIN;
 GRANT pg_read_all_data, pg_monitor TO poojasrinivasan;
 SQL
 for name in platform_db catalog_db inventory_db customer_db payment_db notifications; do
-  createdb --owner eci "$name"
+  createdb --username postgres --owner eci "$name"
 done
