@@ -125,7 +125,14 @@ ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
 
 def _database(variable: str, name: str) -> dict[str, Any]:
     url = secret(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
-    config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True))
+    config: dict[str, Any] = dict(
+        dj_database_url.parse(
+            url,
+            conn_max_age=None,
+            conn_health_checks=True,
+            disable_server_side_cursors=True,  # one would outlive its transaction, which no pooler between us allows
+        )
+    )
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
