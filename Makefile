@@ -32,7 +32,7 @@ test: ## lint, types, borders, migrations, then every test: on SQLite, and on Po
 	@$(MAKE) --no-print-directory lint
 	@tools/install-kubectl.sh || [ "$(CI)" != true ]
 	$(PYTEST)
-	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
+	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD) --ignore=tests/deployment
 
 lint: ## ruff, mypy, import-linter, missing migrations, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt

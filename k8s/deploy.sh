@@ -8,20 +8,21 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 enable() { # add-on
-  if minikube --profile "$profile" addons list --output json | tr -d ' \n' | grep -q "\"$1\":{[^}]*\"Status\":\"enabled\""; then
-    return
-  fi
+  local known
+  known=$(minikube --profile "$profile" addons list --output json | tr -d ' \n')
+  if grep -q "\"$1\":{[^}]*\"Status\":\"enabled\"" <<<"$known"; then return; fi
   say "Enabling minikube's $1 ..."
   minikube --profile "$profile" addons enable "$1" >/dev/null || fail "minikube cannot enable its add-on $1."
 }
 
 build() { # sets tag: of the image's content, so that only another image is another release
   say "Building the image ..."
-  local id
+  local id known
   id=$(docker build --quiet --file "$here/../docker/Dockerfile" --tag eci:local "$here/..") || fail "The image cannot be built."
   id=${id#sha256:}
   tag=${id:0:12}
-  if minikube --profile "$profile" image ls | grep -q "eci:$tag\$"; then return; fi
+  known=$(minikube --profile "$profile" image ls)
+  if grep -q "eci:$tag\$" <<<"$known"; then return; fi
   docker tag eci:local "eci:$tag"
   say "Loading eci:$tag into minikube ..."
   minikube --profile "$profile" image load "eci:$tag" || fail "minikube cannot load the image eci:$tag."

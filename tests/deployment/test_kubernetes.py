@@ -43,7 +43,7 @@ MINIKUBE, PRODUCTION = PRODUCT
 MINIKUBE_MONITORING = MONITORING[0]
 
 
-@pytest.mark.parametrize("version", ["1.25", "1.37"])
+@pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_it_is_what_the_kubernetes_version_takes(overlay: str, version: str) -> None:
     """What ``kubernetes-validate --strict`` says of each object, without its processes."""
