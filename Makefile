@@ -2,6 +2,7 @@
 PORT ?= 8000
 KILLS ?= 5000
 OPEN ?= 1
+IMAGE ?= eci
 BIN := .venv/bin
 # Three at a time, for many tests wait for servers; files begin in the tests' own order, the long ones first.
 # Their files lie in memory where there is room: what they hold against kill -9 needs no disk.
@@ -12,7 +13,7 @@ PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
 
-.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove k8s-check clean
+.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove k8s-check image image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -73,6 +74,13 @@ prove: ## take one safety away at a time: the tests must notice
 
 k8s-check: ## checkov over the rendered Kubernetes overlays
 	@tools/check-k8s.sh
+
+image: ## the container image (IMAGE=eci)
+	@tools/docker.sh && docker build --network=host -f docker/Dockerfile -t $(IMAGE) .
+
+image-test: image ## the image as containers: read-only, stopped under load, on servers; with whatever Docker engine answers
+	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
+	ECI_TEST_IMAGE=$(IMAGE) $(BIN)/pytest -v tests/image
 
 clean: ## forget the data under var/ and the environment
 	rm -rf var .venv

@@ -63,7 +63,8 @@ ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
 # The first administrator, made by ``manage.py up`` and ``manage.py prepare_staff``.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
-ALLOWED_HOSTS = os.environ.get("ECI_ALLOWED_HOSTS", "*" if ECI_DEBUG else "localhost,127.0.0.1,[::1]").split(",")
+ALLOWED_HOSTS = [host for host in os.environ.get("ECI_ALLOWED_HOSTS", "*" if ECI_DEBUG else "").split(",") if host]
+ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # whoever is on the machine, such as its health checks
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_ORIGINS", "").split(",") if origin]
 
 # -- contexts ---------------------------------------------------------------------------------------------------------
@@ -220,7 +221,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_HASHERS = ["eci.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = os.environ.get("ECI_STATIC_ROOT") or None  # where an image has them collected
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
+from config import processes
 from config.staff import accounts
 from eci.db import primaries
 
@@ -32,20 +33,21 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=HOST, help="the address to listen at; 0.0.0.0 in a container")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode does so by itself")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        port: int = options["port"]
+        host, port = options["host"], options["port"]
         _require_free(port)
-        call_command("check", databases=primaries(), fail_level="ERROR")
-        migrate_all(self.stdout.write)
-        accounts.prepare()
+        prepare(self.stdout.write)
+        if not settings.ECI_OPEN:
+            accounts.make_one_time_admin(settings.DATA_DIR / accounts.ONE_TIME_PASSWORD)
         if settings.ECI_OPEN or options["demo"]:
             call_command("load_demo")
         for connection in connections.all():
             connection.close()
-        supervisor = Supervisor(port)
+        supervisor = Supervisor(host, port)
         try:
             supervisor.start()
             supervisor.wait_until_healthy()
@@ -56,7 +58,14 @@ class Command(BaseCommand):
             supervisor.stop()
 
 
-def migrate_all(say: Any) -> None:
+def prepare(say: Callable[[str], object]) -> None:
+    """What must be so before the first process starts; quick when all is. CommandError."""
+    call_command("check", databases=primaries(), fail_level="ERROR")
+    migrate_all(say)
+    accounts.prepare()
+
+
+def migrate_all(say: Callable[[str], object]) -> None:
     """Bring every database up to date; quick when all are."""
     for alias in primaries():
         executor = MigrationExecutor(connections[alias])
@@ -82,7 +91,8 @@ def _die_with_parent() -> None:
 class Supervisor:
     """Starts the processes, ends all of them when one ends or when told to."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
         self.port = port
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.stopping = False
@@ -91,17 +101,10 @@ class Supervisor:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # when make itself is killed
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._told_to_stop)
-        python = [sys.executable, "-m"]
         os.environ.setdefault("ECI_METRICS_PORT", "0")  # several shops may run on one machine
-        web = ["gunicorn", "config.wsgi:application", "--config", "config/gunicorn.py"]
-        worker = ["celery", "--app", "config.celery", "worker", "--pool", "threads", "--concurrency", "3"]
-        queues = ",".join(["eci", *settings.ECI_CONTEXTS])
-        quiet = ["--loglevel", "WARNING"]
-        lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        beat = ["celery", "--app", "config.celery", "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="]
-        self._spawn("web", [*python, *web, "--bind", f"{HOST}:{self.port}"])
-        self._spawn("worker", [*python, *worker, "--queues", queues, *lean, *quiet])
-        self._spawn("beat", [*python, *beat, *quiet])
+        self._spawn("web", processes.web(host=self.host, port=self.port))
+        self._spawn("worker", processes.worker())
+        self._spawn("beat", processes.beat())
 
     def _spawn(self, name: str, command: list[str]) -> None:
         self.children[name] = subprocess.Popen(  # noqa: S603
@@ -136,17 +139,20 @@ class Supervisor:
         self.stopping = True
 
     def stop(self) -> None:
+        """First those that make work, then the worker, which finishes what it has begun."""
         self.stopping = True
-        for child in self.children.values():
-            if child.poll() is None:
-                child.terminate()
         deadline = time.monotonic() + GRACE
-        for child in self.children.values():
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        for names in (("web", "beat"), ("worker",)):
+            children = [self.children[name] for name in names if name in self.children]
+            for child in children:
+                if child.poll() is None:
+                    child.terminate()
+            for child in children:
+                try:
+                    child.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
 
 
 def _banner(port: int) -> str:
@@ -160,6 +166,9 @@ def _banner(port: int) -> str:
         f"  Health       {at}/health",
         f"  Data         {settings.DATA_DIR}",
     ]
+    one_time = settings.DATA_DIR / accounts.ONE_TIME_PASSWORD
+    if one_time.exists():
+        lines.insert(5, f"               login: {accounts.ONE_TIME_ADMIN}, its one-time password is in {one_time}")
     if settings.ECI_OPEN:
         from config.staff.demo import PASSWORD, USERNAME
 

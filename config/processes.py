@@ -1,0 +1,52 @@
+"""The processes of the product and the command of each: ``manage.py up`` runs all of them, a container one.
+
+``python -m config.processes ROLE`` becomes that process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+WORKER_THREADS = 3  # tasks at a time; the relay has a thread beside them
+
+
+def web(*, host: str, port: int) -> list[str]:
+    options = ["--config", "config/gunicorn.py", "--bind", f"{host}:{port}"]
+    return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options]
+
+
+def worker() -> list[str]:
+    from django.conf import settings
+
+    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
+    queues = ["--queues", ",".join(["eci", *local])]
+    threads = ["--pool", "threads", "--concurrency", str(WORKER_THREADS)]
+    lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [*_celery("worker"), *threads, *queues, *lean]
+
+
+def beat() -> list[str]:
+    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+
+
+def _celery(part: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "config.celery", part, "--loglevel", "WARNING"]
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    match sys.argv[1:]:
+        case ["web"]:
+            command = web(host="0.0.0.0", port=int(os.environ.get("PORT", "8000")))  # noqa: S104 - of its container
+        case ["worker"]:
+            command = worker()
+        case ["beat"]:
+            command = beat()
+        case _:
+            sys.exit("usage: python -m config.processes web|worker|beat")
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main()

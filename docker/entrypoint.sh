@@ -1,0 +1,9 @@
+#!/bin/sh
+# The roles of the image; anything else is a command to run. Each becomes its process, so that signals reach it.
+set -eu
+case "$1" in
+  all) exec python manage.py up --host 0.0.0.0 --port "${PORT:-8000}" ;;
+  web | worker | beat) exec python -m config.processes "$1" ;;
+  migrate) exec python manage.py prepare ;;
+  *) exec "$@" ;;
+esac
