@@ -4,12 +4,33 @@ Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/setti
 """
 
 import os
+import select
 import signal
+
+from gunicorn.workers.gthread import ThreadWorker
 
 from eci import metrics_folder, tracing
 from eci.logs import logging_config
 
-worker_class = "gthread"
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Lets no connection die that the kernel has taken: what waits is accepted, then nobody listens any more.
+
+    Gunicorn's own keeps the socket open until its last answer: whoever connects meanwhile would wait and be reset, with
+    a request sent that a proxy must not send again. A refused one goes to another process at once.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                while select.select([listener], [], [], 0)[0]:
+                    self.accept(listener)
+                listener.close()
+            self.sockets = []
+
+
+worker_class = Worker
 workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
 threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
 timeout = 60

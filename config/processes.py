@@ -11,8 +11,8 @@ import sys
 WORKER_THREADS = 3  # tasks at a time; the relay has a thread beside them
 
 
-def web(*, host: str, port: int) -> list[str]:
-    options = ["--config", "config/gunicorn.py", "--bind", f"{host}:{port}"]
+def web(*binds: str) -> list[str]:
+    options = ["--config", "config/gunicorn.py", *(f"--bind={bind}" for bind in binds)]
     return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options]
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     match sys.argv[1:]:
         case ["web"]:
-            command = web(host="0.0.0.0", port=int(os.environ.get("PORT", "8000")))  # noqa: S104 - of its container
+            command = web(f"0.0.0.0:{os.environ.get('PORT', '8000')}")
         case ["worker"]:
             command = worker()
         case ["beat"]:

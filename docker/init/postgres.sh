@@ -1,0 +1,9 @@
+#!/bin/sh
+# Run once by PostgreSQL's image, when its data directory is new.
+set -eu
+psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/postgres_password)" <<'SQL'
+CREATE ROLE eci LOGIN PASSWORD :'password';
+SQL
+for name in platform_db catalog_db inventory_db customer_db payment_db notifications; do
+  createdb --username postgres --owner eci "$name"
+done

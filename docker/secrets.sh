@@ -1,0 +1,27 @@
+#!/bin/sh
+# Make the secrets that docker/compose.yml mounts, by chance, in docker/secrets (or ECI_SECRETS). Those that are there stay.
+set -eu
+cd "$(dirname "$0")"
+folder=${ECI_SECRETS:-secrets}
+mkdir -p "$folder"
+chmod 700 "$folder" # the files are for the containers' users, too: nobody else gets past the folder
+cd "$folder"
+
+keep() { # NAME: its text, from standard input, unless it is there already
+  if [ -e "$1" ]; then cat >/dev/null; else cat >"$1.new" && chmod 444 "$1.new" && mv "$1.new" "$1"; fi
+}
+
+for name in secret_key metrics_token admin_password redis_password \
+  postgres_root_password postgres_password mysql_root_password mysql_password; do
+  openssl rand -hex 32 | tr -d '\n' | keep "$name"
+done
+openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt | keep token_key
+
+printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | keep redis_url
+for database in platform:platform_db catalog:catalog_db inventory:inventory_db customers:customer_db \
+  payments:payment_db notifications:notifications; do
+  printf 'postgres://eci:%s@postgres:5432/%s' "$(cat postgres_password)" "${database#*:}" | keep "${database%:*}_database_url"
+done
+for database in orders:order_db shipping:shipping_db; do
+  printf 'mysql://eci:%s@mysql:3306/%s' "$(cat mysql_password)" "${database#*:}" | keep "${database%:*}_database_url"
+done
