@@ -13,7 +13,7 @@ from eci import metrics_folder, tracing
 from eci.logs import logging_config
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(ThreadWorker):
     """Lets no connection die that the kernel has taken: what waits is accepted, then nobody listens any more.
 
     Gunicorn's own keeps the socket open until its last answer: whoever connects meanwhile would wait and be reset, with
@@ -22,12 +22,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
-        if not self.alive:
+        if not (enabled or self.alive):
             for listener in self.sockets:
                 while select.select([listener], [], [], 0)[0]:
                     self.accept(listener)
                 listener.close()
-            self.sockets = []
 
 
 worker_class = Worker

@@ -1,6 +1,6 @@
 """Does this container's web process answer? With a port and a path: does what listens there?
 
-    python docker/healthcheck.py [PORT PATH]
+python docker/healthcheck.py [PORT PATH]
 """
 
 import http.client

@@ -70,12 +70,12 @@ class HttpApi(Api):
         """An answer that is not JSON."""
         return self._http.get(path, headers=headers)
 
-    def everything(self, path: str) -> list[Any]:
+    def everything(self, path: str, **headers: str) -> list[Any]:
         """All rows of a list, page after page."""
         rows: list[Any] = []
         following: str | None = f"{path}{'&' if '?' in path else '?'}limit=100"
         while following:
-            answer = self.get(following)
+            answer = self.get(following, **headers)
             rows += answer.data
             following = answer.json["meta"]["next"]
         return rows

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             if not IMAGE:
-                item.add_marker(pytest.mark.skip(reason="NOT RUN: the image. `make image-test` does, on a Docker engine"))
+                item.add_marker(pytest.mark.skip(reason="NOT RUN: `make image-test` does, on a Docker engine"))
 
 
 def docker(*arguments: str) -> str:
@@ -70,7 +70,9 @@ class Container:
         return docker("exec", self.name, *command)
 
     def logs(self) -> str:
-        done = subprocess.run(["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            ["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         return done.stdout
 
     def sign_in(self, email: str, password: str) -> dict[str, str]:
@@ -107,7 +109,7 @@ def stock(container: Container, staff: dict[str, str], *, units: int) -> int:
     api = container.api
     made = api.post("/v1/products", {"sku": "CUP-1", "name": "A cup", "price": "9.90"}, **staff)
     assert made.status == 201, made.json
-    assert api.post("/v1/warehouses", {"code": "MAIN", "name": "Main"}, **staff).status == 201
+    assert api.post("/v1/warehouses", {"code": "MAIN", "name": "Main"}, **staff).status == 200
     row = {"product_id": made.data["product_id"], "warehouse": "MAIN", "onhand": units}
     assert api.post("/v1/inventory", row, **staff).status == 201
     return int(made.data["product_id"])

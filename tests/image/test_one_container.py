@@ -7,10 +7,9 @@ import time
 
 from config.staff import demo
 from tests.e2e.load import Load
-from tests.image.conftest import HARDENED, IMAGE, NewContainer, docker, image_facts, new_customer, stock
+from tests.image.conftest import IMAGE, NewContainer, docker, image_facts, new_customer, stock
 
 ADMIN = "admin@localhost"
-ORDER = "curl -s"
 
 
 def test_what_is_in_the_image() -> None:
@@ -88,13 +87,9 @@ def test_docker_stop_under_load_loses_nothing(container: NewContainer) -> None:
         assert [answer.status for answer in again] == [201, 201]
         assert again[0].data["order_id"] == again[1].data["order_id"]
         load.placed[key] = again[0].data["order_id"]
-    orders = {one["order_id"]: one["status"] for one in everything(shop, staff)}
+    orders = {one["order_id"]: one["status"] for one in shop.api.everything("/v1/orders", **staff)}
     assert orders == dict.fromkeys(load.placed.values(), "SHIPPED")
     on_hand = shop.api.get(f"/v1/inventory/availability/{product}").data["total_on_hand"]
     assert on_hand == 100_000 - len(orders)
     assert "agree" in shop.execute("python", "manage.py", "audit")
     print(f"\n{len(load.placed)} orders; {len(load.unanswered)} were refused while it was away, and sent again")
-
-
-def everything(shop: object, staff: dict[str, str]) -> list[dict[str, str]]:
-    raise NotImplementedError
