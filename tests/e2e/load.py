@@ -39,7 +39,7 @@ class Load:
                 except httpx.TransportError as error:
                     self.outcomes[type(error).__name__] += 1
                     self.unanswered.add(key)
-                    self._enough.wait(0.05)
+                    self._enough.wait(0.5)
                     continue
                 self.outcomes[str(answer.status_code)] += 1
                 if answer.status_code == 201:
