@@ -7,30 +7,34 @@ because the folder is looked at again whenever it has changed. Or both come from
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import math
-import os
-import re
-import tempfile
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from eci.keys import (
+    ALGORITHM,
+    PrivateKey,
+    PublicKey,
+    alone,
+    key_id,
+    new,
+    private_pem,
+    public_pem,
+    read_private,
+    read_publics,
+    write,
+)
 
 LIFETIME = 600  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
 _KEPT = LIFETIME + 60  # seconds a retired key still verifies
-_ALGORITHM = "ES256"
 _TYPE = "at+jwt"  # RFC 9068: another kind of token signed with the same key is no access token
 _SIGNING = "signing.pem"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "sid", "roles"]
@@ -64,7 +68,7 @@ def issue(claims: Claims) -> str:
         "iat": now,
         "exp": now + LIFETIME,
     }
-    return jwt.encode(payload, keys.private, algorithm=_ALGORITHM, headers={"kid": keys.kid, "typ": _TYPE})
+    return jwt.encode(payload, keys.private, algorithm=ALGORITHM, headers={"kid": keys.kid, "typ": _TYPE})
 
 
 def read(token: str) -> Claims:
@@ -77,7 +81,7 @@ def read(token: str) -> Claims:
         payload = jwt.decode(
             token,
             key,
-            algorithms=[_ALGORITHM],
+            algorithms=[ALGORITHM],
             issuer=settings.ECI_TOKEN_ISSUER,
             audience=settings.ECI_TOKEN_AUDIENCE,
             leeway=LEEWAY,
@@ -97,7 +101,7 @@ def jwks() -> dict[str, Any]:
     """The public keys, as RFC 7517 has them."""
     return {
         "keys": [
-            jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "use": "sig", "alg": _ALGORITHM}
+            jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "use": "sig", "alg": ALGORITHM}
             for kid, key in _keys().public.items()
         ]
     }
@@ -111,8 +115,8 @@ class _Keys:
     """``public`` holds every key that verifies now, the signing one first, by its id."""
 
     kid: str
-    private: ec.EllipticCurvePrivateKey
-    public: Mapping[str, ec.EllipticCurvePublicKey]
+    private: PrivateKey
+    public: Mapping[str, PublicKey]
     source: object
     until: float
 
@@ -147,7 +151,7 @@ def _folder() -> Path:
 
 def _load(source: object) -> _Keys:
     pem = settings.ECI_TOKEN_KEY.encode() or (_folder() / _SIGNING).read_bytes()
-    private = _read_private(pem)
+    private = read_private(pem)
     kid = key_id(private.public_key())
     retired = list(_retired())
     public = {key_id(key): key for key, _ in [(private.public_key(), 0), *retired]}
@@ -156,37 +160,15 @@ def _load(source: object) -> _Keys:
     )
 
 
-def _retired() -> Iterator[tuple[ec.EllipticCurvePublicKey, float]]:
+def _retired() -> Iterator[tuple[PublicKey, float]]:
     """Earlier keys that still verify, each with the moment until which."""
     if settings.ECI_TOKEN_KEY:
-        for text in re.findall(r"-----BEGIN.*?-----END[^\n]*", settings.ECI_TOKEN_RETIRED_KEYS, re.DOTALL):
-            yield _read_public(text.encode()), math.inf
+        yield from ((key, math.inf) for key in read_publics(settings.ECI_TOKEN_RETIRED_KEYS))
         return
     for path in _folder().glob("retired-*.pem"):
         end = path.stat().st_mtime + _KEPT
         if end > time.time():
-            yield _read_public(path.read_bytes()), end
-
-
-def _read_private(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ImproperlyConfigured("The key that signs tokens is a P-256 private key, in PEM.")
-    return key
-
-
-def _read_public(pem: bytes) -> ec.EllipticCurvePublicKey:
-    key = serialization.load_pem_public_key(pem)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ImproperlyConfigured("A retired key is a P-256 public key, in PEM.")
-    return key
-
-
-def key_id(key: ec.EllipticCurvePublicKey) -> str:
-    """RFC 7638: the same key has the same id everywhere."""
-    jwk = jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
-    canonical = f'{{"crv":"{jwk["crv"]}","kty":"{jwk["kty"]}","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
-    return urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).decode().rstrip("=")
+            yield from ((key, end) for key in read_publics(path.read_text()))
 
 
 def rotate() -> str:
@@ -197,11 +179,11 @@ def rotate() -> str:
             "ECI_TOKEN_RETIRED_KEYS."
         )
     folder = _folder()
-    with _alone(folder):
+    with alone(folder):
         old = folder / _SIGNING
         if old.exists():
-            public = _read_private(old.read_bytes()).public_key()
-            _write(folder, f"retired-{key_id(public)}.pem", _public_pem(public))
+            public = read_private(old.read_bytes()).public_key()
+            write(folder, f"retired-{key_id(public)}.pem", public_pem(public))
         for path in folder.glob("retired-*.pem"):
             if path.stat().st_mtime + _KEPT < time.time():
                 path.unlink()
@@ -209,37 +191,12 @@ def rotate() -> str:
 
 
 def _make_first(folder: Path) -> None:
-    with _alone(folder):
+    with alone(folder):
         if not (folder / _SIGNING).exists():
             _write_new(folder)
 
 
 def _write_new(folder: Path) -> str:
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    _write(folder, _SIGNING, pem)
+    private = new()
+    write(folder, _SIGNING, private_pem(private))
     return key_id(private.public_key())
-
-
-def _public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _write(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all, readable by its owner alone."""
-    descriptor, path = tempfile.mkstemp(dir=folder)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path, folder / name)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

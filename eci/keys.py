@@ -1,0 +1,80 @@
+"""Keys that sign tokens: P-256 in PEM, and files of them that their owner alone reads."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.exceptions import ImproperlyConfigured
+
+ALGORITHM = "ES256"
+PrivateKey = ec.EllipticCurvePrivateKey
+PublicKey = ec.EllipticCurvePublicKey
+
+
+def new() -> PrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def read_private(pem: bytes) -> PrivateKey:
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, PrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ImproperlyConfigured("The key that signs tokens is a P-256 private key, in PEM.")
+    return key
+
+
+def read_publics(text: str) -> list[PublicKey]:
+    """Every public key of a text that holds several."""
+    found = []
+    for pem in re.findall(r"-----BEGIN.*?-----END[^\n]*", text, re.DOTALL):
+        key = serialization.load_pem_public_key(pem.encode())
+        if not isinstance(key, PublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ImproperlyConfigured("A key that verifies tokens is a P-256 public key, in PEM.")
+        found.append(key)
+    return found
+
+
+def private_pem(key: PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_pem(key: PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_id(key: PublicKey) -> str:
+    """RFC 7638: the same key has the same id everywhere."""
+    jwk = jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
+    canonical = f'{{"crv":"{jwk["crv"]}","kty":"{jwk["kty"]}","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
+    return urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).decode().rstrip("=")
+
+
+def write(folder: Path, name: str, content: bytes) -> None:
+    """Whole or not at all, readable by its owner alone."""
+    descriptor, path = tempfile.mkstemp(dir=folder)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path, folder / name)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Among the processes that change this folder's files."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
