@@ -28,7 +28,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from config import worker_metrics  # noqa: F401 - connects its signals
-from config.contexts import BEAT, CONTEXTS
+from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from eci import observability, tracing
 
 app = Celery("eci")
@@ -43,7 +43,7 @@ def _configure() -> None:
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,
-        task_default_queue="eci",
+        task_default_queue=settings.ECI_SERVICE_NAME,  # others may share the broker
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
@@ -52,14 +52,15 @@ def _configure() -> None:
         timezone="UTC",
         beat_schedule={
             task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES, "queue": name}}
-            for name, context in CONTEXTS.items()
-            if settings.ECI_SERVICES[name] == "local"
-            for task, seconds in context.beat.items()
+            for name in settings.ECI_CONTEXTS
+            for task, seconds in CONTEXTS[name].beat.items()
         }
         | {
-            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES}} for task, seconds in BEAT.items()
+            task: {"task": task, "schedule": seconds, "options": {"expires": EXPIRES}}
+            for task, seconds in BEAT.items()
+            if task != CHECK_UP or "orders" in settings.ECI_CONTEXTS
         },
-        task_routes={f"{name}.*": {"queue": name} for name in CONTEXTS},
+        task_routes={f"{name}.*": {"queue": name} for name in settings.ECI_CONTEXTS},
     )
     if settings.ECI_REDIS_URL:
         app.conf.broker_url = settings.ECI_REDIS_URL
@@ -78,7 +79,7 @@ def _configure() -> None:
 
 
 _configure()
-app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in CONTEXTS)])
+app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
 
 
 @setup_logging.connect
@@ -125,11 +126,10 @@ def stop_relay(**kwargs: Any) -> None:
 def _relay() -> None:
     from eci.outbox import relay_once
 
-    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
     while not _stop.is_set():
         close_old_connections()
         delivered, pause = 0, RELAY_PAUSE
-        for context in local:
+        for context in settings.ECI_CONTEXTS:
             try:
                 delivered += relay_once([context])
             except Exception:  # its database may be away for a while; the relay outlives it, and serves the others

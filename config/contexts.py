@@ -6,16 +6,22 @@ consumer must still know whom to deliver to; a test holds this table against the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 PLATFORM = "default"
+LOCAL, NOWHERE = "local", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """``beat`` is task name -> seconds between two runs."""
+    """``calls``: the contexts whose public API it uses. ``beat`` is task name -> seconds between two runs."""
 
     name: str
+    calls: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
     beat: dict[str, float] = field(default_factory=dict)
 
@@ -25,7 +31,11 @@ CONTEXTS: dict[str, Context] = {
     for context in (
         Context(name="catalog", beat={"catalog.prune": 3600}),
         Context(name="customers", beat={"customers.prune": 3600}),
-        Context(name="inventory", beat={"inventory.sweep_holds": 5, "inventory.prune": 3600}),
+        Context(
+            name="inventory",
+            calls=("catalog",),
+            beat={"inventory.sweep_holds": 5, "inventory.prune": 3600},
+        ),
         Context(
             name="payments",
             consumes=("customers.customer_erased.v1",),
@@ -34,6 +44,7 @@ CONTEXTS: dict[str, Context] = {
         Context(name="shipping", consumes=("customers.customer_erased.v1",), beat={"shipping.prune": 3600}),
         Context(
             name="orders",
+            calls=("catalog", "customers", "inventory", "payments", "shipping"),
             consumes=(
                 "payments.payment_captured.v1",
                 "payments.refund_completed.v1",
@@ -46,6 +57,7 @@ CONTEXTS: dict[str, Context] = {
         ),
         Context(
             name="notifications",
+            calls=("customers", "orders"),
             consumes=(
                 "orders.order_confirmed.v1",
                 "orders.order_cancelled.v1",
@@ -64,8 +76,10 @@ CONTEXTS: dict[str, Context] = {
     )
 }
 
-BEAT: dict[str, float] = {"staff.check_up": 300, "platform.prune": 3600}
-"""What beat does for no context in particular, on the default queue: task name -> seconds."""
+CHECK_UP = "staff.check_up"
+BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600}
+"""What beat does for no context in particular, on the default queue: task name -> seconds. The check-up looks across
+contexts, so it is done where orders runs."""
 
 
 def subscriptions() -> dict[str, tuple[str, ...]]:
@@ -75,3 +89,47 @@ def subscriptions() -> dict[str, tuple[str, ...]]:
         for event in context.consumes:
             table[event] = (*table.get(event, ()), context.name)
     return table
+
+
+def places(text: str) -> dict[str, str]:
+    """Where each context runs, from ``inventory=https://stock.example,*=local``: ``local``, the URL of the process that
+    hosts it, or ``none`` for one that this process never calls. ``*`` is every context not named; without it, local."""
+    given: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _, place = entry.partition("=")
+        if name not in (*CONTEXTS, "*") or name in given:
+            raise ImproperlyConfigured(
+                f"ECI_SERVICES: '{entry}': there is no context '{name}', or it stands there twice."
+            )
+        if place not in (LOCAL, NOWHERE) and not _is_base_url(place):
+            raise ImproperlyConfigured(f"ECI_SERVICES: '{entry}': a context is 'local', 'none' or at an http(s) URL.")
+        given[name] = place.rstrip("/")
+    found = {name: given.get(name, given.get("*", LOCAL)) for name in CONTEXTS}
+    missing = "; ".join(_missing(found))
+    if missing:
+        raise ImproperlyConfigured(f"ECI_SERVICES gives no place to contexts that this process needs: {missing}.")
+    return found
+
+
+def _is_base_url(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+
+
+def _missing(found: Mapping[str, str]) -> Iterator[str]:
+    if LOCAL not in found.values():
+        yield "none is local, so it would do nothing"
+    for name, context in CONTEXTS.items():
+        if found[name] != LOCAL:
+            continue
+        consumers = [other.name for other in CONTEXTS.values() if any(e.startswith(f"{name}.") for e in other.consumes)]
+        needs = dict.fromkeys(context.calls, "calls") | dict.fromkeys(consumers, "tells its events to")
+        for other, why in needs.items():
+            if found[other] == NOWHERE:
+                yield f"{name} {why} {other}"
+
+
+def service_name(found: Mapping[str, str]) -> str:
+    """What a process is called by the others unless it is told: ``eci``, or the contexts it hosts."""
+    local = [name for name, place in found.items() if place == LOCAL]
+    return "eci" if len(local) == len(found) else "+".join(local)

@@ -19,8 +19,7 @@ def web(*binds: str) -> list[str]:
 def worker() -> list[str]:
     from django.conf import settings
 
-    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
-    queues = ["--queues", ",".join(["eci", *local])]
+    queues = ["--queues", ",".join([settings.ECI_SERVICE_NAME, *settings.ECI_CONTEXTS])]
     threads = ["--pool", "threads", "--concurrency", str(WORKER_THREADS)]
     lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [*_celery("worker"), *threads, *queues, *lean]

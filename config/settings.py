@@ -17,7 +17,7 @@ from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import limits
-from config.contexts import CONTEXTS, PLATFORM, subscriptions
+from config.contexts import LOCAL, PLATFORM, places, service_name, subscriptions
 from config.environment import secret, strong
 from eci.logs import logging_config
 
@@ -60,6 +60,9 @@ ECI_TOKEN_KEY = secret("ECI_TOKEN_KEY")
 ECI_TOKEN_RETIRED_KEYS = os.environ.get("ECI_TOKEN_RETIRED_KEYS", "")
 ECI_TOKEN_ISSUER = os.environ.get("ECI_TOKEN_ISSUER", "eci")
 ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
+# What signs this process's calls of other processes, and whose calls it answers (eci/service_tokens.py).
+ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
+ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
 # The first administrator, made by ``manage.py up`` and ``manage.py prepare_staff``.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
@@ -68,13 +71,11 @@ ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # whoever is on the machin
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_ORIGINS", "").split(",") if origin]
 
 # -- contexts ---------------------------------------------------------------------------------------------------------
-ECI_CONTEXTS = tuple(CONTEXTS)
+ECI_SERVICES = places(os.environ.get("ECI_SERVICES", ""))
+ECI_CONTEXTS = tuple(name for name, place in ECI_SERVICES.items() if place == LOCAL)  # that this process hosts
 ECI_SUBSCRIPTIONS = subscriptions()
-ECI_SERVICES = dict.fromkeys(CONTEXTS, "local")
-for entry in filter(None, os.environ.get("ECI_SERVICES", "").split(",")):
-    name, _, place = entry.partition("=")
-    if name not in CONTEXTS or place != "local":
-        raise ImproperlyConfigured(f"ECI_SERVICES: '{entry}': so far every context runs as 'local'.")
+ECI_SERVICE_NAME = os.environ.get("ECI_SERVICE_NAME") or service_name(ECI_SERVICES)
+ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # seconds, for an answer of another process
 
 # -- the shop ---------------------------------------------------------------------------------------------------------
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
@@ -153,7 +154,7 @@ def _database(variable: str, name: str) -> dict[str, Any]:
 
 
 DATABASES = {PLATFORM: _database("ECI_PLATFORM_DATABASE_URL", "platform")} | {
-    name: _database(f"ECI_{name.upper()}_DATABASE_URL", name) for name in CONTEXTS
+    name: _database(f"ECI_{name.upper()}_DATABASE_URL", name) for name in ECI_CONTEXTS
 }
 # Where public lists may be read, a moment late (eci/db.py).
 DATABASES |= {
@@ -179,7 +180,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "config.staff.apps.StaffConfig",
-    *(f"contexts.{name}" for name in CONTEXTS),
+    *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [
     "eci.observability.RequestMiddleware",
@@ -237,7 +238,8 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))
 SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
-SECURE_REDIRECT_EXEMPT = ["^health", "^v1/health$", "^actuator/health$", "^metrics"]  # probes come past the proxy
+# Probes and calls between processes come past the proxy.
+SECURE_REDIRECT_EXEMPT = ["^health", "^v1/health$", "^actuator/health$", "^metrics", "^internal/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("ECI_TRUST_FORWARDED_PROTO") else None
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # other hosts of the domain are not this product's to decide about

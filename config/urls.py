@@ -1,4 +1,4 @@
-"""Every URL of the process: each context's /v1, once at the root and once under /api/v1/<context>/."""
+"""Every URL of the process: each of its contexts' /v1, once at the root and once under /api/v1/<context>/."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from django.urls import include, path
 
 from config.staff import login
 from eci.http import docs, health, keys
-
-_local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
 
 urlpatterns = [
     path("", include("config.staff.urls")),
@@ -25,18 +23,25 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("health/<str:context>", health.one),
-    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in _local),
+    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),
     *(
         path(f"api/v1/{name}/v1/", include((f"contexts.{name}.http.urls", name), namespace=f"gateway-{name}"))
-        for name in _local
+        for name in settings.ECI_CONTEXTS
     ),
     *(
         path(f"{prefix}v1/", include("config.people.urls"))
         for prefix in ("", "api/v1/customers/")
-        if "customers" in _local
+        if "customers" in settings.ECI_CONTEXTS
     ),
-    *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in _local),
+    *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in settings.ECI_CONTEXTS),
 ]
+if settings.ECI_SERVICE_CALLERS_DIR.is_dir():  # a process that no other calls has no door for them
+    from eci.http import internal
+
+    urlpatterns += [
+        path("internal/v1/<str:context>/<str:method>", internal.call),
+        path("internal/v1/<str:context>/events/<str:event>", internal.deliver),
+    ]
 handler400 = "eci.http.envelope.bad_request"
 handler404 = "eci.http.envelope.not_found"
 handler500 = "eci.http.envelope.server_error"

@@ -31,6 +31,7 @@ def shop_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register()
 def subscriptions_match_handlers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     declared = {(consumer, name) for name, consumers in settings.ECI_SUBSCRIPTIONS.items() for consumer in consumers}
+    declared = {(consumer, name) for consumer, name in declared if consumer in settings.ECI_CONTEXTS}
     return [
         Error(f"{consumer} and the table of subscriptions disagree about {name}.", id="eci.E006")
         for consumer, name in declared ^ events.subscriptions()

@@ -1,16 +1,16 @@
 """Calls between contexts: one object per context, whose methods run here or, by configuration, elsewhere.
 
 ``public/api.py`` of each context holds ``client("name", Contract)``. The contract is an ABC whose methods take and
-return frozen dataclasses, so that a remote client can be generated from it; callers can't tell the difference, and
-may not call from inside a transaction, because one day the call is a network call.
+return frozen dataclasses, so that a remote client is generated from it; callers can't tell the difference, and may not
+call from inside a transaction, because the call may be a network call.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from eci import tracing
 from eci.db import require_no_unit_of_work
@@ -24,6 +24,13 @@ def serve(context: str, implementation: object) -> None:
     _local[context] = implementation
 
 
+def served(context: str) -> tuple[type, object]:
+    """The contract of a context of this process, and what answers it."""
+    implementation = _local[context]
+    contract = next(base for base in type(implementation).__mro__ if inspect.isabstract(base))
+    return contract, implementation
+
+
 class _Client:
     def __init__(self, context: str, contract: type) -> None:
         self._context = context
@@ -33,7 +40,7 @@ class _Client:
         if name not in self._contract.__abstractmethods__:  # type: ignore[attr-defined]
             raise AttributeError(f"{self._contract.__name__} has no method {name}")
         require_no_unit_of_work(f"{self._context}.{name} called")
-        method = getattr(self._implementation(), name)
+        method = self._method(name)
 
         def call(**asked: Any) -> Any:
             about = {"eci.context": self._context, "rpc.system.name": "eci", "rpc.method": name}
@@ -42,10 +49,12 @@ class _Client:
 
         return call
 
-    def _implementation(self) -> object:
-        if settings.ECI_SERVICES[self._context] != "local":
-            raise ImproperlyConfigured(f"{self._context}: only local contexts can be called so far.")
-        return _local[self._context]
+    def _method(self, name: str) -> Any:
+        if settings.ECI_SERVICES[self._context] == "local":
+            return getattr(_local[self._context], name)
+        from eci import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
+
+        return remote.method(self._context, self._contract, name)
 
 
 def client(context: str, contract: type[T]) -> T:

@@ -9,6 +9,8 @@ os.environ["ECI_OPEN"] = "1"
 os.environ.setdefault("ECI_LOG_LEVEL", "ERROR")
 os.environ["ECI_POOL_SIZE"] = "0"  # tests run more threads at once than a pool has connections
 
+os.makedirs(os.path.join(os.environ["ECI_DATA_DIR"], "callers"), exist_ok=True)
+
 from config.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["eci.passwords.Argon2id"]

@@ -161,7 +161,7 @@ def _of_payments() -> Iterator[Item]:
 
 
 def _of_outboxes() -> Iterator[Item]:
-    for context in _local_contexts():
+    for context in settings.ECI_CONTEXTS:
         for row in outbox.undelivered(context, attempts=IN_VAIN):
             yield Item(
                 kind="event-undelivered",
@@ -170,10 +170,6 @@ def _of_outboxes() -> Iterator[Item]:
                 action="deliver it now",
                 advice=f"If it comes back, the log says why (event_not_handled); {row.consumer} lacks this news.",
             )
-
-
-def _local_contexts() -> list[str]:
-    return [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
 
 
 def _of_notices() -> Iterator[Item]:
@@ -194,7 +190,7 @@ def _when(moment: datetime) -> str:
 
 def lags() -> dict[str, float]:
     """How late work is, in seconds: ``orders``, and ``outbox.<context>``."""
-    return {"orders": orders.lag()} | {f"outbox.{context}": outbox.lag(context) for context in _local_contexts()}
+    return {"orders": orders.lag()} | {f"outbox.{context}": outbox.lag(context) for context in settings.ECI_CONTEXTS}
 
 
 # -- what is done about it --------------------------------------------------------------------------------------------

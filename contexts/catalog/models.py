@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.service_tokens import UsedTokenRow
 
 
 class Product(models.Model):
@@ -76,4 +77,9 @@ class OutboxEvent(OutboxRow):
 
 class InboxEvent(InboxRow):
     class Meta(InboxRow.Meta):
+        pass
+
+
+class UsedServiceToken(UsedTokenRow):
+    class Meta(UsedTokenRow.Meta):
         pass

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.service_tokens import UsedTokenRow
 
 
 class Warehouse(models.Model):
@@ -150,6 +151,11 @@ class OutboxEvent(OutboxRow):
 
 class InboxEvent(InboxRow):
     class Meta(InboxRow.Meta):
+        pass
+
+
+class UsedServiceToken(UsedTokenRow):
+    class Meta(UsedTokenRow.Meta):
         pass
 
 

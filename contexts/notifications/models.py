@@ -7,6 +7,7 @@ from contexts.notifications.public.contracts import Channel, NotificationStatus
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.service_tokens import UsedTokenRow
 
 
 class Notification(models.Model):
@@ -77,6 +78,11 @@ class OutboxEvent(OutboxRow):
 
 class InboxEvent(InboxRow):
     class Meta(InboxRow.Meta):
+        pass
+
+
+class UsedServiceToken(UsedTokenRow):
+    class Meta(UsedTokenRow.Meta):
         pass
 
 

@@ -10,6 +10,7 @@ from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.service_tokens import UsedTokenRow
 
 
 class Step(models.TextChoices):
@@ -182,6 +183,11 @@ class OutboxEvent(OutboxRow):
 
 class InboxEvent(InboxRow):
     class Meta(InboxRow.Meta):
+        pass
+
+
+class UsedServiceToken(UsedTokenRow):
+    class Meta(UsedTokenRow.Meta):
         pass
 
 

@@ -11,6 +11,7 @@ from contexts.shipping.public.contracts import ShipmentStatus
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.service_tokens import UsedTokenRow
 
 
 def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
@@ -93,6 +94,11 @@ class OutboxEvent(OutboxRow):
 
 class InboxEvent(InboxRow):
     class Meta(InboxRow.Meta):
+        pass
+
+
+class UsedServiceToken(UsedTokenRow):
+    class Meta(UsedTokenRow.Meta):
         pass
 
 

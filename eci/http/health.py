@@ -1,4 +1,4 @@
-"""Health: is each context's database within reach? Liveness asks no database."""
+"""Health: is the database of each context of this process within reach? Liveness asks no database."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ def _answers(known: BaseDatabaseWrapper) -> bool:
 
 
 def _report() -> dict[str, Any]:
-    local = [name for name, place in settings.ECI_SERVICES.items() if place == "local"]
-    contexts = {name: "healthy" if reached else "unreachable" for name, reached in reachable(local).items()}
+    contexts = {
+        name: "healthy" if reached else "unreachable"
+        for name, reached in reachable(list(settings.ECI_CONTEXTS)).items()
+    }
     healthy = sum(state == "healthy" for state in contexts.values())
     status = "healthy" if healthy == len(contexts) else "degraded" if healthy else "unreachable"
     return {"status": status, "contexts": contexts}
@@ -65,7 +67,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_safe
 def one(request: HttpRequest, context: str) -> HttpResponse:
-    if settings.ECI_SERVICES.get(context) != "local":
+    if context not in settings.ECI_CONTEXTS:
         return not_found(request, LookupError(context))
     healthy = reachable([context])[context]
     state = "healthy" if healthy else "unreachable"

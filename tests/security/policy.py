@@ -17,7 +17,7 @@ Call = tuple[str, str]
 
 
 def table() -> dict[Call, dict[str, str]]:
-    """(method, route) -> role -> ``yes``, ``own``, ``page`` or ``-``."""
+    """(method, route) -> role -> ``yes``, ``own``, ``page``, ``process`` or ``-``."""
     rows = {}
     for line in (ROOT / "docs/security.md").read_text().splitlines():
         if found := _ROW.fullmatch(line):
@@ -30,7 +30,8 @@ def table() -> dict[Call, dict[str, str]]:
 def served() -> set[Call]:
     """Every call of the URL map: /v1, and what stands beside it. The gateway's copies and the admin have own tests."""
     calls = {(method, route.path) for route in routes() for method in route.methods}
-    return calls | {("GET", path) for path in _plain("", get_resolver().url_patterns)}
+    beside = _plain("", get_resolver().url_patterns)
+    return calls | {("POST" if path.startswith("/internal/") else "GET", path) for path in beside}
 
 
 def _plain(prefix: str, patterns: list[URLPattern | URLResolver]) -> Iterator[str]:

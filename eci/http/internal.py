@@ -1,0 +1,90 @@
+"""The internal endpoint: how other processes call the contexts of this one, and hand them events.
+
+Open to service tokens alone; nothing but the methods of the context's contract can be called. No envelope: the caller
+is ``eci.remote``, which must tell a refusal that the contract knows from any other failure.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from pydantic import TypeAdapter
+
+from eci import events, outbox, rpc, service_tokens, wire
+from eci.errors import EciError, InvalidRequest, NotAuthenticated, NotFound
+from eci.http.envelope import describe
+from eci.remote import REFUSED
+
+
+@csrf_exempt
+@require_POST
+def call(request: HttpRequest, context: str, method: str) -> HttpResponse:
+    try:
+        _admit(request, context)
+        contract, implementation = rpc.served(context)
+        codec = wire.methods(contract).get(method)
+        if codec is None:
+            raise NotFound(f"{context} has no such method.")
+        arguments = _read(codec.read_arguments, request)
+    except EciError as refusal:
+        return _refused(refusal)
+    try:
+        answer = getattr(implementation, method)(**arguments)
+    except EciError as refusal:
+        return HttpResponse(wire.write_error(refusal), status=REFUSED, content_type="application/json")
+    return HttpResponse(codec.write_answer(answer), content_type="application/json")
+
+
+@csrf_exempt
+@require_POST
+def deliver(request: HttpRequest, context: str, event: str) -> HttpResponse:
+    """204 once inbox row and effect are committed, by this call or an earlier one."""
+    try:
+        _admit(request, context)
+        if events.handler_of(context, event) is None:
+            raise NotFound(f"{context} has no handler of this event.")
+        told = _read(_DELIVERY.validate_json, request)
+    except EciError as refusal:
+        return _refused(refusal)
+    outbox.receive(context, told.event_id, event, told.payload, told.trace)
+    return HttpResponse(status=204)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Delivery:
+    event_id: uuid.UUID
+    payload: dict[str, Any]
+    trace: dict[str, str]
+
+
+_DELIVERY = TypeAdapter(_Delivery)
+
+
+def _admit(request: HttpRequest, context: str) -> None:
+    if context not in settings.ECI_CONTEXTS:
+        raise NotFound("There is nothing at this address.")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise service_tokens.InvalidToken
+        service_tokens.accept(token.strip(), audience=context, path=request.path_info, body=request.body)
+    except service_tokens.InvalidToken:
+        raise NotAuthenticated("This service token is not valid for this call, or no longer.") from None
+
+
+def _read(reader: Any, request: HttpRequest) -> Any:
+    try:
+        return reader(request.body)
+    except wire.Malformed:
+        raise InvalidRequest("The body is not what is asked for here.") from None
+
+
+def _refused(refusal: EciError) -> HttpResponse:
+    status, body, headers = describe(refusal)
+    return JsonResponse(body, status=status, headers=headers)

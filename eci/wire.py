@@ -1,0 +1,107 @@
+"""A contract's calls as JSON: arguments, answers and refusals, read and written from its annotations alone."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, getmodule, signature
+from types import ModuleType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from django.core.serializers.json import DjangoJSONEncoder
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from eci import errors
+from eci.errors import EciError
+
+Malformed = ValidationError
+"""What was sent is not what the contract says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One method of a contract. ``lists``: its parameters that take any iterable, which travel as lists."""
+
+    arguments: type[BaseModel]
+    answer: TypeAdapter[Any]
+    lists: frozenset[str]
+
+    def write_arguments(self, given: Mapping[str, Any]) -> bytes:
+        plain = {name: list(value) if name in self.lists else value for name, value in given.items()}
+        return self.arguments.model_construct(None, **plain).model_dump_json(exclude_unset=True).encode()
+
+    def read_arguments(self, body: bytes) -> dict[str, Any]:
+        """Malformed, also for a parameter that the method has not got: a newer caller must not be half understood."""
+        read = self.arguments.model_validate_json(body, strict=True)
+        return {name: getattr(read, name) for name in read.model_fields_set}
+
+    def write_answer(self, answer: Any) -> bytes:
+        return self.answer.dump_json(answer)
+
+    def read_answer(self, body: bytes) -> Any:
+        """Malformed. Fields that we don't know yet are left out."""
+        return self.answer.validate_json(body, strict=True)
+
+
+@functools.cache
+def methods(contract: type) -> dict[str, Method]:
+    """Every method of the contract by name; there is no way to any other."""
+    names: frozenset[str] = contract.__abstractmethods__  # type: ignore[attr-defined]
+    return {name: _method(getattr(contract, name)) for name in names}
+
+
+def _method(function: Any) -> Method:
+    hints = get_type_hints(function)
+    answer = hints.pop("return")
+    lists = frozenset(name for name, hint in hints.items() if get_origin(hint) is Iterable)
+    fields: dict[str, Any] = {}
+    for name, hint in hints.items():
+        kind = list[get_args(hint)[0]] if name in lists else hint  # type: ignore[misc]
+        default = signature(function).parameters[name].default
+        fields[name] = (kind, ... if default is Parameter.empty else default)
+    arguments = create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+    return Method(arguments=arguments, answer=TypeAdapter(answer), lists=lists)
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def write_error(error: EciError) -> bytes:
+    """``kinds``: its class and those it derives from, nearest first; a reader takes the first one it knows."""
+    kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, EciError)]
+    told = {"kinds": kinds, "status": error.status, "code": error.code, "message": error.message}
+    after = {"retry_after": getattr(error, "retry_after", None)}
+    return json.dumps(told | after | {"details": error.details}, cls=DjangoJSONEncoder).encode()
+
+
+def read_error(body: bytes, contract: type) -> EciError:
+    """The refusal as its own class where the contract or the kernel has it. Malformed."""
+    told = _ERROR.validate_json(body)
+    known = _errors(errors) | _errors(getmodule(contract))
+    kind = next((known[name] for name in told.kinds if name in known), EciError)
+    if kind.code != told.code:  # a class of the other side alone: what clients are told must not depend on it
+        kind = type(told.kinds[0], (kind,), {"status": told.status, "code": told.code})
+    error = kind(told.message, **told.details)
+    if told.retry_after is not None:
+        error.retry_after = told.retry_after  # type: ignore[attr-defined]
+    return error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Error:
+    kinds: list[str]
+    status: int
+    code: str
+    message: str
+    retry_after: int | None
+    details: dict[str, Any]
+
+
+_ERROR = TypeAdapter(_Error)
+
+
+def _errors(module: ModuleType | None) -> dict[str, type[EciError]]:
+    found = vars(module).values() if module else ()
+    return {kind.__name__: kind for kind in found if isinstance(kind, type) and issubclass(kind, EciError)}
