@@ -17,7 +17,7 @@ from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import limits
-from config.contexts import LOCAL, PLATFORM, places, service_name, subscriptions
+from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
 from config.environment import secret, strong
 from eci.logs import logging_config
 
@@ -75,6 +75,15 @@ ECI_SERVICES = places(os.environ.get("ECI_SERVICES", ""))
 ECI_CONTEXTS = tuple(name for name, place in ECI_SERVICES.items() if place == LOCAL)  # that this process hosts
 ECI_SUBSCRIPTIONS = subscriptions()
 ECI_SERVICE_NAME = os.environ.get("ECI_SERVICE_NAME") or service_name(ECI_SERVICES)
+# Access tokens are signed where customers runs; elsewhere its public keys are asked for, or given.
+ECI_SIGNS_TOKENS = "customers" in ECI_CONTEXTS
+ECI_TOKEN_PUBLIC_KEYS = os.environ.get("ECI_TOKEN_PUBLIC_KEYS", "")
+ECI_TOKEN_JWKS_URL = f"{ECI_SERVICES['customers']}/.well-known/jwks.json"
+if ECI_SERVICES["customers"] == NOWHERE and not ECI_TOKEN_PUBLIC_KEYS:
+    raise ImproperlyConfigured(
+        "Access tokens cannot be verified: give ECI_SERVICES the URL of customers, which signs them, or set its public "
+        "keys in ECI_TOKEN_PUBLIC_KEYS."
+    )
 ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # seconds, for an answer of another process
 
 # -- the shop ---------------------------------------------------------------------------------------------------------

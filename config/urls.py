@@ -16,7 +16,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("schema", docs.Schema.as_view(), name="schema"),
     path("docs", docs.Docs.as_view(), name="docs"),
-    path(".well-known/jwks.json", keys.jwks),
+    *([path(".well-known/jwks.json", keys.jwks)] if settings.ECI_SIGNS_TOKENS else []),
     path("health", health.overall),
     path("v1/health", health.overall),
     path("actuator/health", health.overall),

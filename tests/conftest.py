@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.db.models.functions import Now
 from django.test import Client
 
 from eci import db
@@ -85,6 +86,17 @@ class Api:
 
     def delete(self, path: str) -> Answer:
         return self.send("DELETE", path)
+
+    def settle(self) -> None:
+        settle()
+
+    def hasten(self) -> None:
+        """Let the time come at which everything that waits is looked at again."""
+        from contexts.orders.models import Order
+        from contexts.payments.models import Payment, Refund
+
+        for model in (Order, Payment, Refund):
+            model.objects.exclude(next_at=None).update(next_at=Now())
 
 
 @pytest.fixture

@@ -104,6 +104,8 @@ def backup(folder: Path, say: Say) -> None:
     aside.rename(folder / MANIFEST)  # last: without its manifest it is no backup
     for file in folder.iterdir():
         file.chmod(0o600)
+    if elsewhere := [name for name, place in settings.ECI_SERVICES.items() if place != "local"]:
+        say(f"  NOT in it, because they run elsewhere: {', '.join(elsewhere)}. Back them up there, at the same time.")
     seconds = time.monotonic() - began
     say(f"Backup complete in {seconds:.1f} s: {folder}")
     try:

@@ -19,4 +19,5 @@ _PLACES = [
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "staff/home.html", {"places": _PLACES, "open_mode": settings.ECI_OPEN})
+    reachable = [place for place in _PLACES if place[0] != "/staff/reconcile" or "orders" in settings.ECI_CONTEXTS]
+    return render(request, "staff/home.html", {"places": reachable, "open_mode": settings.ECI_OPEN})

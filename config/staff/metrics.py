@@ -198,9 +198,7 @@ def _context_look(context: str) -> _Look:
     return _Look(context, lambda: _of_context(context))
 
 
-_looks = {SHOP: _Look(PLATFORM, _of_shop)} | {
-    name: _context_look(name) for name, place in settings.ECI_SERVICES.items() if place == "local"
-}
+_looks = {SHOP: _Look(PLATFORM, _of_shop)} | {name: _context_look(name) for name in settings.ECI_CONTEXTS}
 
 
 class _Families:

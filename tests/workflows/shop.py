@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conftest import Answer, Api, settle
+from tests.conftest import Answer, Api
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Shop:
 
     def notices(self, order_id: str) -> list[str]:
         """Kinds of the notices sent about the order, sorted."""
-        settle()
+        self.api.settle()
         found = self.api.get(f"/v1/notifications?order_id={order_id}").data
         assert all(notice["status"] == "SENT" for notice in found), found
         return sorted(notice["type"] for notice in found)

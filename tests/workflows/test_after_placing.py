@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from tests.conftest import settle
 from tests.workflows.shop import Shop
 
 
@@ -23,15 +22,6 @@ def expire(order_id: str) -> None:
     PaymentRequest.objects.filter(pk=order_id).update(deadline=past)
     Reservation.objects.filter(key=order_id).update(expires_at=past)
     Allocation.objects.filter(reservation__key=order_id).update(lapses_at=past)
-
-
-def due_now() -> None:
-    """Let the time come at which what waits for the provider is looked at again."""
-    from contexts.orders.models import Order
-    from contexts.payments.models import Payment
-
-    Payment.objects.update(next_at=Now())
-    Order.objects.exclude(next_at=None).update(next_at=Now())
 
 
 def charge(shop: Shop, order: Any, *, amount: str | None = None, key: str | None = None, **more: Any) -> Any:
@@ -79,7 +69,7 @@ def test_without_a_charge_the_order_expires_and_frees_its_stock(shop: Shop) -> N
     order = shop.order(pay_later=True).data
     expire(order["order_id"])
     assert shop.stock() == (100, 0, 100)  # from that instant, before anybody tidies up
-    settle()
+    shop.api.settle()
     after = shop.read(order["order_id"])
     assert (after["status"], after["payment_status"]) == ("EXPIRED", "UNPAID")
     late = charge(shop, order)
@@ -95,7 +85,7 @@ def test_a_charge_whose_hold_is_gone_is_refunded_and_the_order_cancelled(shop: S
     order = shop.order(pay_later=True).data
     inventory.release(key=order["order_id"], order_id=order["order_id"])
     assert charge(shop, order).status == 200
-    settle()
+    shop.api.settle()
     after = shop.read(order["order_id"])
     assert (after["status"], after["payment_status"]) == ("CANCELLED", "REFUNDED")
     assert after["refunded_amount"] == order["order_total"]
@@ -115,7 +105,7 @@ def test_a_charge_under_way_at_the_deadline_keeps_the_hold_until_the_provider_sp
     waiting = shop.read(order["order_id"])
     assert (waiting["status"], waiting["reservation"]["paying"]) == ("AWAITING_PAYMENT", True)
     Payment.objects.update(next_at=Now())
-    settle()
+    shop.api.settle()
     assert shop.read(order["order_id"])["status"] == "SHIPPED"
 
 
@@ -178,7 +168,7 @@ def test_cancel_refunds_only_what_is_left(shop: Shop) -> None:
     order = shop.order(fulfilment="warehouse").data
     payment = order["payments"][0]["payment_id"]
     shop.api.post(f"/v1/payments/{payment}/refund", {"amount": "19.98", "reason": "late"})
-    settle()
+    shop.api.settle()
     assert shop.read(order["order_id"])["payment_status"] == "PARTIALLY_REFUNDED"
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/cancel", {})
     assert answer.data["payment_status"] == "REFUNDED"
@@ -215,8 +205,8 @@ def test_the_key_of_a_cancel_that_waits_is_bound(shop: Shop) -> None:
     again = shop.api.post(path, {"reason": "a"}, key="c")
     assert (first.status, again.status, again.headers["Idempotent-Replayed"]) == (202, 202, "true")
     assert shop.api.post(path, {"reason": "b"}, key="c").status == 422
-    due_now()
-    settle()
+    shop.api.hasten()
+    shop.api.settle()
     done = [shop.api.post(path, {"reason": "a"}, key="c") for _ in range(2)]
     assert [(answer.status, answer.data["status"]) for answer in done] == [(200, "CANCELLED")] * 2
     assert all(answer.headers["Idempotent-Replayed"] == "true" for answer in done)
@@ -238,8 +228,8 @@ def test_cancelling_while_the_provider_is_silent_ends_cancelled(shop: Shop, toke
     order = shop.order(payment={"token": token}).data
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/cancel", {})
     assert (answer.status, answer.data["status"]) == (202, "PAYMENT_PENDING")
-    due_now()
-    settle()
+    shop.api.hasten()
+    shop.api.settle()
     after = shop.read(order["order_id"])
     assert after["status"] == "CANCELLED"
     assert all(p["status"] in ("VOIDED", "FAILED", "REFUNDED") for p in after["payments"])
@@ -271,7 +261,7 @@ def test_returns_restock_refund_and_end_returned(shop: Shop) -> None:
     lost = shop.api.post(path, {"items": one, "reason": "lost", "disposition": "lost"})
     assert (damaged.data["refund"], lost.data["refund"]) == ("104.99", "104.99")
     assert shop.stock() == (98, 0, 98)
-    settle()
+    shop.api.settle()
     after = shop.read(order["order_id"])
     assert (after["status"], after["refunded_amount"]) == ("RETURNED", "314.97")
     movements = shop.api.get(f"/v1/inventory/movements?order_id={order['order_id']}").data
@@ -304,7 +294,7 @@ def test_a_return_after_a_refund_by_hand_gives_what_is_left(shop: Shop) -> None:
     items = [{"product_id": shop.product_id, "quantity": 1}]
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/returns", {"items": items, "reason": "r"})
     assert (answer.status, answer.data["refund"]) == (201, "14.99")
-    settle()
+    shop.api.settle()
     assert shop.read(order["order_id"])["payment_status"] == "REFUNDED"
 
 
@@ -312,7 +302,7 @@ def test_a_refund_by_staff_shows_on_the_order(shop: Shop) -> None:
     order = shop.order().data
     payment = order["payments"][0]["payment_id"]
     assert shop.api.post(f"/v1/payments/{payment}/refund", {"amount": 5, "reason": "late"}).status == 200
-    settle()
+    shop.api.settle()
     after = shop.read(order["order_id"])
     assert (after["payment_status"], after["refunded_amount"]) == ("PARTIALLY_REFUNDED", "5.00")
     assert "refunded" in [entry["event"] for entry in after["timeline"]]

@@ -8,7 +8,7 @@ import pytest
 
 from contexts.catalog.models import Product
 from contexts.inventory.models import Movement, Stock
-from tests.conftest import Api, settle
+from tests.conftest import Api
 from tests.workflows.shop import Shop
 from tests.world import ON_SERVERS
 
@@ -141,7 +141,7 @@ def test_a_replay_stays_the_first_answer_after_the_order_has_moved_on(shop: Shop
     first = shop.order(key="k2")
     shipment = first.data["shipments"][0]["shipment_id"]
     shop.api.patch(f"/v1/shipments/{shipment}", {"status": "DELIVERED"})
-    settle()
+    shop.api.settle()
     assert shop.read(first.data["order_id"])["status"] == "DELIVERED"
     assert shop.order(key="k2").data == first.data
 
@@ -165,8 +165,8 @@ def test_no_answer_from_the_provider_settles_by_itself(shop: Shop) -> None:
     order_id = answer.data["order_id"]
     assert (answer.data["status"], answer.data["payment_status"]) == ("PAYMENT_PENDING", "PENDING")
     assert shop.stock() == (100, 2, 98)
-    _due_now()
-    settle()
+    shop.api.hasten()
+    shop.api.settle()
     order = shop.read(order_id)
     assert (order["status"], order["payment_status"]) == ("SHIPPED", "PAID")
     assert shop.stock() == (98, 0, 98)
@@ -178,8 +178,8 @@ def test_no_answer_from_the_provider_settles_by_itself(shop: Shop) -> None:
 def test_no_answer_and_nothing_done_is_a_decline_once_asked(shop: Shop) -> None:
     answer = shop.order(payment={"token": "tok_timeout_declined"}, key="t")
     assert answer.status == 202
-    _due_now()
-    settle()
+    shop.api.hasten()
+    shop.api.settle()
     order = shop.read(answer.data["order_id"])
     assert (order["status"], order["payment_status"]) == ("CANCELLED", "FAILED")
     assert shop.stock() == (100, 0, 100)
@@ -273,17 +273,6 @@ def test_lists_filter_page_and_refuse_what_they_do_not_know(shop: Shop) -> None:
     assert shop.api.get("/v1/orders?colour=red").status == 400
     assert shop.api.get("/v1/orders?created_after=2100-01-01T00:00:00Z").data == []
     assert shop.api.get("/v1/orders/ORD-NONE").status == 404
-
-
-def _due_now() -> None:
-    """Let the time come at which everything that waits is looked at again."""
-    from django.db.models.functions import Now
-
-    from contexts.orders.models import Order
-    from contexts.payments.models import Payment, Refund
-
-    for model in (Order, Payment, Refund):
-        model.objects.exclude(next_at=None).update(next_at=Now())
 
 
 def test_statements_of_an_order_of_one_line(shop: Shop, statements: Any) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config.staff.audit import audit
+from eci.errors import ContextUnavailable
 
 
 class Command(BaseCommand):
     help = "Check that stock, orders, money and shipments agree. Repairs nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        verdict = audit()
+        try:
+            verdict = audit()
+        except ContextUnavailable as error:
+            raise CommandError(f"Nothing can be said: {error.message}") from error
         for finding in verdict.findings:
             self.stdout.write(f"{finding.subject}: {finding.problem}")
         seen = f"{verdict.orders} orders looked at, {verdict.in_flight} under way"

@@ -16,6 +16,13 @@ class Command(BaseCommand):
     help = "Load the demo shop: warehouses, products, stock and customers. Repeating it changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        elsewhere = [name for name in ("catalog", "customers", "inventory") if name not in settings.ECI_CONTEXTS]
+        if elsewhere:
+            self.stdout.write(
+                f"No demo: it is loaded where catalog, customers and inventory run together, and "
+                f"{' and '.join(elsewhere)} run elsewhere."
+            )
+            return
         login = User.objects.filter(username=demo.USERNAME).first()
         if login is None:
             self._load_shop()

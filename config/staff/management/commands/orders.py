@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.staff.actors import at_the_keyboard
 from contexts.orders.public.api import orders
 from eci.clock import iso
+from eci.errors import ContextUnavailable
 
 
 class Command(BaseCommand):
@@ -22,6 +23,12 @@ class Command(BaseCommand):
         verbs.add_parser("status", help="are new orders taken?")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._switch(options)
+        except ContextUnavailable as error:
+            raise CommandError(error.message) from error
+
+    def _switch(self, options: dict[str, Any]) -> None:
         if options["verb"] == "stop":
             orders.stop(reason=options["reason"], actor=at_the_keyboard())
         elif options["verb"] == "start":

@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from config.staff import reconcile
 from config.staff.actors import at_the_keyboard
+from eci.errors import ContextUnavailable
 
 
 class Command(BaseCommand):
@@ -31,6 +32,8 @@ class Command(BaseCommand):
             result = reconcile.find()
         except DatabaseError as error:
             raise CommandError(f"A database cannot be read, so nothing can be said: {error}") from error
+        except ContextUnavailable as error:
+            raise CommandError(f"Nothing can be said: {error.message}") from error
         seen = f"{result.orders} orders looked at, {result.in_flight} under way"
         wanted = options["only"]
         items = [item for item in result.items if not wanted or item.kind in wanted or item.name in wanted]
