@@ -17,7 +17,7 @@ from eci.observability import logger
 log = logger(__name__)
 
 _FRESH = 60.0  # seconds after which published keys are looked at again
-_PAUSE = 5.0  # seconds between two looks, whatever key ids strangers make up
+_PAUSE = 5.0  # seconds until the next look after one in vain: strangers make up key ids
 _TIMEOUT = 2.0  # seconds
 
 
@@ -32,26 +32,27 @@ class _Published:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._keys: Mapping[str, PublicKey] = {}
-        self._read_at = -_FRESH
-        self._looked_at = -_FRESH
+        self._fresh_until = 0.0
+        self._pause_until = 0.0
 
     def key(self, kid: str) -> PublicKey | None:
-        if kid not in self._keys or time.monotonic() - self._read_at > _FRESH:
+        if kid not in self._keys or time.monotonic() > self._fresh_until:
             with self._lock:
-                self._look_again()
-        return self._keys.get(kid)
-
-    def _look_again(self) -> None:
-        if time.monotonic() - self._looked_at > _PAUSE:
-            self._looked_at = time.monotonic()
-            try:
-                answer = httpx.get(settings.ECI_TOKEN_JWKS_URL, timeout=_TIMEOUT, trust_env=False).raise_for_status()
-                self._keys = {one.key_id or "": one.key for one in jwt.PyJWKSet.from_dict(answer.json()).keys}
-                self._read_at = time.monotonic()
-            except (httpx.HTTPError, jwt.PyJWTError, ValueError):
-                log.warning("token_keys_unreachable")  # those we have are good for as long as they stay published
+                if time.monotonic() > self._pause_until:
+                    self._look_again(kid)
         if not self._keys:
             raise ContextUnavailable("Access tokens cannot be verified just now. Please try again.")
+        return self._keys.get(kid)
+
+    def _look_again(self, kid: str) -> None:
+        try:
+            answer = httpx.get(settings.ECI_TOKEN_JWKS_URL, timeout=_TIMEOUT, trust_env=False).raise_for_status()
+            self._keys = {one.key_id or "": one.key for one in jwt.PyJWKSet.from_dict(answer.json()).keys}
+            self._fresh_until = time.monotonic() + _FRESH
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError):
+            log.warning("token_keys_unreachable")  # those we have are good for as long as nothing else is known
+        if kid not in self._keys:
+            self._pause_until = time.monotonic() + _PAUSE
 
 
 _published = _Published()

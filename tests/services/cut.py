@@ -78,8 +78,9 @@ class Service:
 class Cut(Api):
     """The API of the whole, as a gateway has it: every call goes to the process that hosts its context."""
 
-    def __init__(self, services: Mapping[str, Service]) -> None:
+    def __init__(self, services: Mapping[str, Service], callers: Path) -> None:
         self.services = services
+        self.callers = callers
 
     def of(self, context: str) -> Service:
         return next(service for service in self.services.values() if context in service.contexts)
@@ -133,4 +134,4 @@ def cut(seed: Seed, folder: Path, parts: Mapping[str, Sequence[str]], **settings
             stack.callback(service.kill)
         for service in services.values():
             service.wait()
-        yield Cut(services)
+        yield Cut(services, callers)
