@@ -13,7 +13,7 @@ PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
 
-.PHONY: help run test test-fast torture lint audit fuzz format replay bench prove k8s-check image image-test clean
+.PHONY: help run test test-fast test-apart torture lint audit fuzz format replay bench prove k8s-check image image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,11 @@ fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each
 test-fast: ## the tests that need no processes and no minute, on SQLite
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(PYTEST) -m "not e2e and not long"
+
+test-apart: ## contracts and workflows again, each call between contexts as if to another process; and in real ones
+	@tools/setup.sh requirements.txt requirements-dev.txt
+	$(PYTEST) -p tests.apart tests/workflows tests/contexts tests/kernel/test_outbox.py tests/staff
+	$(PYTEST) tests/services
 
 torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt

@@ -17,18 +17,20 @@ from eci.db import require_no_unit_of_work
 
 T = TypeVar("T")
 _local: dict[str, object] = {}
+_contracts: dict[str, type] = {}
 
 
 def serve(context: str, implementation: object) -> None:
     """Answer this context's calls in this process; called once, from the context's ``ready()``."""
     _local[context] = implementation
+    for base in type(implementation).__mro__:
+        if inspect.isabstract(base):
+            _contracts[context] = base
 
 
 def served(context: str) -> tuple[type, object]:
     """The contract of a context of this process, and what answers it."""
-    implementation = _local[context]
-    contract = next(base for base in type(implementation).__mro__ if inspect.isabstract(base))
-    return contract, implementation
+    return _contracts[context], _local[context]
 
 
 class _Client:

@@ -34,6 +34,12 @@ class Service:
         self.api = HttpApi(self.url)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def session(self) -> int:
+        """Of its master and workers."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         gunicorn = [sys.executable, "-m", "gunicorn", "tests.services.wsgi:application"]
         options = ["--config", "config/gunicorn.py", "--bind", self.url.removeprefix("http://"), "--workers", "1"]
