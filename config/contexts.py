@@ -132,4 +132,4 @@ def _missing(found: Mapping[str, str]) -> Iterator[str]:
 def service_name(found: Mapping[str, str]) -> str:
     """What a process is called by the others unless it is told: ``eci``, or the contexts it hosts."""
     local = [name for name, place in found.items() if place == LOCAL]
-    return "eci" if len(local) == len(found) else "+".join(local)
+    return "eci" if len(local) == len(found) else "-".join(local)

@@ -49,9 +49,9 @@ class _Published:
             answer = httpx.get(settings.ECI_TOKEN_JWKS_URL, timeout=_TIMEOUT, trust_env=False).raise_for_status()
             self._keys = {one.key_id or "": one.key for one in jwt.PyJWKSet.from_dict(answer.json()).keys}
             self._fresh_until = time.monotonic() + _FRESH
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError):
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError, AttributeError):  # the last: JSON, but no key set
             log.warning("token_keys_unreachable")  # those we have are good for as long as nothing else is known
-        if kid not in self._keys:
+        if kid not in self._keys or time.monotonic() > self._fresh_until:
             self._pause_until = time.monotonic() + _PAUSE
 
 

@@ -131,6 +131,7 @@ def cut(seed: Seed, folder: Path, parts: Mapping[str, Sequence[str]], **settings
                 "ECI_SERVICE_KEY": keys.private_pem(private).decode(),
                 "ECI_SERVICE_CALLERS_DIR": str(callers),
                 "ECI_WEB_THREADS": "8",
+                "ECI_POOL_SIZE": "8",
                 "DJANGO_SETTINGS_MODULE": "config.settings",
             }
             log = folder / f"{name}.log"

@@ -81,7 +81,7 @@ def test_a_process_of_inventory_and_payments(tmp_path: Path) -> None:
     services = "*=http://elsewhere:8000,inventory=local,payments=local,shipping=none"
     found = look(tmp_path, services)
     assert foreign(found["modules"], "inventory", "payments") == []
-    assert (found["apps"], found["queue"]) == (["inventory", "payments"], "inventory+payments")
+    assert (found["apps"], found["queue"]) == (["inventory", "payments"], "inventory-payments")
     assert found["databases"] == ["default", "inventory", "payments"]
     assert "staff.check_up" not in found["beat"], "it looks across contexts, and so is done where orders runs"
     assert found["errors"] == []
@@ -132,7 +132,7 @@ def test_places_and_names() -> None:
     assert set(places("").values()) == {"local"}
     assert places("inventory=http://stock:8000/")["inventory"] == "http://stock:8000"
     assert service_name(places("")) == "eci"
-    assert service_name(places("*=http://a,payments=local,inventory=local")) == "inventory+payments"
+    assert service_name(places("*=http://a,payments=local,inventory=local")) == "inventory-payments"
 
 
 def test_what_a_context_calls_is_what_its_code_imports() -> None:
