@@ -102,10 +102,11 @@ def _post(context: str, what: str, body: bytes, *, attempts: int) -> httpx.Respo
 
 
 def _headers(context: str, what: str, body: bytes) -> dict[str, str]:
-    """What goes with every call; who wants more of the caller's request to be known there adds it here."""
+    """What goes with every call."""
     token = service_tokens.issue(audience=context, path=path(context, what), body=body)
     sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    return sent | {"X-Request-ID": observability.request_id() or uuid.uuid4().hex}
+    observability.inject(sent)
+    return sent
 
 
 def _unavailable(context: str) -> ContextUnavailable:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from django.test import Client
 
 from contexts.catalog.public.api import catalog
@@ -40,11 +41,12 @@ def place(settings: Any, url: str) -> None:
 
 def test_a_call_and_its_answer(elsewhere: Elsewhere) -> None:
     elsewhere.replies = [(200, b"[5, 7]")]
-    assert catalog.known_products(product_ids=(5, 6, 7)) == {5, 7}
+    with structlog.contextvars.bound_contextvars(request_id="request-1"):
+        assert catalog.known_products(product_ids=(5, 6, 7)) == {5, 7}
     ((path, headers, body),) = elsewhere.requests
     assert (path, json.loads(body)) == ("/internal/v1/catalog/known_products", {"product_ids": [5, 6, 7]})
     assert headers["Authorization"].startswith("Bearer ey")
-    assert headers["X-Request-ID"]
+    assert headers["X-Request-ID"] == "request-1"
 
 
 def test_a_refusal_of_the_contract_is_raised_here(elsewhere: Elsewhere) -> None:
