@@ -115,6 +115,7 @@ LONG = (  # begun first, so that no process is left alone with one of them at th
     "tests/e2e/test_own_servers",
     "tests/monitoring/test_live",
     "tests/outage/",
+    "tests/services/test_two",
     "tests/e2e/",
 )
 
