@@ -8,29 +8,27 @@ from django.db.models.functions import Now
 
 from contexts.orders.models import Return
 from contexts.payments.models import Refund
-from tests.conftest import settle
 from tests.workflows.shop import Shop
-from tests.workflows.test_after_placing import due_now
 
 REFUSED = {"payment": {"token": "tok_refund_refused"}}
 
 
-def minutes_pass() -> None:
+def minutes_pass(shop: Shop) -> None:
     Refund.objects.filter(status="FAILED").update(updated_at=Now() - timedelta(minutes=10))
-    due_now()
+    shop.api.hasten()
     Return.objects.filter(done_at=None).update(next_at=Now())
-    settle()
+    shop.api.settle()
 
 
 def test_a_refused_refund_of_a_cancelled_order_is_asked_for_again_later(shop: Shop) -> None:
     order = shop.order(**REFUSED, fulfilment="warehouse").data
     path = f"/v1/orders/{order['order_id']}/cancel"
     assert shop.api.post(path, {}, key="c").status == 202
-    due_now()
-    settle()
+    shop.api.hasten()
+    shop.api.settle()
     assert shop.api.post(path, {}, key="c").status == 202
     assert Refund.objects.count() == 1, "the provider is not pressed"
-    minutes_pass()
+    minutes_pass(shop)
     done = shop.api.post(path, {}, key="c")
     assert (done.status, done.data["status"], done.data["payment_status"]) == (200, "CANCELLED", "REFUNDED")
     assert shop.stock() == (100, 0, 100)
@@ -42,7 +40,7 @@ def test_a_refused_refund_of_a_return_is_asked_for_again_later(shop: Shop) -> No
     body = {"items": [{"product_id": shop.product_id, "quantity": 1}], "reason": "too bright"}
     first = shop.api.post(path, body, key="r1")
     assert (first.status, first.data["refund"]) == (202, "104.99")
-    minutes_pass()
+    minutes_pass(shop)
     done = shop.api.post(path, body, key="r1")
     assert (done.status, done.data["refund"]) == (201, "104.99")
     assert shop.read(order["order_id"])["payment_status"] == "PARTIALLY_REFUNDED"
@@ -55,7 +53,7 @@ def test_staff_may_refund_by_hand_what_was_refused(shop: Shop) -> None:
     payment = order["payments"][0]["payment_id"]
     by_hand = shop.api.post(f"/v1/payments/{payment}/refund", {"reason": "by hand"})
     assert (by_hand.status, by_hand.data["status"]) == (200, "COMPLETED")
-    minutes_pass()
+    minutes_pass(shop)
     after = shop.read(order["order_id"])
     assert (after["status"], after["payment_status"]) == ("CANCELLED", "REFUNDED")
     assert after["payments"][0]["refunded"] == order["order_total"]
