@@ -31,9 +31,10 @@ endif
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory lint
+	@tools/install-servers.sh --monitoring || [ "$(CI)" != true ]
 	@tools/install-kubectl.sh || [ "$(CI)" != true ]
 	$(PYTEST)
-	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD) --ignore=tests/deployment
+	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
 lint: ## ruff, mypy, import-linter, missing migrations, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt

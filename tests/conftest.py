@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from eci import db
+from tests.world import ON_SERVERS
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ def settle() -> None:
     send_due()
 
 
+def due_now() -> None:
+    """Let the time come at which everything that waits is looked at again."""
+    from contexts.orders.models import Order
+    from contexts.payments.models import Payment, Refund
+
+    for model in (Order, Payment, Refund):
+        model.objects.exclude(next_at=None).update(next_at=Now())
+
+
 class Api:
     def __init__(self) -> None:
         self._client = Client(raise_request_exception=False)
@@ -91,12 +101,7 @@ class Api:
         settle()
 
     def hasten(self) -> None:
-        """Let the time come at which everything that waits is looked at again."""
-        from contexts.orders.models import Order
-        from contexts.payments.models import Payment, Refund
-
-        for model in (Order, Payment, Refund):
-            model.objects.exclude(next_at=None).update(next_at=Now())
+        due_now()
 
 
 @pytest.fixture
@@ -120,8 +125,24 @@ LONG = (  # begun first, so that no process is left alone with one of them at th
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+ON_ANY_ENGINE = (  # the databases make no difference to these: they run in the first of the two runs alone
+    "tests/architecture/",
+    "tests/deployment/",
+    "tests/e2e/test_rolling_restart",
+    "tests/monitoring/test_alertmanager",
+    "tests/monitoring/test_rules",
+    "tests/services/",
+    "tests/torture/test_judge",
+    "tests/tracing/",
+    "tests/web/",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Every test may use every context's database, each rolled back after it; pure tests and e2e use none of them."""
+    if ON_SERVERS:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid.startswith(ON_ANY_ENGINE)])
+        items[:] = [item for item in items if not item.nodeid.startswith(ON_ANY_ENGINE)]
     for item in items:
         if not ({"no_database", "e2e"} & set(item.keywords)):
             item.add_marker(pytest.mark.django_db(databases="__all__"))

@@ -33,7 +33,11 @@ from tools.servers import Postgres
 
 __all__ = ["seed"]  # the fixture, for this file
 
-pytestmark = [pytest.mark.e2e, needs_prometheus]
+pytestmark = [
+    pytest.mark.e2e,
+    needs_prometheus,
+    pytest.mark.skipif(not ON_SERVERS, reason="needs a database server that can be stopped"),
+]
 
 CONTEXTS = ("catalog", "inventory", "customer", "order", "payment", "shipment", "notification")
 SERVICES = {f"{name}-service" for name in CONTEXTS}

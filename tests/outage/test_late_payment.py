@@ -13,10 +13,10 @@ from contexts.inventory.models import Allocation, Reservation
 from contexts.orders.models import Order
 from contexts.orders.workflows import recover
 from contexts.payments.models import PaymentRequest
-from tests.conftest import Api, settle
+from tests.conftest import Api, due_now, settle
 from tests.contexts.payments.conftest import Ledger
 from tests.workflows.shop import Shop
-from tests.workflows.test_after_placing import charge, due_now
+from tests.workflows.test_after_placing import charge
 
 AT_ONCE, LATER = "tok_ok", "tok_timeout"
 

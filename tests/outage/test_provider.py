@@ -14,10 +14,10 @@ from django.conf import settings
 
 from contexts.payments import workflows
 from contexts.payments.adapters.signed_http import SignedHttpGateway
-from tests.conftest import Api, settle
+from tests.conftest import Api, due_now, settle
 from tests.outage.conftest import SECRET, ProviderProcess
 from tests.workflows.shop import Shop
-from tests.workflows.test_after_placing import charge, due_now
+from tests.workflows.test_after_placing import charge
 
 TIMEOUT = 0.3
 DONE = ["silent", "late", "cut", "broken", "nonsense"]  # it acts, and the answer is lost
