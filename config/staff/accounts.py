@@ -77,6 +77,16 @@ def make_one_time_admin(file: Path) -> None:
     make_account(email=ONE_TIME_ADMIN, password=password, groups=(), admin=True, source=str(file))
 
 
+def has_one_time_password(username: str) -> bool:
+    return username == ONE_TIME_ADMIN and (settings.DATA_DIR / ONE_TIME_PASSWORD).exists()
+
+
+def forget_one_time_password(username: str) -> None:
+    """Its owner has chosen another."""
+    if username == ONE_TIME_ADMIN:
+        (settings.DATA_DIR / ONE_TIME_PASSWORD).unlink(missing_ok=True)
+
+
 def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str) -> User:
     """A staff account; it signs in with its address. CommandError, naming ``source``, for a weak password."""
     user = User(username=email, email=email, is_staff=True, is_superuser=admin)

@@ -8,22 +8,29 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 
+from config.staff import accounts
 from eci import limits
 from eci.http.rates import client_address
 
 
 @never_cache
 def login(request: HttpRequest) -> HttpResponseBase:
-    return _counted(request, request.POST.get("username", ""), admin.site.login)
+    response = _counted(request, request.POST.get("username", ""), admin.site.login)
+    if _done(response) and accounts.has_one_time_password(request.user.get_username()):
+        return redirect("admin:password_change")
+    return response
 
 
 @admin.site.admin_view
 def password_change(request: HttpRequest) -> HttpResponseBase:
     """Whoever finds a session open must not be able to guess the password behind it."""
-    return _counted(request, request.user.get_username(), admin.site.password_change)
+    response = _counted(request, request.user.get_username(), admin.site.password_change)
+    if _done(response):
+        accounts.forget_one_time_password(request.user.get_username())
+    return response
 
 
 def _counted(request: HttpRequest, username: str, view: Callable[[HttpRequest], HttpResponse]) -> HttpResponseBase:
@@ -37,6 +44,10 @@ def _counted(request: HttpRequest, username: str, view: Callable[[HttpRequest], 
         page.headers["Retry-After"] = str(refusal.retry_after)
         return page
     response = view(request)
-    if response.status_code == 302:
+    if _done(response):
         attempt.take_back()
     return response
+
+
+def _done(response: HttpResponseBase) -> bool:
+    return response.status_code == 302

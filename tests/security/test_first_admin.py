@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
 
 from config.staff import accounts, demo
 from tests.conftest import Api
@@ -19,6 +22,25 @@ def test_an_administrator_with_a_password_made_by_chance(tmp_path: Path) -> None
     assert (answer.status, answer.data["roles"]) == (200, ["admin"])
     accounts.make_one_time_admin(file)
     assert file.read_text().strip() == password, "made once"
+
+
+def test_whoever_signs_in_with_it_is_asked_for_another_and_the_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    file = tmp_path / accounts.ONE_TIME_PASSWORD
+    accounts.make_one_time_admin(file)
+    first, mine = file.read_text().strip(), "a password of my own"
+    browser = Client()
+    signed_in = browser.post("/admin/login/", {"username": accounts.ONE_TIME_ADMIN, "password": first})
+    assert signed_in.headers["Location"] == "/admin/password_change/"
+    refused = {"old_password": first, "new_password1": "12345678", "new_password2": "12345678"}
+    assert browser.post("/admin/password_change/", refused).status_code == 200
+    assert file.exists()
+    browser.post("/admin/password_change/", {"old_password": first, "new_password1": mine, "new_password2": mine})
+    assert not file.exists()
+    again = Client().post("/admin/login/", {"username": accounts.ONE_TIME_ADMIN, "password": mine})
+    assert again.headers["Location"] != "/admin/password_change/"
 
 
 def test_none_where_somebody_administers_it(tmp_path: Path) -> None:
