@@ -24,6 +24,7 @@ from tests.world import ROOT
 
 PROCESSES = 8
 PATIENCE = 60  # times a client comes again
+STUCK = 360  # seconds, after which a crowd that undoes one another's work for ever has been given its chance
 _fork = multiprocessing.get_context("fork")
 _start: Any = None
 
@@ -37,6 +38,7 @@ def gather(environment: Mapping[str, str], scenario: str, **arguments: Any) -> A
         env=dict(environment) | more,
         capture_output=True,
         text=True,
+        timeout=STUCK,
     )
     assert done.returncode == 0, done.stderr[-5000:]
     return json.loads(done.stdout)

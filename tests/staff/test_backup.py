@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("backup")]
 
 log = logging.getLogger(__name__)
 
-CLIENTS = 6
+CLIENTS = 3
 TOKENS = ["tok_ok"] * 16 + ["tok_declined", "tok_timeout"]
 FINAL = {"SHIPPED", "CANCELLED", "EXPIRED", "AWAITING_PAYMENT"}
 

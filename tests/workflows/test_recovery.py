@@ -133,7 +133,7 @@ def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> N
         assert shop.notices(order["order_id"]) == ["order_confirmation", "shipping_confirmation"]
         assert len([payment for payment in order["payments"] if payment["captured"] != "0.00"]) == 1
         assert captures_at_the_provider(order["order_id"]) == 1
-        assert audit().findings == ()
+    assert audit().findings == ()
 
 
 def captures_at_the_provider(order_id: str) -> int:
@@ -161,7 +161,7 @@ def test_returning_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
         assert (order["status"], order["refunded_amount"]) == ("RETURNED", "209.98")
         on_hand += 2
         assert shop.stock() == (on_hand, 0, on_hand)
-        assert audit().findings == ()
+    assert audit().findings == ()
 
 
 @contextmanager
