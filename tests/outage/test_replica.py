@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
 
 from tests.e2e.product import Product, wait_until
@@ -51,6 +51,12 @@ print(json.dumps(found))
 """
 
 
+def _connected(server: Postgres) -> Any:
+    import psycopg  # not there without requirements-servers.txt
+
+    return psycopg.connect(server.dsn("catalog_db"), autocommit=True)
+
+
 @dataclass
 class Pair:
     primary: Postgres
@@ -58,12 +64,12 @@ class Pair:
     data_dir: Path  # everything else of the product, prepared
 
     def on_replica(self, statement: str) -> object:
-        with psycopg.connect(self.replica.dsn("catalog_db"), autocommit=True) as connection:
+        with _connected(self.replica) as connection:
             row = connection.execute(statement).fetchone()
         return row[0] if row else None
 
     def on_primary(self, statement: str) -> None:
-        with psycopg.connect(self.primary.dsn("catalog_db"), autocommit=True) as connection:
+        with _connected(self.primary) as connection:
             connection.execute(statement)
 
     def urls(self) -> dict[str, str]:
