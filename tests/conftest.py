@@ -125,6 +125,13 @@ LONG = (  # begun first, so that no process is left alone with one of them at th
 )
 
 
+NOT_DAILY = (  # long, as what is marked so in its file
+    "tests/architecture/test_databases",
+    "tests/contexts/payments/test_concurrency",
+    "tests/deployment/",
+    "tests/monitoring/",
+    "tests/staff/test_await_migrations",
+)
 ON_ANY_ENGINE = (  # the databases make no difference to these: they run in the first of the two runs alone
     "tests/architecture/",
     "tests/deployment/",
@@ -144,6 +151,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid.startswith(ON_ANY_ENGINE)])
         items[:] = [item for item in items if not item.nodeid.startswith(ON_ANY_ENGINE)]
     for item in items:
+        if item.nodeid.startswith(NOT_DAILY):
+            item.add_marker(pytest.mark.long)
         if not ({"no_database", "e2e"} & set(item.keywords)):
             item.add_marker(pytest.mark.django_db(databases="__all__"))
     ranks = {prefix: rank for rank, prefix in enumerate(LONG)}
