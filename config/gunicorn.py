@@ -3,6 +3,7 @@
 Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/settings.py.
 """
 
+import gc
 import os
 import select
 import signal
@@ -41,7 +42,6 @@ accesslog = None
 loglevel = "warning"
 logconfig_dict = logging_config("WARNING")
 logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "propagate": False}
-preload_app = False
 control_socket_disable = True
 
 
@@ -62,7 +62,11 @@ def worker_exit(server, worker):  # type: ignore[no-untyped-def]
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
+    """Load the product once: workers are forked from it. Not by ``preload_app``, which loads before this is called."""
     metrics_folder.begin()
+    server.app.wsgi()
+    gc.collect()
+    gc.freeze()  # what is loaded stays; looking through it again would cost, and copy what the processes share
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]
@@ -70,6 +74,6 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    from eci.metrics import watch_connections  # not in the master, which loads no Django
+    from eci.metrics import watch_connections  # not above, where no folder for it is there yet
 
     watch_connections(worker.cfg.threads)

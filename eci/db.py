@@ -40,21 +40,23 @@ def replica_of(alias: str) -> str:
     return f"{alias}_replica"
 
 
-class ContextRouter:
+def alias_of(app_label: str) -> str:
     """Each context's tables live on the alias of its name; everything else on the platform database."""
+    return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS
 
-    def _alias(self, app_label: str) -> str:
-        return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS
+
+class ContextRouter:
+    """Sends every model to the database of its app."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
-        alias = self._alias(model._meta.app_label)
+        alias = alias_of(model._meta.app_label)
         return replica_of(alias) if _thread.reading_late == alias else alias
 
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
-        return self._alias(model._meta.app_label)
+        return alias_of(model._meta.app_label)
 
     def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
-        return self._alias(obj1._meta.app_label) == self._alias(obj2._meta.app_label)
+        return alias_of(obj1._meta.app_label) == alias_of(obj2._meta.app_label)
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         """True on the alias itself and on any alias of the same physical database.
@@ -62,7 +64,7 @@ class ContextRouter:
         Django records migrations per database: where two aliases share one, the first run must create the tables
         of both, or the second finds its migrations recorded and creates nothing.
         """
-        alias = self._alias(app_label)
+        alias = alias_of(app_label)
         return alias == db or (alias in connections.settings and _same_database(alias, db))
 
 

@@ -15,12 +15,21 @@ from tests.architecture.processes import python
 
 pytestmark = pytest.mark.no_database
 
+PLATFORM = ("admin", "auth", "contenttypes", "sessions", "staff")
+
 _MIGRATE = """
 import sys, django
 from django.core.management import call_command
 django.setup()
 for alias in sys.argv[1:]:
     call_command("migrate", database=alias, verbosity=0)
+"""
+
+_MIGRATE_ALL = """
+import django
+django.setup()
+from config.staff.migrating import migrate_all
+migrate_all(print)
 """
 
 _PLACE_ORDER = """
@@ -70,14 +79,33 @@ def place_order(folder: Path, **env: str) -> None:
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
-    migrate(folder, "default", *settings.ECI_CONTEXTS)
+    run = python("-c", _MIGRATE_ALL, folder=folder)
+    assert run.returncode == 0, run.stderr[-3000:]
     return folder
 
 
-def test_each_alias_holds_its_own_tables(migrated: Path) -> None:
+def recorded(file: Path) -> set[str]:
+    connection = sqlite3.connect(file)
+    rows = connection.execute("SELECT DISTINCT app FROM django_migrations").fetchall()
+    connection.close()
+    return {app for (app,) in rows}
+
+
+def test_each_alias_holds_its_own_tables_and_migrations(migrated: Path) -> None:
     for context in settings.ECI_CONTEXTS:
         assert tables(migrated / f"{context}.sqlite3") == declared(context)
-    assert tables(migrated / "platform.sqlite3") == declared("admin", "auth", "contenttypes", "sessions", "staff")
+        assert recorded(migrated / f"{context}.sqlite3") == {context}
+    assert tables(migrated / "platform.sqlite3") == declared(*PLATFORM)
+    assert recorded(migrated / "platform.sqlite3") == set(PLATFORM)
+
+
+def test_it_makes_no_difference_which_command_migrated(tmp_path: Path) -> None:
+    migrate(tmp_path, "default", *settings.ECI_CONTEXTS)
+    for context in settings.ECI_CONTEXTS:
+        assert tables(tmp_path / f"{context}.sqlite3") == declared(context)
+    assert tables(tmp_path / "platform.sqlite3") == declared(*PLATFORM)
+    run = python("-c", _MIGRATE_ALL, folder=tmp_path)
+    assert (run.returncode, run.stdout) == (0, ""), "nothing is due"
 
 
 def test_one_alias_is_migrated_by_the_plain_command(tmp_path: Path) -> None:
@@ -106,6 +134,5 @@ def test_all_contexts_may_share_one_database(tmp_path: Path) -> None:
     names = ["platform", *settings.ECI_CONTEXTS]
     shared = {f"ECI_{name.upper()}_DATABASE_URL": f"sqlite:///{tmp_path}/one.sqlite3" for name in names}
     migrate(tmp_path, "catalog", **shared)
-    platform = ("admin", "auth", "contenttypes", "sessions", "staff")
-    assert tables(tmp_path / "one.sqlite3") == declared(*settings.ECI_CONTEXTS, *platform)
+    assert tables(tmp_path / "one.sqlite3") == declared(*settings.ECI_CONTEXTS, *PLATFORM)
     place_order(tmp_path, **shared)

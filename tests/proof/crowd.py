@@ -8,6 +8,7 @@ prints as JSON how everybody's requests ended, and what plain SQL then finds in 
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import multiprocessing
 import random
@@ -52,6 +53,7 @@ def in_processes(work: Callable[..., Any], count: int, *arguments: Any) -> list[
     from django.db import connections
 
     connections.close_all()  # parent and child must not share a connection
+    gc.freeze()  # nor must each child copy what the collector looks through
     with _fork.Pool(count, _remember, [_fork.Barrier(count)]) as pool:
         return pool.starmap(_begin_together, [(work, number, *arguments) for number in range(count)], chunksize=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ def warm_up() -> None:
     thread = threading.Thread(target=trade)
     thread.start()
     thread.join()
+    gc.collect()
+    gc.freeze()  # or each child's first collection would copy all that it shares with this process
 
 
 def open_anew(environment: Mapping[str, str]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
-from django.db.migrations.executor import MigrationExecutor
 
+from config.staff.migrating import due
 from eci.db import primaries
 
 PAUSE = 2  # seconds between two looks
@@ -38,10 +38,9 @@ class Command(BaseCommand):
 def _missing(alias: str) -> str:
     """What is missing on this database; empty when nothing is."""
     try:
-        executor = MigrationExecutor(connections[alias])
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        waiting = due(alias)
     except Error as error:
         return f"out of reach ({type(error).__name__})"
     finally:
         connections[alias].close()
-    return f"{len(plan)} migrations" if plan else ""
+    return f"{len(waiting)} migrations" if waiting else ""

@@ -17,10 +17,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 
 from config import processes
 from config.staff import accounts
+from config.staff.migrating import migrate_all
 from eci.db import primaries
 
 HOST = "127.0.0.1"
@@ -63,15 +63,6 @@ def prepare(say: Callable[[str], object]) -> None:
     call_command("check", databases=primaries(), fail_level="ERROR")
     migrate_all(say)
     accounts.prepare()
-
-
-def migrate_all(say: Callable[[str], object]) -> None:
-    """Bring every database up to date; quick when all are."""
-    for alias in primaries():
-        executor = MigrationExecutor(connections[alias])
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            say(f"Preparing the {'platform' if alias == 'default' else alias} database ...")
-            call_command("migrate", database=alias, verbosity=0, skip_checks=True)
 
 
 def _require_free(port: int) -> None:
