@@ -40,8 +40,8 @@ limit_request_line = 8190
 limit_request_field_size = 16380
 accesslog = None
 loglevel = "warning"
-logconfig_dict = logging_config("WARNING")
-logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "propagate": False}
+logconfig_dict = logging_config()
+logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
 control_socket_disable = True
 
 

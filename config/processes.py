@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
+from importlib import import_module
 
 WORKER_THREADS = 3  # tasks at a time; the relay has a thread beside them
 
@@ -31,6 +33,19 @@ def beat() -> list[str]:
 
 def _celery(part: str) -> list[str]:
     return [sys.executable, "-m", "celery", "--app", "config.celery", part, "--loglevel", "WARNING"]
+
+
+def load() -> None:
+    """Import what web, worker and beat all need, for processes that are forked from this one."""
+    import_module("config.wsgi")
+    import_module("config.celery").app.loader.import_default_modules()
+
+
+def become(command: list[str]) -> None:
+    """What the command (``python -m MODULE ARGUMENT ...``) would do, in this process: it has the product loaded."""
+    module, *arguments = command[2:]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def main() -> None:

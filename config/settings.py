@@ -238,7 +238,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-LOGGING = logging_config(os.environ.get("ECI_LOG_LEVEL", "INFO"))
+LOGGING = logging_config()
 
 # -- the web ----------------------------------------------------------------------------------------------------------
 ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from celery.signals import (
+    celeryd_init,
     task_postrun,
     task_prerun,
     worker_process_init,
@@ -21,6 +22,12 @@ from eci import metrics_folder
 
 if "worker" in sys.argv:  # none of Celery's signals comes before Django's checks have imported prometheus_client
     metrics_folder.begin()
+
+
+@celeryd_init.connect
+def leave_the_supervisor_s(**kwargs: Any) -> None:
+    if not metrics_folder.is_own():
+        metrics_folder.begin()
 
 
 @worker_shutdown.connect

@@ -101,8 +101,9 @@ _SHARED: list[Any] = [
 ]
 
 
-def logging_config(level: str) -> dict[str, Any]:
-    """Django's LOGGING: everything through structlog."""
+def logging_config() -> dict[str, Any]:
+    """Django's LOGGING, and gunicorn's: everything through structlog, from ECI_LOG_LEVEL on."""
+    level = os.environ.get("ECI_LOG_LEVEL", "INFO")
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

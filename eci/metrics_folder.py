@@ -18,20 +18,24 @@ _PREFIX = "eci-metrics-"
 def begin() -> None:
     """Called by the master alone: a new folder, in which nothing of an earlier run is counted again.
 
-    It lies in the machine's own temporary folder: on a volume that several machines share, their process ids would be
-    the same.
+    A master that was forked with the product loaded leaves the folder it inherited for one of its own. It lies in the
+    machine's own temporary folder: on a volume that several machines share, their process ids would be the same.
     """
-    if "prometheus_client" in sys.modules:
+    if "prometheus_client" in sys.modules and VARIABLE not in os.environ:
         raise RuntimeError("prometheus_client was imported before its folder was there: it would count in memory.")
     _forget_killed_masters()
     os.environ[VARIABLE] = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
 
 
+def is_own() -> bool:
+    """Did this process make the folder?"""
+    return Path(os.environ.get(VARIABLE, "")).name.startswith(f"{_PREFIX}{os.getpid()}-")
+
+
 def end() -> None:
     """The master that made the folder ends."""
-    folder = Path(os.environ.get(VARIABLE, ""))
-    if folder.name.startswith(f"{_PREFIX}{os.getpid()}-"):
-        shutil.rmtree(folder, ignore_errors=True)
+    if is_own():
+        shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
 
 
 def alive(pid: int) -> bool:

@@ -13,13 +13,13 @@ os.makedirs(os.path.join(os.environ["ECI_DATA_DIR"], "callers"), exist_ok=True)
 
 from config.settings import *  # noqa: E402, F403
 
-PASSWORD_HASHERS = ["eci.passwords.Argon2id"]
+PASSWORD_HASHERS = ["tests.hashers.Quick"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
 ECI_METRICS_KEPT = 0
 
-for _database in DATABASES.values():  # noqa: F405
-    _database["TEST"] = _database.get("TEST", {}) | {"MIGRATE": False}  # tables as the models say; lint holds them equal
+for _database in DATABASES.values():  # noqa: F405 - tables as the models are, which lint holds equal to the migrations
+    _database["TEST"] = _database.get("TEST", {}) | {"MIGRATE": False}
 
 if ECI_REDIS_URL:  # noqa: F405 - tests run side by side, and must not clear each other's counters
     _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

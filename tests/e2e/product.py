@@ -167,18 +167,18 @@ class Product:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
 
-    def processes(self, words: str = "") -> list[int]:
-        """Its living processes whose command line contains the words."""
+    def processes(self, *names: str) -> list[int]:
+        """Its living processes, or those of them with one of these names."""
         assert self._process is not None
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                    arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    name = (entry / "comm").read_text().strip()
                 except OSError:  # it has just ended
                     continue
-                if int(session) == self._process.pid and state != "Z" and words in arguments:
+                if int(session) == self._process.pid and state != "Z" and (not names or name in names):
                     found.append(int(entry.name))
         return found
 
@@ -186,11 +186,11 @@ class Product:
         """``kill -9`` of worker and beat alone. The supervisor, which would now end the rest, is held still."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        workers = self.processes("celery --app")
-        assert len(workers) >= 2, workers
+        workers = self.processes("eci-worker", "eci-beat")
+        assert len(workers) == 2, workers
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.processes("celery --app"), 10, "worker and beat are dead")
+        wait_until(lambda: not self.processes("eci-worker", "eci-beat"), 10, "worker and beat are dead")
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A management command beside the running product."""

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.no_database
 
 
 def written(record: logging.LogRecord) -> Any:
-    config = logging_config("INFO")["formatters"]["json"]
+    config = logging_config()["formatters"]["json"]
     formatter = config["()"](**{name: value for name, value in config.items() if name != "()"})
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

@@ -48,7 +48,7 @@ def test_one_log_line_is_written_for_a_request(caplog: pytest.LogCaptureFixture)
 
 
 def test_log_lines_are_json() -> None:
-    config = logs.logging_config("INFO")["formatters"]["json"]
+    config = logs.logging_config()["formatters"]["json"]
     formatter = config["()"](**{name: value for name, value in config.items() if name != "()"})
     record = logging.LogRecord("some.package", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
     line = json.loads(formatter.format(record))

@@ -63,7 +63,7 @@ def test_servers_go_away_in_turn(servers: Servers, tmp_path: Path) -> None:
         for client in clients:
             client.start()
         books = Books(servers.environment(), product.data_dir)
-        alive = product.processes("-m")
+        alive = product.processes("eci-web", "eci-worker", "eci-beat")
         try:
             time.sleep(3)
             outage(trade, books, servers.redis, REDIS_AWAY, DRAINED, end=servers.redis.stop)
@@ -76,7 +76,7 @@ def test_servers_go_away_in_turn(servers: Servers, tmp_path: Path) -> None:
             trade.over.set()
             for client in clients:
                 client.join(60)
-        assert product.processes("-m") == alive, "a process ended, or was replaced"
+        assert product.processes("eci-web", "eci-worker", "eci-beat") == alive, "a process ended, or was replaced"
         wait_until(lambda: not books.unsettled(max(trade.placed.values())), SETTLED, "the last orders end")
         require_retryable_answers(trade)
         require_others_went_on(trade)

@@ -109,6 +109,34 @@ def taken_at_the_provider(ledger: Path) -> set[str]:
     return found
 
 
+def order_ids(environment: Mapping[str, str]) -> set[str]:
+    script = "from contexts.orders.models import Order; print(*Order.objects.values_list('pk', flat=True))"
+    return set(said(manage(environment, "shell", "-v", "0", "-c", script)).split())
+
+
+def refuse_while_it_runs(product: Product, folder: Path) -> None:
+    assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
+    assert "These databases are not empty" in said(product.manage("restore", str(folder)), 1)
+    assert "stop web, worker and beat first" in said(product.manage("restore", str(folder), "--force"), 1)
+
+
+def refuse_what_is_damaged(empty: dict[str, str], folder: Path) -> None:
+    catalog = next(folder.glob("catalog.*"))
+    content = catalog.read_bytes()
+    catalog.write_bytes(content[:-1])
+    assert f"{catalog.name} is not what the manifest says" in said(manage(empty, "restore", str(folder)), 1)
+    catalog.write_bytes(content)
+    manifest = folder / "manifest.json"
+    whole = manifest.read_text()
+    newer = json.loads(whole)
+    newer["databases"][0]["migrations"].append("catalog.9999_tomorrow")
+    manifest.write_text(json.dumps(newer))
+    assert "comes from a newer version of the product" in said(manage(empty, "restore", str(folder)), 1)
+    manifest.unlink()
+    assert "is no finished backup" in said(manage(empty, "restore", str(folder)), 1)
+    manifest.write_text(whole)
+
+
 def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "backup"
     with running(seed, tmp_path / "var") as product:
@@ -124,7 +152,10 @@ def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict
             wait_until(lambda: len(trade.placed) > enough, 60, "trade goes on after the backup")
         assert trade.failed == []
         lost_again = list(trade.placed)[-1]
+        refuse_while_it_runs(product, folder)
+        assert product.api.get(f"/v1/orders/{lost_again}").status == 200
 
+    refuse_what_is_damaged(empty, folder)
     restore = time.monotonic()
     said(manage(empty, "restore", str(folder)))
     restored = time.monotonic() - restore
@@ -153,6 +184,9 @@ def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict
         assert new.status == 201
         assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
         again.stop()
+        assert new.data["order_id"] in order_ids(empty)
+        said(manage(empty, "restore", str(folder), "--force"))
+        assert order_ids(empty) <= set(trade.placed)
     finally:
         again.clean_up()
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -163,37 +197,3 @@ def test_backed_up_under_load_restored_and_settled(seed: world.Seed, empty: dict
         sum(row["bytes"] for row in manifest["databases"]) / 1024,
         *(restored, ready, recovered, len(beyond), books, report),
     )
-
-
-def test_restore_refuses_what_it_should(seed: world.Seed, empty: dict[str, str], tmp_path: Path) -> None:
-    folder = tmp_path / "backup"
-    with running(seed, tmp_path / "var") as product:
-        said(product.manage("backup", str(folder)))
-        assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
-        refused = said(product.manage("restore", str(folder)), 1)
-        assert "These databases are not empty" in refused
-        Shop(product.api).sell("SINCE")
-        refused = said(product.manage("restore", str(folder), "--force"), 1)
-        assert "stop web, worker and beat first" in refused
-        assert product.api.get("/v1/products/sku/SINCE").status == 200
-        own = product.environment
-
-        catalog = next(folder.glob("catalog.*"))
-        content = catalog.read_bytes()
-        catalog.write_bytes(content[:-1])
-        assert f"{catalog.name} is not what the manifest says" in said(manage(empty, "restore", str(folder)), 1)
-        catalog.write_bytes(content)
-        manifest = folder / "manifest.json"
-        whole = manifest.read_text()
-        newer = json.loads(whole)
-        newer["databases"][0]["migrations"].append("catalog.9999_tomorrow")
-        manifest.write_text(json.dumps(newer))
-        assert "comes from a newer version of the product" in said(manage(empty, "restore", str(folder)), 1)
-        manifest.unlink()
-        assert "is no finished backup" in said(manage(empty, "restore", str(folder)), 1)
-        manifest.write_text(whole)
-        said(manage(empty, "restore", str(folder)))
-        product.stop()
-        said(manage(own, "restore", str(folder), "--force"))
-        product.start()
-        assert product.api.get("/v1/products/sku/SINCE").status == 404

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import Any
 
@@ -21,11 +23,13 @@ from django.db import connections
 from config import processes
 from config.staff import accounts
 from config.staff.migrating import migrate_all
+from eci import metrics_folder
 from eci.db import primaries
 
 HOST = "127.0.0.1"
 GRACE = 9  # seconds a process has to finish what it is doing; Docker gives all of us 10
-_PR_SET_PDEATHSIG = 1
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
 class Command(BaseCommand):
@@ -40,13 +44,19 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         _require_free(port)
+        metrics_folder.begin()  # before the checks import what counts in it
+        try:
+            self._run(host, port, demo=settings.ECI_OPEN or options["demo"])
+        finally:
+            metrics_folder.end()
+
+    def _run(self, host: str, port: int, *, demo: bool) -> None:
         prepare(self.stdout.write)
         if not settings.ECI_OPEN:
             accounts.make_one_time_admin(settings.DATA_DIR / accounts.ONE_TIME_PASSWORD)
-        if settings.ECI_OPEN or options["demo"]:
+        if demo:
             call_command("load_demo")
-        for connection in connections.all():
-            connection.close()
+        _share_what_is_loaded()
         supervisor = Supervisor(host, port)
         try:
             supervisor.start()
@@ -74,9 +84,31 @@ def _require_free(port: int) -> None:
             raise CommandError(f"Port {port} is in use. Stop what runs there, or choose another: PORT=8001") from None
 
 
-def _die_with_parent() -> None:
-    """In the child: be ended with the supervisor, even when that is killed without a chance to say so."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _share_what_is_loaded() -> None:
+    """Loading the product takes each process seconds, and memory of its own. No connection is shared."""
+    processes.load()
+    for connection in connections.all():
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
+    gc.collect()
+    gc.freeze()
+
+
+def _prctl(option: int, argument: int | bytes) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, argument)
+
+
+def _become(name: str, command: list[str], supervisor: int) -> None:
+    """In the child: end with the supervisor, even when that is killed without a chance to say so."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        os._exit(1)
+    for number in STOPS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    _prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
+    os.chdir(settings.BASE_DIR)
+    processes.become(command)
 
 
 class Supervisor:
@@ -85,22 +117,23 @@ class Supervisor:
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.children: dict[str, ForkProcess] = {}
         self.stopping = False
 
     def start(self) -> None:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # when make itself is killed
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # when make itself is killed
+        for number in STOPS:
             signal.signal(number, self._told_to_stop)
-        os.environ.setdefault("ECI_METRICS_PORT", "0")  # several shops may run on one machine
+        if "ECI_METRICS_PORT" not in os.environ:
+            settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
         self._spawn("web", processes.web(f"{self.host}:{self.port}"))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
 
     def _spawn(self, name: str, command: list[str]) -> None:
-        self.children[name] = subprocess.Popen(  # noqa: S603
-            command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
-        )
+        fork = multiprocessing.get_context("fork")
+        self.children[name] = fork.Process(target=_become, args=(name, command, os.getpid()), name=name)
+        self.children[name].start()
 
     def wait_until_healthy(self) -> None:
         url = f"http://{HOST}:{self.port}/health"
@@ -123,8 +156,8 @@ class Supervisor:
 
     def _require_all_alive(self) -> None:
         for name, child in self.children.items():
-            if child.poll() is not None and not self.stopping:
-                raise CommandError(f"The {name} process ended by itself (exit code {child.returncode}).")
+            if not (child.is_alive() or self.stopping):
+                raise CommandError(f"The {name} process ended by itself (exit code {child.exitcode}).")
 
     def _told_to_stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
@@ -133,15 +166,12 @@ class Supervisor:
         """All at once, so that it takes no longer than the slowest: whatever the worker leaves stands in a database."""
         self.stopping = True
         for child in self.children.values():
-            if child.poll() is None:
-                child.terminate()
+            child.terminate()
         deadline = time.monotonic() + GRACE
         for child in self.children.values():
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.join(max(0.1, deadline - time.monotonic()))
+            child.kill()
+            child.join()
 
 
 def _banner(port: int) -> str:
