@@ -12,6 +12,8 @@ PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 # Open mode is for development: everybody may do everything. OPEN=0 is the same shop as it runs anywhere else: closed.
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
+# Where this is set, each of the many processes would compile all of the product anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-fast test-apart torture lint audit fuzz format replay bench prove k8s-check image image-test clean
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Answer
 from tests.e2e.product import Product, Shop, at_once
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 TIMES = 50
 

@@ -14,7 +14,7 @@ from tests.conftest import Answer
 from tests.e2e.product import Product, Shop, moment, running, wait_until
 from tests.world import Seed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-expiry")]
+pytestmark = pytest.mark.e2e
 
 SECONDS = 3
 MARGIN = 0.05  # seconds after its end in which a hold may still count

@@ -28,7 +28,7 @@ from tests.conftest import Answer
 from tests.e2e.conftest import Running
 from tests.e2e.product import HttpApi, Product, Shop, at_once, free_port, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-kill")]
+pytestmark = pytest.mark.e2e
 
 log = logging.getLogger(__name__)
 

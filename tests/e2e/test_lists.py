@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.product import Product, Shop, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 LISTS = [
     "products", "products?ordering=price", "products?ordering=-name", "products/search?q=demo", "inventory",

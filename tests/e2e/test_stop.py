@@ -12,7 +12,7 @@ from tests.e2e.conftest import Running
 from tests.e2e.product import Product, Shop, wait_until
 from tests.world import ON_SERVERS, world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-stop")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.product import Product, Shop, moment, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 CONTEXTS = {"catalog", "inventory", "customers", "orders", "payments", "shipping", "notifications"}
 PRODUCT = {

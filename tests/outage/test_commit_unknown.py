@@ -18,7 +18,6 @@ from tests.outage.wire import Wire
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("outage"),
     pytest.mark.skipif(not world.ON_SERVERS, reason="SQLite has no connection to lose"),
 ]
 

@@ -10,7 +10,7 @@ from tests import world
 from tests.e2e.product import Product, Shop, at_once, wait_until
 from tests.outage.conftest import SECRET, ProviderProcess
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("outage")]
+pytestmark = pytest.mark.e2e
 
 
 def test_orders_are_paid_once_whatever_the_provider_does(

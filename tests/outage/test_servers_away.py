@@ -22,7 +22,6 @@ from tools.servers import Server, Servers
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("outage"),
     pytest.mark.skipif(not ON_SERVERS, reason="stops servers; SQLite and the file broker have none"),
 ]
 

@@ -25,7 +25,7 @@ from eci.clock import utcnow
 from tests import world
 from tests.e2e.product import HttpApi, Product, Shop, running, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("backup")]
+pytestmark = pytest.mark.e2e
 
 log = logging.getLogger(__name__)
 
