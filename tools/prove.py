@@ -36,7 +36,7 @@ LEFT_OUT = (
     ".import_linter_cache",
 )
 DEFENCES = "tests/proof/test_defences.py"
-CROWDS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
+BASKETS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ SAFETIES = (
         file="contexts/inventory/services.py",
         text='.select_related("warehouse").order_by("pk")',
         instead='.select_related("warehouse").order_by("?")',
-        tests=(CROWDS,),
+        tests=(BASKETS,),
         servers=True,
     ),
     Safety(

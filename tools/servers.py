@@ -230,7 +230,7 @@ class Postgres(Server):
     def command(self) -> list[str]:
         options = ["listen_addresses=127.0.0.1", "max_connections=200", "timezone=UTC"]
         if not self.durable:
-            options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+            options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "deadlock_timeout=100ms"]
         # -k "": no Unix socket, whose path would have to be short.
         program = [_program("postgres"), "-D", str(self.folder), "-p", str(self.port), "-k", ""]
         return [*program, *(part for option in options for part in ("-c", option))]
