@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from importlib import import_module
 
 WORKER_THREADS = 3  # tasks at a time; the relay has a thread beside them
 
@@ -37,8 +36,9 @@ def _celery(part: str) -> list[str]:
 
 def load() -> None:
     """Import what web, worker and beat all need, for processes that are forked from this one."""
-    import_module("config.wsgi")
-    import_module("config.celery").app.loader.import_default_modules()
+    from config import celery, wsgi  # noqa: F401
+
+    celery.app.loader.import_default_modules()
 
 
 def become(command: list[str]) -> None:

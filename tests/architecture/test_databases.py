@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -100,12 +101,13 @@ def test_each_alias_holds_its_own_tables_and_migrations(migrated: Path) -> None:
 
 
 def test_it_makes_no_difference_which_command_migrated(tmp_path: Path) -> None:
-    migrate(tmp_path, "default", *settings.ECI_CONTEXTS)
-    for context in settings.ECI_CONTEXTS:
-        assert tables(tmp_path / f"{context}.sqlite3") == declared(context)
+    migrate(tmp_path, "default", "orders")
+    assert tables(tmp_path / "orders.sqlite3") == declared("orders")
     assert tables(tmp_path / "platform.sqlite3") == declared(*PLATFORM)
     run = python("-c", _MIGRATE_ALL, folder=tmp_path)
-    assert (run.returncode, run.stdout) == (0, ""), "nothing is due"
+    assert run.returncode == 0, run.stderr[-3000:]
+    prepared = set(re.findall(r"Preparing the (\w+) database", run.stdout))
+    assert prepared == set(settings.ECI_CONTEXTS) - {"orders"}
 
 
 def test_one_alias_is_migrated_by_the_plain_command(tmp_path: Path) -> None:

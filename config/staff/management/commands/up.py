@@ -106,6 +106,7 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
         os._exit(1)
     for number in STOPS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     _prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
     os.chdir(settings.BASE_DIR)
     processes.become(command)
@@ -126,9 +127,11 @@ class Supervisor:
             signal.signal(number, self._told_to_stop)
         if "ECI_METRICS_PORT" not in os.environ:
             settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # or a child could miss one while it has our handlers
         self._spawn("web", processes.web(f"{self.host}:{self.port}"))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def _spawn(self, name: str, command: list[str]) -> None:
         fork = multiprocessing.get_context("fork")
