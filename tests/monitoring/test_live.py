@@ -42,6 +42,7 @@ pytestmark = [
 CONTEXTS = ("catalog", "inventory", "customer", "order", "payment", "shipment", "notification")
 SERVICES = {f"{name}-service" for name in CONTEXTS}
 NAMES = ("tasks_total", "task_duration_seconds_count")
+DECLINED = 'sum(http_requests_total{route="v1/orders",method="POST",status="402"})'
 CHECK_UP = "from config.staff.checkup import check_up; check_up()"
 
 
@@ -169,6 +170,7 @@ def _trade(product: Product, prometheus: Prometheus) -> None:
         assert declined.status == 402
         assert checked.result().returncode == 0, checked.result().stderr
     wait_until(lambda: prometheus.ask("payments_failed_total")[0][1] == 1, 30, "the declined one was scraped")
+    wait_until(lambda: prometheus.ask(DECLINED), 30, "and that of the web processes")
 
 
 def _wait_for_scrapes(product: Product, prometheus: Prometheus) -> None:
@@ -233,7 +235,7 @@ def test_prometheus_counts_what_was_done(scene: Scene) -> None:
     assert ask("orders_placed_total")[0][1] == _placed(scene.product)
     assert ask("payments_failed_total")[0][1] == 1
     assert [value for _, value in ask('inventory_available_stock{warehouse="NEAR"} < 10')] == [6]
-    assert ask('sum(http_requests_total{route="v1/orders",method="POST",status="402"})')[0][1] == 1
+    assert ask(DECLINED)[0][1] == 1
     assert ask('sum(tasks_total{job="worker",task="orders.recover",state="SUCCESS"})')[0][1] > 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from tests.torture import recovery
@@ -18,6 +19,7 @@ from tests.torture.scenarios import SCENARIOS, Case, Scenario, send_away
 from tests.torture.shop import Told, act, api, open_anew, tell
 
 BATCH = 30  # deaths before the survivors' work begins
+SHARED = 60  # at most, of several scenarios together
 CASES_KEPT = 150  # then the databases are emptied, so that the judge has less to read
 TRIES = 12  # rounds of recovery while a participant is away: more than it takes until the order needs attention
 LONGEST_RECOVERY = 3_000  # boundaries
@@ -31,11 +33,32 @@ class Row:
 
     scenario: Scenario
     boundaries: int = 0
+    share: int = 0
     killed_at: set[int] = field(default_factory=set)
     kills: int = 0
     recovery_kills: int = 0
     findings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+Plan = Sequence[tuple[Row, int]]
+"""Rows, and how many deaths of each."""
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows of few deaths share batches; one whose participants are away does not, for they would be so to all."""
+    group: list[Row] = []
+    for row in rows:
+        alone = bool(row.scenario.away)
+        if group and (alone or sum(one.share for one in group) + row.share > SHARED):
+            yield group
+            group = []
+        group.append(row)
+        if alone:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 class Campaign:
@@ -56,20 +79,23 @@ class Campaign:
         self._open_anew()
         boundaries = sum(row.boundaries for row in rows)
         for row in rows:
+            row.share = -(-kills * row.boundaries // boundaries)
+        for group in _groups(rows):
             begun = time.monotonic()
-            share = -(-kills * row.boundaries // boundaries)
-            while row.kills < share:
-                self._batch(row, min(BATCH, share - row.kills))
-            row.seconds = time.monotonic() - begun
-            yield row
+            while unfinished := [row for row in group if row.kills < row.share]:
+                self._batch([(row, min(BATCH, row.share - row.kills)) for row in unfinished])
+            for row in group:
+                row.seconds = (time.monotonic() - begun) / len(group)
+            yield from group
 
     def _open_anew(self) -> None:
         open_anew(self._environment)
         self._cases_kept = 0
 
-    def _cases(self, scenario: Scenario, number: int) -> list[Case]:
-        keys = [self._key() for _ in range(number)]
-        return in_child(lambda: [scenario.begin(api, key) for key in keys])
+    def _cases(self, plan: Plan) -> list[list[Case]]:
+        """A case to run clean and those to be killed, of each row."""
+        keys = [(row.scenario, [self._key() for _ in range(1 + kills)]) for row, kills in plan]
+        return in_child(lambda: [[scenario.begin(api, key) for key in own] for scenario, own in keys])
 
     def _key(self) -> str:
         return f"{self._random.getrandbits(128):032x}"
@@ -85,28 +111,36 @@ class Campaign:
         for _ in itertools.count():
             yield from self._random.sample(range(boundaries), boundaries)
 
-    def _batch(self, row: Row, kills: int) -> None:
-        scenario, found = row.scenario, row.findings
-        cases = clean, *doomed = self._cases(scenario, 1 + kills)
-        self._died(Child(partial(act, scenario, clean)), found)
-        for case in doomed:
-            boundary = next(self._plans[scenario.name])
-            if self._kill(scenario, case, boundary, found):
-                row.kills += 1
-                row.killed_at.add(boundary)
+    def _batch(self, plan: Plan) -> None:
+        """So many deaths of each row; then the survivors' work, once for all of them. The first is told what is found
+        in the books, where the rows cannot be told apart."""
+        asked = self._cases(plan)
+        for (row, _), (clean, *doomed) in zip(plan, asked, strict=True):
+            self._died(Child(partial(act, row.scenario, clean)), row.findings)
+            for case in doomed:
+                boundary = next(self._plans[row.scenario.name])
+                if self._kill(row.scenario, case, boundary, row.findings):
+                    row.kills += 1
+                    row.killed_at.add(boundary)
+        first, _ = plan[0]
         for _ in range(self._random.randrange(3)):
-            row.recovery_kills += self._kill_recovery(scenario)
-        if scenario.away:
-            in_child(partial(try_in_vain, scenario))
-            found += self._unnoticed(cases)
+            row, _ = self._random.choice(plan)
+            row.recovery_kills += self._kill_recovery(row.scenario)
+        if first.scenario.away:
+            in_child(partial(try_in_vain, first.scenario))
+            first.findings += self._unnoticed(asked[0])
         in_child(recovery.do_everything)
-        found += findings(read(self._environment))
-        answers = tell([(scenario, case) for case in cases])
+        first.findings += findings(read(self._environment))
+        answers = iter(
+            tell([(row.scenario, case) for (row, _), cases in zip(plan, asked, strict=True) for case in cases])
+        )
         books = read(self._environment)
         ended = ends(books)
-        found += findings(books)
-        found += _differences(scenario, answers, [ended[case.product_id] for case in cases])
-        self._cases_kept += len(cases)
+        first.findings += findings(books)
+        for (row, _), cases in zip(plan, asked, strict=True):
+            told = list(islice(answers, len(cases)))
+            row.findings += _differences(row.scenario, told, [ended[case.product_id] for case in cases])
+            self._cases_kept += len(cases)
         if self._cases_kept > CASES_KEPT:
             self._open_anew()
 
