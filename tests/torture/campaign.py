@@ -123,7 +123,7 @@ class Campaign:
                     row.kills += 1
                     row.killed_at.add(boundary)
         first, _ = plan[0]
-        for _ in range(self._random.randrange(3)):
+        for _ in range(self._random.randrange(2 + len(plan))):
             row, _ = self._random.choice(plan)
             row.recovery_kills += self._kill_recovery(row.scenario)
         if first.scenario.away:
