@@ -15,9 +15,8 @@ from config import limits
 from tests.fuzz.drive import SEED, api, fuzz, operations
 from tests.security.people import PASSWORD, Person, customer, staff
 from tests.security.policy import ROLES, table
-from tests.world import ON_SERVERS
 
-EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "1" if ON_SERVERS else "2"))
+EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "2"))
 FIRST = int(os.environ.get("ECI_FUZZ_SEED", str(SEED)))
 
 
