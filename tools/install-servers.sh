@@ -3,6 +3,7 @@
 # Exit code 3, and the one line that would change it, where we may not.
 # usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/monitoring needs them
 set -eu
+cd "$(dirname "$0")/.."
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
@@ -17,9 +18,12 @@ fi
 have cc || packages="$packages gcc libc6-dev"
 have pkg-config || packages="$packages pkg-config"
 pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || packages="$packages libmariadb-dev"
-if have /usr/bin/python3 && [ "$(command -v python3)" = /usr/bin/python3 ]; then
-  [ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || packages="$packages python3-dev"
-fi
+python=.venv/bin/python
+[ -x "$python" ] || python=python3
+headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+case $headers in
+  /usr/include/*) [ -e "$headers/Python.h" ] || packages="$packages python3-dev" ;;
+esac
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
