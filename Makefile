@@ -15,7 +15,7 @@ export PORT
 # Where this is set, each of the many processes would compile all of the product anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-fast test-apart torture lint audit fuzz format replay bench prove k8s-check image image-test clean
+.PHONY: help run test test-fast test-apart torture lint types style borders migrations audit fuzz format replay bench prove k8s-check image image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -40,12 +40,20 @@ test: ## lint, types, borders, migrations, then every test: on SQLite, and on Po
 
 lint: ## ruff, mypy, import-linter, missing migrations, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types audit style borders migrations
+
+types:
+	$(BIN)/mypy
+
+style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+borders:
 	$(BIN)/lint-imports --config importlinter.ini
+
+migrations:
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python tools/audit.py
 
 audit: ## known vulnerabilities of what is installed, where the package index can be reached
 	@tools/setup.sh requirements.txt requirements-dev.txt

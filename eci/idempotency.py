@@ -78,11 +78,15 @@ def answer_of(record: IdempotencyRecord) -> Answer | None:
     return None if record.status is None else Answer(status=record.status, body=json.loads(record.answer))
 
 
-def claim(context: str, key: Key, *, resource: str = "") -> None:
-    """Take the key, inside the unit of work that makes the effect. 409 when another request has it already."""
+def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None = None) -> None:
+    """Take the key, inside the unit of work that makes the effect; with its answer when that is known, and there is
+    none. 409 when another request has it already."""
+    record = _records(context)(**vars(key), resource=resource)
+    if answer is not None:
+        record.status, record.answer = answer.status, json.dumps(answer.body, cls=JSONEncoder)
     try:
         with unit_of_work(context):
-            _records(context)._default_manager.bulk_create([_records(context)(**vars(key), resource=resource)])
+            _records(context)._default_manager.bulk_create([record])
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
 

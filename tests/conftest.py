@@ -137,11 +137,16 @@ ON_ANY_ENGINE = (  # the databases make no difference to these: they run in the 
     "tests/architecture/",
     "tests/bench/",
     "tests/deployment/",
+    "tests/e2e/test_bad_input.py::test_bad_bodies",
+    "tests/e2e/test_bad_input.py::test_bad_values",
     "tests/e2e/test_closed",
+    "tests/e2e/test_concurrency",
     "tests/e2e/test_pages",
     "tests/e2e/test_rolling_restart",
     "tests/e2e/test_stop",
     "tests/e2e/test_traces",
+    "tests/kernel/test_fields",
+    "tests/kernel/test_parsers",
     "tests/kernel/test_remote",
     "tests/kernel/test_wire",
     "tests/monitoring/test_alertmanager",
@@ -181,6 +186,13 @@ def pytest_collection_finish() -> None:
 def _gateway_ledger(tmp_path: Any) -> None:
     settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
     settings.ECI_GATEWAY_TIMEOUT = 0.02
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_sold_out_lately() -> None:
+    from contexts.orders import workflows
+
+    workflows._sold_out = {}
 
 
 class Counted:

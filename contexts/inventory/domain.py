@@ -55,17 +55,17 @@ def allocate(demand: Mapping[int, int], shelves: Sequence[Shelf]) -> tuple[list[
     for shelf in sorted(shelves, key=lambda shelf: (shelf.priority, shelf.warehouse)):
         if shelf.available > 0:
             by_warehouse[shelf.warehouse][shelf.product_id] = shelf
-    _require_enough(demand, by_warehouse.values())
+    require_enough(demand, shelves)
     chosen = _fewest(demand, by_warehouse)
     reason = "first single warehouse" if len(chosen) == 1 else f"fewest warehouses: {len(chosen)}"
     return _picks(demand, [by_warehouse[code] for code in chosen]), reason
 
 
-def _require_enough(demand: Mapping[int, int], warehouses: Iterable[Mapping[int, Shelf]]) -> None:
+def require_enough(demand: Mapping[int, int], shelves: Iterable[Shelf]) -> None:
+    """InsufficientStock, naming every product of which the shelves together have too little."""
     available: dict[int, int] = defaultdict(int)
-    for shelves in warehouses:
-        for product_id, shelf in shelves.items():
-            available[product_id] += shelf.available
+    for shelf in shelves:
+        available[shelf.product_id] += max(0, shelf.available)
     short = [
         {"product_id": product_id, "requested": wanted, "available": available[product_id]}
         for product_id, wanted in demand.items()

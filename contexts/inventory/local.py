@@ -25,6 +25,9 @@ class LocalInventory(Inventory):
     ) -> Reservation:
         return services.reserve(key=key, order_id=order_id, demand=units(items), seconds=seconds, paying=paying)
 
+    def require_available(self, *, items: tuple[Demand, ...]) -> None:
+        selectors.require_available(demand=units(items))
+
     def confirm(self, *, key: str) -> Reservation:
         return services.confirm(key=key)
 

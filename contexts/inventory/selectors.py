@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from django.db.models import (
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Now
 
-from contexts.inventory.domain import settled
+from contexts.inventory.domain import Shelf, require_enough, settled
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
@@ -36,6 +36,12 @@ from eci.paging import Paging
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
+
+
+def _sum_of(rows: QuerySet[Any], field: str) -> Coalesce:
+    """The sum of ``field`` over rows that refer to an outer query, 0 without any."""
+    total = rows.order_by().annotate(one=Value(1)).values("one").annotate(total=Sum(field)).values("total")
+    return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
 
 
 def with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
@@ -55,6 +61,34 @@ def balances(rows: QuerySet[Stock]) -> QuerySet[Any]:
         ),
     )
     return counted
+
+
+_SHELVES: QuerySet[Any] = (  # made once: building it costs as much as asking it
+    with_lapsed(Stock.objects.filter(warehouse__is_active=True))
+    .annotate(now=Now())
+    .select_related("warehouse")
+    .order_by("pk")
+)
+
+
+def shelves(product_ids: Iterable[int]) -> QuerySet[Any]:
+    """Stock rows that these products may be taken from, with ``lapsed`` and the database's ``now``."""
+    return _SHELVES.filter(product_id__in=list(product_ids))
+
+
+def as_shelf(row: Any) -> Shelf:
+    return Shelf(
+        stock_id=row.pk,
+        product_id=row.product_id,
+        warehouse=row.warehouse_id,
+        priority=row.warehouse.priority,
+        available=row.on_hand - row.reserved + row.lapsed,
+    )
+
+
+def require_available(*, demand: Mapping[int, int]) -> None:
+    """As the contract says."""
+    require_enough(demand, [as_shelf(row) for row in shelves(demand)])
 
 
 def stock_rows(paging: Paging, *, product_id: int | None, warehouse: str | None, low_stock: bool | None) -> list[Stock]:
@@ -232,12 +266,6 @@ def audit() -> tuple[contracts.Finding, ...]:
         problem = f"the ledger sums up to {line['total']}, there is no row"
         findings.append(contracts.Finding(subject=subject, problem=problem))
     return tuple(findings)
-
-
-def _sum_of(rows: QuerySet[Any], field: str) -> Coalesce:
-    """The sum of ``field`` over rows that refer to an outer query, 0 without any."""
-    total = rows.order_by().annotate(one=Value(1)).values("one").annotate(total=Sum(field)).values("total")
-    return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
 
 
 def order_has_hold(*, order_id: str) -> bool:

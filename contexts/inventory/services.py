@@ -16,7 +16,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Sum, Value, When
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
-from contexts.inventory.domain import Pick, Shelf, allocate, settled
+from contexts.inventory.domain import Pick, allocate, settled
 from contexts.inventory.models import Allocation, Movement, Reservation, Restocking, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import (
@@ -68,19 +68,7 @@ def reserve(
     if existing is not None:
         return _repeat_of_reserve(existing, asked)
     rows = _lock_shelves(demand, warehouse)
-    picks, choice = allocate(
-        demand,
-        [
-            Shelf(
-                stock_id=row.pk,
-                product_id=row.product_id,
-                warehouse=row.warehouse_id,
-                priority=row.warehouse.priority,
-                available=row.on_hand - row.reserved + row.lapsed,
-            )
-            for row in rows
-        ],
-    )
+    picks, choice = allocate(demand, [selectors.as_shelf(row) for row in rows])
     stock = {row.pk: row for row in rows}
     reclaimable = [p.stock_id for p in picks if p.quantity > stock[p.stock_id].on_hand - stock[p.stock_id].reserved]
     if reclaimable:
@@ -126,15 +114,10 @@ def _repeat_of_reserve(existing: Reservation, asked: str) -> contracts.Reservati
 
 
 def _lock_shelves(demand: Mapping[int, int], warehouse: str | None) -> list[Any]:
-    rows = Stock.objects.filter(product_id__in=list(demand), warehouse__is_active=True)
+    rows = selectors.shelves(demand)
     if warehouse is not None:
         rows = rows.filter(warehouse_id=warehouse)
-    rows = selectors.with_lapsed(rows).annotate(now=Now()).select_related("warehouse").order_by("pk")
-    found = list(locked(rows))
-    if not found:
-        short = [{"product_id": product, "requested": units, "available": 0} for product, units in demand.items()]
-        raise InsufficientStock("There is not enough stock.", items=short)
-    return found
+    return list(locked(rows))
 
 
 def _claim(picks: Iterable[Pick]) -> None:

@@ -101,7 +101,7 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """Name and price as they were when the order was placed. ``catalog_price_minor`` is what the catalog asked then."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="lines")
     line_no = models.PositiveIntegerField()
     product_id = models.BigIntegerField()
     sku = models.CharField(max_length=64)
@@ -126,7 +126,7 @@ class OrderLine(models.Model):
 class TimelineEntry(models.Model):
     """Something that happened to an order, for people to read."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="timeline")
+    order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="timeline")
     at = models.DateTimeField(db_default=Now())
     event = models.CharField(max_length=40)
     detail = models.CharField(max_length=300, blank=True, default="")
@@ -142,7 +142,7 @@ class TimelineEntry(models.Model):
 class Return(models.Model):
     """Goods that come back. Recorded first, then stock and money follow; ``done_at`` once both have."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="returns")
+    order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="returns")
     items = models.JSONField()
     reason = models.CharField(max_length=300)
     disposition = models.CharField(max_length=10)

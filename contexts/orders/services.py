@@ -204,6 +204,8 @@ def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | No
 @writes("orders")
 def discard_order(*, order: Order, key: idempotency.Key | None, refusal: EciError) -> None:
     """Nothing was held: the order never was. The refusal is remembered for the key."""
+    for part in (OrderLine, TimelineEntry):
+        part.objects.filter(order=order).delete()
     gone, _ = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner).delete()
     if not gone:
         raise LeaseLost(order.pk)

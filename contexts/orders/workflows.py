@@ -9,7 +9,7 @@ only repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -69,6 +69,7 @@ HOLD_MARGIN = 120  # seconds a pay-later hold outlives its deadline, so that a c
 RUN_BATCH = 50
 ASK_AGAIN = timedelta(seconds=2)
 SWITCH_KEPT = 1.0  # seconds
+SOLD_OUT_KEPT = 10.0  # seconds
 
 
 class MixedCurrencies(Conflict):
@@ -181,14 +182,24 @@ def _priced(index: int, line: LineAsked, product: Product, currency: str) -> Lin
     )
 
 
-def place(*, asked: OrderAsked, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:
-    """Place an order and carry it as far as it goes now; status and order, as API.md answers them.
+def admit(*, asked: OrderAsked) -> Quote:
+    """What is to be placed, as long as nothing is known to speak against it; nothing is written or held.
 
-    Refusals are raised: OrdersStopped, what ``quote`` raises, TooManyUnpaid, InsufficientStock, PaymentDeclined,
-    IdempotencyInProgress.
+    OrdersStopped, what ``quote`` raises, InsufficientStock.
     """
     _require_taking_orders()
     priced = quote(asked=asked)
+    if _sold_out_lately(asked.lines):
+        inventory.require_available(items=_demand(asked.lines))
+    return priced
+
+
+def place(*, asked: OrderAsked, priced: Quote, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:
+    """Place what was admitted and carry it as far as it goes now; status and order, as API.md answers them.
+
+    Refusals are raised, and remembered for the key: TooManyUnpaid, InsufficientStock, PaymentDeclined. So is
+    IdempotencyInProgress.
+    """
     order_id = new_order_id()
     observability.about_order(order_id)
     new = services.NewOrder(
@@ -230,6 +241,22 @@ def _require_taking_orders() -> None:
     switch = _switch_seen[1]
     if not switch.taking:
         raise OrdersStopped(f"No new orders are taken just now: {switch.reason}")
+
+
+_sold_out: dict[int, float] = {}  # product id -> until when, by this process' clock, it is looked at first
+
+
+def _sold_out_lately(lines: Sequence[LineAsked]) -> bool:
+    """The many who come for what has just been sold out are refused by one read, and no lock, for each of them."""
+    now = time.monotonic()
+    return any(_sold_out.get(line.product_id, 0.0) > now for line in lines)
+
+
+def _remember_sold_out(refusal: InsufficientStock) -> None:
+    global _sold_out
+    now = time.monotonic()
+    fresh = {product_id: until for product_id, until in _sold_out.items() if until > now}
+    _sold_out = fresh | {item["product_id"]: now + SOLD_OUT_KEPT for item in refusal.details["items"]}
 
 
 class KeyHasOrder(Exception):
@@ -358,11 +385,12 @@ class Runner:
             self.view.reservation = inventory.reserve(
                 order_id=order.pk,
                 key=order.pk,
-                items=self._demand(),
+                items=_demand(self.view.lines),
                 seconds=settings.ECI_RESERVATION_SECONDS + (HOLD_MARGIN if order.pay_later else 0),
                 paying=not order.pay_later,
             )
         except InsufficientStock as refusal:
+            _remember_sold_out(refusal)
             services.discard_order(order=order, key=self.key or _key_of(order), refusal=refusal)
             raise
         except Conflict as refusal:
@@ -596,8 +624,9 @@ class Runner:
         except AnyDatabaseError:
             log.warning("postpone_failed", order_id=self.order.pk)  # its lease runs out by itself
 
-    def _demand(self) -> tuple[Demand, ...]:
-        return tuple(Demand(product_id=line.product_id, quantity=line.quantity) for line in self.view.lines)
+
+def _demand(lines: Iterable[LineAsked | OrderLine]) -> tuple[Demand, ...]:
+    return tuple(Demand(product_id=line.product_id, quantity=line.quantity) for line in lines)
 
 
 def _key_of(order: Order) -> idempotency.Key | None:

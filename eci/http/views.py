@@ -197,8 +197,18 @@ class ApiView(GenericAPIView[Any]):
 
     def keep_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
         """Remember a refusal by the command itself, so that its key answers the same again."""
-        if key is not None and refusal.status in _KEPT_REFUSALS and not isinstance(refusal, IdempotencyInProgress):
+        if key is not None and _is_kept(refusal):
             idempotency.keep(context, key, idempotency.refusal_answer(refusal))
+
+    def claim_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
+        """The same, where another request of this key may have been let through, and have had its effect, meanwhile:
+        then IdempotencyInProgress, for that one's answer counts."""
+        if key is not None and _is_kept(refusal):
+            idempotency.claim(context, key, answer=idempotency.refusal_answer(refusal))
+
+
+def _is_kept(refusal: EciError) -> bool:
+    return refusal.status in _KEPT_REFUSALS and not isinstance(refusal, IdempotencyInProgress)
 
 
 def replayed(answer: idempotency.Answer) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from contexts.catalog.models import Product
 from contexts.inventory.models import Movement, Stock
+from contexts.orders import workflows
 from tests.conftest import Api
 from tests.workflows.shop import Shop
 from tests.world import ON_SERVERS
@@ -67,6 +69,42 @@ def test_too_many_units_leave_no_trace(shop: Shop) -> None:
     assert shop.api.get("/v1/orders?status=PENDING").data == []
     again = shop.order(101, key="greedy")
     assert (again.status, again.headers["Idempotent-Replayed"]) == (409, "true")
+
+
+def test_what_was_sold_out_a_moment_ago_is_refused_by_a_look(shop: Shop, statements: Any) -> None:
+    refused = shop.order(101)
+    with statements() as counted:
+        again = shop.order(101, key="too late")
+    assert (again.status, again.code, again.details) == (409, "insufficient_stock", refused.details)
+    assert counted.commits == 1, counted.report()
+    assert [sql for alias, sql in counted.log if alias == "inventory" and not sql.startswith("SELECT")] == []
+    assert not any("FOR UPDATE" in sql for _, sql in counted.log)
+    replayed = shop.order(101, key="too late")
+    assert (replayed.status, replayed.headers["Idempotent-Replayed"]) == (409, "true")
+    assert shop.order(100).status == 201, "what is there is sold"
+    assert shop.order(1).status == 409
+    movement = {"product_id": shop.product_id, "warehouse": "WH001", "delta": 1, "reason": "found"}
+    assert shop.api.post("/v1/inventory/adjustments", movement).status == 200
+    assert shop.order(1).status == 201, "so is what comes again"
+
+
+def test_a_look_that_comes_too_late_for_its_own_key_tells_of_the_order(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two requests with one key: the first takes the last units after the second was let in, and before it looked."""
+    admit = workflows.admit
+
+    def admit_late(*, asked: workflows.OrderAsked) -> workflows.Quote:
+        monkeypatch.setattr(workflows, "admit", admit)
+        placed.append(shop.order(100, key="twice").data)
+        workflows._sold_out = {shop.product_id: time.monotonic() + 60}
+        return admit(asked=asked)
+
+    placed: list[Any] = []
+    monkeypatch.setattr(workflows, "admit", admit_late)
+    second = shop.order(100, key="twice")
+    assert (second.status, second.headers["Idempotent-Replayed"]) == (201, "true")
+    assert second.data["order_id"] == placed[0]["order_id"]
 
 
 def test_two_lines_of_one_product_are_one_demand(shop: Shop) -> None:

@@ -134,6 +134,10 @@ class Inventory(ABC):
         """
 
     @abstractmethod
+    def require_available(self, *, items: tuple[Demand, ...]) -> None:
+        """InsufficientStock as ``reserve`` would say now. Nothing is held or locked: having passed promises nothing."""
+
+    @abstractmethod
     def confirm(self, *, key: str) -> Reservation:
         """Make the hold firm. ReservationNotFound, ReservationExpired, InvalidTransition (released)."""
 

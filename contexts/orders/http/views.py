@@ -97,7 +97,7 @@ class Orders(ApiView):
         if key is not None and found is not None:
             return self._again(found, key)
         try:
-            status, view = workflows.place(asked=asked, key=key, present=presenters.order)
+            status, view = self._place(asked, key)
         except IdempotencyInProgress:
             found = idempotency.find("orders", key) if key else None
             if key is None or found is None:
@@ -105,10 +105,15 @@ class Orders(ApiView):
             return self._again(found, key)
         except workflows.KeyHasOrder as existing:
             return self._outcome(existing.order_id, existing.key)
-        except EciError as refusal:
-            self.keep_refusal("orders", key, refusal)
-            raise
         return Response(presenters.order(view), status=status)
+
+    def _place(self, asked: workflows.OrderAsked, key: idempotency.Key | None) -> tuple[int, selectors.OrderView]:
+        try:
+            priced = workflows.admit(asked=asked)
+        except EciError as refusal:
+            self.claim_refusal("orders", key, refusal)
+            raise
+        return workflows.place(asked=asked, priced=priced, key=key, present=presenters.order)
 
     def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
         answer = idempotency.answer_of(record)
