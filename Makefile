@@ -4,10 +4,10 @@ KILLS ?= 5000
 OPEN ?= 1
 IMAGE ?= eci
 BIN := .venv/bin
-# Three at a time, for many tests wait for servers; files begin in the tests' own order, the long ones first.
+# Four at a time, for many tests wait for servers; files begin in the tests' own order, the long ones first.
 # Their files lie in memory where there is room: what they hold against kill -9 needs no disk.
 ROOM := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
-SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 # Open mode is for development: everybody may do everything. OPEN=0 is the same shop as it runs anywhere else: closed.
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)

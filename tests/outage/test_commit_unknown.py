@@ -52,7 +52,7 @@ def test_commits_are_cut_under_load(seed: world.Seed, tmp_path: Path) -> None:
             trade = Trade(product, Shop(product.api).sell("WIRE", price="9.99", WH001=OPENING))
             Shop(product.api).order(trade.product_id)
             books = Books(environment, product.data_dir)
-            buyers = [threading.Thread(target=trade.buy) for _ in range(3)]
+            buyers = [threading.Thread(target=trade.buy) for _ in range(6)]
             for buyer in buyers:
                 buyer.start()
             for wire in wires.values():

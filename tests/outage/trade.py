@@ -18,7 +18,7 @@ import httpx
 from tests.conftest import Answer
 from tests.e2e.product import Product
 
-PAUSE = 0.4  # seconds a client thinks
+PAUSE = 0.8  # seconds a client thinks
 OPENING = 100_000
 
 

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.e2e
 log = logging.getLogger(__name__)
 
 CLIENTS = 3
+PAUSE = 0.1  # seconds a client thinks
 TOKENS = ["tok_ok"] * 16 + ["tok_declined", "tok_timeout"]
 FINAL = {"SHIPPED", "CANCELLED", "EXPIRED", "AWAITING_PAYMENT"}
 
@@ -82,7 +83,7 @@ class Trade:
 
     def _buy(self) -> None:
         shop = Shop(self.api)
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE):
             later = random.random() < 0.2
             means: dict[str, Any] = {"pay_later": True} if later else {"payment": {"token": random.choice(TOKENS)}}
             began = time.monotonic()
