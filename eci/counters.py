@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ log = logger(__name__)
 
 _TIMEOUT = 0.25  # seconds; a request must not wait for counters
 _REDIS_PAUSE = 5.0  # seconds in which a Redis that did not answer is left alone
+_OPENINGS = 10
 _TIDY_EVERY = 1_000  # calls
 
 
@@ -152,5 +154,13 @@ class _File:
 
 @functools.lru_cache(maxsize=4)
 def _file(path: str, process: int) -> _File:
-    """One connection in each process: SQLite's may not be taken along into a fork."""
+    """One connection in each process: SQLite's may not be taken along into a fork.
+
+    Of several processes that open a new file at once SQLite tells some that it is locked, without letting them wait.
+    """
+    for _ in range(_OPENINGS - 1):
+        try:
+            return _File(path)
+        except sqlite3.OperationalError:
+            time.sleep(random.uniform(0, 0.02))
     return _File(path)

@@ -215,15 +215,16 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> contracts.Res
     return selectors.as_contract(reservation, allocations)
 
 
+_HELD = (  # made once, as selectors' shelves are
+    Allocation.objects.select_related("reservation", "stock")
+    .annotate(has_lapsed=Case(When(lapses_at__lte=Now(), then=True), default=False))
+    .order_by("stock_id")
+)
+
+
 def _open_hold(key: str) -> tuple[Reservation, list[Allocation]]:
     """The hold and its allocations as they count now, their stock rows locked."""
-    rows = (
-        Allocation.objects.filter(reservation__key=key)
-        .select_related("reservation", "stock")
-        .annotate(has_lapsed=Case(When(lapses_at__lte=Now(), then=True), default=False))
-        .order_by("stock_id")
-    )
-    allocations: list[Any] = list(locked(rows, of=("stock",)))
+    allocations: list[Any] = list(locked(_HELD.filter(reservation__key=key), of=("stock",)))
     if allocations:
         reservation = allocations[0].reservation
         if any(part.has_lapsed or part.state == AllocationState.EXPIRED for part in allocations):

@@ -164,6 +164,29 @@ def test_processes_that_share_a_folder_count_together(settings: Any) -> None:
     assert not passes(lambda: take({"a": FIVE}))
 
 
+def test_processes_that_open_a_new_file_at_once_count_together(settings: Any, tmp_path: Path) -> None:
+    settings.ECI_REDIS_URL = ""
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(8, remember, [fork.Barrier(8)]) as processes:
+        for number in range(20):
+            file = tmp_path / f"{number}.sqlite3"
+            processes.map(add_once, [file] * 8, chunksize=1)
+            settings.ECI_COUNTERS_FILE = file
+            [count] = counters.add([counters.Step("a", 1, 60)])
+            assert count.times == 9
+
+
+def remember(barrier: Any) -> None:
+    global together
+    together = barrier
+
+
+def add_once(file: Path) -> None:
+    live.ECI_COUNTERS_FILE = file
+    together.wait()
+    counters.add([counters.Step("a", 1, 60)])
+
+
 def rush_of_six(_: int) -> int:
     return sum(passes(lambda: take({"a": FIVE})) for _ in range(6))
 
