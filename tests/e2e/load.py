@@ -1,4 +1,4 @@
-"""Clients that place orders without a pause while processes come and go."""
+"""Clients that place orders, one after the other, while processes come and go."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import httpx
 from tests.e2e.product import wait_until
 
 CLIENTS = 6
+PAUSE = 0.05  # seconds a client thinks
 
 
 class Load:
@@ -32,7 +33,7 @@ class Load:
     def _buy(self, keeps_connection: bool) -> None:
         headers = self.headers | ({} if keeps_connection else {"Connection": "close"})
         with httpx.Client(headers=headers, timeout=60, trust_env=False) as client:
-            while not self._enough.is_set():
+            while not self._enough.wait(PAUSE):
                 key = uuid.uuid4().hex
                 try:
                     answer = self._send(client, key)
