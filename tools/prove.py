@@ -97,9 +97,9 @@ SAFETIES = (
     ),
     Safety(
         name="sorted order of stock rows",
-        file="contexts/inventory/services.py",
-        text='.select_related("warehouse").order_by("pk")',
-        instead='.select_related("warehouse").order_by("?")',
+        file="contexts/inventory/selectors.py",
+        text='.select_related("warehouse")\n    .order_by("pk")',
+        instead='.select_related("warehouse")\n    .order_by("?")',
         tests=(BASKETS,),
         servers=True,
     ),
