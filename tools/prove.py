@@ -36,6 +36,7 @@ LEFT_OUT = (
     ".import_linter_cache",
 )
 DEFENCES = "tests/proof/test_defences.py"
+MIGRATIONS = "tests/architecture/test_migrations.py"
 BASKETS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
 
 
@@ -58,21 +59,21 @@ SAFETIES = (
         file="contexts/inventory/migrations/0001_initial.py",
         text="('reserved__lte', models.F('on_hand'))",
         instead="('reserved__lte', models.F('on_hand') + 10**6)",
-        tests=(DEFENCES,),
+        tests=(DEFENCES, MIGRATIONS),
     ),
     Safety(
         name="CHECK 0 <= reserved",
         file="contexts/inventory/migrations/0001_initial.py",
         text="('reserved__gte', 0)",
         instead="('reserved__gte', -(10**6))",
-        tests=(DEFENCES,),
+        tests=(DEFENCES, MIGRATIONS),
     ),
     Safety(
         name="CHECK refunded <= captured",
         file="contexts/payments/migrations/0001_initial.py",
         text="('captured_minor__gte', models.F('refunded_minor'))",
         instead="('captured_minor__gte', models.F('refunded_minor') - 10**6)",
-        tests=(DEFENCES,),
+        tests=(DEFENCES, MIGRATIONS),
     ),
     Safety(
         name="conditional UPDATE that claims stock",
