@@ -197,8 +197,8 @@ def admit(*, asked: OrderAsked) -> Quote:
 def place(*, asked: OrderAsked, priced: Quote, key: idempotency.Key | None, present: Present) -> tuple[int, OrderView]:
     """Place what was admitted and carry it as far as it goes now; status and order, as API.md answers them.
 
-    Refusals are raised, and remembered for the key: TooManyUnpaid, InsufficientStock, PaymentDeclined. So is
-    IdempotencyInProgress.
+    Refusals are raised, and remembered for the key: TooManyUnpaid, InsufficientStock, PaymentDeclined.
+    IdempotencyInProgress, KeyHasOrder: the key has been taken since it was looked for.
     """
     order_id = new_order_id()
     observability.about_order(order_id)
