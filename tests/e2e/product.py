@@ -117,6 +117,7 @@ class Product:
 
     def start(self) -> None:
         """Start it and wait until it is healthy."""
+        self.api.close()
         self.api = HttpApi(self.url)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -156,7 +157,6 @@ class Product:
         self._require_gone()
 
     def _require_gone(self) -> None:
-        self.api.close()
         wait_until(lambda: not self.processes(), 15, f"no process left of {self.processes()}")
 
     def clean_up(self) -> None:
