@@ -45,9 +45,13 @@ def trace_headers() -> dict[str, str]:
     return _filled({"request_id": request_id(), "traceparent": tracing.traceparent()})
 
 
-def inject(headers: MutableMapping[str, str]) -> None:
-    """Have a call to another process name the request and the trace that it belongs to."""
-    headers.update({_HEADERS[name]: value for name, value in trace_headers().items()})
+def inject(headers: MutableMapping[str, str], *, request_id: str = "") -> None:
+    """Have a call to another process name the request and the trace that it belongs to.
+
+    ``request_id`` is for who calls on behalf of a request that is over.
+    """
+    carried = _filled({"request_id": request_id}) | trace_headers()
+    headers.update({_HEADERS[name]: value for name, value in carried.items()})
 
 
 def extract(headers: Mapping[str, str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ def _call(context: str, contract: type, name: str, **arguments: Any) -> Any:
 def deliver(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
     """Hand an event to its consumer, once; returns when the consumer has committed it. The relay tries again."""
     body = json.dumps({"event_id": str(event_id), "payload": payload, "trace": trace}).encode()
-    answer = _post(consumer, f"events/{name}", body, attempts=1)
+    answer = _post(consumer, f"events/{name}", body, attempts=1, request_id=trace.get("request_id", ""))
     if answer.status_code != httpx.codes.NO_CONTENT:
         raise RemoteFailure(f"{consumer} answered {answer.status_code} to {name}")
 
@@ -74,7 +74,7 @@ def path(context: str, what: str) -> str:
     return f"/internal/v1/{context}/{what}"
 
 
-def _post(context: str, what: str, body: bytes, *, attempts: int) -> httpx.Response:
+def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: str = "") -> httpx.Response:
     place = settings.ECI_SERVICES[context]
     if not place.startswith("http"):
         raise ContextUnavailable(f"ECI_SERVICES says neither that {context} runs here nor where it does.")
@@ -85,7 +85,7 @@ def _post(context: str, what: str, body: bytes, *, attempts: int) -> httpx.Respo
         breaker.require_closed(context)
         try:
             answer = _http(os.getpid()).post(
-                place + path(context, what), content=body, headers=_headers(context, what, body)
+                place + path(context, what), content=body, headers=_headers(context, what, body, request_id)
             )
         except httpx.ReadTimeout:
             breaker.failed()
@@ -101,11 +101,11 @@ def _post(context: str, what: str, body: bytes, *, attempts: int) -> httpx.Respo
     raise _unavailable(context)
 
 
-def _headers(context: str, what: str, body: bytes) -> dict[str, str]:
+def _headers(context: str, what: str, body: bytes, request_id: str) -> dict[str, str]:
     """What goes with every call."""
     token = service_tokens.issue(audience=context, path=path(context, what), body=body)
     sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    observability.inject(sent)
+    observability.inject(sent, request_id=request_id)
     return sent
 
 
