@@ -22,15 +22,16 @@ KEY = keys.new()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """How many statements a call costs is asserted where both sides are one process: tokens cost some more."""
-    counting = [item for item in items if isinstance(item, pytest.Function) and _counts(item)]
-    config.hook.pytest_deselected(items=counting)
-    items[:] = [item for item in items if item not in counting]
+    """How many statements a call costs, and what is left while a database is away, is asserted where both sides are
+    one process: tokens cost some more statements, and are kept in a database, too."""
+    left_out = [item for item in items if isinstance(item, pytest.Function) and _is_of_one_process(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
-def _counts(item: pytest.Function) -> bool:
+def _is_of_one_process(item: pytest.Function) -> bool:
     named = {*item.fixturenames, *item.function.__code__.co_names}
-    return bool({"statements", "CaptureQueriesContext"} & named)
+    return bool({"statements", "CaptureQueriesContext", "without_database"} & named)
 
 
 @pytest.fixture(autouse=True)
