@@ -1,7 +1,11 @@
-"""Celery's filesystem broker, made safe to be killed: a message is seen whole or not at all.
+"""How Celery reaches its broker.
 
-Kombu's writes a file that a reader may take half-written, and keeps its bindings in a file that may be left empty;
-either ends the worker for good. Bindings are the same in every process, so each keeps its own.
+A broker that was away is asked again every two seconds. Kombu would wait longer each time, up to 30 seconds, and what
+is due, notices for one, would wait as long again once the broker is back.
+
+The filesystem broker is made safe to be killed: a message is seen whole or not at all. Kombu's writes a file that a
+reader may take half-written, and keeps its bindings in a file that may be left empty; either ends the worker for good.
+Bindings are the same in every process, so each keeps its own.
 """
 
 from __future__ import annotations
@@ -13,7 +17,21 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from celery.app.amqp import AMQP
+from kombu import connection
 from kombu.transport import filesystem, virtual
+
+AGAIN = 2  # seconds between two attempts to reach the broker
+
+
+class Connection(connection.Connection):
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        steady = {"interval_start": AGAIN, "interval_step": 0}
+        return super().ensure_connection(*args, **steady | kwargs)  # type: ignore[no-untyped-call]
+
+
+class Amqp(AMQP):
+    Connection = Connection
 
 
 class Channel(filesystem.Channel):

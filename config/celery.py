@@ -28,10 +28,11 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from config import worker_metrics  # noqa: F401 - connects its signals
+from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from eci import observability, tracing
 
-app = Celery("eci")
+app = Celery("eci", amqp=Amqp)
 log = observability.logger(__name__)
 
 RELAY_PAUSE = 0.25  # seconds between two looks at the outboxes

@@ -101,7 +101,10 @@ def outage(
     wait_until(lambda: waiting <= set(trade.placed), limit, f"each key asked during {name}'s outage has its order")
     answered = time.monotonic() - back
     upto = max(trade.placed.values())
-    wait_until(lambda: not books.unsettled(upto), limit - answered, f"everything settled after {name}'s outage")
+    try:
+        wait_until(lambda: not books.unsettled(upto), limit - answered, f"everything settled after {name}'s outage")
+    except AssertionError as late:
+        pytest.fail(f"{late}\nstill under way: {books.unsettled(upto)}\n{trade.product.tail()}")
     settled = time.monotonic() - back
     for phase in (f"{name} away", f"{name} comes back"):
         log.info("%s", trade.figures(phase))

@@ -66,11 +66,11 @@ def test_a_hold_past_its_time_has_expired_before_anybody_tidies_up(shop: Shop) -
 
 def test_available_stock_is_that_of_the_lowest_rows_of_open_warehouses(shop: Shop) -> None:
     open_, closed = Warehouse.objects.create(code="OPEN"), Warehouse.objects.create(code="CLOSED", is_active=False)
-    Stock.objects.bulk_create(Stock(product_id=1000 + n, warehouse=open_, on_hand=n) for n in range(205))
+    Stock.objects.bulk_create(Stock(product_id=10**9 + n, warehouse=open_, on_hand=n) for n in range(205))
     Stock.objects.create(product_id=1, warehouse=closed, on_hand=5)
     rows = {name: value for name, value in samples("/metrics/inventory").items() if "available_stock" in name}
     assert len(rows) == 200
-    assert rows["inventory_available_stock{product_id=1003,warehouse=OPEN}"] == 3
+    assert rows["inventory_available_stock{product_id=1000000003,warehouse=OPEN}"] == 3
     assert max(rows.values()) <= 200
     assert not any("CLOSED" in name for name in rows), "nothing is to be sold there"
 

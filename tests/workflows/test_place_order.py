@@ -243,8 +243,8 @@ def test_a_quote_costs_the_same_and_holds_nothing(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
-        ({"customer_id": 999}, 404, "not_found"),
-        ({"items": [{"product_id": 999, "quantity": 1}]}, 404, "not_found"),
+        ({"customer_id": 987654321}, 404, "not_found"),
+        ({"items": [{"product_id": 987654321, "quantity": 1}]}, 404, "not_found"),
         ({"items": []}, 400, "validation_error"),
         ({"items": [{"product_id": 1, "quantity": 0}]}, 400, "validation_error"),
         ({"items": [{"product_id": 1, "quantity": -1}]}, 400, "validation_error"),

@@ -112,9 +112,9 @@ def test_too_little_holds_nothing(api: Api, stocked: Callable[..., int], product
 
 
 def test_unknown_things_are_404(api: Api, stocked: Callable[..., int]) -> None:
-    lines = [{"product_id": stocked(A=4), "quantity": 1}, {"product_id": 987, "quantity": 1}]
+    lines = [{"product_id": stocked(A=4), "quantity": 1}, {"product_id": 987654321, "quantity": 1}]
     unknown = api.post("/v1/inventory/reserve", {"items": lines})
-    assert (unknown.status, unknown.code, unknown.details) == (404, "not_found", {"product_id": 987})
+    assert (unknown.status, unknown.code, unknown.details) == (404, "not_found", {"product_id": 987654321})
     assert reserve(api, 2**53, 1).status == 404
 
 

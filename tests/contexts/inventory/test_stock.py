@@ -57,7 +57,7 @@ def test_a_receipt_with_a_key_counts_once(api: Api, product: Callable[[], int]) 
 
 
 def test_receipts_of_unknown_things(api: Api, settings: Any, product: Callable[[], int]) -> None:
-    assert api.post("/v1/inventory", {"product_id": 987, "warehouse": "MAIN", "onhand": 5}).status == 404
+    assert api.post("/v1/inventory", {"product_id": 987654321, "warehouse": "MAIN", "onhand": 5}).status == 404
     product_id = product()
     with pytest.raises(services.WarehouseNotFound):
         services.receive(
@@ -165,7 +165,7 @@ def test_a_refused_adjustment_leaves_nothing(api: Api, stocked: Callable[..., in
     assert api.post("/v1/inventory/adjustments", body | {"warehouse": "B", "delta": -1}).status == 409
     assert api.post("/v1/inventory/adjustments", body | {"warehouse": "B", "delta": -1}, key="b").status == 409
     assert api.post("/v1/inventory/adjustments", body | {"warehouse": "NOPE"}).status == 404
-    assert api.post("/v1/inventory/adjustments", body | {"product_id": 987}).status == 404
+    assert api.post("/v1/inventory/adjustments", body | {"product_id": 987654321}).status == 404
     assert not Stock.objects.filter(product_id=product_id, warehouse="B").exists()
     assert len(deltas(api, product_id)) == 1
 
@@ -195,7 +195,7 @@ def test_a_refused_transfer_leaves_nothing(api: Api, stocked: Callable[..., int]
     assert api.post("/v1/inventory/transfers", body | {"from_warehouse": "B", "to_warehouse": "A"}).status == 409
     assert api.post("/v1/inventory/transfers", body | {"to_warehouse": "NOPE"}).details == {"warehouse": "NOPE"}
     assert api.post("/v1/inventory/transfers", body | {"to_warehouse": "A"}).status == 400
-    assert api.post("/v1/inventory/transfers", body | {"product_id": 987}).status == 404
+    assert api.post("/v1/inventory/transfers", body | {"product_id": 987654321}).status == 404
     assert Stock.objects.filter(product_id=product_id).count() == 1
 
 
@@ -230,7 +230,7 @@ def test_availability_of_one(api: Api, stocked: Callable[..., int], product: Cal
         "total_reserved": 0,
         "warehouses": [],
     }
-    for unknown in ("987", "0", "9" * 15, "9" * 30, "abc", "-1", "1.5"):
+    for unknown in ("987654321", "0", "9" * 15, "9" * 30, "abc", "-1", "1.5"):
         assert api.get(f"/v1/inventory/availability/{unknown}").status == 404
 
 
@@ -238,7 +238,7 @@ def test_availability_of_many(api: Api, stocked: Callable[..., int], product: Ca
     first, empty = stocked(A=6), product()
     found = api.get(f"/v1/inventory/availability?product_ids={empty},{first},{first}").data
     assert [(row["product_id"], row["total_available"]) for row in found] == [(empty, 0), (first, 6)]
-    assert api.get(f"/v1/inventory/availability?product_ids={first},987").details == {"product_id": 987}
+    assert api.get(f"/v1/inventory/availability?product_ids={first},987654321").details == {"product_id": 987654321}
     for bad in ("", "?product_ids=", "?product_ids=1,,2", "?product_ids=a", f"?product_ids={','.join(['1'] * 201)}"):
         answer = api.get(f"/v1/inventory/availability{bad}")
         assert (answer.status, list(answer.details)) == (400, ["product_ids"])
