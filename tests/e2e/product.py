@@ -157,7 +157,7 @@ class Product:
         self._require_gone()
 
     def _require_gone(self) -> None:
-        wait_until(lambda: not self.processes(), 15, f"no process left of {self.processes()}")
+        wait_until(lambda: not self.processes(), 60, f"no process left of {self.processes()}")
 
     def clean_up(self) -> None:
         """Whatever a failed test has left behind."""
@@ -190,7 +190,7 @@ class Product:
         assert len(workers) == 2, workers
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.processes("eci-worker", "eci-beat"), 10, "worker and beat are dead")
+        wait_until(lambda: not self.processes("eci-worker", "eci-beat"), 60, "worker and beat are dead")
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A management command beside the running product."""

@@ -86,7 +86,7 @@ def _at_the_same_moment(api: HttpApi) -> None:
     assert len(got) <= 1
     for token in [stolen, *got]:
         assert refresh(api, token).status == 401
-    wait_until(lambda: "ended one of your logins" in _mails(api), 15, "the owner is told")
+    wait_until(lambda: "ended one of your logins" in _mails(api), 60, "the owner is told")
 
 
 def _ten_wrong_passwords(api: HttpApi) -> None:

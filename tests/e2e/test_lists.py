@@ -24,7 +24,7 @@ def _rows(product: Product) -> None:
     shop = Shop(product.api)
     product_id = shop.sell("LISTED", WH001=100)
     placed = [shop.order(product_id, 1).data["order_id"] for _ in range(10)]
-    wait_until(lambda: all(len(shop.notices(order_id)) == 2 for order_id in placed), 15, "notices to list")
+    wait_until(lambda: all(len(shop.notices(order_id)) == 2 for order_id in placed), 60, "notices to list")
 
 
 @pytest.mark.parametrize("path", LISTS)

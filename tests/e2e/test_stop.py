@@ -63,14 +63,14 @@ def test_half_written_messages_end_nothing(own_product: Running) -> None:
             return made
 
         running = cut_short()
-        wait_until(lambda: not any(path.exists() for path in running), 20, "the worker takes them")
+        wait_until(lambda: not any(path.exists() for path in running), 60, "the worker takes them")
         product.kill()
         starting = cut_short()
         for path in (product.data_dir / "broker").rglob("*.exchange"):
             path.write_text("")
         product.start()
-        wait_until(lambda: not any(path.exists() for path in starting), 20, "the worker takes them")
+        wait_until(lambda: not any(path.exists() for path in starting), 60, "the worker takes them")
 
         placed = Shop(product.api).order(1, 1)
         notices = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
-        wait_until(lambda: Shop(product.api).notices(placed.data["order_id"]) == notices, 15, "both notices")
+        wait_until(lambda: Shop(product.api).notices(placed.data["order_id"]) == notices, 60, "both notices")

@@ -40,7 +40,7 @@ def sent(collector: Collector, trace_id: str, notices: int) -> Trace:
         done = [span.attributes.get("eci.notification.status") for span in trace.all("send notification")]
         return trace if done.count("SENT") == notices and not trace.strays()[1:] else None
 
-    return wait_until(complete, 30, "the trace is complete")
+    return wait_until(complete, 60, "the trace is complete")
 
 
 def log_lines(product: Product, trace_id: str) -> list[Any]:
@@ -109,7 +109,7 @@ def test_what_the_worker_finishes_stays_in_the_order_s_trace(product: Product, c
     """The payment provider does not answer; recovery asks it again and carries the order to its end."""
     order = Shop(product.api).order(1, payment={"token": "tok_timeout"})
     assert order.status == 202
-    about = wait_until(lambda: collector.about(order.data["order_id"]), 30, "a span about the order")
+    about = wait_until(lambda: collector.about(order.data["order_id"]), 60, "a span about the order")
     trace = sent(collector, about[0].trace_id, notices=2)
     assert {span.trace_id for span in collector.about(order.data["order_id"])} == {about[0].trace_id}
 
@@ -128,6 +128,6 @@ def test_what_looks_every_second_leaves_no_traces(product: Product, collector: C
     product.api.get("/health")
     product.api.page("/metrics")
     product.api.get("/v1/products")
-    wait_until(lambda: [span for span in collector.spans if span.name == "GET v1/products"], 30)
+    wait_until(lambda: [span for span in collector.spans if span.name == "GET v1/products"], 60)
     begun = {span.name for span in collector.spans if not span.parent_id}
     assert begun <= {"POST v1/orders", "GET v1/products"}

@@ -145,7 +145,7 @@ def test_the_walk(product: Product, shop: Shop) -> None:
     assert sent.status == 201 and set(sent.data) >= NOTIFICATION
     assert (sent.data["type"], sent.data["channel"], sent.data["order_id"]) == ("email", "email", "ORDER-1001")
     notice = f"/v1/notifications/{sent.data['notification_id']}"
-    wait_until(lambda: api.get(notice).data["status"] == "SENT", 15, "the e-mail is sent")
+    wait_until(lambda: api.get(notice).data["status"] == "SENT", 60, "the e-mail is sent")
 
 
 def test_an_order_is_reserved_paid_shipped_and_announced(product: Product, shop: Shop) -> None:
@@ -173,7 +173,7 @@ def test_an_order_is_reserved_paid_shipped_and_announced(product: Product, shop:
     assert shop.stock(product_id) == (8, 0, 8)
 
     both = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
-    wait_until(lambda: shop.notices(order["order_id"]) == both, 15, "both notices are sent")
+    wait_until(lambda: shop.notices(order["order_id"]) == both, 60, "both notices are sent")
     read = shop.read(order["order_id"])
     assert {name for name in read if read[name] != order[name]} <= {"updated_at"}
 
@@ -200,4 +200,4 @@ def test_orders_that_are_refused_move_nothing(product: Product, shop: Shop) -> N
     assert order["reservation"]["status"] == "RELEASED"
     assert shop.stock(product_id) == (10, 0, 10)
     alone = [("payment_failure", "SENT")]
-    wait_until(lambda: shop.notices(order["order_id"]) == alone, 15, "one notice is sent")
+    wait_until(lambda: shop.notices(order["order_id"]) == alone, 60, "one notice is sent")

@@ -78,10 +78,10 @@ def test_critical_and_other_alerts_reach_their_rooms_and_explained_ones_none(cha
             tell("ServiceDown", severity="critical", job="catalog-service")
             tell("AvailabilityBurnRate", severity="critical", burn="6x")
             down = {("/critical", "ServiceDown"), ("/critical", "AvailabilityBurnRate")}
-            wait_until(lambda: chat.said == down, 20, "the critical ones")
+            wait_until(lambda: chat.said == down, 60, "the critical ones")
             tell("OutboxLag", severity="warning", job="catalog-service")
             tell("AvailabilityBurnRate", severity="warning", burn="1x")
             tell("LowInventoryAlert", severity="warning", job="inventory-service")
             wait_until(
-                lambda: chat.said == down | {("/warning", "LowInventoryAlert")}, 20, "the one that nothing explains"
+                lambda: chat.said == down | {("/warning", "LowInventoryAlert")}, 60, "the one that nothing explains"
             )

@@ -169,8 +169,8 @@ def _trade(product: Product, prometheus: Prometheus) -> None:
         declined = shop.order(lamp, 1, payment={"method": "card", "token": "tok_declined"})
         assert declined.status == 402
         assert checked.result().returncode == 0, checked.result().stderr
-    wait_until(lambda: prometheus.ask("payments_failed_total")[0][1] == 1, 30, "the declined one was scraped")
-    wait_until(lambda: prometheus.ask(DECLINED), 30, "and that of the web processes")
+    wait_until(lambda: prometheus.ask("payments_failed_total")[0][1] == 1, 60, "the declined one was scraped")
+    wait_until(lambda: prometheus.ask(DECLINED), 60, "and that of the web processes")
 
 
 def _wait_for_scrapes(product: Product, prometheus: Prometheus) -> None:
@@ -181,7 +181,7 @@ def _wait_for_scrapes(product: Product, prometheus: Prometheus) -> None:
         found = [prometheus.ask(expr) for expr in ("orders_placed_total", answered)]
         return all(rows and rows[0][1] == placed for rows in found)
 
-    wait_until(seen, 30, f"{placed} orders were scraped")
+    wait_until(seen, 60, f"{placed} orders were scraped")
 
 
 def _placed(product: Product) -> int:
@@ -190,7 +190,7 @@ def _placed(product: Product) -> int:
 
 def test_every_context_is_a_service_that_is_up(scene: Scene) -> None:
     expected = dict.fromkeys(SERVICES | {"platform", "web", "worker"}, 1.0)
-    wait_until(lambda: scene.prometheus.up() == expected, 30, "all are up")
+    wait_until(lambda: scene.prometheus.up() == expected, 60, "all are up")
 
 
 def test_every_metric_that_a_rule_or_a_panel_names_is_exported(scene: Scene) -> None:
@@ -214,7 +214,7 @@ def test_every_panel_has_something_to_show(scene: Scene) -> None:
         return not empty
 
     try:
-        wait_until(all_answered, 30)
+        wait_until(all_answered, 60)
     finally:
         assert empty == set()
 
@@ -224,7 +224,7 @@ def test_prometheus_can_evaluate_every_rule(scene: Scene) -> None:
         found = [rule for group in scene.prometheus.api("rules")["groups"] for rule in group["rules"]]
         return found if all(rule["health"] != "unknown" for rule in found) else None
 
-    found = wait_until(evaluated, 30, "every rule has been evaluated")
+    found = wait_until(evaluated, 60, "every rule has been evaluated")
     assert len(found) == len(rules())
     assert [rule for rule in found if rule["health"] != "ok"] == []
 
@@ -247,15 +247,15 @@ def test_connections_are_counted_by_database(scene: Scene) -> None:
     def held() -> bool:
         return any(value > 0 for _, value in scene.prometheus.ask('database_connections_active{job="web"}'))
 
-    wait_until(held, 30, "connections are seen to be open")
+    wait_until(held, 60, "connections are seen to be open")
 
 
 def test_a_context_whose_database_is_stopped_is_down_and_no_other(scene: Scene) -> None:
     scene.stop_catalog_database()
     try:
-        wait_until(lambda: scene.prometheus.up()["catalog-service"] == 0, 30, "the catalog is down")
+        wait_until(lambda: scene.prometheus.up()["catalog-service"] == 0, 60, "the catalog is down")
         others = {"catalog-service": 0.0} | dict.fromkeys(set(scene.prometheus.up()) - {"catalog-service"}, 1.0)
-        wait_until(lambda: scene.prometheus.up() == others, 30, "nothing else is")
+        wait_until(lambda: scene.prometheus.up() == others, 60, "nothing else is")
     finally:
         scene.start_catalog_database()
     wait_until(lambda: scene.prometheus.up()["catalog-service"] == 1, 60, "the catalog is back")

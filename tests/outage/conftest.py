@@ -35,7 +35,7 @@ class ProviderProcess:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.outage.provider", str(self.port), SECRET]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._open, 30, "the provider listens")
+        wait_until(self._open, 60, "the provider listens")
 
     def begin(self, ledger: Path, *, webhook_url: str = "") -> None:
         """Open these books, new or kept from before, at a path of their own."""

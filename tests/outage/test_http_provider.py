@@ -34,7 +34,7 @@ def test_orders_are_paid_once_whatever_the_provider_does(
             down = asked_while_down(provider, shop, product_id)
             orders = [*told_early, *unheard, *down]
             wait_until(
-                lambda: {shop.read(order_id)["status"] for order_id in orders} == {"SHIPPED"}, 40, "all are paid"
+                lambda: {shop.read(order_id)["status"] for order_id in orders} == {"SHIPPED"}, 60, "all are paid"
             )
             assert provider.done() == {"authorise": 9, "capture": 9, "charge": 3}
             assert shop.stock(product_id) == (88, 0, 88)

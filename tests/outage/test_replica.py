@@ -149,7 +149,7 @@ def test_public_lists_come_from_the_replica_and_from_the_primary_while_it_is_awa
     assert product.api.get(f"/v1/products/{product_id}").data["name"] == f"{name} II"
 
     pair.on_replica("SELECT pg_wal_replay_resume()")
-    wait_until(lambda: _listed(product) == f"{name} II", 30, "the replica follows")
+    wait_until(lambda: _listed(product) == f"{name} II", 60, "the replica follows")
 
     pair.replica.kill()
     assert [_listed(product) for _ in range(8)] == [f"{name} II"] * 8
@@ -158,5 +158,5 @@ def test_public_lists_come_from_the_replica_and_from_the_primary_while_it_is_awa
     pair.replica.start()
     pair.on_replica("SELECT pg_wal_replay_pause()")
     pair.on_primary(f"UPDATE catalog_product SET name = '{name} III' WHERE id = {product_id}")
-    wait_until(lambda: _listed(product) == f"{name} II", 30, "the replica is read again")
+    wait_until(lambda: _listed(product) == f"{name} II", 60, "the replica is read again")
     pair.on_replica("SELECT pg_wal_replay_resume()")
