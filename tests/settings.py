@@ -17,6 +17,7 @@ PASSWORD_HASHERS = ["tests.hashers.Quick"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
 ECI_METRICS_KEPT = 0
+WHITENOISE_AUTOREFRESH = True  # each test has a client of its own, and each would list every static file
 
 for _database in DATABASES.values():  # noqa: F405 - tables as the models are, which lint holds equal to the migrations
     _database["TEST"] = _database.get("TEST", {}) | {"MIGRATE": False}
