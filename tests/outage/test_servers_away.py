@@ -76,7 +76,7 @@ def test_servers_go_away_in_turn(servers: Servers, tmp_path: Path) -> None:
             for client in clients:
                 client.join(60)
         assert product.processes("eci-web", "eci-worker", "eci-beat") == alive, "a process ended, or was replaced"
-        wait_until(lambda: not books.unsettled(max(trade.placed.values())), SETTLED, "the last orders end")
+        require_settled(trade, books, max(trade.placed.values()), SETTLED, "the last orders end")
         require_retryable_answers(trade)
         require_others_went_on(trade)
         require_sound(trade, books)
@@ -101,15 +101,20 @@ def outage(
     wait_until(lambda: waiting <= set(trade.placed), limit, f"each key asked during {name}'s outage has its order")
     answered = time.monotonic() - back
     upto = max(trade.placed.values())
-    try:
-        wait_until(lambda: not books.unsettled(upto), limit - answered, f"everything settled after {name}'s outage")
-    except AssertionError as late:
-        pytest.fail(f"{late}\nstill under way: {books.unsettled(upto)}\n{trade.product.tail()}")
+    require_settled(trade, books, upto, limit - answered, f"everything settled after {name}'s outage")
     settled = time.monotonic() - back
     for phase in (f"{name} away", f"{name} comes back"):
         log.info("%s", trade.figures(phase))
     log.info("%s: keys answered after %.1f s, all settled after %.1f s", name, answered, settled)
     trade.phase = "between"
+
+
+def require_settled(trade: Trade, books: Books, upto: str, seconds: float, what: str) -> None:
+    """Nothing of the orders up to this one is under way after so many seconds; a failure names what is."""
+    try:
+        wait_until(lambda: not books.unsettled(upto), seconds, what)
+    except AssertionError as late:
+        pytest.fail(f"{late}\nstill under way: {books.unsettled(upto)}\n{trade.product.tail()}")
 
 
 def require_others_went_on(trade: Trade) -> None:
