@@ -100,8 +100,11 @@ def require_no_unit_of_work(what: str) -> None:
 
 
 @contextmanager
-def unit_of_work(context: str) -> Iterator[None]:
-    """One transaction on the context's database; nested, a savepoint. What ``after_commit`` was given follows it."""
+def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
+    """One transaction on the context's database. What ``after_commit`` was given follows it.
+
+    Nested, a savepoint; without ``savepoint`` part of the outer one, which cannot go on after an error in here.
+    """
     outer = _thread.depths.get(context, 0)
     hooks = _thread.hooks.setdefault(context, [])
     begun_with = len(hooks)
@@ -111,7 +114,7 @@ def unit_of_work(context: str) -> Iterator[None]:
         with (
             tracing.transaction(context) if outer == 0 else nullcontext(),
             _turn(context) if outer == 0 else nullcontext(),
-            transaction.atomic(using=context),  # noqa: TID251
+            transaction.atomic(using=context, savepoint=savepoint or outer == 0),  # noqa: TID251
         ):
             yield
     except BaseException:
@@ -168,7 +171,7 @@ def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
     if in_unit_of_work(context):
-        with unit_of_work(context):
+        with unit_of_work(context, savepoint=False):
             return function()
     for attempt in range(1, _ATTEMPTS + 1):
         try:

@@ -25,7 +25,8 @@ from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, u
 
 log = logging.getLogger(__name__)
 
-BATCH = 100
+BATCH = 20  # few, so that a slow machine delivers and marks them within the lease, and no context waits for long
+LISTED = 100
 LEASE = timedelta(seconds=10)
 _BACKOFF_LIMIT = 60  # seconds
 
@@ -193,7 +194,7 @@ def deliver_after_commit(context: str, aggregate_id: str) -> None:
 def undelivered(context: str, *, attempts: int) -> list[OutboxRow]:
     """Rows that were handed over in vain so many times or more, oldest first."""
     return list(
-        _outbox(context)._default_manager.filter(delivered_at=None, attempts__gte=attempts).order_by("pk")[:BATCH]
+        _outbox(context)._default_manager.filter(delivered_at=None, attempts__gte=attempts).order_by("pk")[:LISTED]
     )
 
 

@@ -113,12 +113,12 @@ def api() -> Api:
 LONG = (  # begun first, so that no process is left alone with one of them at the end
     "tests/torture/",
     "tests/outage/test_servers_away",
-    "tests/proof/test_crowds",
     "tests/proof/test_model",
     "tests/e2e/test_kill",
     "tests/staff/test_backup",
     "tests/e2e/test_stop",
     "tests/e2e/test_own_servers",
+    "tests/proof/test_crowds",  # not beside servers_away, which is held to seconds: a crowd fills any machine
     "tests/monitoring/test_live",
     "tests/outage/",
     "tests/services/test_two",

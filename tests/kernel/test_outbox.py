@@ -225,6 +225,20 @@ def test_more_than_a_batch_is_delivered_in_one_round(monkeypatch: pytest.MonkeyP
     assert built() == list("ABCDEFG")
 
 
+def test_a_relay_that_dies_in_a_long_backlog_has_marked_most_of_what_it_delivered(builder: Builder) -> None:
+    def die(event: Built) -> None:
+        if event.code == "E44":
+            raise SystemExit
+
+    builder.trouble = die
+    emit(*(f"E{number}" for number in range(60)))
+    with pytest.raises(SystemExit):
+        outbox.relay_once(["catalog"])
+    waiting = set(OutboxEvent.objects.filter(delivered_at=None).values_list("aggregate_id", flat=True))
+    assert waiting >= {f"E{number}" for number in range(44, 60)}
+    assert len(waiting) <= 16 + outbox.BATCH < 60
+
+
 def test_an_idle_relay_writes_nothing(statements: Any) -> None:
     with statements() as counted:
         assert outbox.relay_once(["catalog"]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import OperationalError, connections
+from django.db.transaction import TransactionManagementError
 
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.api import catalog
@@ -124,6 +125,19 @@ def test_a_nested_failure_undoes_its_own_part_only() -> None:
             _ = 1 / 0
         assert in_unit_of_work("catalog")
     assert skus() == ["OUTER"]
+
+
+def test_what_a_failed_write_inside_left_is_never_committed() -> None:
+    @writes("catalog")
+    def add_half() -> None:
+        add("HALF")
+        _ = 1 / 0
+
+    with pytest.raises(TransactionManagementError), unit_of_work("catalog"):
+        with pytest.raises(ZeroDivisionError):
+            add_half()
+        add("OUTER")
+    assert skus() == []
 
 
 def test_it_is_the_context_s_own_database() -> None:
