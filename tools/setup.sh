@@ -42,6 +42,8 @@ fi
 echo "Installing what $* name ..."
 args=""
 for file in "$@"; do args="$args -r $file"; done
+# The pip of Debian 12 takes twice the time of a newer one. Where there is no newer one, it does.
+.venv/bin/pip install --quiet --disable-pip-version-check pip==26.3 2>/dev/null || true
 # shellcheck disable=SC2086
 .venv/bin/pip install --quiet --disable-pip-version-check $args
 touch "$stamp"
