@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 ROUNDS, REQUESTS = 40, 200
-COUNTING = "eci.metrics.MeasureMiddleware"
+COUNTING = "eci.watch.metrics.MeasureMiddleware"
 
 
 def main() -> None:

@@ -30,10 +30,10 @@ from django.db import close_old_connections, connections
 from config import worker_metrics  # noqa: F401 - connects its signals
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
-from eci import observability, tracing
+from eci.watch import requests, tracing
 
 app = Celery("eci", amqp=Amqp)
-log = observability.logger(__name__)
+log = requests.logger(__name__)
 
 RELAY_PAUSE = 0.25  # seconds between two looks at the outboxes
 EXPIRES = 3600  # seconds that a wake-up may wait: by the clocks of two machines, which may be minutes apart

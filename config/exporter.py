@@ -12,9 +12,9 @@ from django.conf import settings
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from eci.auth import is_metrics_token
-from eci.metrics import of_processes
-from eci.observability import logger
+from eci.identity.auth import is_metrics_token
+from eci.watch.metrics import of_processes
+from eci.watch.requests import logger
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

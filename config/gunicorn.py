@@ -10,8 +10,8 @@ import signal
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from eci import metrics_folder, tracing
-from eci.logs import logging_config
+from eci.watch import metrics_folder, tracing
+from eci.watch.logs import logging_config
 
 
 class Worker(ThreadWorker):
@@ -74,6 +74,6 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    from eci.metrics import watch_connections  # not above, where no folder for it is there yet
+    from eci.watch.metrics import watch_connections  # not above, where no folder for it is there yet
 
     watch_connections(worker.cfg.threads)

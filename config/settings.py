@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import limits
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
 from config.environment import secret, strong
-from eci.logs import logging_config
+from eci.watch.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -54,13 +54,13 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-# What signs access tokens (eci/tokens.py): a folder of key files, or one key in PEM.
+# What signs access tokens (eci/identity/tokens.py): a folder of key files, or one key in PEM.
 ECI_KEYS_DIR = Path(os.environ.get("ECI_KEYS_DIR") or DATA_DIR / "keys")
 ECI_TOKEN_KEY = secret("ECI_TOKEN_KEY")
 ECI_TOKEN_RETIRED_KEYS = os.environ.get("ECI_TOKEN_RETIRED_KEYS", "")
 ECI_TOKEN_ISSUER = os.environ.get("ECI_TOKEN_ISSUER", "eci")
 ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
-# What signs this process's calls of other processes, and whose calls it answers (eci/service_tokens.py).
+# What signs this process's calls of other processes, and whose calls it answers (eci/calls/service_tokens.py).
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
 # The first administrator, made by ``manage.py up`` and ``manage.py prepare_staff``.
@@ -192,8 +192,8 @@ INSTALLED_APPS = [
     *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [
-    "eci.observability.RequestMiddleware",
-    "eci.metrics.MeasureMiddleware",
+    "eci.watch.requests.RequestMiddleware",
+    "eci.watch.metrics.MeasureMiddleware",
     "eci.http.security.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -229,7 +229,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-PASSWORD_HASHERS = ["eci.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+PASSWORD_HASHERS = ["eci.identity.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("ECI_STATIC_ROOT") or None  # where an image has them collected
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
@@ -283,8 +283,12 @@ CORS_EXPOSE_HEADERS = [
 
 # -- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["eci.auth.AccessToken", "eci.auth.StaffSession", "eci.auth.OpenMode"],
-    "DEFAULT_PERMISSION_CLASSES": ["eci.auth.RolesAllowed"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "eci.identity.auth.AccessToken",
+        "eci.identity.auth.StaffSession",
+        "eci.identity.auth.OpenMode",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["eci.identity.auth.RolesAllowed"],
     "DEFAULT_RENDERER_CLASSES": [
         "eci.http.envelope.EnvelopeRenderer",
         "eci.http.browsable.BrowsableRenderer",
@@ -305,7 +309,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "AUTHENTICATION_WHITELIST": ["eci.auth.AccessToken", "eci.auth.StaffSession"],
+    "AUTHENTICATION_WHITELIST": ["eci.identity.auth.AccessToken", "eci.identity.auth.StaffSession"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config.staff import login
-from eci.http import docs, health, keys
+from eci.http import docs, health, jwks
 
 urlpatterns = [
     path("", include("config.staff.urls")),
@@ -16,7 +16,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("schema", docs.Schema.as_view(), name="schema"),
     path("docs", docs.Docs.as_view(), name="docs"),
-    *([path(".well-known/jwks.json", keys.jwks)] if settings.ECI_SIGNS_TOKENS else []),
+    *([path(".well-known/jwks.json", jwks.jwks)] if settings.ECI_SIGNS_TOKENS else []),
     path("health", health.overall),
     path("v1/health", health.overall),
     path("actuator/health", health.overall),

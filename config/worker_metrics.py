@@ -1,6 +1,6 @@
 """What the worker measures: its tasks, and the connections of its processes.
 
-``eci.metrics`` is imported late, for ``config.celery`` is imported before Django is set up.
+``eci.watch.metrics`` is imported late, for ``config.celery`` is imported before Django is set up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from eci import metrics_folder
+from eci.watch import metrics_folder
 
 if "worker" in sys.argv:  # none of Celery's signals comes before Django's checks have imported prometheus_client
     metrics_folder.begin()
@@ -38,7 +38,7 @@ def end(**kwargs: Any) -> None:
 @worker_ready.connect
 def watch_master(sender: Any, **kwargs: Any) -> None:
     from config import exporter
-    from eci.metrics import watch_connections
+    from eci.watch.metrics import watch_connections
 
     worker = sender.controller
     in_master = 0 if worker.pool_cls.__module__.endswith("prefork") else worker.concurrency
@@ -48,7 +48,7 @@ def watch_master(sender: Any, **kwargs: Any) -> None:
 
 @worker_process_init.connect
 def watch_child(**kwargs: Any) -> None:
-    from eci.metrics import watch_connections
+    from eci.watch.metrics import watch_connections
 
     watch_connections(1)
 
@@ -63,7 +63,7 @@ def begin_task(task_id: str, **kwargs: Any) -> None:
 
 @task_postrun.connect
 def count_task(task_id: str, task: Any, state: str | None = None, **kwargs: Any) -> None:
-    from eci import metrics
+    from eci.watch import metrics
 
     seconds = time.perf_counter() - _began.pop(task_id)
     metrics.TASK_DURATION.labels(task.name).observe(seconds)

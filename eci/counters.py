@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from eci.observability import logger
+from eci.watch.requests import logger
 
 log = logger(__name__)
 

@@ -20,8 +20,8 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, models, transaction
 from django.db.models import Case, QuerySet, Value, When
 
-from eci import tracing
 from eci.errors import ContextUnavailable
+from eci.watch import tracing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,6 +117,8 @@ def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
             transaction.atomic(using=context, savepoint=savepoint or outer == 0),  # noqa: TID251
         ):
             yield
+            if transaction.get_rollback(using=context):  # Django would undo it without a word, and what follows it run
+                raise transaction.TransactionManagementError("A write inside failed, and its failure was swallowed.")
     except BaseException:
         del hooks[begun_with:]
         raise

@@ -20,8 +20,9 @@ from django.db import IntegrityError, models
 from django.db.models import F, Max, Min
 from django.db.models.functions import Now
 
-from eci import events, observability
+from eci import events
 from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
+from eci.watch import requests
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def emit(context: str, *facts: events.Event) -> None:
     """Record what happened, for everyone who subscribed; call it inside the unit of work that made it happen."""
     if not in_unit_of_work(context):
         raise RuntimeError(f"an event of {context} emitted outside of its unit of work")
-    trace = observability.trace_headers()
+    trace = requests.trace_headers()
     rows = [
         _outbox(context)(
             event_id=event_id,
@@ -150,7 +151,7 @@ def _hand_over(row: OutboxRow) -> bool:
 def _deliverer(consumer: str) -> Callable[..., None]:
     if settings.ECI_SERVICES[consumer] == "local":
         return receive
-    from eci import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
+    from eci.calls import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
 
     return remote.deliver
 
@@ -177,7 +178,7 @@ def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
         "messaging.consumer.group.name": consumer,
     }
     order_id = str(payload.get("order_id", ""))
-    with observability.continued(trace, f"process {name}", about, order_id=order_id, kind="CONSUMER"):
+    with requests.continued(trace, f"process {name}", about, order_id=order_id, kind="CONSUMER"):
         try:
             run_in_unit_of_work(consumer, handle)
         except IntegrityError:

@@ -16,7 +16,7 @@ from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 
-from eci import keys
+from eci.identity import keys
 
 KEY = keys.new()
 
@@ -39,7 +39,7 @@ def _apart(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Ite
     if "e2e" in request.keywords:
         yield
         return
-    from eci import remote  # a plugin is loaded before Django is set up
+    from eci.calls import remote  # a plugin is loaded before Django is set up
 
     for signal in (request_started, request_finished):  # the connections are the test's, as with Django's test client
         signal.disconnect(close_old_connections)

@@ -1,4 +1,4 @@
-from eci.passwords import Argon2id
+from eci.identity.passwords import Argon2id
 
 
 class Quick(Argon2id):

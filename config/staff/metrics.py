@@ -31,11 +31,11 @@ from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
 from eci import outbox
-from eci.auth import SCRAPER, AccessToken, MetricsToken, OpenMode, StaffSession
 from eci.errors import ContextUnavailable, NotFound
 from eci.http.docs import FirstUnlessAsked
 from eci.http.health import reachable
-from eci.metrics import of_processes
+from eci.identity.auth import SCRAPER, AccessToken, MetricsToken, OpenMode, StaffSession
+from eci.watch.metrics import of_processes
 
 PROCESS, SHOP = "process", "platform"
 _PATIENCE = 5  # seconds to wait for another one's look at the same database

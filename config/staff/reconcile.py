@@ -26,7 +26,7 @@ from contexts.shipping.public.api import shipping
 from eci import outbox
 from eci.clock import iso
 from eci.errors import EciError
-from eci.observability import logger
+from eci.watch.requests import logger
 
 log = logger(__name__)
 

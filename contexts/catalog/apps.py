@@ -7,6 +7,6 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from contexts.catalog.local import LocalCatalog
-        from eci import rpc
+        from eci.calls import rpc
 
         rpc.serve("catalog", LocalCatalog())

@@ -4,9 +4,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class Product(models.Model):

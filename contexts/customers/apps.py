@@ -8,7 +8,8 @@ class CustomersConfig(AppConfig):
     def ready(self) -> None:
         from contexts.customers import selectors
         from contexts.customers.local import LocalCustomers
-        from eci import auth, rpc
+        from eci.calls import rpc
+        from eci.identity import auth
 
         rpc.serve("customers", LocalCustomers())
         auth.vouched_by(selectors.vouch)

@@ -3,9 +3,9 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class Customer(models.Model):

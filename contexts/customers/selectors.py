@@ -11,10 +11,10 @@ from contexts.customers.domain import FRESH, digest, email_key
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
 from contexts.customers.public import contracts
 from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
-from eci.auth import ANONYMOUS, CUSTOMER, staff_roles
 from eci.errors import NotFound
+from eci.identity.auth import ANONYMOUS, CUSTOMER, staff_roles
+from eci.identity.tokens import Claims
 from eci.paging import Paging
-from eci.tokens import Claims
 
 Row = dict[str, Any]
 

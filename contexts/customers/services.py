@@ -34,9 +34,9 @@ from eci import idempotency
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
 from eci.errors import InvalidRequest
-from eci.observability import logger
+from eci.identity.passwords import NO_PASSWORD
 from eci.outbox import deliver_after_commit, emit
-from eci.passwords import NO_PASSWORD
+from eci.watch.requests import logger
 
 log = logger(__name__)
 

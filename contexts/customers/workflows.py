@@ -14,10 +14,10 @@ from contexts.customers.domain import email_key
 from contexts.customers.models import MailRequest, TokenFamily
 from contexts.customers.public.contracts import EmailNotVerified
 from contexts.customers.selectors import Row
-from eci import tokens
 from eci.errors import InvalidRequest, NotAuthenticated
-from eci.passwords import hash_password, matches
-from eci.tokens import Claims
+from eci.identity import tokens
+from eci.identity.passwords import hash_password, matches
+from eci.identity.tokens import Claims
 
 
 @dataclass(frozen=True, kw_only=True)

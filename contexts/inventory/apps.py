@@ -7,6 +7,6 @@ class InventoryConfig(AppConfig):
 
     def ready(self) -> None:
         from contexts.inventory.local import LocalInventory
-        from eci import rpc
+        from eci.calls import rpc
 
         rpc.serve("inventory", LocalInventory())

@@ -11,9 +11,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class Warehouse(models.Model):

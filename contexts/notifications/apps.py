@@ -12,7 +12,8 @@ class NotificationsConfig(AppConfig):
         from contexts.orders.public import events as orders
         from contexts.payments.public import events as payments
         from contexts.shipping.public import events as shipping
-        from eci import events, rpc
+        from eci import events
+        from eci.calls import rpc
 
         rpc.serve("notifications", LocalNotifications())
         events.subscribe("notifications", orders.OrderConfirmed, handlers.on_order_confirmed)

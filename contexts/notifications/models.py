@@ -4,10 +4,10 @@ from django.db import models
 from django.db.models.functions import Now
 
 from contexts.notifications.public.contracts import Channel, NotificationStatus
+from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class Notification(models.Model):
@@ -17,7 +17,7 @@ class Notification(models.Model):
     with recipient and text. ``facts`` are what the text of ours will name; recipient, subject and message of ours are
     filled in when it is sent, and so is ``customer_id``: whose they are, if not a guest's. ``nonce``: the part of the
     Message-ID that is never given out again. ``tries`` counts since it was last queued, ``attempts`` all of them.
-    ``trace`` is of the event or request that queued it, for ``eci.observability.continued``.
+    ``trace`` is of the event or request that queued it, for ``eci.watch.requests.continued``.
     """
 
     kind = models.CharField(max_length=40)

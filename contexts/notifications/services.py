@@ -17,7 +17,7 @@ from eci import erasure, idempotency
 from eci.clock import utcnow
 from eci.db import writes
 from eci.erasure import blank
-from eci.observability import trace_headers
+from eci.watch.requests import trace_headers
 
 LEASE = timedelta(seconds=15)
 BATCH = 50

@@ -17,9 +17,9 @@ from contexts.notifications.models import Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound
-from eci import tracing
-from eci.logs import scrubbed
-from eci.observability import continued, logger
+from eci.watch import tracing
+from eci.watch.logs import scrubbed
+from eci.watch.requests import continued, logger
 
 log = logger(__name__)
 

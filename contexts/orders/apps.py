@@ -12,7 +12,8 @@ class OrdersConfig(AppConfig):
         from contexts.orders.local import LocalOrders
         from contexts.payments.public.events import PaymentCaptured, RefundCompleted
         from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
-        from eci import events, rpc
+        from eci import events
+        from eci.calls import rpc
 
         rpc.serve("orders", LocalOrders())
         events.subscribe("orders", PaymentCaptured, handlers.on_payment_captured)

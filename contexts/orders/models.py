@@ -7,10 +7,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class Step(models.TextChoices):
@@ -36,7 +36,7 @@ class Undo(models.TextChoices):
 
 class Order(models.Model):
     """``next_at`` is when a runner should look at it (null: nothing to do), the lease says that one is doing so.
-    ``trace`` is of the request that placed it, for ``eci.observability.continued``.
+    ``trace`` is of the request that placed it, for ``eci.watch.requests.continued``.
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)

@@ -50,7 +50,7 @@ from contexts.payments.public.contracts import (
 )
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
-from eci import idempotency, money, observability, tracing
+from eci import idempotency, money
 from eci.errors import (
     Conflict,
     ContextUnavailable,
@@ -61,7 +61,8 @@ from eci.errors import (
     InvalidTransition,
 )
 from eci.ids import new_order_id
-from eci.observability import continued, logger
+from eci.watch import requests, tracing
+from eci.watch.requests import continued, logger
 
 log = logger(__name__)
 
@@ -201,7 +202,7 @@ def place(*, asked: OrderAsked, priced: Quote, key: idempotency.Key | None, pres
     IdempotencyInProgress, KeyHasOrder: the key has been taken since it was looked for.
     """
     order_id = new_order_id()
-    observability.about_order(order_id)
+    requests.about_order(order_id)
     new = services.NewOrder(
         order_id=order_id,
         customer_id=asked.customer_id,
@@ -215,7 +216,7 @@ def place(*, asked: OrderAsked, priced: Quote, key: idempotency.Key | None, pres
         by_customer=asked.by_customer,
         method=asked.method,
         token=asked.token,
-        trace=observability.trace_headers(),
+        trace=requests.trace_headers(),
     )
     try:
         order, lines, entry = services.create_order(new=new, key=key)

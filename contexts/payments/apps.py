@@ -9,7 +9,8 @@ class PaymentsConfig(AppConfig):
         from contexts.customers.public.events import CustomerErased
         from contexts.payments import handlers
         from contexts.payments.local import LocalPayments
-        from eci import events, rpc
+        from eci import events
+        from eci.calls import rpc
 
         rpc.serve("payments", LocalPayments())
         events.subscribe("payments", CustomerErased, handlers.on_customer_erased)

@@ -5,10 +5,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from contexts.payments.public.contracts import PaymentStatus, RefundStatus, RequestState
+from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 class PaymentRequest(models.Model):

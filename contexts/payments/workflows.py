@@ -32,7 +32,7 @@ from eci.errors import ContextUnavailable, IdempotencyInProgress, InvalidTransit
 from eci.idempotency import Key
 from eci.ids import is_our_order
 from eci.money import to_minor
-from eci.observability import logger
+from eci.watch.requests import logger
 
 log = logger(__name__)
 gateway: Gateway = configured_gateway()

@@ -9,7 +9,8 @@ class ShippingConfig(AppConfig):
         from contexts.customers.public.events import CustomerErased
         from contexts.shipping import handlers
         from contexts.shipping.local import LocalShipping
-        from eci import events, rpc
+        from eci import events
+        from eci.calls import rpc
 
         rpc.serve("shipping", LocalShipping())
         events.subscribe("shipping", CustomerErased, handlers.on_customer_erased)

@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 
 from contexts.shipping import domain
 from contexts.shipping.public.contracts import ShipmentStatus
+from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
-from eci.service_tokens import UsedTokenRow
 
 
 def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:

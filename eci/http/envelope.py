@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from eci.clock import iso, utcnow
 from eci.errors import ContextUnavailable, EciError
-from eci.observability import request_id
+from eci.watch.requests import request_id
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """The internal endpoint: how other processes call the contexts of this one, and hand them events.
 
 Open to service tokens alone; nothing but the methods of the context's contract can be called. No envelope: the caller
-is ``eci.remote``, which must tell a refusal that the contract knows from any other failure.
+is ``eci.calls.remote``, which must tell a refusal that the contract knows from any other failure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from pydantic import TypeAdapter
 
-from eci import events, outbox, rpc, service_tokens, wire
+from eci import events, outbox
+from eci.calls import rpc, service_tokens, wire
+from eci.calls.remote import REFUSED
 from eci.errors import EciError, InvalidRequest, NotAuthenticated, NotFound
 from eci.http.envelope import describe
-from eci.remote import REFUSED
 
 
 @csrf_exempt

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from eci import limits
-from eci.auth import Caller
 from eci.errors import EciError, NotAuthenticated
+from eci.identity.auth import Caller
 from eci.limits import Limit, Quota
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

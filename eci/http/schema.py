@@ -31,7 +31,7 @@ def only_v1(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "eci.auth.AccessToken"
+    target_class = "eci.identity.auth.AccessToken"
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
@@ -39,7 +39,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 
 
 class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "eci.auth.StaffSession"
+    target_class = "eci.identity.auth.StaffSession"
     name = "staffSession"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:

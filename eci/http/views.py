@@ -14,7 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eci import idempotency
-from eci.auth import NOBODY, Caller, caller
 from eci.db import read_late, run_in_unit_of_work
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
 from eci.http import rates
@@ -22,6 +21,7 @@ from eci.http.cards import refuse_cards
 from eci.http.envelope import failure
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
+from eci.identity.auth import NOBODY, Caller, caller
 from eci.limits import Quota, Throttled
 from eci.paging import Paging
 

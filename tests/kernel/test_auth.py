@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from contexts.catalog.models import PriceChange
-from eci.auth import ADMIN, ANONYMOUS, CATALOG, CUSTOMER, NOBODY, OPEN, SERVICE, STOCK, SUPPORT, Caller
+from eci.identity.auth import ADMIN, ANONYMOUS, CATALOG, CUSTOMER, NOBODY, OPEN, SERVICE, STOCK, SUPPORT, Caller
 
 LAMP = {"sku": "LAMP", "name": "Lamp", "price": "99.99"}
 

@@ -10,9 +10,9 @@ from typing import Any
 import jwt
 import pytest
 
-from eci import jwks, keys, tokens
 from eci.errors import ContextUnavailable
-from eci.tokens import Claims, InvalidToken
+from eci.identity import keys, published_keys, tokens
+from eci.identity.tokens import Claims, InvalidToken
 from tests.kernel.elsewhere import Elsewhere, Reply
 
 pytestmark = pytest.mark.no_database
@@ -25,7 +25,7 @@ def elsewhere(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     server = Elsewhere()
     settings.ECI_KEYS_DIR = tmp_path / "keys"
     settings.ECI_TOKEN_JWKS_URL = f"{server.url}/.well-known/jwks.json"
-    monkeypatch.setattr(jwks, "_published", jwks._Published())
+    monkeypatch.setattr(published_keys, "_published", published_keys._Published())
     yield server
     server.stop()
 
@@ -86,7 +86,7 @@ def test_while_nobody_answers_the_known_keys_hold(settings: Any, elsewhere: Else
     elsewhere.replies = [published()]
     tokens.read(token)
     elsewhere.replies = [(503, b"")]
-    jwks._published._fresh_until = 0.0  # as a minute passing would
+    published_keys._published._fresh_until = 0.0  # as a minute passing would
     assert [tokens.read(token) for _ in range(3)] == [CLAIMS] * 3
     assert len(elsewhere.requests) == 2, "and are not waited for with every request"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from eci import tracing
-from eci.logs import logging_config, scrubbed
+from eci.watch import tracing
+from eci.watch.logs import logging_config, scrubbed
 from tools.servers import free_ports
 
 pytestmark = pytest.mark.no_database

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from prometheus_client import REGISTRY
 
-from eci import metrics
+from eci.watch import metrics
 from tests.architecture.processes import ROOT, python
 from tests.conftest import Api
 
@@ -68,11 +68,11 @@ def test_connections_are_those_that_are_open(tmp_path: Path) -> None:
 
 MASTER = """
 import os, sys
-from eci import metrics_folder
+from eci.watch import metrics_folder
 metrics_folder.begin()
 import django
 django.setup()
-from eci import metrics
+from eci.watch import metrics
 
 def text():
     from prometheus_client import generate_latest
@@ -109,6 +109,6 @@ def test_processes_count_together_and_begin_at_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.no_database
 def test_the_folder_must_be_there_before_anybody_counts() -> None:
-    late = "import prometheus_client; from eci import metrics_folder; metrics_folder.begin()"
+    late = "import prometheus_client; from eci.watch import metrics_folder; metrics_folder.begin()"
     done = subprocess.run([sys.executable, "-c", late], cwd=ROOT, capture_output=True, text=True)
     assert "RuntimeError: prometheus_client was imported before its folder" in done.stderr

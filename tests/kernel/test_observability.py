@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from contexts.payments.models import OutboxEvent
-from eci import logs, observability
+from eci.watch import logs, requests
 from tests.conftest import Api
 
 
@@ -33,7 +33,7 @@ def test_the_id_stands_in_the_events_a_request_causes(api: Api) -> None:
     rows = list(OutboxEvent.objects.values_list("trace", flat=True))
     assert rows
     assert all(trace == {"request_id": "request-1"} for trace in rows)
-    assert observability.request_id() == ""
+    assert requests.request_id() == ""
 
 
 def test_one_log_line_is_written_for_a_request(caplog: pytest.LogCaptureFixture) -> None:

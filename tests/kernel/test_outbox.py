@@ -14,9 +14,10 @@ from django.db.models import F
 from contexts.catalog.models import OutboxEvent
 from contexts.customers.models import InboxEvent as CustomersInbox
 from contexts.inventory.models import InboxEvent, Warehouse
-from eci import events, observability, outbox
+from eci import events, outbox
 from eci.clock import utcnow
 from eci.db import unit_of_work
+from eci.watch import requests
 from tests.conftest import Api
 
 
@@ -260,13 +261,13 @@ def test_a_newer_producer_may_add_fields() -> None:
 
 def test_the_request_s_id_goes_with_the_event(builder: Builder) -> None:
     seen: list[str] = []
-    builder.trouble = lambda event: seen.append(observability.request_id())
-    with observability.continued({"request_id": "request-1"}, "test"):
+    builder.trouble = lambda event: seen.append(requests.request_id())
+    with requests.continued({"request_id": "request-1"}, "test"):
         emit("A")
     assert only_row().trace == {"request_id": "request-1"}
     outbox.deliver_due("catalog")
     assert seen == ["request-1"]
-    assert observability.request_id() == ""
+    assert requests.request_id() == ""
 
 
 def test_prune() -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import ProductNotFound
-from eci import remote, wire
+from eci.calls import remote, wire
 from eci.db import unit_of_work
 from eci.errors import ContextUnavailable
 from tests.e2e.product import free_port

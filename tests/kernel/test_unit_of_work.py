@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from django.db import OperationalError, connections
 from django.db.transaction import TransactionManagementError
@@ -127,17 +129,27 @@ def test_a_nested_failure_undoes_its_own_part_only() -> None:
     assert skus() == ["OUTER"]
 
 
-def test_what_a_failed_write_inside_left_is_never_committed() -> None:
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_a_failed_write_inside_left_is_never_committed(goes_on: bool, nested: bool) -> None:
+    followed: list[str] = []
+
     @writes("catalog")
     def add_half() -> None:
         add("HALF")
         _ = 1 / 0
 
-    with pytest.raises(TransactionManagementError), unit_of_work("catalog"):
+    with (
+        pytest.raises(TransactionManagementError),
+        unit_of_work("catalog"),
+        unit_of_work("catalog") if nested else nullcontext(),
+    ):
+        after_commit("catalog", lambda: followed.append("as if committed"))
         with pytest.raises(ZeroDivisionError):
             add_half()
-        add("OUTER")
-    assert skus() == []
+        if goes_on:
+            add("OUTER")
+    assert (skus(), followed) == ([], [])
 
 
 def test_it_is_the_context_s_own_database() -> None:

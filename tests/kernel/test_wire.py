@@ -19,7 +19,7 @@ from config.contexts import CONTEXTS
 from contexts.inventory.public.contracts import InsufficientStock, Inventory, ReservationExpired
 from contexts.orders.public.contracts import Orders, OrdersStopped
 from contexts.payments.public.contracts import PaymentDeclined, Payments, PaymentUnknown
-from eci import wire
+from eci.calls import wire
 from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress, InvalidTransition
 
 pytestmark = pytest.mark.no_database

@@ -11,9 +11,9 @@ from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
 from config import limits
-from eci import auth
-from eci.auth import Caller
 from eci.http.rates import client_address
+from eci.identity import auth
+from eci.identity.auth import Caller
 from eci.limits import Rate
 from tests.architecture.routes import routes
 

@@ -16,9 +16,9 @@ from contexts.customers import services, workflows
 from contexts.customers.models import Customer, MailRequest, RefreshToken, TokenFamily
 from contexts.customers.tasks import prune
 from contexts.notifications.models import Notification
-from eci import passwords
 from eci.clock import utcnow
 from eci.db import in_unit_of_work
+from eci.identity import passwords
 from tests.conftest import Answer, Api, settle
 from tests.security.people import PASSWORD, Person, customer, log_in, refresh, register, staff
 

@@ -21,8 +21,9 @@ from django.db import OperationalError
 from django.test import Client
 
 from contexts.inventory.models import Reservation, UsedServiceToken
-from eci import keys, service_tokens
+from eci.calls import service_tokens
 from eci.clock import utcnow
+from eci.identity import keys
 from tests.architecture.test_urls import rows
 from tests.conftest import Answer, Api
 from tests.security.people import customer, staff

@@ -20,8 +20,8 @@ from django.db import OperationalError
 from django.test import Client
 
 from contexts.customers.models import Customer
-from eci import auth, tokens
 from eci.clock import utcnow
+from eci.identity import auth, tokens
 from tests.conftest import Answer, Api
 from tests.security.people import PASSWORD, Person, customer, log_in, refresh, staff
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from django.urls import resolve
 
-from eci import keys
+from eci.identity import keys
 from tests.conftest import Answer, Api
 from tests.e2e.product import HttpApi, free_port, wait_until
 from tests.world import ROOT, Seed, world

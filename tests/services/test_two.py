@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from eci import keys
+from eci.identity import keys
 from tests import world
 from tests.e2e.product import wait_until
 from tests.services.cut import Cut, cut

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from config.wsgi import application as product
-from eci import remote
+from eci.calls import remote
 from eci.outbox import relay_once
 
 LOCAL = settings.ECI_CONTEXTS

@@ -16,7 +16,7 @@ from contexts.payments import workflows as payments
 from contexts.payments.adapters.gateway import GatewayTimeout
 from contexts.payments.models import PaymentRequest
 from contexts.shipping.public.api import shipping
-from eci import rpc
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from eci.ids import new_order_id
 from tests.conftest import Answer, Api

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contexts.orders.models import Order
-from eci import observability, tracing
+from eci.watch import requests, tracing
 from tests.conftest import Api
 from tests.tracing.collector import Collector, collecting
 from tests.workflows.shop import Shop
@@ -97,10 +97,10 @@ def test_a_refusal_is_no_failure(shop: Shop, collector: Collector) -> None:
 
 def test_what_inject_puts_in_extract_takes_out(collector: Collector) -> None:
     headers: dict[str, str] = {}
-    with observability.continued({"request_id": "request-1", **parent(A)}, "here"):
-        observability.inject(headers)
+    with requests.continued({"request_id": "request-1", **parent(A)}, "here"):
+        requests.inject(headers)
     assert set(headers) == {"X-Request-ID", "traceparent"}
-    with observability.continued(observability.extract(headers), "there"):
+    with requests.continued(requests.extract(headers), "there"):
         pass
     tracing.stop()
     here, there = collector.trace(A).spans

@@ -19,7 +19,7 @@ from config.staff.audit import audit
 from contexts.orders import services, workflows
 from contexts.orders.models import Order, OutboxEvent, Return
 from contexts.payments.models import Payment, Refund
-from eci import rpc
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from tests.conftest import settle
 from tests.workflows.shop import Shop

@@ -1,6 +1,6 @@
 """Call catalog through this object and no other."""
 
 from contexts.catalog.public.contracts import Catalog
-from eci.rpc import client
+from eci.calls.rpc import client
 
 catalog: Catalog = client("catalog", Catalog)

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from contexts.customers.workflows import Login
-from eci import tokens
-from eci.auth import ANONYMOUS
 from eci.clock import iso
+from eci.identity import tokens
+from eci.identity.auth import ANONYMOUS
 
 
 def customer(row: dict[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,8 @@ from eci.errors import IdempotencyKeyReused
 from eci.http.paging import page
 from eci.http.rates import password_guess
 from eci.http.views import ApiView
+from eci.identity.passwords import hash_password, matches
 from eci.paging import Paging
-from eci.passwords import hash_password, matches
 
 
 def _position(paging: Paging) -> Any:

@@ -1,6 +1,6 @@
 """Call customers through this object and no other."""
 
 from contexts.customers.public.contracts import Customers
-from eci.rpc import client
+from eci.calls.rpc import client
 
 customers: Customers = client("customers", Customers)

@@ -16,10 +16,10 @@ from contexts.catalog.public.contracts import ProductNotFound
 from contexts.inventory import selectors, services
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, Reservation, ReservationNotFound
-from eci.auth import CATALOG, CUSTOMER, SERVICE, STOCK, SUPPORT
 from eci.errors import NotFound, OwnedByOrder
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.identity.auth import CATALOG, CUSTOMER, SERVICE, STOCK, SUPPORT
 from eci.ids import is_our_order
 
 EVERYBODY = "A" + CUSTOMER + CATALOG + STOCK + SUPPORT + SERVICE

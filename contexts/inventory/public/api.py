@@ -1,6 +1,6 @@
 """Call inventory through this object and no other."""
 
 from contexts.inventory.public.contracts import Inventory
-from eci.rpc import client
+from eci.calls.rpc import client
 
 inventory: Inventory = client("inventory", Inventory)

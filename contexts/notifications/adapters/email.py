@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
 from contexts.notifications.adapters import NotDelivered
-from eci import tracing
 from eci.db import require_no_unit_of_work
+from eci.watch import tracing
 
 
 class Mailer:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from eci.observability import logger
+from eci.watch.requests import logger
 
 log = logger(__name__)
 

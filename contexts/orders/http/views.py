@@ -14,10 +14,10 @@ from contexts.customers.public.contracts import CustomerNotFound
 from contexts.orders import selectors, workflows
 from contexts.orders.http import presenters, serializers
 from eci import idempotency
-from eci.auth import CUSTOMER, SERVICE, SUPPORT
 from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress
 from eci.http.paging import page
 from eci.http.views import ApiView, replayed
+from eci.identity.auth import CUSTOMER, SERVICE, SUPPORT
 
 ROLES = CUSTOMER + SUPPORT + SERVICE
 

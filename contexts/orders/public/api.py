@@ -1,6 +1,6 @@
 """Call orders through this object and no other."""
 
 from contexts.orders.public.contracts import Orders
-from eci.rpc import client
+from eci.calls.rpc import client
 
 orders: Orders = client("orders", Orders)

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Protocol
 
 from contexts.payments.domain import Operation, Outcome
-from eci import tracing
+from eci.watch import tracing
 
 
 class GatewayUnavailable(Exception):

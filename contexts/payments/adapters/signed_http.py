@@ -21,8 +21,8 @@ from django.conf import settings
 from contexts.payments.adapters import signing
 from contexts.payments.adapters.gateway import GatewayTimeout, GatewayUnavailable, asked
 from contexts.payments.domain import Operation, Outcome
-from eci import tracing
 from eci.db import require_no_unit_of_work
+from eci.watch import tracing
 
 
 class SignedHttpGateway:

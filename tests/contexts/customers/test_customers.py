@@ -18,7 +18,7 @@ from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import CustomerNotFound
 from eci.clock import utcnow
 from eci.db import unit_of_work
-from eci.passwords import hash_password, matches
+from eci.identity.passwords import hash_password, matches
 
 ANN = {"email": "Ann@Example.com", "full_name": "Ann Other", "password": "pass123", "phone": "+1 555-0100"}
 UNKNOWN = 999_999

@@ -8,7 +8,7 @@ import pytest
 
 from contexts.customers.public.contracts import Customer, CustomerNotFound
 from contexts.orders.public.contracts import OrderNotFound, Recipient
-from eci import rpc
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 
 

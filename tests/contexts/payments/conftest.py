@@ -13,7 +13,7 @@ from contexts.payments.adapters.gateway import GatewayTimeout
 from contexts.payments.adapters.sandbox import SandboxGateway
 from contexts.payments.models import OutboxEvent, Payment, Refund
 from contexts.payments.public.contracts import Payments
-from eci import rpc
+from eci.calls import rpc
 from eci.clock import utcnow
 from eci.ids import new_order_id
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from eci import tokens
+from eci.identity import tokens
 
 
 class Command(BaseCommand):

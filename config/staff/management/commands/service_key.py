@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from eci import service_tokens
+from eci.calls import service_tokens
 
 
 class Command(BaseCommand):

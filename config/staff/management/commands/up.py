@@ -23,8 +23,8 @@ from django.db import connections
 from config import processes
 from config.staff import accounts
 from config.staff.migrating import migrate_all
-from eci import metrics_folder
 from eci.db import primaries
+from eci.watch import metrics_folder
 
 HOST = "127.0.0.1"
 GRACE = 9  # seconds a process has to finish what it is doing; Docker gives all of us 10

@@ -1,9 +1,9 @@
 """Access tokens: JWTs of ten minutes, signed with ES256, that any context verifies without asking anybody.
 
-They are signed where customers runs; elsewhere its public keys are known (eci/jwks.py). The keys are files of one
-folder, outside every database: ``signing.pem`` (private, 0600) signs; ``retired-<kid>.pem`` (public) verifies what an
-earlier key signed, until the last such token has ended. Processes see a rotation at once, because the folder is looked
-at again whenever it has changed. Or both come from the environment, as PEM texts.
+They are signed where customers runs; elsewhere its public keys are read (``published_keys.py``). The keys are files of
+one folder, outside every database: ``signing.pem`` (private, 0600) signs; ``retired-<kid>.pem`` (public) verifies what
+an earlier key signed, until the last such token has ended. Processes see a rotation at once, because the folder is
+looked at again whenever it has changed. Or both come from the environment, as PEM texts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import jwt
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from eci.keys import (
+from eci.identity.keys import (
     ALGORITHM,
     PrivateKey,
     PublicKey,
@@ -101,9 +101,9 @@ def read(token: str) -> Claims:
 def _verifying(kid: str) -> PublicKey | None:
     if settings.ECI_SIGNS_TOKENS:
         return _keys().public.get(kid)
-    from eci import jwks  # what speaks HTTP costs nothing where the keys are one's own
+    from eci.identity import published_keys  # what speaks HTTP costs nothing where the keys are one's own
 
-    return jwks.key(kid)
+    return published_keys.key(kid)
 
 
 def jwks() -> dict[str, Any]:

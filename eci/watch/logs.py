@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from eci import tracing
+from eci.watch import tracing
 
 _ALLOWED = frozenset(
     (

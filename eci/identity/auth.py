@@ -19,16 +19,17 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from eci import observability, tokens
 from eci.errors import NotFound
-from eci.tokens import Claims
+from eci.identity import tokens
+from eci.identity.tokens import Claims
+from eci.watch import requests
 
 ANONYMOUS, CUSTOMER, CATALOG, STOCK, SUPPORT, ADMIN, SERVICE = "A", "C", "K", "S", "P", "admin", "V"
 SCRAPER = "M"  # who brings the metrics token; it opens nothing else
 
 GROUPS = {"catalog staff": CATALOG, "stock staff": STOCK, "support staff": SUPPORT, "services": SERVICE}
 
-log = observability.logger(__name__)
+log = requests.logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What tells one piece of work from another: request ids and traces; loggers.
 
 The request id comes from ``X-Request-ID`` when the caller sends a sane one, is answered back, stands in every log line,
-and travels with events and with the rows of what is finished later. So does the trace (``eci/tracing.py``), which a
+and travels with events and with the rows of what is finished later. So does the trace (``tracing.py``), which a
 caller may begin with W3C's ``traceparent``.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 import structlog
 from django.http import HttpRequest, HttpResponse
 
-from eci import tracing
 from eci.ids import is_our_order
-from eci.logs import scrubbed
+from eci.watch import tracing
+from eci.watch.logs import scrubbed
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

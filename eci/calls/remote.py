@@ -21,10 +21,11 @@ from typing import Any
 import httpx
 from django.conf import settings
 
-from eci import observability, service_tokens, wire
+from eci.calls import service_tokens, wire
 from eci.errors import ContextUnavailable
+from eci.watch import requests
 
-log = observability.logger(__name__)
+log = requests.logger(__name__)
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0  # seconds
@@ -105,7 +106,7 @@ def _headers(context: str, what: str, body: bytes, request_id: str) -> dict[str,
     """What goes with every call."""
     token = service_tokens.issue(audience=context, path=path(context, what), body=body)
     sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    observability.inject(sent, request_id=request_id)
+    requests.inject(sent, request_id=request_id)
     return sent
 
 

@@ -25,7 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, models
 
 from eci.db import unit_of_work
-from eci.keys import (
+from eci.identity.keys import (
     ALGORITHM,
     PrivateKey,
     PublicKey,

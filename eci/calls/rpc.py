@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 
 from django.conf import settings
 
-from eci import tracing
 from eci.db import require_no_unit_of_work
+from eci.watch import tracing
 
 T = TypeVar("T")
 _local: dict[str, object] = {}
@@ -54,7 +54,7 @@ class _Client:
     def _method(self, name: str) -> Any:
         if settings.ECI_SERVICES[self._context] == "local":
             return getattr(_local[self._context], name)
-        from eci import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
+        from eci.calls import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
 
         return remote.method(self._context, self._contract, name)
 

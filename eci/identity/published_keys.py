@@ -11,8 +11,8 @@ import jwt
 from django.conf import settings
 
 from eci.errors import ContextUnavailable
-from eci.keys import PublicKey, key_id, read_publics
-from eci.observability import logger
+from eci.identity.keys import PublicKey, key_id, read_publics
+from eci.watch.requests import logger
 
 log = logger(__name__)
 
