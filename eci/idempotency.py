@@ -22,6 +22,8 @@ from eci.db import unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 
+KEPT = timedelta(hours=48)  # API.md promises 24
+
 
 class IdempotencyRecord(models.Model):
     """One key of one caller at one endpoint. ``status`` is null while it runs; ``resource`` names what it made."""
@@ -127,7 +129,7 @@ def erase(context: str, *, endpoint: str, resources: Any) -> None:
     blank(kept.exclude(status=None).exclude(answer=body), status=gone.status, answer=body)
 
 
-def prune(context: str, *, keep_for: timedelta) -> int:
+def prune(context: str, *, keep_for: timedelta = KEPT) -> int:
     gone, _ = _records(context)._default_manager.filter(created_at__lt=Now() - keep_for).delete()
     return gone
 

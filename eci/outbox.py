@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 BATCH = 20  # few, so that a slow machine delivers and marks them within the lease, and no context waits for long
 LISTED = 100
 LEASE = timedelta(seconds=10)
+KEPT = timedelta(days=14)  # how long a delivered event, and the mark of a handled one, stay
 _BACKOFF_LIMIT = 60  # seconds
 
 
@@ -214,7 +215,7 @@ def redeliver(context: str, row_id: int) -> bool:
     return not row.filter(delivered_at=None).exists()
 
 
-def prune(context: str, *, keep: timedelta) -> int:
+def prune(context: str, *, keep: timedelta = KEPT) -> int:
     """Forget deliveries and inbox rows older than ``keep``."""
     limit = Now() - keep
     gone, _ = _outbox(context)._default_manager.filter(delivered_at__lt=limit).delete()

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from config.people import export
 from eci.http.views import ApiView
+from eci.identity.roles import Role, only
 
 
 class ExportOut(serializers.Serializer[Any]):
@@ -20,7 +21,7 @@ class ExportOut(serializers.Serializer[Any]):
 
 
 class Export(ApiView):
-    roles = "C"
+    roles = only(Role.CUSTOMER)
     rate: ClassVar = {"GET": "export"}
 
     @extend_schema(responses=ExportOut)

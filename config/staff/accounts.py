@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.core.validators import validate_email
 
 from config.staff import demo
-from eci.identity.auth import GROUPS
+from eci.identity.roles import GROUPS
 
 # Which contexts' pages of the admin each group sees; what may be changed there, the pages themselves decide.
 _PAGES = {

@@ -6,6 +6,8 @@ import getpass
 
 from django.http import HttpRequest
 
+from eci.identity.auth import staff_name
+
 
 def at_the_keyboard() -> str:
     """Whoever runs a command: the name of their account on this machine."""
@@ -13,4 +15,4 @@ def at_the_keyboard() -> str:
 
 
 def signed_in(request: HttpRequest) -> str:
-    return f"staff:{request.user.get_username()}"
+    return staff_name(request.user)

@@ -34,7 +34,8 @@ from eci import outbox
 from eci.errors import ContextUnavailable, NotFound
 from eci.http.docs import FirstUnlessAsked
 from eci.http.health import reachable
-from eci.identity.auth import SCRAPER, AccessToken, MetricsToken, OpenMode, StaffSession
+from eci.identity.auth import AccessToken, MetricsToken, OpenMode, StaffSession
+from eci.identity.roles import Role, only
 from eci.watch.metrics import of_processes
 
 PROCESS, SHOP = "process", "platform"
@@ -228,7 +229,7 @@ class _Metrics(APIView):
 
     authentication_classes = [MetricsToken, AccessToken, StaffSession, OpenMode]
     content_negotiation_class = FirstUnlessAsked
-    roles = SCRAPER
+    roles = only(Role.SCRAPER)
 
 
 class All(_Metrics):

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product
 from eci import money
+from eci.identity.auth import staff_name
 from eci.staff import ReadOnly
 
 
@@ -71,7 +72,7 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         services.deactivate_products(product_ids=list(queryset.values_list("pk", flat=True)))
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
-        actor = f"staff:{request.user.get_username()}"
+        actor = staff_name(request.user)
         if change:
             services.update_product(product_id=obj.pk, actor=actor, **form.cleaned_data)
         else:

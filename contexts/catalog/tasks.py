@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from eci import idempotency, outbox
@@ -9,5 +7,5 @@ from eci import idempotency, outbox
 
 @shared_task(name="catalog.prune")
 def prune() -> None:
-    outbox.prune("catalog", keep=timedelta(days=14))
-    idempotency.prune("catalog", keep_for=timedelta(hours=48))
+    outbox.prune("catalog")
+    idempotency.prune("catalog")

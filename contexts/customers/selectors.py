@@ -12,7 +12,8 @@ from contexts.customers.models import Address, Customer, MailRequest, RefreshTok
 from contexts.customers.public import contracts
 from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
 from eci.errors import NotFound
-from eci.identity.auth import ANONYMOUS, CUSTOMER, staff_roles
+from eci.identity.auth import staff_roles
+from eci.identity.roles import Role, only
 from eci.identity.tokens import Claims
 from eci.paging import Paging
 
@@ -181,7 +182,7 @@ def claims_of(family: TokenFamily) -> Claims | None:
     """What tokens of this live login say; None when its member of staff is gone or has another password."""
     if family.customer_id is not None:
         subject = f"customer:{family.customer_id}"
-        return Claims(subject=subject, name=subject, session=str(family.pk), roles=frozenset({CUSTOMER}))
+        return Claims(subject=subject, name=subject, session=str(family.pk), roles=only(Role.CUSTOMER))
     user = None if family.staff_id is None else _staff().filter(pk=family.staff_id).first()
     if user is None or not constant_time_compare(family.staff_stamp, staff_stamp(user)):
         return None
@@ -189,7 +190,7 @@ def claims_of(family: TokenFamily) -> Claims | None:
         subject=f"staff:{user.pk}",
         name=f"staff:{user.get_username()}",
         session=str(family.pk),
-        roles=staff_roles(user) | {ANONYMOUS},
+        roles=staff_roles(user) | {Role.ANONYMOUS},
     )
 
 

@@ -10,6 +10,6 @@ from eci import idempotency, outbox
 
 @shared_task(name="customers.prune")
 def prune() -> None:
-    outbox.prune("customers", keep=timedelta(days=14))
-    idempotency.prune("customers", keep_for=timedelta(hours=48))
+    outbox.prune("customers")
+    idempotency.prune("customers")
     services.forget_ended(keep=timedelta(days=1))

@@ -19,6 +19,7 @@ from contexts.inventory import selectors, services
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Warehouse
 from eci.db import run_in_unit_of_work
 from eci.errors import EciError
+from eci.identity.auth import staff_name
 from eci.staff import ReadOnly
 
 if TYPE_CHECKING:  # these take a model for the type checker only
@@ -34,7 +35,7 @@ MAX_ROWS = 100
 
 
 def _actor(request: HttpRequest) -> str:
-    return f"staff:{request.user.get_username()}"
+    return staff_name(request.user)
 
 
 class WarehouseForm(WarehouseModelForm):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from contexts.inventory import services
@@ -20,5 +18,5 @@ def sweep_holds() -> None:
 
 @shared_task(name="inventory.prune")
 def prune() -> None:
-    outbox.prune("inventory", keep=timedelta(days=14))
-    idempotency.prune("inventory", keep_for=timedelta(hours=48))
+    outbox.prune("inventory")
+    idempotency.prune("inventory")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from contexts.notifications import services, workflows
@@ -15,6 +13,6 @@ def send_due() -> None:
 
 @shared_task(name="notifications.prune")
 def prune() -> None:
-    outbox.prune("notifications", keep=timedelta(days=14))
-    idempotency.prune("notifications", keep_for=timedelta(hours=48))
+    outbox.prune("notifications")
+    idempotency.prune("notifications")
     services.erase_late()

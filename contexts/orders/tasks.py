@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from contexts.orders import services, workflows
@@ -19,6 +17,6 @@ def recover() -> None:
 
 @shared_task(name="orders.prune")
 def prune() -> None:
-    outbox.prune("orders", keep=timedelta(days=14))
-    idempotency.prune("orders", keep_for=timedelta(hours=48))
+    outbox.prune("orders")
+    idempotency.prune("orders")
     services.erase_late()

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from contexts.payments import services
 from contexts.payments.models import Payment, PaymentRequest, Refund
+from eci.identity.auth import staff_name
 from eci.money import from_minor, text
 from eci.staff import ReadOnly
 
@@ -67,7 +68,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     def _decide(
         self, request: HttpRequest, queryset: QuerySet[Payment], decide: Callable[..., bool], done: str
     ) -> None:
-        actor = f"staff:{request.user.get_username()}"
+        actor = staff_name(request.user)
         chosen = list(queryset.values_list("pk", flat=True))
         decided = sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
         self.message_user(request, f"{decided} of {len(chosen)} payments were under review, and are {done} now.")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from contexts.payments import services, workflows
@@ -15,6 +13,6 @@ def settle_unknown() -> None:
 
 @shared_task(name="payments.prune")
 def prune() -> None:
-    outbox.prune("payments", keep=timedelta(days=14))
-    idempotency.prune("payments", keep_for=timedelta(hours=48))
+    outbox.prune("payments")
+    idempotency.prune("payments")
     services.erase_late()

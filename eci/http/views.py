@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.http.response import HttpResponseBase
@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eci import idempotency
-from eci.db import read_late, run_in_unit_of_work
+from eci.db import read_late
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
 from eci.http import rates
 from eci.http.cards import refuse_cards
@@ -22,6 +22,7 @@ from eci.http.envelope import failure
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
+from eci.identity.roles import Roles, only
 from eci.limits import Quota, Throttled
 from eci.paging import Paging
 
@@ -32,12 +33,12 @@ _KEPT_REFUSALS = {402, 404, 409}
 
 
 class ApiView(GenericAPIView[Any]):
-    """``roles``: who may call (API.md's letters), for all methods or by method. ``query_serializer``: what may stand
+    """``roles``: who may call, for all methods or by method. ``query_serializer``: what may stand
     behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it.
     ``keyed_methods``: which remember an answer by its Idempotency-Key. ``rate``: the class of its rate limits, by
     method; ``read`` or ``write`` where it has none. ``refuses_cards``: a card number in the body is a 400."""
 
-    roles: ClassVar[str | dict[str, str]] = ""
+    roles: ClassVar[Roles | Mapping[str, Roles]] = only()
     query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
     body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
     takes_payment: ClassVar[bool] = False
@@ -143,57 +144,6 @@ class ApiView(GenericAPIView[Any]):
         if header is not None and in_body is not None and header != in_body:
             raise InvalidRequest("The Idempotency-Key header and idempotency_key in the body differ.")
         return header if header is not None else in_body
-
-    def answer_once(
-        self,
-        context: str,
-        key: idempotency.Key | None,
-        execute: Callable[[], tuple[int, Any]],
-        *,
-        prepare: Callable[[], Any] | None = None,
-        about: Callable[[Any], Any] = lambda data: "",
-    ) -> Response:
-        """Answer a command whose whole effect is one transaction on ``context``, once per key.
-
-        ``prepare`` asks other contexts, before the transaction. ``execute`` has the effect and gives status and data;
-        its effect and the remembered answer commit together. Refusals are remembered too, without an effect. ``about``
-        names what the answer tells of, so that it can be erased with it.
-        """
-        if key is None:
-            if prepare:
-                prepare()
-            status, data = execute()
-            return Response(data, status=status)
-        found = idempotency.find(context, key)
-        if found is not None:
-            return self._replay(found)
-
-        def command() -> tuple[int, Any]:
-            idempotency.claim(context, key)
-            status, data = execute()
-            answer = idempotency.Answer(status=status, body={"data": idempotency.plain(data)})
-            idempotency.finish(context, key, answer, resource=str(about(data)))
-            return status, data
-
-        try:
-            if prepare:
-                prepare()
-            status, data = run_in_unit_of_work(context, command)
-        except IdempotencyInProgress:
-            found = idempotency.find(context, key)
-            if found is None:
-                raise
-            return self._replay(found)
-        except EciError as refusal:
-            self.keep_refusal(context, key, refusal)
-            raise
-        return Response(data, status=status)
-
-    def _replay(self, record: idempotency.IdempotencyRecord) -> Response:
-        answer = idempotency.answer_of(record)
-        if answer is None:
-            raise IdempotencyInProgress("A request with this idempotency key is still running.")
-        return replayed(answer)
 
     def keep_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
         """Remember a refusal by the command itself, so that its key answers the same again."""

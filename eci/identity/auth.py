@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do: API.md's letters.
+"""Who is calling, and what they may do.
 
 Default is deny: a view without ``roles`` answers nobody. Callers bring an access token, or are staff with a Django
 session, or are anybody in open mode, which development may switch on and production refuses.
@@ -7,12 +7,13 @@ session, or are anybody in open mode, which development may switch on and produc
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import InterfaceError, OperationalError
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -21,13 +22,9 @@ from rest_framework.request import Request
 
 from eci.errors import NotFound
 from eci.identity import tokens
+from eci.identity.roles import GROUPS, Role, Roles, only
 from eci.identity.tokens import Claims
 from eci.watch import requests
-
-ANONYMOUS, CUSTOMER, CATALOG, STOCK, SUPPORT, ADMIN, SERVICE = "A", "C", "K", "S", "P", "admin", "V"
-SCRAPER = "M"  # who brings the metrics token; it opens nothing else
-
-GROUPS = {"catalog staff": CATALOG, "stock staff": STOCK, "support staff": SUPPORT, "services": SERVICE}
 
 log = requests.logger(__name__)
 
@@ -38,7 +35,7 @@ class Caller:
     ``session`` of the login that a token stems from."""
 
     name: str
-    roles: frozenset[str]
+    roles: Roles
     customer_id: int | None = None
     session: str = ""
 
@@ -46,16 +43,16 @@ class Caller:
 
     @property
     def is_staff(self) -> bool:
-        return bool(self.roles - {ANONYMOUS, CUSTOMER})
+        return bool(self.roles - {Role.ANONYMOUS, Role.CUSTOMER})
 
-    def may(self, allowed: str) -> bool:
-        """``allowed`` is letters of API.md, such as ``"ACK"``; admin may everything."""
-        return ADMIN in self.roles or any(role in allowed for role in self.roles)
+    def may(self, allowed: Roles) -> bool:
+        """Is one of the caller's roles allowed? Admins may do everything."""
+        return Role.ADMIN in self.roles or not self.roles.isdisjoint(allowed)
 
     @property
     def confined_to(self) -> int | None:
         """The customer whose things alone this caller reaches; None for staff and services, who reach everybody's."""
-        return self.own() if CUSTOMER in self.roles else None
+        return self.own() if Role.CUSTOMER in self.roles else None
 
     def own(self) -> int:
         """The caller's customer id. NotFound for a caller who is no customer and so has nothing of their own."""
@@ -70,14 +67,19 @@ class Caller:
         return self.name
 
 
-NOBODY = Caller(name="anonymous", roles=frozenset({ANONYMOUS}))
-OPEN = Caller(name="open", roles=frozenset({ADMIN}))
+NOBODY = Caller(name="anonymous", roles=only(Role.ANONYMOUS))
+OPEN = Caller(name="open", roles=only(Role.ADMIN))
 
 
-def staff_roles(user: User) -> frozenset[str]:
+def staff_name(user: AbstractBaseUser | AnonymousUser) -> str:
+    """How records name a staff member: the actor of what they do."""
+    return f"staff:{user.get_username()}"
+
+
+def staff_roles(user: User) -> Roles:
     """What a staff member's groups allow them."""
     if user.is_superuser:
-        return frozenset({ADMIN})
+        return only(Role.ADMIN)
     return frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
 
 
@@ -126,7 +128,7 @@ class MetricsToken(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         if not is_metrics_token(request.headers.get("Authorization", "")):
             return None
-        return Caller(name="prometheus", roles=frozenset({SCRAPER})), None
+        return Caller(name="prometheus", roles=only(Role.SCRAPER)), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -142,7 +144,7 @@ def _as_of_now(claims: Claims) -> Claims | None:
     try:
         return _vouch(claims)
     except (OperationalError, InterfaceError):
-        if claims.roles != {CUSTOMER}:
+        if claims.roles != {Role.CUSTOMER}:
             raise
         log.warning("token_not_vouched_for", subject=claims.subject)
         return claims  # one context out of reach must not keep signed-in customers from all the others
@@ -162,7 +164,7 @@ class StaffSession(SessionAuthentication):
         if found is None or not found[0].is_staff:
             return None
         user = found[0]
-        return Caller(name=f"staff:{user.get_username()}", roles=staff_roles(user) | {ANONYMOUS}), None
+        return Caller(name=staff_name(user), roles=staff_roles(user) | {Role.ANONYMOUS}), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -181,14 +183,14 @@ class OpenMode(BaseAuthentication):
 
 
 class RolesAllowed(BasePermission):
-    """Lets in whom the view's ``roles`` name: one string of letters, or one for each HTTP method."""
+    """Lets in whom the view's ``roles`` name: one set, or one for each HTTP method."""
 
     message = "You may not do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        roles: str | dict[str, str] = getattr(view, "roles", "")
+        roles: Roles | Mapping[str, Roles] = getattr(view, "roles", only())
         method = "GET" if request.method in ("HEAD", "OPTIONS") else str(request.method)
-        allowed = roles.get(method, "") if isinstance(roles, dict) else roles
+        allowed = roles if isinstance(roles, frozenset) else roles.get(method, only())
         return caller(request).may(allowed)
 
 

@@ -32,6 +32,7 @@ from eci.identity.keys import (
     read_publics,
     write,
 )
+from eci.identity.roles import Role, Roles, only
 
 LIFETIME = 600  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
@@ -47,13 +48,12 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """``subject`` is ``customer:5`` or ``staff:3``, ``name`` how records call it, ``session`` the login it stems from,
-    ``roles`` are letters of API.md."""
+    """``subject``: ``customer:5`` or ``staff:3``. ``name``: how records call it. ``session``: the login it is from."""
 
     subject: str
     name: str
     session: str
-    roles: frozenset[str]
+    roles: Roles
 
 
 def issue(claims: Claims) -> str:
@@ -92,7 +92,7 @@ def read(token: str) -> Claims:
             subject=payload["sub"],
             name=payload.get("name", payload["sub"]),
             session=payload["sid"],
-            roles=frozenset(payload["roles"]),
+            roles=only(*(role for role in Role if role in payload["roles"])),
         )
     except (jwt.PyJWTError, TypeError, ValueError):
         raise InvalidToken from None

@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from eci.http.views import ApiView
+from eci.identity.roles import Roles, only
 
 HTTP_METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -31,9 +32,9 @@ class Route:
         """A URL of this route."""
         return re.sub(r"\{[a-z_]+\}", "7", self.path)
 
-    def roles(self, method: str) -> str:
+    def roles(self, method: str) -> Roles:
         roles = self.view.roles
-        return roles.get(method, "") if isinstance(roles, dict) else roles
+        return roles if isinstance(roles, frozenset) else roles.get(method, only())
 
 
 def routes() -> list[Route]:

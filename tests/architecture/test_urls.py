@@ -12,13 +12,13 @@ from django.test import Client
 from django.urls import resolve
 
 from eci.http.views import ApiView
+from eci.identity.roles import EVERYBODY, Role
 from tests.architecture.processes import python
 from tests.architecture.routes import gateway_routes, routes
 from tests.conftest import Answer, Api
 
 ROUTES = routes()
 CALLS = [(method, route) for route in ROUTES for method in route.methods]
-_LETTERS = {"A", "C", "K", "S", "P", "V"}
 
 # Whom API.md lets in without credentials.
 PUBLIC = {
@@ -117,13 +117,13 @@ def test_every_method_says_who_may_call() -> None:
     for method, route in CALLS:
         assert issubclass(route.view, ApiView)
         assert route.roles(method), f"{method} {route.path} has no roles"
-        assert set(route.roles(method)) <= _LETTERS
+        assert route.roles(method) <= EVERYBODY
         assert not isinstance(route.view.roles, dict) or set(route.view.roles) == set(route.methods), route.path
 
 
 @pytest.mark.no_database
 def test_only_what_is_public_is_open_to_anybody() -> None:
-    assert {(method, route.path) for method, route in CALLS if "A" in route.roles(method)} == PUBLIC
+    assert {(method, route.path) for method, route in CALLS if Role.ANONYMOUS in route.roles(method)} == PUBLIC
 
 
 @pytest.mark.parametrize(

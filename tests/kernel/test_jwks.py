@@ -12,12 +12,13 @@ import pytest
 
 from eci.errors import ContextUnavailable
 from eci.identity import keys, published_keys, tokens
+from eci.identity.roles import Role, only
 from eci.identity.tokens import Claims, InvalidToken
 from tests.kernel.elsewhere import Elsewhere, Reply
 
 pytestmark = pytest.mark.no_database
 
-CLAIMS = Claims(subject="customer:5", name="customer:5", session="1", roles=frozenset("C"))
+CLAIMS = Claims(subject="customer:5", name="customer:5", session="1", roles=only(Role.CUSTOMER))
 
 
 @pytest.fixture(autouse=True)

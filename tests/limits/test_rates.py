@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from config import limits
 from eci.http.rates import client_address
-from eci.identity import auth
 from eci.identity.auth import Caller
+from eci.identity.roles import Role, only
 from eci.limits import Rate
 from tests.architecture.routes import routes
 
@@ -26,10 +26,10 @@ def scarce(settings: Any) -> None:
     }
 
 
-def signed_in(name: str, role: str) -> APIClient:
-    number = int(name.split(":")[1]) if role == auth.CUSTOMER else None
+def signed_in(name: str, role: Role) -> APIClient:
+    number = int(name.split(":")[1]) if role == Role.CUSTOMER else None
     client = APIClient(raise_request_exception=False)
-    client.force_authenticate(Caller(name=name, roles=frozenset({role}), customer_id=number))
+    client.force_authenticate(Caller(name=name, roles=only(role), customer_id=number))
     return client
 
 
@@ -59,13 +59,13 @@ def test_another_address_has_its_own(scarce: None) -> None:
 
 
 def test_an_account_is_throttled_wherever_it_calls_from(scarce: None) -> None:
-    client = signed_in("customer:1", auth.CUSTOMER)
+    client = signed_in("customer:1", Role.CUSTOMER)
     assert [client.get("/v1/products", REMOTE_ADDR=f"10.0.0.{n}").status_code for n in range(4)] == [200] * 3 + [429]
-    assert statuses(signed_in("customer:2", auth.CUSTOMER), 1) == [200]
+    assert statuses(signed_in("customer:2", Role.CUSTOMER), 1) == [200]
 
 
-@pytest.mark.parametrize("role", [auth.CATALOG, auth.STOCK, auth.SUPPORT, auth.SERVICE, auth.ADMIN])
-def test_staff_and_services_are_not_limited(scarce: None, role: str) -> None:
+@pytest.mark.parametrize("role", [Role.CATALOG, Role.STOCK, Role.SUPPORT, Role.SERVICE, Role.ADMIN])
+def test_staff_and_services_are_not_limited(scarce: None, role: Role) -> None:
     client = signed_in("somebody", role)
     assert statuses(client, 8) == [200] * 8
     assert "RateLimit-Limit" not in client.get("/v1/products")

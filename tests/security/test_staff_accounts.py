@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from config.staff import accounts, demo
-from eci.identity.auth import GROUPS
+from eci.identity.roles import GROUPS
 from tests.conftest import Api
 
 GOOD = "a long enough secret"

@@ -20,12 +20,13 @@ from contexts.catalog.http.serializers import (
     ProductOut,
     ProductSearch,
 )
+from eci.http import commands
 from eci.http.envelope import Page
 from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
+from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
 
-EVERYBODY = "ACKSPV"
 _PAGING = {"limit", "cursor", "ordering"}
 
 
@@ -52,7 +53,7 @@ def _unless_known(request: Request, data: dict[str, Any]) -> HttpResponseBase:
 
 
 class Products(ApiView):
-    roles = {"GET": EVERYBODY, "POST": "K"}
+    roles = {"GET": EVERYBODY, "POST": only(Role.CATALOG)}
     query_serializer = ProductFilter
     body_serializers = {"POST": NewProductIn}
 
@@ -68,7 +69,7 @@ class Products(ApiView):
         def execute() -> tuple[int, Any]:
             return 201, presenters.product(services.create_product(actor=self.caller.name, **body))
 
-        return self.answer_once("catalog", key, execute)
+        return commands.once("catalog", key, execute)
 
 
 class ProductsFound(ApiView):
@@ -85,7 +86,7 @@ class ProductsFound(ApiView):
 
 
 class Product(ApiView):
-    roles = {"GET": EVERYBODY, "PUT": "K", "PATCH": "K", "DELETE": "K"}
+    roles = {"GET": EVERYBODY, "PUT": only(Role.CATALOG), "PATCH": only(Role.CATALOG), "DELETE": only(Role.CATALOG)}
     keyed_methods = ("PUT", "PATCH")
     body_serializers = {"PUT": ProductIn, "PATCH": ProductIn}
 
@@ -111,7 +112,7 @@ class Product(ApiView):
             row = services.update_product(product_id=product_id, actor=self.caller.name, **changes)
             return 200, presenters.product(row)
 
-        return self.answer_once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
+        return commands.once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
 
 
 class ProductBySku(ApiView):

@@ -5,7 +5,7 @@ from typing import Any
 from contexts.customers.workflows import Login
 from eci.clock import iso
 from eci.identity import tokens
-from eci.identity.auth import ANONYMOUS
+from eci.identity.roles import Role
 
 
 def customer(row: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def login(made: Login) -> dict[str, Any]:
     kind, _, number = made.claims.subject.partition(":")
     if kind == "customer":
         return shown | {"customer_id": int(number)}
-    return shown | {"roles": sorted(made.claims.roles - {ANONYMOUS})}
+    return shown | {"roles": sorted(made.claims.roles - {Role.ANONYMOUS})}
 
 
 def address(row: dict[str, Any]) -> dict[str, Any]:

@@ -35,10 +35,12 @@ from contexts.customers.http.serializers import (
     StaffLoginOut,
 )
 from eci.errors import IdempotencyKeyReused
+from eci.http import commands
 from eci.http.paging import page
 from eci.http.rates import password_guess
 from eci.http.views import ApiView
 from eci.identity.passwords import hash_password, matches
+from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
 
 
@@ -47,7 +49,7 @@ def _position(paging: Paging) -> Any:
 
 
 class Register(ApiView):
-    roles = "ACKSPV"
+    roles = EVERYBODY
     rate: ClassVar = {"POST": "register"}
     body_serializers = {"POST": RegistrationIn}
 
@@ -61,9 +63,7 @@ class Register(ApiView):
         def execute() -> tuple[int, Any]:
             return 201, presenters.customer(services.register_customer(password_hash=password_hash(), **body))
 
-        answer = self.answer_once(
-            "customers", key, execute, prepare=password_hash, about=lambda data: data["customer_id"]
-        )
+        answer = commands.once("customers", key, execute, prepare=password_hash, about=lambda data: data["customer_id"])
         if "Idempotent-Replayed" in answer.headers and answer.status_code == 201:
             with password_guess(request, f"customer:{email_key(body['email'])}", wrong=IdempotencyKeyReused):
                 self._require_same(password, answer.data["customer_id"])
@@ -78,7 +78,7 @@ class TokenView(ApiView):
     """Called with a password or a secret in the body. An access token, which may have ended, is not looked at; nor is
     an answer remembered: it would have to be kept with its tokens."""
 
-    roles = "ACKSPV"
+    roles = EVERYBODY
     authentication_classes = ()
     keyed_methods: ClassVar[tuple[str, ...]] = ()
 
@@ -168,7 +168,7 @@ def _private(data: dict[str, Any]) -> Response:
 class OwnAccount(ApiView):
     """What a customer does with their account; guesses at its password count as those of its logins do."""
 
-    roles = "C"
+    roles = only(Role.CUSTOMER)
 
     def guess(self) -> AbstractContextManager[None]:
         customer = selectors.customer(customer_id=self.caller.own())
@@ -217,7 +217,7 @@ class PasswordChange(OwnAccount):
 
 
 class SessionsRevoke(ApiView):
-    roles = "C"
+    roles = only(Role.CUSTOMER)
     keyed_methods = ()
 
     @extend_schema(request=None, responses=RevokedOut)
@@ -227,7 +227,7 @@ class SessionsRevoke(ApiView):
 
 
 class CustomerList(ApiView):
-    roles = "P"
+    roles = only(Role.SUPPORT)
     query_serializer = CustomerFilter
 
     @extend_schema(responses=CustomerForStaffOut(many=True))
@@ -238,7 +238,7 @@ class CustomerList(ApiView):
 
 
 class CustomerDetail(ApiView):
-    roles = "P"
+    roles = only(Role.SUPPORT)
     body_serializers = {"PATCH": CustomerPatch}
 
     @extend_schema(responses=CustomerForStaffOut)
@@ -254,7 +254,7 @@ class CustomerDetail(ApiView):
 class AddressList(ApiView):
     """Of the customer in the path; ``MyAddressList``: of the caller."""
 
-    roles = "P"
+    roles = only(Role.SUPPORT)
     query_serializer = AddressFilter
     body_serializers = {"POST": AddressIn}
 
@@ -273,13 +273,13 @@ class AddressList(ApiView):
         def execute() -> tuple[int, Any]:
             return 200, presenters.address(services.add_address(customer_id=owner, **body))
 
-        return self.answer_once("customers", key, execute, about=lambda data: owner)
+        return commands.once("customers", key, execute, about=lambda data: owner)
 
 
 class AddressDetail(ApiView):
     """As ``AddressList``."""
 
-    roles = "P"
+    roles = only(Role.SUPPORT)
     body_serializers = {"PATCH": AddressIn}
 
     @extend_schema(responses=AddressOut)
@@ -304,8 +304,8 @@ def _whose(view: ApiView, customer_id: int | None) -> int:
 
 
 class MyAddressList(AddressList):
-    roles = "C"
+    roles = only(Role.CUSTOMER)
 
 
 class MyAddressDetail(AddressDetail):
-    roles = "C"
+    roles = only(Role.CUSTOMER)

@@ -17,12 +17,11 @@ from contexts.inventory import selectors, services
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, Reservation, ReservationNotFound
 from eci.errors import NotFound, OwnedByOrder
+from eci.http import commands
 from eci.http.paging import page
 from eci.http.views import ApiView
-from eci.identity.auth import CATALOG, CUSTOMER, SERVICE, STOCK, SUPPORT
+from eci.identity.roles import EVERYBODY, Role, only
 from eci.ids import is_our_order
-
-EVERYBODY = "A" + CUSTOMER + CATALOG + STOCK + SUPPORT + SERVICE
 
 
 def require_products(product_ids: Iterable[int]) -> None:
@@ -40,7 +39,7 @@ def _row(inventory_id: int) -> dict[str, Any]:
 
 
 class Warehouses(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     query_serializer = serializers.WarehousesQuery
     body_serializers: ClassVar = {"POST": serializers.NewWarehouse}
 
@@ -59,7 +58,7 @@ class Warehouses(ApiView):
     @extend_schema(responses=serializers.WarehouseOut)
     def post(self, request: Request) -> Response:
         body = self.body()
-        return self.answer_once(
+        return commands.once(
             "inventory",
             self.idempotency_key("inventory.create_warehouse", body),
             lambda: (200, presenters.warehouse(services.create_warehouse(**body))),
@@ -67,7 +66,7 @@ class Warehouses(ApiView):
 
 
 class StockRows(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     query_serializer = serializers.StockQuery
     body_serializers: ClassVar = {"POST": serializers.Receive}
 
@@ -97,7 +96,7 @@ class StockRows(ApiView):
             )
             return 201, _row(inventory_id)
 
-        return self.answer_once(
+        return commands.once(
             "inventory",
             self.idempotency_key("inventory.receive", body),
             execute,
@@ -106,7 +105,7 @@ class StockRows(ApiView):
 
 
 class StockRow(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     keyed_methods = ("PATCH",)
     body_serializers: ClassVar = {"PATCH": serializers.Count}
 
@@ -129,17 +128,17 @@ class StockRow(ApiView):
             )
             return 200, _row(inventory_id)
 
-        return self.answer_once("inventory", self.idempotency_key("inventory.count", body), execute)
+        return commands.once("inventory", self.idempotency_key("inventory.count", body), execute)
 
 
 class Adjustments(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     body_serializers: ClassVar = {"POST": serializers.Adjust}
 
     @extend_schema(responses=serializers.StockOut)
     def post(self, request: Request) -> Response:
         body = self.body()
-        return self.answer_once(
+        return commands.once(
             "inventory",
             self.idempotency_key("inventory.adjust", body),
             lambda: (200, _row(services.adjust(**body, actor=self.caller.name))),
@@ -148,7 +147,7 @@ class Adjustments(ApiView):
 
 
 class Transfers(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     body_serializers: ClassVar = {"POST": serializers.Transfer}
 
     @extend_schema(responses=serializers.TransferOut)
@@ -159,7 +158,7 @@ class Transfers(ApiView):
             source, target = services.transfer(**body, actor=self.caller.name)
             return 200, {"from_row": _row(source), "to_row": _row(target)}
 
-        return self.answer_once(
+        return commands.once(
             "inventory",
             self.idempotency_key("inventory.transfer", body),
             execute,
@@ -191,7 +190,7 @@ class AvailabilityOfMany(ApiView):
 
 
 class Reserve(ApiView):
-    roles = STOCK + SERVICE
+    roles = only(Role.STOCK, Role.SERVICE)
     body_serializers: ClassVar = {"POST": serializers.Reserve}
 
     @extend_schema(responses=serializers.ReservationOut)
@@ -219,7 +218,7 @@ class Reserve(ApiView):
             )
             return 200, presenters.reservation(hold)
 
-        return self.answer_once("inventory", key, execute, prepare=prepare)
+        return commands.once("inventory", key, execute, prepare=prepare)
 
 
 def refuse_our_order(order_id: str) -> None:
@@ -234,7 +233,7 @@ def refuse_our_order(order_id: str) -> None:
 class HoldView(ApiView):
     """A command on a reservation that its body names. The header's key is the command's own."""
 
-    roles = STOCK + SERVICE
+    roles = only(Role.STOCK, Role.SERVICE)
 
     def hold_named(self, body: dict[str, Any]) -> Reservation:
         """The reservation; 404 when there is none or it is another order's, 409 when it belongs to an order of ours."""
@@ -255,7 +254,7 @@ class HoldView(ApiView):
     def command(self, name: str, run: Any) -> Response:
         body = self.body()
         asked = {("reservation" if field == "idempotency_key" else field): value for field, value in body.items()}
-        return self.answer_once(
+        return commands.once(
             "inventory", self.idempotency_key(name, asked), lambda: (200, run(self.hold_named(body).key, body))
         )
 
@@ -297,7 +296,7 @@ class Ship(HoldView):
 
 
 class Reservations(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     query_serializer = serializers.ReservationsQuery
 
     @extend_schema(responses=serializers.ReservationOut(many=True))
@@ -314,7 +313,7 @@ class Reservations(ApiView):
 
 
 class ReservationById(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
 
     @extend_schema(responses=serializers.ReservationOut)
     def get(self, request: Request, reservation_id: int) -> Response:
@@ -325,7 +324,7 @@ class ReservationById(ApiView):
 
 
 class ReservationsStatus(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
 
     @extend_schema(responses=serializers.ReservationStatisticsOut)
     def get(self, request: Request) -> Response:
@@ -333,7 +332,7 @@ class ReservationsStatus(ApiView):
 
 
 class Movements(ApiView):
-    roles = STOCK
+    roles = only(Role.STOCK)
     query_serializer = serializers.MovementsQuery
 
     @extend_schema(responses=serializers.MovementOut(many=True))

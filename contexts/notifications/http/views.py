@@ -17,11 +17,13 @@ from contexts.notifications.http.serializers import (
     NotificationWithLogOut,
 )
 from contexts.orders.public.api import orders
+from eci.http import commands
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.identity.roles import Role, only
 from eci.ids import is_our_order
 
-_STAFF = "SPV"  # open to anybody, it would be a mail relay
+_STAFF = only(Role.STOCK, Role.SUPPORT, Role.SERVICE)  # open to anybody, it would be a mail relay
 
 
 class Notifications(ApiView):
@@ -61,7 +63,7 @@ class Notifications(ApiView):
             return 201, presenters.notification(services.queue_message(**body, customer_id=whose()))
 
         key = self.idempotency_key("notifications.create", body)
-        return self.answer_once("notifications", key, execute, prepare=whose, about=_name)
+        return commands.once("notifications", key, execute, prepare=whose, about=_name)
 
 
 class OneNotification(ApiView):
@@ -85,7 +87,7 @@ class Retry(ApiView):
             return 200, presenters.notification(services.queue_again(notification_id=notification_id))
 
         key = self.idempotency_key("notifications.retry", {})
-        return self.answer_once("notifications", key, execute, about=_name)
+        return commands.once("notifications", key, execute, about=_name)
 
 
 def _name(data: dict[str, Any]) -> int:

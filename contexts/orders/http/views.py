@@ -17,9 +17,9 @@ from eci import idempotency
 from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress
 from eci.http.paging import page
 from eci.http.views import ApiView, replayed
-from eci.identity.auth import CUSTOMER, SERVICE, SUPPORT
+from eci.identity.roles import Role, only
 
-ROLES = CUSTOMER + SUPPORT + SERVICE
+ROLES = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
 
 
 def _order_body(view: ApiView) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from contexts.payments import selectors, workflows
 from contexts.payments.adapters import signing
-from contexts.payments.http import commands, presenters
+from contexts.payments.http import presenters
 from contexts.payments.http.serializers import (
     ChargeIn,
     PaymentOut,
@@ -21,14 +21,17 @@ from contexts.payments.http.serializers import (
     WebhookOut,
 )
 from contexts.payments.public.contracts import Payment, PaymentStatus, Refund, RefundStatus
-from eci.errors import InvalidRequest, NotFound
+from eci.errors import IdempotencyInProgress, InvalidRequest, NotFound
+from eci.http import commands
 from eci.http.fields import exact, minor_units
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.idempotency import Key
+from eci.identity.roles import Role, only
 
 
 class ChargeView(ApiView):
-    roles = {"POST": "CPV"}
+    roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
     takes_payment = True
     refuses_cards = True
     rate: ClassVar = {"POST": "charge"}
@@ -43,10 +46,10 @@ class ChargeView(ApiView):
         if payer is not None:
             selectors.require_payer(order_id=body["order_id"], payer=payer, claimed=body["customer_id"])
         key = self.idempotency_key("payments.charge", body)
-        return commands.run(
-            self,
+        return commands.resumable(
+            "payments",
             key,
-            commands.Command(
+            commands.Resumable(
                 begin=partial(
                     workflows.begin_charge,
                     order_id=body["order_id"],
@@ -58,16 +61,15 @@ class ChargeView(ApiView):
                     key=key,
                     screened=payer is not None,
                 ),
-                execute=workflows.charge,
-                begun=selectors.begun_payment,
-                resume=workflows.resume_charge,
+                carry_out=workflows.charge,
+                resume=_resume_charge,
                 answer=_charged,
             ),
         )
 
 
 class PaymentsView(ChargeView):
-    roles = {"GET": "CPV", "POST": "CPV"}
+    roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
     query_serializer = PaymentsQuery
 
     @extend_schema(responses=PaymentOut(many=True))
@@ -83,7 +85,7 @@ class PaymentsView(ChargeView):
 
 
 class PaymentView(ApiView):
-    roles = "CPV"
+    roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
 
     @extend_schema(responses=PaymentOut)
     def get(self, request: Request, payment_id: int) -> Response:
@@ -91,7 +93,7 @@ class PaymentView(ApiView):
 
 
 class RefundView(ApiView):
-    roles = "PV"
+    roles = only(Role.SUPPORT, Role.SERVICE)
     refuses_cards = True
     body_serializers = {"POST": RefundIn}
 
@@ -113,14 +115,13 @@ class RefundView(ApiView):
                 key=key,
             )
 
-        return commands.run(
-            self,
+        return commands.resumable(
+            "payments",
             key,
-            commands.Command(
+            commands.Resumable(
                 begin=begin,
-                execute=workflows.give_back,
-                begun=selectors.begun_refund,
-                resume=workflows.resume_refund,
+                carry_out=workflows.give_back,
+                resume=_resume_refund,
                 answer=_refunded,
             ),
         )
@@ -129,7 +130,7 @@ class RefundView(ApiView):
 class WebhookView(ApiView):
     """The provider's own news. Who sends it is told by its signature, not by a token."""
 
-    roles = "A"
+    roles = only(Role.ANONYMOUS)
     authentication_classes = ()
     body_serializers = {"POST": WebhookIn}
     keyed_methods = ()
@@ -157,6 +158,22 @@ class WebhookView(ApiView):
             raise InvalidRequest(str(error)) from None
         workflows.hear(message_id=f"{provider}:{message_id}", key=body["key"])
         return Response({"received": True})
+
+
+def _resume_charge(key: Key, resource: str) -> Payment | None:
+    begun = _not_under_way(selectors.begun_payment(key))
+    return None if begun is None else workflows.resume_charge(begun.row_id)
+
+
+def _resume_refund(key: Key, resource: str) -> Refund | None:
+    begun = _not_under_way(selectors.begun_refund(key))
+    return None if begun is None else workflows.resume_refund(begun.row_id)
+
+
+def _not_under_way(begun: selectors.Begun | None) -> selectors.Begun | None:
+    if begun is not None and begun.under_way:
+        raise IdempotencyInProgress("A request with this idempotency key is still running.")
+    return begun
 
 
 def _charged(payment: Payment) -> tuple[int, dict[str, Any]]:

@@ -16,12 +16,14 @@ from contexts.shipping.http.serializers import (
     StatusChange,
     TrackingOut,
 )
+from eci.http import commands
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.identity.roles import EVERYBODY, Role, only
 
 
 class Shipments(ApiView):
-    roles = {"GET": "CSPV", "POST": "SV"}
+    roles = {"GET": only(Role.CUSTOMER, Role.STOCK, Role.SUPPORT, Role.SERVICE), "POST": only(Role.STOCK, Role.SERVICE)}
     query_serializer = ShipmentQuery
     body_serializers = {"POST": NewShipment}
 
@@ -49,11 +51,14 @@ class Shipments(ApiView):
             row = services.create_for_foreign_order(**body, actor=self.caller.name)
             return 201, presenters.shipment(row)
 
-        return self.answer_once("shipping", self.idempotency_key("shipments.create", body), execute)
+        return commands.once("shipping", self.idempotency_key("shipments.create", body), execute)
 
 
 class OneShipment(ApiView):
-    roles = {"GET": "CSPV", "PATCH": "SV"}
+    roles = {
+        "GET": only(Role.CUSTOMER, Role.STOCK, Role.SUPPORT, Role.SERVICE),
+        "PATCH": only(Role.STOCK, Role.SERVICE),
+    }
     keyed_methods = ("PATCH",)
     body_serializers = {"PATCH": StatusChange}
 
@@ -75,11 +80,11 @@ class OneShipment(ApiView):
             return 200, presenters.shipment(row)
 
         key = self.idempotency_key("shipping.change_status", body)
-        return self.answer_once("shipping", key, execute, about=lambda data: shipment_id)
+        return commands.once("shipping", key, execute, about=lambda data: shipment_id)
 
 
 class Tracking(ApiView):
-    roles = "ACKSPV"
+    roles = EVERYBODY
 
     @extend_schema(responses=TrackingOut)
     def get(self, request: Request, tracking_no: str) -> Response:

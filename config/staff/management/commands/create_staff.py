@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.staff import accounts
-from eci.identity.auth import GROUPS
+from eci.identity.roles import GROUPS
 
 
 class Command(BaseCommand):
