@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from eci import db
+from eci.remembered import forget_everything
 from tests.world import ON_SERVERS
 
 
@@ -48,7 +49,7 @@ class Answer:
 def settle() -> None:
     """Let relay, recovery and senders work until nothing is due now."""
     from contexts.notifications.tasks import send_due
-    from contexts.orders.workflows import recover
+    from contexts.orders.workflows.recovery import recover
     from contexts.payments.tasks import settle_unknown
     from eci.outbox import relay_once
 
@@ -189,10 +190,9 @@ def _gateway_ledger(tmp_path: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_sold_out_lately() -> None:
-    from contexts.orders import workflows
-
-    workflows._sold_out = {}
+def _nothing_is_remembered() -> None:
+    """A test finds no short-lived cache and no pause of the test before it."""
+    forget_everything()
 
 
 class Counted:

@@ -1,12 +1,42 @@
-"""What an order costs and what a return gives back. Whole minor units throughout."""
+"""What is asked for, what an order costs and what a return refunds. Computed amounts are whole minor units."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from eci.money import half_up
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineAsked:
+    """``price`` is what the buyer saw, ``unit_price`` what staff says is to be charged; both in major units."""
+
+    product_id: int
+    quantity: int
+    price: Decimal | None = None
+    unit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderAsked:
+    """A validated request for an order, for a customer or for a guest with an e-mail address.
+
+    ``by_customer``: the customer asks, not staff or a service, so the cap on unpaid orders and the screening of
+    payments apply. ``shipping_address``: JSON, as it was given.
+    """
+
+    customer_id: int | None
+    email: str
+    lines: Sequence[LineAsked]
+    shipping_address: Any = None
+    method: str = "credit_card"
+    token: str = ""
+    pay_later: bool = False
+    fulfilment: str = "automatic"
+    by_customer: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +64,13 @@ class Totals:
     @property
     def total(self) -> int:
         return self.subtotal + self.tax + self.shipping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    currency: str
+    lines: Sequence[Line]
+    totals: Totals
 
 
 def totals(lines: Sequence[Line], *, tax_rate: Decimal, shipping: int) -> Totals:

@@ -10,9 +10,10 @@ from django.db.models import Q
 
 from contexts.customers.public.events import CustomerErased
 from contexts.inventory.public.events import HoldNeedsAttention
-from contexts.orders import services, workflows
+from contexts.orders import services
 from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.workflows import recovery
 from contexts.payments.public.events import PaymentCaptured, RefundCompleted
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci import money
@@ -22,7 +23,7 @@ from eci.ids import is_our_order
 
 def _wake(order_id: str, when: Q, changes: dict[str, Any] | None = None) -> None:
     if is_our_order(order_id) and services.wake(order_id=order_id, when=when, changes=changes):
-        after_commit("orders", partial(workflows.advance, order_id=order_id))
+        after_commit("orders", partial(recovery.advance, order_id=order_id))
 
 
 def on_payment_captured(event: PaymentCaptured) -> None:

@@ -1,29 +1,48 @@
-"""Orders' contract, answered in this process."""
+"""Orders' contract, answered in this process: the one place where rows become contracts."""
 
 from __future__ import annotations
 
-from contexts.orders import selectors, services, workflows
+from decimal import Decimal
+
+from contexts.orders import models, selectors, services
 from contexts.orders.public.contracts import (
+    LineRecord,
     OrderFacts,
+    OrderPaymentStatus,
     OrderRecord,
     Orders,
     OrderStatus,
     Recipient,
+    ReturnRecord,
     Statistics,
     Stuck,
     Switch,
+    TimelineRecord,
 )
+from contexts.orders.workflows import recovery
+from eci import money
 
 
 class LocalOrders(Orders):
     def recipient(self, *, order_id: str) -> Recipient:
-        return selectors.recipient(order_id=order_id)
+        order = selectors.order(order_id=order_id)
+        return Recipient(customer_id=order.customer_id, email=order.email)
 
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
-        return selectors.records(customer_id=customer_id, after=after, limit=limit)
+        orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)
+        ids = [order.order_id for order in orders]
+        lines = selectors.lines_of(order_ids=ids)
+        returns = selectors.returns_of(order_ids=ids)
+        timelines = selectors.timeline_of(order_ids=ids)
+        return tuple(
+            order_record(order, lines[order.order_id], returns[order.order_id], timelines[order.order_id])
+            for order in orders
+        )
 
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
-        return selectors.facts(after=after, limit=limit)
+        orders = selectors.orders_after(after=after, limit=limit)
+        units = selectors.units_of(order_ids=[order.order_id for order in orders])
+        return tuple(order_facts(order, units[order.order_id]) for order in orders)
 
     def stop(self, *, reason: str, actor: str) -> None:
         services.set_switch(taking=False, reason=reason, actor=actor)
@@ -32,7 +51,10 @@ class LocalOrders(Orders):
         services.set_switch(taking=True, reason="", actor=actor)
 
     def switch(self) -> Switch:
-        return selectors.switch()
+        last = selectors.switch()
+        if last is None:
+            return Switch(taking=True)
+        return Switch(taking=last.taking, reason=last.reason, actor=last.actor, at=last.at)
 
     def lag(self) -> float:
         return selectors.lag()
@@ -41,10 +63,77 @@ class LocalOrders(Orders):
         return selectors.stuck(seconds=seconds)
 
     def retry(self, *, order_id: str, actor: str) -> OrderStatus:
-        return workflows.retry(order_id=order_id, actor=actor)
+        return recovery.retry(order_id=order_id, actor=actor)
 
     def attended(self, *, order_id: str, actor: str) -> None:
         services.record_attended(order_id=order_id, actor=actor)
 
     def statistics(self) -> Statistics:
         return selectors.statistics()
+
+
+def order_facts(order: models.Order, units: dict[int, int]) -> OrderFacts:
+    return OrderFacts(
+        order_id=order.order_id,
+        status=OrderStatus(order.status),
+        payment_status=OrderPaymentStatus(order.payment_status),
+        order_total=money.from_minor(order.total_minor, order.currency),
+        refunded=money.from_minor(order.refunded_minor, order.currency),
+        currency=order.currency,
+        units=units,
+        settled=order.next_at is None and order.lease_owner == "",
+        needs_attention=order.needs_attention,
+        updated_at=order.updated_at,
+    )
+
+
+def order_record(
+    order: models.Order,
+    lines: list[models.OrderLine],
+    returns: list[models.Return],
+    timeline: list[models.TimelineEntry],
+) -> OrderRecord:
+    def amount(minor: int) -> Decimal:
+        return money.from_minor(minor, order.currency)
+
+    return OrderRecord(
+        order_id=order.order_id,
+        status=OrderStatus(order.status),
+        payment_status=OrderPaymentStatus(order.payment_status),
+        method=order.method,
+        subtotal=amount(order.subtotal_minor),
+        tax=amount(order.tax_minor),
+        shipping=amount(order.shipping_minor),
+        total=amount(order.total_minor),
+        refunded=amount(order.refunded_minor),
+        currency=order.currency,
+        shipping_address=order.shipping_address,
+        cancel_reason=order.undo_reason,
+        lines=tuple(
+            LineRecord(
+                product_id=line.product_id,
+                sku=line.sku,
+                name=line.name,
+                quantity=line.quantity,
+                returned_quantity=line.returned_quantity,
+                unit_price=amount(line.unit_price_minor),
+                currency=order.currency,
+            )
+            for line in lines
+        ),
+        returns=tuple(
+            ReturnRecord(
+                return_id=back.pk,
+                items=back.items,
+                reason=back.reason,
+                disposition=back.disposition,
+                refund=amount(back.refund_minor),
+                currency=order.currency,
+                created_at=back.created_at,
+            )
+            for back in returns
+        ),
+        timeline=tuple(TimelineRecord(at=entry.at, event=entry.event, detail=entry.detail) for entry in timeline),
+        created_at=order.created_at,
+        updated_at=order.updated_at,
+    )

@@ -172,23 +172,19 @@ class Switch(models.Model):
 
 
 class Erasure(ErasureRow):
-    class Meta(ErasureRow.Meta):
-        pass
+    pass
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    pass
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    pass
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    pass
 
 
 class Idempotency(IdempotencyRecord):

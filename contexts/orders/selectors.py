@@ -1,40 +1,21 @@
-"""Reads of orders: this context's rows, completed with what inventory, payments and shipping say of them."""
+"""Reads of this context's own rows."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import Reservation
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
-from contexts.orders.public.contracts import OrderFacts, OrderNotFound, OrderPaymentStatus, OrderStatus, Recipient
-from contexts.payments.public.api import payments
-from contexts.payments.public.contracts import Payment
-from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import Shipment
+from contexts.orders.public.contracts import OrderNotFound, OrderStatus
 from eci import money
 from eci.idempotency import Key
 from eci.paging import Paging
-
-
-@dataclass(kw_only=True)
-class OrderView:
-    """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go."""
-
-    order: Order
-    lines: list[OrderLine]
-    timeline: list[TimelineEntry] = field(default_factory=list)
-    reservation: Reservation | None = None
-    payments: tuple[Payment, ...] = ()
-    shipments: tuple[Shipment, ...] = ()
 
 
 def order(*, order_id: str, owner: int | None = None) -> Order:
@@ -62,19 +43,14 @@ def order_of_key(*, key: Key) -> Order | None:
     return Order.objects.filter(idempotency_scope=key.scope, idempotency_key=key.key).first()
 
 
-def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
-    """OrderNotFound, as ``order``."""
-    return views_of([order(order_id=order_id, owner=owner)])[0]
-
-
-def order_views(
-    paging: Paging,
+def orders(
     *,
-    customer_id: int | None,
-    status: str | None,
-    created_after: datetime | None,
-    created_before: datetime | None,
-) -> list[OrderView]:
+    paging: Paging,
+    customer_id: int | None = None,
+    status: str | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+) -> list[Order]:
     rows = Order.objects.all()
     if customer_id is not None:
         rows = rows.filter(customer_id=customer_id)
@@ -84,35 +60,53 @@ def order_views(
         rows = rows.filter(created_at__gte=created_after + timedelta(milliseconds=1))  # answers show milliseconds
     if created_before is not None:
         rows = rows.filter(created_at__lt=created_before)
-    return views_of(paging.slice(rows))
+    return paging.slice(rows)
 
 
-def views_of(orders: list[Order]) -> list[OrderView]:
-    """Everything that belongs to these orders, in a constant number of statements."""
-    ids = [row.order_id for row in orders]
-    lines = _grouped(OrderLine.objects.filter(order__in=ids).order_by("pk"), "order_id")
-    timeline = _grouped(TimelineEntry.objects.filter(order__in=ids).order_by("pk"), "order_id")
-    holds = inventory.reservations(keys=ids) if ids else {}
-    paid = _grouped(payments.payments_of(order_ids=ids) if ids else (), "order_id")
-    parcels = _grouped(shipping.shipments_of(order_ids=ids) if ids else (), "order_id")
-    return [
-        OrderView(
-            order=row,
-            lines=lines[row.order_id],
-            timeline=timeline[row.order_id],
-            reservation=holds.get(row.order_id),
-            payments=tuple(paid[row.order_id]),
-            shipments=tuple(parcels[row.order_id]),
-        )
-        for row in orders
-    ]
+def orders_after(*, after: str, limit: int, customer_id: int | None = None) -> list[Order]:
+    """Orders in the order of their ids, from the one that follows ``after``."""
+    rows = Order.objects.filter(order_id__gt=after)
+    if customer_id is not None:
+        rows = rows.filter(customer_id=customer_id)
+    return list(rows.order_by("order_id")[:limit])
 
 
-def _grouped(rows: Any, name: str) -> dict[str, list[Any]]:
+def lines_of(*, order_ids: Collection[str]) -> dict[str, list[OrderLine]]:
+    """The lines of each order, by its id."""
+    return _by_order(OrderLine.objects.filter(order__in=order_ids).order_by("pk"))
+
+
+def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[TimelineEntry]]:
+    return _by_order(TimelineEntry.objects.filter(order__in=order_ids).order_by("pk"))
+
+
+def returns_of(*, order_ids: Collection[str]) -> dict[str, list[Return]]:
+    return _by_order(Return.objects.filter(order__in=order_ids).order_by("pk"))
+
+
+def _by_order(rows: QuerySet[Any]) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        groups[getattr(row, name)].append(row)
+        groups[row.order_id].append(row)
     return groups
+
+
+def units_of(*, order_ids: Collection[str]) -> dict[str, dict[int, int]]:
+    """The units ordered of each product, by order."""
+    sums = (
+        OrderLine.objects.filter(order__in=order_ids)
+        .order_by()
+        .values("order_id", "product_id")
+        .annotate(ordered=Sum("quantity"))
+    )
+    units: dict[str, dict[int, int]] = defaultdict(dict)
+    for row in sums:
+        units[row["order_id"]][row["product_id"]] = row["ordered"]
+    return units
+
+
+def return_of(*, return_id: int) -> Return:
+    return Return.objects.get(pk=return_id)
 
 
 def due_orders(*, limit: int) -> list[str]:
@@ -131,99 +125,6 @@ def is_due(*, order_id: str) -> bool:
 
 def due_returns_of(*, order_id: str) -> list[int]:
     return list(Return.objects.filter(order=order_id, next_at__lte=Now()).values_list("pk", flat=True))
-
-
-def recipient(*, order_id: str) -> Recipient:
-    found = order(order_id=order_id)
-    return Recipient(customer_id=found.customer_id, email=found.email)
-
-
-def facts(*, after: str, limit: int) -> tuple[OrderFacts, ...]:
-    rows = list(Order.objects.filter(order_id__gt=after).order_by("order_id")[:limit])
-    units: dict[str, dict[int, int]] = defaultdict(dict)
-    sums = (
-        OrderLine.objects.filter(order__in=[row.order_id for row in rows])
-        .order_by()
-        .values("order_id", "product_id")
-        .annotate(ordered=Sum("quantity"))
-    )
-    for row in sums:
-        units[row["order_id"]][row["product_id"]] = row["ordered"]
-    return tuple(
-        contracts.OrderFacts(
-            order_id=row.order_id,
-            status=OrderStatus(row.status),
-            payment_status=OrderPaymentStatus(row.payment_status),
-            order_total=money.from_minor(row.total_minor, row.currency),
-            refunded=money.from_minor(row.refunded_minor, row.currency),
-            currency=row.currency,
-            units=units[row.order_id],
-            settled=row.next_at is None and row.lease_owner == "",
-            needs_attention=row.needs_attention,
-            updated_at=row.updated_at,
-        )
-        for row in rows
-    )
-
-
-def records(*, customer_id: int, after: str, limit: int) -> tuple[contracts.OrderRecord, ...]:
-    rows = list(Order.objects.filter(customer_id=customer_id, order_id__gt=after).order_by("order_id")[:limit])
-    ids = [row.order_id for row in rows]
-    lines = _grouped(OrderLine.objects.filter(order__in=ids).order_by("pk"), "order_id")
-    returns = _grouped(Return.objects.filter(order__in=ids).order_by("pk"), "order_id")
-    timeline = _grouped(TimelineEntry.objects.filter(order__in=ids).order_by("pk"), "order_id")
-    return tuple(_record(row, lines[row.order_id], returns[row.order_id], timeline[row.order_id]) for row in rows)
-
-
-def _record(
-    row: Order, lines: list[OrderLine], returns: list[Return], timeline: list[TimelineEntry]
-) -> contracts.OrderRecord:
-    def amount(minor: int) -> Decimal:
-        return money.from_minor(minor, row.currency)
-
-    return contracts.OrderRecord(
-        order_id=row.order_id,
-        status=OrderStatus(row.status),
-        payment_status=OrderPaymentStatus(row.payment_status),
-        method=row.method,
-        subtotal=amount(row.subtotal_minor),
-        tax=amount(row.tax_minor),
-        shipping=amount(row.shipping_minor),
-        total=amount(row.total_minor),
-        refunded=amount(row.refunded_minor),
-        currency=row.currency,
-        shipping_address=row.shipping_address,
-        cancel_reason=row.undo_reason,
-        lines=tuple(
-            contracts.LineRecord(
-                product_id=line.product_id,
-                sku=line.sku,
-                name=line.name,
-                quantity=line.quantity,
-                returned_quantity=line.returned_quantity,
-                unit_price=amount(line.unit_price_minor),
-                currency=row.currency,
-            )
-            for line in lines
-        ),
-        returns=tuple(
-            contracts.ReturnRecord(
-                return_id=back.pk,
-                items=back.items,
-                reason=back.reason,
-                disposition=back.disposition,
-                refund=amount(back.refund_minor),
-                currency=row.currency,
-                created_at=back.created_at,
-            )
-            for back in returns
-        ),
-        timeline=tuple(
-            contracts.TimelineRecord(at=entry.at, event=entry.event, detail=entry.detail) for entry in timeline
-        ),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
 
 
 def lag() -> float:
@@ -266,11 +167,9 @@ def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
     )
 
 
-def switch() -> contracts.Switch:
-    last = Switch.objects.order_by("-pk").first()
-    if last is None:
-        return contracts.Switch(taking=True)
-    return contracts.Switch(taking=last.taking, reason=last.reason, actor=last.actor, at=last.at)
+def switch() -> Switch | None:
+    """What was last said about taking orders; None when nothing ever was."""
+    return Switch.objects.order_by("-pk").first()
 
 
 def statistics() -> contracts.Statistics:

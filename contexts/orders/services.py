@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, When
 from django.db.models.functions import Cast, Now
 
-from contexts.orders.domain import Line, Returnable, Totals, spread_return, tax_share
+from contexts.orders.domain import OrderAsked, Quote, Returnable, spread_return, tax_share
 from contexts.orders.models import Erasure, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
 from eci import erasure, events, idempotency, outbox
@@ -19,6 +18,7 @@ from eci.clock import utcnow
 from eci.db import Stale, per_row, writes
 from eci.erasure import blank
 from eci.errors import EciError, InvalidTransition
+from eci.idempotency import Answer, Key
 
 LEASE = timedelta(seconds=15)
 ATTENTION_AFTER = 10  # attempts at one step
@@ -31,48 +31,32 @@ class LeaseLost(Exception):
     """Another runner has taken the order over; what this one knows may be old."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewOrder:
-    """Everything about an order that is decided before anything is held."""
-
-    order_id: str
-    customer_id: int | None
-    email: str
-    currency: str
-    lines: Sequence[Line]
-    totals: Totals
-    shipping_address: Any
-    fulfilment: str
-    pay_later: bool
-    by_customer: bool
-    method: str
-    token: str
-    trace: dict[str, str]
-
-
 @writes("orders")
-def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, list[OrderLine], TimelineEntry]:
-    """Record the order, leased to the caller. IdempotencyInProgress when the key is taken."""
+def create_order(
+    *, order_id: str, asked: OrderAsked, quote: Quote, key: Key | None, trace: dict[str, str]
+) -> tuple[Order, list[OrderLine], TimelineEntry]:
+    """Record the order, leased to the caller. IdempotencyInProgress when the key is taken; IntegrityError when an order
+    was placed with it before."""
     now = utcnow()
     if key is not None:
-        idempotency.claim("orders", key, resource=new.order_id)
+        idempotency.claim("orders", key, resource=order_id)
     order = Order(
-        order_id=new.order_id,
-        customer_id=new.customer_id,
-        email=new.email,
+        order_id=order_id,
+        customer_id=asked.customer_id,
+        email=asked.email,
         status=OrderStatus.PENDING,
         payment_status=OrderPaymentStatus.UNPAID,
-        currency=new.currency,
-        subtotal_minor=new.totals.subtotal,
-        tax_minor=new.totals.tax,
-        shipping_minor=new.totals.shipping,
-        total_minor=new.totals.total,
-        shipping_address=new.shipping_address,
-        fulfilment=new.fulfilment,
-        pay_later=new.pay_later,
-        by_customer=new.by_customer,
-        method=new.method,
-        token=new.token,
+        currency=quote.currency,
+        subtotal_minor=quote.totals.subtotal,
+        tax_minor=quote.totals.tax,
+        shipping_minor=quote.totals.shipping,
+        total_minor=quote.totals.total,
+        shipping_address=asked.shipping_address,
+        fulfilment=asked.fulfilment,
+        pay_later=asked.pay_later,
+        by_customer=asked.by_customer,
+        method=asked.method,
+        token=asked.token,
         created_at=now,
         updated_at=now,
         next_at=Now(),
@@ -81,7 +65,7 @@ def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, 
         idempotency_scope=key.scope if key else None,
         idempotency_key=key.key if key else None,
         idempotency_fingerprint=key.fingerprint if key else "",
-        trace=new.trace,
+        trace=trace,
     )
     Order.objects.bulk_create([order])
     lines = [
@@ -95,14 +79,19 @@ def create_order(*, new: NewOrder, key: idempotency.Key | None) -> tuple[Order, 
             unit_price_minor=line.unit_price,
             catalog_price_minor=line.catalog_price,
         )
-        for number, line in enumerate(new.lines, 1)
+        for number, line in enumerate(quote.lines, 1)
     ]
     OrderLine.objects.bulk_create(lines)
     return order, lines, _note(order, "placed")
 
 
-def _note(order: Order, event: str, detail: str = "") -> TimelineEntry:
-    entry = TimelineEntry(order=order, event=event, detail=detail[:300], at=utcnow())
+def shortened(detail: str) -> str:
+    """As much of a text as a timeline entry keeps."""
+    return detail[:300]
+
+
+def _note(order: Order, event: str, detail: str = "", *, at: datetime | None = None) -> TimelineEntry:
+    entry = TimelineEntry(order=order, event=event, detail=shortened(detail), at=at or utcnow())
     TimelineEntry.objects.bulk_create([entry])
     return entry
 
@@ -119,26 +108,26 @@ def claim(*, order_id: str, version: int | None = None) -> Order | None:
     return Order.objects.get(pk=order_id)
 
 
-def _write(order: Order, changes: Mapping[str, Any]) -> None:
-    """Update the leased row; the object follows. LeaseLost when the lease has gone to another."""
+def _write(order: Order, changes: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    """Update the leased row; the object follows, with ``at`` as its time. LeaseLost when another runner has it."""
     held = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)
     if not held.update(**changes, version=F("version") + 1, updated_at=Now()):
         raise LeaseLost(order.pk)
     for name, value in changes.items():
         setattr(order, name, value)
     order.version += 1
-    order.updated_at = utcnow()
+    order.updated_at = at or utcnow()
 
 
 _IDLE: dict[str, Any] = {"lease_owner": "", "lease_until": None, "next_at": None, "attempts": 0}
 
 
-def _rest(order: Order, changes: Mapping[str, Any]) -> None:
-    """Update and give the lease back. Whoever asked something of the order meanwhile bumped its version: look again."""
+def _rest(order: Order, changes: Mapping[str, Any], *, at: datetime) -> None:
+    """Update and give the lease back. If its version has changed, something was asked meanwhile: it is due."""
     changed_meanwhile = ~Q(version=order.version)
     next_at = changes.get("next_at")
     again = Case(When(changed_meanwhile, then=Now()), default=next_at, output_field=DateTimeField())
-    _write(order, _IDLE | dict(changes) | {"next_at": again})
+    _write(order, _IDLE | dict(changes) | {"next_at": again}, at=at)
     order.next_at = next_at
 
 
@@ -169,21 +158,18 @@ def record_rest(
     *,
     order: Order,
     changes: Mapping[str, Any],
+    at: datetime,
     event: str = "",
     detail: str = "",
     facts: Sequence[events.Event] = (),
-    key: idempotency.Key | None = None,
-    answer: Any = None,
+    remembered: tuple[Key, Answer] | None = None,
 ) -> TimelineEntry | None:
-    """The workflow pauses or ends here: the lease is given back, and the caller's answer, if any, remembered.
-
-    ``answer`` is called with the new timeline entry, inside this transaction, and gives the idempotency.Answer to keep.
-    """
-    _rest(order, changes)
-    entry = _note(order, event, detail) if event else None
+    """The workflow pauses or ends here: the lease is given back, and the caller's answer, if any, remembered."""
+    _rest(order, changes, at=at)
+    entry = _note(order, event, detail, at=at) if event else None
     outbox.emit("orders", *facts)
-    if key is not None and answer is not None:
-        idempotency.finish("orders", key, answer(entry))
+    if remembered is not None:
+        idempotency.finish("orders", *remembered)
     return entry
 
 
@@ -202,7 +188,7 @@ def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | No
 
 
 @writes("orders")
-def discard_order(*, order: Order, key: idempotency.Key | None, refusal: EciError) -> None:
+def discard_order(*, order: Order, key: Key | None, refusal: EciError) -> None:
     """Nothing was held: the order never was. The refusal is remembered for the key."""
     for part in (OrderLine, TimelineEntry):
         part.objects.filter(order=order).delete()
@@ -226,8 +212,13 @@ def postpone(*, order: Order, error: str) -> None:
 
 
 @writes("orders")
-def request_cancel(*, order_id: str, reason: str) -> bool:
-    """Ask for the order to be undone; False when its state no longer allows it. The runner, not this, decides."""
+def request_cancel(*, order_id: str, reason: str, key: Key | None) -> bool:
+    """Ask for the order to be undone; False when its state no longer allows it. The runner, not this, decides.
+
+    IdempotencyInProgress when the key is taken.
+    """
+    if key is not None:
+        idempotency.claim("orders", key, resource=order_id)
     open_orders = Order.objects.filter(pk=order_id, undo=Undo.NONE, status__in=UNFINISHED)
     return bool(
         open_orders.update(
@@ -287,9 +278,7 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
 
 
 @writes("orders")
-def open_return(
-    *, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: idempotency.Key | None
-) -> Return:
+def open_return(*, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: Key | None) -> Return:
     """Record that units come back and what is to be refunded for them.
 
     InvalidTransition before SHIPPED; ReturnExceedsShipped.
@@ -361,12 +350,10 @@ def finish_return(
     refund_minor: int,
     order_refunded_minor: int,
     order_captured_minor: int,
-    key: idempotency.Key | None,
-    answer: Any,
 ) -> None:
     """Stock and money have followed: ``refund_minor`` for this return, the other two are the order's totals now.
 
-    RETURNED when every unit is back. ``answer`` gives the Answer to keep.
+    The order is RETURNED when every unit is back.
     """
     unfinished = Return.objects.filter(pk=opened.pk, done_at=None)
     if not unfinished.update(done_at=Now(), next_at=None, refund_minor=refund_minor):
@@ -384,8 +371,6 @@ def finish_return(
     changes: dict[str, Any] = {} if out.exists() else {"status": OrderStatus.RETURNED, "step": Step.DONE}
     Order.objects.filter(pk=opened.order_id).update(**changes, version=F("version") + 1, updated_at=Now())
     _note(Order(pk=opened.order_id), "returned", opened.reason)
-    if key is not None:
-        idempotency.finish("orders", key, answer(opened))
 
 
 @writes("orders")

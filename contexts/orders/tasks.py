@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.orders import services, workflows
+from contexts.orders import services
+from contexts.orders.workflows import recovery
 from eci import idempotency, outbox
 
 
 @shared_task(name="orders.recover")
 def recover() -> None:
     """Carry on whatever is due, until nothing is."""
-    while workflows.recover() >= workflows.RUN_BATCH:
+    while recovery.recover() >= recovery.BATCH:
         pass
 
 

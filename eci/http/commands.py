@@ -120,7 +120,7 @@ def resumable(context: str, key: Key | None, command: Resumable[B, R]) -> Respon
         return _replay_or_refuse(context, key, refusal, command)
     result = command.carry_out(begun)
     if not command.remembers:
-        _remember(context, key, _answer_of(result, command))
+        _remember(context, key, remembered(command.answer, result))
     status, data = command.answer(result)
     return Response(data, status=status)
 
@@ -160,15 +160,16 @@ def _outcome(context: str, key: Key, resource: str, command: Resumable[B, R]) ->
     else:
         if result is None:
             return None
-        answer = _answer_of(result, command)
+        answer = remembered(command.answer, result)
     _remember(context, key, answer)
     record = idempotency.find(context, key)  # whoever carried it on meanwhile may have remembered the answer first
     return (idempotency.answer_of(record) if record else None) or answer
 
 
-def _answer_of(result: R, command: Resumable[B, R]) -> Answer:
+def remembered(answer: Callable[[R], tuple[int, Any]], result: R) -> Answer:
+    """What ``answer`` says of the result, refusals included, as it is remembered."""
     try:
-        status, data = command.answer(result)
+        status, data = answer(result)
     except EciError as refusal:
         return refusal_answer(refusal)
     return Answer(status=status, body={"data": data})

@@ -15,10 +15,9 @@ from rest_framework.response import Response
 
 from eci import idempotency
 from eci.db import read_late
-from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
+from eci.errors import InvalidRequest
 from eci.http import rates
 from eci.http.cards import refuse_cards
-from eci.http.envelope import failure
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
@@ -29,7 +28,6 @@ from eci.paging import Paging
 P = TypeVar("P")
 
 _ALWAYS_KNOWN = {"format"}
-_KEPT_REFUSALS = {402, 404, 409}
 
 
 class ApiView(GenericAPIView[Any]):
@@ -144,28 +142,3 @@ class ApiView(GenericAPIView[Any]):
         if header is not None and in_body is not None and header != in_body:
             raise InvalidRequest("The Idempotency-Key header and idempotency_key in the body differ.")
         return header if header is not None else in_body
-
-    def keep_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
-        """Remember a refusal by the command itself, so that its key answers the same again."""
-        if key is not None and _is_kept(refusal):
-            idempotency.keep(context, key, idempotency.refusal_answer(refusal))
-
-    def claim_refusal(self, context: str, key: idempotency.Key | None, refusal: EciError) -> None:
-        """The same, where another request of this key may have been let through, and have had its effect, meanwhile:
-        then IdempotencyInProgress, for that one's answer counts."""
-        if key is not None and _is_kept(refusal):
-            idempotency.claim(context, key, answer=idempotency.refusal_answer(refusal))
-
-
-def _is_kept(refusal: EciError) -> bool:
-    return refusal.status in _KEPT_REFUSALS and not isinstance(refusal, IdempotencyInProgress)
-
-
-def replayed(answer: idempotency.Answer) -> Response:
-    """A remembered answer, again."""
-    headers = {"Idempotent-Replayed": "true"}
-    if "error" in answer.body:
-        error = answer.body["error"]
-        body = failure(error["message"], error["code"], error["details"])
-        return Response(body, status=answer.status, headers=headers)
-    return Response(answer.body["data"], status=answer.status, headers=headers)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from contexts.inventory.models import Allocation, Reservation
 from contexts.orders.models import Order
-from contexts.orders.workflows import recover
+from contexts.orders.workflows.recovery import recover
 from contexts.payments.models import PaymentRequest
 from tests.conftest import Api, due_now, settle
 from tests.contexts.payments.conftest import Ledger

@@ -25,8 +25,8 @@ from contexts.notifications import services as notifications
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Notification
 from contexts.orders import services as orders
-from contexts.orders import workflows
 from contexts.orders.models import Order, Return
+from contexts.orders.workflows import recovery
 from contexts.payments import services as payments
 from contexts.payments.models import Payment, PaymentRequest
 from eci import idempotency, outbox
@@ -158,9 +158,9 @@ def test_a_return_under_way_is_left_to_its_request(shop: Shop) -> None:
     opened = orders.open_return(
         order_id=order_id, wanted={shop.product_id: 1}, reason="", disposition="resell", key=None
     )
-    assert workflows.recover() == 0
+    assert recovery.recover() == 0
     later(Return, orders.LEASE, "next_at")
-    assert workflows.recover() == 1
+    assert recovery.recover() == 1
     assert Return.objects.get(pk=opened.pk).done_at is not None
 
 

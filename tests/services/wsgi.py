@@ -30,7 +30,7 @@ def work() -> int:
         settle_unknown()
     moved += relay_once(LOCAL)
     if "orders" in LOCAL:
-        from contexts.orders.workflows import recover
+        from contexts.orders.workflows.recovery import recover
 
         moved += recover()
     if "notifications" in LOCAL:

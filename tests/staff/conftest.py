@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from config.staff import audit
-from contexts.orders import workflows
+from contexts.orders.workflows import admission
 from tests.conftest import Api
 from tests.workflows.shop import Shop
 
@@ -18,13 +17,10 @@ def shop(api: Api) -> Shop:
 
 
 @pytest.fixture(autouse=True)
-def _new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The switch for new orders is read anew each time, and nothing waits between two looks."""
     monkeypatch.setattr(audit, "PAUSE", 0)
-    monkeypatch.setattr(workflows, "SWITCH_KEPT", 0)
-    workflows._switch_seen = None
-    yield
-    workflows._switch_seen = None
+    monkeypatch.setattr(admission.last_switch, "seconds", 0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from contexts.orders import workflows
+from contexts.orders.workflows import admission
 from tests.workflows.shop import Shop
 
 
@@ -45,7 +45,7 @@ def test_running_orders_and_everything_else_go_on(shop: Shop, manage: Any) -> No
 
 
 def test_it_costs_no_statement_per_order(shop: Shop, statements: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflows, "SWITCH_KEPT", 3600)
+    monkeypatch.setattr(admission.last_switch, "seconds", 3600)
     shop.order(1)
     with statements() as counted:
         shop.order(1)

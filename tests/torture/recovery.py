@@ -10,7 +10,7 @@ from contexts.inventory.tasks import sweep_holds
 from contexts.notifications.models import Notification
 from contexts.notifications.tasks import send_due
 from contexts.orders.models import Order, Return
-from contexts.orders.workflows import recover
+from contexts.orders.workflows.recovery import recover
 from contexts.payments.domain import ASK_AGAIN_AFTER
 from contexts.payments.models import Payment, Refund
 from contexts.payments.tasks import settle_unknown

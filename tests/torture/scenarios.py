@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
-from contexts.orders import workflows
 from contexts.orders.models import Order
+from contexts.orders.workflows import placing, recovery
 from contexts.payments import workflows as payments
 from contexts.payments.adapters.gateway import GatewayTimeout
 from contexts.payments.models import PaymentRequest
@@ -155,7 +155,7 @@ def _one_of_two_parcels_has_left(api: Api, case: Case) -> None:
 def _place(quantity: int = 2, **body: Any) -> Act:
     def place(api: Api, case: Case) -> Answer:
         if case.order_id:  # one that somebody will refuse: its id must be known before
-            workflows.new_order_id = lambda: case.order_id
+            placing.new_order_id = lambda: case.order_id
         items = [{"product_id": case.product_id, "quantity": quantity}]
         return api.post("/v1/orders", {"email": GUEST, "items": items} | body, key=case.key)
 
@@ -197,7 +197,7 @@ def _count_nothing(api: Api, case: Case) -> Answer:
 
 
 def _expire(api: Api, case: Case) -> Answer:
-    workflows.advance(order_id=case.order_id)
+    recovery.advance(order_id=case.order_id)
     return api.get(f"/v1/orders/{case.order_id}")
 
 

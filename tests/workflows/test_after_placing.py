@@ -95,7 +95,7 @@ def test_a_charge_whose_hold_is_gone_is_refunded_and_the_order_cancelled(shop: S
 
 def test_a_charge_under_way_at_the_deadline_keeps_the_hold_until_the_provider_speaks(shop: Shop) -> None:
     from contexts.orders.models import Order
-    from contexts.orders.workflows import recover
+    from contexts.orders.workflows.recovery import recover
     from contexts.payments.models import Payment
 
     order = shop.order(pay_later=True).data

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
 from contexts.catalog.models import Product
 from contexts.inventory.models import Movement, Stock
-from contexts.orders import workflows
+from contexts.inventory.public.contracts import InsufficientStock
+from contexts.orders.domain import OrderAsked, Quote
+from contexts.orders.workflows import admission
 from tests.conftest import Api
 from tests.workflows.shop import Shop
 from tests.world import ON_SERVERS
@@ -92,16 +93,16 @@ def test_a_look_that_comes_too_late_for_its_own_key_tells_of_the_order(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two requests with one key: the first takes the last units after the second was let in, and before it looked."""
-    admit = workflows.admit
+    admit = admission.admit
 
-    def admit_late(*, asked: workflows.OrderAsked) -> workflows.Quote:
-        monkeypatch.setattr(workflows, "admit", admit)
+    def admit_late(*, asked: OrderAsked) -> Quote:
+        monkeypatch.setattr(admission, "admit", admit)
         placed.append(shop.order(100, key="twice").data)
-        workflows._sold_out = {shop.product_id: time.monotonic() + 60}
+        admission.remember_sold_out(InsufficientStock("", items=[{"product_id": shop.product_id}]))
         return admit(asked=asked)
 
     placed: list[Any] = []
-    monkeypatch.setattr(workflows, "admit", admit_late)
+    monkeypatch.setattr(admission, "admit", admit_late)
     second = shop.order(100, key="twice")
     assert (second.status, second.headers["Idempotent-Replayed"]) == (201, "true")
     assert second.data["order_id"] == placed[0]["order_id"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contexts.inventory.public.contracts import Reservation
-from contexts.orders.domain import Line
-from contexts.orders.selectors import OrderView
-from contexts.orders.workflows import Quote
+from contexts.orders.composed import OrderView
+from contexts.orders.domain import Line, Quote
 from eci import money
 from eci.clock import iso
 from eci.http.present import as_json

@@ -24,14 +24,14 @@ from eci.http.paging import OrderingField, QuerySerializer
 MAX_LINES = 1_000
 
 
-class Line(serializers.Serializer[Any]):
+class LineIn(serializers.Serializer[Any]):
     product_id = IdField()
     quantity = QuantityField()
     price = AmountField(required=False, help_text="What the buyer saw; refused if the catalog's price differs.")
     unit_price = AmountField(required=False, help_text="What is to be charged instead of the catalog's price (staff).")
 
 
-class PaymentMeans(serializers.Serializer[Any]):
+class PaymentMeansIn(serializers.Serializer[Any]):
     method = PaymentMethodField(default="credit_card")
     token = PaymentTokenField(default="", allow_blank=True)
 
@@ -57,12 +57,12 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class Place(serializers.Serializer[Any]):
+class OrderIn(serializers.Serializer[Any]):
     customer_id = IdField(required=False, allow_null=True)
     email = serializers.EmailField(required=False, max_length=254, help_text="A guest's address (staff).")
-    items = Line(many=True, allow_empty=False)
+    items = LineIn(many=True, allow_empty=False)
     shipping_address = AddressField(required=False)
-    payment = PaymentMeans(required=False)
+    payment = PaymentMeansIn(required=False)
     pay_later = StrictBooleanField(default=False)
     fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"], required=False)
     idempotency_key = IdempotencyKeyField()
@@ -74,17 +74,17 @@ class Place(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Cancel(serializers.Serializer[Any]):
+class CancelIn(serializers.Serializer[Any]):
     reason = TextField(required=False, allow_blank=True, default="", max_length=300)
 
 
-class ReturnLine(serializers.Serializer[Any]):
+class ReturnLineIn(serializers.Serializer[Any]):
     product_id = IdField()
     quantity = QuantityField()
 
 
-class Return(serializers.Serializer[Any]):
-    items = ReturnLine(many=True, allow_empty=False)
+class ReturnIn(serializers.Serializer[Any]):
+    items = ReturnLineIn(many=True, allow_empty=False)
     reason = TextField(max_length=300)
     disposition = serializers.ChoiceField(
         choices=["resell", "damaged", "lost"], required=False, help_text="What becomes of the goods (staff): `resell`."
@@ -92,7 +92,17 @@ class Return(serializers.Serializer[Any]):
     idempotency_key = IdempotencyKeyField()
 
 
+def units_by_product(items: list[dict[str, int]]) -> dict[int, int]:
+    """The same product on two lines is one demand."""
+    units: dict[int, int] = {}
+    for line in items:
+        units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
+    return units
+
+
 class OrdersQuery(QuerySerializer):
+    FILTERS = ("customer_id", "status", "created_after", "created_before")
+
     customer_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
     status = serializers.ChoiceField(choices=[status.value for status in OrderStatus], required=False)
     created_after = serializers.DateTimeField(required=False)
@@ -156,10 +166,15 @@ class OrderOut(TotalsOut):
     updated_at = serializers.DateTimeField()
 
 
+class ReturnedLineOut(serializers.Serializer[Any]):
+    product_id = serializers.IntegerField()
+    quantity = serializers.IntegerField()
+
+
 class ReturnOut(serializers.Serializer[Any]):
     return_id = serializers.IntegerField()
     order_id = serializers.CharField()
-    items = ReturnLine(many=True)
+    items = ReturnedLineOut(many=True)
     reason = serializers.CharField()
     disposition = serializers.ChoiceField(choices=["resell", "damaged", "lost"])
     refund = serializers.CharField()

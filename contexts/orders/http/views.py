@@ -1,8 +1,9 @@
-"""Orders over HTTP."""
+"""Orders over HTTP: validate, make one call, answer."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -11,15 +12,60 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.customers.public.contracts import CustomerNotFound
-from contexts.orders import selectors, workflows
+from contexts.orders import composed, selectors, services
+from contexts.orders.composed import OrderView
+from contexts.orders.domain import LineAsked, OrderAsked
 from contexts.orders.http import presenters, serializers
-from eci import idempotency
-from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress
+from contexts.orders.workflows import cancelling, placing, quoting, returning
+from contexts.orders.workflows.placing import Outcome
+from contexts.orders.workflows.progress import Caller
+from eci.http import commands
 from eci.http.paging import page
-from eci.http.views import ApiView, replayed
+from eci.http.views import ApiView
+from eci.idempotency import Key
 from eci.identity.roles import Role, only
 
-ROLES = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
+BUYERS_AND_STAFF = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
+
+
+class OrderListView(ApiView):
+    roles = BUYERS_AND_STAFF
+    takes_payment = True
+    refuses_cards = True
+    rate = {"POST": "order"}
+    query_serializer = serializers.OrdersQuery
+    body_serializers = {"POST": serializers.OrderIn}
+
+    @extend_schema(responses=serializers.OrderOut(many=True))
+    def get(self, request: Request) -> Response:
+        paging = self.paging()
+        filters = {name: value for name, value in self.query.items() if name in serializers.OrdersQuery.FILTERS}
+        owner = self.caller.confined_to
+        if owner is not None:
+            _require_own(owner, filters.get("customer_id"))
+            filters["customer_id"] = owner
+        return page(
+            request,
+            paging,
+            composed.order_views(paging=paging, **filters),
+            position=lambda view: (view.order.created_at, view.order.pk),
+            present=presenters.order,
+        )
+
+    @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
+    def post(self, request: Request) -> Response:
+        """Reserve → Pay → Ship → Notify. 202: the payment provider has not answered; the order settles by itself."""
+        body = _order_body(self)
+        key = self.idempotency_key("orders.place", body)
+        caller = None if key is None else Caller(key=key, answer=partial(commands.remembered, _placed))
+        command = commands.Resumable(
+            begin=partial(placing.begin, asked=_asked(self, body), key=key),
+            carry_out=lambda view: placing.carry_on(view=view, caller=caller),
+            resume=_resume_order,
+            answer=_placed,
+            remembers=True,
+        )
+        return commands.resumable("orders", key, command)
 
 
 def _order_body(view: ApiView) -> dict[str, Any]:
@@ -43,12 +89,12 @@ def _require_own(owner: int, customer_id: int | None) -> None:
         raise CustomerNotFound(f"There is no customer {customer_id}.", customer_id=customer_id)
 
 
-def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
+def _asked(view: ApiView, body: dict[str, Any]) -> OrderAsked:
     means = body.get("payment", {})
-    return workflows.OrderAsked(
+    return OrderAsked(
         customer_id=body.get("customer_id"),
         email=body.get("email", ""),
-        lines=[workflows.LineAsked(**line) for line in body["items"]],
+        lines=[LineAsked(**line) for line in body["items"]],
         shipping_address=body.get("shipping_address"),
         method=means.get("method", "credit_card"),
         token=means.get("token", ""),
@@ -58,138 +104,69 @@ def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
     )
 
 
-class Orders(ApiView):
-    roles = ROLES
-    takes_payment = True
+def _resume_order(key: Key, resource: str) -> OrderView | None:
+    order_id = resource or placing.order_of_key(key=key)
+    if order_id is None:
+        return None
+    return placing.resume(order_id=order_id, caller=Caller(key=key, answer=partial(commands.remembered, _placed)))
+
+
+def _placed(view: OrderView) -> tuple[int, dict[str, Any]]:
+    return 201 if placing.outcome(view) == Outcome.DONE else 202, presenters.order(view)
+
+
+class QuoteView(ApiView):
+    roles = BUYERS_AND_STAFF
     refuses_cards = True
-    rate: ClassVar = {"POST": "order"}
-    query_serializer = serializers.OrdersQuery
-    body_serializers: ClassVar = {"POST": serializers.Place}
-
-    @extend_schema(responses=serializers.OrderOut(many=True))
-    def get(self, request: Request) -> Response:
-        paging = self.paging()
-        customer_id = self.query.get("customer_id")
-        owner = self.caller.confined_to
-        if owner is not None:
-            _require_own(owner, customer_id)
-        views = selectors.order_views(
-            paging,
-            customer_id=customer_id if owner is None else owner,
-            status=self.query.get("status"),
-            created_after=self.query.get("created_after"),
-            created_before=self.query.get("created_before"),
-        )
-        return page(
-            request,
-            paging,
-            views,
-            position=lambda view: (view.order.created_at, view.order.pk),
-            present=presenters.order,
-        )
-
-    @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
-    def post(self, request: Request) -> Response:
-        body = _order_body(self)
-        asked = _asked(self, body)
-        key = self.idempotency_key("orders.place", body)
-        found = idempotency.find("orders", key) if key else None
-        if key is not None and found is not None:
-            return self._again(found, key)
-        try:
-            status, view = self._place(asked, key)
-        except IdempotencyInProgress:
-            found = idempotency.find("orders", key) if key else None
-            if key is None or found is None:
-                raise
-            return self._again(found, key)
-        except workflows.KeyHasOrder as existing:
-            return self._outcome(existing.order_id, existing.key)
-        return Response(presenters.order(view), status=status)
-
-    def _place(self, asked: workflows.OrderAsked, key: idempotency.Key | None) -> tuple[int, selectors.OrderView]:
-        try:
-            priced = workflows.admit(asked=asked)
-        except EciError as refusal:
-            self.claim_refusal("orders", key, refusal)
-            raise
-        return workflows.place(asked=asked, priced=priced, key=key, present=presenters.order)
-
-    def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
-        answer = idempotency.answer_of(record)
-        return self._outcome(record.resource, key) if answer is None else replayed(answer)
-
-    def _outcome(self, order_id: str, key: idempotency.Key) -> Response:
-        """The outcome, as it is now, of an order placed before; kept for the key unless it is a 202."""
-        try:
-            status, view = workflows.resume(order_id=order_id, key=key, present=presenters.order)
-        except (IdempotencyInProgress, ContextUnavailable):  # not an outcome: the same request may be sent again
-            raise
-        except EciError as refusal:
-            answer = idempotency.refusal_answer(refusal)
-        else:
-            answer = idempotency.Answer(status=status, body={"data": presenters.order(view)})
-        found = idempotency.find("orders", key)  # whoever carried the order on may have kept its answer by now
-        kept = idempotency.answer_of(found) if found else None
-        if kept is None and answer.status != 202:
-            idempotency.finish("orders", key, answer)
-        return replayed(kept or answer)
-
-
-class Quote(ApiView):
-    roles = ROLES
-    refuses_cards = True
-    rate: ClassVar = {"POST": "quote"}
-    body_serializers: ClassVar = {"POST": serializers.Place}
+    rate = {"POST": "quote"}
+    body_serializers = {"POST": serializers.OrderIn}
 
     @extend_schema(responses=serializers.QuoteOut)
     def post(self, request: Request) -> Response:
-        return Response(presenters.quote(workflows.quote(asked=_asked(self, _order_body(self)))))
+        """The order's totals; nothing is held."""
+        return Response(presenters.quote(quoting.quote(asked=_asked(self, _order_body(self)))))
 
 
-class OrderById(ApiView):
-    roles = ROLES
+class OrderDetailView(ApiView):
+    roles = BUYERS_AND_STAFF
 
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
-        return Response(presenters.order(selectors.order_view(order_id=order_id, owner=self.caller.confined_to)))
+        return Response(presenters.order(composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
 
 
-class Cancel(ApiView):
-    roles = ROLES
+class OrderCancelView(ApiView):
+    roles = BUYERS_AND_STAFF
     refuses_cards = True
-    body_serializers: ClassVar = {"POST": serializers.Cancel}
+    body_serializers = {"POST": serializers.CancelIn}
 
     @extend_schema(responses={200: serializers.OrderOut, 202: serializers.OrderOut})
     def post(self, request: Request, order_id: str) -> Response:
+        """Before the first dispatch. 202: the payment provider has not answered; the order will end cancelled."""
         body = self.body()
         selectors.require_order(order_id=order_id, owner=self.caller.confined_to)
         key = self.idempotency_key("orders.cancel", body)
-        found = idempotency.find("orders", key) if key else None
-        answer = idempotency.answer_of(found) if found else None
-        if answer is not None:
-            return replayed(answer)
-        try:
-            status, view = workflows.cancel(order_id=order_id, reason=body["reason"])
-        except EciError as refusal:
-            self.keep_refusal("orders", key, refusal)
-            raise
-        answer = idempotency.Answer(status=status, body={"data": presenters.order(view)})
-        if key is not None:  # cancelling twice is cancelling once: nothing is lost if the answer isn't kept
-            if found is None:
-                idempotency.begin("orders", key, resource=order_id)
-            if status == 200:
-                idempotency.finish("orders", key, answer)
-        return replayed(answer) if found else Response(answer.body["data"], status=status)
+        command = commands.Resumable(
+            begin=partial(cancelling.begin, order_id=order_id, reason=body["reason"], key=key),
+            carry_out=cancelling.carry_on,
+            resume=lambda _, resource: composed.order_view(order_id=resource) if resource else None,
+            answer=_cancelled,
+        )
+        return commands.resumable("orders", key, command)
 
 
-class Returns(ApiView):
-    roles = ROLES
+def _cancelled(view: OrderView) -> tuple[int, dict[str, Any]]:
+    return 200 if cancelling.outcome(view) == Outcome.DONE else 202, presenters.order(view)
+
+
+class OrderReturnView(ApiView):
+    roles = BUYERS_AND_STAFF
     refuses_cards = True
-    body_serializers: ClassVar = {"POST": serializers.Return}
+    body_serializers = {"POST": serializers.ReturnIn}
 
     @extend_schema(responses={201: serializers.ReturnOut, 202: serializers.ReturnOut})
     def post(self, request: Request, order_id: str) -> Response:
+        """Units come back after dispatch. 202: the refund was not answered, or refused for now; it is tried again."""
         body = self.body()
         owner = self.caller.confined_to
         selectors.require_order(order_id=order_id, owner=owner)
@@ -197,35 +174,17 @@ class Returns(ApiView):
             raise drf.ValidationError({"disposition": ["Only staff says what becomes of the goods."]})
         body.setdefault("disposition", "resell")
         key = self.idempotency_key("orders.return", body)
-        found = idempotency.find("orders", key) if key else None
-        if key is not None and found is not None:
-            return self._again(found, key)
-        wanted: dict[int, int] = {}
-        for line in body["items"]:
-            wanted[line["product_id"]] = wanted.get(line["product_id"], 0) + line["quantity"]
-        try:
-            opened = workflows.return_items(
+        command = commands.Resumable(
+            begin=partial(
+                services.open_return,
                 order_id=order_id,
-                wanted=wanted,
+                wanted=serializers.units_by_product(body["items"]),
                 reason=body["reason"],
                 disposition=body["disposition"],
                 key=key,
-                present=presenters.returned,
-            )
-        except EciError as refusal:
-            found = idempotency.find("orders", key) if key else None
-            if key is not None and found is not None:  # the same key was taken in this moment, and may be why
-                return self._again(found, key)
-            self.keep_refusal("orders", key, refusal)
-            raise
-        return Response(presenters.returned(opened), status=201 if opened.done_at else 202)
-
-    def _again(self, record: idempotency.IdempotencyRecord, key: idempotency.Key) -> Response:
-        answer = idempotency.answer_of(record)
-        if answer is None:
-            opened = workflows.resume_return(return_id=int(record.resource), key=key, present=presenters.returned)
-            done = opened.done_at is not None
-            answer = idempotency.Answer(status=201 if done else 202, body={"data": presenters.returned(opened)})
-            if done:
-                idempotency.finish("orders", key, answer)
-        return replayed(answer)
+            ),
+            carry_out=returning.run_return_for_caller,
+            resume=lambda _, resource: returning.resume_return(return_id=int(resource)) if resource else None,
+            answer=lambda row: (201 if returning.outcome(row) == Outcome.DONE else 202, presenters.returned(row)),
+        )
+        return commands.resumable("orders", key, command)

@@ -1,0 +1,70 @@
+"""An order together with what inventory, payments and shipping say of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from contexts.inventory.public.api import inventory
+from contexts.inventory.public.contracts import Reservation
+from contexts.orders import selectors
+from contexts.orders.models import Order, OrderLine, TimelineEntry
+from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import Payment
+from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import Shipment
+from eci.paging import Paging
+
+T = TypeVar("T", Payment, Shipment)
+
+
+@dataclass(kw_only=True)
+class OrderView:
+    """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go."""
+
+    order: Order
+    lines: list[OrderLine]
+    timeline: list[TimelineEntry] = field(default_factory=list)
+    reservation: Reservation | None = None
+    payments: tuple[Payment, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+
+
+def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
+    """OrderNotFound, as ``selectors.order``."""
+    return views_of(orders=[selectors.order(order_id=order_id, owner=owner)])[0]
+
+
+def order_views(*, paging: Paging, **filters: Any) -> list[OrderView]:
+    """One page; filters as those of ``selectors.orders``."""
+    return views_of(orders=selectors.orders(paging=paging, **filters))
+
+
+def views_of(*, orders: Sequence[Order]) -> list[OrderView]:
+    """Everything that belongs to these orders, in a constant number of statements."""
+    ids = [order.order_id for order in orders]
+    lines = selectors.lines_of(order_ids=ids)
+    timelines = selectors.timeline_of(order_ids=ids)
+    reservations = inventory.reservations(keys=ids) if ids else {}
+    paid = _by_order(payments.payments_of(order_ids=ids) if ids else ())
+    shipped = _by_order(shipping.shipments_of(order_ids=ids) if ids else ())
+    return [
+        OrderView(
+            order=order,
+            lines=lines[order.order_id],
+            timeline=timelines[order.order_id],
+            reservation=reservations.get(order.order_id),
+            payments=tuple(paid[order.order_id]),
+            shipments=tuple(shipped[order.order_id]),
+        )
+        for order in orders
+    ]
+
+
+def _by_order(items: Iterable[T]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = defaultdict(list)
+    for item in items:
+        groups[item.order_id].append(item)
+    return groups

@@ -1,0 +1,48 @@
+"""Placing an order, step by step, with what undoes each step. Read this table first.
+
+    step           walked by              calls, one after the other    records              undone by
+    -------------  ---------------------  ----------------------------  -------------------  ----------------------
+    (a request)    placing.begin          catalog, customers            the order, leased    progress.discard
+    PLACE          forward.place          inventory.reserve                                  inventory.release
+                                          payments.authorise                                 payments.cancel
+                                          inventory.confirm                                  inventory.release
+                                          shipping.create                                    shipping.cancel
+                                          payments.capture: THE PIVOT   CONFIRMED, PAID      payments.cancel
+      pay later:                          shipping.expect                                    shipping.cancel
+                                          payments.open_request         AWAITING_PAYMENT     payments.cancel
+    AWAIT_PAYMENT  forward.await_payment  payments.close                paid, or to undo
+    CONFIRM        forward.confirm_paid   inventory.confirm                                  inventory.release
+                                          shipping.create               CONFIRMED            shipping.cancel
+    FULFIL         forward.fulfil         inventory.ship                                     a return
+                                          shipping.dispatch             SHIPPED, DELIVERED   a return
+    DONE           forward.done           nothing                       nothing is due
+
+The calls of a step are outside any transaction, and each participant answers a repeated call the same. So after a crash
+the next runner walks the step again from its beginning.
+
+Before the pivot a refusal undoes everything: the step records ``undo`` and returns, and ``backward.undo`` makes the
+calls of the last column until nothing is left. After the pivot steps are only repeated.
+
+The runner (``runner.py``) is a loop over this table, for as long as it holds the order's lease. A step ends in one of
+three ways, all in ``progress.py``: it records progress and keeps the lease, it rests and gives the lease back, or it
+raises, and is walked again later.
+
+``placing``, ``cancelling``, ``returning`` and ``quoting`` are what the API calls; ``recovery`` is what beat and other
+contexts' events call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from contexts.orders.models import Step
+from contexts.orders.workflows import forward
+from contexts.orders.workflows.progress import Run
+
+STEPS: Mapping[str, Callable[[Run], None]] = {
+    Step.PLACE: forward.place,
+    Step.AWAIT_PAYMENT: forward.await_payment,
+    Step.CONFIRM: forward.confirm_paid,
+    Step.FULFIL: forward.fulfil,
+    Step.DONE: forward.done,
+}

@@ -1,0 +1,101 @@
+"""Placing an order, as the API asks for it: begin, carry on, find out how it went."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from django.db import IntegrityError
+
+from contexts.orders import composed, selectors, services
+from contexts.orders.composed import OrderView
+from contexts.orders.domain import OrderAsked
+from contexts.orders.models import Undo
+from contexts.orders.public.contracts import OrderStatus, TooManyUnpaid
+from contexts.orders.workflows import admission, progress, runner
+from contexts.orders.workflows.progress import Caller, Run
+from contexts.payments.public.contracts import PaymentDeclined
+from eci.errors import Conflict, IdempotencyInProgress, IdempotencyKeyReused
+from eci.idempotency import Key
+from eci.ids import new_order_id
+from eci.watch import requests
+
+
+class Outcome(Enum):
+    DONE = auto()
+    PENDING = auto()
+
+
+class RefusedBeforePivot(Conflict):
+    """A participant refused and everything was undone. ``details.order_id``."""
+
+    code = "order_refused"
+
+
+def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
+    """Admit the order and record it, with its key, leased to the caller.
+
+    What ``admission.admit`` raises; IdempotencyInProgress when the key has been taken meanwhile.
+    """
+    quote = admission.admit(asked=asked)
+    order_id = new_order_id()
+    requests.about_order(order_id)
+    try:
+        order, lines, entry = services.create_order(
+            order_id=order_id, asked=asked, quote=quote, key=key, trace=requests.trace_headers()
+        )
+    except IntegrityError:
+        if key is None or selectors.order_of_key(key=key) is None:
+            raise
+        raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
+    return OrderView(order=order, lines=lines, timeline=[entry])
+
+
+def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:
+    """Carry a new order as far as it goes now; the order as it is then.
+
+    TooManyUnpaid, InsufficientStock: the order never was, and that is remembered for its key.
+    """
+    try:
+        admission.require_few_unpaid(view.order)
+    except TooManyUnpaid as refusal:
+        progress.discard(Run(view=view, caller=caller), refusal)
+        raise
+    return runner.run_for_caller(view, caller)
+
+
+def resume(*, order_id: str, caller: Caller) -> OrderView:
+    """An order whose first answer was never given, or was "pending": as it is now, carried on if nobody does.
+
+    IdempotencyInProgress while its runner is still at it.
+    """
+    order = selectors.order(order_id=order_id)
+    if order.status in progress.BEING_PLACED or order.lease_owner:
+        leased = services.claim(order_id=order_id, version=order.version)
+        if leased is not None:
+            return runner.run_for_caller(composed.views_of(orders=[leased])[0], caller)
+        if order.status != OrderStatus.PAYMENT_PENDING:
+            raise IdempotencyInProgress("The order is still being placed.")
+    return composed.views_of(orders=[order])[0]
+
+
+def order_of_key(*, key: Key) -> str | None:
+    """The id of the order that the key placed, also after its remembered answer was pruned. IdempotencyKeyReused."""
+    order = selectors.order_of_key(key=key)
+    if order is None:
+        return None
+    if order.idempotency_fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused("This idempotency key was used for a different request.")
+    return order.order_id
+
+
+def outcome(view: OrderView) -> Outcome:
+    """How the request to place this order ends. Raises its refusal: PaymentDeclined, RefusedBeforePivot."""
+    order = view.order
+    if order.status in progress.BEING_PLACED:
+        return Outcome.PENDING
+    if order.refusal is not None:
+        error = order.refusal["error"]
+        if order.undo == Undo.DECLINED:
+            raise PaymentDeclined(error["message"], **error["details"])
+        raise RefusedBeforePivot(error["message"], **error["details"])
+    return Outcome.DONE

@@ -1,0 +1,136 @@
+"""What a run of an order records: progress, a rest, a decision to undo, a postponement."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import Error as AnyDatabaseError
+from django.db.models.functions import Now
+
+from contexts.orders import services
+from contexts.orders.composed import OrderView
+from contexts.orders.models import Order, TimelineEntry, Undo
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.clock import utcnow
+from eci.errors import EciError
+from eci.events import Event
+from eci.idempotency import Answer, Key
+from eci.watch.requests import logger
+
+log = logger(__name__)
+
+ASK_AGAIN = timedelta(seconds=2)
+BEING_PLACED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Somebody waits for this run, with an idempotency key. ``answer`` makes what is remembered for it."""
+
+    key: Key
+    answer: Callable[[OrderView], Answer]
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One runner's turn at a leased order.
+
+    ``view`` gathers what participants answer, so that the caller's answer needs no reading. ``leased`` is true until
+    the lease is given back. ``discarded`` is why the order never was.
+    """
+
+    view: OrderView
+    caller: Caller | None = None
+    leased: bool = True
+    discarded: EciError | None = None
+
+    @property
+    def order(self) -> Order:
+        return self.view.order
+
+
+def note(run: Run, entry: TimelineEntry) -> None:
+    run.view.timeline.append(entry)
+
+
+def record(run: Run, changes: Mapping[str, Any], *, event: str) -> None:
+    """A step is done; the run goes on."""
+    note(run, services.record_progress(order=run.order, changes=changes, event=event))
+
+
+def undo(run: Run, why: Undo, *, reason: str) -> None:
+    """Decide to undo the order; the run goes on with that."""
+    services.record_undo(order=run.order, undo=why, reason=reason)
+
+
+def refuse(run: Run, why: Undo, refusal: EciError) -> None:
+    """As ``undo``, because a participant refused: that, with the order's id, is what the caller is told."""
+    refusal.details = {**refusal.details, "order_id": run.order.pk}
+    services.record_undo(order=run.order, undo=why, reason=refusal.message, refusal=refusal)
+
+
+def rest(
+    run: Run, changes: Mapping[str, Any], *, event: str = "", detail: str = "", facts: Sequence[Event] = ()
+) -> None:
+    """The run ends here, for now or for good. A final answer to the caller is remembered in the same transaction."""
+    order = run.order
+    at = utcnow()
+    final = changes.get("status", order.status) not in BEING_PLACED
+    remembered = None
+    if run.caller is not None and final:
+        after = _after(run.view, changes, event=event, detail=detail, at=at)
+        remembered = (run.caller.key, run.caller.answer(after))
+    entry = services.record_rest(
+        order=order, changes=changes, at=at, event=event, detail=detail, facts=facts, remembered=remembered
+    )
+    if entry is not None:
+        note(run, entry)
+    run.leased = False
+
+
+def _after(view: OrderView, changes: Mapping[str, Any], *, event: str, detail: str, at: datetime) -> OrderView:
+    """The order as it will stand once ``changes`` are recorded."""
+    order = copy.copy(view.order)
+    for name, value in {**changes, "updated_at": at}.items():
+        setattr(order, name, value)
+    entries = [TimelineEntry(event=event, detail=services.shortened(detail), at=at)] if event else []
+    return replace(view, order=order, timeline=[*view.timeline, *entries])
+
+
+def wait_for_provider(run: Run) -> None:
+    """The payment provider has not said what happened: rest, and ask again soon."""
+    asking = {"next_at": Now() + ASK_AGAIN}
+    if run.order.status not in BEING_PLACED:
+        rest(run, asking)
+        return
+    pending = {"status": OrderStatus.PAYMENT_PENDING, "payment_status": OrderPaymentStatus.PENDING}
+    event = "payment_pending" if run.order.status == OrderStatus.PENDING else ""
+    rest(run, pending | asking, event=event)
+
+
+def discard(run: Run, refusal: EciError) -> None:
+    """Nothing is held, so the order never was. Its caller is told the refusal, which is remembered for its key."""
+    key = run.caller.key if run.caller is not None else key_of(run.order)
+    services.discard_order(order=run.order, key=key, refusal=refusal)
+    run.discarded = refusal
+    run.leased = False
+
+
+def postpone(run: Run, error: Exception) -> None:
+    """The step failed for now; it is walked again later."""
+    run.leased = False
+    try:
+        services.postpone(order=run.order, error=type(error).__name__)
+    except AnyDatabaseError:
+        log.warning("postpone_failed", order_id=run.order.pk)  # its lease runs out by itself
+
+
+def key_of(order: Order) -> Key | None:
+    """The key that the order was placed with."""
+    if order.idempotency_key is None:
+        return None
+    return Key(scope=str(order.idempotency_scope), key=order.idempotency_key, fingerprint=order.idempotency_fingerprint)
