@@ -61,7 +61,7 @@ audit: ## known vulnerabilities of what is installed, where the package index ca
 
 fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each call and role, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	ECI_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) ECI_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n 2 -v tests/fuzz
+	ECI_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) ECI_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n 2 -v tests/rules/test_openapi.py
 
 test-fast: ## the tests that need no processes and no minute, on SQLite
 	@tools/setup.sh requirements.txt requirements-dev.txt
@@ -69,13 +69,13 @@ test-fast: ## the tests that need no processes and no minute, on SQLite
 
 test-apart: ## contracts and workflows again, each call between contexts as if to another process; and in real ones
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(PYTEST) -p tests.apart tests/workflows tests/contexts tests/kernel/test_outbox.py tests/staff
-	$(PYTEST) tests/services
+	$(PYTEST) -p tests.support.apart tests/contexts tests/config tests/eci/test_outbox.py
+	$(PYTEST) tests/processes/test_two.py tests/processes/test_seven.py
 
 torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(BIN)/python -m tests.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
-	@tools/on-servers.sh $(BIN)/python -m tests.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	@tools/on-servers.sh $(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 format: ## let ruff order and format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -96,7 +96,7 @@ image: ## the container image (IMAGE=eci)
 
 image-test: image ## the image as containers: read-only, stopped under load, on servers; with whatever Docker engine answers
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
-	ECI_TEST_IMAGE=$(IMAGE) $(BIN)/pytest -v tests/image
+	ECI_TEST_IMAGE=$(IMAGE) $(BIN)/pytest -v tests/deployment/image
 
 clean: ## forget the data under var/ and the environment
 	rm -rf var .venv

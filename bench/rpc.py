@@ -21,10 +21,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from config.contexts import CONTEXTS  # noqa: E402
-from tests import world  # noqa: E402
-from tests.services.cut import Cut, cut  # noqa: E402
-from tests.services.test_two import PARTS  # noqa: E402
-from tests.workflows.shop import Shop  # noqa: E402
+from tests.support import world  # noqa: E402
+from tests.support.cut import PARTS, Cut, cut  # noqa: E402
+from tests.support.shop import Shop  # noqa: E402
 
 WARM_UP = 5
 CUTS = {"one": {"all": tuple(CONTEXTS)}, "two": PARTS, "seven": {context: (context,) for context in CONTEXTS}}

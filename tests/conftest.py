@@ -1,180 +1,43 @@
-"""What every test shares: all databases, and a client that reads the envelope."""
+"""What any test may ask for, which databases it may use, and which tests run, in which order."""
 
 from __future__ import annotations
 
 import gc
-import json
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.db import connections
-from django.db.models.functions import Now
-from django.test import Client
+from django.conf import settings as django_settings
 
-from eci import db
 from eci.remembered import forget_everything
-from tests.world import ON_SERVERS
+from tests.support import statements as counting
+from tests.support import world
+from tests.support.api import Api
+from tests.support.ledger import Ledger
+from tests.support.shop import Shop
 
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    json: Any
-    headers: Any
-
-    @property
-    def data(self) -> Any:
-        assert self.json["status"] == "success", self.json
-        return self.json["data"]
-
-    @property
-    def error(self) -> str:
-        assert self.json["status"] == "error", self.json
-        return str(self.json["error"])
-
-    @property
-    def code(self) -> str:
-        return str(self.json["code"])
-
-    @property
-    def details(self) -> Any:
-        return self.json["details"]
-
-
-def settle() -> None:
-    """Let relay, recovery and senders work until nothing is due now."""
-    from contexts.notifications.tasks import send_due
-    from contexts.orders.workflows.recovery import recover
-    from contexts.payments.tasks import settle_unknown
-    from eci.outbox import relay_once
-
-    for _ in range(20):
-        settle_unknown()
-        moved = relay_once(settings.ECI_CONTEXTS) + recover()
-        if not moved:
-            break
-    send_due()
-
-
-def due_now() -> None:
-    """Let the time come at which everything that waits is looked at again."""
-    from contexts.orders.models import Order
-    from contexts.payments.models import Payment, Refund
-
-    for model in (Order, Payment, Refund):
-        model.objects.exclude(next_at=None).update(next_at=Now())
-
-
-class Api:
-    def __init__(self) -> None:
-        self._client = Client(raise_request_exception=False)
-
-    def send(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        media_type = headers.pop("content_type", "application/json")
-        response = self._client.generic(method, path, content, media_type, headers=headers)
-        return Answer(
-            response.status_code, json.loads(response.content) if response.content else None, response.headers
-        )
-
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.send("GET", path, **headers)
-
-    def post(self, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
-        return self.send("POST", path, body, key=key, **headers)
-
-    def patch(self, path: str, body: Any, **headers: str) -> Answer:
-        return self.send("PATCH", path, body, **headers)
-
-    def put(self, path: str, body: Any, **headers: str) -> Answer:
-        return self.send("PUT", path, body, **headers)
-
-    def delete(self, path: str) -> Answer:
-        return self.send("DELETE", path)
-
-    def settle(self) -> None:
-        settle()
-
-    def hasten(self) -> None:
-        due_now()
-
-
-@pytest.fixture
-def api() -> Api:
-    return Api()
-
-
-LONG = (  # begun first, so that no process is left alone with one of them at the end
-    "tests/torture/",
-    "tests/outage/test_servers_away",
-    "tests/proof/test_model",
-    "tests/e2e/test_kill",
-    "tests/staff/test_backup",
-    "tests/e2e/test_stop",
-    "tests/e2e/test_own_servers",
-    "tests/proof/test_crowds",  # not beside servers_away, which is held to seconds: a crowd fills any machine
-    "tests/monitoring/test_live",
-    "tests/outage/",
-    "tests/services/test_two",
-    "tests/e2e/",
-)
-
-
-NOT_DAILY = (  # long, as what is marked so in its file
-    "tests/architecture/test_databases",
-    "tests/contexts/payments/test_concurrency",
-    "tests/deployment/",
-    "tests/monitoring/",
-    "tests/staff/test_await_migrations",
-)
-ON_ANY_ENGINE = (  # the databases make no difference to these: they run in the first of the two runs alone
-    "tests/architecture/",
-    "tests/bench/",
-    "tests/deployment/",
-    "tests/e2e/test_bad_input.py::test_bad_bodies",
-    "tests/e2e/test_bad_input.py::test_bad_values",
-    "tests/e2e/test_closed",
-    "tests/e2e/test_concurrency",
-    "tests/e2e/test_pages",
-    "tests/e2e/test_rolling_restart",
-    "tests/e2e/test_stop",
-    "tests/e2e/test_traces",
-    "tests/kernel/test_fields",
-    "tests/kernel/test_parsers",
-    "tests/kernel/test_remote",
-    "tests/kernel/test_wire",
-    "tests/monitoring/test_alertmanager",
-    "tests/monitoring/test_rules",
-    "tests/outage/test_http_provider",
-    "tests/outage/test_provider",
-    "tests/security/test_objects",
-    "tests/security/test_roles",
-    "tests/services/",
-    "tests/torture/test_judge",
-    "tests/tracing/",
-    "tests/web/",
-)
+AFTER_THE_RANKED = 1_000
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Every test may use every context's database, each rolled back after it; pure tests and e2e use none of them."""
-    if ON_SERVERS:
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid.startswith(ON_ANY_ENGINE)])
-        items[:] = [item for item in items if not item.nodeid.startswith(ON_ANY_ENGINE)]
+    if world.ON_SERVERS:
+        config.hook.pytest_deselected(items=[item for item in items if "any_engine" in item.keywords])
+        items[:] = [item for item in items if "any_engine" not in item.keywords]
     for item in items:
-        if item.nodeid.startswith(NOT_DAILY):
-            item.add_marker(pytest.mark.long)
         if not ({"no_database", "e2e"} & set(item.keywords)):
             item.add_marker(pytest.mark.django_db(databases="__all__"))
-    ranks = {prefix: rank for rank, prefix in enumerate(LONG)}
-    items.sort(key=lambda item: next((ranks[prefix] for prefix in LONG if item.nodeid.startswith(prefix)), len(LONG)))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """What takes long begins first, so that no process is left alone with it at the end."""
+    marker = item.get_closest_marker("first")
+    if marker:
+        return int(marker.args[0])
+    return AFTER_THE_RANKED if "e2e" in item.keywords else AFTER_THE_RANKED + 1
 
 
 def pytest_collection_finish() -> None:
@@ -184,9 +47,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _gateway_ledger(tmp_path: Any) -> None:
-    settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
-    settings.ECI_GATEWAY_TIMEOUT = 0.02
+def _gateway_ledger(tmp_path: Path) -> None:
+    django_settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
+    django_settings.ECI_GATEWAY_TIMEOUT = 0.02
 
 
 @pytest.fixture(autouse=True)
@@ -195,53 +58,70 @@ def _nothing_is_remembered() -> None:
     forget_everything()
 
 
-class Counted:
-    """Statements of a stretch of code, by context; BEGIN, SAVEPOINT and PRAGMA are not counted."""
-
-    def __init__(self) -> None:
-        self.log: list[tuple[str, str]] = []
-
-    @property
-    def total(self) -> int:
-        return len(self.log)
-
-    @property
-    def commits(self) -> int:
-        return sum(sql == "COMMIT" for _, sql in self.log)
-
-    def report(self) -> str:
-        by_context = Counter(alias for alias, _ in self.log)
-        lines = [f"{self.total} statements, {self.commits} commits: {dict(by_context)}"]
-        return "\n".join([*lines, *(f"{alias}: {sql[:100]}" for alias, sql in self.log)])
+@pytest.fixture
+def api() -> Api:
+    return Api()
 
 
 @pytest.fixture
-def statements() -> Any:
-    """``with statements() as counted``: counts on the seven contexts' databases. A commit inside the test's own
-    transaction is the release of its outermost savepoint."""
-
-    @contextmanager
-    def count() -> Iterator[Counted]:
-        counted = Counted()
-
-        def recorder(alias: str) -> Any:
-            def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-                verb = sql.split(None, 1)[0].upper()
-                if verb == "RELEASE" and _outermost(alias):
-                    counted.log.append((alias, "COMMIT"))
-                elif verb not in ("SAVEPOINT", "RELEASE", "BEGIN", "PRAGMA"):
-                    counted.log.append((alias, sql))
-                return execute(sql, params, many, context)
-
-            return record
-
-        with ExitStack() as stack:
-            for alias in settings.ECI_CONTEXTS:
-                stack.enter_context(connections[alias].execute_wrapper(recorder(alias)))
-            yield counted
-
-    return count
+def shop(api: Api) -> Shop:
+    """A small shop: products, stock in two warehouses, a customer."""
+    return Shop.open(api)
 
 
-def _outermost(alias: str) -> bool:
-    return db._thread.depths.get(alias) == 1
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def statements() -> Callable[[], AbstractContextManager[counting.Counted]]:
+    """``with statements() as counted``."""
+    return counting.statements
+
+
+@pytest.fixture
+def closed(settings: Any, tmp_path: Path) -> None:
+    """The shop as it is outside development, with keys of its own; how often one may call is not the subject here."""
+    from config import limits
+
+    settings.ECI_OPEN = False
+    settings.ECI_KEYS_DIR = tmp_path / "keys"
+    settings.ECI_RATE_LIMITS = limits.parse("off")
+
+
+@pytest.fixture
+def own_counters(settings: Any, tmp_path: Path) -> Iterator[None]:
+    """A closed shop that has counted nothing yet."""
+    settings.ECI_OPEN = False
+    settings.ECI_COUNTERS_FILE = tmp_path / "counters.sqlite3"
+    _forget_counters(settings.ECI_REDIS_URL)
+    yield
+    _forget_counters(settings.ECI_REDIS_URL)
+
+
+def _forget_counters(url: str) -> None:
+    if url:
+        import redis
+
+        with redis.Redis.from_url(url) as client:
+            for key in client.scan_iter("eci:limit:*"):
+                client.delete(key)
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> world.Seed:
+    """Migrated databases with nothing in them, to be copied."""
+    return world.seed(_shared(tmp_path_factory, worker_id))
+
+
+@pytest.fixture(scope="session")
+def demo_seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> world.Seed:
+    """The demo shop's data, to be copied."""
+    return world.seed(_shared(tmp_path_factory, worker_id), demo=True)
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all the workers of a test run have."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent

@@ -13,7 +13,7 @@ os.makedirs(os.path.join(os.environ["ECI_DATA_DIR"], "callers"), exist_ok=True)
 
 from config.settings import *  # noqa: E402, F403
 
-PASSWORD_HASHERS = ["tests.hashers.Quick"]
+PASSWORD_HASHERS = ["tests.support.hashers.Quick"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
 ECI_METRICS_KEPT = 0

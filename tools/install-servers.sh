@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, where we may (Debian, root).
 # Exit code 3, and the one line that would change it, where we may not.
-# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/monitoring needs them
+# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -35,9 +35,9 @@ LEFT_OUT = (
     ".pytest_cache",
     ".import_linter_cache",
 )
-DEFENCES = "tests/proof/test_defences.py"
-MIGRATIONS = "tests/architecture/test_migrations.py"
-BASKETS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
+DEFENCES = "tests/trouble/proofs/test_defences.py"
+MIGRATIONS = "tests/rules/test_migrations.py"
+BASKETS = "tests/trouble/proofs/test_crowds.py::test_baskets_in_random_order"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ SAFETIES = (
         file="contexts/inventory/services.py",
         text="    now: datetime = rows[0].now\n",
         instead="    now: datetime = utcnow()\n",
-        tests=("tests/proof/test_clock.py",),
+        tests=("tests/trouble/proofs/test_clock.py",),
         servers=True,
     ),
     Safety(
@@ -131,14 +131,14 @@ SAFETIES = (
         file="eci/outbox.py",
         text="if _inbox(consumer)._default_manager.filter(event_id=event_id).exists():\n            return\n",
         instead="_inbox(consumer)._default_manager.filter(event_id=event_id).delete()\n",
-        tests=("tests/kernel/test_outbox.py",),
+        tests=("tests/eci/test_outbox.py",),
     ),
     Safety(
         name="an event that was not handled stays due",
         file="eci/outbox.py",
         text='"attempts": row.attempts}\n        )\n        return False',
         instead='"attempts": row.attempts}\n        )\n        return True',
-        tests=("tests/kernel/test_outbox.py",),
+        tests=("tests/eci/test_outbox.py",),
     ),
     Safety(
         name="lease on an order",
@@ -159,7 +159,7 @@ SAFETIES = (
         file="contexts/orders/services.py",
         text='idempotency.claim("orders", key, resource=str(opened.pk))',  # an order's own row has its key, too
         instead="pass",
-        tests=("tests/workflows/test_after_placing.py",),
+        tests=("tests/contexts/orders/workflows/test_after_placing.py",),
     ),
     Safety(
         name="provider's key from the payment's id",
@@ -180,7 +180,7 @@ SAFETIES = (
         file="eci/db.py",
         text="if attempt == _ATTEMPTS or not _is_serialization_failure(error):",
         instead="if True:",
-        tests=("tests/kernel/test_unit_of_work.py",),
+        tests=("tests/eci/test_db.py",),
     ),
 )
 

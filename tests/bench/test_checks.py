@@ -9,7 +9,7 @@ import pytest
 
 from bench.checks import Bought, Rules, Sale, Stock, percentile, shares
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
 RULES = Rules(tax_rate=Decimal("0.05"), shipping_fee=Decimal("10.00"))
 

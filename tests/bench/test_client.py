@@ -9,7 +9,7 @@ import pytest
 
 from bench.client import Client
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
 
 def answering(*answers: httpx.Response) -> tuple[Client, list[str]]:

@@ -12,7 +12,7 @@ import pytest
 from bench import retail
 from bench.retail import Adjustment, BadFile, Fate, Order, Plan, Return
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
 EXCERPT = Path(__file__).resolve().parents[2] / "bench/data/online-retail-excerpt.csv.gz"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"

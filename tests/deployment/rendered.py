@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.world import ROOT
+from tests.support.world import ROOT
 
 PRODUCT = ("k8s/overlays/minikube", "k8s/overlays/production")
 MONITORING = ("k8s/overlays/minikube/monitoring", "k8s/overlays/production/monitoring")

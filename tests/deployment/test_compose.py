@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from tests.deployment.connections import Process, connections
-from tests.world import ROOT
+from tests.support.world import ROOT
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 FOLDER = ROOT / "docker"
 OURS = ("web", "worker", "beat", "migrate")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.deployment.connections import Process, connections
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 POSTGRES = ("PLATFORM", "CATALOG", "INVENTORY", "CUSTOMERS", "PAYMENTS", "NOTIFICATIONS")
 SERVERS = {f"ECI_{name}_DATABASE_URL": f"postgres://eci@pg/{name.lower()}" for name in POSTGRES} | {

@@ -26,9 +26,9 @@ from tests.deployment.rendered import (
     pod,
     pods,
 )
-from tests.world import ROOT
+from tests.support.world import ROOT
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 SERVICES = {
     "catalog": ("catalog-service", 3000),

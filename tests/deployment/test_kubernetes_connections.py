@@ -10,7 +10,7 @@ import pytest
 from tests.deployment.connections import Process, connections
 from tests.deployment.rendered import PRODUCT, SECRETS, Object, environment, of_kind, one, pod
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 MINIKUBE, PRODUCTION = PRODUCT
 ROOM = 20  # a backup's two for each database, those PostgreSQL keeps for superusers, somebody at psql

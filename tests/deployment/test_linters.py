@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import ROOT
+from tests.support.world import ROOT
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 BIN = Path(sys.executable).parent
 

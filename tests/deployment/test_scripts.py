@@ -16,9 +16,9 @@ from cryptography import x509
 
 from tests.deployment import fake_cluster
 from tests.deployment.rendered import kubectl
-from tests.world import ROOT
+from tests.support.world import ROOT
 
-pytestmark = pytest.mark.no_database
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 CHANGES = ("enable", "load", "create", "delete")
 

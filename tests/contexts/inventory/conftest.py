@@ -11,7 +11,7 @@ import pytest
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation
 from eci.clock import utcnow
-from tests.conftest import Api
+from tests.support.api import Api
 
 
 @pytest.fixture(autouse=True)

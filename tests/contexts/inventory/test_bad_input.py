@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Api
+from tests.support.api import Api
 
 RECEIVE = {"product_id": 1, "warehouse": "A", "onhand": 1}
 COUNT = {"onhand": 1, "reason": "count"}

@@ -10,7 +10,7 @@ import pytest
 
 from contexts.inventory import services, tasks
 from contexts.inventory.models import Idempotency, Movement, Reservation, Stock
-from tests.conftest import Answer, Api
+from tests.support.api import Answer, Api
 
 OURS = "ORD-0000000000ABCDEFGHJKMNPQRS"
 

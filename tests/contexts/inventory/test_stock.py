@@ -9,7 +9,7 @@ import pytest
 
 from contexts.inventory import services
 from contexts.inventory.models import Movement, Reservation, Stock
-from tests.conftest import Api
+from tests.support.api import Api
 
 
 def row_id(product_id: int, warehouse: str) -> int:

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from tests.conftest import Api
-from tests.workflows.shop import Shop
+from tests.support.api import Api
+from tests.support.shop import Shop
 
 
 @pytest.fixture

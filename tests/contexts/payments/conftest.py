@@ -1,6 +1,7 @@
+"""What the tests of payments share: a provider that fails on command, and what orders asks for."""
+
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,30 +17,6 @@ from contexts.payments.public.contracts import Payments
 from eci.calls import rpc
 from eci.clock import utcnow
 from eci.ids import new_order_id
-
-
-class Ledger:
-    """The provider's own books, read past all of our code."""
-
-    def operations(self, kind: str | None = None) -> list[tuple[str, str, int, str]]:
-        """(key, kind, amount, outcome) of every operation, oldest first."""
-        with sqlite3.connect(settings.ECI_SANDBOX_LEDGER) as ledger:
-            found = ledger.execute("SELECT name FROM sqlite_master WHERE name = 'operations'").fetchall()
-            rows = (
-                ledger.execute("SELECT key, kind, amount_minor, outcome FROM operations ORDER BY id").fetchall()
-                if found
-                else []
-            )
-        ledger.close()
-        return [row for row in rows if kind in (None, row[1])]
-
-    def done(self, kind: str) -> list[int]:
-        return [amount for _, _, amount, outcome in self.operations(kind) if outcome == "done"]
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests import world
+from tests.support import world
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,60 @@
+"""The check-up that beat takes, the metrics it leaves, and what is pruned."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from config.staff import tasks
+from config.staff.models import CheckUp
+from contexts.inventory.models import Stock
+from contexts.orders.models import Order
+from eci.clock import utcnow
+from tests.support.shop import Shop
+
+
+def metric(name: str) -> float | None:
+    said = Client().get("/metrics").content.decode()
+    found = re.search(rf"^{re.escape(name)} (\S+)$", said, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def test_findings_and_lags_are_metrics(shop: Shop) -> None:
+    assert metric("audit_findings") is None
+    order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
+    tasks.check_up()
+    assert (metric("audit_findings"), metric("orders_lag_seconds")) == (0, 0)
+    assert abs(utcnow().timestamp() - (metric("audit_last_run_timestamp_seconds") or 0)) < 60
+
+    Stock.objects.filter(product_id=shop.product_id).update(on_hand=98)
+    past = utcnow() - timedelta(hours=1)
+    Order.objects.filter(pk=order_id).update(next_at=past, lease_until=None)
+    assert metric("audit_findings") == 0, "a scrape looks at nothing itself"
+    tasks.check_up()
+    assert metric("audit_findings") == 1
+    assert metric('reconcile_items{kind="stock"}') == 1
+    assert metric('reconcile_items{kind="overdue"}') == 1
+    assert 3600 <= (metric("orders_lag_seconds") or 0) < 4000
+    assert metric('orders_stuck{reason="overdue"}') == 1
+
+
+def test_orders_stopped_is_a_metric(shop: Shop) -> None:
+    from contexts.orders.public.api import orders
+
+    assert metric("orders_stopped") == 0
+    orders.stop(reason="flood", actor="test")
+    assert metric("orders_stopped") == 1
+
+
+def test_prune_forgets_old_sessions_and_check_ups() -> None:
+    now = utcnow()
+    for key, expires in (("old", now - timedelta(days=1)), ("new", now + timedelta(days=1))):
+        Session.objects.create(session_key=key, session_data="", expire_date=expires)
+    for days in (31, 29):
+        CheckUp.objects.create(at=now - timedelta(days=days), milliseconds=1, orders=0, in_flight=0, items=[], lags={})
+    tasks.prune()
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
+    assert CheckUp.objects.count() == 1

@@ -1,0 +1,196 @@
+"""``manage.py backup`` under load, ``restore`` into empty databases, and what recovery, audit and settle make of it.
+
+What was measured is logged: ``pytest --log-cli-level=INFO tests/config/operations/test_backup.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eci.clock import utcnow
+from tests.support import world
+from tests.support.product import DemoShop, HttpApi, Product, running, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.first(4)]
+
+log = logging.getLogger(__name__)
+
+CLIENTS = 3
+PAUSE = 0.1  # seconds a client thinks
+TOKENS = ["tok_ok"] * 16 + ["tok_declined", "tok_timeout"]
+FINAL = {"SHIPPED", "CANCELLED", "EXPIRED", "AWAITING_PAYMENT"}
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of databases with nothing in them, beside the same payment provider."""
+    ledger = tmp_path / "var" / "sandbox_gateway.sqlite3"
+    with world.world(None, tmp_path / "restored", ECI_SANDBOX_LEDGER=str(ledger)) as environment:
+        yield environment
+
+
+def manage(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *words]
+    return subprocess.run(command, cwd=world.ROOT, env=dict(environment), capture_output=True, text=True, timeout=120)
+
+
+def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+class Trade:
+    """Buyers who buy, pay later and cancel until they are told to stop. ``placed``: order ids, by when."""
+
+    def __init__(self, api: HttpApi, product_id: int) -> None:
+        self.api = api
+        self.product_id = product_id
+        self.placed: dict[str, float] = {}
+        self.slowest = 0.0
+        self.failed: list[Any] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._buy) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Trade:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _buy(self) -> None:
+        demo = DemoShop(self.api)
+        while not self._stop.wait(PAUSE):
+            later = random.random() < 0.2
+            means: dict[str, Any] = {"pay_later": True} if later else {"payment": {"token": random.choice(TOKENS)}}
+            began = time.monotonic()
+            answer = demo.order(self.product_id, random.choice((1, 2)), key=uuid.uuid4().hex, **means)
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if answer.status not in (201, 202, 402):
+                self.failed.append(answer)
+                continue
+            order_id = (answer.details if answer.status == 402 else answer.data)["order_id"]
+            self.placed[order_id] = time.time()
+            if later and random.random() < 0.7:
+                charge = {"order_id": order_id, "amount": answer.data["order_total"]}
+                self.api.post("/v1/payments/charge", charge, key=uuid.uuid4().hex)
+            elif random.random() < 0.1:
+                self.api.post(f"/v1/orders/{order_id}/cancel", {})
+
+
+def taken_at_the_provider(ledger: Path) -> set[str]:
+    """References of the captures in the provider's own books."""
+    books = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+    rows = books.execute("SELECT reference FROM operations WHERE kind IN ('capture', 'charge') AND outcome = 'done'")
+    found = {str(reference) for (reference,) in rows}
+    books.close()
+    return found
+
+
+def order_ids(environment: Mapping[str, str]) -> set[str]:
+    script = "from contexts.orders.models import Order; print(*Order.objects.values_list('pk', flat=True))"
+    return set(said(manage(environment, "shell", "-v", "0", "-c", script)).split())
+
+
+def refuse_while_it_runs(product: Product, folder: Path) -> None:
+    assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
+    assert "These databases are not empty" in said(product.manage("restore", str(folder)), 1)
+    assert "stop web, worker and beat first" in said(product.manage("restore", str(folder), "--force"), 1)
+
+
+def refuse_what_is_damaged(empty: dict[str, str], folder: Path) -> None:
+    catalog = next(folder.glob("catalog.*"))
+    content = catalog.read_bytes()
+    catalog.write_bytes(content[:-1])
+    assert f"{catalog.name} is not what the manifest says" in said(manage(empty, "restore", str(folder)), 1)
+    catalog.write_bytes(content)
+    manifest = folder / "manifest.json"
+    whole = manifest.read_text()
+    newer = json.loads(whole)
+    newer["databases"][0]["migrations"].append("catalog.9999_tomorrow")
+    manifest.write_text(json.dumps(newer))
+    assert "comes from a newer version of the product" in said(manage(empty, "restore", str(folder)), 1)
+    manifest.unlink()
+    assert "is no finished backup" in said(manage(empty, "restore", str(folder)), 1)
+    manifest.write_text(whole)
+
+
+def test_backed_up_under_load_restored_and_settled(
+    demo_seed: world.Seed, empty: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    with running(demo_seed, tmp_path / "var") as product:
+        with Trade(product.api, DemoShop(product.api).sell("BACKUP", WH001=100_000)) as trade:
+            wait_until(lambda: len(trade.placed) > 40, 60, "there is trade")
+            began = time.time()
+            report = said(product.manage("backup", str(folder)))
+            ended = time.time()
+            shown = product.api.page("/metrics/platform").text
+            (at,) = re.findall(r"^backup_last_success_timestamp_seconds (\S+)$", shown, re.MULTILINE)
+            assert began <= float(at) <= ended
+            enough = len(trade.placed) + 20
+            wait_until(lambda: len(trade.placed) > enough, 60, "trade goes on after the backup")
+        assert trade.failed == []
+        lost_again = list(trade.placed)[-1]
+        refuse_while_it_runs(product, folder)
+        assert product.api.get(f"/v1/orders/{lost_again}").status == 200
+
+    refuse_what_is_damaged(empty, folder)
+    restore = time.monotonic()
+    said(manage(empty, "restore", str(folder)))
+    restored = time.monotonic() - restore
+    said(manage(empty, "audit"))  # at one moment nothing is at odds, even before anybody recovers anything
+
+    again = Product(tmp_path / "restored", empty)
+    try:
+        again.start()
+        ready = time.monotonic() - restore
+        api = again.api
+        wait_until(lambda: not api.get("/v1/orders?status=PENDING").data, 60, "no order is being placed")
+        wait_until(lambda: {row["status"] for row in api.everything("/v1/orders")} <= FINAL, 60, "all orders end")
+        recovered = time.monotonic() - restore
+        orders = {row["order_id"]: row for row in api.everything("/v1/orders")}
+        assert {order_id for order_id, at in trade.placed.items() if at < began} <= set(orders)
+        assert lost_again not in orders
+        books = again.require_sound_books()
+        said(again.manage("reconcile"))
+        ours = {payment["reference"] for row in orders.values() for payment in row["payments"]}
+        beyond = taken_at_the_provider(Path(empty["ECI_SANDBOX_LEDGER"])) - ours
+        assert beyond, "the provider has taken money since"
+        settlement = said(again.manage("settle", utcnow().date().isoformat()), 1)
+        named = re.findall(r"MISSING HERE  the provider took .*\n.*reference (\S+)", settlement)
+        assert set(named) >= beyond
+        new = DemoShop(api).order(trade.product_id, key="after the restore")
+        assert new.status == 201
+        assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
+        again.stop()
+        assert new.data["order_id"] in order_ids(empty)
+        said(manage(empty, "restore", str(folder), "--force"))
+        assert order_ids(empty) <= set(trade.placed)
+    finally:
+        again.clean_up()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    log.info(
+        "backup %.1f s, writers waited %s ms, slowest order %.0f ms; %d orders in it of %d; %d KiB; restore %.1f s,"
+        " serving after %.1f s, recovered after %.1f s; the provider had %d captures beyond. %s\n%s",
+        *(ended - began, manifest["paused_ms"], trade.slowest * 1000, len(orders), len(trade.placed)),
+        sum(row["bytes"] for row in manifest["databases"]) / 1024,
+        *(restored, ready, recovered, len(beyond), books, report),
+    )

@@ -1,0 +1,164 @@
+"""What a process loads of the contexts that are not its own, and what it says when it cannot work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config.contexts import CONTEXTS, places, service_name
+from tests.support.process import ROOT, python
+
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+
+LOOK = """
+import json, sys
+import django
+django.setup()
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.core import checks
+from django.core.management import get_commands
+from django.urls import get_resolver
+from config.celery import app
+from config.wsgi import application
+admin.autodiscover()
+app.loader.import_default_modules()
+resolver = get_resolver()
+print(json.dumps({
+    "modules": [name for name in sys.modules if name.startswith("contexts.")],
+    "apps": [config.label for config in apps.get_app_configs() if config.name.startswith("contexts.")],
+    "databases": sorted(settings.DATABASES),
+    "routes": sorted({str(one.urlconf_module.__name__) for one in resolver.url_patterns
+                      if hasattr(one, "urlconf_module") and hasattr(one.urlconf_module, "__name__")}),
+    "tasks": sorted(name for name in app.tasks if not name.startswith("celery.")),
+    "beat": sorted(app.conf.beat_schedule),
+    "queue": app.conf.task_default_queue,
+    "admin": sorted({model._meta.app_label for model in admin.site._registry}),
+    "errors": [str(error) for error in checks.run_checks() if error.is_serious()],
+    "internal": any(str(one.pattern).startswith("internal/") for one in resolver.url_patterns),
+    "speaks": sorted({"pydantic", "httpx"} & set(sys.modules)),
+}))
+"""
+
+
+def look(folder: Path, services: str, **env: str) -> dict[str, Any]:
+    run = python("-c", LOOK, folder=folder, ECI_SERVICES=services, **env)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def foreign(modules: list[str], *own: str) -> list[str]:
+    """Modules of other contexts that are not public."""
+    return [
+        name
+        for name in modules
+        for context, *inside in [name.removeprefix("contexts.").split(".")]
+        if context not in own and inside and inside[0] != "public"
+    ]
+
+
+def test_a_process_of_orders_alone(tmp_path: Path) -> None:
+    found = look(tmp_path, "*=http://elsewhere:8000,orders=local")
+    assert foreign(found["modules"], "orders") == []
+    assert "contexts.catalog.public.contracts" in found["modules"]
+    assert found["apps"] == ["orders"]
+    assert found["databases"] == ["default", "orders"]
+    assert [name for name in found["routes"] if name.startswith("contexts.")] == ["contexts.orders.http.urls"]
+    assert found["tasks"] == ["orders.prune", "orders.recover", "platform.prune", "staff.check_up"]
+    assert found["beat"] == found["tasks"]
+    assert found["queue"] == "orders"
+    assert {"orders"} == set(found["admin"]) & set(CONTEXTS)
+    assert found["errors"] == []
+
+
+def test_a_process_of_inventory_and_payments(tmp_path: Path) -> None:
+    services = "*=http://elsewhere:8000,inventory=local,payments=local,shipping=none"
+    found = look(tmp_path, services)
+    assert foreign(found["modules"], "inventory", "payments") == []
+    assert (found["apps"], found["queue"]) == (["inventory", "payments"], "inventory-payments")
+    assert found["databases"] == ["default", "inventory", "payments"]
+    assert "staff.check_up" not in found["beat"], "it looks across contexts, and so is done where orders runs"
+    assert found["errors"] == []
+
+
+def test_an_uncut_process_has_no_internal_endpoint_and_loads_nothing_for_it(tmp_path: Path) -> None:
+    found = look(tmp_path, "")
+    assert set(found["apps"]) == set(CONTEXTS)
+    assert (found["internal"], found["speaks"]) == (False, [])
+    (tmp_path / "callers").mkdir()
+    assert look(tmp_path, "")["internal"] is True
+
+
+@pytest.mark.parametrize(
+    ("services", "told"),
+    [
+        ("nothing=local", "no context 'nothing'"),
+        ("orders", "a context is 'local', 'none' or at an http"),
+        ("orders=elsewhere:8000", "a context is 'local', 'none' or at an http"),
+        ("orders=http://", "a context is 'local', 'none' or at an http"),
+        ("orders=local,orders=local", "stands there twice"),
+        ("*=http://elsewhere", "none is local"),
+        ("*=none,catalog=local,orders=local", "orders calls customers"),
+        ("inventory=none", "orders calls inventory"),
+        ("orders=none", "notifications calls orders"),
+        ("*=http://elsewhere,payments=local,orders=none", "payments tells its events to orders"),
+    ],
+)
+def test_a_deployment_that_cannot_work_is_refused_in_words(services: str, told: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=told):
+        places(services)
+
+
+def test_a_process_does_not_start_with_it(tmp_path: Path) -> None:
+    run = python("-c", "import config.settings", folder=tmp_path, ECI_SERVICES="inventory=none")
+    assert run.returncode != 0
+    assert "ECI_SERVICES gives no place to contexts that this process needs: orders calls inventory" in run.stderr
+
+
+def test_a_process_that_could_verify_no_access_token_does_not_start(tmp_path: Path) -> None:
+    run = python("-c", "import config.settings", folder=tmp_path, ECI_SERVICES="*=none,catalog=local")
+    assert "Access tokens cannot be verified" in run.stderr
+    env = {"ECI_SERVICES": "*=none,catalog=local", "ECI_TOKEN_PUBLIC_KEYS": "-----BEGIN PUBLIC KEY-----"}
+    assert python("-c", "import config.settings", folder=tmp_path, **env).returncode == 0
+
+
+def test_places_and_names() -> None:
+    assert set(places("").values()) == {"local"}
+    assert places("inventory=http://stock:8000/")["inventory"] == "http://stock:8000"
+    assert service_name(places("")) == "eci"
+    assert service_name(places("*=http://a,payments=local,inventory=local")) == "inventory-payments"
+
+
+def test_what_a_context_calls_is_what_its_code_imports() -> None:
+    """So that a process which lacks a place for one of them is told at its start, and not by its first order."""
+    for name, context in CONTEXTS.items():
+        source = "\n".join(path.read_text() for path in (ROOT / "contexts" / name).rglob("*.py"))
+        called = {other for other in CONTEXTS if other != name and f"contexts.{other}.public.api" in source}
+        assert set(context.calls) == called, name
+
+
+def test_commands_that_look_across_say_what_they_cannot_reach(tmp_path: Path) -> None:
+    script = """
+import django
+django.setup()
+from django.core.management import CommandError, call_command
+for command in (["audit"], ["reconcile"], ["settle", "2026-01-01"], ["orders", "status"]):
+    try:
+        call_command(*command)
+    except CommandError as error:
+        print(error)
+call_command("load_demo")
+"""
+    env = {"ECI_SERVICES": "*=none,catalog=local", "ECI_TOKEN_PUBLIC_KEYS": "-"}
+    run = python("-c", script, folder=tmp_path, **env)
+    told = run.stdout.splitlines()
+    assert len(told) == 5, run.stdout + run.stderr
+    for line, context in zip(told, ("inventory", "inventory", "payments", "orders"), strict=False):
+        assert f"ECI_SERVICES says neither that {context} runs here nor where it does." in line
+    assert told[4].startswith("No demo:")

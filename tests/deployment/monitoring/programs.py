@@ -1,0 +1,48 @@
+"""Prometheus and Alertmanager as Debian packages them, run for a test."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.product import wait_until
+from tests.support.world import ON_SERVERS, ROOT
+from tools.servers import binary
+
+# Beside servers it is an error: tools/on-servers.sh installs them there.
+needs_prometheus = pytest.mark.skipif(
+    not ON_SERVERS and binary("promtool") is None,
+    reason="Prometheus is not installed: tools/install-servers.sh --monitoring",
+)
+
+
+def path_of(program: str) -> str:
+    found = binary(program)
+    assert found is not None, f"{program} is not installed: tools/install-servers.sh --monitoring"
+    return found
+
+
+@contextmanager
+def running(
+    command: list[str], log: Path, ready: Callable[[], bool], environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    """The program, from when it is ready until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+
+        def is_ready() -> bool:
+            assert process.poll() is None, log.read_text()[-2000:]
+            return ready()
+
+        wait_until(is_ready, 60, f"{command[0]} is ready; see {log}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,202 @@
+"""Calling a context that runs elsewhere, when elsewhere is slow, away, broken or something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from django.test import Client
+
+from contexts.catalog.public.api import catalog
+from contexts.catalog.public.contracts import ProductNotFound
+from eci.calls import remote, wire
+from eci.db import unit_of_work
+from eci.errors import ContextUnavailable
+from tests.support.elsewhere import DROP, Elsewhere, Reply
+from tests.support.product import free_port
+
+pytestmark = pytest.mark.any_engine
+
+
+@pytest.fixture
+def elsewhere(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
+    server = Elsewhere()
+    place(settings, server.url)
+    monkeypatch.setattr(remote, "_breakers", defaultdict(remote._Breaker))
+    remote._http.cache_clear()
+    yield server
+    remote._http(os.getpid()).close()
+    remote._http.cache_clear()
+    server.stop()
+
+
+def place(settings: Any, url: str) -> None:
+    settings.ECI_SERVICES = settings.ECI_SERVICES | {"catalog": url}
+
+
+def test_a_call_and_its_answer(elsewhere: Elsewhere) -> None:
+    elsewhere.replies = [(200, b"[5, 7]")]
+    with structlog.contextvars.bound_contextvars(request_id="request-1"):
+        assert catalog.known_products(product_ids=(5, 6, 7)) == {5, 7}
+    ((path, headers, body),) = elsewhere.requests
+    assert (path, json.loads(body)) == ("/internal/v1/catalog/known_products", {"product_ids": [5, 6, 7]})
+    assert headers["Authorization"].startswith("Bearer ey")
+    assert headers["X-Request-ID"] == "request-1"
+
+
+def test_a_refusal_of_the_contract_is_raised_here(elsewhere: Elsewhere) -> None:
+    elsewhere.replies = [(422, wire.write_error(ProductNotFound("There is no product 5.", product_id=5)))]
+    with pytest.raises(ProductNotFound, match="no product 5") as refusal:
+        catalog.products(product_ids=[5])
+    assert refusal.value.details == {"product_id": 5}
+    assert len(elsewhere.requests) == 1
+
+
+def test_calls_share_a_connection(elsewhere: Elsewhere) -> None:
+    for _ in range(5):
+        catalog.known_products(product_ids=[1])
+    assert (len(elsewhere.requests), len(elsewhere.connections)) == (5, 1)
+
+
+@pytest.mark.parametrize("trouble", [DROP, (502, b""), (503, b""), (504, b"")])
+def test_what_passes_is_tried_again_with_another_token(elsewhere: Elsewhere, trouble: Reply) -> None:
+    elsewhere.replies = [trouble, trouble, (200, b"[1]")]
+    assert catalog.known_products(product_ids=[1]) == {1}
+    tokens = [headers["Authorization"] for _, headers, _ in elsewhere.requests]
+    assert (len(tokens), len(set(tokens))) == (3, 3)
+
+
+def test_but_not_for_ever(elsewhere: Elsewhere) -> None:
+    elsewhere.replies = [DROP]
+    with pytest.raises(ContextUnavailable) as refusal:
+        catalog.known_products(product_ids=[1])
+    assert (refusal.value.status, refusal.value.code, refusal.value.retry_after) == (503, "context_unavailable", 2)
+    assert len(elsewhere.requests) == remote.ATTEMPTS
+
+
+def test_nobody_there(settings: Any, elsewhere: Elsewhere) -> None:
+    place(settings, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ContextUnavailable):
+        catalog.known_products(product_ids=[1])
+
+
+def test_no_answer_in_time_is_not_asked_for_twice(settings: Any, elsewhere: Elsewhere) -> None:
+    answered = threading.Event()
+
+    def late() -> tuple[int, bytes]:
+        answered.wait(10)
+        return 200, b"[]"
+
+    settings.ECI_SERVICE_TIMEOUT = 0.1
+    elsewhere.replies = [late]
+    with pytest.raises(ContextUnavailable):
+        catalog.known_products(product_ids=[1])
+    answered.set()
+    assert len(elsewhere.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (422, b"{}"), (401, b"{}"), (404, b"{}"), (301, b""), (413, b"")])
+def test_an_answer_that_is_none_of_ours_is_a_context_out_of_reach(elsewhere: Elsewhere, answer: Reply) -> None:
+    elsewhere.replies = [answer]
+    with pytest.raises(ContextUnavailable):
+        catalog.known_products(product_ids=[1])
+    assert len(elsewhere.requests) == 1, "asking again would change nothing"
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_what_breaks_there_is_an_error_here(elsewhere: Elsewhere, status: int) -> None:
+    elsewhere.replies = [(status, b"{}")]
+    with pytest.raises(remote.RemoteFailure):
+        catalog.known_products(product_ids=[1])
+    assert len(elsewhere.requests) == 1
+
+
+class TestBreaker:
+    def test_a_context_that_stays_away_is_left_alone_for_a_while(
+        self, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere.replies = [DROP]
+        for _ in range(4):
+            with pytest.raises(ContextUnavailable):
+                catalog.known_products(product_ids=[1])
+        assert len(elsewhere.requests) == remote.FAILURES
+
+        monkeypatch.setattr(remote, "PAUSE", 0.0)
+        self.let_the_pause_pass()
+        elsewhere.replies = [(200, b"[1]")]
+        assert catalog.known_products(product_ids=[1]) == {1}
+        assert catalog.known_products(product_ids=[1]) == {1}
+
+    def test_one_call_finds_out_for_all(self, elsewhere: Elsewhere) -> None:
+        elsewhere.replies = [DROP]
+        for _ in range(2):
+            with pytest.raises(ContextUnavailable):
+                catalog.known_products(product_ids=[1])
+        self.let_the_pause_pass()
+        before = len(elsewhere.requests)
+        for _ in range(3):
+            with pytest.raises(ContextUnavailable):
+                catalog.known_products(product_ids=[1])
+        assert len(elsewhere.requests) == before + 1
+
+    def test_a_refusal_is_no_failure(self, elsewhere: Elsewhere) -> None:
+        elsewhere.replies = [(422, wire.write_error(ProductNotFound("No.", product_id=5)))]
+        for _ in range(2 * remote.FAILURES):
+            with pytest.raises(ProductNotFound):
+                catalog.products(product_ids=[5])
+        assert len(elsewhere.requests) == 2 * remote.FAILURES
+
+    def let_the_pause_pass(self) -> None:
+        remote._breakers["catalog"]._next_try = 0.0
+
+
+def test_not_inside_a_transaction(elsewhere: Elsewhere) -> None:
+    with unit_of_work("orders"), pytest.raises(RuntimeError, match="inside a transaction"):
+        catalog.known_products(product_ids=[1])
+    assert elsewhere.requests == []
+
+
+def test_nothing_but_the_contract_can_be_called(elsewhere: Elsewhere) -> None:
+    with pytest.raises(AttributeError):
+        catalog.delete_everything()  # type: ignore[attr-defined]
+
+
+def test_a_context_without_a_place_says_so(settings: Any, elsewhere: Elsewhere) -> None:
+    place(settings, "none")
+    with pytest.raises(ContextUnavailable, match="neither that catalog runs here nor where"):
+        catalog.known_products(product_ids=[1])
+
+
+def test_a_client_is_told_to_come_again(settings: Any, elsewhere: Elsewhere) -> None:
+    elsewhere.replies = [DROP]
+    body = {"product_id": 1, "warehouse": "WH001", "onhand": 1}
+    answer = Client(raise_request_exception=False).post("/v1/inventory", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "context_unavailable")
+    assert answer.headers["Retry-After"] == "2"
+
+
+def test_an_event_is_handed_over_once_and_the_relay_asks_again(elsewhere: Elsewhere) -> None:
+    event_id = uuid.uuid4()
+    elsewhere.replies = [(503, b""), (500, b"{}"), (204, b"")]
+    with pytest.raises(ContextUnavailable):
+        remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
+    with pytest.raises(remote.RemoteFailure):
+        remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
+    remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
+    paths = {path for path, _, _ in elsewhere.requests}
+    assert paths == {"/internal/v1/catalog/events/orders.order_confirmed.v1"}
+    told = json.loads(elsewhere.requests[0][2])
+    assert told == {"event_id": str(event_id), "payload": {"order_id": "1"}, "trace": {"request_id": "r"}}
+    assert len(elsewhere.requests) == 3
+
+
+def test_proxies_of_the_environment_are_not_used(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert catalog.known_products(product_ids=[1]) == set()

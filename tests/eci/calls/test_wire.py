@@ -1,0 +1,143 @@
+"""Whatever a contract can say survives the way through JSON: every method of every context, and every refusal."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from config.contexts import CONTEXTS
+from contexts.inventory.public.contracts import InsufficientStock, Inventory, ReservationExpired
+from contexts.orders.public.contracts import Orders, OrdersStopped
+from contexts.payments.public.contracts import PaymentDeclined, Payments, PaymentUnknown
+from eci.calls import wire
+from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress, InvalidTransition
+
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+
+VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    str: st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+    int: st.integers(-(2**63), 2**63 - 1),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    Decimal: st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**10, places=2),
+    datetime: st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - made aware
+    date: st.dates(),
+}
+for _kind, _values in VALUES.items():
+    st.register_type_strategy(_kind, _values)
+
+
+def contracts() -> list[type]:
+    modules = [importlib.import_module(f"contexts.{context}.public.contracts") for context in CONTEXTS]
+    return [kind for module in modules for kind in vars(module).values() if is_contract(kind, module.__name__)]
+
+
+def is_contract(kind: Any, module: str) -> bool:
+    return inspect.isclass(kind) and inspect.isabstract(kind) and kind.__module__ == module
+
+
+METHODS = [(contract, name) for contract in contracts() for name in sorted(wire.methods(contract))]
+
+
+@pytest.mark.parametrize(("contract", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))
+def test_arguments_and_answers_come_out_as_they_went_in(contract: type, name: str) -> None:
+    method = wire.methods(contract)[name]
+    hints = typing.get_type_hints(getattr(contract, name))
+    answer = hints.pop("return")
+    plain = {
+        parameter: list[typing.get_args(hint)[0]] if typing.get_origin(hint) is Iterable else hint  # type: ignore[misc]
+        for parameter, hint in hints.items()
+    }
+
+    given_arguments = st.fixed_dictionaries({parameter: st.from_type(hint) for parameter, hint in plain.items()})
+
+    @effort(max_examples=15, deadline=None, derandomize=True, database=None)
+    @given(given_arguments, st.from_type(answer))
+    def survive(arguments: dict[str, Any], answered: Any) -> None:
+        assert method.read_arguments(method.write_arguments(arguments)) == arguments
+        read = method.read_answer(method.write_answer(answered))
+        assert (read, type(read), repr(read)) == (answered, type(answered), repr(read))
+
+    survive()
+
+
+def test_an_iterable_may_be_anything_that_can_be_walked() -> None:
+    method = wire.methods(Inventory)["reservations"]
+    for keys in ({"a": 1}.keys(), (key for key in "a"), ("a",), {"a"}):
+        assert method.read_arguments(method.write_arguments({"keys": keys})) == {"keys": ["a"]}
+
+
+def test_what_has_a_default_may_be_left_out_and_is_left_to_the_other_side() -> None:
+    method = wire.methods(Inventory)["ship"]
+    for given_arguments in ({"key": "a"}, {"key": "a", "warehouse": None}):
+        assert method.read_arguments(method.write_arguments(given_arguments)) == given_arguments
+
+
+def test_amounts_keep_their_places() -> None:
+    method = wire.methods(Payments)["refund"]
+    written = method.write_arguments({"order_id": "1", "amount": Decimal("10.00"), "reason": "", "key": "k"})
+    assert str(method.read_arguments(written)["amount"]) == "10.00"
+
+
+def test_a_newer_answer_may_say_more() -> None:
+    told = b'{"sales": [], "by_status": {}, "attention": 1, "overdue": 2, "delayed": 3}'
+    answer = wire.methods(Orders)["statistics"].read_answer(told)
+    assert vars(answer) == {"sales": (), "by_status": {}, "attention": 1, "overdue": 2}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"sales": [], "by_status": {}, "attention": "1", "overdue": 2}',
+        b'{"sales": [], "by_status": {}, "attention": 1}',
+    ],
+)
+def test_an_answer_that_is_none_is_malformed(told: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.methods(Orders)["statistics"].read_answer(told)
+
+
+REFUSALS = [
+    (Inventory, InsufficientStock("Too little.", items=[{"product_id": 1, "requested": 2, "available": 0}])),
+    (Inventory, ReservationExpired("Too late.")),
+    (Inventory, InvalidTransition("Released before.", status="RELEASED")),
+    (Payments, PaymentDeclined("No.", order_id="ORD-1", payment_id=5)),
+    (Payments, PaymentUnknown("Ask again.")),
+    (Orders, OrdersStopped("Closed.")),
+    (Orders, IdempotencyInProgress("Wait.")),
+    (Orders, ContextUnavailable("Away.")),
+]
+
+
+@pytest.mark.parametrize(("contract", "refusal"), REFUSALS, ids=lambda value: type(value).__name__)
+def test_a_refusal_is_raised_as_what_it_was(contract: type, refusal: EciError) -> None:
+    read = wire.read_error(wire.write_error(refusal), contract)
+    assert type(read) is type(refusal)
+    assert (read.message, read.details) == (refusal.message, refusal.details)
+    assert getattr(read, "retry_after", None) == getattr(refusal, "retry_after", None)
+
+
+def test_a_refusal_of_a_class_that_only_the_other_side_has_keeps_its_status_and_code() -> None:
+    class CarriersOnStrike(InvalidTransition):
+        code = "carriers_on_strike"
+
+    read = wire.read_error(wire.write_error(CarriersOnStrike("No.", until="Monday")), Inventory)
+    assert isinstance(read, InvalidTransition)
+    assert (read.status, read.code) == (409, "carriers_on_strike")
+    assert (read.message, read.details) == ("No.", {"until": "Monday"})
+
+
+def test_every_context_has_a_contract() -> None:
+    assert {kind.__module__.split(".")[1] for kind in contracts()} == set(CONTEXTS)

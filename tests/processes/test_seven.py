@@ -1,0 +1,49 @@
+"""Every context in a process of its own: an order through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from config.contexts import CONTEXTS
+from tests.contexts.orders.workflows.test_after_placing import (  # noqa: F401
+    test_cancelling_a_paid_order_gives_stock_and_money_back,
+    test_pay_later_waits_and_a_charge_carries_it_on,
+    test_returns_restock_refund_and_end_returned,
+    test_warehouse_fulfilment_ships_what_staff_dispatches,
+)
+from tests.contexts.orders.workflows.test_placing import (  # noqa: F401
+    test_a_declined_payment_cancels_and_frees_the_stock,
+    test_an_order_is_paid_shipped_and_both_notices_are_sent,
+)
+from tests.processes.test_two import require_sound_books
+from tests.support import world
+from tests.support.cut import Cut, cut
+from tests.support.shop import Shop
+
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
+
+
+@pytest.fixture(scope="module")
+def running(seed: world.Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut]:
+    with cut(seed, tmp_path_factory.mktemp("seven"), {context: (context,) for context in CONTEXTS}) as started:
+        yield started
+
+
+@pytest.fixture
+def api(running: Cut) -> Iterator[Cut]:
+    running.clear()
+    yield running
+
+
+def test_the_books_agree_across_seven_processes(api: Cut, shop: Shop) -> None:
+    for _ in range(3):
+        assert shop.order().status == 201
+    require_sound_books(api, 3)
+
+
+def test_each_is_healthy_and_answers_for_itself_alone(running: Cut) -> None:
+    for context, service in running.services.items():
+        assert service.api.get("/health").json == {"status": "healthy", "contexts": {context: "healthy"}}
+    assert running.services["orders"].api.get("/v1/products").status == 404

@@ -1,0 +1,75 @@
+"""Starting, stopping and being killed, as a person at a terminal does it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.product import DemoShop, Product, Running, wait_until
+from tests.support.world import ON_SERVERS, world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(5)]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Product]:
+    """A product that has no data yet, not started."""
+    with world(None, tmp_path / "var") as own:
+        product = Product(tmp_path / "var", own)
+        try:
+            yield product
+        finally:
+            product.clean_up()
+
+
+def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
+    fresh.start()
+    demo = fresh.api.get("/v1/products/1").data
+    assert demo["price"] == "99.99" and fresh.api.get("/v1/customers/1").status == 200
+    warehouses = {warehouse["code"] for warehouse in fresh.api.get("/v1/warehouses").data}
+    assert warehouses >= {"WH001", "WH002"}
+    placed = DemoShop(fresh.api).order(1, 1, key="stop-1")
+    assert placed.status == 201
+    second = fresh.manage("up", "--port", str(fresh.port))
+    assert second.returncode != 0 and "Traceback" not in second.stderr
+    assert f"Port {fresh.port} is in use" in second.stderr
+    fresh.stop()
+
+    fresh.start()
+    assert [order["order_id"] for order in fresh.api.get("/v1/orders").data] == [placed.data["order_id"]]
+    replayed = DemoShop(fresh.api).order(1, 1, key="stop-1")
+    assert (replayed.data["order_id"], replayed.headers["Idempotent-Replayed"]) == (placed.data["order_id"], "true")
+    assert len(fresh.api.everything("/v1/products")) == len({p["sku"] for p in fresh.api.everything("/v1/products")})
+    fresh.kill(supervisor_only=True)
+
+    for database in fresh.data_dir.glob("*.sqlite3"):
+        assert sqlite3.connect(database).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.skipif(ON_SERVERS, reason="with Redis there are no message files")
+def test_half_written_messages_end_nothing(own_product: Running) -> None:
+    """A crash may cut a message to the worker short. Neither the running product nor the next start falls over it."""
+    with own_product() as product:
+        messages = product.data_dir / "broker" / "messages"
+
+        def cut_short() -> list[Path]:
+            made = [messages / f"0_{number}.{queue}.msg" for number, queue in enumerate(("eci", "orders", "catalog"))]
+            for path in made:
+                path.write_text('{"body": "')
+            return made
+
+        running = cut_short()
+        wait_until(lambda: not any(path.exists() for path in running), 60, "the worker takes them")
+        product.kill()
+        starting = cut_short()
+        for path in (product.data_dir / "broker").rglob("*.exchange"):
+            path.write_text("")
+        product.start()
+        wait_until(lambda: not any(path.exists() for path in starting), 60, "the worker takes them")
+
+        placed = DemoShop(product.api).order(1, 1)
+        notices = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
+        wait_until(lambda: DemoShop(product.api).notices(placed.data["order_id"]) == notices, 60, "both notices")

@@ -1,0 +1,61 @@
+"""Customers, staff and a thief, as they come to a closed shop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+
+from tests.support.api import Answer, Api
+
+PASSWORD = "correct horse battery"
+GROUPS = {"K": "catalog staff", "S": "stock staff", "P": "support staff", "V": "services"}
+
+
+class Person(Api):
+    """A client that sends an access token with everything."""
+
+    def __init__(self, login: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.login = login or {}
+
+    @property
+    def customer_id(self) -> int:
+        return int(self.login["customer_id"])
+
+    def send(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
+        if "access" in self.login:
+            headers.setdefault("Authorization", f"Bearer {self.login['access']}")
+        return super().send(method, path, body, key=key, **headers)
+
+
+def register(email: str, **more: Any) -> int:
+    answer = Api().post("/v1/users/register", {"email": email, "full_name": "Some One", "password": PASSWORD} | more)
+    assert answer.status == 201, answer.json
+    return int(answer.data["customer_id"])
+
+
+def log_in(email: str, password: str = PASSWORD) -> Answer:
+    return Api().post("/v1/users/login", {"email": email, "password": password})
+
+
+def customer(email: str, **more: Any) -> Person:
+    register(email, **more)
+    return Person(log_in(email).data)
+
+
+def staff(role: str, email: str | None = None) -> Person:
+    """A member of staff, or a service, with the one role."""
+    email = email or f"{role}@shop.example".lower()
+    user = User(username=email, email=email, is_staff=True, is_superuser=role == "admin")
+    user.set_password(PASSWORD)
+    user.save()
+    if role != "admin":
+        user.groups.add(Group.objects.get_or_create(name=GROUPS[role])[0])
+    answer = Api().post("/v1/staff/token", {"email": email, "password": PASSWORD})
+    assert answer.status == 200, answer.json
+    return Person(answer.data)
+
+
+def refresh(token: str, key: str | None = None) -> Answer:
+    return Api().post("/v1/users/token/refresh", {"refresh": token}, key=key)

@@ -1,0 +1,48 @@
+"""What the workflow tests do again and again, in the words of a shop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.api import Answer, Api
+
+
+@dataclass
+class Shop:
+    api: Api
+    customer_id: int
+    product_id: int
+    other_id: int
+
+    @classmethod
+    def open(cls, api: Api) -> Shop:
+        """A lamp at 99.99 with 100 in WH001, a rug at 10.00 with 5 in WH001 and 5 in WH002."""
+        for code, priority in (("WH001", 1), ("WH002", 2)):
+            api.post("/v1/warehouses", {"code": code, "name": code, "priority": priority})
+        lamp = api.post("/v1/products", {"sku": "LAMP", "name": "Lamp", "price": "99.99"}).data["product_id"]
+        rug = api.post("/v1/products", {"sku": "RUG", "name": "Rug", "price": "10.00"}).data["product_id"]
+        for product_id, warehouse, units in ((lamp, "WH001", 100), (rug, "WH001", 5), (rug, "WH002", 5)):
+            api.post("/v1/inventory", {"product_id": product_id, "warehouse": warehouse, "onhand": units})
+        person = {"email": "ann@example.com", "full_name": "Ann", "password": "pass123"}
+        customer_id = api.post("/v1/users/register", person).data["customer_id"]
+        return cls(api, customer_id, lamp, rug)
+
+    def order(self, quantity: int = 2, *, key: str | None = None, product_id: int | None = None, **more: Any) -> Answer:
+        items = [{"product_id": product_id or self.product_id, "quantity": quantity}]
+        return self.api.post("/v1/orders", {"customer_id": self.customer_id, "items": items} | more, key=key)
+
+    def read(self, order_id: str) -> Any:
+        return self.api.get(f"/v1/orders/{order_id}").data
+
+    def stock(self, product_id: int | None = None) -> tuple[int, int, int]:
+        """On hand, reserved, available."""
+        data = self.api.get(f"/v1/inventory/availability/{product_id or self.product_id}").data
+        return data["total_on_hand"], data["total_reserved"], data["total_available"]
+
+    def notices(self, order_id: str) -> list[str]:
+        """Kinds of the notices sent about the order, sorted."""
+        self.api.settle()
+        found = self.api.get(f"/v1/notifications?order_id={order_id}").data
+        assert all(notice["status"] == "SENT" for notice in found), found
+        return sorted(notice["type"] for notice in found)
