@@ -32,7 +32,7 @@ def row_of(*, notification: Notification) -> Row:
 
 
 def notifications(
-    paging: Paging, *, recipient: str | None = None, order_id: str | None = None, status: str | None = None
+    *, paging: Paging, recipient: str | None = None, order_id: str | None = None, status: str | None = None
 ) -> list[Row]:
     """One page of notifications, and one row more when there are more; None filters nothing."""
     wanted = {"recipient": recipient, "order_id": order_id, "status": status}

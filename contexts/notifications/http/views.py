@@ -35,7 +35,7 @@ class NotificationListView(ApiView):
         """Notifications, newest first."""
         paging = self.paging()
         rows = selectors.notifications(
-            paging,
+            paging=paging,
             recipient=self.query.get("recipient"),
             order_id=self.query.get("order_id"),
             status=self.query.get("status"),
