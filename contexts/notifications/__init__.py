@@ -1,1 +1,1 @@
-"""Notices to buyers, by e-mail and SMS, and the record of every attempt."""
+"""Notifications to buyers, by e-mail and SMS, with a record of every attempt to send one."""

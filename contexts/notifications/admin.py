@@ -1,11 +1,11 @@
-"""The audit trail of notices, to look at; sending one again is a call of the API."""
+"""Staff's pages: every notification with its attempts, to look at. The API's retry sends one again."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from contexts.notifications.models import Attempt, Notification
-from eci.staff import ReadOnly
+from eci.staff import ReadOnly, StaffAdmin
 
 
 class AttemptInline(ReadOnly, admin.TabularInline):
@@ -15,7 +15,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Notification)
-class NotificationAdmin(ReadOnly, admin.ModelAdmin):
+class NotificationAdmin(ReadOnly, StaffAdmin):
     list_display = ["id", "kind", "channel", "recipient", "order_id", "status", "attempts", "created_at"]
     list_filter = ["status", "channel", "kind"]
     search_fields = ["order_id", "recipient"]

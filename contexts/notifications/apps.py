@@ -1,3 +1,5 @@
+"""Registers the contract and the handlers of events when Django starts."""
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""What notices say, and how often they are tried."""
+"""What the shop's notifications say, and how often one is tried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 1800,
 
 
 class Kind(StrEnum):
-    """The notices the shop itself sends."""
+    """The notifications that the shop sends by itself."""
 
     ORDER_CONFIRMATION = "order_confirmation"
     SHIPPING_CONFIRMATION = "shipping_confirmation"
@@ -30,20 +30,22 @@ ABOUT_ACCOUNT = (Kind.PASSWORD_CHANGED, Kind.LOGIN_ENDED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class Wording:
+    """Subject and text of one notification."""
+
     subject: str
     text: str
 
 
-_LETTERS = {
+_WORDINGS = {
     Kind.ORDER_CONFIRMATION: (
         "Your order {order_id} is confirmed",
         "Thank you for your order {order_id}.\n\nWe have received your payment of {order_total} {currency}. "
-        "We will tell you when your goods are on their way.",
+        "We will write to you when your goods are on their way.",
     ),
     Kind.SHIPPING_CONFIRMATION: (
         "Your order {order_id} is on its way",
-        "A parcel of your order {order_id} has left our warehouse.\n\nCarrier: {carrier}\n"
+        "A shipment of your order {order_id} has left our warehouse.\n\nCarrier: {carrier}\n"
         "Tracking number: {tracking_no}",
     ),
     Kind.ORDER_CANCELLATION: (
@@ -85,18 +87,19 @@ _LETTERS = {
 
 
 def new_nonce() -> str:
+    """16 random hexadecimal digits."""
     return secrets.token_hex(8)
 
 
-def message_name(notification_id: int, nonce: str) -> str:
-    """The same for each attempt. Ids are given out again when an older copy of the database is restored."""
+def unique_name(notification_id: int, nonce: str) -> str:
+    """The same for every attempt. The nonce is needed because a restored database gives out the same ids again."""
     return f"notification-{notification_id}-{nonce}" if nonce else f"notification-{notification_id}"
 
 
-def letter(kind: Kind, order_id: str, facts: dict[str, str]) -> Letter:
-    """The notice of this kind; ``facts`` are the values its text names besides the order."""
-    subject, text = _LETTERS[kind]
-    return Letter(subject=subject.format(order_id=order_id), text=text.format(order_id=order_id, **facts))
+def wording(kind: Kind, order_id: str, facts: dict[str, str]) -> Wording:
+    """The wording for this kind. ``facts`` are the values it names besides the order."""
+    subject, text = _WORDINGS[kind]
+    return Wording(subject=subject.format(order_id=order_id), text=text.format(order_id=order_id, **facts))
 
 
 def customer_of(account: str) -> int | None:
@@ -106,16 +109,16 @@ def customer_of(account: str) -> int | None:
 
 
 def delay_after(tries: int) -> timedelta | None:
-    """How long to wait after so many failed tries; None: give up."""
+    """How long to wait after this many failed tries; None: give up."""
     return BACKOFF[tries - 1] if tries <= len(BACKOFF) else None
 
 
 def is_one_line(text: str) -> bool:
-    """Nothing in it could begin another line, or another header, whoever reads it."""
+    """The text has no line break of any kind, so it cannot begin another mail header."""
     return text == "" or text.splitlines() == [text]
 
 
 def in_words(answer: object) -> str:
-    """Another system's answer as one printable line of at most 500 characters."""
+    """Another system's answer, as one printable line of at most 500 characters."""
     printable = "".join(character if character.isprintable() else " " for character in str(answer))
     return " ".join(printable.split())[:500]

@@ -1,4 +1,4 @@
-"""Each notice is queued here, and addressed and sent later: whom it is for is asked when it is sent."""
+"""Other contexts' events become queued notifications. The sender asks for the recipient later, when it sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contexts.customers.public.events import (
     RefreshTokenReused,
 )
 from contexts.notifications.domain import Kind
-from contexts.notifications.services import erase_customer, queue_notice
+from contexts.notifications.services import erase_customer, queue_shop_notification
 from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
 from contexts.payments.public.events import RefundCompleted
 from contexts.shipping.public.events import ShipmentDispatched
@@ -19,32 +19,36 @@ from eci.ids import is_our_order
 
 def on_order_confirmed(event: OrderConfirmed) -> None:
     facts = {"order_total": event.order_total, "currency": event.currency}
-    queue_notice(kind=Kind.ORDER_CONFIRMATION, order_id=event.order_id, reference=event.order_id, facts=facts)
+    queue_shop_notification(
+        kind=Kind.ORDER_CONFIRMATION, order_id=event.order_id, reference=event.order_id, facts=facts
+    )
 
 
 def on_order_cancelled(event: OrderCancelled) -> None:
-    queue_notice(kind=Kind.ORDER_CANCELLATION, order_id=event.order_id, reference=event.order_id, facts={})
+    queue_shop_notification(kind=Kind.ORDER_CANCELLATION, order_id=event.order_id, reference=event.order_id, facts={})
 
 
 def on_order_expired(event: OrderExpired) -> None:
-    queue_notice(kind=Kind.ORDER_EXPIRED, order_id=event.order_id, reference=event.order_id, facts={})
+    queue_shop_notification(kind=Kind.ORDER_EXPIRED, order_id=event.order_id, reference=event.order_id, facts={})
 
 
 def on_payment_failed(event: PaymentFailed) -> None:
-    queue_notice(kind=Kind.PAYMENT_FAILURE, order_id=event.order_id, reference=event.order_id, facts={})
+    queue_shop_notification(kind=Kind.PAYMENT_FAILURE, order_id=event.order_id, reference=event.order_id, facts={})
 
 
 def on_refund_completed(event: RefundCompleted) -> None:
     if is_our_order(event.order_id):
         facts = {"amount": event.amount, "currency": event.currency}
-        queue_notice(kind=Kind.REFUND, order_id=event.order_id, reference=str(event.refund_id), facts=facts)
+        queue_shop_notification(kind=Kind.REFUND, order_id=event.order_id, reference=str(event.refund_id), facts=facts)
 
 
 def on_shipment_dispatched(event: ShipmentDispatched) -> None:
     if is_our_order(event.order_id):
         facts = {"carrier": event.carrier, "tracking_no": event.tracking_no}
         reference = str(event.shipment_id)
-        queue_notice(kind=Kind.SHIPPING_CONFIRMATION, order_id=event.order_id, reference=reference, facts=facts)
+        queue_shop_notification(
+            kind=Kind.SHIPPING_CONFIRMATION, order_id=event.order_id, reference=reference, facts=facts
+        )
 
 
 def on_password_reset_requested(event: PasswordResetRequested) -> None:
@@ -56,17 +60,19 @@ def on_email_verification_requested(event: EmailVerificationRequested) -> None:
 
 
 def _queue_secret(kind: Kind, request_id: int) -> None:
-    queue_notice(kind=kind, order_id="", reference=str(request_id), facts={"request_id": str(request_id)})
+    queue_shop_notification(kind=kind, order_id="", reference=str(request_id), facts={"request_id": str(request_id)})
 
 
 def on_password_changed(event: PasswordChanged) -> None:
     reference = f"{event.account}:{event.version}"
-    queue_notice(kind=Kind.PASSWORD_CHANGED, order_id="", reference=reference, facts={"account": event.account})
+    queue_shop_notification(
+        kind=Kind.PASSWORD_CHANGED, order_id="", reference=reference, facts={"account": event.account}
+    )
 
 
 def on_refresh_token_reused(event: RefreshTokenReused) -> None:
     facts = {"account": event.account}
-    queue_notice(kind=Kind.LOGIN_ENDED, order_id="", reference=str(event.family_id), facts=facts)
+    queue_shop_notification(kind=Kind.LOGIN_ENDED, order_id="", reference=str(event.family_id), facts=facts)
 
 
 def on_customer_erased(event: CustomerErased) -> None:

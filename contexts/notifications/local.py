@@ -1,15 +1,17 @@
-"""The contract, answered in this process."""
+"""Answers the contract in this process. Rows become contracts here and nowhere else."""
 
 from __future__ import annotations
 
 from contexts.notifications import selectors, services
 from contexts.notifications.public.contracts import (
     AlreadySent,
+    Channel,
     Failed,
     NoticeRecord,
     Notifications,
     NotificationStatus,
 )
+from contexts.notifications.selectors import Row
 
 
 class LocalNotifications(Notifications):
@@ -17,13 +19,37 @@ class LocalNotifications(Notifications):
         return selectors.waiting()
 
     def failed(self) -> tuple[Failed, ...]:
-        return selectors.failed()
+        return tuple(map(failed, selectors.failed_notifications()))
 
     def retry(self, *, notification_id: int) -> NotificationStatus:
         try:
-            return NotificationStatus(services.queue_again(notification_id=notification_id)["status"])
+            return NotificationStatus(services.requeue_notification(notification_id=notification_id)["status"])
         except AlreadySent:
             return NotificationStatus.SENT
 
     def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
-        return selectors.notices_to(customer_id=customer_id, after=after, limit=limit)
+        return tuple(map(notice_record, selectors.notifications_to(customer_id=customer_id, after=after, limit=limit)))
+
+
+def failed(row: Row) -> Failed:
+    return Failed(
+        notification_id=row["notification_id"],
+        kind=row["kind"],
+        order_id=row["order_id"],
+        answer=row["last_answer"] or "",
+        at=row["updated_at"],
+    )
+
+
+def notice_record(row: Row) -> NoticeRecord:
+    return NoticeRecord(
+        notification_id=row["notification_id"],
+        kind=row["kind"],
+        channel=Channel(row["channel"]),
+        recipient=row["recipient"],
+        subject=row["subject"],
+        message=row["message"],
+        order_id=row["order_id"],
+        status=NotificationStatus(row["status"]),
+        created_at=row["created_at"],
+    )

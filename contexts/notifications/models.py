@@ -1,3 +1,5 @@
+"""Tables of notifications: each with its attempts, and the copies of the kernel's tables in this database."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -11,13 +13,16 @@ from eci.outbox import InboxRow, OutboxRow
 
 
 class Notification(models.Model):
-    """One notice to one person.
+    """One message to one recipient.
 
-    ``dedupe_key`` names what a notice of ours is about, so that there is one of it; null for those that were asked for
-    with recipient and text. ``facts`` are what the text of ours will name; recipient, subject and message of ours are
-    filled in when it is sent, and so is ``customer_id``: whose they are, if not a guest's. ``nonce``: the part of the
-    Message-ID that is never given out again. ``tries`` counts since it was last queued, ``attempts`` all of them.
-    ``trace`` is of the event or request that queued it, for ``eci.watch.requests.continued``.
+    There are two sorts. The shop's own come from events: ``dedupe_key`` names kind and reason, so that there is one of
+    each; ``facts`` are the values the text will name; recipient, subject, message and ``customer_id`` are filled in
+    when it is sent. Written ones come from the API with recipient and text; their ``dedupe_key`` is null.
+
+    - ``customer_id``: the customer it belongs to; null for a guest's.
+    - ``nonce``: the random part of the Message-ID, which is never used twice.
+    - ``tries`` counts since it was last queued, ``attempts`` since it was made.
+    - ``trace``: the trace of the event or request that queued it, for ``eci.watch.requests.continued``.
     """
 
     kind = models.CharField(max_length=40)
@@ -55,7 +60,7 @@ class Notification(models.Model):
 
 
 class Attempt(models.Model):
-    """One try to send: written before it, and completed with the answer after it."""
+    """One attempt to send: recorded before the call, completed with the answer after it."""
 
     notification = models.ForeignKey(Notification, on_delete=models.PROTECT, related_name="log")
     at = models.DateTimeField(db_default=Now())
@@ -67,25 +72,20 @@ class Attempt(models.Model):
 
 
 class Erasure(ErasureRow):
-    class Meta(ErasureRow.Meta):
-        pass
+    pass
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    pass
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    pass
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    pass
 
 
 class Idempotency(IdempotencyRecord):
-    class Meta(IdempotencyRecord.Meta):
-        pass
+    pass

@@ -7,8 +7,10 @@ from typing import Any
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from contexts.notifications.models import Attempt, Notification
-from contexts.notifications.public import contracts
 from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
+from eci.paging import Paging
+
+Row = dict[str, Any]
 
 _COLUMNS = (
     "kind",
@@ -24,64 +26,52 @@ _COLUMNS = (
 )
 
 
-def row_of(notification: Notification) -> dict[str, Any]:
+def row_of(*, notification: Notification) -> Row:
+    """The row of a notification that is in memory already."""
     return {"notification_id": notification.pk} | {name: getattr(notification, name) for name in _COLUMNS}
 
 
 def notifications(
-    *, recipient: str | None = None, order_id: str | None = None, status: str | None = None
-) -> QuerySet[Notification, dict[str, Any]]:
+    *, paging: Paging, recipient: str | None = None, order_id: str | None = None, status: str | None = None
+) -> list[Row]:
+    """One page of notifications, and one row more when there are more; None filters nothing."""
     wanted = {"recipient": recipient, "order_id": order_id, "status": status}
     found = Notification.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
-    rows: QuerySet[Notification, dict[str, Any]] = found.values(*_COLUMNS, notification_id=F("pk"))
-    return rows
+    return paging.slice(_rows(found))
 
 
-def notification(*, notification_id: int) -> dict[str, Any]:
+def notification(*, notification_id: int) -> Row:
     """NotificationNotFound."""
-    row = notifications().filter(pk=notification_id).first()
+    row = _rows(Notification.objects.filter(pk=notification_id)).first()
     if row is None:
         raise NotificationNotFound("There is no such notification.")
     return row
 
 
-def audit_trail(*, notification_id: int) -> dict[str, Any]:
-    """As ``notification``, with its ``attempts_log``, oldest first."""
+def notification_with_log(*, notification_id: int) -> Row:
+    """As ``notification``, with its ``attempts_log``, oldest first. NotificationNotFound."""
     log = Attempt.objects.filter(notification_id=notification_id).order_by("pk").values("at", "ok", "answer")
     return notification(notification_id=notification_id) | {"attempts_log": list(log)}
 
 
 def waiting() -> int:
-    """How many notices are queued and not sent yet."""
+    """How many notifications are queued and not sent yet."""
     return Notification.objects.filter(status=NotificationStatus.QUEUED).count()
 
 
-def failed() -> tuple[contracts.Failed, ...]:
-    """Notices that were given up, oldest first."""
+def failed_notifications() -> list[Row]:
+    """Notifications that were given up, oldest first, each with its ``last_answer``, None without any."""
     last = Attempt.objects.filter(notification=OuterRef("pk")).order_by("-pk").values("answer")[:1]
-    rows = Notification.objects.filter(status=NotificationStatus.FAILED).annotate(answer=Subquery(last))
-    return tuple(
-        contracts.Failed(
-            notification_id=row.pk, kind=row.kind, order_id=row.order_id, answer=row.answer or "", at=row.updated_at
-        )
-        for row in rows.order_by("pk")
-    )
+    given_up = Notification.objects.filter(status=NotificationStatus.FAILED).annotate(last_answer=Subquery(last))
+    return list(_rows(given_up, "last_answer").order_by("pk"))
 
 
-def notices_to(*, customer_id: int, after: int, limit: int) -> tuple[contracts.NoticeRecord, ...]:
-    """Ours only: what staff wrote may be meant for others, or speak of them."""
-    ours = Notification.objects.filter(customer_id=customer_id, pk__gt=after).exclude(dedupe_key=None)
-    return tuple(
-        contracts.NoticeRecord(
-            notification_id=row.pk,
-            kind=row.kind,
-            channel=contracts.Channel(row.channel),
-            recipient=row.recipient,
-            subject=row.subject,
-            message=row.message,
-            order_id=row.order_id,
-            status=NotificationStatus(row.status),
-            created_at=row.created_at,
-        )
-        for row in ours.order_by("pk")[:limit]
-    )
+def notifications_to(*, customer_id: int, after: int, limit: int) -> list[Row]:
+    """The shop's own only: a written one may be meant for others, or be about them."""
+    own = Notification.objects.filter(customer_id=customer_id, pk__gt=after).exclude(dedupe_key=None)
+    return list(_rows(own).order_by("pk")[:limit])
+
+
+def _rows(found: QuerySet[Notification], *more: str) -> QuerySet[Notification, Row]:
+    rows: QuerySet[Notification, Row] = found.values(*_COLUMNS, *more, notification_id=F("pk"))
+    return rows

@@ -1,4 +1,4 @@
-"""Writes: each a transaction on notifications' database."""
+"""Writes: each is one transaction on the notifications database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contexts.notifications import domain, selectors
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Attempt, Erasure, Notification
 from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationStatus
+from contexts.notifications.selectors import Row
 from eci import erasure, idempotency
 from eci.clock import utcnow
 from eci.db import writes
@@ -24,10 +25,10 @@ BATCH = 50
 
 
 @writes("notifications")
-def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, str]) -> None:
-    """A notice of ours, once per kind and ``reference``: a second one is ignored."""
+def queue_shop_notification(*, kind: Kind, order_id: str, reference: str, facts: dict[str, str]) -> None:
+    """Queue one of the shop's own, once per kind and ``reference``; a repetition changes nothing."""
     now = utcnow()
-    notice = Notification(
+    notification = Notification(
         kind=kind,
         channel=Channel.EMAIL,
         order_id=order_id,
@@ -38,11 +39,11 @@ def queue_notice(*, kind: Kind, order_id: str, reference: str, facts: dict[str, 
         created_at=now,
         updated_at=now,
     )
-    Notification.objects.bulk_create([notice], ignore_conflicts=True)
+    Notification.objects.bulk_create([notification], ignore_conflicts=True)
 
 
 @writes("notifications")
-def queue_message(
+def queue_written_notification(
     *,
     kind: str,
     channel: Channel,
@@ -51,8 +52,8 @@ def queue_message(
     message: str,
     order_id: str,
     customer_id: int | None = None,
-) -> dict[str, Any]:
-    """A message somebody wrote, for a recipient they named. ``customer_id``: with whom it is to be erased."""
+) -> Row:
+    """Queue a notification with the recipient and text given. ``customer_id``: the customer it is erased with."""
     now = utcnow()
     notification = Notification.objects.create(
         kind=kind,
@@ -67,17 +68,17 @@ def queue_message(
         created_at=now,
         updated_at=now,
     )
-    return selectors.row_of(notification)
+    return selectors.row_of(notification=notification)
 
 
 @writes("notifications")
-def queue_again(*, notification_id: int) -> dict[str, Any]:
-    """Due now, with a new series of tries. NotificationNotFound, AlreadySent."""
+def requeue_notification(*, notification_id: int) -> Row:
+    """Make it due now, with a new series of tries. NotificationNotFound, AlreadySent."""
     unsent = Notification.objects.filter(pk=notification_id).exclude(status=NotificationStatus.SENT)
     queued = unsent.update(status=NotificationStatus.QUEUED, tries=0, next_at=Now(), updated_at=Now())
     row = selectors.notification(notification_id=notification_id)
     if not queued:
-        raise AlreadySent("This notification was sent already.", notification_id=notification_id)
+        raise AlreadySent("This notification has already been sent.", notification_id=notification_id)
     return row
 
 
@@ -85,7 +86,7 @@ def queue_again(*, notification_id: int) -> dict[str, Any]:
 
 
 def claim_due(*, owner: str) -> list[Notification]:
-    """Take a lease on up to a batch of the notices that are due, the longest waiting first."""
+    """Take a lease on the notifications that are due, up to one batch, the longest waiting first."""
     due = Notification.objects.filter(status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now())
     candidates = list(due.order_by("next_at", "pk").values_list("pk", flat=True)[:BATCH])
     if not candidates:  # an idle sender must not take the write lock
@@ -102,14 +103,14 @@ def _claim(candidates: list[int], owner: str) -> list[Notification]:
 
 
 @writes("notifications")
-def hand_back(*, owner: str) -> None:
-    """Give up the leases on what was claimed and not begun."""
+def release_leases(*, owner: str) -> None:
+    """End this owner's leases on notifications whose attempt has not begun."""
     Notification.objects.filter(lease_owner=owner).update(lease_owner="", lease_until=Now())
 
 
 @writes("notifications")
 def begin_attempt(*, notification_id: int, owner: str) -> int | None:
-    """Renew the lease and write the attempt down; its id, or None when the notice is no longer ours to send."""
+    """Renew the lease and record an attempt. Returns its id, or None when this owner has lost the lease."""
     mine = Notification.objects.filter(
         pk=notification_id, status=NotificationStatus.QUEUED, lease_owner=owner, lease_until__gt=Now()
     )
@@ -120,19 +121,24 @@ def begin_attempt(*, notification_id: int, owner: str) -> int | None:
 
 @writes("notifications")
 def finish_attempt(
-    *, attempt_id: int, notice: Notification, status: NotificationStatus, answer: str, delay: timedelta | None = None
+    *,
+    attempt_id: int,
+    notification: Notification,
+    status: NotificationStatus,
+    answer: str,
+    delay: timedelta | None = None,
 ) -> None:
-    """Write down how it ended; QUEUED: it is tried again after ``delay``.
+    """Record how an attempt ended. QUEUED: there will be another one after ``delay``.
 
-    ``notice``, as claimed, has the recipient and the text the attempt was made with.
+    ``notification``: as it was claimed, with the recipient and the text of this attempt.
     """
     Attempt.objects.filter(pk=attempt_id).update(ok=status is NotificationStatus.SENT, answer=answer)
-    Notification.objects.filter(pk=notice.pk, lease_owner=notice.lease_owner).update(
-        channel=notice.channel,
-        recipient=notice.recipient,
-        customer_id=notice.customer_id,
-        subject=notice.subject,
-        message=notice.message,
+    Notification.objects.filter(pk=notification.pk, lease_owner=notification.lease_owner).update(
+        channel=notification.channel,
+        recipient=notification.recipient,
+        customer_id=notification.customer_id,
+        subject=notification.subject,
+        message=notification.message,
         status=status,
         next_at=Now() + (delay or timedelta()),
         lease_owner="",
@@ -146,14 +152,14 @@ def finish_attempt(
 
 @writes("notifications")
 def erase_customer(*, customer_id: int) -> None:
-    """Keep that there were notices; whom they went to and what they said goes. What waits is not sent any more."""
+    """Erase the recipients and texts of a customer's notifications; the rows stay. Queued ones are never sent."""
     erasure.record("notifications", customer_id)
     _erase([customer_id])
 
 
 @writes("notifications")
 def erase_late() -> None:
-    """What was being sent while its person was erased."""
+    """Erase what was being sent while its customer was erased."""
     if Erasure.objects.exists():
         _erase(erasure.erased("notifications"))
 
@@ -161,10 +167,10 @@ def erase_late() -> None:
 def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
     known = Notification.objects.filter(customer_id__in=customers)
     addresses = list(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
-    for notices in (known, Notification.objects.filter(customer_id=None, recipient__in=addresses)):
-        told = notices.exclude(recipient="", subject="", message="")
-        names = told.values_list(Cast("pk", CharField()))
+    for notifications in (known, Notification.objects.filter(customer_id=None, recipient__in=addresses)):
+        filled = notifications.exclude(recipient="", subject="", message="")
+        ids = filled.values_list(Cast("pk", CharField()))
         for endpoint in ("notifications.create", "notifications.retry"):
-            idempotency.erase("notifications", endpoint=endpoint, resources=names)
-        blank(told.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
-        blank(told, recipient="", subject="", message="")
+            idempotency.erase("notifications", endpoint=endpoint, resources=ids)
+        blank(filled.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
+        blank(filled, recipient="", subject="", message="")

@@ -1,3 +1,5 @@
+"""The work that beat starts: sending, and forgetting what is old."""
+
 from __future__ import annotations
 
 from celery import shared_task

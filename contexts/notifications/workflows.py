@@ -1,4 +1,4 @@
-"""The sender: record the attempt, call out, record the answer. Never inside a transaction while it calls."""
+"""The sender: it records an attempt, calls out, and records the answer, never with a transaction open meanwhile."""
 
 from __future__ import annotations
 
@@ -17,107 +17,128 @@ from contexts.notifications.models import Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound
+from eci.ids import is_our_order
 from eci.watch import tracing
 from eci.watch.logs import scrubbed
 from eci.watch.requests import continued, logger
 
 log = logger(__name__)
 
-ROUND = 10.0  # seconds after which nothing more is begun: a slow mail server must not keep the worker from other tasks
+ROUND = 10.0  # seconds, then no attempt begins: a slow mail server must not keep the worker from other tasks
 
 
 def send_due() -> int:
-    """Send what is due; returns how many notices were sent. A notice that can't be sent stops no other."""
+    """Send the notifications that are due, and return how many were sent. One that fails stops no other.
+
+    1. Claim a batch of due notifications by lease.
+    2. For each one, renew the lease and record an attempt, in one transaction.
+    3. For one of the shop's own, ask orders or customers for the recipient, and write the text.
+    4. Hand it to the mail server or the SMS gateway, with no transaction open.
+    5. Record the answer: sent, suppressed, failed for good, or queued again after a delay.
+    6. Repeat until nothing is due. After ``ROUND`` seconds, release the leases that are left and stop.
+
+    A process that dies in between leaves a lease that runs out, and another attempt is made: a notification may be
+    sent twice, with the same Message-ID.
+    """
     owner = uuid.uuid4().hex
     end = time.monotonic() + ROUND
     sent = 0
     with Mailer() as mailer:
-        while notices := services.claim_due(owner=owner):
-            for notice in notices:
+        while batch := services.claim_due(owner=owner):
+            for notification in batch:
                 if time.monotonic() > end:
-                    services.hand_back(owner=owner)
+                    services.release_leases(owner=owner)
                     return sent
                 about: tracing.Attributes = {
                     "eci.context": "notifications",
-                    "eci.notification.id": notice.pk,
-                    "eci.notification.kind": scrubbed(notice.kind),
+                    "eci.notification.id": notification.pk,
+                    "eci.notification.kind": scrubbed(notification.kind),
                 }
-                with continued(notice.trace or {}, "send notification", about, order_id=notice.order_id):
-                    sent += _send(notice, mailer)
+                with continued(notification.trace or {}, "send notification", about, order_id=notification.order_id):
+                    sent += _send(notification, mailer)
     return sent
 
 
-def _send(notice: Notification, mailer: Mailer) -> bool:
+def customer_written_to(*, order_id: str, recipient: str) -> int | None:
+    """The customer whom a written notification is for: the order's, or the one with this address. OrderNotFound."""
+    if is_our_order(order_id):
+        return orders.recipient(order_id=order_id).customer_id
+    return customers.customer_with(email=recipient)
+
+
+def _send(notification: Notification, mailer: Mailer) -> bool:
     try:
-        attempt_id = services.begin_attempt(notification_id=notice.pk, owner=notice.lease_owner)
+        attempt_id = services.begin_attempt(notification_id=notification.pk, owner=notification.lease_owner)
         if attempt_id is None:
             return False
-        status, answer = _attempt(notice, mailer)
+        status, answer = _attempt(notification, mailer)
         delay = None
         if status is NotificationStatus.QUEUED:
-            delay = domain.delay_after(notice.tries + 1)
+            delay = domain.delay_after(notification.tries + 1)
             status = NotificationStatus.QUEUED if delay else NotificationStatus.FAILED
         words = domain.in_words(answer)
-        if notice.recipient:  # mail servers repeat whom they refuse, and an answer is read and kept in more places
-            words = scrubbed(words.replace(notice.recipient, "the recipient"))
-        services.finish_attempt(attempt_id=attempt_id, notice=notice, status=status, answer=words, delay=delay)
-    except Exception as error:  # the lease runs out and the notice is tried again
-        log.error("notification_not_handled", notification_id=notice.pk, error=type(error).__name__)
+        if notification.recipient:  # servers repeat the address they refuse, and more people read answers
+            words = scrubbed(words.replace(notification.recipient, "the recipient"))
+        services.finish_attempt(
+            attempt_id=attempt_id, notification=notification, status=status, answer=words, delay=delay
+        )
+    except Exception as error:  # the lease runs out, then it is tried again
+        log.error("notification_not_handled", notification_id=notification.pk, error=type(error).__name__)
         return False
     tracing.note({"eci.notification.status": status}, failed=status is NotificationStatus.FAILED)
-    log.info("notification_attempt", notification_id=notice.pk, kind=notice.kind, outcome=status)
+    log.info("notification_attempt", notification_id=notification.pk, kind=notification.kind, outcome=status)
     return status is NotificationStatus.SENT
 
 
-def _attempt(notice: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
-    """How one try ended; QUEUED: another might succeed. Fills in the recipient and the text of a notice of ours."""
+def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
+    """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
-        text = notice.message if notice.dedupe_key is None else _compose(notice)
-        if not notice.recipient:
+        text = notification.message if notification.dedupe_key is None else _compose(notification)
+        if not notification.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
-        if notice.channel == Channel.SMS:
-            sms().send(recipient=notice.recipient, text=text)
+        if notification.channel == Channel.SMS:
+            sms().send(recipient=notification.recipient, text=text)
         else:
             mailer.send(
-                name=domain.message_name(notice.pk, notice.nonce),
-                recipient=notice.recipient,
-                subject=notice.subject or "A message about your order",
+                name=domain.unique_name(notification.pk, notification.nonce),
+                recipient=notification.recipient,
+                subject=notification.subject or "A message about your order",
                 text=text,
             )
     except (OrderNotFound, CustomerNotFound, AccountNotFound):
         return NotificationStatus.SUPPRESSED, "The recipient no longer exists."
     except NotDelivered as failure:
         return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer
-    except Exception as error:  # whatever it is, it concerns this notice only, and may pass
+    except Exception as error:  # it concerns this notification only, and may pass
         return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
     return NotificationStatus.SENT, "Accepted."
 
 
-def _compose(notice: Notification) -> str:
-    """Fills in whom a notice of ours is for and what it says. Gives the text to send: a secret in it is not kept."""
-    kind = domain.Kind(notice.kind)
+def _compose(notification: Notification) -> str:
+    """Fill in recipient and wording of one of the shop's own. Returns the text to send; the kept one has no secret."""
+    kind = domain.Kind(notification.kind)
     secret = ""
     if kind in domain.WITH_SECRET:
-        mailed = customers.new_secret(request_id=int(notice.facts["request_id"]))
-        notice.customer_id, notice.recipient, secret = mailed.customer_id, mailed.email, mailed.secret
+        mailed = customers.new_secret(request_id=int(notification.facts["request_id"]))
+        notification.customer_id, notification.recipient, secret = mailed.customer_id, mailed.email, mailed.secret
     elif kind in domain.ABOUT_ACCOUNT:
-        notice.recipient = customers.address_of(account=notice.facts["account"])
-        notice.customer_id = domain.customer_of(notice.facts["account"])
+        notification.recipient = customers.address_of(account=notification.facts["account"])
+        notification.customer_id = domain.customer_of(notification.facts["account"])
     else:
-        notice.customer_id, notice.channel, notice.recipient = _recipient(notice.order_id)
-    kept = domain.letter(kind, notice.order_id, notice.facts | {"secret": "(not kept)"})
-    notice.subject, notice.message = kept.subject, kept.text
-    return domain.letter(kind, notice.order_id, notice.facts | {"secret": _link(kind, secret)}).text
+        notification.customer_id, notification.channel, notification.recipient = _recipient(notification.order_id)
+    kept = domain.wording(kind, notification.order_id, notification.facts | {"secret": "(not kept)"})
+    notification.subject, notification.message = kept.subject, kept.text
+    return domain.wording(kind, notification.order_id, notification.facts | {"secret": _link(kind, secret)}).text
 
 
 def _link(kind: domain.Kind, secret: str) -> str:
-    """The storefront's page for it; a fragment, because servers' logs hold none. Without a storefront, the secret."""
+    """The storefront's page with the secret as fragment, which no server logs. Without a storefront, the secret."""
     page = f"{settings.ECI_STOREFRONT_URL}/{kind.replace('_', '-')}"
     return f"{page}#token={secret}" if settings.ECI_STOREFRONT_URL else secret
 
 
 def _recipient(order_id: str) -> tuple[int | None, Channel, str]:
-    """Whose the order is, and where news of it goes; an empty address when there is none."""
+    """Customer, channel and address for an order's notifications; the address is empty when there is none."""
     buyer = orders.recipient(order_id=order_id)
     if buyer.customer_id is None:
         return None, Channel.EMAIL, buyer.email

@@ -1,4 +1,4 @@
-"""E-mail through Django's mail backend."""
+"""Sends e-mail through Django's mail backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eci.watch import tracing
 
 
 class Mailer:
-    """Sends over one connection to the mail server: opened for the first letter, and anew after a failure."""
+    """One connection to the mail server: opened for the first e-mail, and again after a failure."""
 
     def __init__(self) -> None:
         self._connection: Any = None
@@ -28,7 +28,7 @@ class Mailer:
         self._close()
 
     def send(self, *, name: str, recipient: str, subject: str, text: str) -> None:
-        """``name`` makes the Message-ID: one sent twice bears the same. NotDelivered."""
+        """Send one e-mail. ``name`` becomes its Message-ID, so every attempt carries the same one. NotDelivered."""
         require_no_unit_of_work("Mail sent")
         try:
             with tracing.span("send e-mail", kind="CLIENT"):
@@ -38,12 +38,12 @@ class Mailer:
             raise _refused(code, words, permanent=code >= 500) from None
         except smtplib.SMTPDataError as refusal:
             raise _refused(refusal.smtp_code, refusal.smtp_error, permanent=refusal.smtp_code >= 500) from None
-        except smtplib.SMTPResponseException as refusal:  # of us, not of the recipient
+        except smtplib.SMTPResponseException as refusal:  # the server refuses us, not the recipient
             raise _refused(refusal.smtp_code, refusal.smtp_error, permanent=False) from None
         except (smtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"The mail server cannot be reached: {type(error).__name__}.") from None
         except ValueError:
-            raise NotDelivered("This is not an address that mail can be sent to.", permanent=True) from None
+            raise NotDelivered("Mail cannot be sent to this address.", permanent=True) from None
 
     def _send(self, name: str, recipient: str, subject: str, text: str) -> None:
         message = EmailMessage(

@@ -1,4 +1,4 @@
-"""SMS through the gateway that ECI_SMS_BACKEND names."""
+"""Sends SMS through the gateway that ECI_SMS_BACKEND names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ log = logger(__name__)
 
 
 class SmsPort(ABC):
+    """What every SMS gateway can do."""
+
     @abstractmethod
     def send(self, *, recipient: str, text: str) -> None:
-        """NotDelivered."""
+        """Send one SMS. NotDelivered."""
 
 
 class ConsoleSms(SmsPort):
-    """For development: that there was a message goes to the log, and nothing of it."""
+    """For development: logs that there was an SMS, and nothing of what it said."""
 
     def send(self, *, recipient: str, text: str) -> None:
         log.info("sms_not_really_sent")
@@ -29,7 +31,8 @@ _BACKENDS: dict[str, type[SmsPort]] = {"console": ConsoleSms}
 
 
 def sms() -> SmsPort:
+    """The configured gateway. ImproperlyConfigured."""
     try:
         return _BACKENDS[settings.ECI_SMS_BACKEND]()
     except KeyError:
-        raise ImproperlyConfigured(f"ECI_SMS_BACKEND is one of: {', '.join(_BACKENDS)}.") from None
+        raise ImproperlyConfigured(f"ECI_SMS_BACKEND must be one of: {', '.join(_BACKENDS)}.") from None

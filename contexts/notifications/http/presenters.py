@@ -1,4 +1,4 @@
-"""Rows as API.md shows them."""
+"""Rows of notifications as JSON."""
 
 from __future__ import annotations
 

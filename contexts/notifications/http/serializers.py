@@ -1,3 +1,5 @@
+"""What a request for notifications may contain, and what the answers look like."""
+
 from __future__ import annotations
 
 import re
@@ -26,7 +28,7 @@ def _channel_of(recipient: str) -> Channel | None:
 
 
 class SubjectField(TextField):
-    default_error_messages = {"lines": "A subject is one line."}
+    default_error_messages = {"lines": "A subject must be one line."}
 
     def to_internal_value(self, data: Any) -> str:
         subject = super().to_internal_value(data)
@@ -35,7 +37,7 @@ class SubjectField(TextField):
         return subject
 
 
-class NewNotification(serializers.Serializer[Any]):
+class NotificationIn(serializers.Serializer[Any]):
     type = TextField(
         validators=[
             RegexValidator(r"\A[A-Za-z0-9_-]{1,40}\Z", "A type is a word of up to 40 letters, digits, '_', '-'.")
@@ -51,7 +53,7 @@ class NewNotification(serializers.Serializer[Any]):
         if channel is None:
             raise serializers.ValidationError({"recipient": ["This is neither an e-mail address nor a phone number."]})
         if attrs["type"] in list(Channel) and attrs["type"] != channel:
-            raise serializers.ValidationError({"recipient": [f"This does not fit the type {attrs['type']}."]})
+            raise serializers.ValidationError({"recipient": [f"This recipient does not fit the type {attrs['type']}."]})
         return {
             "kind": attrs["type"],
             "channel": channel,
@@ -73,7 +75,7 @@ class NotificationOut(serializers.Serializer[Any]):
     notification_id = serializers.IntegerField()
     type = serializers.CharField()
     channel = serializers.ChoiceField(choices=list(Channel))
-    recipient = serializers.CharField(help_text="Empty until a notice about an order is addressed.")
+    recipient = serializers.CharField(help_text="Empty until the shop's own notification is sent.")
     subject = serializers.CharField()
     message = serializers.CharField()
     status = serializers.ChoiceField(choices=list(NotificationStatus))

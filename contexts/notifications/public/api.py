@@ -1,4 +1,4 @@
-"""Call notifications through this object and no other."""
+"""The one object through which notifications is called."""
 
 from contexts.notifications.public.contracts import Notifications
 from eci.calls.rpc import client

@@ -1,4 +1,4 @@
-"""Notifications: the top of the map; nobody calls it but the pages that look across contexts."""
+"""The contract of notifications. No context calls it: only config/ does, for what looks across contexts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NotificationStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """A notice that was given up. ``answer``: what the last attempt was told; ``at``: when."""
+    """A notification that was given up. ``answer``: of the last attempt; ``at``: when that was."""
 
     notification_id: int
     kind: str
@@ -35,7 +35,7 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class NoticeRecord:
-    """A notice of ours to a customer, as it was sent."""
+    """One of the shop's own notifications to a customer, as it was sent."""
 
     notification_id: int
     kind: str
@@ -59,16 +59,16 @@ class AlreadySent(Conflict):
 class Notifications(ABC):
     @abstractmethod
     def waiting(self) -> int:
-        """How many notices are queued and not sent yet."""
+        """How many notifications are queued and not sent yet."""
 
     @abstractmethod
     def failed(self) -> tuple[Failed, ...]:
-        """Notices that were given up, oldest first."""
+        """Notifications that were given up, oldest first."""
 
     @abstractmethod
     def retry(self, *, notification_id: int) -> NotificationStatus:
-        """Queue a notice that was given up again. One that is queued or sent stays so. NotificationNotFound."""
+        """Send now what was given up or is queued; what was sent stays so. NotificationNotFound."""
 
     @abstractmethod
     def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
-        """Our notices to a customer by id, beginning after the id ``after``; not what somebody wrote by hand."""
+        """The shop's own notifications to a customer, by id, after the id ``after``; none that somebody wrote."""

@@ -1,1 +1,1 @@
-"""Notifications stands at the top of the map and announces nothing."""
+"""Notifications announces no events: no context is above it."""

@@ -1,3 +1,5 @@
+"""Stand-ins for the contexts that notifications calls."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from eci.errors import ContextUnavailable
 
 @dataclass
 class OtherSide:
-    """Stands for orders and customers across the border; a test says what they know, or that they are away."""
+    """Stands for orders and customers. A test sets what they know, or makes orders unreachable."""
 
     recipients: dict[str, Recipient] = field(default_factory=dict)
     people: dict[int, Customer] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from contexts.notifications.models import Notification
 BODY = {"type": "email", "recipient": "reader@example.com", "subject": "Hello", "message": "How are you?"}
 
 
-def test_a_message_is_queued_and_later_sent(api: Any, others: Any) -> None:
+def test_a_notification_is_queued_and_later_sent(api: Any, others: Any) -> None:
     answer = api.post("/v1/notifications", BODY | {"order_id": 1001})
 
     assert answer.status == 201
@@ -80,7 +80,7 @@ def test_the_type_is_the_channel_or_the_kind(api: Any, given: str, recipient: st
         ({"order_id": ""}, "order_id"),
     ],
 )
-def test_a_malformed_message_is_refused_by_field(api: Any, change: dict[str, Any], field: str) -> None:
+def test_a_malformed_notification_is_refused_by_field(api: Any, change: dict[str, Any], field: str) -> None:
     answer = api.post("/v1/notifications", BODY | change)
 
     assert (answer.status, answer.code) == (400, "validation_error")
@@ -89,13 +89,13 @@ def test_a_malformed_message_is_refused_by_field(api: Any, change: dict[str, Any
 
 
 @pytest.mark.parametrize("field", ["type", "recipient", "message"])
-def test_what_a_message_needs_is_required(api: Any, field: str) -> None:
+def test_what_a_notification_needs_is_required(api: Any, field: str) -> None:
     answer = api.post("/v1/notifications", {name: value for name, value in BODY.items() if name != field})
 
     assert (answer.status, list(answer.details)) == (400, [field])
 
 
-def test_a_key_queues_one_message(api: Any) -> None:
+def test_a_key_queues_one_notification(api: Any) -> None:
     first = api.post("/v1/notifications", BODY, key="k")
     again = api.post("/v1/notifications", BODY, key="k")
     other = api.post("/v1/notifications", BODY | {"message": "Bye"}, key="k")
@@ -147,15 +147,15 @@ def test_what_was_given_up_can_be_queued_again(api: Any, others: Any, status: st
     assert workflows.send_due() == 1
 
 
-def test_a_waiting_notice_can_be_hurried(api: Any, others: Any) -> None:
+def test_a_waiting_notification_can_be_sent_now(api: Any, others: Any) -> None:
     others.guest("ORD-1")
     made = api.post("/v1/notifications", BODY | {"order_id": "ORD-1"}).data
     Notification.objects.update(next_at="2999-01-01T00:00:00Z")
     assert workflows.send_due() == 0
 
-    hurried = api.post(f"/v1/notifications/{made['notification_id']}/retry", {})
+    again = api.post(f"/v1/notifications/{made['notification_id']}/retry", {})
 
-    assert (hurried.status, hurried.data["status"]) == (200, "QUEUED")
+    assert (again.status, again.data["status"]) == (200, "QUEUED")
     assert workflows.send_due() == 1
 
 

@@ -1,3 +1,5 @@
+"""Wordings, delays and the cleaning of texts."""
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -11,7 +13,7 @@ from contexts.notifications.domain import (
     delay_after,
     in_words,
     is_one_line,
-    letter,
+    wording,
 )
 
 pytestmark = pytest.mark.no_database
@@ -27,8 +29,8 @@ FACTS = {
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_has_a_letter_that_names_its_order(kind: Kind) -> None:
-    written = letter(kind, "ORD-1", FACTS)
+def test_every_kind_has_a_wording_that_names_its_order(kind: Kind) -> None:
+    written = wording(kind, "ORD-1", FACTS)
 
     of_an_order = kind not in (*ABOUT_ACCOUNT, *WITH_SECRET)
     assert ("ORD-1" in written.subject, "ORD-1" in written.text) == (of_an_order, of_an_order)
@@ -37,10 +39,10 @@ def test_every_kind_has_a_letter_that_names_its_order(kind: Kind) -> None:
     assert "{" not in written.subject + written.text
 
 
-def test_letters_name_their_facts() -> None:
-    assert "19.99 USD" in letter(Kind.ORDER_CONFIRMATION, "ORD-1", FACTS).text
-    assert "5.00 USD" in letter(Kind.REFUND, "ORD-1", FACTS).text
-    assert "ECIABC" in letter(Kind.SHIPPING_CONFIRMATION, "ORD-1", FACTS).text
+def test_wordings_name_their_facts() -> None:
+    assert "19.99 USD" in wording(Kind.ORDER_CONFIRMATION, "ORD-1", FACTS).text
+    assert "5.00 USD" in wording(Kind.REFUND, "ORD-1", FACTS).text
+    assert "ECIABC" in wording(Kind.SHIPPING_CONFIRMATION, "ORD-1", FACTS).text
 
 
 def test_waiting_grows_and_ends_after_eight_tries() -> None:

@@ -1,4 +1,4 @@
-"""Which events make which notices."""
+"""Which events queue which notifications."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def happen(event: Event) -> None:
     receive("notifications", uuid.uuid4(), event.NAME, event.payload(), {})
 
 
-def notices() -> list[tuple[Any, ...]]:
+def queued() -> list[tuple[Any, ...]]:
     return list(Notification.objects.order_by("pk").values_list("kind", "order_id", "channel", "recipient", "status"))
 
 
@@ -65,23 +65,23 @@ def notices() -> list[tuple[Any, ...]]:
         (OrderExpired(version=1, order_id=OURS), "order_expired"),
     ],
 )
-def test_an_event_queues_one_notice_however_often_it_arrives(event: Event, kind: str) -> None:
+def test_an_event_queues_one_notification_however_often_it_arrives(event: Event, kind: str) -> None:
     happen(event)
     happen(event)
 
-    assert notices() == [(kind, OURS, "email", "", "QUEUED")]
+    assert queued() == [(kind, OURS, "email", "", "QUEUED")]
     assert notifications.waiting() == 1
 
 
-def test_each_shipment_and_each_refund_has_its_own_notice() -> None:
+def test_each_shipment_and_each_refund_has_its_own_notification() -> None:
     for event in (dispatched(1), dispatched(2), refunded(1), refunded(2), dispatched(2)):
         happen(event)
 
-    assert [kind for kind, *_ in notices()] == ["shipping_confirmation"] * 2 + ["refund"] * 2
+    assert [kind for kind, *_ in queued()] == ["shipping_confirmation"] * 2 + ["refund"] * 2
 
 
 @pytest.mark.parametrize("event", [dispatched(1, "EXT-1"), refunded(1, "EXT-1")])
-def test_another_systems_order_makes_no_notice(event: Event) -> None:
+def test_another_systems_order_makes_no_notification(event: Event) -> None:
     happen(event)
 
-    assert notices() == []
+    assert queued() == []

@@ -1,3 +1,5 @@
+"""What prune forgets and keeps."""
+
 from __future__ import annotations
 
 import uuid

@@ -180,7 +180,7 @@ def test_events_and_notices_are_due_and_leased_by_the_database(shop: Shop) -> No
     later(due.model, outbox.LEASE, "next_at")
     assert outbox.deliver_due("orders") == 1
 
-    notifications.queue_notice(kind=Kind.ORDER_EXPIRED, order_id="ORD-1", reference="ORD-1", facts={})
+    notifications.queue_shop_notification(kind=Kind.ORDER_EXPIRED, order_id="ORD-1", reference="ORD-1", facts={})
     count = len(notifications.claim_due(owner="somebody"))
     assert count >= 1
     assert notifications.claim_due(owner="somebody else") == []
