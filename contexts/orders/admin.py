@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from eci import money
-from eci.staff import ReadOnly
+from eci.staff import ReadOnly, StaffAdmin
 
 
 class LineInline(ReadOnly, admin.TabularInline):
@@ -35,14 +35,13 @@ class ReturnInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, admin.ModelAdmin):
+class OrderAdmin(ReadOnly, StaffAdmin):
     list_display = ["order_id", "created_at", "status", "payment_status", "buyer", "total", "needs_attention"]
     list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
     search_fields = ["order_id", "email", "=customer_id", "lines__sku"]
     ordering = ["-created_at", "-order_id"]
     exclude = ["token", "lease_owner", "lease_until", "idempotency_scope", "idempotency_fingerprint"]
     inlines = [LineInline, TimelineInline, ReturnInline]
-    show_full_result_count = False
 
     @admin.display(description="buyer")
     def buyer(self, order: Order) -> str:
@@ -58,5 +57,5 @@ def amount(minor: int, currency: str) -> str:
 
 
 @admin.register(Switch)
-class SwitchAdmin(ReadOnly, admin.ModelAdmin):
+class SwitchAdmin(ReadOnly, StaffAdmin):
     list_display = ["at", "taking", "reason", "actor"]

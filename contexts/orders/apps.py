@@ -1,3 +1,5 @@
+"""Orders, as Django loads them: the contract and the handlers of other contexts' events are registered."""
+
 from django.apps import AppConfig
 
 

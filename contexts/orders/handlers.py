@@ -1,4 +1,4 @@
-"""Other contexts' events: each changes this context's rows only; once that is committed the order is carried on."""
+"""Other contexts' events. Each handler changes this context's rows only; after the commit the order is carried on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _wake(order_id: str, when: Q, changes: dict[str, Any] | None = None) -> None
 
 
 def on_payment_captured(event: PaymentCaptured) -> None:
-    """A charge for an order that waited for it. One paid at once has its runner, which knows already."""
+    """A charge for an order that waited for it. An order paid at once needs no event: its runner has the answer."""
     _wake(
         event.order_id,
         Q(step=Step.AWAIT_PAYMENT, undo=Undo.NONE),

@@ -1,4 +1,4 @@
-"""Orders, and where each stands in its workflow. This table is the queue of record: what is due is found here."""
+"""Orders, and where each stands in its workflow. This table is the queue of record: runners find here what is due."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eci.outbox import InboxRow, OutboxRow
 
 
 class Step(models.TextChoices):
-    """Where the workflow goes on. Each step may be walked again from its beginning: participants answer the same."""
+    """Where the workflow goes on. A step may be walked again from its beginning, for participants answer the same."""
 
     PLACE = "place", "reserve, authorise, confirm, create shipments, capture"
     AWAIT_PAYMENT = "await_payment", "wait for a charge until the deadline"
@@ -24,7 +24,7 @@ class Step(models.TextChoices):
 
 
 class Undo(models.TextChoices):
-    """Why what was done is being, or was, undone."""
+    """Why the order is being undone, or was."""
 
     NONE = "", "not undone"
     DECLINED = "declined", "the payment was declined"
@@ -35,8 +35,8 @@ class Undo(models.TextChoices):
 
 
 class Order(models.Model):
-    """``next_at`` is when a runner should look at it (null: nothing to do), the lease says that one is doing so.
-    ``trace`` is of the request that placed it, for ``eci.watch.requests.continued``.
+    """``next_at`` is when a runner should look at the order (null: nothing to do); the lease names the one that does.
+    ``trace`` is that of the request that placed it, for ``eci.watch.requests.continued``.
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)
@@ -99,7 +99,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """Name and price as they were when the order was placed. ``catalog_price_minor`` is what the catalog asked then."""
+    """Name and price at the time of the order. ``catalog_price_minor`` is what the catalog asked then."""
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="lines")
     line_no = models.PositiveIntegerField()
@@ -140,7 +140,7 @@ class TimelineEntry(models.Model):
 
 
 class Return(models.Model):
-    """Goods that come back. Recorded first, then stock and money follow; ``done_at`` once both have."""
+    """Goods that come back. The return is recorded first; stock and money follow, and then ``done_at`` is set."""
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="returns")
     items = models.JSONField()
@@ -160,7 +160,7 @@ class Return(models.Model):
 
 
 class Switch(models.Model):
-    """New orders were stopped, or taken again: append-only, the last row holds. Without any they are taken."""
+    """New orders were stopped, or are taken again. Append-only; the last row counts. Without rows orders are taken."""
 
     taking = models.BooleanField()
     reason = models.CharField(max_length=300, blank=True, default="")

@@ -27,13 +27,13 @@ def order(*, order_id: str, owner: int | None = None) -> Order:
 
 
 def require_order(*, order_id: str, owner: int | None) -> None:
-    """As ``order``, when it matters whose it is; otherwise nothing is asked."""
+    """As ``order``, where an owner is given; otherwise nothing is read."""
     if owner is not None:
         order(order_id=order_id, owner=owner)
 
 
 def unpaid_beside(*, order: Order) -> int:
-    """How many other orders their customer has placed that hold stock and are not paid."""
+    """How many other unpaid orders of its customer hold stock."""
     others = Order.objects.filter(customer_id=order.customer_id, by_customer=True).exclude(pk=order.pk)
     resting = Q(status__in=(OrderStatus.AWAITING_PAYMENT, OrderStatus.PAYMENT_PENDING))
     return others.filter(resting | Q(status=OrderStatus.PENDING, pay_later=True)).count()
@@ -110,7 +110,7 @@ def return_of(*, return_id: int) -> Return:
 
 
 def due_orders(*, limit: int) -> list[str]:
-    """Orders that wait for a runner, and that no runner has."""
+    """Ids of orders that are due and that no runner has."""
     due = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), next_at__lte=Now())
     return list(due.order_by("next_at").values_list("pk", flat=True)[:limit])
 

@@ -1,4 +1,4 @@
-"""Writes of orders: each one transaction on this context's database. What to do next is the workflows' business."""
+"""Writes of orders, each one transaction on this context's database. The workflows decide what to do next."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 
 
 class LeaseLost(Exception):
-    """Another runner has taken the order over; what this one knows may be old."""
+    """Another runner has taken the order over, so this one may know less than the database."""
 
 
 @writes("orders")
@@ -85,20 +85,20 @@ def create_order(
     return order, lines, _note(order, "placed")
 
 
-def shortened(detail: str) -> str:
+def shortened(*, detail: str) -> str:
     """As much of a text as a timeline entry keeps."""
     return detail[:300]
 
 
 def _note(order: Order, event: str, detail: str = "", *, at: datetime | None = None) -> TimelineEntry:
-    entry = TimelineEntry(order=order, event=event, detail=shortened(detail), at=at or utcnow())
+    entry = TimelineEntry(order=order, event=event, detail=shortened(detail=detail), at=at or utcnow())
     TimelineEntry.objects.bulk_create([entry])
     return entry
 
 
 @writes("orders")
 def claim(*, order_id: str, version: int | None = None) -> Order | None:
-    """Lease the order to the caller; None when somebody has it, it has moved on from ``version``, or isn't there."""
+    """Lease the order to the caller. None when another runner has it, its version is another, or there is none."""
     owner = uuid.uuid4().hex
     free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
     if version is not None:
@@ -133,14 +133,14 @@ def _rest(order: Order, changes: Mapping[str, Any], *, at: datetime) -> None:
 
 @writes("orders")
 def record_progress(*, order: Order, changes: Mapping[str, Any], event: str, detail: str = "") -> TimelineEntry:
-    """A step is done and the runner goes on: the lease is kept and prolonged."""
+    """A step is done and the runner goes on: it keeps the lease, for longer."""
     _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **changes})
     return _note(order, event, detail)
 
 
 @writes("orders")
 def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
-    """The pivot is passed: from here on steps are only repeated, never undone by failure."""
+    """Record the pivot: from here on a failing step is repeated, and undoes nothing."""
     changes = {
         "status": OrderStatus.CONFIRMED,
         "payment_status": OrderPaymentStatus.PAID,
@@ -175,7 +175,7 @@ def record_rest(
 
 @writes("orders")
 def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | None = None) -> None:
-    """Decide to undo: from now on a runner compensates until nothing is left of the order's effects."""
+    """Record that the order is to be undone. From now on a runner compensates, until the order has no effect left."""
     _write(
         order,
         {
@@ -189,7 +189,7 @@ def record_undo(*, order: Order, undo: Undo, reason: str, refusal: EciError | No
 
 @writes("orders")
 def discard_order(*, order: Order, key: Key | None, refusal: EciError) -> None:
-    """Nothing was held: the order never was. The refusal is remembered for the key."""
+    """Delete an order that holds nothing, and remember the refusal for its key. LeaseLost."""
     for part in (OrderLine, TimelineEntry):
         part.objects.filter(order=order).delete()
     gone, _ = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner).delete()
@@ -201,7 +201,7 @@ def discard_order(*, order: Order, key: Key | None, refusal: EciError) -> None:
 
 @writes("orders")
 def postpone(*, order: Order, error: str) -> None:
-    """A step failed for now: try again, later each time. After many tries, ask for a person."""
+    """A step failed for now: it is due again after a pause that grows. After many attempts a person is asked for."""
     delay = timedelta(seconds=min(2 ** min(order.attempts, 10) / 2, _BACKOFF_LIMIT))
     attention = order.needs_attention or order.attempts >= ATTENTION_AFTER
     if attention and not order.needs_attention:
@@ -233,7 +233,7 @@ def request_cancel(*, order_id: str, reason: str, key: Key | None) -> bool:
 
 @writes("orders")
 def wake(*, order_id: str, when: Q, changes: Mapping[str, Any] | None = None) -> bool:
-    """Have a runner look at the order now, if it is as ``when`` says. For handlers of other contexts' events."""
+    """Make the order due now, if ``when`` holds for it. For handlers of other contexts' events."""
     return bool(
         Order.objects.filter(when, pk=order_id).update(**(changes or {}), next_at=Now(), version=F("version") + 1)
     )
@@ -241,7 +241,7 @@ def wake(*, order_id: str, when: Q, changes: Mapping[str, Any] | None = None) ->
 
 @writes("orders")
 def record_refund(*, order_id: str, refunded_minor: int, captured_minor: int, detail: str) -> None:
-    """The payment's totals after a refund. Totals only grow, so that old news changes nothing."""
+    """Record the payment's totals after a refund. Totals only grow, so an event that comes late changes nothing."""
     status = OrderPaymentStatus.REFUNDED if refunded_minor >= captured_minor else OrderPaymentStatus.PARTIALLY_REFUNDED
     older = Order.objects.filter(pk=order_id, refunded_minor__lt=refunded_minor)
     if older.update(refunded_minor=refunded_minor, payment_status=status, version=F("version") + 1, updated_at=Now()):
@@ -264,7 +264,7 @@ def record_attended(*, order_id: str, actor: str) -> None:
 
 @writes("orders")
 def make_due(*, order_id: str, actor: str) -> None:
-    """Whatever waits of the order, waits no longer; one that has nothing to do, or has its runner, stays as it is."""
+    """Make the order, and its returns, due now. An order that is done, waits for its buyer or has a runner is left alone."""
     unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
     waiting = Order.objects.filter(unleased, pk=order_id).exclude(next_at=None).exclude(step=Step.AWAIT_PAYMENT)
     if waiting.update(next_at=Now(), attempts=0):
@@ -351,7 +351,7 @@ def finish_return(
     order_refunded_minor: int,
     order_captured_minor: int,
 ) -> None:
-    """Stock and money have followed: ``refund_minor`` for this return, the other two are the order's totals now.
+    """Record that stock and money have followed: ``refund_minor`` for this return; the other two are the order's totals.
 
     The order is RETURNED when every unit is back.
     """
@@ -384,7 +384,7 @@ def postpone_return(*, opened: Return, error: str) -> None:
 
 @writes("orders")
 def claim_return(*, return_id: int) -> Return | None:
-    """Take a due return on; None when another runner has it."""
+    """Lease a due return to the caller. None when another runner has it."""
     due = Return.objects.filter(pk=return_id, done_at=None, next_at__lte=Now())
     if not due.update(next_at=Now() + LEASE):
         return None
@@ -398,14 +398,14 @@ _TOLD_IN_WORDS = ("cancelled", "refunded", "returned")  # timeline entries whose
 
 @writes("orders")
 def erase_customer(*, customer_id: int) -> None:
-    """Keep the orders, and nothing that tells whose they were. One under way is still needed: it follows later."""
+    """Keep the orders, and erase what says whose they were. Orders under way keep it until they end."""
     erasure.record("orders", customer_id)
     _erase([customer_id])
 
 
 @writes("orders")
 def erase_late() -> None:
-    """What ended, or came, after its person was erased."""
+    """Erase what ended, or arrived, after its customer had been erased."""
     if Erasure.objects.exists():
         _erase(erasure.erased("orders"))
 

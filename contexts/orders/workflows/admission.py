@@ -27,7 +27,7 @@ def admit(*, asked: OrderAsked) -> Quote:
     _require_taking_orders()
     priced = quoting.quote(asked=asked)
     if _sold_out_lately(asked.lines):
-        inventory.require_available(items=demand(asked.lines))
+        inventory.require_available(items=demand(lines=asked.lines))
     return priced
 
 
@@ -37,7 +37,7 @@ def require_few_unpaid(order: Order) -> None:
         raise TooManyUnpaid("Too many of your orders wait to be paid. Please pay or cancel some of them first.")
 
 
-def demand(lines: Iterable[LineAsked | OrderLine]) -> tuple[Demand, ...]:
+def demand(*, lines: Iterable[LineAsked | OrderLine]) -> tuple[Demand, ...]:
     return tuple(Demand(product_id=line.product_id, quantity=line.quantity) for line in lines)
 
 

@@ -37,7 +37,7 @@ def undo(run: Run) -> None:
     except InvalidTransition:
         if order.confirmed_at is None:  # a shipment left before it was paid for: a person must decide
             raise
-        progress.record(run, {"undo": Undo.NONE, "undo_reason": ""}, event="cancellation_refused")
+        progress.record(run, changes={"undo": Undo.NONE, "undo_reason": ""}, event="cancellation_refused")
         return
     try:
         run.view.payments = payments.cancel(order_id=order.pk, reason=_close_reason(order))
@@ -60,7 +60,7 @@ def _end(run: Run) -> None:
         "expires_at": None,
     }
     event, fact = _news(order)
-    progress.rest(run, changes, event=event, detail=order.undo_reason, facts=[fact])
+    progress.rest(run, changes=changes, event=event, detail=order.undo_reason, facts=[fact])
 
 
 def _news(order: Order) -> tuple[str, Event]:

@@ -43,16 +43,16 @@ def place(run: Run) -> None:
         run.view.reservation = inventory.reserve(
             order_id=order.pk,
             key=order.pk,
-            items=admission.demand(run.view.lines),
+            items=admission.demand(lines=run.view.lines),
             seconds=settings.ECI_RESERVATION_SECONDS + (HOLD_MARGIN if order.pay_later else 0),
             paying=not order.pay_later,
         )
     except InsufficientStock as refusal:
         admission.remember_sold_out(refusal)
-        progress.discard(run, refusal)
+        progress.discard(run, refusal=refusal)
         return
     except Conflict as refusal:
-        progress.refuse(run, Undo.REFUSED, refusal)
+        progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
         return
     try:
         if order.pay_later:
@@ -67,9 +67,9 @@ def place(run: Run) -> None:
         run.view.payments = payments.payments_of(order_ids=[order.pk])
         progress.wait_for_provider(run)
     except PaymentDeclined as refusal:
-        progress.refuse(run, Undo.DECLINED, refusal)
+        progress.refuse(run, why=Undo.DECLINED, refusal=refusal)
     except (Conflict, InvalidRequest) as refusal:
-        progress.refuse(run, Undo.REFUSED, refusal)
+        progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
 
 
 def _open_request(run: Run) -> None:
@@ -88,7 +88,7 @@ def _open_request(run: Run) -> None:
         "expires_at": deadline,
         "next_at": deadline,
     }
-    progress.rest(run, changes, event="awaiting_payment")
+    progress.rest(run, changes=changes, event="awaiting_payment")
 
 
 def _authorise(run: Run) -> None:
@@ -128,7 +128,7 @@ def _confirm(run: Run) -> None:
         currency=order.currency,
         version=order.version + 1,
     )
-    progress.note(run, services.record_confirmed(order=order, fact=fact))
+    progress.note(run, entry=services.record_confirmed(order=order, fact=fact))
 
 
 def await_payment(run: Run) -> None:
@@ -137,11 +137,11 @@ def await_payment(run: Run) -> None:
     state = payments.close(order_id=order.pk, reason="expired")
     if state == RequestState.PAYING:
         inventory.mark_paying(key=order.pk)
-        progress.rest(run, {"next_at": Now() + progress.ASK_AGAIN})
+        progress.rest(run, changes={"next_at": Now() + progress.ASK_AGAIN})
     elif state == RequestState.PAID:
-        progress.record(run, {"step": Step.CONFIRM, "payment_status": OrderPaymentStatus.PAID}, event="paid")
+        progress.record(run, changes={"step": Step.CONFIRM, "payment_status": OrderPaymentStatus.PAID}, event="paid")
     else:
-        progress.undo(run, Undo.EXPIRED, reason="not paid in time")
+        progress.undo(run, why=Undo.EXPIRED, reason="not paid in time")
 
 
 def confirm_paid(run: Run) -> None:
@@ -149,7 +149,7 @@ def confirm_paid(run: Run) -> None:
     try:
         _prepare_dispatch(run)
     except (NotFound, Conflict):
-        progress.undo(run, Undo.STOCK_GONE, reason="its stock was gone")
+        progress.undo(run, why=Undo.STOCK_GONE, reason="its stock was gone")
     else:
         _confirm(run)
 
@@ -168,12 +168,12 @@ def fulfil(run: Run) -> None:
     status = _status_of(run.view.shipments)
     event = status.lower() if status != order.status else ""
     step = Step.DONE if status == OrderStatus.DELIVERED else Step.FULFIL
-    progress.rest(run, {"status": status, "step": step}, event=event)
+    progress.rest(run, changes={"status": status, "step": step}, event=event)
 
 
 def done(run: Run) -> None:
     """Another runner ended the order after this one had seen that it was due."""
-    progress.rest(run, {})
+    progress.rest(run, changes={})
 
 
 def _address_of(order: Order) -> tuple[str, str]:

@@ -58,9 +58,9 @@ def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:
     try:
         admission.require_few_unpaid(view.order)
     except TooManyUnpaid as refusal:
-        progress.discard(Run(view=view, caller=caller), refusal)
+        progress.discard(Run(view=view, caller=caller), refusal=refusal)
         raise
-    return runner.run_for_caller(view, caller)
+    return runner.run_for_caller(view, caller=caller)
 
 
 def resume(*, order_id: str, caller: Caller) -> OrderView:
@@ -72,7 +72,7 @@ def resume(*, order_id: str, caller: Caller) -> OrderView:
     if order.status in progress.BEING_PLACED or order.lease_owner:
         leased = services.claim(order_id=order_id, version=order.version)
         if leased is not None:
-            return runner.run_for_caller(composed.views_of(orders=[leased])[0], caller)
+            return runner.run_for_caller(composed.views_of(orders=[leased])[0], caller=caller)
         if order.status != OrderStatus.PAYMENT_PENDING:
             raise IdempotencyInProgress("The order is still being placed.")
     return composed.views_of(orders=[order])[0]

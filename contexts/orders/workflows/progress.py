@@ -53,28 +53,28 @@ class Run:
         return self.view.order
 
 
-def note(run: Run, entry: TimelineEntry) -> None:
+def note(run: Run, *, entry: TimelineEntry) -> None:
     run.view.timeline.append(entry)
 
 
-def record(run: Run, changes: Mapping[str, Any], *, event: str) -> None:
+def record(run: Run, *, changes: Mapping[str, Any], event: str) -> None:
     """A step is done; the run goes on."""
-    note(run, services.record_progress(order=run.order, changes=changes, event=event))
+    note(run, entry=services.record_progress(order=run.order, changes=changes, event=event))
 
 
-def undo(run: Run, why: Undo, *, reason: str) -> None:
+def undo(run: Run, *, why: Undo, reason: str) -> None:
     """Decide to undo the order; the run goes on with that."""
     services.record_undo(order=run.order, undo=why, reason=reason)
 
 
-def refuse(run: Run, why: Undo, refusal: EciError) -> None:
+def refuse(run: Run, *, why: Undo, refusal: EciError) -> None:
     """As ``undo``, because a participant refused: that, with the order's id, is what the caller is told."""
     refusal.details = {**refusal.details, "order_id": run.order.pk}
     services.record_undo(order=run.order, undo=why, reason=refusal.message, refusal=refusal)
 
 
 def rest(
-    run: Run, changes: Mapping[str, Any], *, event: str = "", detail: str = "", facts: Sequence[Event] = ()
+    run: Run, *, changes: Mapping[str, Any], event: str = "", detail: str = "", facts: Sequence[Event] = ()
 ) -> None:
     """The run ends here, for now or for good. A final answer to the caller is remembered in the same transaction."""
     order = run.order
@@ -88,7 +88,7 @@ def rest(
         order=order, changes=changes, at=at, event=event, detail=detail, facts=facts, remembered=remembered
     )
     if entry is not None:
-        note(run, entry)
+        note(run, entry=entry)
     run.leased = False
 
 
@@ -97,7 +97,7 @@ def _after(view: OrderView, changes: Mapping[str, Any], *, event: str, detail: s
     order = copy.copy(view.order)
     for name, value in {**changes, "updated_at": at}.items():
         setattr(order, name, value)
-    entries = [TimelineEntry(event=event, detail=services.shortened(detail), at=at)] if event else []
+    entries = [TimelineEntry(event=event, detail=services.shortened(detail=detail), at=at)] if event else []
     return replace(view, order=order, timeline=[*view.timeline, *entries])
 
 
@@ -105,14 +105,14 @@ def wait_for_provider(run: Run) -> None:
     """The payment provider has not said what happened: rest, and ask again soon."""
     asking = {"next_at": Now() + ASK_AGAIN}
     if run.order.status not in BEING_PLACED:
-        rest(run, asking)
+        rest(run, changes=asking)
         return
     pending = {"status": OrderStatus.PAYMENT_PENDING, "payment_status": OrderPaymentStatus.PENDING}
     event = "payment_pending" if run.order.status == OrderStatus.PENDING else ""
-    rest(run, pending | asking, event=event)
+    rest(run, changes=pending | asking, event=event)
 
 
-def discard(run: Run, refusal: EciError) -> None:
+def discard(run: Run, *, refusal: EciError) -> None:
     """Nothing is held, so the order never was. Its caller is told the refusal, which is remembered for its key."""
     key = run.caller.key if run.caller is not None else key_of(run.order)
     services.discard_order(order=run.order, key=key, refusal=refusal)
@@ -120,7 +120,7 @@ def discard(run: Run, refusal: EciError) -> None:
     run.leased = False
 
 
-def postpone(run: Run, error: Exception) -> None:
+def postpone(run: Run, *, error: Exception) -> None:
     """The step failed for now; it is walked again later."""
     run.leased = False
     try:

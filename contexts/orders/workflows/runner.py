@@ -16,7 +16,7 @@ from eci.watch.requests import continued, logger
 log = logger(__name__)
 
 
-def run_for_caller(view: OrderView, caller: Caller | None) -> OrderView:
+def run_for_caller(view: OrderView, *, caller: Caller | None) -> OrderView:
     """Carry the order on as far as it goes now, for somebody who waits; the order as it is then.
 
     Raises why the order was discarded. A database or a context that is away: the order is tried again later, and the
@@ -28,7 +28,7 @@ def run_for_caller(view: OrderView, caller: Caller | None) -> OrderView:
     except services.LeaseLost:
         return composed.order_view(order_id=run.order.pk)
     except (AnyDatabaseError, ContextUnavailable) as error:
-        progress.postpone(run, error)
+        progress.postpone(run, error=error)
         raise
     if run.discarded is not None:
         raise run.discarded
@@ -44,7 +44,7 @@ def run_for_nobody(view: OrderView) -> None:
         log.info("lease_lost", order_id=run.order.pk)
     except Exception as error:
         log.warning("order_step_failed", order_id=run.order.pk, step=run.order.step, exc_info=True)
-        progress.postpone(run, error)
+        progress.postpone(run, error=error)
 
 
 def _run(run: Run) -> None:
@@ -73,4 +73,4 @@ def _walk(run: Run) -> None:
         if order.step != Step.FULFIL:
             raise
         log.warning("fulfilment_postponed", order_id=order.pk, exc_info=True)
-        progress.postpone(run, error)  # past the pivot: the order stands, and the rest follows
+        progress.postpone(run, error=error)  # past the pivot: the order stands, and the rest follows
