@@ -80,7 +80,7 @@ def totals(lines: Sequence[Line], *, tax_rate: Decimal, shipping: int) -> Totals
 
 
 def tax_share(*, tax: int, subtotal: int, returned_before: int, tax_before: int, returning: int) -> int:
-    """The tax that goes back with goods worth ``returning``: shares add up to the order's tax, to the last unit."""
+    """The tax to refund with goods worth ``returning``. All shares add up to the order's tax, to the last unit."""
     if subtotal == 0:
         return 0
     due = half_up(Decimal(tax) * (returned_before + returning) / subtotal)
@@ -98,7 +98,7 @@ class Returnable:
 
 
 def spread_return(wanted: Mapping[int, int], lines: Sequence[Returnable]) -> tuple[dict[int, int], int] | None:
-    """Units by line, in the order of the lines, and their worth; None when more is wanted than is left."""
+    """Units by line, in the order of the lines, and their worth; None when more units are wanted than are left."""
     by_line: dict[int, int] = {}
     worth = 0
     missing = dict(wanted)

@@ -264,7 +264,7 @@ def record_attended(*, order_id: str, actor: str) -> None:
 
 @writes("orders")
 def make_due(*, order_id: str, actor: str) -> None:
-    """Make the order, and its returns, due now. An order that is done, waits for its buyer or has a runner is left alone."""
+    """Make the order and its returns due now, but for an order that is done, waits for its buyer or has a runner."""
     unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
     waiting = Order.objects.filter(unleased, pk=order_id).exclude(next_at=None).exclude(step=Step.AWAIT_PAYMENT)
     if waiting.update(next_at=Now(), attempts=0):

@@ -1,4 +1,4 @@
-"""Orders: what other contexts, and the pages that look across contexts, may ask of them."""
+"""What other contexts, and the rooms that look across contexts, may ask of orders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OrderPaymentStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """Where news of an order goes: a customer's id, or a guest's e-mail address."""
+    """The recipient of an order's notifications: a customer's id, or a guest's e-mail address."""
 
     customer_id: int | None
     email: str
@@ -90,7 +90,7 @@ class TimelineRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRecord:
-    """An order as its buyer is shown it when they ask for everything. ``shipping_address``: as it was given."""
+    """An order as it stands in its buyer's export. ``shipping_address``: as it was given."""
 
     order_id: str
     status: OrderStatus
@@ -122,8 +122,8 @@ class Sales:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """``by_status``: orders. ``attention``: those that need a person. ``overdue``: those that are due for a minute and
-    nobody has looked at."""
+    """``by_status``: numbers of orders. ``attention``: those that need a person. ``overdue``: those that have been due for a
+    minute, without a runner."""
 
     sales: tuple[Sales, ...]
     by_status: dict[str, int]
@@ -143,7 +143,7 @@ class Switch:
 
 @dataclass(frozen=True, kw_only=True)
 class Stuck:
-    """An order or, with its id, a return whose workflow does not get on by itself. ``since``: how long it should have.
+    """An order, or with its id a return, whose workflow is stuck. ``since``: when it should have gone on.
 
     ``attention``: it was given up to a person, for the reason ``detail``. ``settled``: no workflow is under way.
     """
@@ -158,7 +158,7 @@ class Stuck:
 
 
 class OrdersStopped(EciError):
-    """New orders are refused for a while; those that are under way go on. The same request may be sent again."""
+    """New orders are rejected for a while; those under way go on. The same request may be sent again."""
 
     status = 503
     code = "orders_stopped"
@@ -182,7 +182,7 @@ class ProductUnavailable(Conflict):
 
 
 class TooManyUnpaid(Conflict):
-    """Each unpaid order keeps stock from others: a customer may have only so many."""
+    """The customer has reached the cap on unpaid orders, each of which keeps stock from others."""
 
     code = "too_many_unpaid_orders"
 
@@ -220,7 +220,7 @@ class Orders(ABC):
 
     @abstractmethod
     def lag(self) -> float:
-        """Seconds that the order which has waited longest for a runner is overdue; 0 when none is."""
+        """Seconds by which the longest waiting order is overdue; 0 when none is."""
 
     @abstractmethod
     def stuck(self, *, seconds: int) -> tuple[Stuck, ...]:
@@ -232,7 +232,7 @@ class Orders(ABC):
 
     @abstractmethod
     def attended(self, *, order_id: str, actor: str) -> None:
-        """Somebody has seen to the order: it no longer needs attention. OrderNotFound."""
+        """Record that a person has seen to the order: it no longer needs attention. OrderNotFound."""
 
     @abstractmethod
     def statistics(self) -> Statistics:

@@ -1,4 +1,4 @@
-"""What orders announces. Ids and amounts only; whoever needs an address asks."""
+"""What orders announces: ids and amounts only. A consumer that needs an address asks for it."""
 
 from __future__ import annotations
 
