@@ -1,1 +1,1 @@
-"""Stock, holds on it, and the ledger of every change."""
+"""Inventory: stock, reservations of it, and the ledger of every change."""

@@ -1,8 +1,8 @@
-"""Stock for its staff: lists to search, and actions that go through the services. Nobody edits a balance by hand."""
+"""Stock staff's pages: lists to search, and actions that go through the services. Nobody edits on hand directly."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,30 +15,20 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from contexts.catalog.public.api import catalog
-from contexts.inventory import selectors, services
+from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Warehouse
+from contexts.inventory.services import stock
 from eci.db import run_in_unit_of_work
 from eci.errors import EciError
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly
-
-if TYPE_CHECKING:  # these take a model for the type checker only
-    ModelAdmin = admin.ModelAdmin[Any]
-    TabularInline = admin.TabularInline[Any, Any]
-    WarehouseModelForm = forms.ModelForm[Warehouse]
-else:
-    ModelAdmin, TabularInline, WarehouseModelForm = admin.ModelAdmin, admin.TabularInline, forms.ModelForm
+from eci.staff import ReadOnly, StaffAdmin
 
 MAX_UNITS = 1_000_000
 MAX_PRODUCT_ID = 2**53
 MAX_ROWS = 100
 
 
-def _actor(request: HttpRequest) -> str:
-    return staff_name(request.user)
-
-
-class WarehouseForm(WarehouseModelForm):
+class WarehouseForm(forms.ModelForm):
     class Meta:
         model = Warehouse
         fields = ("code", "name", "priority", "address", "is_active")
@@ -51,7 +41,7 @@ class WarehouseForm(WarehouseModelForm):
 
 
 @admin.register(Warehouse)
-class WarehouseAdmin(ModelAdmin):
+class WarehouseAdmin(StaffAdmin):
     form = WarehouseForm
     fields = ("code", "name", "priority", "address", "is_active")
     list_display = ("code", "name", "priority", "is_active")
@@ -64,16 +54,16 @@ class WarehouseAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Warehouse, form: Any, change: bool) -> None:
         if change:
-            obj.save(update_fields=form.changed_data)
+            stock.update_warehouse(code=obj.pk, **{name: form.cleaned_data[name] for name in form.changed_data})
         else:
-            services.create_warehouse(**form.cleaned_data)
+            stock.create_warehouse(**form.cleaned_data)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
-class RowsForm(forms.Form):
-    """One number of units for each of the rows."""
+class StockRowsForm(forms.Form):
+    """A number of units for each of the stock rows."""
 
     title: ClassVar[str]
     lowest: ClassVar[int]
@@ -95,7 +85,7 @@ class RowsForm(forms.Form):
         raise NotImplementedError
 
     def save(self, actor: str) -> None:
-        """Apply every row or none."""
+        """Change every row or none."""
 
         def apply_all() -> None:
             for row in self.rows:
@@ -104,12 +94,12 @@ class RowsForm(forms.Form):
         run_in_unit_of_work("inventory", apply_all)
 
 
-class ReceiveForm(RowsForm):
+class ReceiveForm(StockRowsForm):
     title = "Receive units"
     lowest = 1
 
     def apply(self, row: Stock, units: int, actor: str) -> None:
-        services.receive(
+        stock.receive(
             product_id=row.product_id,
             warehouse=row.warehouse_id,
             quantity=units,
@@ -119,16 +109,17 @@ class ReceiveForm(RowsForm):
         )
 
 
-class CountForm(RowsForm):
+class CountForm(StockRowsForm):
     title = "Record a stock count"
     lowest = 0
     reason = forms.CharField(max_length=200)
     force = forms.BooleanField(
-        required=False, help_text="Release unpaid holds that no longer fit; paid ones that don't will need attention."
+        required=False,
+        help_text="Release unpaid reservations that no longer fit. Paid ones that do not fit will need attention.",
     )
 
     def apply(self, row: Stock, units: int, actor: str) -> None:
-        services.count(
+        stock.count(
             inventory_id=row.pk,
             on_hand=units,
             reorder_point=None,
@@ -138,7 +129,7 @@ class CountForm(RowsForm):
         )
 
 
-class AdjustForm(RowsForm):
+class AdjustForm(StockRowsForm):
     title = "Adjust by a difference"
     lowest = -MAX_UNITS
     reason = forms.CharField(max_length=200)
@@ -146,10 +137,10 @@ class AdjustForm(RowsForm):
     def clean(self) -> None:
         for name, value in list(self.cleaned_data.items()):
             if value == 0 and name.startswith("units_"):
-                self.add_error(name, "An adjustment changes something.")
+                self.add_error(name, "An adjustment must not be 0.")
 
     def apply(self, row: Stock, units: int, actor: str) -> None:
-        services.adjust(
+        stock.adjust(
             product_id=row.product_id,
             warehouse=row.warehouse_id,
             delta=units,
@@ -159,6 +150,8 @@ class AdjustForm(RowsForm):
 
 
 class ReceiptForm(forms.Form):
+    """Units of any product, for any warehouse."""
+
     product_id = forms.IntegerField(label="Product", min_value=1, max_value=MAX_PRODUCT_ID)
     warehouse = forms.ModelChoiceField(queryset=Warehouse.objects.order_by("priority", "code"))
     units = forms.IntegerField(min_value=1, max_value=MAX_UNITS)
@@ -171,7 +164,7 @@ class ReceiptForm(forms.Form):
         return product_id
 
     def save(self, actor: str) -> None:
-        services.receive(
+        stock.receive(
             product_id=self.cleaned_data["product_id"],
             warehouse=self.cleaned_data["warehouse"].pk,
             quantity=self.cleaned_data["units"],
@@ -182,7 +175,7 @@ class ReceiptForm(forms.Form):
 
 
 @admin.register(Stock)
-class StockAdmin(ReadOnly, ModelAdmin):
+class StockAdmin(ReadOnly, StaffAdmin):
     list_display = ("product_id", "warehouse", "on_hand", "reserved_now", "available", "reorder_point", "updated_at")
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
@@ -192,10 +185,9 @@ class StockAdmin(ReadOnly, ModelAdmin):
     readonly_fields = ("reserved_now", "available")
     actions = ("receive", "count", "adjust")
     change_list_template = "inventory/stock_change_list.html"
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stock]:
-        return selectors.balances(super().get_queryset(request))
+        return selectors.with_available(rows=super().get_queryset(request))
 
     @admin.display(description="reserved", ordering="held")
     def reserved_now(self, row: Any) -> int:
@@ -206,7 +198,7 @@ class StockAdmin(ReadOnly, ModelAdmin):
         return int(row.available)
 
     def has_stocktaking_permission(self, request: HttpRequest) -> bool:
-        """The rows are read-only here even for those who may move stock."""
+        """True for staff who may change stock. They do so by actions: the rows are read-only for everybody."""
         return request.user.has_perm("inventory.change_stock")
 
     @admin.action(description="Receive units", permissions=["stocktaking"])
@@ -222,7 +214,7 @@ class StockAdmin(ReadOnly, ModelAdmin):
         return self._change_rows(request, queryset, AdjustForm)
 
     def _change_rows(
-        self, request: HttpRequest, queryset: QuerySet[Stock], form_class: type[RowsForm]
+        self, request: HttpRequest, queryset: QuerySet[Stock], form_class: type[StockRowsForm]
     ) -> HttpResponse | None:
         rows = list(queryset.order_by("pk")[: MAX_ROWS + 1])
         if len(rows) > MAX_ROWS:
@@ -244,7 +236,7 @@ class StockAdmin(ReadOnly, ModelAdmin):
         return response
 
     def receipt(self, request: HttpRequest) -> HttpResponse:
-        """Receive units of any product, its first ones in a warehouse included."""
+        """Receive units of any product, even the first ones in a warehouse."""
         if not self.has_stocktaking_permission(request):
             raise PermissionDenied
         form = ReceiptForm(request.POST or None)
@@ -252,12 +244,12 @@ class StockAdmin(ReadOnly, ModelAdmin):
             return redirect("admin:inventory_stock_changelist")
         return self._page(request, "Receive stock", form)
 
-    def _saved(self, request: HttpRequest, form: RowsForm | ReceiptForm) -> bool:
-        """Was the form sent, valid and carried out? A refusal is shown, and has changed nothing."""
+    def _saved(self, request: HttpRequest, form: StockRowsForm | ReceiptForm) -> bool:
+        """True if the form was sent, is valid and was carried out. A refusal changes nothing and is shown."""
         try:
             if not form.is_valid():
                 return False
-            form.save(_actor(request))
+            form.save(staff_name(request.user))
         except EciError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return False
@@ -279,16 +271,15 @@ class StockAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(Movement)
-class MovementAdmin(ReadOnly, ModelAdmin):
+class MovementAdmin(ReadOnly, StaffAdmin):
     list_display = ("at", "product_id", "warehouse", "delta", "on_hand", "reason", "order_id", "actor")
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "order_id__exact", "reference__exact")
     ordering = ("-at", "-id")
-    show_full_result_count = False
 
 
-class AllocationInline(ReadOnly, TabularInline):
+class AllocationInline(ReadOnly, admin.TabularInline):
     model = Allocation
     fields = ("product", "warehouse", "quantity", "state", "lapses_at")
     readonly_fields = ("product", "warehouse")
@@ -297,15 +288,15 @@ class AllocationInline(ReadOnly, TabularInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Allocation]:
         return super().get_queryset(request).select_related("stock")
 
-    def product(self, part: Allocation) -> int:
-        return part.stock.product_id
+    def product(self, allocation: Allocation) -> int:
+        return allocation.stock.product_id
 
-    def warehouse(self, part: Allocation) -> str:
-        return part.stock.warehouse_id
+    def warehouse(self, allocation: Allocation) -> str:
+        return allocation.stock.warehouse_id
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, ModelAdmin):
+class ReservationAdmin(ReadOnly, StaffAdmin):
     list_display = ("key", "order_id", "status_now", "paying", "needs_attention", "expires_at", "created_at")
     list_filter = ("needs_attention", "paying", "status")
     search_fields = ("key__exact", "order_id__exact")
@@ -324,11 +315,10 @@ class ReservationAdmin(ReadOnly, ModelAdmin):
     )
     readonly_fields = ("status_now",)
     inlines = (AllocationInline,)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
-        return selectors.with_current(super().get_queryset(request))
+        return selectors.with_current(rows=super().get_queryset(request))
 
     @admin.display(description="status", ordering="current")
-    def status_now(self, hold: Any) -> str:
-        return str(hold.current)
+    def status_now(self, reservation: Any) -> str:
+        return str(reservation.current)

@@ -1,3 +1,5 @@
+"""Inventory's Django app: its label, and the answers it gives other contexts."""
+
 from django.apps import AppConfig
 
 

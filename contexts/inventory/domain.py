@@ -1,4 +1,4 @@
-"""Which warehouses fill a demand, and what a hold's parts make of the whole. Pure: no database is needed to test it."""
+"""Which warehouses fill a demand, and which status a reservation has. Pure: tests need no database."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from math import comb
 
 from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationStatus
 
-# Combinations of one size that are tried before the largest shelves win: all up to 14 warehouses, pairs up to 100.
+# Above this number of combinations of one size, the warehouses with the most units win. It allows every combination of
+# 14 warehouses and every pair of 100.
 EXHAUSTIVE_LIMIT = 5_000
 
 
 def settled(states: Iterable[str]) -> ReservationStatus | None:
-    """The status of a hold whose parts have these states; None while one of them still claims units."""
+    """The final status of a reservation whose allocations have these states; None while one is open or short."""
     found = set(states)
     if found & {AllocationState.OPEN, AllocationState.SHORT}:
         return None
@@ -25,8 +26,8 @@ def settled(states: Iterable[str]) -> ReservationStatus | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """What one warehouse has of one product. A lower ``priority`` is preferred, then the code."""
+class StockRow:
+    """What one warehouse has of one product. Warehouses with a lower ``priority`` come first, then by code."""
 
     stock_id: int
     product_id: int
@@ -37,7 +38,7 @@ class Shelf:
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """``quantity`` units to take from one shelf."""
+    """``quantity`` units to take from one stock row."""
 
     stock_id: int
     product_id: int
@@ -45,27 +46,28 @@ class Pick:
     quantity: int
 
 
-def allocate(demand: Mapping[int, int], shelves: Sequence[Shelf]) -> tuple[list[Pick], str]:
-    """Picks that sum up to the demand exactly, and in words why these warehouses.
+def allocate(demand: Mapping[int, int], stock: Sequence[StockRow]) -> tuple[list[Pick], str]:
+    """Choose stock rows for a demand (product id -> units): the picks, which add up to it exactly, and the reason.
 
-    The first warehouse, by priority and code, that can fill everything; else the fewest that can together, the
-    preferred ones first. InsufficientStock, naming every product that falls short, when all together cannot.
+    1. InsufficientStock, naming every product that falls short, if all warehouses together have too little.
+    2. Choose the first warehouse, by priority and code, that can fill the whole demand.
+    3. Otherwise choose the fewest warehouses that can fill it together, preferred ones first.
     """
-    by_warehouse: dict[str, dict[int, Shelf]] = defaultdict(dict)
-    for shelf in sorted(shelves, key=lambda shelf: (shelf.priority, shelf.warehouse)):
-        if shelf.available > 0:
-            by_warehouse[shelf.warehouse][shelf.product_id] = shelf
-    require_enough(demand, shelves)
+    by_warehouse: dict[str, dict[int, StockRow]] = defaultdict(dict)
+    for row in sorted(stock, key=lambda row: (row.priority, row.warehouse)):
+        if row.available > 0:
+            by_warehouse[row.warehouse][row.product_id] = row
+    require_enough(demand, stock)
     chosen = _fewest(demand, by_warehouse)
     reason = "first single warehouse" if len(chosen) == 1 else f"fewest warehouses: {len(chosen)}"
     return _picks(demand, [by_warehouse[code] for code in chosen]), reason
 
 
-def require_enough(demand: Mapping[int, int], shelves: Iterable[Shelf]) -> None:
-    """InsufficientStock, naming every product of which the shelves together have too little."""
+def require_enough(demand: Mapping[int, int], stock: Iterable[StockRow]) -> None:
+    """InsufficientStock, naming every product of which these rows together have too little."""
     available: dict[int, int] = defaultdict(int)
-    for shelf in shelves:
-        available[shelf.product_id] += max(0, shelf.available)
+    for row in stock:
+        available[row.product_id] += max(0, row.available)
     short = [
         {"product_id": product_id, "requested": wanted, "available": available[product_id]}
         for product_id, wanted in demand.items()
@@ -75,13 +77,13 @@ def require_enough(demand: Mapping[int, int], shelves: Iterable[Shelf]) -> None:
         raise InsufficientStock("There is not enough stock.", items=short)
 
 
-def _fewest(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, Shelf]]) -> list[str]:
+def _fewest(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, StockRow]]) -> list[str]:
     codes = list(by_warehouse)
     needs = [
         (wanted, {code: by_warehouse[code][product].available for code in codes if product in by_warehouse[code]})
         for product, wanted in demand.items()
     ]
-    needs.sort(key=lambda need: len(need[1]))  # what few warehouses have rules out most combinations at once
+    needs.sort(key=lambda need: len(need[1]))  # products in few warehouses rule out the most combinations: check first
     for size in range(1, len(codes) + 1):
         if comb(len(codes), size) > EXHAUSTIVE_LIMIT:
             break
@@ -91,7 +93,7 @@ def _fewest(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, S
     return _greedy(demand, by_warehouse)
 
 
-def _greedy(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, Shelf]]) -> list[str]:
+def _greedy(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, StockRow]]) -> list[str]:
     missing = dict(demand)
     chosen: list[str] = []
     while any(missing.values()):
@@ -99,28 +101,28 @@ def _greedy(demand: Mapping[int, int], by_warehouse: Mapping[str, Mapping[int, S
         best = max(
             remaining,
             key=lambda code: sum(
-                min(missing[product_id], shelf.available)
-                for product_id, shelf in by_warehouse[code].items()
+                min(missing[product_id], row.available)
+                for product_id, row in by_warehouse[code].items()
                 if product_id in missing
             ),
         )
         chosen.append(best)
-        for product_id, shelf in by_warehouse[best].items():
+        for product_id, row in by_warehouse[best].items():
             if product_id in missing:
-                missing[product_id] -= min(missing[product_id], shelf.available)
+                missing[product_id] -= min(missing[product_id], row.available)
     return [code for code in by_warehouse if code in chosen]
 
 
-def _picks(demand: Mapping[int, int], warehouses: Sequence[Mapping[int, Shelf]]) -> list[Pick]:
+def _picks(demand: Mapping[int, int], warehouses: Sequence[Mapping[int, StockRow]]) -> list[Pick]:
     picks = []
     for product_id, wanted in demand.items():
-        shelves = [shelves[product_id] for shelves in warehouses if product_id in shelves]
-        whole = next((shelf for shelf in shelves if shelf.available >= wanted), None)
-        for shelf in [whole] if whole else shelves:
-            taken = min(wanted, shelf.available)
+        rows = [stock[product_id] for stock in warehouses if product_id in stock]
+        whole = next((row for row in rows if row.available >= wanted), None)
+        for row in [whole] if whole else rows:
+            taken = min(wanted, row.available)
             if taken:
                 picks.append(
-                    Pick(stock_id=shelf.stock_id, product_id=product_id, warehouse=shelf.warehouse, quantity=taken)
+                    Pick(stock_id=row.stock_id, product_id=product_id, warehouse=row.warehouse, quantity=taken)
                 )
             wanted -= taken
     return sorted(picks, key=lambda pick: pick.stock_id)

@@ -1,18 +1,54 @@
-"""Inventory's contract, answered in this process."""
+"""Inventory's contract, answered in this process: rows become contracts here."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from contexts.inventory import selectors, services
-from contexts.inventory.public.contracts import Demand, Finding, Inventory, Reservation, Statistics
+from contexts.inventory import models, selectors
+from contexts.inventory.public.contracts import (
+    Allocation,
+    AllocationState,
+    Demand,
+    Finding,
+    Inventory,
+    Reservation,
+    ReservationStatus,
+    Statistics,
+)
+from contexts.inventory.selectors import ReservationRows
+from contexts.inventory.services import holds, stock
 
 ACTOR = "orders"
 
 
+def reservation(rows: ReservationRows) -> Reservation:
+    row = rows.reservation
+    return Reservation(
+        reservation_id=row.pk,
+        key=row.key,
+        order_id=row.order_id,
+        status=ReservationStatus(row.status),
+        paying=row.paying,
+        warehouse=rows.warehouse,
+        choice=row.choice,
+        allocations=tuple(map(allocation, rows.allocations)),
+        expires_at=rows.expires_at,
+        needs_attention=row.needs_attention,
+    )
+
+
+def allocation(row: models.Allocation) -> Allocation:
+    return Allocation(
+        product_id=row.stock.product_id,
+        warehouse=row.stock.warehouse_id,
+        quantity=row.quantity,
+        state=AllocationState(row.state),
+    )
+
+
 def units(items: Iterable[Demand]) -> dict[int, int]:
-    """Units by product: the same product on two lines is one demand."""
+    """Units by product: two lines of one product are one demand."""
     total: dict[int, int] = defaultdict(int)
     for item in items:
         total[item.product_id] += item.quantity
@@ -23,30 +59,31 @@ class LocalInventory(Inventory):
     def reserve(
         self, *, order_id: str, key: str, items: tuple[Demand, ...], seconds: int, paying: bool = False
     ) -> Reservation:
-        return services.reserve(key=key, order_id=order_id, demand=units(items), seconds=seconds, paying=paying)
+        demand = units(items)
+        return reservation(holds.reserve(key=key, order_id=order_id, demand=demand, seconds=seconds, paying=paying))
 
     def require_available(self, *, items: tuple[Demand, ...]) -> None:
         selectors.require_available(demand=units(items))
 
     def confirm(self, *, key: str) -> Reservation:
-        return services.confirm(key=key)
+        return reservation(holds.confirm(key=key))
 
     def mark_paying(self, *, key: str) -> Reservation:
-        return services.mark_paying(key=key)
+        return reservation(holds.mark_paying(key=key))
 
     def release(self, *, key: str, order_id: str) -> Reservation:
-        return services.release(key=key, tombstone_for=order_id)
+        return reservation(holds.release(key=key, tombstone_for=order_id))
 
     def ship(self, *, key: str, warehouse: str | None = None) -> Reservation:
-        return services.ship(key=key, warehouse=warehouse, actor=ACTOR)
+        return reservation(holds.ship(key=key, warehouse=warehouse, actor=ACTOR))
 
     def restock(self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str) -> None:
-        services.restock(
+        stock.restock(
             order_id=order_id, reference=reference, returned=units(items), disposition=disposition, actor=ACTOR
         )
 
     def reservations(self, *, keys: Iterable[str]) -> dict[str, Reservation]:
-        return selectors.reservations_by_key(keys=keys)
+        return {key: reservation(rows) for key, rows in selectors.reservations_by_key(keys=keys).items()}
 
     def orders_holding(self) -> tuple[str, ...]:
         return selectors.orders_holding()

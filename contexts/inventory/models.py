@@ -1,7 +1,7 @@
-"""Stock, the holds on it, and the ledger.
+"""Stock, reservations and the ledger.
 
-Two books must agree at any moment: ``Stock.on_hand`` is the sum of its movements, ``Stock.reserved`` the sum of its
-open allocations. Whoever changes a hold has locked its stock rows, in the order of their keys.
+Two sums hold at any moment: ``Stock.on_hand`` is the sum of the row's movements, ``Stock.reserved`` the sum of its open
+allocations. A writer locks the stock rows of a reservation, in the order of their keys, before it changes either.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Warehouse(models.Model):
 
 
 class Stock(models.Model):
-    """What one warehouse has of one product."""
+    """A stock row: one product in one warehouse."""
 
     product_id = models.BigIntegerField()
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
@@ -53,7 +53,7 @@ class Stock(models.Model):
 
 
 class Movement(models.Model):
-    """One line of the ledger: append-only. ``delta`` is of on hand, ``on_hand`` the balance after it."""
+    """One line of the ledger, which is append-only. ``delta`` is added to on hand; ``on_hand`` is the result."""
 
     product_id = models.BigIntegerField()
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
@@ -77,7 +77,8 @@ class Movement(models.Model):
 
 
 class Reservation(models.Model):
-    """A hold. ``key`` is its name; the fingerprint tells a repeat from another request with the same name."""
+    """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
+    ``fingerprint``."""
 
     key = models.CharField(max_length=255, unique=True)
     order_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
@@ -105,7 +106,7 @@ class Reservation(models.Model):
 
 
 class Allocation(models.Model):
-    """One warehouse's part of a hold. ``lapses_at``: when it stops counting; null once firm, paying or closed."""
+    """One stock row's part of a reservation. It stops counting at ``lapses_at``: null once firm, paying or closed."""
 
     reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="allocations")
     stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="allocations")
@@ -124,7 +125,7 @@ class Allocation(models.Model):
 
 
 class Restocking(models.Model):
-    """A return that was put back: its reference, so that a repeated command adds nothing twice."""
+    """The reference of a return whose units are back: a repeated command finds it and adds nothing."""
 
     reference = models.CharField(max_length=100, primary_key=True)
     order_id = models.CharField(max_length=64)
@@ -135,7 +136,7 @@ class Restocking(models.Model):
 
 
 class Sweep(models.Model):
-    """One row: when expired holds were last tidied up."""
+    """One row: when the sweeper last ran."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     at = models.DateTimeField()
@@ -145,20 +146,19 @@ class Sweep(models.Model):
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    """An event of inventory for one consumer."""
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    """An event that inventory has handled."""
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    """A service token that inventory has accepted."""
 
 
 class Idempotency(IdempotencyRecord):
+    """The remembered answer to one idempotency key."""
+
     class Meta(IdempotencyRecord.Meta):
         verbose_name_plural = "idempotency"

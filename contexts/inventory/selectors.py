@@ -1,10 +1,11 @@
-"""Reads of stock, holds and the ledger. A hold past its time counts for nothing in any of them."""
+"""Reads of stock, reservations and the ledger. None of them counts a reservation whose time has run out."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import (
@@ -26,10 +27,10 @@ from django.db.models import (
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Now
 
-from contexts.inventory.domain import Shelf, require_enough, settled
+from contexts.inventory.domain import StockRow, require_enough, settled
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
-from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
 from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
 
@@ -38,21 +39,24 @@ SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 
 
+# -- stock ------------------------------------------------------------------------------------------------------------
+
+
 def _sum_of(rows: QuerySet[Any], field: str) -> Coalesce:
-    """The sum of ``field`` over rows that refer to an outer query, 0 without any."""
+    """The sum of ``field`` over rows that refer to an outer query; 0 if there are none."""
     total = rows.order_by().annotate(one=Value(1)).values("one").annotate(total=Sum(field)).values("total")
     return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
 
 
-def with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
-    """Stock rows with ``lapsed``: units that expired holds still claim of them until somebody tidies up."""
+def _with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
+    """Stock rows with ``lapsed``: the units in ``reserved`` that belong to expired reservations, not yet swept."""
     lapsed = Allocation.objects.filter(stock=OuterRef("pk"), lapses_at__lte=Now())
     return rows.annotate(lapsed=_sum_of(lapsed, "quantity"))
 
 
-def balances(rows: QuerySet[Stock]) -> QuerySet[Any]:
-    """Stock rows with ``held`` and ``available``: an inactive warehouse has nothing available."""
-    counted: QuerySet[Any] = with_lapsed(rows).annotate(
+def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
+    """Stock rows with ``held``, the units reserved now, and ``available``, which is 0 in an inactive warehouse."""
+    counted: QuerySet[Any] = _with_lapsed(rows).annotate(
         held=ExpressionWrapper(F("reserved") - F("lapsed"), output_field=BigIntegerField()),
         available=Case(
             When(warehouse__is_active=True, then=F("on_hand") - F("reserved") + F("lapsed")),
@@ -63,21 +67,22 @@ def balances(rows: QuerySet[Stock]) -> QuerySet[Any]:
     return counted
 
 
-_SHELVES: QuerySet[Any] = (  # made once: building it costs as much as asking it
-    with_lapsed(Stock.objects.filter(warehouse__is_active=True))
+_ALLOCATABLE: QuerySet[Any] = (  # built once: building it costs as much as running it
+    _with_lapsed(Stock.objects.filter(warehouse__is_active=True))
     .annotate(now=Now())
     .select_related("warehouse")
     .order_by("pk")
 )
 
 
-def shelves(product_ids: Iterable[int]) -> QuerySet[Any]:
-    """Stock rows that these products may be taken from, with ``lapsed`` and the database's ``now``."""
-    return _SHELVES.filter(product_id__in=list(product_ids))
+def allocatable_stock(*, product_ids: Iterable[int]) -> QuerySet[Any]:
+    """The stock rows that these products may be taken from, with ``lapsed`` and the database's ``now``."""
+    return _ALLOCATABLE.filter(product_id__in=list(product_ids))
 
 
-def as_shelf(row: Any) -> Shelf:
-    return Shelf(
+def as_stock_row(*, row: Any) -> StockRow:
+    """A row of ``allocatable_stock`` as the domain's rules take it."""
+    return StockRow(
         stock_id=row.pk,
         product_id=row.product_id,
         warehouse=row.warehouse_id,
@@ -87,12 +92,12 @@ def as_shelf(row: Any) -> Shelf:
 
 
 def require_available(*, demand: Mapping[int, int]) -> None:
-    """As the contract says."""
-    require_enough(demand, [as_shelf(row) for row in shelves(demand)])
+    """InsufficientStock if a reservation of ``demand`` (product id -> units) would fail now."""
+    require_enough(demand, [as_stock_row(row=row) for row in allocatable_stock(product_ids=demand)])
 
 
-def stock_rows(paging: Paging, *, product_id: int | None, warehouse: str | None, low_stock: bool | None) -> list[Stock]:
-    rows = balances(Stock.objects.all())
+def stock_rows(*, paging: Paging, product_id: int | None, warehouse: str | None, low_stock: bool | None) -> list[Stock]:
+    rows = with_available(rows=Stock.objects.all())
     if product_id is not None:
         rows = rows.filter(product_id=product_id)
     if warehouse is not None:
@@ -104,32 +109,36 @@ def stock_rows(paging: Paging, *, product_id: int | None, warehouse: str | None,
 
 
 def stock_row(*, inventory_id: int) -> Stock | None:
-    return balances(Stock.objects.filter(pk=inventory_id)).first()
+    return with_available(rows=Stock.objects.filter(pk=inventory_id)).first()
 
 
 def availability(*, product_ids: Iterable[int]) -> dict[int, list[Stock]]:
-    """Each product's stock rows, by warehouse code; products without any have an empty list."""
+    """Each product's stock rows, by warehouse code; an empty list for a product without any."""
     found: dict[int, list[Stock]] = {product_id: [] for product_id in product_ids}
-    for row in balances(Stock.objects.filter(product_id__in=list(found))).order_by("product_id", "warehouse_id"):
+    rows = with_available(rows=Stock.objects.filter(product_id__in=list(found)))
+    for row in rows.order_by("product_id", "warehouse_id"):
         found[row.product_id].append(row)
     return found
 
 
 def products_without_stock(*, product_ids: Iterable[int]) -> set[int]:
+    """Those of the products that have no stock row."""
     ids = set(product_ids)
     return ids - set(Stock.objects.filter(product_id__in=ids).values_list("product_id", flat=True))
 
 
-def warehouses(paging: Paging) -> list[Warehouse]:
+def warehouses(*, paging: Paging) -> list[Warehouse]:
     return paging.slice(Warehouse.objects.all())
 
 
-def unknown_warehouses(*, codes: Iterable[str]) -> set[str]:
+def require_warehouses(*, codes: Iterable[str]) -> None:
+    """WarehouseNotFound, naming the first of the codes that no warehouse has."""
     wanted = set(codes)
-    return wanted - set(Warehouse.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    for code in sorted(wanted - set(Warehouse.objects.filter(pk__in=wanted).values_list("pk", flat=True))):
+        raise WarehouseNotFound(f"There is no warehouse {code}.", warehouse=code)
 
 
-def movements(paging: Paging, *, product_id: int | None, warehouse: str | None, order_id: str | None) -> list[Movement]:
+def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, order_id: str | None) -> list[Movement]:
     rows = Movement.objects.all()
     if product_id is not None:
         rows = rows.filter(product_id=product_id)
@@ -140,8 +149,33 @@ def movements(paging: Paging, *, product_id: int | None, warehouse: str | None, 
     return paging.slice(rows)
 
 
-def with_current(rows: QuerySet[Reservation]) -> QuerySet[Any]:
-    """Holds with ``current``: their status as it counts now, whether or not the sweeper has been there."""
+# -- reservations -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReservationRows:
+    """A reservation and its allocations, with the status and states that they have now.
+
+    ``allocations`` are in the order of their stock rows, which come with them.
+    """
+
+    reservation: Reservation
+    allocations: list[Allocation]
+
+    @property
+    def warehouse(self) -> str | None:
+        """The warehouse that all units are in; None if there are several, or no units."""
+        codes = {allocation.stock.warehouse_id for allocation in self.allocations}
+        return codes.pop() if len(codes) == 1 else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """None once the reservation is firm."""
+        return None if self.reservation.status in FIRM else self.reservation.expires_at
+
+
+def with_current(*, rows: QuerySet[Reservation]) -> QuerySet[Any]:
+    """Reservations with ``current``: the status they have now, whether or not the sweeper has written it."""
     partly_shipped = Allocation.objects.filter(reservation=OuterRef("pk"), state=AllocationState.SHIPPED)
     counted: QuerySet[Any] = rows.annotate(
         current=Case(
@@ -154,76 +188,67 @@ def with_current(rows: QuerySet[Reservation]) -> QuerySet[Any]:
     return counted
 
 
-def reservation_rows(
-    paging: Paging, *, status: str | None, order_id: str | None
-) -> list[tuple[Reservation, contracts.Reservation]]:
-    rows = with_current(Reservation.objects.all())
+def reservations(*, paging: Paging, status: str | None, order_id: str | None) -> list[ReservationRows]:
+    rows = with_current(rows=Reservation.objects.all())
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
     if status is not None:
         rows = rows.filter(status__in=(status, ReservationStatus.RESERVED), current=status)
-    return [(row, _as_read(row)) for row in paging.slice(_with_parts(rows))]
+    return [_as_read(row) for row in paging.slice(_with_allocations(rows))]
 
 
-def reservation(*, reservation_id: int) -> contracts.Reservation | None:
-    rows = with_current(Reservation.objects.filter(pk=reservation_id))
-    return next((_as_read(row) for row in _with_parts(rows)), None)
+def reservation(*, reservation_id: int) -> ReservationRows | None:
+    rows = with_current(rows=Reservation.objects.filter(pk=reservation_id))
+    return next((_as_read(row) for row in _with_allocations(rows)), None)
 
 
-def reservations_by_key(*, keys: Iterable[str]) -> dict[str, contracts.Reservation]:
-    rows = with_current(Reservation.objects.filter(key__in=list(keys)))
-    return {row.key: _as_read(row) for row in _with_parts(rows)}
+def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationRows]:
+    """The reservations with these keys that exist, by key."""
+    rows = with_current(rows=Reservation.objects.filter(key__in=list(keys)))
+    return {row.key: _as_read(row) for row in _with_allocations(rows)}
 
 
-def _with_parts(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """With allocations and their stock, joined: prefetching the stock would ask SQLite for 1,000 ids by OR, one too
-    many for it."""
+def _with_allocations(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Reservations with their allocations, joined to the stock rows: a prefetch of those would send SQLite 1,000 ids
+    joined by OR, one more than it takes."""
     return rows.prefetch_related(Prefetch("allocations", Allocation.objects.select_related("stock")))
 
 
-def _as_read(row: Any) -> contracts.Reservation:
-    allocations = list(row.allocations.all())
+def _as_read(row: Any) -> ReservationRows:
+    allocations = sorted(row.allocations.all(), key=lambda allocation: allocation.stock_id)
     if row.current != row.status:
-        lapse(row, allocations)
-    return as_contract(row, allocations)
+        lapse(reservation=row, allocations=allocations)
+    return ReservationRows(reservation=row, allocations=allocations)
 
 
-def lapse(row: Reservation, allocations: list[Allocation]) -> None:
-    """Give a hold whose time has run out, in memory, the states that tidying up will write."""
+def lapse(*, reservation: Reservation, allocations: list[Allocation]) -> None:
+    """Give an expired reservation, in memory, the status and states that the sweeper will write."""
     for allocation in allocations:
         if allocation.state == AllocationState.OPEN:
             allocation.state = AllocationState.EXPIRED
-    row.status = settled(allocation.state for allocation in allocations) or row.status
+    reservation.status = settled(allocation.state for allocation in allocations) or reservation.status
 
 
-def as_contract(row: Reservation, allocations: list[Allocation]) -> contracts.Reservation:
-    """The hold as these objects say. ``allocations`` come with their stock rows."""
-    places = {allocation.stock.warehouse_id for allocation in allocations}
-    return contracts.Reservation(
-        reservation_id=row.pk,
-        key=row.key,
-        order_id=row.order_id,
-        status=ReservationStatus(row.status),
-        paying=row.paying,
-        warehouse=next(iter(places)) if len(places) == 1 else None,
-        choice=row.choice,
-        allocations=tuple(
-            contracts.Allocation(
-                product_id=allocation.stock.product_id,
-                warehouse=allocation.stock.warehouse_id,
-                quantity=allocation.quantity,
-                state=AllocationState(allocation.state),
-            )
-            for allocation in sorted(allocations, key=lambda allocation: allocation.stock_id)
-        ),
-        expires_at=None if row.status in FIRM else row.expires_at,
-        needs_attention=row.needs_attention,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ReservationStatistics:
+    """Reservations by the status they have now. ``expiring``: those that expire within the hour if they are not paid.
+
+    ``swept_at``: when the sweeper last ran; ``is_swept``: that was within the last minute.
+    """
+
+    active: int
+    confirmed: int
+    expired: int
+    shipped: int
+    released: int
+    expiring: int
+    is_swept: bool
+    swept_at: datetime | None
 
 
-def reservation_statistics() -> dict[str, Any]:
+def reservation_statistics() -> ReservationStatistics:
     soon = Q(current=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now() + timedelta(hours=1))
-    counts = with_current(Reservation.objects.all()).aggregate(
+    counts = with_current(rows=Reservation.objects.all()).aggregate(
         active=Count("pk", filter=Q(current=ReservationStatus.RESERVED)),
         confirmed=Count("pk", filter=Q(current=ReservationStatus.CONFIRMED)),
         expired=Count("pk", filter=Q(current=ReservationStatus.EXPIRED)),
@@ -233,19 +258,23 @@ def reservation_statistics() -> dict[str, Any]:
     )
     recent = Case(When(at__gt=Now() - SWEEP_IS_RECENT, then=True), default=False)
     last = Sweep.objects.annotate(recent=recent).first()
-    return {
-        "reservation_stats": {
-            f"{name}_reservations": counts[name] for name in ("active", "confirmed", "expired", "shipped", "released")
-        },
-        "expiring_in_1_hour": counts["expiring"],
-        "cleanup_active": last is not None and last.recent,
-        "last_cleanup_at": None if last is None else last.at,
-    }
+    return ReservationStatistics(
+        **counts, is_swept=last is not None and last.recent, swept_at=None if last is None else last.at
+    )
+
+
+def order_has_reservation(*, order_id: str) -> bool:
+    return Reservation.objects.filter(order_id=order_id).exists()
+
+
+# -- sums over everything ---------------------------------------------------------------------------------------------
 
 
 def audit() -> tuple[contracts.Finding, ...]:
-    """Stock rows at odds with the ledger or with the holds. Each book is compared within one statement, so that sales
-    going on meanwhile are not mistaken for differences."""
+    """Stock rows that differ from the ledger or from the open allocations.
+
+    Each comparison is one statement, so that sales made meanwhile are not mistaken for differences.
+    """
     moved = _sum_of(
         Movement.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse")), "delta"
     )
@@ -257,19 +286,16 @@ def audit() -> tuple[contracts.Finding, ...]:
             problem = f"on hand is {row.on_hand}, the ledger sums up to {row.moved}"
             findings.append(contracts.Finding(subject=str(row), problem=problem))
         if row.reserved != row.open_units:
-            problem = f"reserved is {row.reserved}, open holds are {row.open_units}"
+            problem = f"reserved is {row.reserved}, open allocations sum up to {row.open_units}"
             findings.append(contracts.Finding(subject=str(row), problem=problem))
-    place = Stock.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse"))
-    astray = Movement.objects.filter(~Exists(place)).values("product_id", "warehouse_id").annotate(total=Sum("delta"))
-    for line in astray.exclude(total=0).order_by("product_id", "warehouse_id"):
+    same = Stock.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse"))
+    without_row = Movement.objects.filter(~Exists(same)).values("product_id", "warehouse_id")
+    lines = without_row.annotate(total=Sum("delta")).exclude(total=0)
+    for line in lines.order_by("product_id", "warehouse_id"):
         subject = f"product {line['product_id']} in {line['warehouse_id']}"
-        problem = f"the ledger sums up to {line['total']}, there is no row"
+        problem = f"the ledger sums up to {line['total']}, there is no stock row"
         findings.append(contracts.Finding(subject=subject, problem=problem))
     return tuple(findings)
-
-
-def order_has_hold(*, order_id: str) -> bool:
-    return Reservation.objects.filter(order_id=order_id).exists()
 
 
 def orders_holding() -> tuple[str, ...]:
@@ -278,12 +304,13 @@ def orders_holding() -> tuple[str, ...]:
     return tuple(held.values_list("reservation__order_id", flat=True).distinct())
 
 
-def statistics(limit: int = 200) -> contracts.Statistics:
-    made = Reservation.objects.exclude(fingerprint="")  # without the tombstones of holds that never were
+def statistics(*, limit: int = 200) -> contracts.Statistics:
+    """Counts for the metrics, with at most ``limit`` of the lowest stock rows."""
+    made = Reservation.objects.exclude(fingerprint="")  # a tombstone never held anything
     written = Counter(dict(made.values_list("status").annotate(Count("pk"))))
-    lapsed = Counter(dict(with_current(made.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
+    lapsed = Counter(dict(with_current(rows=made.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
     written[ReservationStatus.RESERVED] -= lapsed.total()
-    rows = balances(Stock.objects.filter(warehouse__is_active=True))
+    rows = with_available(rows=Stock.objects.filter(warehouse__is_active=True))
     lowest = rows.order_by("available", "pk")[:limit]
     return contracts.Statistics(
         holds={status.value: written[status] + lapsed[status] for status in ReservationStatus},

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.inventory import services
+from contexts.inventory.services import sweeping
 from eci import idempotency, outbox
 
 
 @shared_task(name="inventory.sweep_holds")
 def sweep_holds() -> None:
-    """Tidy up expired holds, and point at those that have been paying for too long. No sale waits for it."""
-    while services.sweep_batch() == services.SWEEP_BATCH:
+    """Tidy up expired reservations, and flag those whose payment takes too long. No sale waits for it."""
+    while sweeping.sweep_batch() == sweeping.SWEEP_BATCH:
         pass
-    services.flag_long_paying()
+    sweeping.flag_long_paying()
 
 
 @shared_task(name="inventory.prune")
 def prune() -> None:
+    """Delete remembered answers and delivered events that are old enough."""
     outbox.prune("inventory")
     idempotency.prune("inventory")

@@ -1,14 +1,15 @@
-"""Inventory's rows as API.md shows them."""
+"""Inventory's rows as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from contexts.inventory.public.contracts import AllocationState, Reservation
+from contexts.inventory.public.contracts import AllocationState
+from contexts.inventory.selectors import ReservationRows, ReservationStatistics
 from eci.clock import iso
 
 
-def stock(row: Any) -> dict[str, Any]:
+def stock_row(row: Any) -> dict[str, Any]:
     return {
         "inventory_id": row.pk,
         "product_id": row.product_id,
@@ -39,36 +40,49 @@ def availability(product_id: int, rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def reservation(hold: Reservation) -> dict[str, Any]:
+def reservation(rows: ReservationRows) -> dict[str, Any]:
+    row = rows.reservation
     return {
-        "reservation_id": hold.reservation_id,
-        "order_id": hold.order_id or None,
-        "idempotency_key": hold.key,
-        "status": hold.status,
-        "paying": hold.paying,
-        "needs_attention": hold.needs_attention,
-        "warehouse": hold.warehouse,
-        "choice": hold.choice,
+        "reservation_id": row.pk,
+        "order_id": row.order_id or None,
+        "idempotency_key": row.key,
+        "status": row.status,
+        "paying": row.paying,
+        "needs_attention": row.needs_attention,
+        "warehouse": rows.warehouse,
+        "choice": row.choice,
         "allocations": [
             {
-                "product_id": allocation.product_id,
-                "warehouse": allocation.warehouse,
+                "product_id": allocation.stock.product_id,
+                "warehouse": allocation.stock.warehouse_id,
                 "quantity": allocation.quantity,
                 "state": allocation.state,
             }
-            for allocation in hold.allocations
+            for allocation in rows.allocations
         ],
-        "expires_at": iso(hold.expires_at),
+        "expires_at": iso(rows.expires_at),
     }
 
 
-def units_in(hold: Reservation, state: AllocationState, warehouse: str | None) -> int:
-    """How many units of the hold, or of its part in one warehouse, are in this state."""
+def units_in(rows: ReservationRows, state: AllocationState, warehouse: str | None) -> int:
+    """The units of the reservation, in one warehouse or in all, that are in this state."""
     return sum(
         allocation.quantity
-        for allocation in hold.allocations
-        if allocation.state == state and warehouse in (None, allocation.warehouse)
+        for allocation in rows.allocations
+        if allocation.state == state and warehouse in (None, allocation.stock.warehouse_id)
     )
+
+
+def reservation_statistics(counts: ReservationStatistics) -> dict[str, Any]:
+    return {
+        "reservation_stats": {
+            f"{name}_reservations": getattr(counts, name)
+            for name in ("active", "confirmed", "expired", "shipped", "released")
+        },
+        "expiring_in_1_hour": counts.expiring,
+        "cleanup_active": counts.is_swept,
+        "last_cleanup_at": iso(counts.swept_at),
+    }
 
 
 def movement(row: Any) -> dict[str, Any]:
@@ -94,7 +108,3 @@ def warehouse(row: Any) -> dict[str, Any]:
         "is_active": row.is_active,
         "created_at": iso(row.created_at),
     }
-
-
-def statistics(counts: dict[str, Any]) -> dict[str, Any]:
-    return counts | {"last_cleanup_at": iso(counts["last_cleanup_at"])}

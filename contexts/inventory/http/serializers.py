@@ -1,4 +1,4 @@
-"""What inventory's endpoints accept; the ``…Out`` classes only document what they answer."""
+"""What inventory's endpoints accept. The ``…Out`` classes document what they answer."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class WarehouseCodeField(TextField):
         return code
 
 
-class Receive(serializers.Serializer[Any]):
+class ReceiptIn(serializers.Serializer[Any]):
     product_id = IdField()
     warehouse = WarehouseCodeField()
     onhand = QuantityField(help_text="Units that arrive.")
     reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
 
 
-class Count(serializers.Serializer[Any]):
+class CountIn(serializers.Serializer[Any]):
     onhand = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
     reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
     reason = TextField(max_length=200)
@@ -56,7 +56,7 @@ class Count(serializers.Serializer[Any]):
         return attrs
 
 
-class Adjust(serializers.Serializer[Any]):
+class AdjustmentIn(serializers.Serializer[Any]):
     product_id = IdField()
     warehouse = WarehouseCodeField()
     delta = StrictIntegerField(min_value=-MAX_QUANTITY, max_value=MAX_QUANTITY)
@@ -64,11 +64,11 @@ class Adjust(serializers.Serializer[Any]):
 
     def validate_delta(self, delta: int) -> int:
         if delta == 0:
-            raise serializers.ValidationError("An adjustment changes something.")
+            raise serializers.ValidationError("An adjustment must not be 0.")
         return delta
 
 
-class Transfer(serializers.Serializer[Any]):
+class TransferIn(serializers.Serializer[Any]):
     product_id = IdField()
     from_warehouse = WarehouseCodeField()
     to_warehouse = WarehouseCodeField()
@@ -80,17 +80,17 @@ class Transfer(serializers.Serializer[Any]):
         return attrs
 
 
-class DemandLine(serializers.Serializer[Any]):
+class DemandLineIn(serializers.Serializer[Any]):
     product_id = IdField()
     quantity = QuantityField()
 
 
-class Reserve(serializers.Serializer[Any]):
+class ReservationIn(serializers.Serializer[Any]):
     """One product with ``product_id`` and ``quantity``, or several in ``items``."""
 
     product_id = IdField(required=False)
     quantity = QuantityField(required=False)
-    items = DemandLine(many=True, required=False)
+    items = DemandLineIn(many=True, required=False)
     warehouse = WarehouseCodeField(required=False)
     order_id = OrderIdField(required=False)
     idempotency_key = IdempotencyKeyField()
@@ -109,10 +109,10 @@ class Reserve(serializers.Serializer[Any]):
         return attrs
 
 
-class HoldCommand(serializers.Serializer[Any]):
-    """Names the reservation: by its key, with the order id it was made for, or by its id."""
+class ReservationCommandIn(serializers.Serializer[Any]):
+    """Names the reservation by its key, with the id of its order, or by its own id."""
 
-    idempotency_key = IdempotencyKeyField(help_text="The reservation's name, given when it was made.")
+    idempotency_key = IdempotencyKeyField(help_text="The key that the reservation was made with.")
     order_id = OrderIdField(required=False)
     reservation_id = IdField(required=False)
 
@@ -122,11 +122,13 @@ class HoldCommand(serializers.Serializer[Any]):
         return attrs
 
 
-class PartCommand(HoldCommand):
+class AllocationCommandIn(ReservationCommandIn):
+    """With a warehouse, only the allocations there."""
+
     warehouse = WarehouseCodeField(required=False)
 
 
-class NewWarehouse(serializers.Serializer[Any]):
+class WarehouseIn(serializers.Serializer[Any]):
     code = WarehouseCodeField()
     name = TextField(max_length=100)
     priority = StrictIntegerField(default=100, min_value=-1_000_000, max_value=1_000_000)
@@ -139,7 +141,7 @@ class IdQueryField(serializers.IntegerField):
         super().__init__(**{"min_value": 1, "max_value": MAX_ID, "required": False, **kwargs})
 
 
-class StockQuery(QuerySerializer):
+class StockRowQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = serializers.CharField(required=False, max_length=40)
     low_stock = QueryBooleanField(required=False)
@@ -150,23 +152,23 @@ class AvailabilityQuery(serializers.Serializer[Any]):
     product_ids = serializers.RegexField(r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", help_text="Up to 200 ids: 1,2,3")
 
 
-class ReservationsQuery(QuerySerializer):
+class ReservationQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
     order_id = serializers.CharField(required=False, max_length=64)
     ordering = OrderingField("created_at")
 
 
-class MovementsQuery(QuerySerializer):
+class MovementQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = serializers.CharField(required=False, max_length=40)
     order_id = serializers.CharField(required=False, max_length=64)
 
 
-class WarehousesQuery(QuerySerializer):
+class WarehouseQuery(QuerySerializer):
     ordering = OrderingField("created_at", "name")
 
 
-class StockOut(serializers.Serializer[Any]):
+class StockRowOut(serializers.Serializer[Any]):
     inventory_id = serializers.IntegerField()
     product_id = serializers.IntegerField()
     warehouse = serializers.CharField()
@@ -178,11 +180,11 @@ class StockOut(serializers.Serializer[Any]):
 
 
 class TransferOut(serializers.Serializer[Any]):
-    from_row = StockOut()
-    to_row = StockOut()
+    from_row = StockRowOut()
+    to_row = StockRowOut()
 
 
-class WarehouseStockOut(serializers.Serializer[Any]):
+class WarehouseAvailabilityOut(serializers.Serializer[Any]):
     warehouse = serializers.CharField()
     on_hand = serializers.IntegerField()
     reserved = serializers.IntegerField()
@@ -194,7 +196,7 @@ class AvailabilityOut(serializers.Serializer[Any]):
     total_available = serializers.IntegerField()
     total_on_hand = serializers.IntegerField()
     total_reserved = serializers.IntegerField()
-    warehouses = WarehouseStockOut(many=True)
+    warehouses = WarehouseAvailabilityOut(many=True)
 
 
 class AllocationOut(serializers.Serializer[Any]):
@@ -214,14 +216,14 @@ class ReservationOut(serializers.Serializer[Any]):
     warehouse = serializers.CharField(allow_null=True)
     choice = serializers.CharField()
     allocations = AllocationOut(many=True)
-    expires_at = serializers.DateTimeField(allow_null=True, help_text="Null once the hold is firm.")
+    expires_at = serializers.DateTimeField(allow_null=True, help_text="Null once the reservation is firm.")
 
 
-class ReleasedOut(ReservationOut):
+class ReservationReleasedOut(ReservationOut):
     released_quantity = serializers.IntegerField()
 
 
-class ShippedOut(ReservationOut):
+class ReservationShippedOut(ReservationOut):
     shipped_quantity = serializers.IntegerField()
 
 

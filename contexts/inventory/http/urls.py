@@ -1,21 +1,23 @@
+"""Inventory's paths under /v1."""
+
 from django.urls import path
 
 from contexts.inventory.http import views
 
 urlpatterns = [
-    path("warehouses", views.Warehouses.as_view()),
-    path("inventory", views.StockRows.as_view()),
-    path("inventory/<id:inventory_id>", views.StockRow.as_view()),
-    path("inventory/adjustments", views.Adjustments.as_view()),
-    path("inventory/transfers", views.Transfers.as_view()),
-    path("inventory/availability", views.AvailabilityOfMany.as_view()),
-    path("inventory/availability/<id:product_id>", views.AvailabilityOfOne.as_view()),
-    path("inventory/reserve", views.Reserve.as_view()),
-    path("inventory/confirm", views.Confirm.as_view()),
-    path("inventory/release", views.Release.as_view()),
-    path("inventory/ship", views.Ship.as_view()),
-    path("inventory/reservations", views.Reservations.as_view()),
-    path("inventory/reservations/status", views.ReservationsStatus.as_view()),
-    path("inventory/reservations/<id:reservation_id>", views.ReservationById.as_view()),
-    path("inventory/movements", views.Movements.as_view()),
+    path("warehouses", views.WarehouseListView.as_view()),
+    path("inventory", views.StockRowListView.as_view()),
+    path("inventory/<id:inventory_id>", views.StockRowDetailView.as_view()),
+    path("inventory/adjustments", views.StockAdjustView.as_view()),
+    path("inventory/transfers", views.StockTransferView.as_view()),
+    path("inventory/availability", views.AvailabilityListView.as_view()),
+    path("inventory/availability/<id:product_id>", views.AvailabilityDetailView.as_view()),
+    path("inventory/reserve", views.StockReserveView.as_view()),
+    path("inventory/confirm", views.ReservationConfirmView.as_view()),
+    path("inventory/release", views.ReservationReleaseView.as_view()),
+    path("inventory/ship", views.ReservationShipView.as_view()),
+    path("inventory/reservations", views.ReservationListView.as_view()),
+    path("inventory/reservations/status", views.ReservationStatisticsView.as_view()),
+    path("inventory/reservations/<id:reservation_id>", views.ReservationDetailView.as_view()),
+    path("inventory/movements", views.MovementListView.as_view()),
 ]

@@ -1,10 +1,10 @@
-"""Stock, holds and the ledger over HTTP."""
+"""Stock, reservations and the ledger over HTTP."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -13,9 +13,10 @@ from rest_framework.response import Response
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import ProductNotFound
-from contexts.inventory import selectors, services
+from contexts.inventory import selectors
 from contexts.inventory.http import presenters, serializers
-from contexts.inventory.public.contracts import AllocationState, Reservation, ReservationNotFound
+from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
+from contexts.inventory.services import holds, stock
 from eci.errors import NotFound, OwnedByOrder
 from eci.http import commands
 from eci.http.paging import page
@@ -24,69 +25,81 @@ from eci.identity.roles import EVERYBODY, Role, only
 from eci.ids import is_our_order
 
 
-def require_products(product_ids: Iterable[int]) -> None:
-    """404 for a product the catalog doesn't know. Only products without any stock row need asking."""
+def _require_products(product_ids: Iterable[int]) -> None:
+    """404 for a product that the catalog does not know. Products with a stock row need no asking."""
     unseen = selectors.products_without_stock(product_ids=product_ids)
     for product_id in sorted(unseen - catalog.known_products(product_ids=unseen) if unseen else ()):
         raise ProductNotFound(f"There is no product {product_id}.", product_id=product_id)
 
 
-def _row(inventory_id: int) -> dict[str, Any]:
+def _refuse_our_order(order_id: str) -> None:
+    """Our own orders hold stock only through the orders context."""
+    if not is_our_order(order_id):
+        return
+    if selectors.order_has_reservation(order_id=order_id):
+        raise OwnedByOrder(f"Stock for {order_id} is held through the order itself.")
+    raise NotFound(f"There is no order {order_id}.")
+
+
+def _stock_row(inventory_id: int) -> dict[str, Any]:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
-    return presenters.stock(row)
+    return presenters.stock_row(row)
 
 
-class Warehouses(ApiView):
+class WarehouseListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.WarehousesQuery
-    body_serializers: ClassVar = {"POST": serializers.NewWarehouse}
+    query_serializer = serializers.WarehouseQuery
+    body_serializers = {"POST": serializers.WarehouseIn}
 
     @extend_schema(responses=serializers.WarehouseOut(many=True))
     def get(self, request: Request) -> Response:
+        """All warehouses."""
         paging = self.paging()
-        rows = selectors.warehouses(paging)
         return page(
             request,
             paging,
-            rows,
+            selectors.warehouses(paging=paging),
             position=lambda row: (getattr(row, paging.field), row.pk),
             present=presenters.warehouse,
         )
 
     @extend_schema(responses=serializers.WarehouseOut)
     def post(self, request: Request) -> Response:
+        """Creates a warehouse."""
         body = self.body()
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.create_warehouse", body),
-            lambda: (200, presenters.warehouse(services.create_warehouse(**body))),
+            lambda: (200, presenters.warehouse(stock.create_warehouse(**body))),
         )
 
 
-class StockRows(ApiView):
+class StockRowListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.StockQuery
-    body_serializers: ClassVar = {"POST": serializers.Receive}
+    query_serializer = serializers.StockRowQuery
+    body_serializers = {"POST": serializers.ReceiptIn}
 
-    @extend_schema(responses=serializers.StockOut(many=True))
+    @extend_schema(responses=serializers.StockRowOut(many=True))
     def get(self, request: Request) -> Response:
+        """Stock rows: what each warehouse has of each product."""
         paging = self.paging()
         rows = selectors.stock_rows(
-            paging,
+            paging=paging,
             product_id=self.query.get("product_id"),
             warehouse=self.query.get("warehouse"),
             low_stock=self.query.get("low_stock"),
         )
-        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.stock)
+        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.stock_row)
 
-    @extend_schema(responses={201: serializers.StockOut})
+    @extend_schema(responses={201: serializers.StockRowOut})
     def post(self, request: Request) -> Response:
+        """Receives units: adds them to on hand."""
         body = self.body()
 
         def execute() -> tuple[int, Any]:
-            inventory_id = services.receive(
+            row = stock.receive(
                 product_id=body["product_id"],
                 warehouse=body["warehouse"],
                 quantity=body["onhand"],
@@ -94,31 +107,37 @@ class StockRows(ApiView):
                 actor=self.caller.name,
                 create_warehouse=settings.ECI_OPEN,
             )
-            return 201, _row(inventory_id)
+            return 201, _stock_row(row.pk)
 
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.receive", body),
             execute,
-            prepare=lambda: require_products([body["product_id"]]),
+            prepare=lambda: _require_products([body["product_id"]]),
         )
 
 
-class StockRow(ApiView):
+class StockRowDetailView(ApiView):
     roles = only(Role.STOCK)
     keyed_methods = ("PATCH",)
-    body_serializers: ClassVar = {"PATCH": serializers.Count}
+    body_serializers = {"PATCH": serializers.CountIn}
 
-    @extend_schema(responses=serializers.StockOut)
+    @extend_schema(responses=serializers.StockRowOut)
     def get(self, request: Request, inventory_id: int) -> Response:
-        return Response(_row(inventory_id))
+        """One stock row."""
+        return Response(_stock_row(inventory_id))
 
-    @extend_schema(responses=serializers.StockOut)
+    @extend_schema(responses=serializers.StockRowOut)
     def patch(self, request: Request, inventory_id: int) -> Response:
+        """Records a stock count: sets on hand to what was counted.
+
+        Fewer units than are reserved are a 409. With `force`, unpaid reservations are released instead, the newest
+        first; paid ones that still do not fit need attention.
+        """
         body = self.body()
 
         def execute() -> tuple[int, Any]:
-            services.count(
+            stock.count(
                 inventory_id=inventory_id,
                 on_hand=body.get("onhand"),
                 reorder_point=body.get("reorder_point"),
@@ -126,75 +145,80 @@ class StockRow(ApiView):
                 force=body["force"],
                 actor=self.caller.name,
             )
-            return 200, _row(inventory_id)
+            return 200, _stock_row(inventory_id)
 
         return commands.once("inventory", self.idempotency_key("inventory.count", body), execute)
 
 
-class Adjustments(ApiView):
+class StockAdjustView(ApiView):
     roles = only(Role.STOCK)
-    body_serializers: ClassVar = {"POST": serializers.Adjust}
+    body_serializers = {"POST": serializers.AdjustmentIn}
 
-    @extend_schema(responses=serializers.StockOut)
+    @extend_schema(responses=serializers.StockRowOut)
     def post(self, request: Request) -> Response:
+        """Corrects on hand by a difference."""
         body = self.body()
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.adjust", body),
-            lambda: (200, _row(services.adjust(**body, actor=self.caller.name))),
-            prepare=lambda: require_products([body["product_id"]]),
+            lambda: (200, _stock_row(stock.adjust(**body, actor=self.caller.name).pk)),
+            prepare=lambda: _require_products([body["product_id"]]),
         )
 
 
-class Transfers(ApiView):
+class StockTransferView(ApiView):
     roles = only(Role.STOCK)
-    body_serializers: ClassVar = {"POST": serializers.Transfer}
+    body_serializers = {"POST": serializers.TransferIn}
 
     @extend_schema(responses=serializers.TransferOut)
     def post(self, request: Request) -> Response:
+        """Moves available units from one warehouse to another."""
         body = self.body()
 
         def execute() -> tuple[int, Any]:
-            source, target = services.transfer(**body, actor=self.caller.name)
-            return 200, {"from_row": _row(source), "to_row": _row(target)}
+            source, target = stock.transfer(**body, actor=self.caller.name)
+            return 200, {"from_row": _stock_row(source.pk), "to_row": _stock_row(target.pk)}
 
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.transfer", body),
             execute,
-            prepare=lambda: require_products([body["product_id"]]),
+            prepare=lambda: _require_products([body["product_id"]]),
         )
 
 
-class AvailabilityOfOne(ApiView):
+class AvailabilityDetailView(ApiView):
     roles = EVERYBODY
 
     @extend_schema(responses=serializers.AvailabilityOut)
     def get(self, request: Request, product_id: int) -> Response:
+        """The units of one product that can be sold now."""
         rows = selectors.availability(product_ids=[product_id])[product_id]
         if not rows:
-            require_products([product_id])
+            _require_products([product_id])
         return Response(presenters.availability(product_id, rows))
 
 
-class AvailabilityOfMany(ApiView):
+class AvailabilityListView(ApiView):
     roles = EVERYBODY
     query_serializer = serializers.AvailabilityQuery
 
     @extend_schema(responses=serializers.AvailabilityOut(many=True))
     def get(self, request: Request) -> Response:
-        product_ids = [int(part) for part in self.query["product_ids"].split(",")]
+        """The units of several products that can be sold now."""
+        product_ids = [int(digits) for digits in self.query["product_ids"].split(",")]
         found = self.read_public("inventory", lambda: selectors.availability(product_ids=product_ids))
-        require_products([product_id for product_id, rows in found.items() if not rows])
+        _require_products([product_id for product_id, rows in found.items() if not rows])
         return Response([presenters.availability(product_id, rows) for product_id, rows in found.items()])
 
 
-class Reserve(ApiView):
+class StockReserveView(ApiView):
     roles = only(Role.STOCK, Role.SERVICE)
-    body_serializers: ClassVar = {"POST": serializers.Reserve}
+    body_serializers = {"POST": serializers.ReservationIn}
 
     @extend_schema(responses=serializers.ReservationOut)
     def post(self, request: Request) -> Response:
+        """Reserves all units or none."""
         body = self.body()
         key = self.idempotency_key("inventory.reserve", body, scope="")
         demand: dict[int, int] = {}
@@ -203,143 +227,152 @@ class Reserve(ApiView):
         minutes = body.get("reservation_minutes")
 
         def prepare() -> None:
-            refuse_our_order(body.get("order_id", ""))
-            require_products(demand)
+            _refuse_our_order(body.get("order_id", ""))
+            _require_products(demand)
             if "warehouse" in body:
-                services.require_warehouses(body["warehouse"])
+                selectors.require_warehouses(codes=[body["warehouse"]])
 
         def execute() -> tuple[int, Any]:
-            hold = services.reserve(
+            reserved = holds.reserve(
                 key=key.key if key else uuid.uuid4().hex,
                 order_id=body.get("order_id", ""),
                 demand=demand,
                 seconds=settings.ECI_RESERVATION_SECONDS if minutes is None else minutes * 60,
                 warehouse=body.get("warehouse"),
             )
-            return 200, presenters.reservation(hold)
+            return 200, presenters.reservation(reserved)
 
         return commands.once("inventory", key, execute, prepare=prepare)
 
 
-def refuse_our_order(order_id: str) -> None:
-    """Our own orders hold stock only through the orders context."""
-    if not is_our_order(order_id):
-        return
-    if selectors.order_has_hold(order_id=order_id):
-        raise OwnedByOrder(f"Stock for {order_id} is held through the order itself.")
-    raise NotFound(f"There is no order {order_id}.")
-
-
-class HoldView(ApiView):
-    """A command on a reservation that its body names. The header's key is the command's own."""
+class ReservationCommandView(ApiView):
+    """A command on a reservation that its body names. A key in the header belongs to the command, not to the
+    reservation."""
 
     roles = only(Role.STOCK, Role.SERVICE)
 
-    def hold_named(self, body: dict[str, Any]) -> Reservation:
-        """The reservation; 404 when there is none or it is another order's, 409 when it belongs to an order of ours."""
-        if "reservation_id" in body:
-            hold = selectors.reservation(reservation_id=body["reservation_id"])
-        else:
-            hold = selectors.reservations_by_key(keys=[body["idempotency_key"]]).get(body["idempotency_key"])
-        if (
-            hold is None
-            or body.get("idempotency_key", hold.key) != hold.key
-            or body.get("order_id", hold.order_id) != hold.order_id
-        ):
-            raise ReservationNotFound("There is no such reservation.")
-        if is_our_order(hold.order_id):
-            raise OwnedByOrder(f"This reservation changes only through its order {hold.order_id}.")
-        return hold
-
     def command(self, name: str, run: Any) -> Response:
+        """Answer ``run(key, body)``, where ``key`` is the named reservation's."""
         body = self.body()
         asked = {("reservation" if field == "idempotency_key" else field): value for field, value in body.items()}
         return commands.once(
-            "inventory", self.idempotency_key(name, asked), lambda: (200, run(self.hold_named(body).key, body))
+            "inventory", self.idempotency_key(name, asked), lambda: (200, run(_key_of_reservation(body), body))
         )
 
 
-class Confirm(HoldView):
-    body_serializers: ClassVar = {"POST": serializers.HoldCommand}
+def _key_of_reservation(body: dict[str, Any]) -> str:
+    """The key of the reservation that has every name in the body.
+
+    404 if there is none, or if its key or order is another one; 409 if it belongs to one of our orders.
+    """
+    if "reservation_id" in body:
+        found = selectors.reservation(reservation_id=body["reservation_id"])
+    else:
+        found = selectors.reservations_by_key(keys=[body["idempotency_key"]]).get(body["idempotency_key"])
+    row = found.reservation if found else None
+    if (
+        row is None
+        or body.get("idempotency_key", row.key) != row.key
+        or body.get("order_id", row.order_id) != row.order_id
+    ):
+        raise ReservationNotFound("There is no such reservation.")
+    if is_our_order(row.order_id):
+        raise OwnedByOrder(f"This reservation changes only through its order {row.order_id}.")
+    return row.key
+
+
+class ReservationConfirmView(ReservationCommandView):
+    body_serializers = {"POST": serializers.ReservationCommandIn}
 
     @extend_schema(responses=serializers.ReservationOut)
     def post(self, request: Request) -> Response:
-        return self.command("inventory.confirm", lambda key, body: presenters.reservation(services.confirm(key=key)))
+        """Makes the reservation firm: it no longer expires."""
+        return self.command("inventory.confirm", lambda key, body: presenters.reservation(holds.confirm(key=key)))
 
 
-class Release(HoldView):
-    body_serializers: ClassVar = {"POST": serializers.PartCommand}
+class ReservationReleaseView(ReservationCommandView):
+    body_serializers = {"POST": serializers.AllocationCommandIn}
 
-    @extend_schema(responses=serializers.ReleasedOut)
+    @extend_schema(responses=serializers.ReservationReleasedOut)
     def post(self, request: Request) -> Response:
+        """Gives back the units still held, in one warehouse or in all."""
+
         def run(key: str, body: dict[str, Any]) -> dict[str, Any]:
             warehouse = body.get("warehouse")
-            hold = services.release(key=key, warehouse=warehouse)
-            units = presenters.units_in(hold, AllocationState.RELEASED, warehouse)
-            return presenters.reservation(hold) | {"released_quantity": units}
+            rows = holds.release(key=key, warehouse=warehouse)
+            units = presenters.units_in(rows, AllocationState.RELEASED, warehouse)
+            return presenters.reservation(rows) | {"released_quantity": units}
 
         return self.command("inventory.release", run)
 
 
-class Ship(HoldView):
-    body_serializers: ClassVar = {"POST": serializers.PartCommand}
+class ReservationShipView(ReservationCommandView):
+    body_serializers = {"POST": serializers.AllocationCommandIn}
 
-    @extend_schema(responses=serializers.ShippedOut)
+    @extend_schema(responses=serializers.ReservationShippedOut)
     def post(self, request: Request) -> Response:
+        """Ships the units, from one warehouse or from all: on hand and reserved go down."""
+
         def run(key: str, body: dict[str, Any]) -> dict[str, Any]:
             warehouse = body.get("warehouse")
-            hold = services.ship(key=key, warehouse=warehouse, actor=self.caller.name)
-            units = presenters.units_in(hold, AllocationState.SHIPPED, warehouse)
-            return presenters.reservation(hold) | {"shipped_quantity": units}
+            rows = holds.ship(key=key, warehouse=warehouse, actor=self.caller.name)
+            units = presenters.units_in(rows, AllocationState.SHIPPED, warehouse)
+            return presenters.reservation(rows) | {"shipped_quantity": units}
 
         return self.command("inventory.ship", run)
 
 
-class Reservations(ApiView):
+class ReservationListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.ReservationsQuery
+    query_serializer = serializers.ReservationQuery
 
     @extend_schema(responses=serializers.ReservationOut(many=True))
     def get(self, request: Request) -> Response:
+        """Reservations, by the status they have now."""
         paging = self.paging()
-        rows = selectors.reservation_rows(paging, status=self.query.get("status"), order_id=self.query.get("order_id"))
+        found = selectors.reservations(
+            paging=paging, status=self.query.get("status"), order_id=self.query.get("order_id")
+        )
         return page(
             request,
             paging,
-            rows,
-            position=lambda pair: (pair[0].created_at, pair[0].pk),
-            present=lambda pair: presenters.reservation(pair[1]),
+            found,
+            position=lambda rows: (rows.reservation.created_at, rows.reservation.pk),
+            present=presenters.reservation,
         )
 
 
-class ReservationById(ApiView):
+class ReservationDetailView(ApiView):
     roles = only(Role.STOCK)
 
     @extend_schema(responses=serializers.ReservationOut)
     def get(self, request: Request, reservation_id: int) -> Response:
-        hold = selectors.reservation(reservation_id=reservation_id)
-        if hold is None:
+        """One reservation."""
+        found = selectors.reservation(reservation_id=reservation_id)
+        if found is None:
             raise ReservationNotFound(f"There is no reservation {reservation_id}.")
-        return Response(presenters.reservation(hold))
+        return Response(presenters.reservation(found))
 
 
-class ReservationsStatus(ApiView):
+class ReservationStatisticsView(ApiView):
     roles = only(Role.STOCK)
 
     @extend_schema(responses=serializers.ReservationStatisticsOut)
     def get(self, request: Request) -> Response:
-        return Response(presenters.statistics(selectors.reservation_statistics()))
+        """The number of reservations by status, and when expired ones were last tidied up."""
+        return Response(presenters.reservation_statistics(selectors.reservation_statistics()))
 
 
-class Movements(ApiView):
+class MovementListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.MovementsQuery
+    query_serializer = serializers.MovementQuery
 
     @extend_schema(responses=serializers.MovementOut(many=True))
     def get(self, request: Request) -> Response:
+        """The stock ledger, the newest movements first."""
         paging = self.paging(default="-at")
         rows = selectors.movements(
-            paging,
+            paging=paging,
             product_id=self.query.get("product_id"),
             warehouse=self.query.get("warehouse"),
             order_id=self.query.get("order_id"),

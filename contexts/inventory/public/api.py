@@ -1,4 +1,4 @@
-"""Call inventory through this object and no other."""
+"""The one object through which other contexts call inventory."""
 
 from contexts.inventory.public.contracts import Inventory
 from eci.calls.rpc import client

@@ -1,6 +1,6 @@
-"""Inventory: holds on stock, and what other contexts may ask of them.
+"""Inventory's contract: reservations of stock, and what other contexts may ask about them.
 
-Words: *on hand* is what is there, *reserved* what open holds claim of it, *available* the rest.
+Words: *on hand* are the units that are there, *reserved* those that reservations hold, *available* the difference.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ReservationStatus(StrEnum):
 
 
 class AllocationState(StrEnum):
-    """OPEN counts as reserved. SHORT: a stock count found fewer units than a paid hold needs; it claims none."""
+    """OPEN counts as reserved. SHORT does not: a stock count found fewer units than this paid reservation needs."""
 
     OPEN = "OPEN"
     SHORT = "SHORT"
@@ -34,7 +34,7 @@ class AllocationState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """``quantity`` units of a product wanted."""
+    """``quantity`` units of a product are wanted."""
 
     product_id: int
     quantity: int
@@ -42,7 +42,7 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """One warehouse's part of a hold."""
+    """One stock row's part of a reservation."""
 
     product_id: int
     warehouse: str
@@ -52,10 +52,10 @@ class Allocation:
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """``key`` is the reservation's name, unique across callers. ``paying``: it neither expires nor is reclaimed.
+    """Units held for an order. ``key`` is its name, unique across callers.
 
-    ``warehouse`` is None when the hold is split, ``expires_at``
-    once it is firm. ``choice`` says why its warehouses were chosen.
+    ``paying``: it neither expires nor is reclaimed. ``warehouse`` is None if the units are in several, ``expires_at``
+    once the reservation is firm. ``choice`` says why these warehouses were chosen.
     """
 
     reservation_id: int
@@ -72,7 +72,7 @@ class Reservation:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something at odds in the books. ``subject`` names what, ``problem`` says how, in words."""
+    """A difference that an audit found. ``subject`` names the stock row, ``problem`` describes the difference."""
 
     subject: str
     problem: str
@@ -80,7 +80,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """Units of a product in a warehouse that can be sold now."""
+    """The units of a product that one warehouse can sell now."""
 
     product_id: int
     warehouse: str
@@ -89,8 +89,11 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """``holds`` ever made, by the state they are in now. ``lowest``: the stock rows of active warehouses with the least
-    available, ``low`` how many are below their reorder point."""
+    """``holds``: the number of reservations ever made, by the status they have now.
+
+    ``lowest``: the stock rows of active warehouses with the fewest units available. ``low``: the number of such rows
+    below their reorder point.
+    """
 
     holds: dict[str, int]
     lowest: tuple[Level, ...]
@@ -108,7 +111,7 @@ class ReservationExpired(Conflict):
 
 
 class BelowReserved(Conflict):
-    """A stock count or adjustment would leave less than is reserved. ``details``: on_hand, reserved."""
+    """A stock count or adjustment would leave fewer units than are reserved. ``details``: on_hand, reserved."""
 
     code = "below_reserved"
 
@@ -122,57 +125,58 @@ class WarehouseNotFound(NotFound):
 
 
 class Inventory(ABC):
-    """Commands for holds of our own orders. Every one may be repeated: it answers the same and changes nothing more."""
+    """Commands for the reservations of our own orders. A repeated command answers the same and changes nothing."""
 
     @abstractmethod
     def reserve(
         self, *, order_id: str, key: str, items: tuple[Demand, ...], seconds: int, paying: bool = False
     ) -> Reservation:
-        """Hold all items or none, for ``seconds`` (for as long as it takes when ``paying``).
+        """Hold all items or none, for ``seconds`` or, if ``paying``, until the payment has an outcome.
 
-        InsufficientStock when they can't be had; InvalidTransition when the key was released before.
+        InsufficientStock if some items are missing; InvalidTransition if the key was released before.
         """
 
     @abstractmethod
     def require_available(self, *, items: tuple[Demand, ...]) -> None:
-        """InsufficientStock as ``reserve`` would say now. Nothing is held or locked: having passed promises nothing."""
+        """InsufficientStock if ``reserve`` would raise it now. Nothing is held or locked, so success is no promise."""
 
     @abstractmethod
     def confirm(self, *, key: str) -> Reservation:
-        """Make the hold firm. ReservationNotFound, ReservationExpired, InvalidTransition (released)."""
+        """Make the reservation firm. ReservationNotFound, ReservationExpired, InvalidTransition (released)."""
 
     @abstractmethod
     def mark_paying(self, *, key: str) -> Reservation:
-        """From now on the hold does not lapse by itself. ReservationNotFound, ReservationExpired, InvalidTransition."""
+        """From now on the reservation does not expire. ReservationNotFound, ReservationExpired, InvalidTransition."""
 
     @abstractmethod
     def release(self, *, key: str, order_id: str) -> Reservation:
-        """Give back what is still open. Finding nothing, it leaves a tombstone: a late reserve of this key is refused.
+        """Give back the units still held. InvalidTransition if everything was shipped.
 
-        InvalidTransition when everything was shipped.
+        If there is no such reservation, a tombstone is left, so that a late reserve with this key is rejected.
         """
 
     @abstractmethod
     def ship(self, *, key: str, warehouse: str | None = None) -> Reservation:
-        """The units leave: on hand and reserved go down. With ``warehouse`` only that part.
+        """The units leave, so on hand and reserved go down. With ``warehouse``, only the units in that one.
 
-        ReservationNotFound, ReservationExpired, InvalidTransition (released).
+        ReservationNotFound, ReservationExpired, InvalidTransition (released), InsufficientStock (a count took units).
         """
 
     @abstractmethod
     def restock(self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str) -> None:
         """Units come back to the warehouses they left, once per ``reference``.
 
-        ``disposition`` resell adds them to on hand; damaged and lost are written to the ledger as in and out again.
+        ``disposition`` resell adds them to on hand. With damaged or lost, the ledger shows them as returned and as
+        written off.
         """
 
     @abstractmethod
     def reservations(self, *, keys: Iterable[str]) -> dict[str, Reservation]:
-        """The holds of these names that exist, by name."""
+        """The reservations with these keys that exist, by key."""
 
     @abstractmethod
     def orders_holding(self) -> tuple[str, ...]:
-        """Our orders for which units are held now."""
+        """The ids of our orders for which units are held now."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
@@ -180,4 +184,4 @@ class Inventory(ABC):
 
     @abstractmethod
     def audit(self) -> tuple[Finding, ...]:
-        """Rows where on hand is not the sum of the ledger, or reserved not the sum of open holds."""
+        """Stock rows that differ from the ledger (on hand) or from the open allocations (reserved)."""

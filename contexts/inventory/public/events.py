@@ -1,4 +1,4 @@
-"""What inventory announces."""
+"""The events that inventory announces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eci.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class HoldNeedsAttention(Event):
-    """A hold of an order can't be kept as it is: a stock count left fewer units, or its payment takes over a day."""
+    """An order's reservation needs attention: a stock count left too few units, or its payment takes over a day."""
 
     NAME: ClassVar[str] = "inventory.hold_needs_attention.v1"
     AGGREGATE: ClassVar[str] = "order_id"

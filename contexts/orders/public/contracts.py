@@ -122,7 +122,7 @@ class Sales:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """``by_status``: numbers of orders. ``attention``: those that need a person. ``overdue``: those that have been due for a
+    """``by_status``: numbers of orders. ``attention``: those that need a person. ``overdue``: those due for a
     minute, without a runner."""
 
     sales: tuple[Sales, ...]

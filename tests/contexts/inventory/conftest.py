@@ -1,4 +1,4 @@
-"""Inventory's fixtures: products of the real catalog, stock, and books that must agree after every test."""
+"""Inventory's fixtures: products of the real catalog, stock, and an audit that finds nothing after every test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def product(api: Api) -> Callable[[], int]:
-    """A new product of the catalog; gives its id."""
+    """Creates a product in the catalog; returns its id."""
     numbers = itertools.count(1)
 
     def create() -> int:
@@ -38,7 +38,7 @@ def product(api: Api) -> Callable[[], int]:
 
 @pytest.fixture
 def stocked(api: Api, product: Callable[[], int]) -> Callable[..., int]:
-    """A new product with units in warehouses, which are made in the order of their preference; gives its id."""
+    """Creates a product with units in warehouses, the preferred ones first; returns the product's id."""
     made: list[str] = []
 
     def create(**units: int) -> int:
@@ -61,7 +61,7 @@ def available(api: Api) -> Callable[[int], int]:
 
 @pytest.fixture
 def run_out() -> Callable[[str], None]:
-    """Let a hold's time run out."""
+    """Makes a reservation expire."""
 
     def back_date(key: str) -> None:
         past = utcnow() - timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Which warehouses fill a demand, without a database."""
+"""The rules that choose warehouses for a demand, and a reservation's status, without a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contexts.inventory.domain import Shelf, allocate, settled
+from contexts.inventory.domain import StockRow, allocate, settled
 from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationStatus
 
 pytestmark = pytest.mark.no_database
@@ -17,22 +17,22 @@ pytestmark = pytest.mark.no_database
 Units = dict[str, dict[int, int]]  # warehouse -> product -> available
 
 
-def shelves(units: Units, priorities: dict[str, int] | None = None) -> list[Shelf]:
-    places = [(code, product) for code, products in units.items() for product in products]
+def stock_rows(units: Units, priorities: dict[str, int] | None = None) -> list[StockRow]:
+    numbered = [(code, product) for code, products in units.items() for product in products]
     return [
-        Shelf(
+        StockRow(
             stock_id=number,
             product_id=product,
             warehouse=code,
             priority=(priorities or {}).get(code, 100),
             available=units[code][product],
         )
-        for number, (code, product) in enumerate(places, 1)
+        for number, (code, product) in enumerate(numbered, 1)
     ]
 
 
 def chosen(demand: dict[int, int], units: Units, priorities: dict[str, int] | None = None) -> dict[str, dict[int, int]]:
-    picks, _ = allocate(demand, shelves(units, priorities))
+    picks, _ = allocate(demand, stock_rows(units, priorities))
     found: dict[str, dict[int, int]] = defaultdict(dict)
     for pick in picks:
         found[pick.warehouse][pick.product_id] = pick.quantity
@@ -58,7 +58,7 @@ def test_exactly_the_demand_from_the_fewest_warehouses(demand: dict[int, int], u
     ]
     if not sizes:
         with pytest.raises(InsufficientStock) as refusal:
-            allocate(demand, shelves(units))
+            allocate(demand, stock_rows(units))
         assert refusal.value.details["items"] == [
             {"product_id": product, "requested": wanted, "available": sum(p.get(product, 0) for p in units.values())}
             for product, wanted in demand.items()
@@ -85,7 +85,7 @@ def test_equal_priorities_go_by_code() -> None:
 
 
 def test_the_fewest_of_many_warehouses() -> None:
-    """Twelve warehouses of which only three certain ones do it together: taking the largest first would need four."""
+    """Of twelve warehouses only three certain ones can fill the demand together. Largest first would need four."""
     units: Units = {f"W{number:02}": {1: 1, 2: 1} for number in range(8)}
     units |= {"big": {1: 5, 2: 5}, "x": {1: 7}, "y": {2: 7}, "z": {3: 1}}
     assert set(chosen({1: 7, 2: 7, 3: 1}, units)) == {"x", "y", "z"}
@@ -96,7 +96,7 @@ def test_a_hundred_warehouses_end_soon() -> None:
     assert len(chosen({1: 60}, units)) == 60
 
 
-def test_every_warehouse_that_is_named_gives_something_to_a_split() -> None:
+def test_every_chosen_warehouse_gives_units() -> None:
     assert chosen({1: 13}, {"A": {1: 10}, "B": {1: 13 - 1}}) == {"A": {1: 10}, "B": {1: 3}}
 
 
@@ -112,5 +112,5 @@ def test_every_warehouse_that_is_named_gives_something_to_a_split() -> None:
         ("", ReservationStatus.RELEASED),
     ],
 )
-def test_what_the_parts_make_of_the_hold(states: str, status: ReservationStatus | None) -> None:
+def test_the_status_that_follows_from_the_allocations(states: str, status: ReservationStatus | None) -> None:
     assert settled(AllocationState(state) for state in states.split()) == status

@@ -1,4 +1,4 @@
-"""What other contexts ask of inventory, and the books behind it."""
+"""What other contexts ask of inventory, and the sums that hold behind it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import Sum
 
-from contexts.inventory import selectors, services, tasks
+from contexts.inventory import selectors, tasks
 from contexts.inventory.models import Allocation, Movement, OutboxEvent, Reservation, Restocking, Stock, Warehouse
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import (
@@ -22,6 +22,7 @@ from contexts.inventory.public.contracts import (
     ReservationNotFound,
     ReservationStatus,
 )
+from contexts.inventory.services import holds, stock, sweeping
 from eci.clock import utcnow
 from eci.db import Stale, unit_of_work, writes
 from eci.errors import EciError, InvalidTransition
@@ -94,7 +95,7 @@ def test_commands_on_nothing(stocked: Callable[..., int]) -> None:
     assert not Reservation.objects.exists()
 
 
-def test_what_was_shipped_cannot_be_released(stocked: Callable[..., int]) -> None:
+def test_a_shipped_reservation_cannot_be_released(stocked: Callable[..., int]) -> None:
     reserve(stocked(A=10), 4)
     inventory.ship(key="hold")
     with pytest.raises(InvalidTransition):
@@ -105,7 +106,7 @@ def test_what_was_shipped_cannot_be_released(stocked: Callable[..., int]) -> Non
 
 
 @pytest.mark.parametrize("marked", ["at once", "later"])
-def test_a_paying_hold_does_not_run_out(
+def test_a_paying_reservation_does_not_expire(
     stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None], marked: str
 ) -> None:
     product_id = stocked(A=10)
@@ -122,7 +123,7 @@ def test_a_paying_hold_does_not_run_out(
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_a_hold_that_ran_out_cannot_be_paid(
+def test_an_expired_reservation_cannot_be_paid(
     stocked: Callable[..., int], run_out: Callable[[str], None], swept: bool
 ) -> None:
     reserve(stocked(A=10), 8)
@@ -151,10 +152,10 @@ def test_a_day_of_paying_needs_attention_once(stocked: Callable[..., int]) -> No
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_reclaiming_a_part_ends_the_whole_hold(
+def test_reclaiming_one_allocation_ends_the_whole_reservation(
     stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None], swept: bool
 ) -> None:
-    """A hold of two products ran out; a reserve took one of them. The other is free too, and stays so."""
+    """A reservation of two products expires, and a reserve takes one of them. The other stays available too."""
     first, second = stocked(A=5), stocked(A=5)
     items = tuple(Demand(product_id=product_id, quantity=4) for product_id in (first, second))
     reserve(first, 0, items=items)
@@ -166,7 +167,7 @@ def test_reclaiming_a_part_ends_the_whole_hold(
         assert dict(Stock.objects.values_list("product_id", "reserved")) == {first: 0, second: 5}
     assert (available(first), available(second)) == (5, 0)
     found = inventory.reservations(keys=["hold"])["hold"]
-    assert (found.status, {part.state for part in found.allocations}) == (
+    assert (found.status, {allocation.state for allocation in found.allocations}) == (
         ReservationStatus.EXPIRED,
         {AllocationState.EXPIRED},
     )
@@ -183,52 +184,56 @@ def test_reclaiming_a_part_ends_the_whole_hold(
 # -- counts that find too little --------------------------------------------------------------------------------------
 
 
-def short_hold(product_id: int) -> None:
-    """A paid hold of 8 whose units a count then found missing."""
+def short_reservation(product_id: int) -> None:
+    """A paid reservation of 8 units, which a count then found missing."""
     reserve(product_id, 8, paying=True)
     row = Stock.objects.get(product_id=product_id)
-    services.count(inventory_id=row.pk, on_hand=5, reorder_point=None, reason="count", force=True, actor="test")
+    stock.count(inventory_id=row.pk, on_hand=5, reorder_point=None, reason="count", force=True, actor="test")
     assert states() == [AllocationState.SHORT]
 
 
-def test_a_short_hold_ships_when_its_units_are_there_again(
+def test_a_short_reservation_ships_when_its_units_are_there_again(
     stocked: Callable[..., int], run_out: Callable[[str], None]
 ) -> None:
     product_id = stocked(A=10)
-    short_hold(product_id)
+    short_reservation(product_id)
     assert OutboxEvent.objects.get().name == "inventory.hold_needs_attention.v1"
     assert inventory.confirm(key="hold").needs_attention
     with pytest.raises(InsufficientStock) as refusal:
         inventory.ship(key="hold")
     assert refusal.value.details["items"] == [{"product_id": product_id, "requested": 8, "available": 5}]
     assert (states(), on_hand(product_id)) == (["SHORT"], {"A": 5})
-    services.receive(
+    stock.receive(
         product_id=product_id, warehouse="A", quantity=3, reorder_point=None, actor="t", create_warehouse=False
     )
-    services.reserve(key="cart", order_id="X", demand={product_id: 2}, seconds=60)
-    run_out("cart")  # what ran out must not stand in the way of what was paid
+    holds.reserve(key="cart", order_id="X", demand={product_id: 2}, seconds=60)
+    run_out("cart")  # an expired reservation must not keep a paid one from shipping
     shipped = inventory.ship(key="hold")
     assert (shipped.status, shipped.needs_attention) == (ReservationStatus.SHIPPED, False)
     assert on_hand(product_id) == {"A": 0}
 
 
-def test_a_short_hold_can_be_released(stocked: Callable[..., int]) -> None:
+def test_a_short_reservation_can_be_released(stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
-    short_hold(product_id)
+    short_reservation(product_id)
     assert inventory.release(key="hold", order_id=OURS).status == ReservationStatus.RELEASED
     assert Stock.objects.get().reserved == 0
 
 
-def test_the_part_that_is_there_ships(stocked: Callable[..., int]) -> None:
+def test_an_allocation_ships_alone(stocked: Callable[..., int]) -> None:
     product_id = stocked(A=4, B=10)
     reserve(product_id, 12, paying=True)
     row = Stock.objects.get(warehouse="A")
-    services.count(inventory_id=row.pk, on_hand=1, reorder_point=None, reason="count", force=True, actor="test")
+    stock.count(inventory_id=row.pk, on_hand=1, reorder_point=None, reason="count", force=True, actor="test")
     with pytest.raises(InsufficientStock):
         inventory.ship(key="hold")
     assert states() == ["SHORT", "OPEN"]
-    part = inventory.ship(key="hold", warehouse="B")
-    assert (part.status, part.needs_attention, states()) == (ReservationStatus.RESERVED, True, ["SHORT", "SHIPPED"])
+    shipped = inventory.ship(key="hold", warehouse="B")
+    assert (shipped.status, shipped.needs_attention, states()) == (
+        ReservationStatus.RESERVED,
+        True,
+        ["SHORT", "SHIPPED"],
+    )
     assert inventory.release(key="hold", order_id=OURS).status == ReservationStatus.SHIPPED
     assert on_hand(product_id) == {"A": 1, "B": 2}
 
@@ -245,7 +250,7 @@ def split(stocked: Callable[..., int]) -> int:
     return product_id
 
 
-def test_units_come_back_to_where_they_left(split: int) -> None:
+def test_units_come_back_to_the_warehouse_they_left(split: int) -> None:
     back(split, 2, "r1")
     back(split, 2, "r2")
     assert on_hand(split) == {"A": 3, "B": 1}
@@ -259,7 +264,7 @@ def test_units_come_back_to_where_they_left(split: int) -> None:
 
 
 @pytest.mark.parametrize("disposition", ["damaged", "lost"])
-def test_units_written_off_stand_in_the_ledger(split: int, disposition: str) -> None:
+def test_units_written_off_are_in_the_ledger(split: int, disposition: str) -> None:
     back(split, 4, "r1", disposition)
     assert on_hand(split) == {"A": 0, "B": 0}
     lines = (
@@ -277,7 +282,7 @@ def test_units_written_off_stand_in_the_ledger(split: int, disposition: str) -> 
     assert on_hand(split) == {"A": 0, "B": 1}
 
 
-# -- the books --------------------------------------------------------------------------------------------------------
+# -- the sums --------------------------------------------------------------------------------------------------------
 
 
 def test_audit_finds_what_was_planted(stocked: Callable[..., int]) -> None:
@@ -290,36 +295,39 @@ def test_audit_finds_what_was_planted(stocked: Callable[..., int]) -> None:
     subject = f"product {product_id} in A"
     assert findings == [
         (subject, "on hand is 11, the ledger sums up to 10"),
-        (subject, "reserved is 5, open holds are 4"),
+        (subject, "reserved is 5, open allocations sum up to 4"),
     ]
     rows.update(on_hand=10, reserved=4)
     Stock.objects.filter(product_id=other).delete()
-    [astray] = inventory.audit()
-    assert (astray.subject, astray.problem) == (f"product {other} in A", "the ledger sums up to 10, there is no row")
+    [orphan] = inventory.audit()
+    assert (orphan.subject, orphan.problem) == (
+        f"product {other} in A",
+        "the ledger sums up to 10, there is no stock row",
+    )
     Movement.objects.filter(product_id=other).delete()
 
 
 @pytest.mark.parametrize("change", [{"reserved": -1}, {"reserved": 11}, {"on_hand": 3}])
-def test_the_database_refuses_impossible_balances(stocked: Callable[..., int], change: dict[str, int]) -> None:
+def test_the_database_rejects_impossible_stock_rows(stocked: Callable[..., int], change: dict[str, int]) -> None:
     reserve(stocked(A=10), 4)
     with pytest.raises(IntegrityError), unit_of_work("inventory"):
         Stock.objects.update(**change)
 
 
 def test_a_write_that_lost_a_race_is_run_again_as_a_whole(stocked: Callable[..., int]) -> None:
-    """Also when it is nested: the outermost unit of work is the one that is repeated."""
+    """Even when it is nested: the outermost unit of work is repeated."""
     product_id, lost = stocked(A=10), []
 
     @writes("inventory")
     def inner() -> None:
-        services.reserve(key="k", order_id="X", demand={product_id: 11}, seconds=60)
+        holds.reserve(key="k", order_id="X", demand={product_id: 11}, seconds=60)
         if len(lost) < 2:
             lost.append(1)
             raise Stale
 
     @writes("inventory")
     def outer() -> None:
-        services.adjust(product_id=product_id, warehouse="A", delta=1, reason="found", actor="test")
+        stock.adjust(product_id=product_id, warehouse="A", delta=1, reason="found", actor="test")
         inner()
 
     outer()
@@ -327,12 +335,12 @@ def test_a_write_that_lost_a_race_is_run_again_as_a_whole(stocked: Callable[...,
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_sequence_of_commands_keeps_the_books(seed: int, run_out: Callable[[str], None]) -> None:
-    """After every command: 0 <= reserved <= on hand = the ledger, and reserved = the open holds."""
+def test_the_sums_hold_after_any_sequence_of_commands(seed: int, run_out: Callable[[str], None]) -> None:
+    """After every command: 0 <= reserved <= on hand = the ledger, and reserved = the open allocations."""
     chance = random.Random(seed)
     products, codes, keys = (1, 2, 3), ("A", "B", "C"), [f"k{number}" for number in range(12)]
     for priority, code in enumerate(codes):
-        services.create_warehouse(code=code, name=code, priority=priority, address="", is_active=True)
+        stock.create_warehouse(code=code, name=code, priority=priority, address="", is_active=True)
 
     def any_of(*values: Any) -> Any:
         return chance.choice(values)
@@ -340,30 +348,30 @@ def test_any_sequence_of_commands_keeps_the_books(seed: int, run_out: Callable[[
     def units() -> int:
         return chance.randint(1, 12)
 
-    def place() -> dict[str, Any]:
+    def stock_row() -> dict[str, Any]:
         return {"product_id": any_of(*products), "warehouse": any_of(*codes)}
 
     def count() -> None:
-        row = Stock.objects.filter(**place()).first()
+        row = Stock.objects.filter(**stock_row()).first()
         if row:
-            services.count(
+            stock.count(
                 inventory_id=row.pk, on_hand=units(), reorder_point=None, reason="c", force=any_of(0, 1), actor="t"
             )
 
     def transfer() -> None:
         source, target = chance.sample(codes, 2)
-        services.transfer(
+        stock.transfer(
             product_id=any_of(*products), from_warehouse=source, to_warehouse=target, quantity=units(), actor="t"
         )
 
     def hold() -> None:
         demand = {product_id: units() for product_id in chance.sample(products, chance.randint(1, 3))}
-        services.reserve(key=any_of(*keys), order_id=OURS, demand=demand, seconds=60, paying=any_of(True, False))
+        holds.reserve(key=any_of(*keys), order_id=OURS, demand=demand, seconds=60, paying=any_of(True, False))
 
     def restock() -> None:
         returned = {any_of(*products): any_of(1, 2)}
         disposition = any_of("resell", "damaged", "lost")
-        services.restock(order_id=OURS, reference=f"r{units()}", returned=returned, disposition=disposition, actor="t")
+        stock.restock(order_id=OURS, reference=f"r{units()}", returned=returned, disposition=disposition, actor="t")
 
     def expire() -> None:
         key = any_of(*keys)
@@ -371,21 +379,21 @@ def test_any_sequence_of_commands_keeps_the_books(seed: int, run_out: Callable[[
             run_out(key)
 
     commands: list[Callable[[], Any]] = [
-        lambda: services.receive(**place(), quantity=units(), reorder_point=None, actor="t", create_warehouse=False),
-        lambda: services.adjust(**place(), delta=any_of(-1, 1) * units(), reason="a", actor="t"),
+        lambda: stock.receive(**stock_row(), quantity=units(), reorder_point=None, actor="t", create_warehouse=False),
+        lambda: stock.adjust(**stock_row(), delta=any_of(-1, 1) * units(), reason="a", actor="t"),
         count,
         transfer,
         hold,
         hold,
         restock,
         expire,
-        lambda: services.confirm(key=any_of(*keys)),
-        lambda: services.mark_paying(key=any_of(*keys)),
-        lambda: services.release(
+        lambda: holds.confirm(key=any_of(*keys)),
+        lambda: holds.mark_paying(key=any_of(*keys)),
+        lambda: holds.release(
             key=any_of(*keys), warehouse=any_of(None, *codes), tombstone_for=any_of(None, None, OURS)
         ),
-        lambda: services.ship(key=any_of(*keys), warehouse=any_of(None, None, *codes), actor="t"),
-        services.sweep_batch,
+        lambda: holds.ship(key=any_of(*keys), warehouse=any_of(None, None, *codes), actor="t"),
+        sweeping.sweep_batch,
     ]
     done = 0
     for _ in range(150):
@@ -395,12 +403,12 @@ def test_any_sequence_of_commands_keeps_the_books(seed: int, run_out: Callable[[
         except EciError:
             pass
         assert selectors.audit() == ()
-        for row in selectors.balances(Stock.objects.all()):
+        for row in selectors.with_available(rows=Stock.objects.all()):
             assert 0 <= row.held <= row.reserved <= row.on_hand
     assert done > 50
     ledger = Movement.objects.values_list("product_id", "warehouse").annotate(total=Sum("delta")).order_by()
-    balances = {(row.product_id, row.warehouse_id): row.on_hand for row in Stock.objects.exclude(on_hand=0)}
-    assert {(product, code): total for product, code, total in ledger if total} == balances
+    on_hands = {(row.product_id, row.warehouse_id): row.on_hand for row in Stock.objects.exclude(on_hand=0)}
+    assert {(product, code): total for product, code, total in ledger if total} == on_hands
     for line in Movement.objects.order_by("pk"):
         assert line.on_hand >= 0
     for reservation in Reservation.objects.exclude(status="RESERVED").exclude(status="CONFIRMED"):
@@ -425,8 +433,8 @@ def test_statements_of_an_order_of_one_line(stocked: Callable[..., int], stateme
     product_id = stocked(A=10, B=10)
     with statements() as counted:
         reserve(product_id, 2, paying=True)
-    shelves, *rest = verbs(counted)[1:]
-    assert (verbs(counted)[0], shelves.split()[0]) == ("SELECT reservation", "SELECT")
+    allocatable, *rest = verbs(counted)[1:]
+    assert (verbs(counted)[0], allocatable.split()[0]) == ("SELECT reservation", "SELECT")
     assert rest == ["UPDATE stock", "INSERT reservation", "INSERT allocation", "COMMIT"]
     with statements() as counted:
         inventory.confirm(key="hold")

@@ -1,4 +1,4 @@
-"""Holds over HTTP: reserve, confirm, release, ship, and what happens when their time runs out."""
+"""Reservations over HTTP: reserve, confirm, release, ship, and what happens when they expire."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from contexts.inventory import services, tasks
+from contexts.inventory import tasks
 from contexts.inventory.models import Idempotency, Movement, Reservation, Stock
+from contexts.inventory.services import holds, sweeping
 from tests.support.api import Answer, Api
 
 OURS = "ORD-0000000000ABCDEFGHJKMNPQRS"
@@ -24,14 +25,14 @@ def command(api: Api, verb: str, reservation: str = "hold", **more: Any) -> Answ
     return api.post(f"/v1/inventory/{verb}", {"idempotency_key": reservation, "order_id": "X-1", **more})
 
 
-def balances() -> list[tuple[str, int, int]]:
+def rows() -> list[tuple[str, int, int]]:
     return [(row.warehouse_id, row.on_hand, row.reserved) for row in Stock.objects.order_by("pk")]
 
 
 # -- reserve ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hold(api: Api, stocked: Callable[..., int]) -> None:
+def test_a_reservation(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10, B=10)
     answer = reserve(api, product_id, 4)
     assert answer.status == 200
@@ -45,7 +46,7 @@ def test_a_hold(api: Api, stocked: Callable[..., int]) -> None:
         "paying": False,
     }
     assert data["allocations"] == [{"product_id": product_id, "warehouse": "A", "quantity": 4, "state": "OPEN"}]
-    assert balances() == [("A", 10, 4), ("B", 10, 0)]
+    assert rows() == [("A", 10, 4), ("B", 10, 0)]
     assert api.get(f"/v1/inventory/reservations/{data['reservation_id']}").data == data
 
 
@@ -60,7 +61,7 @@ def test_reserve_makes_a_key_and_keeps_number_order_ids(api: Api, stocked: Calla
     assert confirmed.data["status"] == "CONFIRMED"
 
 
-def test_a_hold_lives_fifteen_minutes_or_as_told(api: Api, stocked: Callable[..., int]) -> None:
+def test_a_reservation_lives_fifteen_minutes_or_as_asked(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     for minutes, more in ((15, {}), (1, {"reservation_minutes": 1}), (1440, {"reservation_minutes": 1440})):
         reserve(api, product_id, 1, key=f"k{minutes}", **more)
@@ -69,12 +70,12 @@ def test_a_hold_lives_fifteen_minutes_or_as_told(api: Api, stocked: Callable[...
         assert row.allocations.get().lapses_at == row.expires_at
 
 
-def test_no_single_warehouse_has_it_all(api: Api, stocked: Callable[..., int]) -> None:
+def test_several_warehouses_together(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=4, B=10, C=3)
     data = reserve(api, product_id, 13).data
     assert data["warehouse"] is None
-    assert [(part["warehouse"], part["quantity"]) for part in data["allocations"]] == [("A", 4), ("B", 9)]
-    assert balances() == [("A", 4, 4), ("B", 10, 9), ("C", 3, 0)]
+    assert [(one["warehouse"], one["quantity"]) for one in data["allocations"]] == [("A", 4), ("B", 9)]
+    assert rows() == [("A", 4, 4), ("B", 10, 9), ("C", 3, 0)]
 
 
 def test_only_from_the_warehouse_that_was_asked_for(api: Api, stocked: Callable[..., int]) -> None:
@@ -93,8 +94,8 @@ def test_two_lines_of_one_product_are_one_demand(api: Api, stocked: Callable[...
     assert (refused.status, refused.code) == (409, "insufficient_stock")
     assert refused.details["items"] == [{"product_id": product_id, "requested": 5, "available": 4}]
     lines[2]["quantity"] = 2
-    parts = api.post("/v1/inventory/reserve", {"items": lines}).data["allocations"]
-    assert [(part["product_id"], part["quantity"]) for part in parts] == [(product_id, 4), (other, 1)]
+    allocations = api.post("/v1/inventory/reserve", {"items": lines}).data["allocations"]
+    assert [(one["product_id"], one["quantity"]) for one in allocations] == [(product_id, 4), (other, 1)]
 
 
 def test_too_little_holds_nothing(api: Api, stocked: Callable[..., int], product: Callable[[], int]) -> None:
@@ -107,7 +108,7 @@ def test_too_little_holds_nothing(api: Api, stocked: Callable[..., int], product
         {"product_id": none, "requested": 3, "available": 0},
     ]
     assert api.get("/v1/inventory/reservations").data == []
-    assert {reserved for _, _, reserved in balances()} == {0}
+    assert {reserved for _, _, reserved in rows()} == {0}
     assert reserve(api, none, 1, key="l").details["items"] == [{"product_id": none, "requested": 1, "available": 0}]
 
 
@@ -129,7 +130,7 @@ def test_a_key_reserves_once(api: Api, stocked: Callable[..., int]) -> None:
         other = api.post("/v1/inventory/reserve", in_body | change)
         assert (other.status, other.code) == (422, "idempotency_key_reused")
     assert api.post("/v1/inventory/reserve", in_body, key="different").status == 400
-    assert balances() == [("A", 10, 4)]
+    assert rows() == [("A", 10, 4)]
 
 
 def test_a_key_reserves_once_even_when_its_answer_is_forgotten(api: Api, stocked: Callable[..., int]) -> None:
@@ -142,7 +143,7 @@ def test_a_key_reserves_once_even_when_its_answer_is_forgotten(api: Api, stocked
     command(api, "release")
     assert reserve(api, product_id, 5, key="hold").status == 422
     assert reserve(api, product_id, 4).code == "invalid_transition"
-    assert balances() == [("A", 10, 0)]
+    assert rows() == [("A", 10, 0)]
 
 
 def test_a_refusal_is_remembered(api: Api, stocked: Callable[..., int]) -> None:
@@ -156,13 +157,16 @@ def test_a_refusal_is_remembered(api: Api, stocked: Callable[..., int]) -> None:
 
 
 def test_a_thousand_lines(api: Api, stocked: Callable[..., int]) -> None:
-    """As many products as a request may have, each with its own quantity."""
+    """A request with as many products as it may have, each with its own quantity."""
     stocked(A=1)
     products = range(1_000_001, 1_001_001)
-    places = [(product_id, product_id - 1_000_000) for product_id in products]
-    Stock.objects.bulk_create([Stock(product_id=p, warehouse_id="A", on_hand=units) for p, units in places])
+    stocked_units = [(product_id, product_id - 1_000_000) for product_id in products]
+    Stock.objects.bulk_create([Stock(product_id=p, warehouse_id="A", on_hand=units) for p, units in stocked_units])
     Movement.objects.bulk_create(
-        [Movement(product_id=p, warehouse_id="A", delta=units, on_hand=units, actor="test") for p, units in places]
+        [
+            Movement(product_id=p, warehouse_id="A", delta=units, on_hand=units, actor="test")
+            for p, units in stocked_units
+        ]
     )
     lines = [{"product_id": product_id, "quantity": product_id - 1_000_000} for product_id in products]
     assert reserve_lines(api, lines).data["warehouse"] == "A"
@@ -179,20 +183,20 @@ def reserve_lines(api: Api, lines: list[dict[str, int]]) -> Answer:
 # -- confirm, release, ship -------------------------------------------------------------------------------------------
 
 
-def test_the_whole_way(api: Api, stocked: Callable[..., int], available: Callable[[int], int]) -> None:
+def test_from_reserve_to_ship(api: Api, stocked: Callable[..., int], available: Callable[[int], int]) -> None:
     product_id = stocked(A=10)
     reserve(api, product_id, 4)
     confirmed = command(api, "confirm")
     assert (confirmed.status, confirmed.data["status"], confirmed.data["expires_at"]) == (200, "CONFIRMED", None)
     shipped = command(api, "ship")
     assert (shipped.status, shipped.data["status"], shipped.data["shipped_quantity"]) == (200, "SHIPPED", 4)
-    assert balances() == [("A", 6, 0)]
+    assert rows() == [("A", 6, 0)]
     assert available(product_id) == 6
     [line] = api.get("/v1/inventory/movements?order_id=X-1").data
     assert (line["delta"], line["on_hand"], line["reason"], line["actor"]) == (-4, 6, "shipment", "open")
 
 
-def test_a_confirmed_hold_never_runs_out(
+def test_a_confirmed_reservation_never_expires(
     api: Api, stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None]
 ) -> None:
     product_id = stocked(A=10)
@@ -204,7 +208,7 @@ def test_a_confirmed_hold_never_runs_out(
     assert command(api, "ship").data["status"] == "SHIPPED"
 
 
-def test_a_reserved_hold_may_ship_at_once(api: Api, stocked: Callable[..., int]) -> None:
+def test_a_reservation_may_ship_at_once(api: Api, stocked: Callable[..., int]) -> None:
     reserve(api, stocked(A=10), 4)
     assert command(api, "ship").data["status"] == "SHIPPED"
     assert command(api, "confirm").data["status"] == "SHIPPED"
@@ -225,10 +229,10 @@ def test_a_release_gives_everything_back(
 def test_done_already_is_the_same_answer(api: Api, stocked: Callable[..., int], verb: str) -> None:
     reserve(api, stocked(A=10), 4)
     first = command(api, verb)
-    before = balances()
+    before = rows()
     again = command(api, verb)
     assert (first.status, again.status, again.data) == (200, 200, first.data)
-    assert balances() == before
+    assert rows() == before
 
 
 @pytest.mark.parametrize(
@@ -238,10 +242,10 @@ def test_a_forbidden_change(api: Api, stocked: Callable[..., int], first: str, t
     reserve(api, stocked(A=10), 4)
     for verb in first.split("+"):
         assert command(api, verb).status == 200
-    before = balances()
+    before = rows()
     refused = command(api, then)
     assert (refused.status, refused.code) == (409, "invalid_transition")
-    assert balances() == before
+    assert rows() == before
 
 
 def test_by_warehouse(api: Api, stocked: Callable[..., int]) -> None:
@@ -250,7 +254,7 @@ def test_by_warehouse(api: Api, stocked: Callable[..., int]) -> None:
     first = command(api, "ship", warehouse="A")
     assert (first.data["status"], first.data["shipped_quantity"]) == ("RESERVED", 4)
     assert command(api, "ship", warehouse="A").data == first.data
-    assert balances() == [("A", 0, 0), ("B", 10, 8)]
+    assert rows() == [("A", 0, 0), ("B", 10, 8)]
     refused = command(api, "release", warehouse="A")
     assert (refused.status, refused.code) == (409, "invalid_transition")
     assert command(api, "ship", warehouse="C").status == 404
@@ -259,7 +263,9 @@ def test_by_warehouse(api: Api, stocked: Callable[..., int]) -> None:
 
 
 @pytest.mark.parametrize("order", ["ship first", "release first"])
-def test_parts_released_and_parts_shipped_make_it_shipped(api: Api, stocked: Callable[..., int], order: str) -> None:
+def test_a_reservation_partly_released_and_partly_shipped_is_shipped(
+    api: Api, stocked: Callable[..., int], order: str
+) -> None:
     reserve(api, stocked(A=4, B=10), 12)
     steps = [("ship", "A", "RESERVED"), ("release", "B", "SHIPPED")]
     if order == "release first":
@@ -269,24 +275,24 @@ def test_parts_released_and_parts_shipped_make_it_shipped(api: Api, stocked: Cal
     assert command(api, "release").data["released_quantity"] == 8
     assert command(api, "ship").data["shipped_quantity"] == 4
     assert command(api, "ship", warehouse="B").code == "invalid_transition"
-    assert balances() == [("A", 0, 0), ("B", 10, 0)]
+    assert rows() == [("A", 0, 0), ("B", 10, 0)]
 
 
-def test_naming_a_hold(api: Api, stocked: Callable[..., int]) -> None:
-    hold = reserve(api, stocked(A=10), 4).data
+def test_naming_a_reservation(api: Api, stocked: Callable[..., int]) -> None:
+    reserved = reserve(api, stocked(A=10), 4).data
     for wrong in (
         {"idempotency_key": "hold", "order_id": "X-2"},
         {"idempotency_key": "other"},
-        {"reservation_id": hold["reservation_id"] + 1},
+        {"reservation_id": reserved["reservation_id"] + 1},
         {"reservation_id": 2**53},
-        {"reservation_id": hold["reservation_id"], "order_id": "X-2"},
-        {"reservation_id": hold["reservation_id"], "idempotency_key": "other"},
+        {"reservation_id": reserved["reservation_id"], "order_id": "X-2"},
+        {"reservation_id": reserved["reservation_id"], "idempotency_key": "other"},
     ):
         for verb in ("confirm", "release", "ship"):
             answer = api.post(f"/v1/inventory/{verb}", wrong)
             assert (answer.status, answer.code) == (404, "not_found")
     assert api.post("/v1/inventory/confirm", {"order_id": "X-1"}).status == 400
-    by_id = api.post("/v1/inventory/confirm", {"reservation_id": hold["reservation_id"]})
+    by_id = api.post("/v1/inventory/confirm", {"reservation_id": reserved["reservation_id"]})
     assert by_id.data["status"] == "CONFIRMED"
 
 
@@ -302,45 +308,47 @@ def test_the_headers_key_is_the_commands_own(api: Api, stocked: Callable[..., in
     assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
-def test_holds_of_our_orders_change_only_through_them(api: Api, stocked: Callable[..., int]) -> None:
+def test_reservations_of_our_orders_change_only_through_them(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
-    hold = services.reserve(key="ours", order_id=OURS, demand={product_id: 2}, seconds=60)
+    ours = holds.reserve(key="ours", order_id=OURS, demand={product_id: 2}, seconds=60)
     for verb in ("confirm", "release", "ship"):
-        for body in ({"idempotency_key": "ours", "order_id": OURS}, {"reservation_id": hold.reservation_id}):
+        for body in ({"idempotency_key": "ours", "order_id": OURS}, {"reservation_id": ours.reservation.pk}):
             refused = api.post(f"/v1/inventory/{verb}", body)
             assert (refused.status, refused.code) == (409, "owned_by_order")
     assert reserve(api, product_id, 1, order_id=OURS).code == "owned_by_order"
     unknown = reserve(api, product_id, 1, key="more", order_id=OURS.replace("0", "1"))
     assert (unknown.status, unknown.code) == (404, "not_found")
-    assert balances() == [("A", 10, 2)]
+    assert rows() == [("A", 10, 2)]
 
 
 # -- time -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_that_ran_out_counts_for_nothing(
+def test_an_expired_reservation_counts_for_nothing(
     api: Api, stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None]
 ) -> None:
     product_id = stocked(A=10)
-    hold = reserve(api, product_id, 8).data
+    reserved = reserve(api, product_id, 8).data
     run_out("hold")
     assert available(product_id) == 10
     [row] = api.get("/v1/inventory").data
     assert (row["reserved"], row["available"]) == (0, 10)
-    found = api.get(f"/v1/inventory/reservations/{hold['reservation_id']}").data
+    found = api.get(f"/v1/inventory/reservations/{reserved['reservation_id']}").data
     assert (found["status"], found["allocations"][0]["state"]) == ("EXPIRED", "EXPIRED")
     assert len(api.get("/v1/inventory/reservations?status=EXPIRED").data) == 1
     assert api.get("/v1/inventory/reservations?status=RESERVED").data == []
-    assert balances() == [("A", 10, 8)]  # nobody has tidied up yet
+    assert rows() == [("A", 10, 8)]  # the sweeper has not run yet
 
 
-def test_a_reserve_takes_what_ran_out(api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]) -> None:
+def test_a_reserve_reclaims_expired_units(
+    api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]
+) -> None:
     product_id = stocked(A=10, B=2)
     reserve(api, product_id, 11)
     run_out("hold")
     assert reserve(api, product_id, 12, key="next").status == 200
     assert [row["idempotency_key"] for row in api.get("/v1/inventory/reservations?status=EXPIRED").data] == ["hold"]
-    assert balances() == [("A", 10, 10), ("B", 2, 2)]
+    assert rows() == [("A", 10, 10), ("B", 2, 2)]
 
 
 @pytest.mark.parametrize("swept", [False, True])
@@ -358,17 +366,17 @@ def test_too_late(api: Api, stocked: Callable[..., int], run_out: Callable[[str]
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_partly_shipped_when_its_time_ran_out(
+def test_partly_shipped_when_it_expires(
     api: Api, stocked: Callable[..., int], available: Callable[[int], int], run_out: Callable[[str], None], swept: bool
 ) -> None:
     product_id = stocked(A=4, B=10)
-    hold = reserve(api, product_id, 12).data
+    reserved = reserve(api, product_id, 12).data
     shipped = command(api, "ship", warehouse="A").data
     run_out("hold")
     if swept:
         tasks.sweep_holds()
-    found = api.get(f"/v1/inventory/reservations/{hold['reservation_id']}").data
-    assert (found["status"], [part["state"] for part in found["allocations"]]) == ("SHIPPED", ["SHIPPED", "EXPIRED"])
+    found = api.get(f"/v1/inventory/reservations/{reserved['reservation_id']}").data
+    assert (found["status"], [one["state"] for one in found["allocations"]]) == ("SHIPPED", ["SHIPPED", "EXPIRED"])
     for status, number in (("SHIPPED", 1), ("EXPIRED", 0), ("RESERVED", 0)):
         assert len(api.get(f"/v1/inventory/reservations?status={status}").data) == number
     assert command(api, "ship", warehouse="A").data["shipped_quantity"] == shipped["shipped_quantity"]
@@ -382,21 +390,21 @@ def test_partly_shipped_when_its_time_ran_out(
 
 
 @pytest.mark.parametrize("swept", [False, True])
-def test_partly_released_when_its_time_ran_out(
+def test_partly_released_when_it_expires(
     api: Api, stocked: Callable[..., int], run_out: Callable[[str], None], swept: bool
 ) -> None:
-    hold = reserve(api, stocked(A=4, B=10), 12).data
+    reserved = reserve(api, stocked(A=4, B=10), 12).data
     command(api, "release", warehouse="A")
     run_out("hold")
     if swept:
         tasks.sweep_holds()
     assert command(api, "release").data["status"] == "EXPIRED"
-    assert api.get(f"/v1/inventory/reservations/{hold['reservation_id']}").data["status"] == "EXPIRED"
+    assert api.get(f"/v1/inventory/reservations/{reserved['reservation_id']}").data["status"] == "EXPIRED"
     assert command(api, "ship", warehouse="B").code == "reservation_expired"
     assert command(api, "ship", warehouse="A").code == "invalid_transition"
 
 
-def test_the_sweeper_tidies_up_and_says_when(
+def test_the_sweeper_tidies_up_and_records_when(
     api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]
 ) -> None:
     product_id = stocked(A=10, B=3)
@@ -416,7 +424,7 @@ def test_the_sweeper_tidies_up_and_says_when(
     assert after["reservation_stats"] == before["reservation_stats"]
     assert after["cleanup_active"] is True
     assert after["last_cleanup_at"].endswith("Z")
-    assert balances() == [("A", 8, 4), ("B", 3, 0)]
+    assert rows() == [("A", 8, 4), ("B", 3, 0)]
     tasks.sweep_holds()
 
 
@@ -424,15 +432,15 @@ def test_the_sweeper_works_in_batches(
     stocked: Callable[..., int], run_out: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product_id = stocked(A=10)
-    monkeypatch.setattr(services, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(sweeping, "SWEEP_BATCH", 2)
     for number in range(5):
-        services.reserve(key=f"h{number}", order_id="X", demand={product_id: 1}, seconds=60)
+        holds.reserve(key=f"h{number}", order_id="X", demand={product_id: 1}, seconds=60)
         run_out(f"h{number}")
     tasks.sweep_holds()
-    assert balances() == [("A", 10, 0)]
+    assert rows() == [("A", 10, 0)]
 
 
-def test_lists_of_holds(api: Api, stocked: Callable[..., int]) -> None:
+def test_lists_of_reservations(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     reserve(api, product_id, 1, key="a")
     reserve(api, product_id, 1, key="b", order_id="X-2")

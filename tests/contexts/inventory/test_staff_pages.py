@@ -1,4 +1,4 @@
-"""The admin's pages: staff receive, count and adjust through the same rules, and edit no balance by hand."""
+"""The admin's pages: staff receive, count and adjust under the same rules as the API, and edit no row directly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from contexts.inventory import services
 from contexts.inventory.models import Movement, Reservation, Stock, Warehouse
+from contexts.inventory.services import holds
 
 LIST = "/admin/inventory/stock/"
 
@@ -40,17 +40,17 @@ def run(client: Client, action: str, rows: list[Stock], **fields: Any) -> Any:
     return client.post(LIST, data | ({"apply": "1", **fields} if fields else {"index": "0"}))
 
 
-def told(response: Any) -> list[str]:
+def messages(response: Any) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def balances() -> list[int]:
+def on_hand() -> list[int]:
     return list(Stock.objects.order_by("pk").values_list("on_hand", flat=True))
 
 
 def test_the_list_shows_and_finds(admin: Client, rows: list[Stock], run_out: Callable[[str], None]) -> None:
-    services.reserve(key="h", order_id="X", demand={rows[0].product_id: 3}, seconds=60)
-    services.reserve(key="i", order_id="X", demand={rows[0].product_id: 2}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={rows[0].product_id: 3}, seconds=60)
+    holds.reserve(key="i", order_id="X", demand={rows[0].product_id: 2}, seconds=60)
     run_out("i")
     page = admin.get(LIST).content.decode()
     for shown in (
@@ -79,14 +79,14 @@ def test_an_action_asks_first(admin: Client, rows: list[Stock], action: str, sho
         assert f'<input type="hidden" name="_selected_action" value="{row.pk}">' in html
     assert f'<input type="hidden" name="action" value="{action}">' in html
     assert "On hand 10, reserved 0, available 10." in html
-    assert balances() == [10, 4]
+    assert on_hand() == [10, 4]
 
 
 def test_receiving(admin: Client, rows: list[Stock]) -> None:
     first, second = rows
     answer = run(admin, "receive", rows, **{f"units_{first.pk}": 5, f"units_{second.pk}": 1})
     assert (answer.status_code, answer["Location"]) == (302, LIST)
-    assert balances() == [15, 5]
+    assert on_hand() == [15, 5]
     line = Movement.objects.order_by("pk").last()
     assert line is not None
     assert (line.delta, line.reason, line.actor) == (1, "receipt", "staff:ann")
@@ -96,7 +96,7 @@ def test_counting(admin: Client, rows: list[Stock]) -> None:
     first, second = rows
     fields = {f"units_{first.pk}": 7, f"units_{second.pk}": 0, "reason": "yearly count"}
     assert run(admin, "count", rows, **fields).status_code == 302
-    assert balances() == [7, 0]
+    assert on_hand() == [7, 0]
     assert set(Movement.objects.filter(reason="yearly count").values_list("delta", "actor")) == {
         (-3, "staff:ann"),
         (-4, "staff:ann"),
@@ -107,21 +107,21 @@ def test_adjusting(admin: Client, rows: list[Stock]) -> None:
     first, second = rows
     fields = {f"units_{first.pk}": -3, f"units_{second.pk}": 2, "reason": "broken"}
     assert run(admin, "adjust", rows, **fields).status_code == 302
-    assert balances() == [7, 6]
+    assert on_hand() == [7, 6]
 
 
-def test_a_refusal_is_told_and_nothing_is_half_done(admin: Client, rows: list[Stock]) -> None:
+def test_a_refusal_is_shown_and_changes_nothing(admin: Client, rows: list[Stock]) -> None:
     first, second = rows
-    services.reserve(key="h", order_id="X", demand={second.product_id: 4}, seconds=60, warehouse="B")
+    holds.reserve(key="h", order_id="X", demand={second.product_id: 4}, seconds=60, warehouse="B")
     fields = {f"units_{first.pk}": 7, f"units_{second.pk}": 3, "reason": "count"}
     for action, values in (("count", fields), ("adjust", fields | {f"units_{second.pk}": -1})):
         answer = run(admin, action, rows, **values)
         assert answer.status_code == 200
-        assert told(answer) == ["4 units are reserved; on hand cannot become 3."]
+        assert messages(answer) == ["4 units are reserved; on hand cannot become 3."]
         assert f'name="units_{first.pk}" value="7"' in answer.content.decode()
-        assert balances() == [10, 4]
+        assert on_hand() == [10, 4]
     assert run(admin, "count", rows, **fields, force="on").status_code == 302
-    assert balances() == [7, 3]
+    assert on_hand() == [7, 3]
     assert Reservation.objects.get().status == "RELEASED"
 
 
@@ -140,13 +140,13 @@ def test_bad_numbers_are_shown_at_their_row(admin: Client, rows: list[Stock]) ->
         assert page.status_code == 200
         assert list(page.context["form"].errors) == [f"units_{row.pk}"]
     assert list(run(admin, "count", [row], **{f"units_{row.pk}": 1}).context["form"].errors) == ["reason"]
-    assert balances() == [10, 4]
+    assert on_hand() == [10, 4]
 
 
 def test_too_many_rows_at_once(admin: Client, rows: list[Stock]) -> None:
     Stock.objects.bulk_create([Stock(product_id=10**9 + number, warehouse_id="A") for number in range(100)])
     answer = run(admin, "count", list(Stock.objects.all()))
-    assert (answer.status_code, told(answer)) == (302, ["Choose at most 100 rows."])
+    assert (answer.status_code, messages(answer)) == (302, ["Choose at most 100 rows."])
 
 
 def test_the_first_units_of_a_product(admin: Client, product: Callable[[], int]) -> None:
@@ -166,7 +166,7 @@ def test_the_first_units_of_a_product(admin: Client, product: Callable[[], int])
     assert set(Movement.objects.values_list("actor", flat=True)) == {"staff:ann"}
 
 
-def test_only_who_may_change_stock(rows: list[Stock]) -> None:
+def test_the_permission_to_change_stock(rows: list[Stock]) -> None:
     viewer = signed_in(is_staff=True)
     [ann] = get_user_model().objects.filter(username="ann")
     ann.user_permissions.add(Permission.objects.get(codename="view_stock"))
@@ -176,17 +176,17 @@ def test_only_who_may_change_stock(rows: list[Stock]) -> None:
     assert b'value="receive"' not in page.content
     assert viewer.get(f"{LIST}receipt/").status_code == 403
     run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
-    assert balances() == [10, 4]
+    assert on_hand() == [10, 4]
     ann.user_permissions.add(Permission.objects.get(codename="change_stock"))
     run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
-    assert balances() == [15, 9]
+    assert on_hand() == [15, 9]
 
 
-def test_nothing_is_edited_by_hand(admin: Client, rows: list[Stock]) -> None:
-    hold = services.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 3}, seconds=60)
+def test_no_row_is_edited_directly(admin: Client, rows: list[Stock]) -> None:
+    held = holds.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 3}, seconds=60)
     line = Movement.objects.order_by("pk").first()
     assert line is not None
-    for model, pk in (("stock", rows[0].pk), ("movement", line.pk), ("reservation", hold.reservation_id)):
+    for model, pk in (("stock", rows[0].pk), ("movement", line.pk), ("reservation", held.reservation.pk)):
         path = f"/admin/inventory/{model}/"
         assert admin.get(f"{path}add/").status_code == 403
         page = admin.get(f"{path}{pk}/change/")
@@ -195,20 +195,22 @@ def test_nothing_is_edited_by_hand(admin: Client, rows: list[Stock]) -> None:
         assert admin.post(f"{path}{pk}/change/", {"on_hand": 99, "delta": 99, "status": "SHIPPED"}).status_code == 403
         assert admin.post(f"{path}{pk}/delete/", {"post": "yes"}).status_code == 403
         assert b"delete_selected" not in admin.get(path).content
-    assert balances() == [10, 4]
+    assert on_hand() == [10, 4]
 
 
-def test_holds_and_the_ledger_can_be_searched(admin: Client, rows: list[Stock], run_out: Callable[[str], None]) -> None:
-    hold = services.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 12}, seconds=60)
-    page = admin.get(f"/admin/inventory/reservation/{hold.reservation_id}/change/").content.decode()
+def test_reservations_and_the_ledger_can_be_searched(
+    admin: Client, rows: list[Stock], run_out: Callable[[str], None]
+) -> None:
+    held = holds.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 12}, seconds=60)
+    page = admin.get(f"/admin/inventory/reservation/{held.reservation.pk}/change/").content.decode()
     assert "fewest warehouses: 2" in page
     assert page.count('field-quantity"') >= 2
     run_out("h")
     found = admin.get("/admin/inventory/reservation/", {"q": "X-1"})
     assert found.context["cl"].result_count == 1
     assert b"EXPIRED" in found.content
-    services.reserve(key="i", order_id="X-2", demand={rows[0].product_id: 1}, seconds=60)
-    services.ship(key="i", actor="test")
+    holds.reserve(key="i", order_id="X-2", demand={rows[0].product_id: 1}, seconds=60)
+    holds.ship(key="i", actor="test")
     for query, number in (("X-2", 1), (str(rows[0].product_id), 3), ("nothing", 0)):
         assert admin.get("/admin/inventory/movement/", {"q": query}).context["cl"].result_count == number
 

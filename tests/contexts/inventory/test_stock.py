@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from contexts.inventory import services
 from contexts.inventory.models import Movement, Reservation, Stock
+from contexts.inventory.public.contracts import WarehouseNotFound
+from contexts.inventory.services import holds, stock
 from tests.support.api import Api
 
 
@@ -17,7 +18,7 @@ def row_id(product_id: int, warehouse: str) -> int:
 
 
 def deltas(api: Api, product_id: int) -> list[tuple[str, int, int]]:
-    """(warehouse, delta, balance) of the product's ledger, oldest first."""
+    """(warehouse, delta, on hand after it) of the product's movements, oldest first."""
     lines = api.get(f"/v1/inventory/movements?product_id={product_id}&limit=100").data
     return [(line["warehouse"], line["delta"], line["on_hand"]) for line in reversed(lines)]
 
@@ -59,8 +60,8 @@ def test_a_receipt_with_a_key_counts_once(api: Api, product: Callable[[], int]) 
 def test_receipts_of_unknown_things(api: Api, settings: Any, product: Callable[[], int]) -> None:
     assert api.post("/v1/inventory", {"product_id": 987654321, "warehouse": "MAIN", "onhand": 5}).status == 404
     product_id = product()
-    with pytest.raises(services.WarehouseNotFound):
-        services.receive(
+    with pytest.raises(WarehouseNotFound):
+        stock.receive(
             product_id=product_id, warehouse="NEW", quantity=1, reorder_point=None, actor="t", create_warehouse=False
         )
     assert not Stock.objects.exists()
@@ -97,7 +98,7 @@ def test_a_count_of_no_row_is_404(api: Api) -> None:
 
 def test_a_count_below_reserved_is_refused(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
-    services.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
     body = {"onhand": 5, "reorder_point": 1, "reason": "count"}
     answer = api.patch(f"/v1/inventory/{row_id(product_id, 'A')}", body)
     assert (answer.status, answer.code) == (409, "below_reserved")
@@ -107,18 +108,18 @@ def test_a_count_below_reserved_is_refused(api: Api, stocked: Callable[..., int]
     assert (exact.status, exact.data["available"]) == (200, 0)
 
 
-def test_a_count_reclaims_what_ran_out(api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]) -> None:
+def test_a_count_reclaims_expired_units(api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]) -> None:
     product_id = stocked(A=10)
-    services.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
     run_out("h")
     answer = api.patch(f"/v1/inventory/{row_id(product_id, 'A')}", {"onhand": 2, "reason": "count"})
     assert (answer.status, answer.data["onhand"], answer.data["reserved"]) == (200, 2, 0)
 
 
-def test_a_forced_count_releases_the_newest_unpaid_holds_first(api: Api, stocked: Callable[..., int]) -> None:
+def test_a_forced_count_releases_the_newest_unpaid_reservations_first(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10, B=10)
     for key, paying in (("paid", True), ("old", False), ("new", False)):
-        services.reserve(key=key, order_id="X", demand={product_id: 3}, seconds=60, paying=paying, warehouse="A")
+        holds.reserve(key=key, order_id="X", demand={product_id: 3}, seconds=60, paying=paying, warehouse="A")
     path = f"/v1/inventory/{row_id(product_id, 'A')}"
     body = {"reason": "count", "force": True}
     assert api.patch(path, body | {"onhand": 6}).data["reserved"] == 6
@@ -127,7 +128,7 @@ def test_a_forced_count_releases_the_newest_unpaid_holds_first(api: Api, stocked
     assert statuses("paid", "old", "new") == ["RESERVED", "RELEASED", "RELEASED"]
     [paid] = [row for row in api.get("/v1/inventory/reservations").data if row["idempotency_key"] == "paid"]
     assert paid["needs_attention"] is True
-    assert [part["state"] for part in paid["allocations"]] == ["SHORT"]
+    assert [one["state"] for one in paid["allocations"]] == ["SHORT"]
     assert deltas(api, product_id)[-2:] == [("A", -4, 6), ("A", -4, 2)]
 
 
@@ -135,16 +136,16 @@ def statuses(*keys: str) -> list[str]:
     return [Reservation.objects.get(key=key).status for key in keys]
 
 
-def test_a_forced_count_releases_the_whole_of_a_split_hold(api: Api, stocked: Callable[..., int]) -> None:
+def test_a_forced_count_releases_the_whole_of_a_split_reservation(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=4, B=10)
-    services.reserve(key="split", order_id="X", demand={product_id: 12}, seconds=60)
+    holds.reserve(key="split", order_id="X", demand={product_id: 12}, seconds=60)
     body = {"onhand": 3, "reason": "count", "force": True}
     assert api.patch(f"/v1/inventory/{row_id(product_id, 'A')}", body).data["available"] == 3
     assert statuses("split") == ["RELEASED"]
     assert list(Stock.objects.values_list("reserved", flat=True)) == [0, 0]
 
 
-def test_an_adjustment_moves_by_a_difference(api: Api, stocked: Callable[..., int]) -> None:
+def test_an_adjustment_changes_on_hand_by_a_difference(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     body = {"product_id": product_id, "warehouse": "A", "delta": -4, "reason": "broken"}
     assert api.post("/v1/inventory/adjustments", body, key="a").data["onhand"] == 6
@@ -157,7 +158,7 @@ def test_an_adjustment_moves_by_a_difference(api: Api, stocked: Callable[..., in
 def test_a_refused_adjustment_leaves_nothing(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     stocked(B=1)
-    services.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 6}, seconds=60)
     body = {"product_id": product_id, "warehouse": "A", "delta": -5, "reason": "broken"}
     refused = api.post("/v1/inventory/adjustments", body, key="a")
     assert (refused.status, refused.code) == (409, "below_reserved")
@@ -187,7 +188,7 @@ def test_a_transfer_is_two_lines_of_the_ledger(api: Api, stocked: Callable[..., 
 def test_a_refused_transfer_leaves_nothing(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     stocked(B=1)
-    services.reserve(key="h", order_id="X", demand={product_id: 7}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 7}, seconds=60)
     body = {"product_id": product_id, "from_warehouse": "A", "to_warehouse": "B", "quantity": 4}
     refused = api.post("/v1/inventory/transfers", body, key="t")
     assert (refused.status, refused.code) == (409, "insufficient_stock")
@@ -199,11 +200,11 @@ def test_a_refused_transfer_leaves_nothing(api: Api, stocked: Callable[..., int]
     assert Stock.objects.filter(product_id=product_id).count() == 1
 
 
-def test_a_transfer_reclaims_what_ran_out(
+def test_a_transfer_reclaims_expired_units(
     api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]
 ) -> None:
     product_id = stocked(A=10, B=1)
-    services.reserve(key="h", order_id="X", demand={product_id: 7}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 7}, seconds=60)
     run_out("h")
     body = {"product_id": product_id, "from_warehouse": "A", "to_warehouse": "B", "quantity": 10}
     assert api.post("/v1/inventory/transfers", body).data["from_row"]["onhand"] == 0
@@ -211,7 +212,7 @@ def test_a_transfer_reclaims_what_ran_out(
 
 def test_availability_of_one(api: Api, stocked: Callable[..., int], product: Callable[[], int]) -> None:
     product_id = stocked(B=4, A=6)
-    services.reserve(key="h", order_id="X", demand={product_id: 5}, seconds=60)
+    holds.reserve(key="h", order_id="X", demand={product_id: 5}, seconds=60)
     assert api.get(f"/v1/inventory/availability/{product_id}").data == {
         "product_id": product_id,
         "total_available": 5,
@@ -255,10 +256,10 @@ def test_an_inactive_warehouse_is_not_allocated_from(api: Api, stocked: Callable
 
 def test_the_ledger_has_every_field_and_pages_without_repeating(api: Api, stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
-    services.reserve(key="h", order_id="X-1", demand={product_id: 1}, seconds=60)
-    services.ship(key="h", actor="test")
+    holds.reserve(key="h", order_id="X-1", demand={product_id: 1}, seconds=60)
+    holds.ship(key="h", actor="test")
     for number in range(12):
-        services.adjust(product_id=product_id, warehouse="A", delta=number + 1, reason="found", actor="test")
+        stock.adjust(product_id=product_id, warehouse="A", delta=number + 1, reason="found", actor="test")
     [line] = api.get("/v1/inventory/movements?order_id=X-1").data
     assert {name: value for name, value in line.items() if name not in ("movement_id", "at")} == {
         "product_id": product_id,
@@ -280,7 +281,7 @@ def test_every_list_pages_without_repeating(api: Api, product: Callable[[], int]
     for number in range(8):
         body = {"product_id": product_id, "warehouse": f"W{number}", "onhand": 1}
         assert api.post("/v1/inventory", body).status == 201
-        services.reserve(key=f"h{number}", order_id="X", demand={product_id: 1}, seconds=60)
+        holds.reserve(key=f"h{number}", order_id="X", demand={product_id: 1}, seconds=60)
     for path, name in (
         ("/v1/inventory?limit=3", "inventory_id"),
         ("/v1/inventory?limit=3&ordering=created_at", "inventory_id"),

@@ -19,8 +19,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from config.celery import app
-from contexts.inventory import services as inventory
 from contexts.inventory.models import Allocation, Reservation
+from contexts.inventory.services import holds, sweeping
 from contexts.notifications import services as notifications
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Notification
@@ -81,8 +81,8 @@ def test_no_time_that_decides_comes_from_the_process(shop: Shop, wrong_clock: ti
     items = [{"product_id": shop.product_id, "quantity": 1}]
     shop.api.post(f"/v1/orders/{waits['order_id']}/returns", {"items": items, "reason": "blue"}, key="three")
     hold(shop, 1, "hold")
-    inventory.release(key="never made", tombstone_for="never made")
-    inventory.sweep_batch()
+    holds.release(key="never made", tombstone_for="never made")
+    sweeping.sweep_batch()
     settle()
 
     # Real deadlines are 15 and 17 minutes ahead at most: what lies around the wrong time was read from the wrong clock.
@@ -110,7 +110,7 @@ def test_a_hold_ends_when_the_database_says(shop: Shop) -> None:
     assert timedelta(minutes=14) < left <= timedelta(minutes=15)
     assert hold(shop, 1, "second").code == "insufficient_stock"
     assert shop.order(1).code == "insufficient_stock"
-    assert inventory.sweep_batch() == 0
+    assert sweeping.sweep_batch() == 0
 
     later(Reservation, left + SECOND, "expires_at")
     later(Allocation, left + SECOND, "lapses_at")
@@ -118,7 +118,7 @@ def test_a_hold_ends_when_the_database_says(shop: Shop) -> None:
     assert shop.stock() == (100, 0, 100)
     assert shop.api.post("/v1/inventory/confirm", {"idempotency_key": "first"}).code == "reservation_expired"
     assert shop.order(1).status == 201
-    assert inventory.sweep_batch() == 1
+    assert sweeping.sweep_batch() == 1
 
 
 @on_servers
@@ -205,7 +205,7 @@ def test_answers_and_events_are_kept_as_long_as_promised(shop: Shop) -> None:
 
 @on_servers
 def test_what_the_operators_are_shown(shop: Shop) -> None:
-    inventory.sweep_batch()
+    sweeping.sweep_batch()
     assert shop.api.get("/v1/inventory/reservations/status").data["cleanup_active"] is True
     shop.order(1)
     assert outbox.lag("orders") < WRONG.total_seconds() / 2

@@ -8,9 +8,9 @@ import pytest
 from django.db import IntegrityError, models
 from django.db.models import F
 
-from contexts.inventory import services as inventory
-from contexts.inventory.domain import Pick
 from contexts.inventory.models import Allocation, Stock
+from contexts.inventory.public.contracts import AllocationState
+from contexts.inventory.services import holds, parts
 from contexts.orders import services as orders
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
@@ -39,21 +39,20 @@ def test_the_table_itself_refuses(shop: Shop, model: type[models.Model], change:
         model._default_manager.update(**change)
 
 
-def test_units_that_went_since_they_were_read_are_not_claimed(shop: Shop) -> None:
+def test_units_sold_since_they_were_read_are_not_reserved(shop: Shop) -> None:
     row = Stock.objects.get(product_id=shop.product_id)
-    pick = Pick(stock_id=row.pk, product_id=row.product_id, warehouse=row.warehouse_id, quantity=row.on_hand)
     shop.order(1)
     with pytest.raises(Stale), unit_of_work("inventory"):
-        inventory._claim([pick])
+        parts.reserve_units(units={row.pk: row.on_hand})
     assert shop.stock() == (99, 0, 99)
 
 
 def test_an_allocation_that_was_closed_since_it_was_read_is_not_closed_again(shop: Shop) -> None:
     shop.api.post("/v1/inventory/reserve", {"product_id": shop.product_id, "quantity": 5}, key="hold")
     read = list(Allocation.objects.all())
-    inventory.release(key="hold")
+    holds.release(key="hold")
     with pytest.raises(Stale), unit_of_work("inventory"):
-        inventory._close(read, "RELEASED")
+        parts.close_allocations(allocations=read, state=AllocationState.RELEASED)
     assert shop.stock() == (100, 0, 100)
 
 

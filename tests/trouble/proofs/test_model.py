@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation, Warehouse
-from contexts.inventory.services import sweep_batch
+from contexts.inventory.services import sweeping
 from contexts.orders.models import Order
 from contexts.payments.models import PaymentRequest
 from tests.support.api import Answer, Api, settle
@@ -280,7 +280,7 @@ class ShopAndModel(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        sweep_batch()
+        sweeping.sweep_batch()
         settle()
         unpaid = [name for name, order in self.model.orders.items() if order.status == "AWAITING_PAYMENT"]
         self.model.work()

@@ -1,0 +1,205 @@
+"""Stock: warehouses, and every change of on hand but shipping."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Now
+
+from contexts.inventory import selectors
+from contexts.inventory.models import Allocation, Movement, Restocking, Stock, Warehouse
+from contexts.inventory.public.contracts import (
+    AllocationState,
+    BelowReserved,
+    InsufficientStock,
+    ReservationStatus,
+)
+from contexts.inventory.services import holds, ledger, parts
+from eci.clock import utcnow
+from eci.db import Stale, locked, per_row, unit_of_work, writes
+from eci.errors import Conflict, InvalidTransition, NotFound
+
+RETURN = "return"  # the ledger's reason for units that came back
+
+
+class DuplicateWarehouse(Conflict):
+    code = "duplicate_warehouse"
+
+
+@writes("inventory")
+def create_warehouse(*, code: str, name: str, priority: int, address: str, is_active: bool) -> Warehouse:
+    """DuplicateWarehouse."""
+    try:
+        with unit_of_work("inventory"):
+            return Warehouse.objects.create(
+                code=code, name=name, priority=priority, address=address, is_active=is_active, created_at=utcnow()
+            )
+    except IntegrityError:
+        raise DuplicateWarehouse(f"There is a warehouse {code} already.", code=code) from None
+
+
+@writes("inventory")
+def update_warehouse(*, code: str, **changes: Any) -> None:
+    Warehouse.objects.filter(pk=code).update(**changes)
+
+
+@writes("inventory")
+def receive(
+    *, product_id: int, warehouse: str, quantity: int, reorder_point: int | None, actor: str, create_warehouse: bool
+) -> Stock:
+    """Units arrive; returns the stock row. WarehouseNotFound, unless ``create_warehouse``: then it is created."""
+    if create_warehouse:
+        made = Warehouse(code=warehouse, name=warehouse, created_at=utcnow())
+        Warehouse.objects.bulk_create([made], ignore_conflicts=True)
+    else:
+        selectors.require_warehouses(codes=[warehouse])
+    [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    changes: dict[str, Any] = {} if reorder_point is None else {"reorder_point": reorder_point}
+    Stock.objects.filter(pk=row.pk).update(on_hand=F("on_hand") + quantity, updated_at=Now(), **changes)
+    ledger.record(changes=[(row, quantity)], reason="receipt", actor=actor)
+    return row
+
+
+@writes("inventory")
+def count(
+    *, inventory_id: int, on_hand: int | None, reorder_point: int | None, reason: str, force: bool, actor: str
+) -> Stock:
+    """Set on hand of a stock row to what was counted; returns the row. NotFound if there is no such row.
+
+    BelowReserved if more than that is reserved, unless ``force``: then unpaid reservations are released, the newest
+    first. If that is not enough, allocations of paid ones become SHORT, and those reservations need attention.
+    """
+    row = (
+        parts.lock_with_unpaid(stock_id=inventory_id)
+        if force
+        else locked(Stock.objects.filter(pk=inventory_id)).first()
+    )
+    if row is None:
+        raise NotFound(f"There is no inventory row {inventory_id}.")
+    if reorder_point is not None:
+        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, updated_at=Now())
+    if on_hand is not None and on_hand != row.on_hand:
+        _change_on_hand(row, on_hand - row.on_hand, reason=reason, actor=actor, force=force)
+    return row
+
+
+@writes("inventory")
+def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: str) -> Stock:
+    """Correct on hand by ``delta``; returns the stock row. BelowReserved if less than is reserved would be left."""
+    selectors.require_warehouses(codes=[warehouse])
+    [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    _change_on_hand(row, delta, reason=reason, actor=actor, force=False)
+    return row
+
+
+def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: bool) -> None:
+    target = row.on_hand + delta
+    if target < row.reserved:
+        parts.reclaim(stock_ids=[row.pk])
+        row.refresh_from_db()
+    if target < row.reserved and force and target >= 0:
+        _make_room(row, row.reserved - target)
+        row.refresh_from_db()
+    if target < row.reserved:
+        raise BelowReserved(
+            f"{row.reserved} units are reserved; on hand cannot become {target}.",
+            on_hand=row.on_hand,
+            reserved=row.reserved,
+        )
+    Stock.objects.filter(pk=row.pk).update(on_hand=target, updated_at=Now())
+    ledger.record(changes=[(row, delta)], reason=reason, actor=actor)
+
+
+def _make_room(row: Stock, missing: int) -> None:
+    """Free at least ``missing`` reserved units of the row: release unpaid reservations, then shorten paid ones."""
+    open_here = Allocation.objects.filter(stock=row, state=AllocationState.OPEN)
+    allocations = open_here.select_related("reservation", "stock")
+    paid = Q(reservation__paying=True) | ~Q(reservation__status=ReservationStatus.RESERVED)
+    for allocation in allocations.exclude(paid).order_by("-pk"):
+        if missing <= 0:
+            return
+        holds.release(key=allocation.reservation.key)
+        missing -= allocation.quantity
+    for allocation in allocations.filter(paid).order_by("-pk"):
+        if missing <= 0:
+            return
+        Stock.objects.filter(pk=row.pk).update(reserved=F("reserved") - allocation.quantity)
+        Allocation.objects.filter(pk=allocation.pk).update(state=AllocationState.SHORT, lapses_at=None)
+        parts.flag_reservation(
+            reservation=allocation.reservation, reason=f"a stock count left too little of product {row.product_id}"
+        )
+        missing -= allocation.quantity
+
+
+@writes("inventory")
+def transfer(
+    *, product_id: int, from_warehouse: str, to_warehouse: str, quantity: int, actor: str
+) -> tuple[Stock, Stock]:
+    """Move available units between warehouses; returns both stock rows, from and to.
+
+    WarehouseNotFound; InsufficientStock.
+    """
+    selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
+    source, target = parts.lock_product(product_id=product_id, warehouses=[from_warehouse, to_warehouse])
+    if source.on_hand - source.reserved < quantity:
+        parts.reclaim(stock_ids=[source.pk])
+        source.refresh_from_db()
+    available = source.on_hand - source.reserved
+    if available < quantity:
+        short = {"product_id": product_id, "requested": quantity, "available": available}
+        raise InsufficientStock(f"Warehouse {from_warehouse} has {available} units available.", items=[short])
+    Stock.objects.filter(pk=source.pk).update(on_hand=F("on_hand") - quantity, updated_at=Now())
+    Stock.objects.filter(pk=target.pk).update(on_hand=F("on_hand") + quantity, updated_at=Now())
+    ledger.record(changes=[(source, -quantity)], reason=f"transfer to {to_warehouse}", actor=actor)
+    ledger.record(changes=[(target, quantity)], reason=f"transfer from {from_warehouse}", actor=actor)
+    return source, target
+
+
+@writes("inventory")
+def restock(*, order_id: str, reference: str, returned: Mapping[int, int], disposition: str, actor: str) -> None:
+    """Returned units (product id -> units) come back to the warehouses they left, once per ``reference``.
+
+    1. Record the reference; if it is recorded already, change nothing.
+    2. Lock the stock rows that the order's units left, and subtract earlier returns from what each of them shipped.
+    3. Spread the units over the rows: InvalidTransition if more come back than the order shipped.
+    4. With ``disposition`` resell, add them to on hand and write the ledger. With damaged or lost, write them to the
+       ledger twice, as returned and as written off.
+    """
+    if Restocking.objects.filter(pk=reference).exists():
+        return
+    try:
+        with unit_of_work("inventory"):
+            Restocking.objects.create(reference=reference, order_id=order_id)
+    except IntegrityError:  # another request recorded the reference meanwhile: begin again and find it
+        raise Stale from None
+    shipped = Allocation.objects.filter(
+        reservation__order_id=order_id, state=AllocationState.SHIPPED, stock__product_id__in=list(returned)
+    )
+    allocations = list(locked(shipped.select_related("stock").order_by("stock_id"), of=("stock",)))
+    earlier = Movement.objects.filter(order_id=order_id, reason=RETURN, product_id__in=list(returned))
+    out: dict[tuple[int, str], int] = defaultdict(int)
+    for allocation in allocations:
+        out[allocation.stock.product_id, allocation.stock.warehouse_id] += allocation.quantity
+    for line in earlier.values("product_id", "warehouse_id").annotate(units=Sum("delta")):
+        out[line["product_id"], line["warehouse_id"]] -= line["units"]
+    rows = {allocation.stock_id: allocation.stock for allocation in allocations}
+    missing = dict(returned)
+    back: dict[int, int] = {}
+    for row in rows.values():
+        units = min(missing[row.product_id], out[row.product_id, row.warehouse_id])
+        if units > 0:
+            back[row.pk] = units
+            missing[row.product_id] -= units
+    if any(missing.values()):
+        raise InvalidTransition("More units come back than the order shipped.")
+    changes = [(rows[pk], units) for pk, units in back.items()]
+    if disposition == "resell":
+        Stock.objects.filter(pk__in=back).update(on_hand=F("on_hand") + per_row(back), updated_at=Now())
+    ledger.record(changes=changes, reason=RETURN, order_id=order_id, reference=reference, actor=actor)
+    if disposition != "resell":
+        written_off = [(row, -units) for row, units in changes]
+        ledger.record(changes=written_off, reason=disposition, order_id=order_id, reference=reference, actor=actor)
