@@ -1,1 +1,1 @@
-"""What a person may ask of all contexts at once."""
+"""What a person may ask about themselves, from all contexts at once."""

@@ -1,4 +1,4 @@
-"""Everything that is known of a customer, asked of each context that knows something."""
+"""Everything that is known about a customer, collected from each context that knows something."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 200
 
 
 def everything(customer_id: int) -> dict[str, Any]:
-    """As JSON values. CustomerNotFound."""
+    """The customer's data as JSON values. CustomerNotFound."""
     return {
         "customer": as_json(customers.record(customer_id=customer_id)),
         "orders": _all(orders.orders_of, customer_id, first="", place=lambda row: row.order_id),
@@ -29,7 +29,7 @@ def everything(customer_id: int) -> dict[str, Any]:
 def _all(
     ask: Callable[..., tuple[Any, ...]], customer_id: int, *, first: Any, place: Callable[[Any], Any]
 ) -> list[dict[str, Any]]:
-    """Page after page; ``place`` is where the next one begins."""
+    """All pages. ``place`` gives the position of a row, after which the next page begins."""
     found: list[dict[str, Any]] = []
     after = first
     while rows := ask(customer_id=customer_id, after=after, limit=PAGE):

@@ -1,7 +1,9 @@
-"""Beside the URLs of customers, whose API this is part of for clients."""
+"""Paths beside those of customers: for clients this is part of that API."""
+
+from __future__ import annotations
 
 from django.urls import path
 
 from config.people import views
 
-urlpatterns = [path("users/me/export", views.Export.as_view())]
+urlpatterns = [path("users/me/export", views.ExportView.as_view())]

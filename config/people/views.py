@@ -1,6 +1,8 @@
+"""A person's data of every context, over HTTP."""
+
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -13,18 +15,18 @@ from eci.identity.roles import Role, only
 
 
 class ExportOut(serializers.Serializer[Any]):
-    customer = serializers.DictField(help_text="The account, its addresses, its logins, and mails that were asked for.")
+    customer = serializers.DictField(help_text="The account with its addresses, logins and requests of mails.")
     orders = serializers.ListField(child=serializers.DictField())
     payments = serializers.ListField(child=serializers.DictField())
     shipments = serializers.ListField(child=serializers.DictField())
-    notices = serializers.ListField(child=serializers.DictField(), help_text="What the shop has sent.")
+    notices = serializers.ListField(child=serializers.DictField(), help_text="What the shop has sent to the customer.")
 
 
-class Export(ApiView):
+class ExportView(ApiView):
     roles = only(Role.CUSTOMER)
-    rate: ClassVar = {"GET": "export"}
+    rate = {"GET": "export"}
 
     @extend_schema(responses=ExportOut)
     def get(self, request: Request) -> Response:
-        """Everything known of the caller."""
+        """Everything that the shop knows about the caller."""
         return Response(export.everything(self.caller.own()), headers={"Cache-Control": "no-store"})

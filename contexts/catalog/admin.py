@@ -1,3 +1,5 @@
+"""Staff's pages of products and their prices."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,10 +14,12 @@ from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product
 from eci import money
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly
+from eci.staff import ReadOnly, StaffAdmin
 
 
-class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProductForm(forms.ModelForm):
+    """A product with its price in major units."""
+
     price = forms.DecimalField(min_value=0, max_digits=money.MAX_DIGITS, decimal_places=3)
 
     class Meta:
@@ -53,7 +57,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProductAdmin(StaffAdmin):
     form = ProductForm
     list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
     list_display_links = ("id", "sku")
@@ -61,7 +65,6 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("sku", "name", "category")
     ordering = ("-created_at", "-id")
     actions = ("deactivate",)
-    show_full_result_count = False
 
     @admin.display(ordering="price_thousandths")
     def price(self, product: Product) -> str:
@@ -83,13 +86,12 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(PriceChange)
-class PriceChangeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class PriceChangeAdmin(ReadOnly, StaffAdmin):
     list_display = ("at", "product", "old_price", "new_price", "actor")
     list_filter = ("currency",)
     search_fields = ("product__sku", "product__name", "actor")
     list_select_related = ("product",)
     ordering = ("-at", "-id")
-    show_full_result_count = False
 
     @admin.display
     def old_price(self, change: PriceChange) -> str:

@@ -1,3 +1,7 @@
+"""Catalog as a Django app: at start-up it offers its contract to the other contexts."""
+
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 

@@ -1,31 +1,32 @@
+"""Catalog's contract, answered in this process. Rows become contracts here and nowhere else."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from contexts.catalog import selectors
 from contexts.catalog.public.contracts import Catalog, Product
+from contexts.catalog.selectors import Row
 from eci import money
+
+_FIELDS = ("id", "sku", "name", "price_minor", "currency", "is_active")
+
+
+def product(row: Row) -> Product:
+    return Product(
+        product_id=row["id"],
+        sku=row["sku"],
+        name=row["name"],
+        price=money.from_minor(row["price_minor"], row["currency"]),
+        currency=row["currency"],
+        is_active=row["is_active"],
+    )
 
 
 class LocalCatalog(Catalog):
     def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:
-        ids = list(product_ids)
-        fields = ("id", "sku", "name", "price_minor", "currency", "is_active")
-        found = {
-            row["id"]: Product(
-                product_id=row["id"],
-                sku=row["sku"],
-                name=row["name"],
-                price=money.from_minor(row["price_minor"], row["currency"]),
-                currency=row["currency"],
-                is_active=row["is_active"],
-            )
-            for row in selectors.products_by_id(ids, *fields)
-        }
-        for product_id in ids:
-            if product_id not in found:
-                raise selectors.not_found(product_id)
-        return found
+        rows = selectors.products_by_id(product_ids=list(product_ids), fields=_FIELDS)
+        return {product_id: product(row) for product_id, row in rows.items()}
 
     def known_products(self, *, product_ids: Iterable[int]) -> set[int]:
-        return {row["id"] for row in selectors.products_by_id(list(product_ids), "id")}
+        return selectors.known_products(product_ids=list(product_ids))

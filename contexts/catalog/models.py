@@ -1,3 +1,5 @@
+"""Catalog's tables."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -10,9 +12,9 @@ from eci.outbox import InboxRow, OutboxRow
 
 
 class Product(models.Model):
-    """Something that is sold. It is deactivated, never deleted: orders name it.
+    """Something that the shop sells. Orders refer to it, so it is deactivated and never deleted.
 
-    The last four columns are derived from the others by the services, so that every engine compares alike and by index.
+    Services derive the last four columns from the others. Every engine then compares alike, and with an index.
     """
 
     sku = models.CharField("SKU", max_length=64)
@@ -25,7 +27,7 @@ class Product(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
-    name_key = models.CharField(max_length=600)  # folding makes up to three characters of one
+    name_key = models.CharField(max_length=600)  # folding can turn one character into three
     category_key = models.CharField(max_length=300)
     search_text = models.TextField()
     price_thousandths = models.BigIntegerField()
@@ -47,7 +49,7 @@ class Product(models.Model):
 
 
 class PriceChange(models.Model):
-    """Append-only: every price a product has had. The old price is null in its first row."""
+    """One price that a product was given, append-only. The first row of a product has no old price."""
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="price_changes")
     old_price_minor = models.BigIntegerField(null=True)
@@ -66,20 +68,16 @@ class PriceChange(models.Model):
 
 
 class Idempotency(IdempotencyRecord):
-    class Meta(IdempotencyRecord.Meta):
-        pass
+    """Catalog's answers, by idempotency key."""
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    """Catalog's events on their way to other contexts."""
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    """Events of other contexts that catalog has handled."""
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    """Service tokens that catalog has accepted, so that none is accepted twice."""

@@ -1,8 +1,10 @@
+"""Catalog's reads."""
+
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
@@ -31,35 +33,55 @@ FIELDS = (
 _CHUNK = 900  # ids in one statement
 
 
-def row_of(product: Product) -> Row:
+def row_of(*, product: Product) -> Row:
+    """The row of a product that is in memory already."""
     return {field: getattr(product, field) for field in FIELDS}
 
 
-def not_found(product_id: int) -> ProductNotFound:
+def not_found(*, product_id: int) -> ProductNotFound:
     return ProductNotFound(f"There is no product {product_id}.", product_id=product_id)
 
 
 def product(*, product_id: int) -> Row:
-    """ProductNotFound."""
+    """The row with this id. ProductNotFound."""
     row: Row | None = Product.objects.filter(pk=product_id).values(*FIELDS).first()
     if row is None:
-        raise not_found(product_id)
+        raise not_found(product_id=product_id)
     return row
 
 
 def product_by_sku(*, sku: str) -> Row:
-    """ProductNotFound."""
+    """The row with this SKU, in this very spelling. ProductNotFound."""
     row: Row | None = Product.objects.filter(sku=sku).values(*FIELDS).first()
     if row is None:
         raise ProductNotFound(f"There is no product with the SKU {sku}.", sku=sku)
     return row
 
 
-def products_by_id(product_ids: Collection[int], *fields: str) -> Iterator[Row]:
-    """The rows that exist of these ids: one select for each 900 of them."""
+def products_by_id(*, product_ids: Collection[int], fields: Sequence[str]) -> dict[int, Row]:
+    """The rows with these ids, by id. ProductNotFound names the first unknown one."""
+    rows = {row["id"]: row for row in _rows(product_ids, fields)}
+    for product_id in product_ids:
+        if product_id not in rows:
+            raise not_found(product_id=product_id)
+    return rows
+
+
+def known_products(*, product_ids: Collection[int]) -> set[int]:
+    """The ids, out of these, that exist."""
+    return {row["id"] for row in _rows(product_ids, ("id",))}
+
+
+def _rows(product_ids: Collection[int], fields: Sequence[str]) -> Iterator[Row]:
+    """The rows that exist, with one select for every 900 ids."""
     ids = sorted(set(product_ids))
     for start in range(0, len(ids), _CHUNK):
         yield from Product.objects.filter(pk__in=ids[start : start + _CHUNK]).values(*fields)
+
+
+def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:
+    """The ids of the products that have these SKUs."""
+    return dict(Product.objects.filter(sku__in=skus).values_list("sku", "pk"))
 
 
 def products(
@@ -73,9 +95,11 @@ def products(
     max_price: int | None = None,
     q: str = "",
 ) -> list[Row]:
-    """One page of products, and one row more when there are more. Prices are bounds in thousandths, inclusive.
+    """One page of products, and one more row when more follow.
 
-    With ``q`` each row has a ``rank``: matches of the SKU count most, then those of the name, then the description's.
+    ``category`` matches whole, ``name`` any part, both in any case. ``min_price`` and ``max_price`` are inclusive, in
+    thousandths. ``q`` finds products that contain all its words, and gives each row a ``rank``: a match in the SKU
+    counts most, then one in the name, then one in the description.
     """
     found = Product.objects.all()
     if not include_inactive:
@@ -109,7 +133,10 @@ def _weight(word: str) -> Any:
 
 
 def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:
-    """One page of ``{category_key, label, product_count}``; spellings that differ only in case are one category."""
+    """One page of ``{category_key, label, product_count}``, and one more row when more follow.
+
+    Spellings that differ only in case are one category.
+    """
     found: QuerySet[Product] = Product.objects.exclude(category_key="")
     if not include_inactive:
         found = found.filter(is_active=True)

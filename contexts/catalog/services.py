@@ -1,3 +1,5 @@
+"""Catalog's writes, each one transaction on its database."""
+
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -7,10 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError
 
+from contexts.catalog import selectors
 from contexts.catalog.domain import fold, price_thousandths, search_text
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateSku
-from contexts.catalog.selectors import Row, not_found, products_by_id, row_of
+from contexts.catalog.selectors import Row, row_of
 from eci import money
 from eci.clock import utcnow
 from eci.db import locked, writes
@@ -29,7 +32,7 @@ def create_product(
     description: str = "",
     is_active: bool = True,
 ) -> Row:
-    """The new product's row. ``currency`` defaults to the shop's. DuplicateSku; InvalidRequest for a bad price."""
+    """The new product's row. Without ``currency`` it is the shop's. DuplicateSku; InvalidRequest for a bad price."""
     currency = currency or settings.ECI_CURRENCY
     now = utcnow()
     product = Product(
@@ -44,8 +47,8 @@ def create_product(
         updated_at=now,
     )
     _store(product)
-    PriceChange.objects.create(product=product, price_minor=product.price_minor, currency=currency, actor=actor, at=now)
-    return row_of(product)
+    _record_price(product, actor=actor)
+    return row_of(product=product)
 
 
 @writes("catalog")
@@ -61,15 +64,15 @@ def update_product(
     description: str | None = None,
     is_active: bool | None = None,
 ) -> Row:
-    """The product's row after the change; None leaves a field as it is. A new currency keeps the amount.
+    """The product's row after the change. None leaves a field as it is; a new currency keeps the amount.
 
     ProductNotFound, DuplicateSku; InvalidRequest for a price that the currency cannot express.
     """
-    # The old price goes into the history, so the row must not change between reading and writing it.
+    # Locked, because the old price goes into the history: nobody may change it between this read and the write.
     product = locked(Product.objects.filter(pk=product_id)).first()
     if product is None:
-        raise not_found(product_id)
-    before = row_of(product)
+        raise selectors.not_found(product_id=product_id)
+    before = row_of(product=product)
     changes: dict[str, Any] = {
         "sku": sku,
         "name": name,
@@ -84,30 +87,22 @@ def update_product(
     if price is None:
         price = money.from_minor(before["price_minor"], before["currency"])
     product.price_minor = _minor(price, product.currency)
-    if row_of(product) == before:
+    if row_of(product=product) == before:
         return before
     product.updated_at = utcnow()
     _store(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
-        PriceChange.objects.create(
-            product=product,
-            old_price_minor=before["price_minor"],
-            old_currency=before["currency"],
-            price_minor=product.price_minor,
-            currency=product.currency,
-            actor=actor,
-            at=product.updated_at,
-        )
-    return row_of(product)
+        _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
+    return row_of(product=product)
 
 
 @writes("catalog")
 def deactivate_products(*, product_ids: Collection[int]) -> None:
-    """Take products off sale; done already is fine. ProductNotFound, with no effect, when one is unknown."""
-    known = {row["id"] for row in products_by_id(product_ids, "id")}
-    for product_id in product_ids:
-        if product_id not in known:
-            raise not_found(product_id)
+    """Take products off sale; those already off it stay as they are.
+
+    ProductNotFound, with no effect, when one is unknown.
+    """
+    known = selectors.products_by_id(product_ids=product_ids, fields=("id",))
     Product.objects.filter(pk__in=known, is_active=True).update(is_active=False, updated_at=utcnow())
 
 
@@ -121,6 +116,7 @@ def _minor(price: Decimal, currency: str) -> int:
 
 
 def _store(product: Product) -> None:
+    """Derive the columns that are compared, and save. DuplicateSku."""
     product.name_key = fold(product.name)
     product.category_key = fold(product.category)
     product.search_text = search_text(product.sku, product.name, product.description)
@@ -128,4 +124,16 @@ def _store(product: Product) -> None:
     try:
         product.save()
     except IntegrityError:
-        raise DuplicateSku(f"There is a product with the SKU {product.sku} already.", sku=product.sku) from None
+        raise DuplicateSku(f"There already is a product with the SKU {product.sku}.", sku=product.sku) from None
+
+
+def _record_price(product: Product, *, actor: str, old_price_minor: int | None = None, old_currency: str = "") -> None:
+    PriceChange.objects.create(
+        product=product,
+        old_price_minor=old_price_minor,
+        old_currency=old_currency,
+        price_minor=product.price_minor,
+        currency=product.currency,
+        actor=actor,
+        at=product.updated_at,
+    )

@@ -1,3 +1,5 @@
+"""Catalog's beat work."""
+
 from __future__ import annotations
 
 from celery import shared_task

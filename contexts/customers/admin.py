@@ -1,3 +1,5 @@
+"""Staff's pages of customers."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -10,10 +12,13 @@ from django.http import HttpRequest
 from contexts.customers import selectors, services
 from contexts.customers.domain import PHONE_RULE, is_phone
 from contexts.customers.models import Address, Customer
+from eci.staff import ReadOnly, StaffAdmin
 
 
-class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
-    is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and may not log in.")
+class CustomerForm(forms.ModelForm):
+    """A customer, with blocking as a tick."""
+
+    is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and unable to log in.")
 
     class Meta:
         model = Customer
@@ -36,26 +41,17 @@ class CustomerForm(forms.ModelForm):  # type: ignore[type-arg]
         return phone
 
 
-class AddressInline(admin.TabularInline):  # type: ignore[type-arg]
+class AddressInline(ReadOnly, admin.TabularInline):
     model = Address
     extra = 0
     fields = ("full_name", "line1", "line2", "city", "region", "postal_code", "country", "phone")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 _TIMES = ("email_verified_at", "blocked_at", "created_at", "updated_at", "erased_at")
 
 
 @admin.register(Customer)
-class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CustomerAdmin(StaffAdmin):
     form = CustomerForm
     fields = ("email", "full_name", "phone", "is_blocked", *_TIMES)
     readonly_fields = _TIMES
@@ -65,7 +61,6 @@ class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("created_at",)
     search_fields = ("=id", "email", "full_name", "phone")
     ordering = ("-created_at", "-id")
-    show_full_result_count = False
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         services.update_customer(customer_id=obj.pk, **form.cleaned_data)
@@ -80,7 +75,7 @@ class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return _is_there(obj) and super().has_delete_permission(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: Customer) -> None:
-        """To delete somebody is to erase them: their number stays, for the orders that name it."""
+        """Deleting customers means erasing them. Their ids stay, because orders refer to them."""
         services.erase_customer(customer_id=obj.pk)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:

@@ -1,4 +1,4 @@
-"""Pure rules about people's data."""
+"""Customers' rules without a database: accounts, secrets, addresses and phone numbers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,34 @@ import secrets
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 
-_PHONE = re.compile(r"\+?[0-9][0-9 -]{3,18}[0-9]")
-PHONE_RULE = "A phone number has 5 to 20 digits, spaces and dashes, and may begin with '+'."
-
-
 FAMILY_LIFETIME = timedelta(days=30)
-FRESH = timedelta(minutes=15)  # how long after logging in nobody is asked for the password again
-REPLAYABLE = timedelta(seconds=60)  # how long a lost answer to a refresh may be asked for again
+FRESH = timedelta(minutes=15)  # after logging in; until then nobody is asked for the password again
+REPLAYABLE = timedelta(seconds=60)  # after a refresh; until then its answer, if lost, can be asked for again
 RESET_LIFETIME = timedelta(minutes=30)
 VERIFICATION_LIFETIME = timedelta(days=3)
 
+PHONE_RULE = "A phone number has 5 to 20 digits, spaces and dashes, and may begin with '+'."
+_PHONE = re.compile(r"\+?[0-9][0-9 -]{3,18}[0-9]")
+
+
+def customer_account(reference: object) -> str:
+    """How tokens and events name a customer: ``customer:5``. Limits on guessing name them by e-mail key instead."""
+    return f"customer:{reference}"
+
+
+def staff_account(reference: object) -> str:
+    """How they name a member of staff: ``staff:3``."""
+    return f"staff:{reference}"
+
+
+def account_parts(account: str) -> tuple[str, int]:
+    """``("customer", 5)`` of ``customer:5``."""
+    kind, _, number = account.partition(":")
+    return kind, int(number)
+
 
 def new_secret() -> str:
-    """256 random bits: its digest need not be slow."""
+    """256 random bits: a fast digest is enough to keep them by."""
     return secrets.token_urlsafe(32)
 
 
@@ -30,7 +45,7 @@ def digest(secret: str) -> str:
 
 
 def successor_of(token: str, *, key: str, pepper: str) -> str:
-    """The refresh token that follows ``token``. With an idempotency key, the same one again for the same key."""
+    """The refresh token after ``token``: a random one, or, with an idempotency key, always the same for that key."""
     if not key:
         return new_secret()
     derived = hmac.digest(pepper.encode(), f"refresh:{token}:{key}".encode(), "sha256")
@@ -38,7 +53,7 @@ def successor_of(token: str, *, key: str, pepper: str) -> str:
 
 
 def email_key(email: str) -> str:
-    """The form in which addresses are unique: without regard to case."""
+    """The form in which addresses are unique: in lower case."""
     return email.lower()
 
 

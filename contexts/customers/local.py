@@ -1,16 +1,88 @@
+"""Customers' contract, answered in this process. Rows become contracts here and nowhere else."""
+
 from __future__ import annotations
 
-from contexts.customers import selectors, services
-from contexts.customers.public.contracts import Customer, CustomerRecord, Customers, MailedSecret
+from collections.abc import Iterable
+
+from contexts.customers import models, selectors, services
+from contexts.customers.public.contracts import (
+    AddressRecord,
+    Customer,
+    CustomerRecord,
+    Customers,
+    LoginRecord,
+    MailedSecret,
+    MailRecord,
+)
+from contexts.customers.selectors import Row
+
+
+def customer(row: Row) -> Customer:
+    return Customer(customer_id=row["id"], email=row["email"], full_name=row["full_name"], phone=row["phone"])
+
+
+def customer_record(
+    row: Row,
+    *,
+    addresses: Iterable[Row],
+    families: Iterable[models.TokenFamily],
+    mails: Iterable[models.MailRequest],
+) -> CustomerRecord:
+    return CustomerRecord(
+        customer_id=row["id"],
+        email=row["email"],
+        full_name=row["full_name"],
+        phone=row["phone"],
+        email_verified_at=row["email_verified_at"],
+        blocked_at=row["blocked_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        addresses=tuple(map(address_record, addresses)),
+        logins=tuple(map(login_record, families)),
+        mails=tuple(map(mail_record, mails)),
+    )
+
+
+def address_record(row: Row) -> AddressRecord:
+    return AddressRecord(
+        address_id=row["id"],
+        full_name=row["full_name"],
+        line1=row["line1"],
+        line2=row["line2"],
+        city=row["city"],
+        region=row["region"],
+        postal_code=row["postal_code"],
+        country=row["country"],
+        phone=row["phone"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def login_record(family: models.TokenFamily) -> LoginRecord:
+    return LoginRecord(begun_at=family.created_at, expires_at=family.expires_at, ended_at=family.revoked_at)
+
+
+def mail_record(request: models.MailRequest) -> MailRecord:
+    return MailRecord(purpose=request.purpose, asked_at=request.created_at, used_at=request.used_at)
+
+
+def mailed_secret(owner: models.Customer, secret: str) -> MailedSecret:
+    return MailedSecret(customer_id=owner.pk, email=owner.email, secret=secret)
 
 
 class LocalCustomers(Customers):
     def customer(self, *, customer_id: int) -> Customer:
-        row = selectors.customer(customer_id=customer_id)
-        return Customer(customer_id=row["id"], email=row["email"], full_name=row["full_name"], phone=row["phone"])
+        return customer(selectors.customer(customer_id=customer_id))
 
     def record(self, *, customer_id: int) -> CustomerRecord:
-        return selectors.record(customer_id=customer_id)
+        row = selectors.customer(customer_id=customer_id)
+        return customer_record(
+            row,
+            addresses=selectors.all_addresses(customer_id=customer_id),
+            families=selectors.families(customer_id=customer_id),
+            mails=selectors.mail_requests(email=row["email"]),
+        )
 
     def customer_with(self, *, email: str) -> int | None:
         return selectors.customer_with(email=email)
@@ -19,4 +91,4 @@ class LocalCustomers(Customers):
         return selectors.address_of(account=account)
 
     def new_secret(self, *, request_id: int) -> MailedSecret:
-        return services.secret_for_mail(request_id=request_id)
+        return mailed_secret(*services.issue_secret(request_id=request_id))

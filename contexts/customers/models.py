@@ -1,15 +1,18 @@
+"""Customers' tables."""
+
 from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
 
+from contexts.customers.domain import customer_account, staff_account
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 
 
 class Customer(models.Model):
-    """A person who buys. ``email`` is as given, ``email_key`` what makes it unique; ``password`` is a hash."""
+    """A person who buys. ``email`` is as given; ``email_key`` makes it unique; ``password`` is a hash."""
 
     email = models.EmailField(max_length=254)
     email_key = models.CharField(max_length=254)
@@ -32,6 +35,8 @@ class Customer(models.Model):
 
 
 class Address(models.Model):
+    """Where a customer wants things sent."""
+
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="addresses")
     full_name = models.CharField(max_length=200, blank=True, default="")
     line1 = models.CharField(max_length=200)
@@ -52,9 +57,9 @@ class Address(models.Model):
 
 
 class TokenFamily(models.Model):
-    """One login and every refresh token that stems from it, of a customer or of a member of staff.
+    """One login of a customer or a member of staff, and every refresh token that stems from it.
 
-    ``staff_stamp`` is what Django derives from a password: another one, and the family is void.
+    Django derives ``staff_stamp`` from the password. When the password changes, the stamp does, and the family is void.
     """
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, null=True, related_name="families")
@@ -68,12 +73,17 @@ class TokenFamily(models.Model):
         verbose_name_plural = "token families"
         indexes = [models.Index(fields=["expires_at"], name="customers_family_end")]
 
+    @property
+    def account(self) -> str:
+        """``customer:5`` or ``staff:3``."""
+        return staff_account(self.staff_id) if self.customer_id is None else customer_account(self.customer_id)
+
 
 class RefreshToken(models.Model):
-    """One link of a family's chain. Only digests are kept, so a stolen database logs nobody in.
+    """One link of a family's chain. Only digests are kept, so that nobody can log in with a stolen database.
 
-    ``used_key`` is the digest of the Idempotency-Key it was used with, ``successor`` that of the token it was changed
-    for: both let the answer be given again to whoever lost it.
+    ``used_key`` is the digest of the Idempotency-Key that the token was used with; ``successor`` that of the token it
+    was exchanged for. Both are needed to give the answer again to a client that lost it.
     """
 
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="tokens")
@@ -84,9 +94,9 @@ class RefreshToken(models.Model):
 
 
 class MailRequest(models.Model):
-    """A mail with a secret that somebody asked for. The secret is made when the mail is sent; its digest is kept here.
+    """A mail with a secret that somebody asked for. The secret is made when the mail is sent, and kept as a digest.
 
-    ``email_key`` may be nobody's: the request is recorded without looking, so that asking tells nothing.
+    ``email_key`` may be nobody's: requests are recorded without a look-up, so that they reveal no account.
     """
 
     class Purpose(models.TextChoices):
@@ -102,20 +112,16 @@ class MailRequest(models.Model):
 
 
 class Idempotency(IdempotencyRecord):
-    class Meta(IdempotencyRecord.Meta):
-        pass
+    """Customers' answers, by idempotency key."""
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    """Customers' events on their way to other contexts."""
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    """Events of other contexts that customers has handled."""
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    """Service tokens that customers has accepted, so that none is accepted twice."""

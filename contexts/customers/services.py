@@ -1,3 +1,5 @@
+"""Customers' writes, each one transaction on its database: people, logins, passwords and mailed secrets."""
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -15,13 +17,14 @@ from contexts.customers.domain import (
     REPLAYABLE,
     RESET_LIFETIME,
     VERIFICATION_LIFETIME,
+    customer_account,
     digest,
     email_key,
     new_secret,
     successor_of,
 )
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
-from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail, MailedSecret
+from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail
 from contexts.customers.public.events import (
     CustomerErased,
     EmailVerificationRequested,
@@ -33,12 +36,14 @@ from contexts.customers.selectors import ADDRESS_FIELDS, FIELDS, Row
 from eci import idempotency
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
-from eci.errors import InvalidRequest
 from eci.identity.passwords import NO_PASSWORD
 from eci.outbox import deliver_after_commit, emit
 from eci.watch.requests import logger
 
 log = logger(__name__)
+
+
+# -- people -----------------------------------------------------------------------------------------------------------
 
 
 @writes("customers")
@@ -64,9 +69,9 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
 
 @writes("customers")
 def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given: str) -> Row:
-    """``given``: any of email, full_name, phone. The row after the changes. CustomerNotFound, DuplicateEmail.
+    """The row after the changes. ``given``: any of email, full_name, phone. CustomerNotFound, DuplicateEmail.
 
-    Another address is not verified; a customer who is blocked is logged out everywhere.
+    A new address has to be verified again. Blocking a customer ends all their logins.
     """
     changes: dict[str, Any] = dict(given)
     moved = False
@@ -85,9 +90,9 @@ def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given
         except IntegrityError:
             raise _duplicate() from None
         if not updated:
-            raise selectors.not_found(customer_id)
+            raise selectors.not_found(customer_id=customer_id)
     if is_blocked:
-        _revoke_all(customer_id)
+        _end_families(customer_id)
     if moved and settings.ECI_VERIFY_EMAIL:
         _request_verification(changes["email_key"])
     return selectors.customer(customer_id=customer_id)
@@ -96,8 +101,8 @@ def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given
 @writes("customers")
 def add_address(*, customer_id: int, **fields: str) -> Row:
     """The new address's row. CustomerNotFound."""
-    if not locked(Customer.objects.filter(pk=customer_id, erased_at=None)):  # erasing waits, and takes this one too
-        raise selectors.not_found(customer_id)
+    if not locked(Customer.objects.filter(pk=customer_id, erased_at=None)):  # erasing waits, then deletes it too
+        raise selectors.not_found(customer_id=customer_id)
     now = utcnow()
     address = Address.objects.create(customer_id=customer_id, created_at=now, updated_at=now, **fields)
     return {field: getattr(address, field) for field in ADDRESS_FIELDS}
@@ -113,22 +118,22 @@ def update_address(*, customer_id: int, address_id: int, **changes: str) -> Row:
 
 @writes("customers")
 def delete_address(*, customer_id: int, address_id: int) -> None:
-    """NotFound."""
+    """Remove the address. NotFound."""
     deleted, _ = Address.objects.filter(pk=address_id, customer_id=customer_id).delete()
     if not deleted:
-        raise selectors.address_not_found(address_id)
+        raise selectors.address_not_found(address_id=address_id)
 
 
 def _duplicate() -> DuplicateEmail:
-    return DuplicateEmail("There is a customer with this e-mail address already.")
+    return DuplicateEmail("There already is a customer with this e-mail address.")
 
 
 @writes("customers")
 def erase_customer(*, customer_id: int) -> None:
-    """Keep the number, which orders name, and nothing of the person; the others are told. CustomerNotFound."""
+    """Forget the person, and announce it. Only the id stays, because orders refer to it. CustomerNotFound."""
     customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
     if customer is None:
-        raise selectors.not_found(customer_id)
+        raise selectors.not_found(customer_id=customer_id)
     Customer.objects.filter(pk=customer_id).update(
         email="",
         email_key=f"erased:{customer_id}",
@@ -146,7 +151,7 @@ def erase_customer(*, customer_id: int) -> None:
         idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
     emit("customers", CustomerErased(version=1, customer_id=customer_id))
     deliver_after_commit("customers", str(customer_id))
-    after_commit("customers", partial(log.info, "customer_erased", subject=f"customer:{customer_id}"))
+    after_commit("customers", partial(log.info, "customer_erased", subject=customer_account(customer_id)))
 
 
 # -- logins -----------------------------------------------------------------------------------------------------------
@@ -156,7 +161,7 @@ def erase_customer(*, customer_id: int) -> None:
 def open_family(
     *, customer_id: int | None = None, staff_id: int | None = None, staff_stamp: str = ""
 ) -> tuple[TokenFamily, str]:
-    """A new login and its first refresh token."""
+    """Begin a login. Returns it with its first refresh token."""
     family = TokenFamily.objects.create(
         customer_id=customer_id, staff_id=staff_id, staff_stamp=staff_stamp, expires_at=Now() + FAMILY_LIFETIME
     )
@@ -166,12 +171,13 @@ def open_family(
 
 
 @writes("customers")
-def exchange(*, token: str, key: str) -> str | None:
-    """The refresh token that follows this one; None when it is not, or no longer, good.
+def exchange_token(*, token: str, key: str) -> str | None:
+    """Use up a refresh token. Returns the one that follows it, or None when the token is invalid or has expired.
 
-    Used a second time, it has been copied: the whole family ends and its owner is told. Only who lost the answer may
-    ask again: with the same idempotency key, which a thief of the token doesn't have, soon, and before the successor
-    was used. They get that same successor, so there is one chain whatever happens, and a copy still shows.
+    1. The first use returns a successor, and remembers it and the idempotency key as digests.
+    2. A client that lost the answer gets the same successor again: with the same key, which a thief of the token does
+       not have, within ``REPLAYABLE``, and before the successor is used. So the chain never forks.
+    3. Any other second use means that somebody has a copy of the token: the whole family ends, which is announced.
     """
     used = selectors.refresh_token(token=token)
     if used is None or not selectors.live_families().filter(pk=used.family_id).exists():
@@ -194,29 +200,28 @@ def exchange(*, token: str, key: str) -> str | None:
 
 def _end_stolen(family: TokenFamily) -> None:
     if TokenFamily.objects.filter(pk=family.pk, revoked_at=None).update(revoked_at=Now()):
-        account = f"customer:{family.customer_id}" if family.customer_id is not None else f"staff:{family.staff_id}"
-        emit("customers", RefreshTokenReused(version=1, account=account, family_id=family.pk))
+        emit("customers", RefreshTokenReused(version=1, account=family.account, family_id=family.pk))
 
 
 @writes("customers")
 def end_family(*, token: str) -> None:
-    """Log out: the login that the refresh token stems from, if there is one."""
+    """Log out: end the login that the refresh token stems from, if there is one."""
     TokenFamily.objects.filter(tokens__digest=digest(token), revoked_at=None).update(revoked_at=Now())
 
 
 @writes("customers")
-def revoke_all(*, customer_id: int) -> int:
-    """Log the customer out everywhere; how many logins that ended."""
-    return _revoke_all(customer_id)
+def end_families(*, customer_id: int) -> int:
+    """Log the customer out everywhere. Returns how many logins that ended."""
+    return _end_families(customer_id)
 
 
-def _revoke_all(customer_id: int) -> int:
+def _end_families(customer_id: int) -> int:
     return TokenFamily.objects.filter(customer_id=customer_id, revoked_at=None).update(revoked_at=Now())
 
 
 @writes("customers")
-def forget_ended(*, keep: timedelta) -> None:
-    """Logins and mail requests that ended by themselves this long ago."""
+def forget_ended_logins(*, keep: timedelta) -> None:
+    """Delete logins, and requests of mails, that expired longer ago than ``keep``."""
     limit = Now() - keep
     TokenFamily.objects.filter(expires_at__lt=limit).delete()
     MailRequest.objects.filter(expires_at__lt=limit).delete()
@@ -227,7 +232,7 @@ def forget_ended(*, keep: timedelta) -> None:
 
 @writes("customers")
 def change_password(*, customer_id: int, before: str, after: str) -> bool:
-    """From one hash to another, ending every login; False when ``before`` is no longer the hash."""
+    """Replace the hash ``before`` by ``after``, and end every login. False when ``before`` is not the hash any more."""
     unchanged = Customer.objects.filter(pk=customer_id, password=before, erased_at=None, blocked_at=None)
     if not unchanged.update(password=after, password_version=F("password_version") + 1, updated_at=utcnow()):
         return False
@@ -236,14 +241,14 @@ def change_password(*, customer_id: int, before: str, after: str) -> bool:
 
 
 def _after_new_password(customer_id: int) -> None:
-    _revoke_all(customer_id)
+    _end_families(customer_id)
     version = Customer.objects.values_list("password_version", flat=True).get(pk=customer_id)
-    emit("customers", PasswordChanged(version=version, account=f"customer:{customer_id}"))
+    emit("customers", PasswordChanged(version=version, account=customer_account(customer_id)))
 
 
 @writes("customers")
 def request_password_reset(*, email: str) -> None:
-    """Recorded and announced without looking whether anybody has the address."""
+    """Record and announce the request, without looking up whether anybody has the address."""
     request = MailRequest.objects.create(
         purpose=MailRequest.Purpose.PASSWORD_RESET,
         email_key=email_key(email),
@@ -260,28 +265,28 @@ def _request_verification(key: str) -> None:
 
 
 @writes("customers")
-def secret_for_mail(*, request_id: int) -> MailedSecret:
-    """See ``Customers.new_secret``."""
+def issue_secret(*, request_id: int) -> tuple[Customer, str]:
+    """Make the secret of a mail; see ``Customers.new_secret``. The recipient and the secret. AccountNotFound."""
     requests = MailRequest.objects.filter(pk=request_id, used_at=None, expires_at__gt=Now())
     key = requests.values_list("email_key", flat=True).first()
     customer = selectors.customer_by_email(email=key) if key else None
     if customer is None:
-        raise AccountNotFound("Nobody is to get this mail.")
+        raise AccountNotFound("There is nobody to send this mail to.")
     secret = new_secret()
     requests.update(digest=digest(secret))
-    return MailedSecret(customer_id=customer.pk, email=customer.email, secret=secret)
+    return customer, secret
 
 
 @writes("customers")
 def reset_password(*, secret: str, password_hash: str) -> None:
-    """Set the password of whoever read the mail, whose address is thereby verified; every login of theirs ends.
+    """Set the password of the customer who got the mail. Their address is now verified, and every login of theirs ends.
 
-    InvalidRequest when the secret is used, too old or unknown.
+    InvalidRequest when the secret is unknown, used or expired.
     """
     customer = _redeem(MailRequest.Purpose.PASSWORD_RESET, secret)
     found = Customer.objects.filter(pk=customer.pk, erased_at=None)
     if not found.update(password=password_hash, password_version=F("password_version") + 1, updated_at=utcnow()):
-        raise bad_secret()
+        raise selectors.bad_secret()
     _after_new_password(customer.pk)
     MailRequest.objects.filter(purpose=MailRequest.Purpose.PASSWORD_RESET, email_key=customer.email_key).update(
         used_at=Coalesce("used_at", Now())
@@ -290,20 +295,15 @@ def reset_password(*, secret: str, password_hash: str) -> None:
 
 @writes("customers")
 def verify_email(*, secret: str) -> None:
-    """InvalidRequest when the secret is used, too old or unknown."""
+    """Mark the address that got the mail as verified. InvalidRequest when the secret is unknown, used or expired."""
     _redeem(MailRequest.Purpose.EMAIL_VERIFICATION, secret)
 
 
 def _redeem(purpose: MailRequest.Purpose, secret: str) -> Customer:
-    requests = selectors.live_requests(purpose).filter(digest=digest(secret))
+    requests = selectors.live_requests(purpose=purpose).filter(digest=digest(secret))
     key = requests.values_list("email_key", flat=True).first()
     customer = selectors.customer_by_email(email=key) if key else None
     if customer is None or not requests.update(used_at=Now()):
-        raise bad_secret()
+        raise selectors.bad_secret()
     Customer.objects.filter(pk=customer.pk).update(email_verified_at=Coalesce("email_verified_at", Now()))
     return customer
-
-
-def bad_secret() -> InvalidRequest:
-    sentence = "This token is not valid, or no longer."
-    return InvalidRequest(f"token: {sentence}", token=[sentence])

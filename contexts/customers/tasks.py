@@ -1,3 +1,5 @@
+"""Customers' beat work."""
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -12,4 +14,4 @@ from eci import idempotency, outbox
 def prune() -> None:
     outbox.prune("customers")
     idempotency.prune("customers")
-    services.forget_ended(keep=timedelta(days=1))
+    services.forget_ended_logins(keep=timedelta(days=1))

@@ -1,6 +1,6 @@
-"""Logging in and what follows from it: slow hashing and signing, with the transactions between them.
+"""Logging in and what follows from it: slow hashing and signing, and the transactions between them.
 
-Whoever is refused hears the same words after the same work, so that an answer tells nobody whose address is known.
+Every rejected login gets the same words after the same work, so that answers do not reveal which addresses exist.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contexts.customers.domain import email_key
 from contexts.customers.models import MailRequest, TokenFamily
 from contexts.customers.public.contracts import EmailNotVerified
 from contexts.customers.selectors import Row
-from eci.errors import InvalidRequest, NotAuthenticated
+from eci.errors import IdempotencyKeyReused, InvalidRequest, NotAuthenticated
 from eci.identity import tokens
 from eci.identity.passwords import hash_password, matches
 from eci.identity.tokens import Claims
@@ -22,15 +22,21 @@ from eci.identity.tokens import Claims
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """``refresh`` is told once and kept as a digest."""
+    """``refresh`` is shown once, and kept as a digest."""
 
     claims: Claims
     access: str
     refresh: str
 
 
+def require_same_password(*, customer_id: int, password: str) -> None:
+    """Does a repeated registration bring the password of the first one? IdempotencyKeyReused if not."""
+    if not matches(password, selectors.password_of(customer_id=customer_id)):
+        raise IdempotencyKeyReused("This idempotency key was used for a different request.")
+
+
 def log_in(*, email: str, password: str) -> Login:
-    """NotAuthenticated; EmailNotVerified, which only the right password gets to hear."""
+    """NotAuthenticated; EmailNotVerified, but only after the right password."""
     customer = selectors.customer_by_email(email=email)
     if not matches(password, customer.password if customer else None) or customer is None:
         raise _wrong_credentials()
@@ -44,22 +50,22 @@ def log_in_staff(*, email: str, password: str) -> Login:
     user = selectors.staff_by_email(email=email)
     if not matches(password, user.password if user else None) or user is None:
         raise _wrong_credentials()
-    return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user)))
+    return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user=user)))
 
 
 def refresh(*, token: str, key: str) -> Login:
-    """NotAuthenticated, also for a token that was used before: see ``services.exchange``."""
-    successor = services.exchange(token=token, key=key)
+    """NotAuthenticated, also for a token that was used before: see ``services.exchange_token``."""
+    successor = services.exchange_token(token=token, key=key)
     found = selectors.refresh_token(token=token) if successor else None
     if successor is None or found is None:
-        raise NotAuthenticated("This refresh token is not valid, or no longer. Please log in again.")
+        raise NotAuthenticated("This refresh token is invalid or has expired. Please log in again.")
     return _login(found.family, successor)
 
 
 def _login(family: TokenFamily, refresh_token: str) -> Login:
-    claims = selectors.claims_of(family)
+    claims = selectors.claims_of(family=family)
     if claims is None:
-        raise NotAuthenticated("This account may no longer log in.")
+        raise NotAuthenticated("This account cannot log in any more.")
     return Login(claims=claims, access=tokens.issue(claims), refresh=refresh_token)
 
 
@@ -68,7 +74,7 @@ def _wrong_credentials() -> NotAuthenticated:
 
 
 def change_password(*, customer_id: int, current: str, new: str) -> Login:
-    """Ends every login and gives the caller a new one. WrongPassword."""
+    """End every login, and give the caller a new one. InvalidRequest without the current password, WrongPassword."""
     before = _confirmed(customer_id, current)
     if not services.change_password(customer_id=customer_id, before=before, after=hash_password(new)):
         raise _wrong_current()
@@ -76,9 +82,9 @@ def change_password(*, customer_id: int, current: str, new: str) -> Login:
 
 
 def change_own(*, customer_id: int, current_password: str, changes: dict[str, str]) -> Row:
-    """As ``services.update_customer``. A new address needs the password: it is the way to a new password.
+    """As ``services.update_customer``. A new address needs the password, because a new password can be mailed there.
 
-    InvalidRequest without it, WrongPassword.
+    InvalidRequest without the password, WrongPassword.
     """
     email = changes.get("email")
     if email is not None and email_key(email) != email_key(selectors.customer(customer_id=customer_id)["email"]):
@@ -87,9 +93,9 @@ def change_own(*, customer_id: int, current_password: str, changes: dict[str, st
 
 
 def erase_own(*, customer_id: int, session: str, current_password: str) -> None:
-    """As ``services.erase_customer``. Whoever only has a token, and not the password, must not be able to.
+    """As ``services.erase_customer``. A stolen token is not enough: it takes the password, or a fresh login.
 
-    InvalidRequest without it, unless they have just logged in; WrongPassword.
+    InvalidRequest without either, WrongPassword.
     """
     if current_password or not selectors.is_fresh_login(session=session):
         _confirmed(customer_id, current_password)
@@ -97,11 +103,11 @@ def erase_own(*, customer_id: int, session: str, current_password: str) -> None:
 
 
 class WrongPassword(InvalidRequest):
-    """Somebody guessed. Told as any other field that is wrong."""
+    """Somebody guessed. The answer looks like that for any other bad field."""
 
 
 def _confirmed(customer_id: int, password: str) -> str:
-    """The hash that ``password`` has just matched."""
+    """The customer's hash, which ``password`` has just matched."""
     if not password:
         sentence = "Please give your current password."
         raise InvalidRequest(f"current_password: {sentence}", current_password=[sentence])
@@ -117,7 +123,7 @@ def _wrong_current() -> WrongPassword:
 
 
 def reset_password(*, secret: str, password: str) -> None:
-    """See ``services.reset_password``; only a good secret is worth the hashing."""
-    if not selectors.is_live_secret(MailRequest.Purpose.PASSWORD_RESET, secret):
-        raise services.bad_secret()
+    """See ``services.reset_password``. A bad secret is rejected before the slow hashing."""
+    if not selectors.is_live_secret(purpose=MailRequest.Purpose.PASSWORD_RESET, secret=secret):
+        raise selectors.bad_secret()
     services.reset_password(secret=secret, password_hash=hash_password(password))

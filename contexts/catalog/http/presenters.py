@@ -1,12 +1,15 @@
+"""Catalog's rows as JSON."""
+
 from __future__ import annotations
 
 from typing import Any
 
+from contexts.catalog.selectors import Row
 from eci import money
 from eci.clock import iso
 
 
-def product(row: dict[str, Any]) -> dict[str, Any]:
+def product(row: Row) -> dict[str, Any]:
     return {
         "product_id": row["id"],
         "sku": row["sku"],
@@ -21,5 +24,5 @@ def product(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def category(row: dict[str, Any]) -> dict[str, Any]:
+def category(row: Row) -> dict[str, Any]:
     return {"category": row["label"], "product_count": row["product_count"]}

@@ -1,3 +1,5 @@
+"""Catalog's input and output over HTTP."""
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -37,13 +39,13 @@ class ProductIn(serializers.Serializer[Any]):
 
 class NewProductIn(ProductIn):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Equal prices become the same request: ``1.5`` and ``"1.50"``."""
+        """``1.5`` and ``"1.50"`` are the same request."""
         currency = attrs.get("currency", settings.ECI_CURRENCY)
         return attrs | {"price": exact(attrs["price"], currency, "price")}
 
 
 class ProductOrderingField(OrderingField):
-    """Gives the column: names order without regard to case, prices across currencies."""
+    """The column to order by: names regardless of case, prices across currencies."""
 
     _COLUMNS = {"price": "price_thousandths", "name": "name_key"}
 
@@ -56,18 +58,18 @@ class ProductOrderingField(OrderingField):
         return chosen.replace(field, self._COLUMNS.get(field, field))
 
 
-class ProductFilter(QuerySerializer):
+class ProductListQuery(QuerySerializer):
     ordering = ProductOrderingField()
     category = serializers.CharField(required=False, max_length=100)
     is_active = QueryBooleanField(required=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """An empty parameter filters nothing: search forms send all their fields."""
+        """An empty parameter filters nothing, because search forms send all their fields."""
         given: dict[str, Any] = super().to_internal_value({name: text for name, text in data.items() if text != ""})
         return given
 
 
-class ProductSearch(ProductFilter):
+class ProductSearchQuery(ProductListQuery):
     name = serializers.CharField(required=False, max_length=200)
     min_price = AmountField(required=False)
     max_price = AmountField(required=False)
@@ -86,7 +88,7 @@ class ProductSearch(ProductFilter):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "min_price" in attrs and "max_price" in attrs and attrs["min_price"] > attrs["max_price"]:
-            raise serializers.ValidationError({"min_price": ["min_price must not be more than max_price."]})
+            raise serializers.ValidationError({"min_price": ["min_price must not exceed max_price."]})
         return attrs
 
 
@@ -103,7 +105,7 @@ class ProductOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField()
     category = serializers.CharField()
-    price = serializers.CharField(help_text="With the currency's own places, such as 1299.99.")
+    price = serializers.CharField(help_text="With as many decimal places as its currency has, such as 1299.99.")
     currency = serializers.CharField()
     is_active = serializers.BooleanField()
     created_at = serializers.DateTimeField()

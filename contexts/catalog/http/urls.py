@@ -1,3 +1,5 @@
+"""Paths to the views of products and categories."""
+
 from __future__ import annotations
 
 from django.urls import path, register_converter
@@ -22,9 +24,9 @@ class SkuConverter:
 register_converter(SkuConverter, "sku")
 
 urlpatterns = [
-    path("products", views.Products.as_view()),
-    path("products/search", views.ProductsFound.as_view()),
-    path("products/<id:product_id>", views.Product.as_view()),
-    path("products/sku/<sku:sku>", views.ProductBySku.as_view()),
-    path("categories", views.Categories.as_view()),
+    path("products", views.ProductListView.as_view()),
+    path("products/search", views.ProductSearchView.as_view()),
+    path("products/<id:product_id>", views.ProductDetailView.as_view()),
+    path("products/sku/<sku:sku>", views.ProductBySkuView.as_view()),
+    path("categories", views.CategoryListView.as_view()),
 ]

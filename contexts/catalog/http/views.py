@@ -1,7 +1,10 @@
+"""Products and categories over HTTP."""
+
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponseBase, HttpResponseNotModified
@@ -15,11 +18,12 @@ from contexts.catalog.http import presenters
 from contexts.catalog.http.serializers import (
     CategoryOut,
     NewProductIn,
-    ProductFilter,
     ProductIn,
+    ProductListQuery,
     ProductOut,
-    ProductSearch,
+    ProductSearchQuery,
 )
+from contexts.catalog.selectors import Row
 from eci.http import commands
 from eci.http.envelope import Page
 from eci.http.paging import QuerySerializer, page
@@ -27,83 +31,62 @@ from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
 
-_PAGING = {"limit", "cursor", "ordering"}
 
-
-def _products(view: ApiView, *, default: str = "-created_at") -> Page:
-    paging = view.paging(default=default)
-    filters = {name: value for name, value in view.query.items() if name not in _PAGING}
-    staff = view.caller.is_staff
-    rows = view.read_public("catalog", lambda: selectors.products(paging=paging, include_inactive=staff, **filters))
-    return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product)
-
-
-def _position(paging: Paging, pk: str) -> Any:
-    return lambda row: (row[paging.field], row[pk])
-
-
-def _unless_known(request: Request, data: dict[str, Any]) -> HttpResponseBase:
-    """The answer with its ETag, or 304. The tag is weak: the envelope's timestamp differs every time."""
-    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
-    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
-    headers = {"ETag": f'W/"{digest}"'}
-    if known & {"*", f'"{digest}"'}:
-        return HttpResponseNotModified(headers=headers)
-    return Response(data, headers=headers)
-
-
-class Products(ApiView):
+class ProductListView(ApiView):
     roles = {"GET": EVERYBODY, "POST": only(Role.CATALOG)}
-    query_serializer = ProductFilter
+    query_serializer = ProductListQuery
     body_serializers = {"POST": NewProductIn}
 
     @extend_schema(responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
-        return _products(self)
+        """The products, newest first unless `ordering` says otherwise. The public sees those on sale."""
+        return _products(self, default="-created_at")
 
     @extend_schema(responses={201: ProductOut})
     def post(self, request: Request) -> Response:
+        """Add a product. `currency` is the shop's unless given."""
         body = self.body()
-        key = self.idempotency_key("catalog.create_product", body)
+        return commands.once(
+            "catalog",
+            self.idempotency_key("catalog.create_product", body),
+            lambda: (201, presenters.product(services.create_product(actor=self.caller.name, **body))),
+        )
 
-        def execute() -> tuple[int, Any]:
-            return 201, presenters.product(services.create_product(actor=self.caller.name, **body))
 
-        return commands.once("catalog", key, execute)
-
-
-class ProductsFound(ApiView):
+class ProductSearchView(ApiView):
     roles = EVERYBODY
-    query_serializer = ProductSearch
+    query_serializer = ProductSearchQuery
 
-    @extend_schema(
-        responses=ProductOut(many=True),
-        description="`q` finds products that hold all its words in SKU, name or description, the best match first "
-        "unless `ordering` says otherwise. Price bounds are in major units of each product's own currency.",
-    )
+    @extend_schema(responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
+        """`q` finds products that have all its words in SKU, name or description. The best match comes first unless
+        `ordering` says otherwise. Price bounds are in major units of each product's own currency."""
         return _products(self, default="-rank" if self.query.get("q") else "-created_at")
 
 
-class Product(ApiView):
+class ProductDetailView(ApiView):
     roles = {"GET": EVERYBODY, "PUT": only(Role.CATALOG), "PATCH": only(Role.CATALOG), "DELETE": only(Role.CATALOG)}
     keyed_methods = ("PUT", "PATCH")
     body_serializers = {"PUT": ProductIn, "PATCH": ProductIn}
 
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, product_id: int) -> HttpResponseBase:
+        """One product, on sale or not. With `If-None-Match` an unchanged product is a 304."""
         return _unless_known(request, presenters.product(selectors.product(product_id=product_id)))
 
-    @extend_schema(responses=ProductOut, description="An optional field that is left out keeps its value.")
+    @extend_schema(responses=ProductOut)
     def put(self, request: Request, product_id: int) -> Response:
+        """Replace a product. An optional field that is left out keeps its value."""
         return self._update(product_id, self.body())
 
     @extend_schema(responses=ProductOut)
     def patch(self, request: Request, product_id: int) -> Response:
+        """Change the given fields of a product."""
         return self._update(product_id, self.body(partial=True))
 
-    @extend_schema(responses={204: None}, description="Takes the product off sale; orders that name it stay whole.")
+    @extend_schema(responses={204: None})
     def delete(self, request: Request, product_id: int) -> Response:
+        """Take the product off sale. It is kept, because orders refer to it."""
         services.deactivate_products(product_ids=[product_id])
         return Response(status=204)
 
@@ -115,27 +98,49 @@ class Product(ApiView):
         return commands.once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
 
 
-class ProductBySku(ApiView):
+class ProductBySkuView(ApiView):
     roles = EVERYBODY
 
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, sku: str) -> HttpResponseBase:
+        """One product by its SKU, which is compared exactly and may contain slashes."""
         return _unless_known(request, presenters.product(selectors.product_by_sku(sku=sku)))
 
 
-class Categories(ApiView):
+class CategoryListView(ApiView):
     roles = EVERYBODY
     query_serializer = QuerySerializer
 
     @extend_schema(responses=CategoryOut(many=True))
     def get(self, request: Request) -> Response:
+        """The categories in alphabetical order, with the number of their products; for the public, of those on sale."""
         paging = self.paging(default="category_key")
         staff = self.caller.is_staff
         rows = self.read_public("catalog", lambda: selectors.categories(paging=paging, include_inactive=staff))
-        return page(
-            request,
-            paging,
-            rows,
-            position=_position(paging, "category_key"),
-            present=presenters.category,
-        )
+        position = _position(paging, "category_key")
+        return page(request, paging, rows, position=position, present=presenters.category)
+
+
+_PAGING = {"limit", "cursor", "ordering"}
+
+
+def _products(view: ApiView, *, default: str) -> Page:
+    paging = view.paging(default=default)
+    filters = {name: value for name, value in view.query.items() if name not in _PAGING}
+    staff = view.caller.is_staff
+    rows = view.read_public("catalog", lambda: selectors.products(paging=paging, include_inactive=staff, **filters))
+    return page(view.request, paging, rows, position=_position(paging, "id"), present=presenters.product)
+
+
+def _position(paging: Paging, pk: str) -> Callable[[Row], tuple[Any, Any]]:
+    return lambda row: (row[paging.field], row[pk])
+
+
+def _unless_known(request: Request, data: dict[str, Any]) -> HttpResponseBase:
+    """The answer with its ETag, or 304. The tag is weak, because the envelope's timestamp differs every time."""
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
+    headers = {"ETag": f'W/"{digest}"'}
+    if known & {"*", f'"{digest}"'}:
+        return HttpResponseNotModified(headers=headers)
+    return Response(data, headers=headers)

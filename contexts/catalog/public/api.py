@@ -1,4 +1,4 @@
-"""Call catalog through this object and no other."""
+"""The object through which other contexts call catalog."""
 
 from contexts.catalog.public.contracts import Catalog
 from eci.calls.rpc import client

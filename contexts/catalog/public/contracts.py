@@ -1,4 +1,4 @@
-"""Catalog: what other contexts may ask of products."""
+"""What other contexts may ask catalog about products."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Product:
 
 
 class ProductNotFound(NotFound):
-    """``details.product_id`` names the first unknown product."""
+    """``details.product_id`` is the first unknown product."""
 
 
 class DuplicateSku(Conflict):
@@ -33,8 +33,8 @@ class DuplicateSku(Conflict):
 class Catalog(ABC):
     @abstractmethod
     def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:
-        """The products of these ids, active or not, by id. ProductNotFound when one is unknown."""
+        """The products with these ids, active or not, by id. ProductNotFound when one is unknown."""
 
     @abstractmethod
     def known_products(self, *, product_ids: Iterable[int]) -> set[int]:
-        """Those of the ids that exist."""
+        """The ids, out of these, that exist."""

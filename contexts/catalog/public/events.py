@@ -1,1 +1,1 @@
-"""What catalog announces: nothing so far."""
+"""Catalog's events: none so far."""

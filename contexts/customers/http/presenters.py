@@ -1,14 +1,18 @@
+"""Customers' rows, and logins, as JSON."""
+
 from __future__ import annotations
 
 from typing import Any
 
+from contexts.customers.domain import account_parts
+from contexts.customers.selectors import Row
 from contexts.customers.workflows import Login
 from eci.clock import iso
 from eci.identity import tokens
 from eci.identity.roles import Role
 
 
-def customer(row: dict[str, Any]) -> dict[str, Any]:
+def customer(row: Row) -> dict[str, Any]:
     return {
         "customer_id": row["id"],
         "email": row["email"],
@@ -20,19 +24,19 @@ def customer(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def customer_for_staff(row: dict[str, Any]) -> dict[str, Any]:
+def customer_for_staff(row: Row) -> dict[str, Any]:
     return customer(row) | {"is_blocked": row["blocked_at"] is not None}
 
 
 def login(made: Login) -> dict[str, Any]:
     shown = {"access": made.access, "refresh": made.refresh, "token_type": "Bearer", "expires_in": tokens.LIFETIME}
-    kind, _, number = made.claims.subject.partition(":")
+    kind, number = account_parts(made.claims.subject)
     if kind == "customer":
-        return shown | {"customer_id": int(number)}
+        return shown | {"customer_id": number}
     return shown | {"roles": sorted(made.claims.roles - {Role.ANONYMOUS})}
 
 
-def address(row: dict[str, Any]) -> dict[str, Any]:
+def address(row: Row) -> dict[str, Any]:
     return {
         "address_id": row["id"],
         "full_name": row["full_name"],

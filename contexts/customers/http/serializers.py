@@ -1,3 +1,5 @@
+"""Customers' input and output over HTTP."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -45,7 +47,7 @@ class PhoneField(TextField):
 
 
 class PasswordField(TextField):
-    """A new password. Open mode, for development, takes any of six characters; otherwise Django's validators rule."""
+    """A new password. Django's validators check it; open mode, for development, only asks for six characters."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 200, "trim_whitespace": False, "write_only": True, **kwargs})
@@ -63,7 +65,7 @@ class PasswordField(TextField):
 
 
 class GivenPasswordField(TextField):
-    """A password to be compared with the one there is."""
+    """A password to compare with the existing one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 200, "trim_whitespace": False, "write_only": True, **kwargs})
@@ -75,16 +77,16 @@ class CustomerIn(serializers.Serializer[Any]):
     phone = PhoneField()
 
 
-class RegistrationIn(CustomerIn):
+class RegisterIn(CustomerIn):
     password = PasswordField()
 
 
-class CustomerPatch(CustomerIn):
+class CustomerForStaffIn(CustomerIn):
     is_blocked = StrictBooleanField(required=False)
 
 
 class MeIn(CustomerIn):
-    current_password = GivenPasswordField(required=False, help_text="Needed for another e-mail address.")
+    current_password = GivenPasswordField(required=False, help_text="Needed to change the e-mail address.")
 
 
 class EraseIn(serializers.Serializer[Any]):
@@ -118,7 +120,7 @@ class EmailVerifyIn(serializers.Serializer[Any]):
     token = TextField(max_length=MAX_SECRET)
 
 
-class CustomerFilter(QuerySerializer):
+class CustomerListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
     email = serializers.CharField(required=False, max_length=MAX_EMAIL)
 
@@ -134,7 +136,7 @@ class AddressIn(serializers.Serializer[Any]):
     phone = PhoneField()
 
 
-class AddressFilter(QuerySerializer):
+class AddressListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
@@ -156,7 +158,7 @@ class TokensOut(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
     refresh = serializers.CharField(help_text="Good for one refresh.")
     token_type = serializers.ChoiceField(choices=["Bearer"])
-    expires_in = serializers.IntegerField(help_text="Seconds that the access token lives.")
+    expires_in = serializers.IntegerField(help_text="Lifetime of the access token, in seconds.")
 
 
 class LoginOut(TokensOut):
@@ -168,12 +170,12 @@ class StaffLoginOut(TokensOut):
 
 
 class RefreshedOut(TokensOut):
-    customer_id = serializers.IntegerField(required=False, help_text="Of a customer.")
-    roles = serializers.ListField(child=serializers.CharField(), required=False, help_text="Of staff.")
+    customer_id = serializers.IntegerField(required=False, help_text="For a customer.")
+    roles = serializers.ListField(child=serializers.CharField(), required=False, help_text="For staff.")
 
 
 class RevokedOut(serializers.Serializer[Any]):
-    revoked = serializers.IntegerField(help_text="How many logins were ended.")
+    revoked = serializers.IntegerField(help_text="The number of logins that were ended.")
 
 
 class DoneOut(serializers.Serializer[Any]):

@@ -1,24 +1,27 @@
+"""Accounts, customers and their addresses over HTTP."""
+
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.customers import selectors, services, workflows
-from contexts.customers.domain import email_key
+from contexts.customers.domain import customer_account, email_key, staff_account
 from contexts.customers.http import presenters
 from contexts.customers.http.serializers import (
-    AddressFilter,
     AddressIn,
+    AddressListQuery,
     AddressOut,
-    CustomerFilter,
+    CustomerForStaffIn,
     CustomerForStaffOut,
+    CustomerListQuery,
     CustomerOut,
-    CustomerPatch,
     DoneOut,
     EmailVerifyIn,
     EraseIn,
@@ -30,133 +33,139 @@ from contexts.customers.http.serializers import (
     PasswordResetIn,
     RefreshedOut,
     RefreshIn,
-    RegistrationIn,
+    RegisterIn,
     RevokedOut,
     StaffLoginOut,
 )
+from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused
 from eci.http import commands
 from eci.http.paging import page
 from eci.http.rates import password_guess
 from eci.http.views import ApiView
-from eci.identity.passwords import hash_password, matches
+from eci.identity.passwords import hash_password
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
 
-
-def _position(paging: Paging) -> Any:
-    return lambda row: (row[paging.field], row["id"])
+# -- registering and logging in ---------------------------------------------------------------------------------------
 
 
-class Register(ApiView):
+class RegisterView(ApiView):
     roles = EVERYBODY
-    rate: ClassVar = {"POST": "register"}
-    body_serializers = {"POST": RegistrationIn}
+    rate = {"POST": "register"}
+    body_serializers = {"POST": RegisterIn}
 
     @extend_schema(responses={201: CustomerOut})
     def post(self, request: Request) -> Response:
+        """Register as a customer."""
         body = self.body()
-        password = body.pop("password")  # no part of the key's digest, which would make guessing it cheap
-        key = self.idempotency_key("customers.register", body)
-        password_hash = functools.cache(lambda: hash_password(password))
-
-        def execute() -> tuple[int, Any]:
-            return 201, presenters.customer(services.register_customer(password_hash=password_hash(), **body))
-
-        answer = commands.once("customers", key, execute, prepare=password_hash, about=lambda data: data["customer_id"])
-        if "Idempotent-Replayed" in answer.headers and answer.status_code == 201:
-            with password_guess(request, f"customer:{email_key(body['email'])}", wrong=IdempotencyKeyReused):
-                self._require_same(password, answer.data["customer_id"])
+        password = body.pop("password")  # not in the key's fingerprint, from which it would be cheap to guess
+        hashed = functools.cache(lambda: hash_password(password))
+        answer = commands.once(
+            "customers",
+            self.idempotency_key("customers.register", body),
+            lambda: (201, presenters.customer(services.register_customer(password_hash=hashed(), **body))),
+            prepare=hashed,
+            about=lambda data: data["customer_id"],
+        )
+        if answer.status_code == 201 and "Idempotent-Replayed" in answer.headers:
+            with password_guess(request, customer_account(email_key(body["email"])), wrong=IdempotencyKeyReused):
+                workflows.require_same_password(customer_id=answer.data["customer_id"], password=password)
         return answer
-
-    def _require_same(self, password: str, customer_id: int) -> None:
-        if not matches(password, selectors.password_of(customer_id=customer_id)):
-            raise IdempotencyKeyReused("This idempotency key was used for a different request.")
 
 
 class TokenView(ApiView):
-    """Called with a password or a secret in the body. An access token, which may have ended, is not looked at; nor is
-    an answer remembered: it would have to be kept with its tokens."""
+    """Base of the views that take a password or a secret in the body.
+
+    They ignore any access token, which may have expired, and keep no answer, because it may hold tokens.
+    """
 
     roles = EVERYBODY
     authentication_classes = ()
-    keyed_methods: ClassVar[tuple[str, ...]] = ()
+    keyed_methods = ()
 
 
-class Login(TokenView):
-    rate: ClassVar = {"POST": "login"}
+class LoginView(TokenView):
+    rate = {"POST": "login"}
     body_serializers = {"POST": LoginIn}
 
     @extend_schema(responses=LoginOut)
     def post(self, request: Request) -> Response:
+        """Log in as a customer."""
         body = self.body()
-        with password_guess(request, f"customer:{email_key(body['email'])}"):
+        with password_guess(request, customer_account(email_key(body["email"]))):
             login = workflows.log_in(**body)
         return _private(presenters.login(login))
 
 
-class StaffToken(TokenView):
-    rate: ClassVar = {"POST": "login"}
+class StaffTokenView(TokenView):
+    rate = {"POST": "login"}
     body_serializers = {"POST": LoginIn}
 
     @extend_schema(responses=StaffLoginOut)
     def post(self, request: Request) -> Response:
+        """Log in as a member of staff."""
         body = self.body()
-        with password_guess(request, f"staff:{email_key(body['email'])}"):
+        with password_guess(request, staff_account(email_key(body["email"]))):
             login = workflows.log_in_staff(**body)
         return _private(presenters.login(login))
 
 
-class TokenRefresh(TokenView):
-    keyed_methods = ("POST",)
+class TokenRefreshView(ApiView):
+    """Takes no access token either. The idempotency key yields the same tokens again, so no answer is kept."""
+
+    roles = EVERYBODY
+    authentication_classes = ()
     body_serializers = {"POST": RefreshIn}
 
     @extend_schema(responses=RefreshedOut)
     def post(self, request: Request) -> Response:
-        """Each refresh token is good once; a second use ends the login. Who lost the answer gets it again with the
-        same Idempotency-Key within a minute."""
-        key = self._key_given({}) or ""
-        return _private(presenters.login(workflows.refresh(token=self.body()["refresh"], key=key)))
+        """Get new tokens. Each refresh token is good once; a second use ends the login. If the answer is lost, repeat
+        the request with the same Idempotency-Key within a minute."""
+        key = self.idempotency_key("customers.refresh", {})
+        login = workflows.refresh(token=self.body()["refresh"], key=key.key if key else "")
+        return _private(presenters.login(login))
 
 
-class Logout(TokenView):
+class LogoutView(TokenView):
     body_serializers = {"POST": RefreshIn}
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
-        """End the login that the refresh token stems from; its access tokens end with it."""
+        """End the login that the refresh token stems from. Its access tokens end with it."""
         services.end_family(token=self.body()["refresh"])
         return Response({"message": "Logged out."})
 
 
-class PasswordReset(TokenView):
-    rate: ClassVar = {"POST": "reset"}
+class PasswordResetView(TokenView):
+    rate = {"POST": "reset"}
     body_serializers = {"POST": PasswordResetIn}
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
-        """Answers the same whether or not there is such an account."""
+        """Ask for a mail with a token for a new password. The answer is the same whether or not there is an account."""
         services.request_password_reset(email=self.body()["email"])
         return Response({"message": "If there is an account with this address, a mail is on its way."})
 
 
-class PasswordResetConfirm(TokenView):
-    rate: ClassVar = {"POST": "reset"}
+class PasswordResetConfirmView(TokenView):
+    rate = {"POST": "reset"}
     body_serializers = {"POST": PasswordResetConfirmIn}
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
-        """Set a new password with the token of the mail; every login of the account ends."""
+        """Set a new password with the token from the mail. Every login of the account ends."""
         body = self.body()
         workflows.reset_password(secret=body["token"], password=body["new_password"])
         return Response({"message": "The password was changed. Please log in."})
 
 
-class EmailVerify(TokenView):
+class EmailVerifyView(TokenView):
     body_serializers = {"POST": EmailVerifyIn}
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
+        """Confirm an e-mail address with the token from the mail."""
         services.verify_email(secret=self.body()["token"])
         return Response({"message": "The e-mail address is confirmed."})
 
@@ -165,25 +174,32 @@ def _private(data: dict[str, Any]) -> Response:
     return Response(data, headers={"Cache-Control": "no-store"})
 
 
-class OwnAccount(ApiView):
-    """What a customer does with their account; guesses at its password count as those of its logins do."""
+# -- a customer's own account -----------------------------------------------------------------------------------------
+
+
+class OwnAccountView(ApiView):
+    """Base of the views with which customers change their account."""
 
     roles = only(Role.CUSTOMER)
 
     def guess(self) -> AbstractContextManager[None]:
+        """Around the check of a password: wrong ones count together with those of logins."""
         customer = selectors.customer(customer_id=self.caller.own())
-        return password_guess(self.request, f"customer:{email_key(customer['email'])}", wrong=workflows.WrongPassword)
+        account = customer_account(email_key(customer["email"]))
+        return password_guess(self.request, account, wrong=workflows.WrongPassword)
 
 
-class Me(OwnAccount):
+class MeView(OwnAccountView):
     body_serializers = {"PATCH": MeIn, "DELETE": EraseIn}
 
     @extend_schema(responses=CustomerOut)
     def get(self, request: Request) -> Response:
+        """The caller's account."""
         return Response(presenters.customer(selectors.customer(customer_id=self.caller.own())))
 
     @extend_schema(responses=CustomerOut)
     def patch(self, request: Request) -> Response:
+        """Change the given fields of the caller's account. A new e-mail address needs `current_password`."""
         changes = self.body(partial=True)
         password = changes.pop("current_password", "")
         with self.guess() if "email" in changes else nullcontext():
@@ -192,22 +208,22 @@ class Me(OwnAccount):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
-        """Erase me: the orders stay, without anything that tells whose they were. More than 15 minutes after logging
-        in, `current_password` must be in the body."""
+        """Erase the caller. Their orders stay, without anything that shows whose they were. More than 15 minutes after
+        logging in, the body must have `current_password`."""
         password = self.body()["current_password"]
         with self.guess():
             workflows.erase_own(customer_id=self.caller.own(), session=self.caller.session, current_password=password)
         return Response(status=204)
 
 
-class PasswordChange(OwnAccount):
-    rate: ClassVar = {"POST": "login"}
+class PasswordChangeView(OwnAccountView):
+    rate = {"POST": "login"}
     keyed_methods = ()
     body_serializers = {"POST": PasswordChangeIn}
 
     @extend_schema(responses=LoginOut)
     def post(self, request: Request) -> Response:
-        """Every login ends, the caller's too; the answer is a new one."""
+        """Set a new password. Every login ends, the caller's too; the answer is a new login."""
         body = self.body()
         with self.guess():
             login = workflows.change_password(
@@ -216,96 +232,114 @@ class PasswordChange(OwnAccount):
         return _private(presenters.login(login))
 
 
-class SessionsRevoke(ApiView):
+class SessionsRevokeView(ApiView):
     roles = only(Role.CUSTOMER)
     keyed_methods = ()
 
     @extend_schema(request=None, responses=RevokedOut)
     def post(self, request: Request) -> Response:
         """Log out everywhere, here too."""
-        return Response({"revoked": services.revoke_all(customer_id=self.caller.own())})
+        return Response({"revoked": services.end_families(customer_id=self.caller.own())})
 
 
-class CustomerList(ApiView):
+# -- customers, for staff ---------------------------------------------------------------------------------------------
+
+
+class CustomerListView(ApiView):
     roles = only(Role.SUPPORT)
-    query_serializer = CustomerFilter
+    query_serializer = CustomerListQuery
 
     @extend_schema(responses=CustomerForStaffOut(many=True))
     def get(self, request: Request) -> Response:
+        """The customers, newest first unless `ordering` says otherwise. `email` matches whole, in any case."""
         paging = self.paging()
         rows = selectors.customers(paging=paging, email=self.query.get("email", ""))
         return page(request, paging, rows, position=_position(paging), present=presenters.customer_for_staff)
 
 
-class CustomerDetail(ApiView):
+class CustomerDetailView(ApiView):
     roles = only(Role.SUPPORT)
-    body_serializers = {"PATCH": CustomerPatch}
+    body_serializers = {"PATCH": CustomerForStaffIn}
 
     @extend_schema(responses=CustomerForStaffOut)
     def get(self, request: Request, customer_id: int) -> Response:
+        """One customer."""
         return Response(presenters.customer_for_staff(selectors.customer(customer_id=customer_id)))
 
     @extend_schema(responses=CustomerForStaffOut)
     def patch(self, request: Request, customer_id: int) -> Response:
+        """Change the given fields of a customer. Blocking one ends all their logins."""
         row = services.update_customer(customer_id=customer_id, **self.body(partial=True))
         return Response(presenters.customer_for_staff(row))
 
 
-class AddressList(ApiView):
-    """Of the customer in the path; ``MyAddressList``: of the caller."""
+# -- addresses, for staff and for their owners ------------------------------------------------------------------------
+
+
+class AddressListView(ApiView):
+    """Of the customer in the path; ``MyAddressListView``: of the caller."""
 
     roles = only(Role.SUPPORT)
-    query_serializer = AddressFilter
+    query_serializer = AddressListQuery
     body_serializers = {"POST": AddressIn}
 
     @extend_schema(responses=AddressOut(many=True))
     def get(self, request: Request, customer_id: int | None = None) -> Response:
+        """The customer's addresses, newest first unless `ordering` says otherwise."""
         paging = self.paging()
-        rows = selectors.addresses(customer_id=_whose(self, customer_id), paging=paging)
+        rows = selectors.addresses(paging=paging, customer_id=_owner(self, customer_id))
         return page(request, paging, rows, position=_position(paging), present=presenters.address)
 
     @extend_schema(responses=AddressOut)
     def post(self, request: Request, customer_id: int | None = None) -> Response:
+        """Add an address."""
         body = self.body()
-        owner = _whose(self, customer_id)
-        key = self.idempotency_key("customers.add_address", body)
+        owner = _owner(self, customer_id)
+        return commands.once(
+            "customers",
+            self.idempotency_key("customers.add_address", body),
+            lambda: (200, presenters.address(services.add_address(customer_id=owner, **body))),
+            about=lambda data: owner,
+        )
 
-        def execute() -> tuple[int, Any]:
-            return 200, presenters.address(services.add_address(customer_id=owner, **body))
 
-        return commands.once("customers", key, execute, about=lambda data: owner)
-
-
-class AddressDetail(ApiView):
-    """As ``AddressList``."""
+class AddressDetailView(ApiView):
+    """As ``AddressListView``."""
 
     roles = only(Role.SUPPORT)
     body_serializers = {"PATCH": AddressIn}
 
     @extend_schema(responses=AddressOut)
     def get(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
-        row = selectors.address(customer_id=_whose(self, customer_id), address_id=address_id)
+        """One address of the customer."""
+        row = selectors.address(customer_id=_owner(self, customer_id), address_id=address_id)
         return Response(presenters.address(row))
 
     @extend_schema(responses=AddressOut)
     def patch(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
+        """Change the given fields of an address."""
         changes = self.body(partial=True)
-        row = services.update_address(customer_id=_whose(self, customer_id), address_id=address_id, **changes)
+        row = services.update_address(customer_id=_owner(self, customer_id), address_id=address_id, **changes)
         return Response(presenters.address(row))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
-        services.delete_address(customer_id=_whose(self, customer_id), address_id=address_id)
+        """Remove an address. Orders keep their own copy."""
+        services.delete_address(customer_id=_owner(self, customer_id), address_id=address_id)
         return Response(status=204)
 
 
-def _whose(view: ApiView, customer_id: int | None) -> int:
+class MyAddressListView(AddressListView):
+    roles = only(Role.CUSTOMER)
+
+
+class MyAddressDetailView(AddressDetailView):
+    roles = only(Role.CUSTOMER)
+
+
+def _owner(view: ApiView, customer_id: int | None) -> int:
     return view.caller.own() if customer_id is None else customer_id
 
 
-class MyAddressList(AddressList):
-    roles = only(Role.CUSTOMER)
-
-
-class MyAddressDetail(AddressDetail):
-    roles = only(Role.CUSTOMER)
+def _position(paging: Paging) -> Callable[[Row], tuple[Any, Any]]:
+    return lambda row: (row[paging.field], row["id"])

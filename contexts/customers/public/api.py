@@ -1,4 +1,4 @@
-"""Call customers through this object and no other."""
+"""The object through which other contexts call customers."""
 
 from contexts.customers.public.contracts import Customers
 from eci.calls.rpc import client

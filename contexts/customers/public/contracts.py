@@ -1,4 +1,4 @@
-"""Customers: what other contexts may ask of people."""
+"""What other contexts may ask customers about people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Customer:
 
 @dataclass(frozen=True, kw_only=True)
 class MailedSecret:
-    """A secret that shows who reads the mail of this address. No database has it: hand it to the mail and forget it."""
+    """A secret that proves who reads the mail of this address. No database has it: put it in the mail and forget it."""
 
     customer_id: int
     email: str
@@ -50,7 +50,7 @@ class LoginRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MailRecord:
-    """A mail with a secret that was asked for; ``used_at``: when its secret was."""
+    """A mail with a secret that somebody asked for. ``used_at``: when the secret was used."""
 
     purpose: str
     asked_at: datetime
@@ -59,7 +59,7 @@ class MailRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerRecord:
-    """Everything that is known here of a person, but hashes and digests."""
+    """Everything that customers knows of a person, except hashes and digests."""
 
     customer_id: int
     email: str
@@ -75,11 +75,11 @@ class CustomerRecord:
 
 
 class CustomerNotFound(NotFound):
-    """``details.customer_id`` names the unknown customer."""
+    """``details.customer_id`` is the unknown customer."""
 
 
 class AccountNotFound(NotFound):
-    pass
+    """Nobody has the account, or the address."""
 
 
 class EmailNotVerified(EciError):
@@ -94,15 +94,15 @@ class DuplicateEmail(Conflict):
 class Customers(ABC):
     @abstractmethod
     def customer(self, *, customer_id: int) -> Customer:
-        """CustomerNotFound when there is none, or when the person was erased."""
+        """CustomerNotFound when there is none, or the person was erased."""
 
     @abstractmethod
     def record(self, *, customer_id: int) -> CustomerRecord:
-        """CustomerNotFound, as ``customer``."""
+        """CustomerNotFound, as for ``customer``."""
 
     @abstractmethod
     def customer_with(self, *, email: str) -> int | None:
-        """The customer who has this address, in any case; None when nobody has."""
+        """The id of the customer with this e-mail address, in any case; None when nobody has it."""
 
     @abstractmethod
     def address_of(self, *, account: str) -> str:
@@ -110,7 +110,7 @@ class Customers(ABC):
 
     @abstractmethod
     def new_secret(self, *, request_id: int) -> MailedSecret:
-        """A new secret for a mail that was asked for; an earlier one of the same request is void.
+        """A new secret for a mail that somebody asked for. An earlier secret of the same request becomes void.
 
-        AccountNotFound when nobody has the address, or the request is used or too old.
+        AccountNotFound when nobody has the address, or the request has been used or has expired.
         """

@@ -1,4 +1,4 @@
-"""What customers announces. An account is named as tokens name it: ``customer:5``, ``staff:3``."""
+"""Customers' events. They name an account as tokens do: ``customer:5``, ``staff:3``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eci.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordResetRequested(Event):
-    """Somebody asked for it; whether there is such an account shows when the mail is to be sent."""
+    """Somebody asked to reset a password. Whether there is such an account is looked up when the mail is sent."""
 
     NAME: ClassVar[str] = "customers.password_reset_requested.v1"
     AGGREGATE: ClassVar[str] = "request_id"
@@ -28,7 +28,7 @@ class EmailVerificationRequested(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PasswordChanged(Event):
-    """``version`` counts the account's passwords."""
+    """``version`` counts the passwords that the account has had."""
 
     NAME: ClassVar[str] = "customers.password_changed.v1"
     AGGREGATE: ClassVar[str] = "account"
@@ -38,7 +38,7 @@ class PasswordChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshTokenReused(Event):
-    """A refresh token was used a second time, so somebody else has a copy: its login was ended."""
+    """A refresh token was used twice, so somebody has a copy. Its login was ended."""
 
     NAME: ClassVar[str] = "customers.refresh_token_reused.v1"
     AGGREGATE: ClassVar[str] = "account"
@@ -49,7 +49,7 @@ class RefreshTokenReused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerErased(Event):
-    """Whoever keeps something of this person keeps it no longer. It may come before what they still had under way."""
+    """Every context forgets what it keeps of this person. The event may overtake work of theirs that is under way."""
 
     NAME: ClassVar[str] = "customers.customer_erased.v1"
     AGGREGATE: ClassVar[str] = "customer_id"

@@ -1,4 +1,4 @@
-"""What other contexts are told of products."""
+"""Catalog's contract: what other contexts learn about products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products over the API: what is kept, what is refused, and what a price leaves behind."""
+"""Products over the API: what is kept, what is rejected, and the history of prices."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Catalog's beat work: old answers and handled events are deleted."""
+
 from __future__ import annotations
 
 import uuid

@@ -1,4 +1,4 @@
-"""The admin's pages: what staff changes there goes through the same rules."""
+"""Staff's pages of products and prices: changes go through the same rules."""
 
 from __future__ import annotations
 

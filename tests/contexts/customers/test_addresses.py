@@ -1,4 +1,4 @@
-"""Addresses under a customer."""
+"""A customer's addresses, for staff and for their owner."""
 
 from __future__ import annotations
 

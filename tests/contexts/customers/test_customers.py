@@ -1,4 +1,4 @@
-"""Registration and the staff's view of customers."""
+"""Registration, the staff's view of customers, and the contract."""
 
 from __future__ import annotations
 

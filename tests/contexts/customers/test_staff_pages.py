@@ -1,3 +1,5 @@
+"""Staff's pages of customers: changes go through the same rules, and deleting means erasing."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""Put products into the catalog; called by other commands, with Python values."""
+"""Puts products into the catalog. Other commands call it with Python values."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from contexts.catalog import services
-from contexts.catalog.models import Product
+from contexts.catalog import selectors, services
 
 
 class Command(BaseCommand):
-    help = "Create those of the given products whose SKU is new."
+    help = "Create the given products whose SKU is new."
     stealth_options = ("products", "ids")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``products``: dicts of sku, name, category, price, description. ``ids`` is filled with id by SKU."""
+        """``products``: dicts of sku, name, category, price, description. Fills ``ids``: the ids by SKU."""
         ids: dict[str, int] = options["ids"]
-        ids.update(Product.objects.filter(sku__in=[p["sku"] for p in options["products"]]).values_list("sku", "pk"))
+        ids.update(selectors.product_ids_by_sku(skus=[product["sku"] for product in options["products"]]))
         for product in options["products"]:
             if product["sku"] not in ids:
                 fields = {name: value for name, value in product.items() if name != "stock"}

@@ -1,4 +1,4 @@
-"""Register customers; called by other commands, with Python values."""
+"""Registers customers. Other commands call it with Python values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from contexts.customers.public.contracts import DuplicateEmail
 
 
 class Command(BaseCommand):
-    help = "Create those of the given customers whose e-mail is new."
+    help = "Create the given customers whose e-mail address is new."
     stealth_options = ("customers",)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``customers``: dicts of email, full_name, phone. They have no password: nobody can log in as them."""
+        """``customers``: dicts of email, full_name, phone. They get no password, so nobody can log in as them."""
         for customer in options["customers"]:
             with contextlib.suppress(DuplicateEmail):
                 services.register_customer(password_hash="!", **customer)  # noqa: S106 - no password matches it
