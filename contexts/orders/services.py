@@ -351,7 +351,7 @@ def finish_return(
     order_refunded_minor: int,
     order_captured_minor: int,
 ) -> None:
-    """Record that stock and money have followed: ``refund_minor`` for this return; the other two are the order's totals.
+    """Record that stock and money have followed: ``refund_minor`` for this return; the other two: the order's totals.
 
     The order is RETURNED when every unit is back.
     """
