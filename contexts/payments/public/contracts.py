@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from eci.errors import Conflict, EciError, NotFound
+from eci.errors import Conflict, EciError, NotFound, Unfinished
 
 
 class PaymentStatus(StrEnum):
@@ -149,11 +149,8 @@ class PaymentDeclined(EciError):
     code = "payment_declined"
 
 
-class PaymentUnknown(EciError):
-    """The provider has not said what became of it. Not a failure: ask again. 202 where it reaches a client."""
-
-    status = 202
-    code = "payment_pending"
+class PaymentUnknown(Unfinished):
+    """The provider has not said yet what became of it: ask again. ``details.order_id``."""
 
 
 class PaymentNotFound(NotFound):
