@@ -86,9 +86,9 @@ def test_dispatch_ships_everything_and_announces_it_once(order_id: str) -> None:
     assert again == gone == shipping.shipments_of(order_ids=[order_id])
     announced = events(order_id)
     assert [name for name, _ in announced] == ["shipping.shipment_dispatched.v1"] * 2
-    assert [(fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in announced] == [
-        (s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made
-    ]
+    assert [
+        (fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in announced
+    ] == [(s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made]
 
 
 def test_dispatch_leaves_alone_what_has_left_or_was_cancelled(order_id: str, api: Any) -> None:
