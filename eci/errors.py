@@ -1,8 +1,9 @@
-"""What can go wrong, as exceptions every context shares.
+"""What a context may raise instead of answering, as exceptions that all contexts share.
 
-An error carries the HTTP status and the machine-readable ``code`` of API.md, one sentence for people and
-``details`` made of JSON values. Contexts derive their own in ``public/contracts.py``; the constructor is the
-same everywhere, so an error can be rebuilt on the other side of a border from its class, message and details.
+``EciError``: the request is refused, with the HTTP status and the machine-readable ``code`` of API.md. ``Unfinished``:
+the outcome is not known yet. Contexts derive their own in ``public/contracts.py``. The constructor is the same
+everywhere: one sentence for people, and ``details`` made of JSON values. So the other side of a border can rebuild an
+exception from its class, message and details.
 """
 
 from __future__ import annotations
@@ -10,14 +11,25 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
-class EciError(Exception):
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
+class ContractError(Exception):
+    """The base of all that a contract's methods raise: callers in other processes get it as what it is."""
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+class Unfinished(ContractError):
+    """The outcome is not known yet: call again later. It is not a refusal, so it has no HTTP status: the calling
+    workflow handles it, and no client ever sees it."""
+
+
+class EciError(ContractError):
+    """A refusal, as the client sees it."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
 
 
 class InvalidRequest(EciError):

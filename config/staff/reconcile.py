@@ -25,7 +25,7 @@ from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from eci import outbox
 from eci.clock import iso
-from eci.errors import EciError
+from eci.errors import ContractError
 from eci.watch.requests import logger
 
 log = logger(__name__)
@@ -203,7 +203,7 @@ def apply(item: Item, *, actor: str) -> str:
     repair = Repair.objects.create(actor=actor, item=item.name, problem=item.problem[:500], action=item.action)
     try:
         outcome = _ACTIONS[item.kind](item.subject, actor)
-    except (EciError, DatabaseError) as error:
+    except (ContractError, DatabaseError) as error:
         outcome = f"not done: {error}"
     except Exception as error:  # one item must not keep the others from being done
         log.exception("repair_failed", item=item.name)

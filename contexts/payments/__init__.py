@@ -1,1 +1,1 @@
-"""What is due, and the money taken and given back for it."""
+"""Payments: what is due, and the money taken and refunded for it."""

@@ -1,6 +1,12 @@
+"""Payments, requests and refunds for staff to look at.
+
+Money changes only through the services, which ask the provider and keep the books; staff releases or refuses what is
+under review.
+"""
+
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -10,17 +16,11 @@ from contexts.payments import services
 from contexts.payments.models import Payment, PaymentRequest, Refund
 from eci.identity.auth import staff_name
 from eci.money import from_minor, text
-from eci.staff import ReadOnly
-
-
-class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Money changes through the services, which ask the provider and keep the books; never by hand."""
-
-    actions: Sequence[str] | None = None
+from eci.staff import ReadOnly, StaffAdmin
 
 
 @admin.register(PaymentRequest)
-class PaymentRequestAdmin(ReadOnlyAdmin):
+class PaymentRequestAdmin(ReadOnly, StaffAdmin):
     list_display = ("order_id", "due", "currency", "customer_id", "state", "closed_reason", "deadline", "created_at")
     list_filter = ("state", "closed_reason", "currency")
     search_fields = ("order_id", "=customer_id")
@@ -32,7 +32,7 @@ class PaymentRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(ReadOnly, StaffAdmin):
     list_display = (
         "id",
         "order_id",
@@ -54,16 +54,16 @@ class PaymentAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
     def has_review_permission(self, request: HttpRequest) -> bool:
-        """The rows are read-only here even for those who may decide about them."""
+        """Staff that may change payments may decide a review, although the rows are read-only here."""
         return request.user.has_perm("payments.change_payment")
 
     @admin.action(description="Release from review: ask the provider", permissions=["review"])
     def release(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.release, "released")
+        self._decide(request, queryset, services.release_payment, "released")
 
     @admin.action(description="Refuse as suspected fraud", permissions=["review"])
     def refuse(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.refuse, "refused")
+        self._decide(request, queryset, services.refuse_payment, "refused")
 
     def _decide(
         self, request: HttpRequest, queryset: QuerySet[Payment], decide: Callable[..., bool], done: str
@@ -71,7 +71,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         actor = staff_name(request.user)
         chosen = list(queryset.values_list("pk", flat=True))
         decided = sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
-        self.message_user(request, f"{decided} of {len(chosen)} payments were under review, and are {done} now.")
+        self.message_user(request, f"{decided} of {len(chosen)} payments were under review and are now {done}.")
 
     @admin.display(ordering="amount_minor")
     def amount(self, row: Payment) -> str:
@@ -87,7 +87,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Refund)
-class RefundAdmin(ReadOnlyAdmin):
+class RefundAdmin(ReadOnly, StaffAdmin):
     list_display = ("id", "payment", "amount", "currency", "status", "reason", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)

@@ -1,3 +1,5 @@
+"""Payments as a Django app: what it answers, and which events it hears."""
+
 from django.apps import AppConfig
 
 

@@ -1,11 +1,12 @@
-"""Pure rules of taking and giving back money."""
+"""Pure rules of taking money and refunding it."""
 
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from contexts.payments.public.contracts import Difference, DifferenceKind, PaymentStatus, Settlement, Total
@@ -14,20 +15,35 @@ from eci.money import from_minor, text
 CAPTURED = (PaymentStatus.COMPLETED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)
 
 _LONGEST_PAUSE = 10  # seconds: an unknown outcome is settled within 30 s of the provider answering again
-ASK_AGAIN_AFTER = timedelta(minutes=10)  # for an order's refund that was refused: a person may have mended the cause
+ASK_AGAIN_AFTER = timedelta(minutes=10)  # for a refused refund of an order: a person may have removed the cause
+WEBHOOK = "payments.webhook"  # the name of the provider's own messages in the inbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeAsked:
+    """A payment that a caller asks for. ``screened``: if it is suspicious, a person looks at it before the provider
+    is asked."""
+
+    order_id: str
+    amount_minor: int
+    currency: str
+    customer_id: int | None
+    method: str
+    token: str = field(repr=False)
+    screened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The provider's word on one operation: done, or refused for ``reason``. ``reference`` names the payment there."""
+    """The provider's answer: the operation is done, or refused for ``reason``. ``reference`` names the payment."""
 
     done: bool
     reference: str
     reason: str = ""
 
 
-# Keys at the provider come from our rows alone: whoever repeats an operation after a crash repeats its key. The nonce
-# stands in the row because ids are given out again when an older copy of the database is restored.
+# Keys at the provider come from our rows alone, so an operation that is repeated after a crash has the same key. The
+# nonce stands in the row because a restored older copy of the database gives the same ids out again.
 
 
 def new_nonce() -> str:
@@ -51,23 +67,28 @@ def refund_key(refund_id: int, nonce: str) -> str:
 
 
 def _key(kind: str, row_id: int, nonce: str) -> str:
-    """Rows older than the nonce have none, and keep the key the provider knows them by."""
+    """The oldest rows have no nonce: they keep the key by which the provider knows them."""
     return f"{kind}-{row_id}-{nonce}" if nonce else f"{kind}-{row_id}"
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long to wait before asking the provider again."""
+    """How long to wait before the provider is asked again."""
     return timedelta(seconds=min(2 ** min(attempts, 10), _LONGEST_PAUSE))
 
 
-def status_after_refunds(*, captured_minor: int, returned_minor: int) -> PaymentStatus:
-    """A captured payment's status once ``returned_minor`` of it has really gone back."""
-    if returned_minor == 0:
+def webhook_id(message_id: str) -> uuid.UUID:
+    """The inbox's id for a message that the provider sent by itself."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{WEBHOOK}:{message_id}")
+
+
+def status_after_refunds(*, captured_minor: int, refunded_minor: int) -> PaymentStatus:
+    """A captured payment's status once the provider has really refunded ``refunded_minor`` of it."""
+    if refunded_minor == 0:
         return PaymentStatus.COMPLETED
-    return PaymentStatus.REFUNDED if returned_minor >= captured_minor else PaymentStatus.PARTIALLY_REFUNDED
+    return PaymentStatus.REFUNDED if refunded_minor >= captured_minor else PaymentStatus.PARTIALLY_REFUNDED
 
 
-# -- whose payments a person looks at first ---------------------------------------------------------------------------
+# -- payments that a person looks at first ----------------------------------------------------------------------------
 
 SUSPECTED_FRAUD = "suspected_fraud"
 
@@ -82,7 +103,8 @@ class Recent:
 
 @dataclass(frozen=True, kw_only=True)
 class RiskLimits:
-    """What a customer may do unlooked at: pay up to ``amount_minor`` at once, so many payments and declines an hour."""
+    """How much a customer may pay at once, and how many payments and declines they may have in an hour, without a
+    review."""
 
     amount_minor: int
     payments: int
@@ -90,7 +112,7 @@ class RiskLimits:
 
 
 def suspicion(*, amount_minor: int, recent: Recent, limits: RiskLimits) -> str:
-    """Why a person should look at this payment before the provider is asked; empty for nearly all."""
+    """Why a person should look at this payment before the provider is asked; empty for nearly all payments."""
     if amount_minor > limits.amount_minor:
         return "a large amount"
     if recent.declined >= limits.declined:
@@ -102,7 +124,7 @@ def suspicion(*, amount_minor: int, recent: Recent, limits: RiskLimits) -> str:
 
 # -- settling a day with the provider ---------------------------------------------------------------------------------
 
-TAKES, GIVES_BACK = ("charge", "capture"), ("refund",)
+TAKES, REFUNDS = ("charge", "capture"), ("refund",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +141,12 @@ class Operation:
 
     @property
     def moved_money(self) -> bool:
-        return self.outcome == "done" and self.kind in (*TAKES, *GIVES_BACK)
+        return self.outcome == "done" and self.kind in (*TAKES, *REFUNDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """Money taken or given back, as our rows say. ``status`` is the row's; only a ``done`` move counts."""
+    """Money taken or refunded, as our rows say. ``status`` is the row's; only a ``done`` move counts."""
 
     key: str
     kind: str
@@ -143,9 +165,10 @@ def settlement(
     booked: Sequence[Move],
     named: Sequence[Move],
 ) -> Settlement:
-    """Hold the provider's list of a day (``said``) against what we booked that day.
+    """Compare the provider's list of a day (``said``) with what we booked that day.
 
-    ``said_around``: its list of the days before and after; ``named``: our rows that its keys name, whatever their day.
+    ``said_around``: the provider's list of the days before and after. ``named``: our rows that its keys name, of any
+    day.
     """
     differences = [
         *_unbooked(said, {move.key: move for move in (*named, *booked)}),
@@ -160,7 +183,7 @@ def _unbooked(said: Iterable[Operation], moves: dict[str, Move]) -> Iterator[Dif
         if not operation.moved_money:
             continue
         move = moves.get(operation.key)
-        verb = "took" if operation.kind in TAKES else "gave back"
+        verb = "took" if operation.kind in TAKES else "refunded"
         if move is None:
             problem = f"the provider {verb} {_money(operation)}; we have no such row"
             yield _difference(DifferenceKind.MISSING_HERE, operation, "", problem)
@@ -177,7 +200,7 @@ def _unsaid(booked: Iterable[Move], operations: dict[str, Operation]) -> Iterato
         operation = operations.get(move.key)
         if operation is not None and operation.moved_money:
             continue
-        verb = "taken" if move.kind in TAKES else "given back"
+        verb = "taken" if move.kind in TAKES else "refunded"
         says = f"says {operation.outcome}" if operation else "has no such operation"
         yield Difference(
             kind=DifferenceKind.MISSING_THERE,
@@ -216,7 +239,7 @@ def _totals(said: Sequence[Operation], booked: Sequence[Move]) -> Iterator[Total
         return len(amounts), sum(amounts)
 
     for currency in sorted({row.currency for row in moved} | {row.currency for row in booked}):
-        for name, kinds in (("taken", TAKES), ("given back", GIVES_BACK)):
+        for name, kinds in (("taken", TAKES), ("refunded", REFUNDS)):
             our_count, ours = total(booked, kinds, currency)
             their_count, theirs = total(moved, kinds, currency)
             yield Total(

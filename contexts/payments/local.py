@@ -1,21 +1,77 @@
+"""The contract, answered in this process: the one place where payments' rows become contracts."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 
-from contexts.payments import selectors, services, workflows
+from contexts.payments import models, selectors, services, workflows
+from contexts.payments.domain import ChargeAsked
 from contexts.payments.public.contracts import (
     Payment,
     PaymentRecord,
     Payments,
+    PaymentStatus,
     Refund,
+    RefundStatus,
     RequestState,
     Settlement,
     Statistics,
     Unanswered,
 )
-from eci.money import to_minor
+from eci.money import from_minor, to_minor
+
+
+def payment(row: models.Payment) -> Payment:
+    return Payment(
+        payment_id=row.pk,
+        order_id=row.order_id,
+        customer_id=row.customer_id,
+        amount=from_minor(row.amount_minor, row.currency),
+        currency=row.currency,
+        method=row.method,
+        status=PaymentStatus(row.status),
+        captured=from_minor(row.captured_minor, row.currency),
+        refunded=from_minor(row.refunded_minor, row.currency),
+        reference=row.reference,
+        decline_reason=row.decline_reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def refund(row: models.Refund) -> Refund:
+    """Reads the refund's payment too: it must be at hand."""
+    return Refund(
+        refund_id=row.pk,
+        payment_id=row.payment_id,
+        order_id=row.payment.order_id,
+        amount=from_minor(row.amount_minor, row.payment.currency),
+        currency=row.payment.currency,
+        reason=row.reason,
+        status=RefundStatus(row.status),
+        created_at=row.created_at,
+    )
+
+
+def payment_record(row: models.Payment) -> PaymentRecord:
+    """Reads the payment's refunds too: they must be at hand."""
+    return PaymentRecord(payment=payment(row), refunds=tuple(refund(one) for one in row.refunds.all()))
+
+
+def unanswered(row: models.Payment | models.Refund) -> Unanswered:
+    """Reads a refund's payment too: it must be at hand."""
+    paid = row if isinstance(row, models.Payment) else row.payment
+    return Unanswered(
+        kind=type(row).__name__.lower(),
+        row_id=row.pk,
+        order_id=paid.order_id,
+        amount=from_minor(row.amount_minor, paid.currency),
+        currency=paid.currency,
+        attempts=row.attempts,
+        since=row.created_at,
+    )
 
 
 class LocalPayments(Payments):
@@ -41,7 +97,7 @@ class LocalPayments(Payments):
         token: str,
         screened: bool = False,
     ) -> Payment:
-        return workflows.authorise(
+        asked = ChargeAsked(
             order_id=order_id,
             amount_minor=to_minor(amount, currency),
             currency=currency,
@@ -50,30 +106,33 @@ class LocalPayments(Payments):
             token=token,
             screened=screened,
         )
+        return payment(workflows.authorise(asked=asked))
 
     def capture(self, *, order_id: str) -> Payment:
-        return workflows.capture(order_id=order_id)
+        return payment(workflows.capture(order_id=order_id))
 
     def close(self, *, order_id: str, reason: str) -> RequestState:
-        return services.close(order_id=order_id, reason=reason)
+        return services.close_request(order_id=order_id, reason=reason)
 
     def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
-        return workflows.cancel(order_id=order_id, reason=reason)
+        return tuple(payment(row) for row in workflows.cancel(order_id=order_id, reason=reason))
 
     def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
-        return workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key)
+        row = workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key)
+        return None if row is None else refund(row)
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
-        return selectors.payments_of(order_ids)
+        return tuple(payment(row) for row in selectors.payments_of(order_ids=order_ids))
 
     def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
-        return selectors.payments_by(customer_id=customer_id, after=after, limit=limit)
+        rows = selectors.payments_by(customer_id=customer_id, after=after, limit=limit)
+        return tuple(payment_record(row) for row in rows)
 
     def orders_with_money(self) -> tuple[str, ...]:
-        return selectors.orders_with_money()
+        return tuple(selectors.orders_with_money())
 
     def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
-        return selectors.unanswered(seconds)
+        return tuple(unanswered(row) for row in selectors.unanswered(seconds=seconds))
 
     def ask_provider(self, *, kind: str, row_id: int) -> str:
         return workflows.ask_provider(kind=kind, row_id=row_id)

@@ -1,3 +1,5 @@
+"""Payments' tables and their constraints."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -12,7 +14,7 @@ from eci.outbox import InboxRow, OutboxRow
 
 
 class PaymentRequest(models.Model):
-    """What is due for one of our orders. ``closed_reason`` while it is PAYING: it closes, if the charge is declined."""
+    """What is due for one of our orders. A ``closed_reason`` on a PAYING one: it closes if its charge is declined."""
 
     order_id = models.CharField(max_length=64, primary_key=True)
     amount_minor = models.BigIntegerField()
@@ -33,11 +35,11 @@ class PaymentRequest(models.Model):
 
 
 class Asked(models.Model):
-    """What is waiting for the provider's word, and the caller's key it was asked with.
+    """What a payment and a refund share: they wait for the provider's answer, and keep their caller's key.
 
-    ``nonce``: the part of the provider's key that is never given out again. ``next_at``: when to ask again.
-    ``attempts`` is 0 while the first call may still be under way. The caller's key stays with the row, so that it is
-    unique for as long as the row exists.
+    ``nonce``: the part of the provider's key that is never used again. ``next_at``: when to ask the provider again.
+    ``attempts`` is 0 while the first call may still be under way. The caller's key stays with the row, so it is unique
+    for as long as the row exists.
     """
 
     nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
@@ -52,14 +54,15 @@ class Asked(models.Model):
 
 
 class Payment(Asked):
-    """One attempt to take money for an order, ours or another system's. The token goes once the outcome is known."""
+    """One attempt to take money for an order of ours or of another system. The token is blanked once the outcome is
+    known."""
 
     class Mode(models.TextChoices):
         AUTHORISE = "authorise"
         CHARGE = "charge"
 
     class Review(models.TextChoices):
-        """Of a payment suspected of fraud: the provider is not asked before a person has released it."""
+        """The review of a payment suspected of fraud: the provider is asked only after a person has released it."""
 
         NONE = "", "not needed"
         WAITING = "waiting"
@@ -111,7 +114,7 @@ class Payment(Asked):
 
 
 class Refund(Asked):
-    """Money on its way back. Its amount counts in the payment's ``refunded_minor`` from the start, unless it FAILED."""
+    """A refund of a payment. Its amount counts in the payment's ``refunded_minor`` from the start, until it FAILED."""
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     amount_minor = models.BigIntegerField()
@@ -135,25 +138,20 @@ class Refund(Asked):
 
 
 class Erasure(ErasureRow):
-    class Meta(ErasureRow.Meta):
-        pass
+    pass
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    pass
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    pass
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    pass
 
 
 class Idempotency(IdempotencyRecord):
-    class Meta(IdempotencyRecord.Meta):
-        pass
+    pass

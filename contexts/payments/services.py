@@ -1,8 +1,10 @@
+"""Writes: each a transaction on payments' database."""
+
 from __future__ import annotations
 
 import copy
-import uuid
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,12 +14,12 @@ from django.db.models import Case, CharField, F, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Cast, Now
 
 from contexts.payments import domain, selectors
+from contexts.payments.domain import ChargeAsked
 from contexts.payments.models import Erasure, InboxEvent, Payment, PaymentRequest, Refund
 from contexts.payments.public.contracts import (
     AlreadyPaid,
     AmountMismatch,
     PaymentInProgress,
-    PaymentNotFound,
     PaymentRequestClosed,
     PaymentStatus,
     RefundExceedsCaptured,
@@ -38,7 +40,7 @@ EXPIRED, CANCELLED = "expired", "cancelled"
 
 
 def _first_call() -> dict[str, Any]:
-    """For a new row: whoever makes the provider's first call has precedence over the settling task for a while."""
+    """A new row's first call comes before the settling task, which leaves the row alone for as long as it may take."""
     return {"next_at": Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3)}
 
 
@@ -75,8 +77,14 @@ def open_request(*, order_id: str, amount_minor: int, currency: str, customer_id
 
 
 @writes("payments")
-def close(*, order_id: str, reason: str) -> RequestState:
-    """See ``Payments.close``. A charge under way is told of a cancellation: if it is declined, the request closes."""
+def close_request(*, order_id: str, reason: str) -> RequestState:
+    """See ``Payments.close``.
+
+    1. Close the request if it is OPEN.
+    2. Otherwise insert a closed one, a tombstone, unless the order has a request.
+    3. Note a cancellation on a request that is PAYING: it closes if its charge is declined.
+    4. Return the state; begin again if the request is OPEN after all, because a charge was declined in between.
+    """
     request = PaymentRequest.objects.filter(pk=order_id)
     change = {"closed_reason": reason, "version": F("version") + 1, "updated_at": utcnow()}
     while True:
@@ -89,7 +97,7 @@ def close(*, order_id: str, reason: str) -> RequestState:
         if reason == CANCELLED:
             request.filter(state=RequestState.PAYING, closed_reason="").update(**change)
         state = RequestState(request.values_list("state", flat=True).get())
-        if state != RequestState.OPEN:  # a charge may have been declined between the statements
+        if state != RequestState.OPEN:
             return state
 
 
@@ -97,99 +105,66 @@ def close(*, order_id: str, reason: str) -> RequestState:
 
 
 @writes("payments")
-def begin_authorise(
-    *,
-    order_id: str,
-    amount_minor: int,
-    currency: str,
-    customer_id: int | None,
-    method: str,
-    token: str,
-    screened: bool = False,
-) -> Payment:
-    """Record the intent. The request begins as PAYING, so that nobody else can charge it.
+def begin_authorisation(*, asked: ChargeAsked) -> Payment:
+    """Record the intent. The order's request begins as PAYING, so no other charge can begin.
 
     IntegrityError when the order has a request.
     """
     PaymentRequest.objects.create(
-        order_id=order_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        customer_id=customer_id,
+        order_id=asked.order_id,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        customer_id=asked.customer_id,
         state=RequestState.PAYING,
     )
-    return _create_payment(
-        mode=Payment.Mode.AUTHORISE,
-        order_id=order_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        customer_id=customer_id,
-        method=method,
-        token=token,
-        **_screening(customer_id, amount_minor, currency, screened),
-    )
+    return _create_payment(asked, Payment.Mode.AUTHORISE)
 
 
 @writes("payments")
-def begin_charge(
-    *,
-    order_id: str,
-    amount_minor: int,
-    currency: str,
-    customer_id: int | None,
-    method: str,
-    token: str,
-    key: Key | None,
-    screened: bool = False,
-) -> Payment:
-    """Record the intent; for an order of ours this takes its request, so that it is charged once.
+def begin_charge(*, asked: ChargeAsked, key: Key | None) -> Payment:
+    """Record the intent.
+
+    1. Take the payment request of an order of ours, so it is charged once; the payment gets the request's customer.
+    2. Insert the payment, under review if it is suspicious.
+    3. Claim ``key`` for it.
 
     NotFound, AlreadyPaid, PaymentInProgress, PaymentRequestClosed, AmountMismatch, InvalidTransition;
     IntegrityError or IdempotencyInProgress when ``key`` was taken in the same moment.
     """
-    if is_our_order(order_id):
-        customer_id = _take_request(order_id, amount_minor, currency)
-    payment = _create_payment(
-        mode=Payment.Mode.CHARGE,
-        order_id=order_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        customer_id=customer_id,
-        method=method,
-        token=token,
-        **_screening(customer_id, amount_minor, currency, screened),
-        **_keyed(key),
-    )
+    if is_our_order(asked.order_id):
+        asked = replace(asked, customer_id=_take_request(asked))
+    payment = _create_payment(asked, Payment.Mode.CHARGE, key)
     if key is not None:
         idempotency.claim("payments", key, resource=str(payment.pk))
     return payment
 
 
-def _screening(customer_id: int | None, amount_minor: int, currency: str, screened: bool) -> dict[str, str]:
-    """Put what a customer pays for themselves to review, if it is suspicious."""
-    if not screened:
+def _screening(asked: ChargeAsked) -> dict[str, str]:
+    """Put a suspicious payment to review, if it is to be screened."""
+    if not asked.screened:
         return {}
     limits = domain.RiskLimits(
-        amount_minor=to_minor(Decimal(settings.ECI_REVIEW_AMOUNT), currency),
+        amount_minor=to_minor(Decimal(settings.ECI_REVIEW_AMOUNT), asked.currency),
         payments=settings.ECI_REVIEW_PAYMENTS,
         declined=settings.ECI_REVIEW_DECLINES,
     )
-    suspicion = domain.suspicion(amount_minor=amount_minor, recent=selectors.recent(customer_id), limits=limits)
+    recent = selectors.recent(customer_id=asked.customer_id)
+    suspicion = domain.suspicion(amount_minor=asked.amount_minor, recent=recent, limits=limits)
     return {"review": Payment.Review.WAITING, "suspicion": suspicion} if suspicion else {}
 
 
 @writes("payments")
-def release(*, payment_id: int, actor: str) -> bool:
-    """Let the provider be asked for a payment under review; False when it no longer is."""
+def release_payment(*, payment_id: int, actor: str) -> bool:
+    """Release a payment from review, so that the provider is asked; False when it is no longer under review."""
     return _reviewed(payment_id, review=Payment.Review.RELEASED, reviewed_by=actor, next_at=Now())
 
 
 @writes("payments")
-def refuse(*, payment_id: int, actor: str) -> bool:
-    """Decline a payment under review, without asking the provider; False when it no longer is."""
+def refuse_payment(*, payment_id: int, actor: str) -> bool:
+    """Decline a payment under review without asking the provider; False when it is no longer under review."""
     if not _reviewed(payment_id, review=Payment.Review.REFUSED, reviewed_by=actor):
         return False
-    record_declined(Payment.objects.get(pk=payment_id), reason=domain.SUSPECTED_FRAUD, reference="")
+    record_declined(payment=Payment.objects.get(pk=payment_id), reason=domain.SUSPECTED_FRAUD, reference="")
     return True
 
 
@@ -198,42 +173,52 @@ def _reviewed(payment_id: int, **values: Any) -> bool:
     return bool(waiting.update(version=F("version") + 1, updated_at=utcnow(), **values))
 
 
-def _create_payment(**values: Any) -> Payment:
+def _create_payment(asked: ChargeAsked, mode: Payment.Mode, key: Key | None = None) -> Payment:
     now = utcnow()
     return Payment.objects.create(
+        order_id=asked.order_id,
+        customer_id=asked.customer_id,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        method=asked.method,
+        token=asked.token,
+        mode=mode,
         status=PaymentStatus.PENDING,
         nonce=domain.new_nonce(),
         created_at=now,
         updated_at=now,
         **_first_call(),
-        **values,
+        **_screening(asked),
+        **_keyed(key),
     )
 
 
-def _take_request(order_id: str, amount_minor: int, currency: str) -> int | None:
-    """Move the order's request from OPEN to PAYING; gives its customer."""
+def _take_request(asked: ChargeAsked) -> int | None:
+    """Move the order's request from OPEN to PAYING; returns its customer."""
+    order_id = asked.order_id
     open_requests = PaymentRequest.objects.filter(pk=order_id, state=RequestState.OPEN)
-    due = open_requests.filter(amount_minor=amount_minor, currency=currency)
+    due = open_requests.filter(amount_minor=asked.amount_minor, currency=asked.currency)
     change = {"state": RequestState.PAYING, "version": F("version") + 1, "updated_at": utcnow()}
     taken = due.exclude(deadline__lte=Now()).update(**change)
     request = PaymentRequest.objects.filter(pk=order_id).first()
     if request is None:
         raise NotFound(f"There is no payment due for order {order_id}.", order_id=order_id)
     if not taken:
-        raise _why_not(request, open_requests.filter(deadline__lte=Now()).exists(), amount_minor, currency)
+        raise _why_not_taken(request, asked, late=open_requests.filter(deadline__lte=Now()).exists())
     customer_id: int | None = request.customer_id
     return customer_id
 
 
-def _why_not(request: PaymentRequest, late: bool, amount_minor: int, currency: str) -> EciError:
+def _why_not_taken(request: PaymentRequest, asked: ChargeAsked, *, late: bool) -> EciError:
     order_id = request.order_id
     if request.state == RequestState.PAID:
-        return AlreadyPaid(f"Order {order_id} is paid already.", order_id=order_id)
+        return AlreadyPaid(f"Order {order_id} is already paid.", order_id=order_id)
     if late or (request.state == RequestState.CLOSED and request.closed_reason == EXPIRED):
         return PaymentRequestClosed(f"The time to pay for order {order_id} has run out.", order_id=order_id)
     if request.state == RequestState.CLOSED:
         return InvalidTransition(f"Order {order_id} was cancelled.", order_id=order_id)
-    if request.state == RequestState.OPEN and (request.amount_minor, request.currency) != (amount_minor, currency):
+    is_due = (request.amount_minor, request.currency) == (asked.amount_minor, asked.currency)
+    if request.state == RequestState.OPEN and not is_due:
         due = text(from_minor(request.amount_minor, request.currency), request.currency)
         return AmountMismatch(
             f"{due} {request.currency} is due for order {order_id}.", due=due, currency=request.currency
@@ -242,12 +227,12 @@ def _why_not(request: PaymentRequest, late: bool, amount_minor: int, currency: s
 
 
 @writes("payments")
-def record_authorised(payment: Payment, *, reference: str) -> Payment:
-    return _advance(payment, PaymentStatus.AUTHORISED, reference=reference, token="") or _now(payment)
+def record_authorised(*, payment: Payment, reference: str) -> Payment:
+    return _advance(payment, PaymentStatus.AUTHORISED, reference=reference, token="") or _reread(payment)
 
 
 @writes("payments")
-def record_captured(payment: Payment, *, reference: str) -> Payment:
+def record_captured(*, payment: Payment, reference: str) -> Payment:
     moved = _advance(
         payment,
         PaymentStatus.COMPLETED,
@@ -257,8 +242,8 @@ def record_captured(payment: Payment, *, reference: str) -> Payment:
         token="",
     )
     if moved is None:
-        return _now(payment)
-    _settle_request(payment, RequestState.PAID, closed_reason="")
+        return _reread(payment)
+    _move_request(payment, RequestState.PAID, closed_reason="")
     outbox.emit(
         "payments",
         PaymentCaptured(
@@ -273,44 +258,45 @@ def record_captured(payment: Payment, *, reference: str) -> Payment:
 
 
 @writes("payments")
-def record_declined(payment: Payment, *, reason: str, reference: str) -> Payment:
-    """A charge may be tried again, unless the order was cancelled meanwhile; an authorisation may not."""
+def record_declined(*, payment: Payment, reason: str, reference: str) -> Payment:
+    """After a declined charge the order may be charged again, unless it was cancelled meanwhile; not after a declined
+    authorisation."""
     moved = _advance(payment, PaymentStatus.FAILED, decline_reason=reason[:200], reference=reference, token="")
     if moved is None:
-        return _now(payment)
+        return _reread(payment)
     if payment.mode == Payment.Mode.AUTHORISE:
-        _settle_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
+        _move_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
     else:
         again = Case(When(closed_reason="", then=Value(RequestState.OPEN)), default=Value(RequestState.CLOSED))
-        _settle_request(payment, again)
+        _move_request(payment, again)
     return moved
 
 
 @writes("payments")
-def record_voided(payment: Payment, *, reason: str = "") -> Payment:
+def record_voided(*, payment: Payment, reason: str = "") -> Payment:
     moved = _advance(payment, PaymentStatus.VOIDED, decline_reason=reason[:200])
     if moved is None:
-        return _now(payment)
-    _settle_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
+        return _reread(payment)
+    _move_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
     return moved
 
 
 def _advance(payment: Payment, status: PaymentStatus, **values: Any) -> Payment | None:
-    """The payment moved on from the status it was read in; None when somebody else moved it before."""
+    """Move the payment on from the status it was read in; None when somebody else moved it first."""
     values |= {"status": status, "version": payment.version + 1, "updated_at": utcnow()}
     if not Payment.objects.filter(pk=payment.pk, status=payment.status, version=payment.version).update(**values):
         return None
-    moved = copy.copy(payment)  # the caller's stays as it was read: this transaction may be run again
+    moved = copy.copy(payment)  # the caller's stays as it was read, because this transaction may run again
     for name, value in values.items():
         setattr(moved, name, value)
     return moved
 
 
-def _now(payment: Payment) -> Payment:
+def _reread(payment: Payment) -> Payment:
     return Payment.objects.get(pk=payment.pk)
 
 
-def _settle_request(payment: Payment, state: Any, **values: Any) -> None:
+def _move_request(payment: Payment, state: Any, **values: Any) -> None:
     if is_our_order(payment.order_id):
         PaymentRequest.objects.filter(pk=payment.order_id).update(
             state=state, version=F("version") + 1, updated_at=utcnow(), **values
@@ -326,7 +312,11 @@ def _text(payment: Payment, minor: int) -> str:
 
 @writes("payments")
 def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
-    """Record the intent, and set the amount (None: all that is left) aside, so that nothing is given back twice.
+    """Record the intent.
+
+    1. Set the amount (None: all that is left) aside, so that nothing is refunded twice.
+    2. Insert the refund.
+    3. Claim ``key`` for it.
 
     PaymentNotFound, InvalidTransition (nothing was captured), RefundExceedsCaptured; IntegrityError or
     IdempotencyInProgress when ``key`` was taken in the same moment.
@@ -339,14 +329,14 @@ def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key:
 
 @writes("payments")
 def begin_order_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key) -> Refund:
-    """As ``begin_refund``, for a caller that needs no answer remembered: the row is what it asks again for."""
+    """As ``begin_refund``, but no answer is remembered: a caller that asks again gets the row."""
     return _create_refund(payment_id, amount_minor, reason, key)
 
 
 def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
     payment = locked(Payment.objects.filter(pk=payment_id)).first()
     if payment is None:
-        raise PaymentNotFound(f"There is no payment {payment_id}.")
+        raise selectors.not_found(payment_id=payment_id)
     if payment.status not in domain.CAPTURED:
         raise InvalidTransition(f"Payment {payment_id} is {payment.status}: nothing was captured.")
     left = payment.captured_minor - payment.refunded_minor
@@ -371,8 +361,8 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: 
     )
 
 
-def may_ask_again(refund_id: int) -> bool:
-    """Was this refund of an order refused a while ago? Then its key is free for another, with a new nonce."""
+def free_refused_key(*, refund_id: int) -> bool:
+    """If this refund was refused a while ago, free its key for another refund, with a new nonce; False otherwise."""
     refused = Refund.objects.filter(
         pk=refund_id, status=RefundStatus.FAILED, updated_at__lte=Now() - domain.ASK_AGAIN_AFTER
     )
@@ -385,12 +375,12 @@ def _free_key(refunds: QuerySet[Refund]) -> bool:
 
 
 @writes("payments")
-def record_refunded(refund: Refund) -> Refund:
-    payment = locked(Payment.objects.filter(pk=refund.payment_id)).get()  # refunds of one payment complete in turn
+def record_refunded(*, refund: Refund) -> Refund:
+    payment = locked(Payment.objects.filter(pk=refund.payment_id)).get()  # refunds of one payment complete one by one
     if _end_refund(refund, RefundStatus.COMPLETED):
         completed = Refund.objects.filter(payment_id=payment.pk, status=RefundStatus.COMPLETED)
-        returned: int = completed.aggregate(total=Sum("amount_minor"))["total"]
-        status = domain.status_after_refunds(captured_minor=payment.captured_minor, returned_minor=returned)
+        refunded: int = completed.aggregate(total=Sum("amount_minor"))["total"]
+        status = domain.status_after_refunds(captured_minor=payment.captured_minor, refunded_minor=refunded)
         version = payment.version + 1
         Payment.objects.filter(pk=payment.pk).update(status=status, version=version, updated_at=utcnow())
         outbox.emit(
@@ -410,8 +400,8 @@ def record_refunded(refund: Refund) -> Refund:
 
 
 @writes("payments")
-def record_refund_refused(refund: Refund) -> Refund:
-    """The amount can be refunded again."""
+def record_refund_refused(*, refund: Refund) -> Refund:
+    """Record the refusal; the amount can be refunded again."""
     locked(Payment.objects.filter(pk=refund.payment_id)).get()
     if _end_refund(refund, RefundStatus.FAILED):
         Payment.objects.filter(pk=refund.payment_id).update(
@@ -421,53 +411,43 @@ def record_refund_refused(refund: Refund) -> Refund:
 
 
 def _end_refund(refund: Refund, status: RefundStatus) -> bool:
-    """False when somebody else recorded its end before."""
+    """False when somebody else recorded its end first."""
     pending = Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING)
     return bool(pending.update(status=status, updated_at=utcnow()))
 
 
-# -- what waits for the provider's word -------------------------------------------------------------------------------
+# -- what waits for the provider's answer -----------------------------------------------------------------------------
 
 
 @writes("payments")
-def claim_due(row: Payment | Refund) -> bool:
-    """Take the row for asking the provider now; False when another worker did, or it is settled."""
+def claim_due(*, row: Payment | Refund) -> bool:
+    """Claim a due row for asking the provider; False when another worker has it, or it is settled."""
     due = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING, next_at__lte=Now())
     return bool(due.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1))
 
 
 @writes("payments")
-def claim_now(row: Payment | Refund) -> bool:
-    """As ``claim_due``, before its time; False while the first call may still be under way."""
+def claim_now(*, row: Payment | Refund) -> bool:
+    """As ``claim_due``, but before the row is due; False while the first call may still be under way."""
     asked_before = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING)
     free = asked_before.filter(Q(attempts__gt=0) | Q(next_at__lte=Now()))
     return bool(free.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1))
 
 
 @writes("payments")
-def postpone(row: Payment | Refund) -> None:
-    """The call is over and was not answered."""
+def postpone(*, row: Payment | Refund) -> None:
+    """The provider did not answer: ask it again later."""
     pending = type(row).objects.filter(pk=row.pk, status=PaymentStatus.PENDING)
     pending.update(next_at=Now() + domain.pause_after(row.attempts), attempts=F("attempts") + 1)
 
 
 # -- what the provider sends by itself --------------------------------------------------------------------------------
 
-_WEBHOOK = "payments.webhook"
-
-
-def heard(message_id: str) -> bool:
-    """Was this message of the provider's taken before?"""
-    return InboxEvent.objects.filter(pk=_message(message_id)).exists()
-
 
 @writes("payments")
-def record_heard(message_id: str) -> None:
-    InboxEvent.objects.bulk_create([InboxEvent(event_id=_message(message_id), name=_WEBHOOK)], ignore_conflicts=True)
-
-
-def _message(message_id: str) -> uuid.UUID:
-    return uuid.uuid5(uuid.NAMESPACE_URL, f"{_WEBHOOK}:{message_id}")
+def record_webhook(*, message_id: str) -> None:
+    handled = InboxEvent(event_id=domain.webhook_id(message_id), name=domain.WEBHOOK)
+    InboxEvent.objects.bulk_create([handled], ignore_conflicts=True)
 
 
 # -- erasing people ---------------------------------------------------------------------------------------------------
@@ -475,14 +455,14 @@ def _message(message_id: str) -> uuid.UUID:
 
 @writes("payments")
 def erase_customer(*, customer_id: int) -> None:
-    """Keep the books; what somebody wrote about them goes."""
+    """Keep the books, and blank what people wrote about the customer's payments."""
     erasure.record("payments", customer_id)
     _erase([customer_id])
 
 
 @writes("payments")
 def erase_late() -> None:
-    """What was written after its person was erased."""
+    """Erase what was written after its customer was erased."""
     if Erasure.objects.exists():
         _erase(erasure.erased("payments"))
 

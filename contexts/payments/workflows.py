@@ -1,8 +1,7 @@
-"""Record, call the provider, record: what happens between the transactions.
+"""Record, call the provider, record: what takes several transactions.
 
-Every operation may be killed between any two statements. Its intent is in the database before the provider is called,
-with a key made of the row's id and nonce, so whoever comes next (the caller again, or the settling task) asks with the
-same key.
+The process may die between any two statements. The intent is in the database before the provider is called, under a key
+made of the row's id and nonce; so the caller that repeats a command, and the settling task, ask with the same key.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from django.db import IntegrityError
 from contexts.payments import domain, selectors, services
 from contexts.payments.adapters import configured_gateway
 from contexts.payments.adapters.gateway import Gateway, GatewayUnavailable
-from contexts.payments.domain import Outcome
+from contexts.payments.domain import ChargeAsked, Outcome
 from contexts.payments.models import Payment, Refund
-from contexts.payments.public import contracts
 from contexts.payments.public.contracts import (
     PaymentDeclined,
     PaymentNotFound,
@@ -26,6 +24,7 @@ from contexts.payments.public.contracts import (
     RefundExceedsCaptured,
     RefundRefused,
     RefundStatus,
+    Settlement,
 )
 from eci import outbox
 from eci.errors import ContextUnavailable, IdempotencyInProgress, InvalidTransition
@@ -40,103 +39,108 @@ gateway: Gateway = configured_gateway()
 _ROUND = 100  # rows of each kind in one round of settling
 
 
-def declined(payment: contracts.Payment) -> PaymentDeclined:
-    return PaymentDeclined(
-        f"The payment was declined: {payment.decline_reason}.",
-        order_id=payment.order_id,
-        payment_id=payment.payment_id,
-    )
-
-
-def refused(refund: contracts.Refund) -> RefundRefused:
-    return RefundRefused("The payment provider refused the refund.", refund_id=refund.refund_id)
-
-
 # -- for orders -------------------------------------------------------------------------------------------------------
 
 
-def authorise(
-    *,
-    order_id: str,
-    amount_minor: int,
-    currency: str,
-    customer_id: int | None,
-    method: str,
-    token: str,
-    screened: bool = False,
-) -> contracts.Payment:
-    """See ``Payments.authorise``."""
+def authorise(*, asked: ChargeAsked) -> Payment:
+    """See ``Payments.authorise``.
+
+    1. Record the intent.
+    2. Call the provider, unless the payment is under review.
+    3. Record the answer.
+
+    Where the order has a payment already, ask the provider what became of it instead.
+    """
+    order_id = asked.order_id
     try:
-        begun = services.begin_authorise(
-            order_id=order_id,
-            amount_minor=amount_minor,
-            currency=currency,
-            customer_id=customer_id,
-            method=method,
-            token=token,
-            screened=screened,
-        )
+        begun = services.begin_authorisation(asked=asked)
     except IntegrityError:
-        before = selectors.last_payment(order_id)
+        before = selectors.last_payment(order_id=order_id)
         if before is None:
             raise InvalidTransition(f"Order {order_id} cannot be paid like this.", order_id=order_id) from None
-        row = _settled(before)
+        payment = _settle_payment_if_possible(before)
     else:
-        row = _pay(begun)
-    payment = selectors.as_payment(row)
+        payment = _request_payment(begun)
     if payment.status == PaymentStatus.PENDING:
         raise _unknown(order_id)
     if payment.status == PaymentStatus.FAILED:
-        raise declined(payment)
+        raise declined(payment=payment)
     if payment.status in (PaymentStatus.VOIDED, PaymentStatus.REFUNDED):
         raise InvalidTransition(f"The payment of order {order_id} is {payment.status}.", order_id=order_id)
     return payment
 
 
-def capture(*, order_id: str) -> contracts.Payment:
-    """See ``Payments.capture``."""
-    row = selectors.last_payment(order_id)
-    if row is None:
+def capture(*, order_id: str) -> Payment:
+    """See ``Payments.capture``.
+
+    1. If the authorisation is PENDING, ask the provider what became of it.
+    2. Capture it at the provider, and record that; a capture that is refused voids it.
+    """
+    payment = selectors.last_payment(order_id=order_id)
+    if payment is None:
         raise PaymentNotFound(f"Order {order_id} has no payment.", order_id=order_id)
-    row = _settled(row)
-    if row.status == PaymentStatus.PENDING:
+    payment = _settle_payment_if_possible(payment)
+    if payment.status == PaymentStatus.PENDING:
         raise _unknown(order_id)
-    if row.status == PaymentStatus.AUTHORISED:
-        row = _capture(row)
-    if row.status not in domain.CAPTURED:
-        raise InvalidTransition(f"The payment of order {order_id} is {row.status}.", order_id=order_id)
-    return selectors.as_payment(row)
+    if payment.status == PaymentStatus.AUTHORISED:
+        payment = _capture(payment)
+    if payment.status not in domain.CAPTURED:
+        raise InvalidTransition(f"The payment of order {order_id} is {payment.status}.", order_id=order_id)
+    return payment
 
 
-def cancel(*, order_id: str, reason: str) -> tuple[contracts.Payment, ...]:
-    """See ``Payments.cancel``."""
-    services.close(order_id=order_id, reason=services.CANCELLED)
-    for row in selectors.live_payments(order_id):
-        if row.review == Payment.Review.WAITING:
-            row = services.record_declined(row, reason=reason, reference="")  # the provider has never been asked
-        row = _settled(row)
-        if row.status == PaymentStatus.PENDING:
-            raise _unknown(order_id)
-        if row.status == PaymentStatus.AUTHORISED:
-            row = _void(row)
-        if row.status in domain.CAPTURED:
-            for pending in selectors.pending_refunds(row.pk):  # one that is refused leaves its amount to be given back
-                if _settled_refund(pending).status == RefundStatus.PENDING:
-                    raise _unknown(order_id)
-            refund(order_id=order_id, amount=None, reason=reason, key="cancel")
-            if selectors.pending_refunds(row.pk):  # begun by somebody else meanwhile
+def cancel(*, order_id: str, reason: str) -> list[Payment]:
+    """See ``Payments.cancel``.
+
+    1. Close the order's request.
+    2. Undo each payment that holds money, or may.
+    3. Return all payments of the order.
+    """
+    services.close_request(order_id=order_id, reason=services.CANCELLED)
+    for payment in selectors.live_payments(order_id=order_id):
+        _undo(payment, reason)
+    return selectors.payments_of(order_ids=[order_id])
+
+
+def _undo(payment: Payment, reason: str) -> None:
+    """Undo one payment.
+
+    1. Decline it if it is under review: the provider has never been asked.
+    2. If it is PENDING, ask the provider what became of it.
+    3. Void it if it is authorised. It may turn out captured.
+    4. If it is captured, settle the refunds that are PENDING: a refused one leaves its amount to be refunded.
+    5. Refund what is left.
+    """
+    order_id = payment.order_id
+    if payment.review == Payment.Review.WAITING:
+        payment = services.record_declined(payment=payment, reason=reason, reference="")
+    payment = _settle_payment_if_possible(payment)
+    if payment.status == PaymentStatus.PENDING:
+        raise _unknown(order_id)
+    if payment.status == PaymentStatus.AUTHORISED:
+        payment = _void(payment)
+    if payment.status in domain.CAPTURED:
+        for pending in selectors.pending_refunds(payment_id=payment.pk):
+            if _settle_refund_if_possible(pending).status == RefundStatus.PENDING:
                 raise _unknown(order_id)
-    return selectors.payments_of([order_id])
+        refund(order_id=order_id, amount=None, reason=reason, key="cancel")
+        if selectors.pending_refunds(payment_id=payment.pk):  # somebody else began one meanwhile
+            raise _unknown(order_id)
 
 
-def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> contracts.Refund | None:
-    """See ``Payments.refund``."""
-    payment = selectors.last_payment(order_id)
+def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
+    """See ``Payments.refund``.
+
+    1. Look up what the key has begun. The key of a refund that was refused a while ago begins another one.
+    2. If it has begun nothing, record the intent, call the provider and record the answer.
+    3. If it has begun a refund, return that one, after asking the provider if it is PENDING.
+    """
+    payment = selectors.last_payment(order_id=order_id)
     if payment is None:
         raise PaymentNotFound(f"Order {order_id} has no payment.", order_id=order_id)
     named = Key(scope=f"order:{order_id}", key=key, fingerprint="")
-    begun = selectors.begun_refund(named)
-    if begun is None or services.may_ask_again(begun.row_id):
+    begun = selectors.begun_refund(key=named)
+    if begun is None or services.free_refused_key(refund_id=begun.row_id):
         try:
             new = services.begin_order_refund(
                 payment_id=payment.pk,
@@ -145,108 +149,110 @@ def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> c
                 key=named,
             )
         except (RefundExceedsCaptured, IntegrityError) as refusal:
-            begun = selectors.begun_refund(named)  # the same command may have come first in this moment
+            begun = selectors.begun_refund(key=named)  # the same command may have come first in this moment
             if begun is None:
                 if amount is None and isinstance(refusal, RefundExceedsCaptured):
                     return None
                 raise
         else:
-            return _completed(_give_back(new))
-    return _completed(_settled_refund(selectors.refund_row(begun.row_id)))
+            return _completed(_request_refund(new))
+    return _completed(_settle_refund_if_possible(selectors.refund(refund_id=begun.row_id)))
+
+
+def _completed(refund: Refund) -> Refund:
+    if refund.status == RefundStatus.PENDING:
+        raise _unknown(refund.payment.order_id)
+    if refund.status == RefundStatus.FAILED:
+        raise refused(refund=refund)
+    return refund
 
 
 def _unknown(order_id: str) -> PaymentUnknown:
     return PaymentUnknown("The payment provider has not answered yet.", order_id=order_id)
 
 
-def _completed(row: Refund) -> contracts.Refund:
-    done = selectors.as_refund(row)
-    if done.status == RefundStatus.PENDING:
-        raise _unknown(done.order_id)
-    if done.status == RefundStatus.FAILED:
-        raise refused(done)
-    return done
+def declined(*, payment: Payment) -> PaymentDeclined:
+    return PaymentDeclined(
+        f"The payment was declined: {payment.decline_reason}.", order_id=payment.order_id, payment_id=payment.pk
+    )
 
 
-# -- for the API: each command in two parts, so that its key is answered for in between -------------------------------
+def refused(*, refund: Refund) -> RefundRefused:
+    return RefundRefused("The payment provider refused the refund.", refund_id=refund.pk)
 
 
-def begin_charge(
-    *,
-    order_id: str,
-    amount_minor: int,
-    currency: str,
-    customer_id: int | None,
-    method: str,
-    token: str,
-    key: Key | None,
-    screened: bool = False,
-) -> int:
-    """Record that the charge was asked for; gives the payment's id. Refusals as ``services.begin_charge``."""
+# -- for the API: each command in parts, between which its key is looked up -------------------------------------------
+
+
+def begin_charge(*, asked: ChargeAsked, key: Key | None) -> int:
+    """Record that the charge was asked for; returns the payment's id. Errors as in ``services.begin_charge``."""
     try:
-        payment = services.begin_charge(
-            order_id=order_id,
-            amount_minor=amount_minor,
-            currency=currency,
-            customer_id=customer_id,
-            method=method,
-            token=token,
-            key=key,
-            screened=screened,
-        )
+        payment = services.begin_charge(asked=asked, key=key)
     except IntegrityError:
         if key is None:
             raise
-        raise _key_taken() from None
+        raise _still_running() from None
     return payment.pk
 
 
-def charge(payment_id: int) -> contracts.Payment:
-    """Call the provider for the first time and record what it says; PENDING when it says nothing."""
-    return _told(_pay(selectors.payment_row(payment_id)))
+def carry_out_charge(*, payment_id: int) -> Payment:
+    """Call the provider for the first time, and record its answer; the payment stays PENDING when there is none."""
+    payment = _request_payment(selectors.payment(payment_id=payment_id))
+    _deliver_events(payment.order_id)
+    return payment
 
 
-def resume_charge(payment_id: int) -> contracts.Payment:
-    """The payment as it is now; the provider is asked when that is unknown."""
-    return _told(_settled(selectors.payment_row(payment_id)))
+def resume_charge(*, key: Key) -> Payment | None:
+    """The payment that this key began, after asking the provider if it is PENDING; None when it began nothing.
+
+    IdempotencyInProgress while the first call may still be under way.
+    """
+    begun = selectors.begun_payment(key=key)
+    if begun is None:
+        return None
+    if begun.under_way:
+        raise _still_running()
+    payment = _settle_payment_if_possible(selectors.payment(payment_id=begun.row_id))
+    _deliver_events(payment.order_id)
+    return payment
 
 
 def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> int:
-    """Record that the refund was asked for; gives its id. Refusals as ``services.begin_refund``."""
+    """Record that the refund was asked for; returns its id. Errors as in ``services.begin_refund``."""
     try:
-        row = services.begin_refund(payment_id=payment_id, amount_minor=amount_minor, reason=reason, key=key)
+        refund = services.begin_refund(payment_id=payment_id, amount_minor=amount_minor, reason=reason, key=key)
     except IntegrityError:
         if key is None:
             raise
-        raise _key_taken() from None
-    return row.pk
+        raise _still_running() from None
+    return refund.pk
 
 
-def give_back(refund_id: int) -> contracts.Refund:
-    """As ``charge``."""
-    return _refund_told(_give_back(selectors.refund_row(refund_id)))
+def carry_out_refund(*, refund_id: int) -> Refund:
+    """As ``carry_out_charge``."""
+    refund = _request_refund(selectors.refund(refund_id=refund_id))
+    _deliver_events(refund.payment.order_id)
+    return refund
 
 
-def resume_refund(refund_id: int) -> contracts.Refund:
+def resume_refund(*, key: Key) -> Refund | None:
     """As ``resume_charge``."""
-    return _refund_told(_settled_refund(selectors.refund_row(refund_id)))
+    begun = selectors.begun_refund(key=key)
+    if begun is None:
+        return None
+    if begun.under_way:
+        raise _still_running()
+    refund = _settle_refund_if_possible(selectors.refund(refund_id=begun.row_id))
+    _deliver_events(refund.payment.order_id)
+    return refund
 
 
-def _key_taken() -> IdempotencyInProgress:
+def _still_running() -> IdempotencyInProgress:
     return IdempotencyInProgress("A request with this idempotency key is still running.")
 
 
-def _told(row: Payment) -> contracts.Payment:
-    _tell_orders(row.order_id)
-    return selectors.as_payment(row)
-
-
-def _refund_told(row: Refund) -> contracts.Refund:
-    _tell_orders(row.payment.order_id)
-    return selectors.as_refund(row)
-
-
-def _tell_orders(order_id: str) -> None:
+def _deliver_events(order_id: str) -> None:
+    """Let an order of ours hear at once what happened to its money."""
     if is_our_order(order_id):
         outbox.deliver_after_commit("payments", order_id)
 
@@ -254,124 +260,137 @@ def _tell_orders(order_id: str) -> None:
 # -- one operation at the provider ------------------------------------------------------------------------------------
 
 
-def _pay(row: Payment) -> Payment:
-    """Call the provider; the row stays PENDING when it does not answer, and while it is under review."""
-    if row.review == Payment.Review.WAITING:
-        log.warning("payment_under_review", payment_id=row.pk, suspicion=row.suspicion)
-        return row
+def _request_payment(payment: Payment) -> Payment:
+    """Have the provider charge or authorise, and record its answer. The payment stays PENDING when there is none, and
+    while it is under review."""
+    if payment.review == Payment.Review.WAITING:
+        log.warning("payment_under_review", payment_id=payment.pk, suspicion=payment.suspicion)
+        return payment
+    call = gateway.authorise if payment.mode == Payment.Mode.AUTHORISE else gateway.charge
     try:
-        outcome = _call_for(row)
+        outcome = call(
+            key=domain.payment_key(payment.pk, payment.nonce),
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            token=payment.token,
+        )
     except GatewayUnavailable:
-        services.postpone(row)
-        return row
-    return _record(row, outcome)
+        services.postpone(row=payment)
+        return payment
+    return _record_payment(payment, outcome)
 
 
-def _call_for(row: Payment) -> Outcome:
-    call = gateway.authorise if row.mode == Payment.Mode.AUTHORISE else gateway.charge
-    key = domain.payment_key(row.pk, row.nonce)
-    return call(key=key, amount_minor=row.amount_minor, currency=row.currency, token=row.token)
-
-
-def _record(row: Payment, outcome: Outcome) -> Payment:
+def _record_payment(payment: Payment, outcome: Outcome) -> Payment:
     if not outcome.done:
-        return services.record_declined(row, reason=outcome.reason, reference=outcome.reference)
-    if row.mode == Payment.Mode.AUTHORISE:
-        return services.record_authorised(row, reference=outcome.reference)
-    return services.record_captured(row, reference=outcome.reference)
+        return services.record_declined(payment=payment, reason=outcome.reason, reference=outcome.reference)
+    if payment.mode == Payment.Mode.AUTHORISE:
+        return services.record_authorised(payment=payment, reference=outcome.reference)
+    return services.record_captured(payment=payment, reference=outcome.reference)
 
 
-def _settle(row: Payment) -> Payment:
-    """Ask what became of a PENDING payment, and record it. A key the provider never saw means that the call never
-    reached it, so it is made now. GatewayUnavailable when there is no way of asking."""
-    outcome = gateway.lookup(key=domain.payment_key(row.pk, row.nonce))
-    return _pay(row) if outcome is None else _record(row, outcome)
+def _settle_payment(payment: Payment) -> Payment:
+    """Ask the provider what became of a PENDING payment, and record it. If it has never seen the key, the call never
+    reached it and is made now. GatewayUnavailable."""
+    outcome = gateway.lookup(key=domain.payment_key(payment.pk, payment.nonce))
+    return _request_payment(payment) if outcome is None else _record_payment(payment, outcome)
 
 
-def _settled(row: Payment) -> Payment:
-    """The row as it is; if it is PENDING, after asking the provider."""
-    if row.status != PaymentStatus.PENDING or row.review == Payment.Review.WAITING:
-        return row
+def _settle_payment_if_possible(payment: Payment) -> Payment:
+    """The payment as it is unless it is PENDING; then after asking the provider, if it answers."""
+    if payment.status != PaymentStatus.PENDING or payment.review == Payment.Review.WAITING:
+        return payment
     try:
-        return _settle(row)
+        return _settle_payment(payment)
     except GatewayUnavailable:
-        return row
+        return payment
 
 
-def _capture(row: Payment) -> Payment:
+def _capture(payment: Payment) -> Payment:
     try:
         outcome = gateway.capture(
-            key=domain.capture_key(row.pk, row.nonce),
-            reference=row.reference,
-            amount_minor=row.amount_minor,
-            currency=row.currency,
+            key=domain.capture_key(payment.pk, payment.nonce),
+            reference=payment.reference,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
         )
     except GatewayUnavailable:
-        raise _unknown(row.order_id) from None
+        raise _unknown(payment.order_id) from None
     if outcome.done:
-        return services.record_captured(row, reference=row.reference)
-    return services.record_voided(row, reason=outcome.reason)
+        return services.record_captured(payment=payment, reference=payment.reference)
+    return services.record_voided(payment=payment, reason=outcome.reason)
 
 
-def _void(row: Payment) -> Payment:
-    """Void an authorisation; if it turns out captured (we died before recording that), record it so."""
+def _void(payment: Payment) -> Payment:
+    """Void an authorisation. If it turns out captured, because we died before recording that, record the capture."""
     try:
-        outcome = gateway.void(key=domain.void_key(row.pk, row.nonce), reference=row.reference)
+        outcome = gateway.void(key=domain.void_key(payment.pk, payment.nonce), reference=payment.reference)
         if outcome.done:
-            return services.record_voided(row)
-        captured = gateway.lookup(key=domain.capture_key(row.pk, row.nonce))
+            return services.record_voided(payment=payment)
+        captured = gateway.lookup(key=domain.capture_key(payment.pk, payment.nonce))
     except GatewayUnavailable:
-        raise _unknown(row.order_id) from None
+        raise _unknown(payment.order_id) from None
     if captured is not None and captured.done:
-        return services.record_captured(row, reference=row.reference)
-    return services.record_voided(row, reason=outcome.reason)
+        return services.record_captured(payment=payment, reference=payment.reference)
+    return services.record_voided(payment=payment, reason=outcome.reason)
 
 
-def _give_back(row: Refund) -> Refund:
-    """Call the provider; the row stays PENDING when it does not answer."""
+def _request_refund(refund: Refund) -> Refund:
+    """Have the provider refund, and record its answer; the refund stays PENDING when there is none."""
     try:
         outcome = gateway.refund(
-            key=domain.refund_key(row.pk, row.nonce),
-            reference=row.payment.reference,
-            amount_minor=row.amount_minor,
-            currency=row.payment.currency,
+            key=domain.refund_key(refund.pk, refund.nonce),
+            reference=refund.payment.reference,
+            amount_minor=refund.amount_minor,
+            currency=refund.payment.currency,
         )
     except GatewayUnavailable:
-        services.postpone(row)
-        return row
-    return _record_refund(row, outcome)
+        services.postpone(row=refund)
+        return refund
+    return _record_refund(refund, outcome)
 
 
-def _record_refund(row: Refund, outcome: Outcome) -> Refund:
-    return services.record_refunded(row) if outcome.done else services.record_refund_refused(row)
+def _record_refund(refund: Refund, outcome: Outcome) -> Refund:
+    if outcome.done:
+        return services.record_refunded(refund=refund)
+    return services.record_refund_refused(refund=refund)
 
 
-def _settle_refund(row: Refund) -> Refund:
-    outcome = gateway.lookup(key=domain.refund_key(row.pk, row.nonce))
-    return _give_back(row) if outcome is None else _record_refund(row, outcome)
+def _settle_refund(refund: Refund) -> Refund:
+    """As ``_settle_payment``."""
+    outcome = gateway.lookup(key=domain.refund_key(refund.pk, refund.nonce))
+    return _request_refund(refund) if outcome is None else _record_refund(refund, outcome)
 
 
-def _settled_refund(row: Refund) -> Refund:
-    if row.status != RefundStatus.PENDING:
-        return row
+def _settle_refund_if_possible(refund: Refund) -> Refund:
+    """As ``_settle_payment_if_possible``."""
+    if refund.status != RefundStatus.PENDING:
+        return refund
     try:
-        return _settle_refund(row)
+        return _settle_refund(refund)
     except GatewayUnavailable:
-        return row
+        return refund
+
+
+# -- what waits for the provider's answer -----------------------------------------------------------------------------
 
 
 def settle_unknown() -> int:
-    """One round over the payments and refunds whose outcome is unknown and due; gives how many were settled."""
+    """One round over the payments and refunds whose outcome is unknown; returns how many were settled.
+
+    1. Read those that are due, longest waiting first.
+    2. Claim each, ask the provider what became of it, and record that.
+    3. Stop when the provider is away: the next round goes on.
+    """
     settled = 0
-    due: list[Payment | Refund] = [*selectors.due_payments(_ROUND), *selectors.due_refunds(_ROUND)]
+    due: list[Payment | Refund] = [*selectors.due_payments(limit=_ROUND), *selectors.due_refunds(limit=_ROUND)]
     for row in due:
-        if not services.claim_due(row):
+        if not services.claim_due(row=row):
             continue
         try:
-            after = _settle(row) if isinstance(row, Payment) else _settle_refund(row)
+            after = _settle_payment(row) if isinstance(row, Payment) else _settle_refund(row)
         except GatewayUnavailable:
             log.warning("gateway_unavailable")
-            break  # the others are asked for in the next round, longest waiting first
+            break
         except Exception:  # one row must not keep the others waiting
             log.exception("not_settled", kind=type(row).__name__, id=row.pk)
             continue
@@ -381,42 +400,54 @@ def settle_unknown() -> int:
 
 def ask_provider(*, kind: str, row_id: int) -> str:
     """See ``Payments.ask_provider``."""
-    row = selectors.payment_row(row_id) if kind == "payment" else selectors.refund_row(row_id)
-    if services.claim_now(row):
-        row = _settled(row) if isinstance(row, Payment) else _settled_refund(row)
-    return str(row.status)
+    if kind == "payment":
+        payment = selectors.payment(payment_id=row_id)
+        if services.claim_now(row=payment):
+            payment = _settle_payment_if_possible(payment)
+        return str(payment.status)
+    refund = selectors.refund(refund_id=row_id)
+    if services.claim_now(row=refund):
+        refund = _settle_refund_if_possible(refund)
+    return str(refund.status)
 
 
-def hear(*, message_id: str, key: str) -> None:
-    """The provider says that the operation of ``key`` is decided: a hint to ask it, and nothing more.
+def take_webhook(*, message_id: str, key: str) -> None:
+    """The provider reports that the operation of ``key`` is decided. This is a hint to ask it, and nothing more.
 
-    What is recorded is the provider's answer, so that a forged, old or reordered message does no harm. A message heard
-    before, or about nothing of ours that waits, changes nothing. ContextUnavailable when the provider can't be asked.
+    1. Stop if the message was handled before.
+    2. If a row of ours waits for this operation, ask the provider what became of it, and record that. So a forged, old
+       or reordered message does no harm.
+    3. Record the message as handled.
+
+    ContextUnavailable when the provider cannot be asked.
     """
-    if services.heard(message_id):
+    if selectors.is_webhook_known(message_id=message_id):
         return
-    row = selectors.pending_of_key(key)
+    row = selectors.pending_of_key(key=key)
     if row is not None:
         try:
             outcome = gateway.lookup(key=key)
         except GatewayUnavailable:
             raise ContextUnavailable("The payment provider cannot be asked just now.") from None
         if outcome is not None and isinstance(row, Payment):
-            _told(_record(row, outcome))
+            _record_payment(row, outcome)
+            _deliver_events(row.order_id)
         elif outcome is not None and isinstance(row, Refund):
-            _refund_told(_record_refund(row, outcome))
-    services.record_heard(message_id)
+            _record_refund(row, outcome)
+            _deliver_events(row.payment.order_id)
+    services.record_webhook(message_id=message_id)
 
 
 # -- the provider's own books -----------------------------------------------------------------------------------------
 
 
-def settlement(*, day: date) -> contracts.Settlement:
-    """See ``Payments.settlement``. The neighbouring days tell what only midnight has put apart."""
+def settlement(*, day: date) -> Settlement:
+    """See ``Payments.settlement``. The provider may have booked an operation on the other side of midnight, so its
+    lists of the neighbouring days are read too."""
     try:
         before, said, after = (list(gateway.operations(day=day + timedelta(days=offset))) for offset in (-1, 0, 1))
     except GatewayUnavailable:
         raise ContextUnavailable("The payment provider cannot be asked for its list just now.") from None
-    booked = selectors.moves_of(day)
-    named = selectors.moves_named([operation.key for operation in said])
+    booked = selectors.moves_of(day=day)
+    named = selectors.moves_named(keys=[operation.key for operation in said])
     return domain.settlement(day=day, said=said, said_around=[*before, *after], booked=booked, named=named)

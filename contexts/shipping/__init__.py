@@ -1,1 +1,1 @@
-"""Parcels from warehouse to door."""
+"""Shipping: shipments, from the warehouse to the door."""

@@ -1,11 +1,11 @@
-"""Shipments to look at: they are changed through the API, where the rules of their journey hold."""
+"""Shipments for staff to look at. The API changes them, where the rules of their journey hold."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from contexts.shipping.models import Shipment, ShipmentEvent
-from eci.staff import ReadOnly
+from eci.staff import ReadOnly, StaffAdmin
 
 
 class EventInline(ReadOnly, admin.TabularInline):
@@ -15,7 +15,7 @@ class EventInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Shipment)
-class ShipmentAdmin(ReadOnly, admin.ModelAdmin):
+class ShipmentAdmin(ReadOnly, StaffAdmin):
     list_display = ["id", "order_id", "tracking_no", "carrier", "warehouse", "status", "dispatched_at", "created_at"]
     list_filter = ["status", "carrier", "warehouse"]
     search_fields = ["order_id", "tracking_no"]

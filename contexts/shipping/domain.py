@@ -1,4 +1,4 @@
-"""How a shipment may move."""
+"""Pure rules of how a shipment may move."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STANDARD_CARRIER = "standard"
 
 
 def may_move(current: ShipmentStatus, wanted: ShipmentStatus) -> bool:
-    """Forward along the journey, steps skipped or not; cancelled while it waits; returned once it has left."""
+    """Forward along the journey, with or without skipping; cancelled while it waits; returned once it has left."""
     if current not in JOURNEY:
         return False
     if wanted is ShipmentStatus.CANCELLED:
@@ -34,5 +34,5 @@ def may_move(current: ShipmentStatus, wanted: ShipmentStatus) -> bool:
 
 
 def new_tracking_no() -> str:
-    """``ECI`` and 60 random bits: whoever knows it may follow the parcel, so it can't be guessed."""
+    """``ECI`` and 60 random bits. The number alone lets anybody follow the shipment, so nobody must guess it."""
     return "ECI" + base64.b32encode(secrets.token_bytes(8)).decode()[:12]

@@ -1,4 +1,4 @@
-"""The contract, answered in this process."""
+"""The contract, answered in this process: the one place where shipping's rows become contracts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from contexts.shipping import models, selectors, services
 from contexts.shipping.public.contracts import Shipment, ShipmentRecord, ShipmentStatus, ShipmentStep, Shipping
 
 
-def _shipments(rows: Iterable[models.Shipment]) -> tuple[Shipment, ...]:
-    return tuple(_shipment(row) for row in rows)
-
-
-def _shipment(row: models.Shipment) -> Shipment:
+def shipment(row: models.Shipment) -> Shipment:
     return Shipment(
         shipment_id=row.pk,
         order_id=row.order_id,
@@ -28,33 +24,36 @@ def _shipment(row: models.Shipment) -> Shipment:
     )
 
 
-def _step(event: models.ShipmentEvent) -> ShipmentStep:
-    return ShipmentStep(status=ShipmentStatus(event.status), location=event.location, at=event.at)
+def shipment_step(row: models.ShipmentEvent) -> ShipmentStep:
+    return ShipmentStep(status=ShipmentStatus(row.status), location=row.location, at=row.at)
+
+
+def shipment_record(row: models.Shipment) -> ShipmentRecord:
+    """Reads the shipment's events too: they must be at hand."""
+    return ShipmentRecord(shipment=shipment(row), steps=tuple(shipment_step(event) for event in row.events.all()))
 
 
 class LocalShipping(Shipping):
     def expect(self, *, order_id: str) -> None:
-        services.expect(order_id=order_id)
+        services.expect_shipments(order_id=order_id)
 
     def create(
         self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
     ) -> tuple[Shipment, ...]:
-        rows = services.create(
+        rows = services.create_shipments(
             order_id=order_id, customer_id=customer_id, warehouses=warehouses, address=address, city=city
         )
-        return _shipments(rows)
+        return tuple(shipment(row) for row in rows)
 
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
-        return _shipments(services.dispatch(order_id=order_id))
+        return tuple(shipment(row) for row in services.dispatch_shipments(order_id=order_id))
 
     def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
-        return _shipments(services.cancel(order_id=order_id))
+        return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id))
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
-        return _shipments(selectors.shipments_of(order_ids=order_ids))
+        return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))
 
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
-        return tuple(
-            ShipmentRecord(shipment=_shipment(row), steps=tuple(_step(event) for event in row.events.all()))
-            for row in selectors.shipments_to(customer_id=customer_id, after=after, limit=limit)
-        )
+        rows = selectors.shipments_to(customer_id=customer_id, after=after, limit=limit)
+        return tuple(shipment_record(row) for row in rows)

@@ -1,3 +1,5 @@
+"""Shipping's tables and their constraints."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -19,10 +21,10 @@ def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
 
 
 class Consignment(models.Model):
-    """What shipping knows of one of our orders: that it is to have shipments, or that there shall be none.
+    """An order of ours, as shipping knows it: it will have shipments, or, once ``cancelled``, it never will.
 
-    The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so that only one of them can;
-    an order that waits for its payment has it inserted before.
+    The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so only one of them succeeds.
+    For an order that waits for its payment, ``expect`` inserts it earlier.
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)
@@ -31,9 +33,10 @@ class Consignment(models.Model):
 
 
 class Shipment(models.Model):
-    """One parcel. ``warehouse`` is null for another system's order, and nulls are never duplicates of each other.
+    """What leaves one warehouse for one order. ``warehouse`` is null for another system's order; the unique constraint
+    lets such an order have several shipments.
 
-    ``customer_id``: who may see it; null for guests, and for another system's order.
+    ``customer_id``: the customer who may see it; null for guests, and for another system's order.
     """
 
     order_id = models.CharField(max_length=64)
@@ -69,7 +72,7 @@ class Shipment(models.Model):
 
 
 class ShipmentEvent(models.Model):
-    """A step a shipment took: append-only."""
+    """One change of a shipment's status. Rows are only ever added."""
 
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")
     status = models.CharField(max_length=20)
@@ -83,25 +86,20 @@ class ShipmentEvent(models.Model):
 
 
 class Erasure(ErasureRow):
-    class Meta(ErasureRow.Meta):
-        pass
+    pass
 
 
 class OutboxEvent(OutboxRow):
-    class Meta(OutboxRow.Meta):
-        pass
+    pass
 
 
 class InboxEvent(InboxRow):
-    class Meta(InboxRow.Meta):
-        pass
+    pass
 
 
 class UsedServiceToken(UsedTokenRow):
-    class Meta(UsedTokenRow.Meta):
-        pass
+    pass
 
 
 class Idempotency(IdempotencyRecord):
-    class Meta(IdempotencyRecord.Meta):
-        pass
+    pass

@@ -1,63 +1,36 @@
-"""Reads. Rows are dictionaries of the columns the API shows."""
+"""Reads of shipping's database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from contexts.shipping.models import Shipment, ShipmentEvent
-from contexts.shipping.public import contracts
-
-_COLUMNS = (
-    "order_id",
-    "carrier",
-    "tracking_no",
-    "status",
-    "warehouse",
-    "address",
-    "city",
-    "dispatched_at",
-    "created_at",
-    "updated_at",
-)
-
-
-def row_of(shipment: Shipment) -> dict[str, Any]:
-    return {"shipment_id": shipment.pk} | {name: getattr(shipment, name) for name in _COLUMNS}
+from contexts.shipping.public.contracts import ShipmentNotFound
+from eci.paging import Paging
 
 
 def shipments(
-    *, order_id: str | None = None, status: str | None = None, owner: int | None = None
-) -> QuerySet[Shipment, dict[str, Any]]:
-    """``owner``: that customer's only."""
-    found = Shipment.objects.all() if owner is None else Shipment.objects.filter(customer_id=owner)
+    *, paging: Paging, order_id: str | None = None, status: str | None = None, owner: int | None = None
+) -> list[Shipment]:
+    """One page of shipments, and one row more when there are more. ``owner``: that customer's only."""
+    found = _of_owner(owner)
     if order_id is not None:
         found = found.filter(order_id=order_id)
     if status is not None:
         found = found.filter(status=status)
-    rows: QuerySet[Shipment, dict[str, Any]] = found.values(*_COLUMNS, shipment_id=F("pk"))
-    return rows
+    return paging.slice(found)
 
 
-def shipment(*, shipment_id: int, owner: int | None = None) -> dict[str, Any]:
-    """The row with its ``events``, oldest first. ShipmentNotFound, also for what is not the owner's."""
-    row = shipments(owner=owner).filter(pk=shipment_id).first()
-    return _with_events(row)
+def shipment(*, shipment_id: int, owner: int | None = None) -> Shipment:
+    """The shipment with its ``events`` at hand. ShipmentNotFound, also when it is not the owner's."""
+    return _with_events(_of_owner(owner).filter(pk=shipment_id))
 
 
-def tracked(*, tracking_no: str) -> dict[str, Any]:
+def tracked_shipment(*, tracking_no: str) -> Shipment:
     """As ``shipment``, by tracking number."""
-    row = shipments().filter(tracking_no=tracking_no).first()
-    return _with_events(row)
-
-
-def _with_events(row: dict[str, Any] | None) -> dict[str, Any]:
-    if row is None:
-        raise contracts.ShipmentNotFound("There is no such shipment.")
-    events = ShipmentEvent.objects.filter(shipment_id=row["shipment_id"]).order_by("pk")
-    return row | {"events": list(events.values("status", "location", "note", "actor", "at"))}
+    return _with_events(Shipment.objects.filter(tracking_no=tracking_no))
 
 
 def shipments_of(*, order_ids: Iterable[str]) -> list[Shipment]:
@@ -66,7 +39,26 @@ def shipments_of(*, order_ids: Iterable[str]) -> list[Shipment]:
 
 
 def shipments_to(*, customer_id: int, after: int, limit: int) -> list[Shipment]:
-    """A customer's shipments by id, with their events at hand."""
-    events = Prefetch("events", ShipmentEvent.objects.order_by("pk"))
-    rows = Shipment.objects.filter(customer_id=customer_id, pk__gt=after).prefetch_related(events)
-    return list(rows.order_by("pk")[:limit])
+    """A customer's shipments by id, those above ``after``, each with its ``events`` at hand."""
+    rows = Shipment.objects.filter(customer_id=customer_id, pk__gt=after)
+    return list(rows.prefetch_related(_events()).order_by("pk")[:limit])
+
+
+def not_found() -> ShipmentNotFound:
+    return ShipmentNotFound("There is no such shipment.")
+
+
+def _of_owner(owner: int | None) -> QuerySet[Shipment]:
+    return Shipment.objects.all() if owner is None else Shipment.objects.filter(customer_id=owner)
+
+
+def _with_events(found: QuerySet[Shipment]) -> Shipment:
+    row = found.prefetch_related(_events()).first()
+    if row is None:
+        raise not_found()
+    return row
+
+
+def _events() -> Prefetch[str]:
+    """Oldest first."""
+    return Prefetch("events", ShipmentEvent.objects.order_by("pk"))

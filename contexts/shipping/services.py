@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 
 from contexts.shipping import domain, selectors
 from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
-from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentNotFound, ShipmentStatus
+from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentStatus
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci import erasure, idempotency
 from eci.clock import utcnow
@@ -32,20 +32,26 @@ _ORDERS = "orders"  # the actor of what the orders context commands
 
 
 @writes("shipping")
-def expect(*, order_id: str) -> None:
+def expect_shipments(*, order_id: str) -> None:
     """Note that the order is one of ours, before it has shipments."""
     Consignment.objects.bulk_create([Consignment(order_id=order_id)], ignore_conflicts=True)
 
 
-def create(
+def create_shipments(
     *, order_id: str, customer_id: int | None, warehouses: Iterable[str], address: str, city: str
 ) -> list[Shipment]:
-    """One PENDING shipment per warehouse; InvalidTransition when the order's shipments were cancelled before."""
+    """Make one PENDING shipment per warehouse, and return all shipments of the order.
+
+    1. Insert the order and its shipments.
+    2. If the order is there already, this is a repetition: make the shipments that are missing.
+
+    InvalidTransition when the order's shipments were cancelled before.
+    """
     wanted = sorted(set(warehouses))
     where = {"customer_id": customer_id, "address": address, "city": city}
     try:
         return _create_first(order_id, wanted, where)
-    except IntegrityError:  # there is a consignment: this is a repetition, or the order was cancelled
+    except IntegrityError:
         return _create_missing(order_id, wanted, where)
 
 
@@ -65,16 +71,20 @@ def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any])
 
 
 @writes("shipping")
-def dispatch(*, order_id: str) -> list[Shipment]:
-    """Everything of the order that waits, leaves; answers all shipments of the order."""
+def dispatch_shipments(*, order_id: str) -> list[Shipment]:
+    """Dispatch the shipments of the order that wait; returns all its shipments."""
     shipments = _locked_shipments(order_id)
     _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, _ORDERS)
     return shipments
 
 
 @writes("shipping")
-def cancel(*, order_id: str) -> list[Shipment]:
-    """Cancel all that waits; InvalidTransition when something has left; a tombstone when there is nothing."""
+def cancel_shipments(*, order_id: str) -> list[Shipment]:
+    """Cancel all shipments of the order; returns them.
+
+    1. Mark the order as cancelled; if shipping does not know it, insert a tombstone and stop.
+    2. Cancel the shipments that wait. InvalidTransition when one has left; then nothing is cancelled.
+    """
     if not Consignment.objects.filter(order_id=order_id).update(cancelled=True):
         try:
             Consignment.objects.bulk_create([Consignment(order_id=order_id, cancelled=True)])
@@ -83,7 +93,7 @@ def cancel(*, order_id: str) -> list[Shipment]:
         return []
     shipments = _locked_shipments(order_id)
     if any(shipment.status in domain.LEFT for shipment in shipments):
-        raise InvalidTransition("A shipment of this order has left already.", order_id=order_id)
+        raise InvalidTransition("A shipment of this order has already left.", order_id=order_id)
     _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.CANCELLED, _ORDERS)
     return shipments
 
@@ -91,7 +101,7 @@ def cancel(*, order_id: str) -> list[Shipment]:
 # -- staff and other systems ------------------------------------------------------------------------------------------
 
 
-def create_for_foreign_order(
+def create_foreign_shipment(
     *,
     order_id: str,
     address: str,
@@ -100,10 +110,10 @@ def create_for_foreign_order(
     tracking_no: str | None,
     status: ShipmentStatus,
     actor: str,
-) -> dict[str, Any]:
-    """A shipment of another system's order, anywhere along the journey.
+) -> Shipment:
+    """Make a shipment for another system's order, anywhere along the journey.
 
-    DuplicateTrackingNumber; for an id of our own OwnedByOrder, or NotFound when shipping has nothing of that order.
+    DuplicateTrackingNumber; for an order id of ours OwnedByOrder, or NotFound when shipping does not know the order.
     """
     if is_our_order(order_id):
         if Consignment.objects.filter(order_id=order_id).exists():
@@ -127,7 +137,7 @@ def create_for_foreign_order(
         raise DuplicateTrackingNumber(
             "Another shipment has this tracking number.", tracking_no=shipment.tracking_no
         ) from None
-    return selectors.row_of(shipment)
+    return shipment
 
 
 @writes("shipping")
@@ -139,17 +149,17 @@ def _create_foreign(shipment: Shipment, actor: str) -> None:
 @writes("shipping")
 def change_status(
     *, shipment_id: int, status: ShipmentStatus, location: str = "", note: str = "", actor: str
-) -> dict[str, Any]:
-    """Move one shipment; the status it has already changes nothing.
+) -> Shipment:
+    """Move one shipment. The status that it already has changes nothing.
 
-    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling and returning what belongs to one of our orders.
+    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling or returning a shipment of one of our orders.
     """
     shipment = Shipment.objects.filter(pk=shipment_id).first()
     if shipment is None:
-        raise ShipmentNotFound("There is no such shipment.")
+        raise selectors.not_found()
     current = ShipmentStatus(shipment.status)
     if status is current:
-        return selectors.row_of(shipment)
+        return shipment
     ours = is_our_order(shipment.order_id)
     if ours and status not in domain.JOURNEY:
         raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
@@ -158,10 +168,10 @@ def change_status(
     announced = _move([shipment], status, actor, location=location, note=note)
     if ours and announced:
         deliver_after_commit("shipping", shipment.order_id)
-    return selectors.row_of(shipment)
+    return shipment
 
 
-# -- steps they share -------------------------------------------------------------------------------------------------
+# -- parts they share -------------------------------------------------------------------------------------------------
 
 
 def _locked_shipments(order_id: str) -> list[Shipment]:
@@ -169,7 +179,7 @@ def _locked_shipments(order_id: str) -> list[Shipment]:
 
 
 def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    """``where``: customer_id, address and city, the same for all."""
+    """``where``: customer_id, address and city, the same for all shipments."""
     now = utcnow()
     shipments = [
         Shipment(
@@ -212,7 +222,12 @@ def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: 
 
 
 def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, location: str = "", note: str = "") -> bool:
-    """Take shipments, which either all wait or have all left, to ``status``; tells whether that was news to others."""
+    """Move shipments to ``status``; returns whether events were emitted.
+
+    1. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
+    2. Add an event row to each.
+    3. Emit the events that others subscribe to.
+    """
     if not shipments:
         return False
     now = utcnow()
@@ -256,15 +271,15 @@ def _news(shipment: Shipment, *, left: bool) -> list[Event]:
 
 @writes("shipping")
 def erase_customer(*, customer_id: int) -> None:
-    """Keep the shipments, and nothing that tells whose they were. One that waits still needs its address: it follows
-    once it has left."""
+    """Keep the customer's shipments, but blank what identifies the customer. A shipment that waits still needs its
+    address, which is blanked after it has left."""
     erasure.record("shipping", customer_id)
     _erase([customer_id])
 
 
 @writes("shipping")
 def erase_late() -> None:
-    """What left, or was created, after its person was erased."""
+    """Erase shipments that left, or were created, after their customer was erased."""
     if Erasure.objects.exists():
         _erase(erasure.erased("shipping"))
 

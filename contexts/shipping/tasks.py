@@ -1,3 +1,5 @@
+"""Beat's work for shipping."""
+
 from __future__ import annotations
 
 from celery import shared_task

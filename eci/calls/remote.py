@@ -31,7 +31,7 @@ ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0  # seconds
 FAILURES = 5  # in a row, after which a context is left alone
 PAUSE = 2.0  # seconds
-REFUSED = 422  # the method raised one of its contract's errors, which is in the body
+REFUSED = 422  # the method raised one of its contract's errors; the body holds it
 _AWAY = (502, 503, 504)
 _IDLE = 20.0  # seconds a connection is kept: less than config/gunicorn.py keeps it
 

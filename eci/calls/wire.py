@@ -1,4 +1,4 @@
-"""A contract's calls as JSON: arguments, answers and refusals, read and written from its annotations alone."""
+"""A contract's calls as JSON: arguments, answers and errors, read and written from its annotations alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from eci import errors
-from eci.errors import EciError
+from eci.errors import ContractError, EciError
 
 Malformed = ValidationError
 """What was sent is not what the contract says."""
@@ -65,43 +65,47 @@ def _method(function: Any) -> Method:
     return Method(arguments=arguments, answer=TypeAdapter(answer), lists=lists)
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------------------------
 
 
-def write_error(error: EciError) -> bytes:
+def write_error(error: ContractError) -> bytes:
     """``kinds``: its class and those it derives from, nearest first; a reader takes the first one it knows."""
-    kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, EciError)]
-    told = {"kinds": kinds, "status": error.status, "code": error.code, "message": error.message}
-    after = {"retry_after": getattr(error, "retry_after", None)}
-    return json.dumps(told | after | {"details": error.details}, cls=DjangoJSONEncoder).encode()
+    kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, ContractError)]
+    written: dict[str, Any] = {"kinds": kinds, "message": error.message, "details": error.details}
+    if isinstance(error, EciError):
+        written |= {"status": error.status, "code": error.code, "retry_after": getattr(error, "retry_after", None)}
+    return json.dumps(written, cls=DjangoJSONEncoder).encode()
 
 
-def read_error(body: bytes, contract: type) -> EciError:
-    """The refusal as its own class where the contract or the kernel has it. Malformed."""
-    told = _ERROR.validate_json(body)
+def read_error(body: bytes, contract: type) -> ContractError:
+    """The error as its own class where the contract or the kernel has it. Malformed."""
+    read = _ERROR.validate_json(body)
     known = _errors(errors) | _errors(getmodule(contract))
-    kind = next((known[name] for name in told.kinds if name in known), EciError)
-    if kind.code != told.code:  # a class of the other side alone: what clients are told must not depend on it
-        kind = type(told.kinds[0], (kind,), {"status": told.status, "code": told.code})
-    error = kind(told.message, **told.details)
-    if told.retry_after is not None:
-        error.retry_after = told.retry_after  # type: ignore[attr-defined]
+    kind = next((known[name] for name in read.kinds if name in known), EciError)
+    if issubclass(kind, EciError) and kind.code != read.code:
+        # Only the other side has this class. What clients are answered must not depend on that.
+        kind = type(read.kinds[0], (kind,), {"status": read.status, "code": read.code})
+    error = kind(read.message, **read.details)
+    if read.retry_after is not None:
+        error.retry_after = read.retry_after  # type: ignore[attr-defined]
     return error
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Error:
+    """``status`` and ``code`` are a refusal's; an ``Unfinished`` has none."""
+
     kinds: list[str]
-    status: int
-    code: str
     message: str
-    retry_after: int | None
     details: dict[str, Any]
+    status: int = EciError.status
+    code: str = EciError.code
+    retry_after: int | None = None
 
 
 _ERROR = TypeAdapter(_Error)
 
 
-def _errors(module: ModuleType | None) -> dict[str, type[EciError]]:
+def _errors(module: ModuleType | None) -> dict[str, type[ContractError]]:
     found = vars(module).values() if module else ()
-    return {kind.__name__: kind for kind in found if isinstance(kind, type) and issubclass(kind, EciError)}
+    return {kind.__name__: kind for kind in found if isinstance(kind, type) and issubclass(kind, ContractError)}

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from eci import events, outbox
 from eci.calls import rpc, service_tokens, wire
 from eci.calls.remote import REFUSED
-from eci.errors import EciError, InvalidRequest, NotAuthenticated, NotFound
+from eci.errors import ContractError, EciError, InvalidRequest, NotAuthenticated, NotFound
 from eci.http.envelope import describe
 
 
@@ -37,8 +37,8 @@ def call(request: HttpRequest, context: str, method: str) -> HttpResponse:
         return _refused(refusal)
     try:
         answer = getattr(implementation, method)(**arguments)
-    except EciError as refusal:
-        return HttpResponse(wire.write_error(refusal), status=REFUSED, content_type="application/json")
+    except ContractError as error:
+        return HttpResponse(wire.write_error(error), status=REFUSED, content_type="application/json")
     return HttpResponse(codec.write_answer(answer), content_type="application/json")
 
 

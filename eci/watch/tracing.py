@@ -22,7 +22,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from eci.errors import EciError
+from eci.errors import EciError, Unfinished
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -147,6 +147,9 @@ def _recorded(span: Span) -> Iterator[None]:
             span.set_attribute("eci.refusal", error.code)
             if error.status >= 500:
                 span.set_status(Status(StatusCode.ERROR))
+            raise
+        except Unfinished as error:
+            span.set_attribute("eci.unfinished", type(error).__name__)
             raise
         except Exception as error:  # its message may tell of people
             span.set_attribute("error.type", f"{type(error).__module__}.{type(error).__qualname__}")

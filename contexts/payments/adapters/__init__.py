@@ -1,4 +1,4 @@
-"""The payment provider."""
+"""The payment provider, as the configuration names it."""
 
 from __future__ import annotations
 

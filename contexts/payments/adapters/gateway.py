@@ -20,10 +20,10 @@ class GatewayTimeout(GatewayUnavailable):
 
 
 class Gateway(Protocol):
-    """Each operation happens at most once per ``key``; repeated, it answers the same.
+    """Each operation happens at most once per ``key``; a repeat gets the same answer.
 
-    A refusal is an answer (``Outcome.done`` false), not an exception. GatewayUnavailable from every method. Amounts are
-    minor units. None of them may be called inside a unit of work.
+    A refusal is an answer (``Outcome.done`` false), not an exception. Every method may raise GatewayUnavailable. No
+    method may be called inside a unit of work. Amounts are minor units.
     """
 
     def authorise(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
@@ -36,10 +36,10 @@ class Gateway(Protocol):
         """Take authorised money; refused when it was voided."""
 
     def void(self, *, key: str, reference: str) -> Outcome:
-        """Give up an authorisation; refused when it was captured."""
+        """Void an authorisation; refused when it was captured."""
 
     def refund(self, *, key: str, reference: str, amount_minor: int, currency: str) -> Outcome:
-        """Give captured money back."""
+        """Refund captured money."""
 
     def lookup(self, *, key: str) -> Outcome | None:
         """What became of the operation of this key; None when the provider has never seen it."""

@@ -1,7 +1,7 @@
 """A payment provider for development and tests, with a ledger of its own.
 
-The ledger stands for another company's database: a separate SQLite file that no Django alias knows and that outlives
-our crashes. It holds one row for every operation that was answered, refusals included, under the caller's key.
+The ledger stands for another company's database: a separate SQLite file that no Django alias knows and that survives
+our crashes. It has one row for every operation that was answered, refusals included, under the caller's key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DECISIONS = {
     "tok_timeout_declined": "declined",
 }
 _REFUSING = "sbx_refusing_"
-_PREFIXES = {"tok_refund_refused": _REFUSING}  # a payment's reference tells that its first refund will be refused
+_PREFIXES = {"tok_refund_refused": _REFUSING}  # the reference marks a payment whose first refund is refused
 _SILENT = ("tok_timeout", "tok_timeout_declined")
 
 _SCHEMA = """
@@ -57,8 +57,8 @@ _open = threading.local()
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """What the ledger adds up to for one payment, in minor units. ``taken``: captured, if only of nothing.
-    ``refused``: a refund was."""
+    """The sums of one payment in the ledger, in minor units. ``taken``: it was captured, even if the amount is zero.
+    ``refused``: one of its refunds was refused."""
 
     authorised: int
     captured: int
@@ -69,9 +69,14 @@ class Balance:
 
 
 class SandboxGateway:
-    """See ``Gateway``. The token decides: none or ``tok_ok`` pays, ``tok_declined`` and unknown ones are declined,
-    ``tok_timeout`` pays and ``tok_timeout_declined`` declines, but neither answers that call; the first refund of what
-    ``tok_refund_refused`` paid is refused."""
+    """See ``Gateway``. The token decides:
+
+    - none, ``tok_ok``: the payment succeeds.
+    - ``tok_declined``, and tokens that are not listed here: it is declined.
+    - ``tok_timeout``: it succeeds, but this call gets no answer.
+    - ``tok_timeout_declined``: it is declined, but this call gets no answer.
+    - ``tok_refund_refused``: it succeeds, and its first refund is refused.
+    """
 
     @asked("authorise")
     def authorise(self, *, key: str, amount_minor: int, currency: str, token: str) -> Outcome:
@@ -151,7 +156,10 @@ class SandboxGateway:
         currency: str,
         refusal: Callable[[Balance], str],
     ) -> tuple[Outcome, bool]:
-        """Do and record the operation, or repeat the answer its key had; with the outcome, whether it is a repeat."""
+        """Do and record the operation, or repeat the answer that its key had.
+
+        Returns the outcome, and whether it is a repeat.
+        """
         require_no_unit_of_work("The payment provider was called")
         with _transaction("BEGIN IMMEDIATE") as ledger:
             used = ledger.execute(
@@ -173,7 +181,7 @@ class SandboxGateway:
 
 
 def webhook(key: str, *, secret: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the message by which the sandbox tells of one of its operations. LookupError."""
+    """Headers and body of the message that reports one of the sandbox's operations. LookupError."""
     with _transaction("BEGIN") as ledger:
         row = ledger.execute("SELECT id, kind, outcome, reference FROM operations WHERE key = ?", (key,)).fetchone()
     if row is None:
@@ -222,7 +230,7 @@ def _transaction(begin: str) -> Iterator[sqlite3.Connection]:
 
 
 def _connection() -> sqlite3.Connection:
-    """This thread's connection, kept open: opening one costs more than what is done with it."""
+    """This thread's connection. It stays open, because opening one costs more than using it."""
     place = (str(settings.ECI_SANDBOX_LEDGER), os.getpid())  # a connection must not be used across a fork
     if getattr(_open, "place", None) != place:
         ledger = sqlite3.connect(place[0], timeout=20, isolation_level=None)

@@ -34,14 +34,14 @@ class SignedHttpGateway:
         self._kept = threading.local()
 
     def _client(self) -> httpx.Client:
-        """This thread's connection, kept open between calls; it must not be used across a fork."""
+        """This thread's connection. It stays open between calls, but must not be used across a fork."""
         if getattr(self._kept, "process", None) != os.getpid():
             self._kept.process, self._kept.client = os.getpid(), httpx.Client(trust_env=False)
         client: httpx.Client = self._kept.client
         return client
 
     def close(self) -> None:
-        """Give this thread's connection up."""
+        """Close this thread's connection."""
         self._client().close()
         self._kept.process = None
 
@@ -102,7 +102,7 @@ class SignedHttpGateway:
         except ValueError as error:
             raise GatewayUnavailable("The provider's answer is not JSON.") from error
         if not isinstance(answer, dict) or answer.get("in_reply_to") != message_id:
-            self.close()  # whatever else lies in that connection must not be taken for an answer either
+            self.close()  # what else waits in that connection is no answer to our next question either
             raise GatewayUnavailable("The provider's answer is to another question.")
         return answer
 

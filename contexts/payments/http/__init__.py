@@ -1,0 +1,1 @@
+"""Payments under /v1."""

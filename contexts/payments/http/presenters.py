@@ -1,38 +1,16 @@
+"""Payments' rows as API.md shows them: the fields of the contracts."""
+
 from __future__ import annotations
 
 from typing import Any
 
-from contexts.payments.public.contracts import Payment, Refund
-from eci.clock import iso
-from eci.money import text
+from contexts.payments import local
+from eci.http.present import as_json
 
 
-def payment(row: Payment) -> dict[str, Any]:
-    return {
-        "payment_id": row.payment_id,
-        "order_id": row.order_id,
-        "customer_id": row.customer_id,
-        "amount": text(row.amount, row.currency),
-        "currency": row.currency,
-        "method": row.method,
-        "status": str(row.status),
-        "captured": text(row.captured, row.currency),
-        "refunded": text(row.refunded, row.currency),
-        "reference": row.reference,
-        "decline_reason": row.decline_reason,
-        "created_at": iso(row.created_at),
-        "updated_at": iso(row.updated_at),
-    }
+def payment(row: Any) -> dict[str, Any]:
+    return as_json(local.payment(row))
 
 
-def refund(row: Refund) -> dict[str, Any]:
-    return {
-        "refund_id": row.refund_id,
-        "payment_id": row.payment_id,
-        "order_id": row.order_id,
-        "amount": text(row.amount, row.currency),
-        "currency": row.currency,
-        "reason": row.reason,
-        "status": str(row.status),
-        "created_at": iso(row.created_at),
-    }
+def refund(row: Any) -> dict[str, Any]:
+    return as_json(local.refund(row))

@@ -1,3 +1,5 @@
+"""What comes in at payments' endpoints, and what goes out."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -40,12 +42,12 @@ class RefundIn(serializers.Serializer[Any]):
 
 
 class WebhookIn(serializers.Serializer[Any]):
-    """``key``: the provider's name for the operation, which is ours for it. Whatever else it says is not believed."""
+    """``key``: our own key of the operation. Nothing else in the message is believed."""
 
     key = TextField(max_length=100)
 
 
-class PaymentsQuery(QuerySerializer):
+class PaymentQuery(QuerySerializer):
     order_id = serializers.CharField(required=False, max_length=64)
     ordering = OrderingField("created_at")
 

@@ -1,7 +1,8 @@
+"""Payments under /v1: one class for each resource or command."""
+
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,107 +11,103 @@ from rest_framework.response import Response
 
 from contexts.payments import selectors, workflows
 from contexts.payments.adapters import signing
+from contexts.payments.domain import ChargeAsked
 from contexts.payments.http import presenters
 from contexts.payments.http.serializers import (
     ChargeIn,
     PaymentOut,
-    PaymentsQuery,
+    PaymentQuery,
     RefundIn,
     RefundOut,
     WebhookIn,
     WebhookOut,
 )
-from contexts.payments.public.contracts import Payment, PaymentStatus, Refund, RefundStatus
-from eci.errors import IdempotencyInProgress, InvalidRequest, NotFound
+from contexts.payments.public.contracts import PaymentStatus, RefundStatus
+from eci.errors import InvalidRequest, NotFound
 from eci.http import commands
 from eci.http.fields import exact, minor_units
 from eci.http.paging import page
 from eci.http.views import ApiView
-from eci.idempotency import Key
 from eci.identity.roles import Role, only
 
 
-class ChargeView(ApiView):
+class PaymentChargeView(ApiView):
     roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
     takes_payment = True
     refuses_cards = True
-    rate: ClassVar = {"POST": "charge"}
+    rate = {"POST": "charge"}
     body_serializers = {"POST": ChargeIn}
 
     @extend_schema(responses={200: PaymentOut, 202: PaymentOut})
     def post(self, request: Request) -> Response:
-        """Authorise and capture at once. 202: the provider has not answered; the payment settles by itself."""
+        """Authorise and capture at once. 202: the provider has not answered yet; the payment settles by itself."""
         body = self.body()
         body["amount"] = exact(body["amount"], body["currency"], "amount")
         payer = self.caller.confined_to
         if payer is not None:
             selectors.require_payer(order_id=body["order_id"], payer=payer, claimed=body["customer_id"])
         key = self.idempotency_key("payments.charge", body)
+        asked = ChargeAsked(
+            order_id=body["order_id"],
+            amount_minor=minor_units(body["amount"], body["currency"], "amount"),
+            currency=body["currency"],
+            customer_id=body["customer_id"],
+            method=body["method"],
+            token=body["token"],
+            screened=payer is not None,
+        )
         return commands.resumable(
             "payments",
             key,
             commands.Resumable(
-                begin=partial(
-                    workflows.begin_charge,
-                    order_id=body["order_id"],
-                    amount_minor=minor_units(body["amount"], body["currency"], "amount"),
-                    currency=body["currency"],
-                    customer_id=body["customer_id"],
-                    method=body["method"],
-                    token=body["token"],
-                    key=key,
-                    screened=payer is not None,
-                ),
-                carry_out=workflows.charge,
-                resume=_resume_charge,
+                begin=lambda: workflows.begin_charge(asked=asked, key=key),
+                carry_out=lambda payment_id: workflows.carry_out_charge(payment_id=payment_id),
+                resume=lambda key, _: workflows.resume_charge(key=key),
                 answer=_charged,
             ),
         )
 
 
-class PaymentsView(ChargeView):
-    roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
-    query_serializer = PaymentsQuery
+class PaymentListView(PaymentChargeView):
+    query_serializer = PaymentQuery
 
     @extend_schema(responses=PaymentOut(many=True))
     def get(self, request: Request) -> Response:
+        """Payments, newest first."""
         paging = self.paging()
-        return page(
-            request,
-            paging,
-            selectors.payments_page(paging, order_id=self.query.get("order_id"), owner=self.caller.confined_to),
-            position=lambda row: (row.created_at, row.payment_id),
-            present=presenters.payment,
-        )
+        rows = selectors.payments(paging=paging, order_id=self.query.get("order_id"), owner=self.caller.confined_to)
+        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.payment)
 
 
-class PaymentView(ApiView):
+class PaymentDetailView(ApiView):
     roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
 
     @extend_schema(responses=PaymentOut)
     def get(self, request: Request, payment_id: int) -> Response:
-        return Response(presenters.payment(selectors.payment(payment_id, owner=self.caller.confined_to)))
+        """One payment."""
+        row = selectors.payment(payment_id=payment_id, owner=self.caller.confined_to)
+        return Response(presenters.payment(row))
 
 
-class RefundView(ApiView):
+class PaymentRefundView(ApiView):
     roles = only(Role.SUPPORT, Role.SERVICE)
     refuses_cards = True
     body_serializers = {"POST": RefundIn}
 
     @extend_schema(responses={200: RefundOut, 202: RefundOut})
     def post(self, request: Request, payment_id: int) -> Response:
-        """Give back ``amount``, or all that is left. 202: the provider has not answered; it settles by itself."""
+        """Refund `amount`, or all that is left. 202: the provider has not answered yet; it settles by itself."""
         body = self.body()
-        if body["amount"] is not None:
-            body["amount"] = body["amount"].normalize()  # its currency is the payment's, which may not exist
+        amount = body["amount"]
+        if amount is not None:
+            amount = body["amount"] = amount.normalize()  # its currency is the payment's, which may not exist
         key = self.idempotency_key("payments.refund", body)
 
         def begin() -> int:
-            payment = selectors.payment(payment_id)
-            given = body["amount"]
+            currency = selectors.payment(payment_id=payment_id).currency
             return workflows.begin_refund(
                 payment_id=payment_id,
-                amount_minor=None if given is None else minor_units(given, payment.currency, "amount"),
+                amount_minor=None if amount is None else minor_units(amount, currency, "amount"),
                 reason=body["reason"],
                 key=key,
             )
@@ -120,15 +117,15 @@ class RefundView(ApiView):
             key,
             commands.Resumable(
                 begin=begin,
-                carry_out=workflows.give_back,
-                resume=_resume_refund,
+                carry_out=lambda refund_id: workflows.carry_out_refund(refund_id=refund_id),
+                resume=lambda key, _: workflows.resume_refund(key=key),
                 answer=_refunded,
             ),
         )
 
 
-class WebhookView(ApiView):
-    """The provider's own news. Who sends it is told by its signature, not by a token."""
+class PaymentWebhookView(ApiView):
+    """The provider's own messages. The signature says who sends them; there is no access token."""
 
     roles = only(Role.ANONYMOUS)
     authentication_classes = ()
@@ -147,8 +144,8 @@ class WebhookView(ApiView):
         ],
     )
     def post(self, request: Request, provider: str) -> Response:
-        """An operation was decided: the provider is asked what became of its key. A repeated message is harmless."""
-        raw = request.body  # what is signed, before it is parsed
+        """The provider decided an operation: it is asked what became of it. A repeated message is harmless."""
+        raw = request.body  # the signature is of these bytes; read them before the body is parsed
         body = self.body()
         if provider != settings.ECI_GATEWAY:
             raise NotFound("There is no such payment provider.")
@@ -156,33 +153,17 @@ class WebhookView(ApiView):
             message_id = signing.verified(raw, request.headers, secrets=settings.ECI_WEBHOOK_SECRETS)
         except signing.BadSignature as error:
             raise InvalidRequest(str(error)) from None
-        workflows.hear(message_id=f"{provider}:{message_id}", key=body["key"])
+        workflows.take_webhook(message_id=f"{provider}:{message_id}", key=body["key"])
         return Response({"received": True})
 
 
-def _resume_charge(key: Key, resource: str) -> Payment | None:
-    begun = _not_under_way(selectors.begun_payment(key))
-    return None if begun is None else workflows.resume_charge(begun.row_id)
+def _charged(row: Any) -> tuple[int, dict[str, Any]]:
+    if row.status == PaymentStatus.FAILED:
+        raise workflows.declined(payment=row)
+    return 202 if row.status == PaymentStatus.PENDING else 200, presenters.payment(row)
 
 
-def _resume_refund(key: Key, resource: str) -> Refund | None:
-    begun = _not_under_way(selectors.begun_refund(key))
-    return None if begun is None else workflows.resume_refund(begun.row_id)
-
-
-def _not_under_way(begun: selectors.Begun | None) -> selectors.Begun | None:
-    if begun is not None and begun.under_way:
-        raise IdempotencyInProgress("A request with this idempotency key is still running.")
-    return begun
-
-
-def _charged(payment: Payment) -> tuple[int, dict[str, Any]]:
-    if payment.status == PaymentStatus.FAILED:
-        raise workflows.declined(payment)
-    return 202 if payment.status == PaymentStatus.PENDING else 200, presenters.payment(payment)
-
-
-def _refunded(refund: Refund) -> tuple[int, dict[str, Any]]:
-    if refund.status == RefundStatus.FAILED:
-        raise workflows.refused(refund)
-    return 202 if refund.status == RefundStatus.PENDING else 200, presenters.refund(refund)
+def _refunded(row: Any) -> tuple[int, dict[str, Any]]:
+    if row.status == RefundStatus.FAILED:
+        raise workflows.refused(refund=row)
+    return 202 if row.status == RefundStatus.PENDING else 200, presenters.refund(row)

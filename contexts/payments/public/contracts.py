@@ -1,4 +1,4 @@
-"""Payments: what is due for an order, and what was done about it."""
+"""What other contexts may know of payments: what is due for an order, and what became of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from eci.errors import Conflict, EciError, NotFound
+from eci.errors import Conflict, EciError, NotFound, Unfinished
 
 
 class PaymentStatus(StrEnum):
@@ -29,7 +29,7 @@ class RefundStatus(StrEnum):
 
 
 class RequestState(StrEnum):
-    """Of what is due for an order: OPEN may be charged, PAYING has a charge under way, then PAID or CLOSED."""
+    """The state of a payment request: OPEN may be charged, PAYING has a charge under way, then PAID or CLOSED."""
 
     OPEN = "OPEN"
     PAYING = "PAYING"
@@ -76,8 +76,9 @@ class PaymentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Payments ever completed (refunded since or not), and ever failed. ``unknown``: payments and refunds that wait for
-    the provider's word; ``in_review``: payments that wait for staff's. ``revenue``: taken less given back.
+    """``completed``: payments that were completed, even if refunded since. ``failed``: payments that failed.
+    ``unknown``: payments and refunds that wait for the provider's answer. ``in_review``: payments that wait for staff.
+    ``revenue``: money captured less money refunded, by currency.
     """
 
     completed: int
@@ -88,7 +89,7 @@ class Statistics:
 
 
 class DifferenceKind(StrEnum):
-    """Between our books and the provider's. STATE_DIFFERS: it did what our row does not say was done."""
+    """How our books and the provider's differ. STATE_DIFFERS: the provider moved money, and our row does not say so."""
 
     MISSING_HERE = "missing here"
     MISSING_THERE = "missing at the provider"
@@ -99,7 +100,7 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """``key`` and ``reference`` name the operation at the provider, ``subject`` our row (empty: we have none)."""
+    """``key`` and ``reference`` name the operation at the provider; ``subject`` is our row, empty if there is none."""
 
     kind: DifferenceKind
     key: str
@@ -110,7 +111,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Total:
-    """What was ``taken``, or ``given back``, in one currency."""
+    """What was ``taken``, or ``refunded``, in one currency: ``name`` says which."""
 
     name: str
     currency: str
@@ -122,7 +123,7 @@ class Total:
 
 @dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """A day (UTC) of ours held against the provider's own list."""
+    """Our books of one day (UTC), compared with the provider's own list."""
 
     day: date
     totals: tuple[Total, ...]
@@ -131,7 +132,7 @@ class Settlement:
 
 @dataclass(frozen=True, kw_only=True)
 class Unanswered:
-    """A payment or refund (``kind``) whose outcome the provider has not told; ``attempts``: how often it was asked."""
+    """A payment or refund (``kind``) whose outcome is unknown. ``attempts``: how often the provider was asked."""
 
     kind: str
     row_id: int
@@ -149,11 +150,8 @@ class PaymentDeclined(EciError):
     code = "payment_declined"
 
 
-class PaymentUnknown(EciError):
-    """The provider has not said what became of it. Not a failure: ask again. 202 where it reaches a client."""
-
-    status = 202
-    code = "payment_pending"
+class PaymentUnknown(Unfinished):
+    """The provider has not said yet what became of it: ask again. ``details.order_id``."""
 
 
 class PaymentNotFound(NotFound):
@@ -175,7 +173,7 @@ class PaymentInProgress(Conflict):
 
 
 class PaymentRequestClosed(Conflict):
-    """The order no longer waits for money: its time ran out."""
+    """The time to pay for the order has run out."""
 
     code = "reservation_expired"
 
@@ -187,19 +185,23 @@ class RefundExceedsCaptured(Conflict):
 
 
 class RefundRefused(Conflict):
-    """The provider will not give this money back. ``details.refund_id``."""
+    """The provider refused the refund. ``details.refund_id``."""
 
     code = "refund_refused"
 
 
 class Payments(ABC):
-    """For our own orders. Every command may be repeated: the provider is asked with keys that stand in our rows."""
+    """The money of our own orders. Every command may be repeated, because the provider is asked with keys that stand in
+    our rows."""
 
     @abstractmethod
     def open_request(
         self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, seconds: int
     ) -> datetime:
-        """Record that ``amount`` is due within ``seconds``; gives the deadline. A repeat gives the first one's."""
+        """Record that ``amount`` is due within ``seconds``; returns the deadline. A repeat returns the first deadline.
+
+        InvalidTransition (closed or undone).
+        """
 
     @abstractmethod
     def authorise(
@@ -213,8 +215,8 @@ class Payments(ABC):
         token: str,
         screened: bool = False,
     ) -> Payment:
-        """Have the provider set the amount aside, opening the order's request in the same stroke. If it is ``screened``
-        and suspicious, a person looks at it first, and it is unknown until then.
+        """Open the order's payment request, and have the provider set the amount aside. A suspicious payment that is
+        ``screened`` waits until a person has looked at it, and is unknown until then.
 
         PaymentDeclined; PaymentUnknown (call again to ask what became of it); InvalidTransition (closed or undone).
         """
@@ -228,22 +230,23 @@ class Payments(ABC):
 
     @abstractmethod
     def close(self, *, order_id: str, reason: str) -> RequestState:
-        """Let no further charge of the order begin. ``reason``: ``expired`` or ``cancelled``.
+        """Close the order's payment request, so that no charge can begin. ``reason``: ``expired`` or ``cancelled``.
 
-        CLOSED: none will happen. PAID: a charge won. PAYING: one is under way, call again later. An order without a
-        request gets a closed one, so that a late ``authorise`` or ``open_request`` is refused.
+        CLOSED: no charge will happen. PAID: a charge came first. PAYING: a charge is under way, call again later. An
+        order without a request gets a closed one, which rejects a late ``authorise`` or ``open_request``.
         """
 
     @abstractmethod
     def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
-        """Undo whatever was paid: closes the request, voids an authorisation, refunds what is left of a capture.
+        """Close the request, and undo what was paid: void an authorisation, refund what is left of a capture.
 
-        PaymentUnknown while the provider hasn't spoken (call again); RefundRefused.
+        PaymentUnknown while the provider has not answered (call again); RefundRefused.
         """
 
     @abstractmethod
     def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
-        """Refund ``amount`` of the order's payment, or all that is left; None when nothing is left. Once per ``key``.
+        """Refund ``amount`` of the order's payment, or all that is left (None), once per ``key``. Returns None when
+        nothing is left.
 
         RefundRefused: the provider is asked once more ten minutes later. RefundExceedsCaptured; PaymentNotFound;
         InvalidTransition (nothing was captured); PaymentUnknown (call again).
@@ -255,23 +258,26 @@ class Payments(ABC):
 
     @abstractmethod
     def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
-        """A customer's payments by id, beginning after the id ``after``."""
+        """A customer's payments by id, those above ``after``, at most ``limit``."""
 
     @abstractmethod
     def orders_with_money(self) -> tuple[str, ...]:
-        """Our orders of which we hold money: authorised, or captured and not wholly refunded."""
+        """Our orders that have money here: authorised, or captured and not wholly refunded."""
 
     @abstractmethod
     def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
-        """Payments and refunds that have waited longer than ``seconds`` for the provider's word, oldest first."""
+        """Payments and refunds that have waited longer than ``seconds`` for the provider's answer, oldest first."""
 
     @abstractmethod
     def ask_provider(self, *, kind: str, row_id: int) -> str:
-        """Ask now what became of an ``Unanswered`` one, and record it; its status afterwards. PaymentNotFound."""
+        """Ask the provider now what became of an ``Unanswered`` one, record it, and return its status.
+
+        PaymentNotFound.
+        """
 
     @abstractmethod
     def settlement(self, *, day: date) -> Settlement:
-        """Our payments and refunds of a day (UTC) against the provider's own list.
+        """Compare our payments and refunds of a day (UTC) with the provider's own list.
 
         ContextUnavailable when the provider cannot be asked.
         """

@@ -1,4 +1,4 @@
-"""What payments announces, about our own orders and others' alike."""
+"""The events of payments, about orders of ours and of other systems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eci.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentCaptured(Event):
-    """Money was taken by a charge. ``amount`` is a decimal string in ``currency``."""
+    """Money was captured. ``amount`` is a decimal string in ``currency``."""
 
     NAME: ClassVar[str] = "payments.payment_captured.v1"
     AGGREGATE: ClassVar[str] = "order_id"
@@ -23,7 +23,7 @@ class PaymentCaptured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RefundCompleted(Event):
-    """Money went back. ``refunded`` and ``captured`` are the payment's totals after it, as decimal strings."""
+    """Money was refunded. ``refunded`` and ``captured`` are the payment's totals after it, as decimal strings."""
 
     NAME: ClassVar[str] = "payments.refund_completed.v1"
     AGGREGATE: ClassVar[str] = "order_id"

@@ -1,0 +1,1 @@
+"""Shipments under /v1."""

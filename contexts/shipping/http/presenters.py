@@ -1,35 +1,45 @@
-"""Rows as API.md shows them."""
+"""Shipping's rows as API.md shows them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from contexts.shipping import local
 from eci.clock import iso
-
-_TIMES = ("dispatched_at", "created_at", "updated_at")
-
-
-def shipment(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: iso(row[name]) for name in _TIMES}
+from eci.http.present import as_json
 
 
-def shipment_with_events(row: dict[str, Any]) -> dict[str, Any]:
-    return shipment(row) | {"events": [event | {"at": iso(event["at"])} for event in row["events"]]}
+def shipment(row: Any) -> dict[str, Any]:
+    return as_json(local.shipment(row))
 
 
-def shipment_for_customer(row: dict[str, Any]) -> dict[str, Any]:
+def shipment_with_events(row: Any) -> dict[str, Any]:
+    events = [
+        {
+            "status": event.status,
+            "location": event.location,
+            "note": event.note,
+            "actor": event.actor,
+            "at": iso(event.at),
+        }
+        for event in row.events.all()
+    ]
+    return shipment(row) | {"events": events}
+
+
+def shipment_for_customer(row: Any) -> dict[str, Any]:
     """Without staff's names and notes."""
-    return shipment_with_events(row | {"events": [event | {"note": "", "actor": ""} for event in row["events"]]})
+    shown = shipment_with_events(row)
+    return shown | {"events": [event | {"note": "", "actor": ""} for event in shown["events"]]}
 
 
-def tracking(row: dict[str, Any]) -> dict[str, Any]:
-    """For anybody: nothing that tells who gets the parcel or where they live, and no staff's notes."""
+def tracking(row: Any) -> dict[str, Any]:
+    """For anybody: without the recipient, their address and staff's notes."""
     return {
-        "tracking_no": row["tracking_no"],
-        "carrier": row["carrier"],
-        "status": row["status"],
+        "tracking_no": row.tracking_no,
+        "carrier": row.carrier,
+        "status": row.status,
         "events": [
-            {"status": event["status"], "location": event["location"], "at": iso(event["at"])}
-            for event in row["events"]
+            {"status": event.status, "location": event.location, "at": iso(event.at)} for event in row.events.all()
         ],
     }

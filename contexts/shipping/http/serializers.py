@@ -1,3 +1,5 @@
+"""What comes in at shipping's endpoints, and what goes out."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,7 +30,7 @@ class StatusField(serializers.ChoiceField):
         return ShipmentStatus(super().to_internal_value(data))
 
 
-class NewShipment(serializers.Serializer[Any]):
+class ShipmentIn(serializers.Serializer[Any]):
     order_id = OrderIdField()
     address = TextField(max_length=1000, allow_blank=True, default="")
     city = TextField(max_length=200, allow_blank=True, default="")
@@ -37,7 +39,7 @@ class NewShipment(serializers.Serializer[Any]):
     status = StatusField(choices=domain.JOURNEY, default=ShipmentStatus.PENDING)
 
 
-class StatusChange(serializers.Serializer[Any]):
+class StatusChangeIn(serializers.Serializer[Any]):
     status = StatusField()
     location = TextField(max_length=200, allow_blank=True, default="")
     note = TextField(max_length=1000, allow_blank=True, default="")

@@ -1,3 +1,5 @@
+"""Shipments under /v1: one class for each resource."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,11 +11,11 @@ from rest_framework.response import Response
 from contexts.shipping import selectors, services
 from contexts.shipping.http import presenters
 from contexts.shipping.http.serializers import (
-    NewShipment,
+    ShipmentIn,
     ShipmentOut,
     ShipmentQuery,
     ShipmentWithEventsOut,
-    StatusChange,
+    StatusChangeIn,
     TrackingOut,
 )
 from eci.http import commands
@@ -22,45 +24,42 @@ from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
 
 
-class Shipments(ApiView):
+class ShipmentListView(ApiView):
     roles = {"GET": only(Role.CUSTOMER, Role.STOCK, Role.SUPPORT, Role.SERVICE), "POST": only(Role.STOCK, Role.SERVICE)}
     query_serializer = ShipmentQuery
-    body_serializers = {"POST": NewShipment}
+    body_serializers = {"POST": ShipmentIn}
 
     @extend_schema(responses=ShipmentOut(many=True))
     def get(self, request: Request) -> Response:
         """Shipments, newest first."""
         paging = self.paging()
-        found = selectors.shipments(
-            order_id=self.query.get("order_id"), status=self.query.get("status"), owner=self.caller.confined_to
+        rows = selectors.shipments(
+            paging=paging,
+            order_id=self.query.get("order_id"),
+            status=self.query.get("status"),
+            owner=self.caller.confined_to,
         )
-        return page(
-            request,
-            paging,
-            paging.slice(found),
-            position=lambda row: (row["created_at"], row["shipment_id"]),
-            present=presenters.shipment,
-        )
+        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.shipment)
 
     @extend_schema(responses={201: ShipmentOut})
     def post(self, request: Request) -> Response:
-        """A shipment for another system's order. Ours make their own: 409 `owned_by_order`."""
+        """Make a shipment for another system's order. Our orders make their own: 409 `owned_by_order`."""
         body = self.body()
 
-        def execute() -> tuple[int, dict[str, Any]]:
-            row = services.create_for_foreign_order(**body, actor=self.caller.name)
+        def execute() -> tuple[int, Any]:
+            row = services.create_foreign_shipment(**body, actor=self.caller.name)
             return 201, presenters.shipment(row)
 
         return commands.once("shipping", self.idempotency_key("shipments.create", body), execute)
 
 
-class OneShipment(ApiView):
+class ShipmentDetailView(ApiView):
     roles = {
         "GET": only(Role.CUSTOMER, Role.STOCK, Role.SUPPORT, Role.SERVICE),
         "PATCH": only(Role.STOCK, Role.SERVICE),
     }
     keyed_methods = ("PATCH",)
-    body_serializers = {"PATCH": StatusChange}
+    body_serializers = {"PATCH": StatusChangeIn}
 
     @extend_schema(responses=ShipmentWithEventsOut)
     def get(self, request: Request, shipment_id: int) -> Response:
@@ -72,7 +71,7 @@ class OneShipment(ApiView):
 
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:
-        """Move a shipment along: forward, steps skipped or not; the status it has already changes nothing."""
+        """Change a shipment's status. It may skip some; the one that it already has changes nothing."""
         body = self.body()
 
         def execute() -> tuple[int, Any]:
@@ -83,10 +82,10 @@ class OneShipment(ApiView):
         return commands.once("shipping", key, execute, about=lambda data: shipment_id)
 
 
-class Tracking(ApiView):
+class TrackingView(ApiView):
     roles = EVERYBODY
 
     @extend_schema(responses=TrackingOut)
     def get(self, request: Request, tracking_no: str) -> Response:
-        """Where a parcel is, for whoever has its tracking number: without names or street."""
-        return Response(presenters.tracking(selectors.tracked(tracking_no=tracking_no)))
+        """Where a shipment is, for anybody who knows its tracking number: without names or address."""
+        return Response(presenters.tracking(selectors.tracked_shipment(tracking_no=tracking_no)))

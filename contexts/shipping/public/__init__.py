@@ -1,0 +1,1 @@
+"""All that other contexts may import of shipping."""

@@ -1,4 +1,4 @@
-"""Shipping: parcels, and how far they are."""
+"""What other contexts may know of shipping: shipments, and how far they are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Shipment:
 
     @property
     def dispatched(self) -> bool:
-        """It has left, whatever happened since."""
+        """It has left the warehouse, whatever happened since."""
         return self.dispatched_at is not None
 
 
@@ -68,31 +68,31 @@ class DuplicateTrackingNumber(Conflict):
 
 
 class Shipping(ABC):
-    """Commands for shipments of our own orders; each may be repeated."""
+    """The shipments of our own orders. Every command may be repeated."""
 
     @abstractmethod
     def expect(self, *, order_id: str) -> None:
-        """The order exists and may get shipments later: nobody else makes any for it."""
+        """Note that the order exists and may get shipments later, so that nobody else makes any for it."""
 
     @abstractmethod
     def create(
         self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
     ) -> tuple[Shipment, ...]:
-        """One PENDING shipment per warehouse; those that exist already stay as they are. ``customer_id``: who may see
-        them; None for a guest's.
+        """Make one PENDING shipment per warehouse; existing ones stay as they are. ``customer_id``: the customer who
+        may see them; None for a guest's order.
 
         InvalidTransition when the order's shipments were cancelled before.
         """
 
     @abstractmethod
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
-        """Everything of the order that has not left, leaves."""
+        """Dispatch all shipments of the order that have not left; returns all its shipments."""
 
     @abstractmethod
     def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
-        """Cancel what has not left, all or nothing; InvalidTransition when some of it has.
+        """Cancel all shipments of the order, or none: InvalidTransition when one has left.
 
-        Finding no shipments, it leaves a tombstone: a late ``create`` for the order is refused.
+        When there are none, leave a tombstone, which rejects a late ``create`` for the order.
         """
 
     @abstractmethod
@@ -101,4 +101,4 @@ class Shipping(ABC):
 
     @abstractmethod
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
-        """A customer's shipments by id, beginning after the id ``after``."""
+        """A customer's shipments by id, those above ``after``, at most ``limit``."""

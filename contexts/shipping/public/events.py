@@ -1,4 +1,4 @@
-"""What shipping announces."""
+"""The events of shipping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eci.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentDispatched(Event):
-    """A shipment has left; once per shipment, however it came to be SHIPPED or beyond."""
+    """A shipment has left its warehouse. Once per shipment, even if it skips SHIPPED."""
 
     NAME: ClassVar[str] = "shipping.shipment_dispatched.v1"
     AGGREGATE: ClassVar[str] = "order_id"
@@ -24,6 +24,8 @@ class ShipmentDispatched(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentDelivered(Event):
+    """A shipment has arrived."""
+
     NAME: ClassVar[str] = "shipping.shipment_delivered.v1"
     AGGREGATE: ClassVar[str] = "order_id"
 

@@ -41,7 +41,7 @@ def test_a_day_that_agrees(shop: Shop, manage: Any, today: str) -> None:
     code, said = manage("settle", today)
     assert code == 0, said
     assert "taken      USD  ours         229.98 in 2" in said
-    assert "given back USD  ours          10.00 in 1" in said
+    assert "refunded   USD  ours          10.00 in 1" in said
     assert said.count("agree") == 3
 
 

@@ -29,7 +29,7 @@ class Killed(BaseException):
 
 
 class Faulty(SandboxGateway):
-    """The sandbox, with the process dying just before or after an operation, or its answer lost."""
+    """The sandbox, where the process dies just before or after an operation, or the answer is lost."""
 
     def __init__(self) -> None:
         self.die_before: set[str] = set()
@@ -79,13 +79,13 @@ def outage(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
 
 
 def settle() -> int:
-    """What the beat's task does once the rows' time has come."""
+    """What the beat's task does once the rows are due."""
     make_due()
     return workflows.settle_unknown()
 
 
 def make_due() -> None:
-    """Let the time come at which the provider is asked again."""
+    """Let all rows be due for asking the provider again."""
     for model in (Payment, Refund):
         model.objects.update(next_at=utcnow() - timedelta(seconds=1))
 

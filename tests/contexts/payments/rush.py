@@ -1,4 +1,4 @@
-"""Many callers at once on real connections; prints what came of it as JSON. Run by test_concurrency."""
+"""Many callers at once on real connections; prints the results as JSON. Run by test_concurrency."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from django.db import connections  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from contexts.payments import workflows  # noqa: E402
+from contexts.payments.domain import ChargeAsked  # noqa: E402
 from contexts.payments.models import OutboxEvent, Payment, PaymentRequest, Refund  # noqa: E402
 from contexts.payments.public.api import payments  # noqa: E402
 from eci.clock import utcnow  # noqa: E402
@@ -28,7 +29,7 @@ from eci.ids import new_order_id  # noqa: E402
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """The results of all calls, made at the same moment by a thread each."""
+    """The results of all calls; each runs in a thread of its own, all at the same moment."""
     barrier = threading.Barrier(len(calls))
     results: list[Any] = [None] * len(calls)
 
@@ -37,7 +38,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         try:
             results[index] = calls[index]()
         except Exception as error:
-            results[index] = error.code if isinstance(error, EciError) else repr(error)
+            results[index] = error.code if isinstance(error, EciError) else type(error).__name__
         finally:
             connections.close_all()
 
@@ -50,7 +51,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def post(path: str, body: dict[str, Any], key: str = "") -> tuple[str, Any]:
-    """ "200", or status and code of a refusal; and the data."""
+    """The payment's status, or the code of the refusal; and the data."""
     headers = {"Idempotency-Key": key} if key else {}
     answer = Client(raise_request_exception=False).post(path, body, "application/json", headers=headers).json()
     return (answer.get("code") or answer["data"]["status"]), answer["data"]
@@ -124,16 +125,11 @@ def charge_and_close() -> list[Any]:
         order_id = due()
 
         def pay(order_id: str = order_id) -> str:
-            begun = workflows.begin_charge(
-                order_id=order_id,
-                amount_minor=10000,
-                currency="USD",
-                customer_id=None,
-                method="card",
-                token="",
-                key=None,
+            asked = ChargeAsked(
+                order_id=order_id, amount_minor=10000, currency="USD", customer_id=None, method="card", token=""
             )
-            return workflows.charge(begun).status
+            begun = workflows.begin_charge(asked=asked, key=None)
+            return str(workflows.carry_out_charge(payment_id=begun).status)
 
         def close(order_id: str = order_id) -> str:
             return payments.close(order_id=order_id, reason="expired")

@@ -1,4 +1,4 @@
-"""Charging: foreign orders, orders of ours that wait for their money, and what the provider says about it."""
+"""Charges: of other systems' orders, of our orders that wait for their money, and each answer of the provider."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_amounts_have_their_currencys_places(api: Any, currency: str, amount: st
     assert (data["amount"], data["captured"]) == (amount, amount)
 
 
-def test_the_token_is_neither_told_nor_kept(api: Any) -> None:
+def test_the_token_is_neither_shown_nor_kept(api: Any) -> None:
     answer = api.post(CHARGE, body(token="tok_ok"))
     assert "tok_ok" not in str(answer.json)
     assert Payment.objects.get().token == ""

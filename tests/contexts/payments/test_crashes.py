@@ -1,4 +1,4 @@
-"""The process dies between any two statements; whoever comes next ends with the money moved once, and recorded."""
+"""The process dies between any two statements. The next attempt ends with the money moved once, and recorded."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def test_cancel_then_repeated(payments: Any, faulty: Any, ledger: Any, moment: s
 
 class TestCharge:
     @pytest.mark.parametrize("moment", MOMENTS)
-    def test_settles_and_its_key_tells(self, api: Any, payments: Any, faulty: Any, ledger: Any, moment: str) -> None:
+    def test_settles_and_its_key_reports_it(
+        self, api: Any, payments: Any, faulty: Any, ledger: Any, moment: str
+    ) -> None:
         order_id = due(payments)
         charge = {"order_id": order_id, "amount": "100.00"}
         kill(faulty, moment, "charge")
@@ -167,7 +169,7 @@ class TestCharge:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_refund_settles_and_its_key_tells(api: Any, faulty: Any, ledger: Any, moment: str) -> None:
+def test_refund_settles_and_its_key_reports_it(api: Any, faulty: Any, ledger: Any, moment: str) -> None:
     payment_id = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
     kill(faulty, moment, "refund")
     with pytest.raises(Killed):
@@ -180,24 +182,28 @@ def test_refund_settles_and_its_key_tells(api: Any, faulty: Any, ledger: Any, mo
     assert len(refunds()) == 1
 
 
-def test_two_who_learn_the_outcome_record_it_once(payments: Any, api: Any) -> None:
+def test_an_outcome_that_two_learn_is_recorded_once(payments: Any, api: Any) -> None:
     api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00", "token": "tok_timeout"})
     row = Payment.objects.get()
-    first = services.record_captured(row, reference="r")
-    second = services.record_captured(row, reference="r")
-    third = services.record_declined(row, reason="no", reference="r")
+    first = services.record_captured(payment=row, reference="r")
+    second = services.record_captured(payment=row, reference="r")
+    third = services.record_declined(payment=row, reason="no", reference="r")
     assert (first.status, second.status, third.status) == ("COMPLETED", "COMPLETED", "COMPLETED")
     assert OutboxEvent.objects.filter(consumer="orders").count() == 1
     assert Payment.objects.get().version == first.version
 
 
-def test_two_who_learn_of_a_refund_record_it_once(api: Any, faulty: Any) -> None:
+def test_a_refund_that_two_learn_of_is_recorded_once(api: Any, faulty: Any) -> None:
     payment_id = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
     kill(faulty, "die_after", "refund")
     with pytest.raises(Killed):
         api.post(f"/v1/payments/{payment_id}/refund", {"amount": "40"})
     row = Refund.objects.get()
-    ends = [services.record_refunded(row), services.record_refunded(row), services.record_refund_refused(row)]
+    ends = [
+        services.record_refunded(refund=row),
+        services.record_refunded(refund=row),
+        services.record_refund_refused(refund=row),
+    ]
     assert [end.status for end in ends] == ["COMPLETED"] * 3
     payment = Payment.objects.get()
     assert (payment.status, payment.refunded_minor) == ("PARTIALLY_REFUNDED", 4000)
@@ -213,10 +219,10 @@ def test_one_row_that_cannot_be_settled_keeps_no_other_waiting(
             authorise(payments, order_id, token="tok_timeout")
     real = services.record_authorised
 
-    def broken(row: Any, **more: Any) -> Any:
-        if row.order_id == orders[0]:
-            raise ValueError(row)
-        return real(row, **more)
+    def broken(*, payment: Any, reference: str) -> Any:
+        if payment.order_id == orders[0]:
+            raise ValueError(payment)
+        return real(payment=payment, reference=reference)
 
     monkeypatch.setattr(services, "record_authorised", broken)
     assert settle() == 1

@@ -1,4 +1,4 @@
-"""What the orders context asks for: authorise, capture, cancel, refund, each of which may be repeated."""
+"""The commands of the orders context: authorise, capture, cancel, refund. Each may be repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def state(order_id: str) -> str:
 
 
 class TestOpening:
-    def test_gives_a_deadline_and_gives_it_again(self, payments: Any) -> None:
+    def test_returns_a_deadline_and_returns_it_again(self, payments: Any) -> None:
         order_id = new_order_id()
         asked = {"order_id": order_id, "amount": Decimal("10.00"), "currency": "USD", "customer_id": None}
         first = payments.open_request(**asked, seconds=900)
@@ -61,9 +61,9 @@ class TestAuthorising:
     def test_a_decline_is_final(self, payments: Any, ledger: Any) -> None:
         order_id = new_order_id()
         for _ in range(2):
-            with pytest.raises(PaymentDeclined) as told:
+            with pytest.raises(PaymentDeclined) as declined:
                 authorise(payments, order_id, token="tok_declined")
-            assert told.value.details["order_id"] == order_id
+            assert declined.value.details["order_id"] == order_id
         assert [outcome for _, _, _, outcome in ledger.operations()] == ["declined"]
         assert state(order_id) == "CLOSED"
         assert payments.cancel(order_id=order_id, reason="")[0].status == "FAILED"
@@ -179,9 +179,7 @@ class TestCancelling:
         assert ledger.done("refund") == [10000]
         assert api.post("/v1/payments/charge", {"order_id": order_id, "amount": "100.00"}).code == "already_paid"
 
-    def test_settles_an_unknown_refund_before_giving_back_the_rest(
-        self, payments: Any, ledger: Any, faulty: Any
-    ) -> None:
+    def test_settles_an_unknown_refund_before_refunding_the_rest(self, payments: Any, ledger: Any, faulty: Any) -> None:
         order_id = new_order_id()
         authorise(payments, order_id)
         payments.capture(order_id=order_id)

@@ -1,4 +1,4 @@
-"""Refunds over the API: partial, all that is left, never more than was captured."""
+"""Refunds over HTTP: partial, all that is left, never more than was captured."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def test_no_answer_is_202_and_the_amount_is_taken_out_of_reach(
     assert len(refunds()) == 1
 
 
-def test_a_refund_that_the_provider_refuses_gives_its_amount_back(api: Any, payment_id: int, ledger: Any) -> None:
+def test_the_amount_of_a_refund_that_the_provider_refuses_can_be_refunded_again(
+    api: Any, payment_id: int, ledger: Any
+) -> None:
     reference = Payment.objects.get(pk=payment_id).reference
     elsewhere = SandboxGateway().refund(
         key="made at the provider's desk", reference=reference, amount_minor=9000, currency="USD"

@@ -1,4 +1,4 @@
-"""The sandbox provider keeps its own books right, whoever calls it."""
+"""The sandbox provider keeps its own books right, however it is called."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_void_and_capture_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize(("token", "done"), [("tok_timeout", True), ("tok_timeout_declined", False)])
-def test_silent_tokens_leave_one_call_unanswered_and_tell_later(token: str, done: bool) -> None:
+def test_silent_tokens_leave_one_call_unanswered_and_answer_later(token: str, done: bool) -> None:
     assert sandbox.lookup(key="p") is None
     with pytest.raises(GatewayTimeout):
         sandbox.authorise(key="p", amount_minor=1000, currency="USD", token=token)

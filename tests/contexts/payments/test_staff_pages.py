@@ -1,4 +1,4 @@
-"""The admin shows money and changes none of it."""
+"""The admin shows money and does not change it."""
 
 from __future__ import annotations
 

@@ -245,8 +245,8 @@ def test_staff_dispatches_and_delivers_an_order_of_ours(api: Any, ours: Any) -> 
     assert api.patch(path, {"status": "DELIVERED"}).status == 200
 
     assert emitted(ours.order_id) == ["shipping.shipment_dispatched.v1", "shipping.shipment_delivered.v1"]
-    told = {row.consumer for row in models.OutboxEvent.objects.filter(name="shipping.shipment_dispatched.v1")}
-    assert told == set(settings.ECI_SUBSCRIPTIONS["shipping.shipment_dispatched.v1"])
+    consumers = {row.consumer for row in models.OutboxEvent.objects.filter(name="shipping.shipment_dispatched.v1")}
+    assert consumers == set(settings.ECI_SUBSCRIPTIONS["shipping.shipment_dispatched.v1"])
 
 
 def test_what_follows_from_a_dispatch_by_staff_follows_at_once(api: Any, ours: Any) -> None:

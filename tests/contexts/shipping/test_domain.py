@@ -1,3 +1,5 @@
+"""Where a shipment may move, and what a tracking number looks like."""
+
 from __future__ import annotations
 
 import pytest

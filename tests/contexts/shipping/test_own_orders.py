@@ -1,4 +1,4 @@
-"""What the orders context commands: create, dispatch, cancel, each of which may be repeated."""
+"""The commands of the orders context: create, dispatch, cancel. Each may be repeated."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def order_id() -> str:
 
 
 def events(order_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """What was emitted of the order, once whoever it goes to."""
+    """The events emitted for the order; one that has several consumers counts once."""
     rows = models.OutboxEvent.objects.filter(aggregate_id=order_id).order_by("pk")
     return list({row.event_id: (row.name, row.payload) for row in rows}.values())
 
 
 @contextmanager
 def statements(*, before: Callable[[str], None] = lambda sql: None) -> Iterator[list[str]]:
-    """The statements shipping's database runs, savepoints aside."""
+    """The statements that shipping's database runs, without savepoints."""
     seen: list[str] = []
 
     def record(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -76,7 +76,7 @@ def test_create_after_dispatch_leaves_the_shipment_as_it_is(order_id: str) -> No
     assert again.status is ShipmentStatus.SHIPPED
 
 
-def test_dispatch_ships_everything_and_tells_once(order_id: str) -> None:
+def test_dispatch_ships_everything_and_announces_it_once(order_id: str) -> None:
     made = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
 
     gone = shipping.dispatch(order_id=order_id)
@@ -84,11 +84,11 @@ def test_dispatch_ships_everything_and_tells_once(order_id: str) -> None:
 
     assert [(s.status, s.dispatched) for s in gone] == [(ShipmentStatus.SHIPPED, True)] * 2
     assert again == gone == shipping.shipments_of(order_ids=[order_id])
-    told = events(order_id)
-    assert [name for name, _ in told] == ["shipping.shipment_dispatched.v1"] * 2
-    assert [(fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in told] == [
-        (s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made
-    ]
+    announced = events(order_id)
+    assert [name for name, _ in announced] == ["shipping.shipment_dispatched.v1"] * 2
+    assert [
+        (fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in announced
+    ] == [(s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made]
 
 
 def test_dispatch_leaves_alone_what_has_left_or_was_cancelled(order_id: str, api: Any) -> None:
@@ -158,7 +158,7 @@ def test_the_hot_path_costs_the_same_for_one_warehouse_and_for_twenty(order_id: 
     assert [sql.split()[0] for sql in dispatching] == ["SELECT", "UPDATE", "INSERT", "INSERT"]
 
 
-def test_whoever_is_overtaken_reads_again_before_moving_a_shipment(order_id: str) -> None:
+def test_an_overtaken_caller_reads_again_before_moving_a_shipment(order_id: str) -> None:
     (made,) = shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
     overtaken: list[str] = []
 

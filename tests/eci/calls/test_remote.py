@@ -16,6 +16,8 @@ from django.test import Client
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import ProductNotFound
+from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import PaymentUnknown
 from eci.calls import remote, wire
 from eci.db import unit_of_work
 from eci.errors import ContextUnavailable
@@ -56,6 +58,15 @@ def test_a_refusal_of_the_contract_is_raised_here(elsewhere: Elsewhere) -> None:
     with pytest.raises(ProductNotFound, match="no product 5") as refusal:
         catalog.products(product_ids=[5])
     assert refusal.value.details == {"product_id": 5}
+    assert len(elsewhere.requests) == 1
+
+
+def test_what_is_unfinished_there_is_unfinished_here(elsewhere: Elsewhere, settings: Any) -> None:
+    settings.ECI_SERVICES = settings.ECI_SERVICES | {"payments": elsewhere.url}
+    elsewhere.replies = [(422, wire.write_error(PaymentUnknown("Ask again.", order_id="ORD-1")))]
+    with pytest.raises(PaymentUnknown, match="Ask again") as unfinished:
+        payments.capture(order_id="ORD-1")
+    assert unfinished.value.details == {"order_id": "ORD-1"}
     assert len(elsewhere.requests) == 1
 
 

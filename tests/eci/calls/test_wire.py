@@ -1,9 +1,10 @@
-"""Whatever a contract can say survives the way through JSON: every method of every context, and every refusal."""
+"""Whatever a contract can say survives the way through JSON: every method of every context, and every error."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import typing
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -20,7 +21,7 @@ from contexts.inventory.public.contracts import InsufficientStock, Inventory, Re
 from contexts.orders.public.contracts import Orders, OrdersStopped
 from contexts.payments.public.contracts import PaymentDeclined, Payments, PaymentUnknown
 from eci.calls import wire
-from eci.errors import ContextUnavailable, EciError, IdempotencyInProgress, InvalidTransition
+from eci.errors import ContextUnavailable, ContractError, IdempotencyInProgress, InvalidTransition, Unfinished
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -109,24 +110,41 @@ def test_an_answer_that_is_none_is_malformed(told: bytes) -> None:
         wire.methods(Orders)["statistics"].read_answer(told)
 
 
-REFUSALS = [
+ERRORS = [
     (Inventory, InsufficientStock("Too little.", items=[{"product_id": 1, "requested": 2, "available": 0}])),
     (Inventory, ReservationExpired("Too late.")),
     (Inventory, InvalidTransition("Released before.", status="RELEASED")),
     (Payments, PaymentDeclined("No.", order_id="ORD-1", payment_id=5)),
-    (Payments, PaymentUnknown("Ask again.")),
+    (Payments, PaymentUnknown("Ask again.", order_id="ORD-1")),
     (Orders, OrdersStopped("Closed.")),
     (Orders, IdempotencyInProgress("Wait.")),
     (Orders, ContextUnavailable("Away.")),
 ]
 
 
-@pytest.mark.parametrize(("contract", "refusal"), REFUSALS, ids=lambda value: type(value).__name__)
-def test_a_refusal_is_raised_as_what_it_was(contract: type, refusal: EciError) -> None:
-    read = wire.read_error(wire.write_error(refusal), contract)
-    assert type(read) is type(refusal)
-    assert (read.message, read.details) == (refusal.message, refusal.details)
-    assert getattr(read, "retry_after", None) == getattr(refusal, "retry_after", None)
+@pytest.mark.parametrize(("contract", "error"), ERRORS, ids=lambda value: type(value).__name__)
+def test_an_error_is_raised_as_what_it_was(contract: type, error: ContractError) -> None:
+    read = wire.read_error(wire.write_error(error), contract)
+    assert type(read) is type(error)
+    assert (read.message, read.details) == (error.message, error.details)
+    assert getattr(read, "retry_after", None) == getattr(error, "retry_after", None)
+
+
+def test_what_is_unfinished_has_no_status_of_http() -> None:
+    written = json.loads(wire.write_error(PaymentUnknown("Ask again.", order_id="ORD-1")))
+    assert written == {
+        "kinds": ["PaymentUnknown", "Unfinished", "ContractError"],
+        "message": "Ask again.",
+        "details": {"order_id": "ORD-1"},
+    }
+
+
+def test_what_is_unfinished_in_a_way_that_only_the_other_side_knows_is_unfinished_here() -> None:
+    class CarrierSilent(Unfinished):
+        pass
+
+    read = wire.read_error(wire.write_error(CarrierSilent("Ask again.")), Inventory)
+    assert type(read) is Unfinished
 
 
 def test_a_refusal_of_a_class_that_only_the_other_side_has_keeps_its_status_and_code() -> None:

@@ -28,6 +28,7 @@ from contexts.orders import services as orders
 from contexts.orders.models import Order, Return
 from contexts.orders.workflows import recovery
 from contexts.payments import services as payments
+from contexts.payments.domain import ChargeAsked
 from contexts.payments.models import Payment, PaymentRequest
 from eci import idempotency, outbox
 from tests.support.api import settle
@@ -161,13 +162,12 @@ def test_a_return_under_way_is_left_to_its_request(shop: Shop) -> None:
 
 @on_servers
 def test_a_call_to_the_provider_under_way_is_left_to_its_request(shop: Shop) -> None:
-    payment = payments.begin_charge(
-        order_id="FOREIGN", amount_minor=100, currency="USD", customer_id=None, method="card", token="", key=None
-    )
-    assert not payments.claim_due(payment)
+    asked = ChargeAsked(order_id="FOREIGN", amount_minor=100, currency="USD", customer_id=None, method="card", token="")
+    payment = payments.begin_charge(asked=asked, key=None)
+    assert not payments.claim_due(row=payment)
     later(Payment, timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3), "next_at")
-    assert payments.claim_due(payment)
-    assert not payments.claim_due(payment)
+    assert payments.claim_due(row=payment)
+    assert not payments.claim_due(row=payment)
 
 
 @on_servers
