@@ -27,9 +27,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.db import close_old_connections, connections
 
-from config import worker_metrics  # noqa: F401 - connects its signals
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
+from config.operations import worker_metrics  # noqa: F401 - connects its signals
 from eci.watch import requests, tracing
 
 app = Celery("eci", amqp=Amqp)
@@ -80,7 +80,7 @@ def _configure() -> None:
 
 
 _configure()
-app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
+app.autodiscover_tasks(["config.books", "config.operations", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
 
 
 @setup_logging.connect

@@ -189,6 +189,8 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "config.staff.apps.StaffConfig",
+    "config.books.apps.BooksConfig",
+    "config.operations.apps.OperationsConfig",
     *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config import processes
+from config.operations import processes
 from tests import world
 from tests.e2e.load import Load
 from tests.e2e.product import START, free_port, wait_until

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from config.staff import audit
+from config.books import audit
 from contexts.orders import workflows
 from tests.conftest import Api
 from tests.workflows.shop import Shop

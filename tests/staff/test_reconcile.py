@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from config.staff.models import Repair
+from config.books.models import Repair
 from contexts.inventory.models import Stock
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
@@ -210,7 +210,7 @@ def test_stock_at_odds_is_only_told(shop: Shop, manage: Any) -> None:
 
 
 def test_an_action_that_fails_is_told_and_stops_no_other(shop: Shop, manage: Any, monkeypatch: Any) -> None:
-    from config.staff import reconcile
+    from config.books import reconcile
 
     def fail(subject: str, actor: str) -> str:
         raise RuntimeError("boom")

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.staff.backup import backup
-from config.staff.snapshots import Failed
+from config.operations.backup import backup
+from config.operations.snapshots import Failed
 
 
 class Command(BaseCommand):

@@ -1,6 +1,6 @@
 """The processes of the product and the command of each: ``manage.py up`` runs all of them, a container one.
 
-``python -m config.processes ROLE`` becomes that process.
+``python -m config.operations.processes ROLE`` becomes that process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
         case ["beat"]:
             command = beat()
         case _:
-            sys.exit("usage: python -m config.processes web|worker|beat")
+            sys.exit("usage: python -m config.operations.processes web|worker|beat")
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from config.staff import checkup, reconcile
-from config.staff.actors import signed_in
+from config.books import checkup, reconcile
+from config.books.actors import signed_in
 from contexts.orders.public.api import orders
 
 
@@ -24,7 +24,7 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
         "switch": orders.switch(),
         "may_act": request.user.is_active and request.user.is_superuser,
     }
-    return render(request, "staff/reconcile.html", context)
+    return render(request, "books/reconcile.html", context)
 
 
 @staff_member_required

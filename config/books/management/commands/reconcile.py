@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from config.staff import reconcile
-from config.staff.actors import at_the_keyboard
+from config.books import reconcile
+from config.books.actors import at_the_keyboard
 from eci.errors import ContextUnavailable
 
 

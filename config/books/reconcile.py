@@ -14,8 +14,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db import DatabaseError
 
-from config.staff import audit
-from config.staff.models import Repair
+from config.books import audit
+from config.books.models import Repair
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import AllocationState
 from contexts.notifications.public.api import notifications

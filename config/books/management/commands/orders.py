@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.staff.actors import at_the_keyboard
+from config.books.actors import at_the_keyboard
 from contexts.orders.public.api import orders
 from eci.clock import iso
 from eci.errors import ContextUnavailable

@@ -22,8 +22,8 @@ from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from config.staff.models import Backup
-from config.staff.snapshots import Busy, Failed, Store, store, version
+from config.operations.models import Backup
+from config.operations.snapshots import Busy, Failed, Store, store, version
 from eci.clock import iso, utcnow
 from eci.db import primaries
 

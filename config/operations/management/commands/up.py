@@ -20,9 +20,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from config import processes
+from config.operations import processes
+from config.operations.migrating import migrate_all
 from config.staff import accounts
-from config.staff.migrating import migrate_all
 from eci.db import primaries
 from eci.watch import metrics_folder
 

@@ -23,9 +23,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from config.books import audit, checkup, reconcile
 from config.contexts import PLATFORM
-from config.staff import audit, checkup, reconcile
-from config.staff.models import Backup
+from config.operations.models import Backup
 from contexts.inventory.public.api import inventory
 from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders

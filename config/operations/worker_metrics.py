@@ -37,7 +37,7 @@ def end(**kwargs: Any) -> None:
 
 @worker_ready.connect
 def watch_master(sender: Any, **kwargs: Any) -> None:
-    from config import exporter
+    from config.operations import exporter
     from eci.watch.metrics import watch_connections
 
     worker = sender.controller

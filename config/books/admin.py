@@ -1,13 +1,15 @@
+"""Staff's pages of check-ups and repairs: to look at only."""
+
 from __future__ import annotations
 
 from django.contrib import admin
 
-from config.staff.models import Backup, CheckUp, Repair
-from eci.staff import ReadOnly
+from config.books.models import CheckUp, Repair
+from eci.staff import ReadOnly, StaffAdmin
 
 
 @admin.register(CheckUp)
-class CheckUpAdmin(ReadOnly, admin.ModelAdmin):
+class CheckUpAdmin(ReadOnly, StaffAdmin):
     list_display = ["at", "orders", "in_flight", "found", "milliseconds"]
 
     @admin.display(description="items")
@@ -15,12 +17,7 @@ class CheckUpAdmin(ReadOnly, admin.ModelAdmin):
         return len(row.items)
 
 
-@admin.register(Backup)
-class BackupAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["at", "seconds"]
-
-
 @admin.register(Repair)
-class RepairAdmin(ReadOnly, admin.ModelAdmin):
+class RepairAdmin(ReadOnly, StaffAdmin):
     list_display = ["at", "actor", "item", "action", "outcome"]
     search_fields = ["item", "actor"]

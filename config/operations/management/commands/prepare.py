@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.staff.management.commands import up
+from config.operations.management.commands import up
 
 
 class Command(BaseCommand):

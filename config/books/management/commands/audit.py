@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.staff.audit import audit
+from config.books.audit import audit
 from eci.errors import ContextUnavailable
 
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict
 from datetime import timedelta
 
-from config.staff import reconcile
-from config.staff.models import CheckUp, Repair
+from config.books import reconcile
+from config.books.models import CheckUp, Repair
 from eci.clock import utcnow
 
 KEPT = timedelta(days=30)

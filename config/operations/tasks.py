@@ -1,16 +1,11 @@
-"""Beat's work that belongs to no context."""
+"""Beat's work for the platform database: old sessions, check-ups and repairs are deleted."""
 
 from __future__ import annotations
 
 from celery import shared_task
 from django.core.management import call_command
 
-from config.staff import checkup
-
-
-@shared_task(name="staff.check_up")
-def check_up() -> None:
-    checkup.check_up()
+from config.books import checkup
 
 
 @shared_task(name="platform.prune")

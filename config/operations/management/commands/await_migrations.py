@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connections
 
-from config.staff.migrating import due
+from config.operations.migrating import due
 from eci.db import primaries
 
 PAUSE = 2  # seconds between two looks
