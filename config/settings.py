@@ -119,6 +119,7 @@ if ECI_METRICS_TOKEN and not ECI_DEBUG:
     strong("ECI_METRICS_TOKEN", ECI_METRICS_TOKEN)
 ECI_METRICS_PORT = int(os.environ.get("ECI_METRICS_PORT", "9808"))
 ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds that an answer of a database is good for
+ECI_DB_METRICS = flag("ECI_DB_METRICS")  # count each database's statements, errors and connections
 ECI_CERTIFICATES = [Path(path) for path in os.environ.get("ECI_CERTIFICATES", "").split(",") if path]
 
 # -- databases --------------------------------------------------------------------------------------------------------
@@ -147,18 +148,20 @@ def _database(variable: str, name: str) -> dict[str, Any]:
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
-        return config
-    config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
-    if config["ENGINE"].endswith("mysql"):
-        config["OPTIONS"] |= {
-            "charset": "utf8mb4",
-            "isolation_level": "read committed",
-            "init_command": "SET time_zone = '+00:00'",
-        }
-    elif ECI_POOL_SIZE:
-        config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them
-        # Its own attempts at a server that is away would grow minutes apart, and everybody would wait for the next one.
-        config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
+    else:
+        config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
+        if config["ENGINE"].endswith("mysql"):
+            config["OPTIONS"] |= {
+                "charset": "utf8mb4",
+                "isolation_level": "read committed",
+                "init_command": "SET time_zone = '+00:00'",
+            }
+        elif ECI_POOL_SIZE:
+            config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them
+            # By default the pool waits longer before each attempt at a server that is away, up to minutes.
+            config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
+    if ECI_DB_METRICS:
+        config["ENGINE"] = config["ENGINE"].replace("django.db.backends.", "django_prometheus.db.backends.")
     return config
 
 

@@ -1,8 +1,12 @@
-"""Metrics for Prometheus. ``/metrics/process``: what this service's web processes counted. ``/metrics/<context>``: what
-that context's database says. ``/metrics/platform``: what concerns the shop as a whole. ``/metrics``: all of them.
+"""Metrics for Prometheus.
 
-What a database knows is counted there when somebody asks, by statements over whole tables: exact whichever process
-answers and whatever was restarted, and no sale counts anything.
+- ``/metrics/process``: what the web processes of this service counted
+- ``/metrics/<context>``: what that context's database holds
+- ``/metrics/platform``: what concerns the shop as a whole
+- ``/metrics``: all of these
+
+A scrape counts the rows of a database, by statements over whole tables. The numbers are exact: they do not depend on
+the process that answers or on restarts, and orders do no work for them.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from cryptography import x509
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpResponse
+from django_prometheus.migrations import ExportMigrationsForDatabase, applied_migrations, unapplied_migrations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -25,6 +30,7 @@ from rest_framework.views import APIView
 
 from config.books import audit, checkup, reconcile
 from config.contexts import PLATFORM
+from config.operations.migrating import OwnMigrations
 from config.operations.models import Backup
 from contexts.inventory.public.api import inventory
 from contexts.notifications.public.api import notifications
@@ -39,7 +45,8 @@ from eci.identity.roles import Role, only
 from eci.watch.metrics import of_processes
 
 PROCESS, SHOP = "process", "platform"
-_PATIENCE = 5  # seconds to wait for another one's look at the same database
+_PATIENCE = 5  # seconds to wait for another scrape of the same database
+_MIGRATIONS = (unapplied_migrations, applied_migrations)  # gauges of django-prometheus
 
 
 def _inventory() -> Iterator[Metric]:
@@ -74,12 +81,12 @@ def _orders() -> Iterator[Metric]:
     for status, number in counts.by_status.items():
         by_status.add_metric([status], number)
     yield by_status
-    stuck = GaugeMetricFamily("orders_stuck", "Orders that do not get on by themselves.", labels=["reason"])
+    stuck = GaugeMetricFamily("orders_stuck", "Orders that make no progress by themselves.", labels=["reason"])
     stuck.add_metric(["attention"], counts.attention)
     stuck.add_metric(["overdue"], counts.overdue)
     yield stuck
-    yield GaugeMetricFamily("orders_lag_seconds", "How long the order that waited longest is due.", value=orders.lag())
-    yield GaugeMetricFamily("orders_stopped", "1 while new orders are refused.", value=not orders.switch().taking)
+    yield GaugeMetricFamily("orders_lag_seconds", "How long the most overdue order has been due.", value=orders.lag())
+    yield GaugeMetricFamily("orders_stopped", "1 while new orders are rejected.", value=not orders.switch().taking)
 
 
 def _payments() -> Iterator[Metric]:
@@ -87,17 +94,17 @@ def _payments() -> Iterator[Metric]:
     yield CounterMetricFamily("payments_completed", "Payments completed.", value=counts.completed)
     yield CounterMetricFamily("payments_failed", "Payments failed.", value=counts.failed)
     yield GaugeMetricFamily(
-        "payments_unknown", "Payments and refunds without the provider's word.", value=counts.unknown
+        "payments_unknown", "Payments and refunds whose outcome the provider has not reported.", value=counts.unknown
     )
-    yield GaugeMetricFamily("payments_in_review", "Payments that wait for staff's word.", value=counts.in_review)
-    revenue = GaugeMetricFamily("payments_revenue", "Money taken less money given back.", labels=["currency"])
+    yield GaugeMetricFamily("payments_in_review", "Payments that wait for review by staff.", value=counts.in_review)
+    revenue = GaugeMetricFamily("payments_revenue", "Money captured less money refunded.", labels=["currency"])
     for currency, amount in counts.revenue.items():
         revenue.add_metric([currency], float(amount))
     yield revenue
 
 
 def _notifications() -> Iterator[Metric]:
-    yield GaugeMetricFamily("notifications_waiting", "Notices not sent yet.", value=notifications.waiting())
+    yield GaugeMetricFamily("notifications_waiting", "Notifications not sent yet.", value=notifications.waiting())
 
 
 _ASKED: dict[str, Callable[[], Iterator[Metric]]] = {
@@ -114,6 +121,16 @@ def _of_context(context: str) -> Iterator[Metric]:
     yield lag
     if context in _ASKED:
         yield from _ASKED[context]()
+    yield from _migrations(context)
+
+
+def _migrations(alias: str) -> Iterator[Metric]:
+    """django-prometheus's gauges for one database, read at each scrape: at start-up no database may be needed."""
+    ExportMigrationsForDatabase(alias, OwnMigrations(connections[alias]))
+    for gauge in _MIGRATIONS:
+        for family in gauge.collect():
+            family.samples = [sample for sample in family.samples if sample.labels["connection"] == alias]
+            yield family
 
 
 # -- the shop as a whole ----------------------------------------------------------------------------------------------
@@ -121,20 +138,21 @@ def _of_context(context: str) -> Iterator[Metric]:
 
 def _of_shop() -> Iterator[Metric]:
     yield from _check_up()
+    yield from _migrations(PLATFORM)
     last = Backup.objects.first()
     yield GaugeMetricFamily(
         "backup_last_success_timestamp_seconds",
-        "The moment that the last backup saved; 0 when there is none.",
+        "The moment as of which the last backup saved the data; 0 when there is none.",
         value=last.at.timestamp() if last else 0,
     )
     yield from _certificates()
     usage = shutil.disk_usage(settings.DATA_DIR)
     yield GaugeMetricFamily("data_disk_size_bytes", "Size of the data folder's disk.", value=usage.total)
-    yield GaugeMetricFamily("data_disk_free_bytes", "Room on the data folder's disk.", value=usage.free)
+    yield GaugeMetricFamily("data_disk_free_bytes", "Free space on the data folder's disk.", value=usage.free)
 
 
 def _check_up() -> Iterator[Metric]:
-    """What the last check-up found; beat takes one every few minutes, so that no scrape waits for it."""
+    """What the last check-up found. Beat runs one every few minutes, so a scrape never waits for it."""
     last = checkup.last()
     yield GaugeMetricFamily(
         "audit_last_run_timestamp_seconds",
@@ -143,9 +161,9 @@ def _check_up() -> Iterator[Metric]:
     )
     if last is None:
         return
-    yield GaugeMetricFamily("audit_duration_seconds", "How long it took.", value=last.milliseconds / 1000)
+    yield GaugeMetricFamily("audit_duration_seconds", "How long the check-up took.", value=last.milliseconds / 1000)
     findings = [item for item in last.items if item["kind"] in set(audit.Kind)]
-    yield GaugeMetricFamily("audit_findings", "Books at odds.", value=len(findings))
+    yield GaugeMetricFamily("audit_findings", "Contradictions in the books.", value=len(findings))
     kinds = GaugeMetricFamily("reconcile_items", "What is stuck or at odds, by kind.", labels=["kind"])
     found = Counter(item["kind"] for item in last.items)
     for kind in sorted(reconcile.KINDS):
@@ -159,7 +177,7 @@ def _certificates() -> Iterator[Metric]:
         try:
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
         except (OSError, ValueError):
-            ends.add_metric([path.name], 0)  # one that nobody can read serves nobody
+            ends.add_metric([path.name], 0)  # an unreadable certificate is as bad as an expired one
         else:
             ends.add_metric([path.name], certificate.not_valid_after_utc.timestamp())
     yield ends
@@ -169,8 +187,10 @@ def _certificates() -> Iterator[Metric]:
 
 
 class _Look:
-    """The last answer of one database, good for ECI_METRICS_KEPT seconds. Who comes meanwhile waits for it, so that a
-    database that does not answer holds few threads."""
+    """The last answer of one database, kept for ECI_METRICS_KEPT seconds.
+
+    One scrape at a time asks the database and the others wait, so a database that hangs holds few threads.
+    """
 
     def __init__(self, alias: str, ask: Callable[[], Iterable[Metric]]) -> None:
         self.alias = alias
@@ -182,7 +202,7 @@ class _Look:
     def families(self) -> list[Metric]:
         """ContextUnavailable."""
         if not self.lock.acquire(timeout=_PATIENCE):
-            raise ContextUnavailable("Somebody else still waits for this database.")
+            raise ContextUnavailable("Another scrape is still waiting for this database.")
         try:
             if not reachable([self.alias])[self.alias]:
                 raise ContextUnavailable(f"The {self.alias} database is out of reach.")
@@ -203,7 +223,7 @@ _looks = {SHOP: _Look(PLATFORM, _of_shop)} | {name: _context_look(name) for name
 
 
 class _Families:
-    """A collector of what is known already; families that several databases have become one."""
+    """A collector of families that are known already. Those of one name, from several databases, become one."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self.families = families
@@ -218,6 +238,12 @@ class _Families:
             yield whole
 
 
+def _of_processes() -> Iterator[Metric]:
+    """What processes counted, without the gauges of migrations: those belong to their database's page."""
+    theirs = {family.name for gauge in _MIGRATIONS for family in gauge.describe()}
+    return (family for family in of_processes().collect() if family.name not in theirs)
+
+
 def _text(families: Iterable[Metric]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(families))
@@ -225,7 +251,7 @@ def _text(families: Iterable[Metric]) -> bytes:
 
 
 class _Metrics(APIView):
-    """For the holder of ECI_METRICS_TOKEN, and admins; for everybody in open mode."""
+    """For admins and holders of ECI_METRICS_TOKEN; in open mode for everybody."""
 
     authentication_classes = [MetricsToken, AccessToken, StaffSession, OpenMode]
     content_negotiation_class = FirstUnlessAsked
@@ -233,24 +259,24 @@ class _Metrics(APIView):
 
 
 class All(_Metrics):
-    """What is within reach."""
+    """Everything from the processes and from the databases within reach."""
 
     def get(self, request: Request) -> HttpResponse:
-        found: list[Metric] = []
+        found = list(_of_processes())
         for look in _looks.values():
             try:
                 found += look.families()
             except ContextUnavailable:
                 continue
-        return _answer(generate_latest(of_processes()) + _text(found))
+        return _answer(_text(found))
 
 
 class One(_Metrics):
-    """A context whose database is out of reach answers 503, and so is down for Prometheus."""
+    """One part. It answers 503 while its database is out of reach, so Prometheus sees the service as down."""
 
     def get(self, request: Request, part: str) -> HttpResponse:
         if part == PROCESS:
-            return _answer(generate_latest(of_processes()))
+            return _answer(_text(_of_processes()))
         if part not in _looks:
             raise NotFound(f"There are no metrics of {part} here.")
         return _answer(_text(_looks[part].families()))

@@ -8,9 +8,9 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.test import Client
 
+from config.books import tasks
 from config.books.models import CheckUp
 from config.operations import tasks as operations_tasks
-from config.books import tasks
 from contexts.inventory.models import Stock
 from contexts.orders.models import Order
 from eci.clock import utcnow

@@ -43,9 +43,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
-        _require_free(port)
-        metrics_folder.begin()  # before the checks import what counts in it
+        if not metrics_folder.is_own():  # not started by manage.py
+            metrics_folder.begin()
         try:
+            _require_free(port)
             self._run(host, port, demo=settings.ECI_OPEN or options["demo"])
         finally:
             metrics_folder.end()
