@@ -1,4 +1,4 @@
-"""The worker's own ``/metrics``: it serves no HTTP otherwise."""
+"""The worker's own ``/metrics``, the only HTTP that it serves."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """One line for each scrape tells nobody anything."""
+        """Write nothing: a line for each scrape would be noise."""
 
 
 def serve() -> None:
-    """In a thread of its own. A port that is taken keeps no worker from its work."""
+    """Serve in a thread of its own. If the port is taken, log that and let the worker work without metrics."""
     if not settings.ECI_METRICS_PORT:
         return
     try:

@@ -1,4 +1,4 @@
-"""The processes of the product and the command of each: ``manage.py up`` runs all of them, a container one.
+"""The processes of the product and the command of each. ``manage.py up`` runs all of them, a container runs one.
 
 ``python -m config.operations.processes ROLE`` becomes that process.
 """
@@ -9,7 +9,7 @@ import os
 import runpy
 import sys
 
-WORKER_THREADS = 3  # tasks at a time; the relay has a thread beside them
+WORKER_THREADS = 3  # tasks at a time; the relay has one more thread
 
 
 def web(*binds: str) -> list[str]:
@@ -35,14 +35,14 @@ def _celery(part: str) -> list[str]:
 
 
 def load() -> None:
-    """Import what web, worker and beat all need, for processes that are forked from this one."""
+    """Import what web, worker and beat need, before they are forked from this process."""
     from config import celery, wsgi  # noqa: F401
 
     celery.app.loader.import_default_modules()
 
 
 def become(command: list[str]) -> None:
-    """What the command (``python -m MODULE ARGUMENT ...``) would do, in this process: it has the product loaded."""
+    """Run the command (``python -m MODULE ARGUMENT ...``) in this process, which has the product loaded."""
     module, *arguments = command[2:]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

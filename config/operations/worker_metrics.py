@@ -1,6 +1,6 @@
 """What the worker measures: its tasks, and the connections of its processes.
 
-``eci.watch.metrics`` is imported late, for ``config.celery`` is imported before Django is set up.
+``eci.watch.metrics`` is imported inside the functions, because ``config.celery`` loads before Django is set up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from celery.signals import (
 
 from eci.watch import metrics_folder
 
-if "worker" in sys.argv:  # none of Celery's signals comes before Django's checks have imported prometheus_client
+if "worker" in sys.argv:  # Celery's signals come too late: by then Django's checks have imported prometheus_client
     metrics_folder.begin()
 
 
@@ -42,7 +42,7 @@ def watch_master(sender: Any, **kwargs: Any) -> None:
 
     worker = sender.controller
     in_master = 0 if worker.pool_cls.__module__.endswith("prefork") else worker.concurrency
-    watch_connections(in_master + 1)  # and the relay
+    watch_connections(in_master + 1)  # the relay has a thread too
     exporter.serve()
 
 
