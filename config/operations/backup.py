@@ -1,7 +1,7 @@
-"""All databases of the product saved as they stood at one moment, and put back.
+"""Saves all databases of the product as of one moment, and restores them.
 
-No transaction spans the databases, so the writers of all of them are held together, for as long as it takes to open a
-snapshot in each: what was committed before is in the backup, what came after is not, in any of them.
+No transaction spans the databases. So the writers of all databases are held until each has a snapshot open. The backup
+has every write that was committed before, and no write that came after, in any database.
 """
 
 from __future__ import annotations
@@ -60,11 +60,18 @@ def distinct_databases() -> list[list[str]]:
 
 
 def backup(folder: Path, say: Say) -> None:
-    """Save everything into the folder, which is made and must be empty. Failed."""
+    """Save everything into a new or empty folder while the product runs. Failed.
+
+    1. Connect to every database.
+    2. Hold the writers of all, open a snapshot in each, let the writers go on.
+    3. Save each snapshot to its file, and the secret keys.
+    4. Write the manifest, which makes the folder a backup.
+    5. Record the backup for the metrics.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise Failed(f"{folder} is not empty: a backup gets a folder of its own.")
-    folder.chmod(0o700)  # it holds people's addresses and the secret key
+    folder.chmod(0o700)  # it holds people's addresses and the secret keys
     began = time.monotonic()
     groups = distinct_databases()
     with ExitStack() as stack:
@@ -74,7 +81,7 @@ def backup(folder: Path, say: Say) -> None:
             stack.callback(one.close)
             if not one.tables:
                 raise Failed(
-                    f"The {aliases[0]} database has no tables: nothing to save. Run `manage.py migrate` first."
+                    f"The {aliases[0]} database has no tables: nothing to save. Run `manage.py prepare` first."
                 )
             one.connect()
             stores.append(one)
@@ -101,30 +108,30 @@ def backup(folder: Path, say: Say) -> None:
     }
     aside = folder / f"{MANIFEST}.new"
     aside.write_text(json.dumps(manifest, indent=2))
-    aside.rename(folder / MANIFEST)  # last: without its manifest it is no backup
+    aside.rename(folder / MANIFEST)  # last: a folder without a manifest is no backup
     for file in folder.iterdir():
         file.chmod(0o600)
     if elsewhere := [name for name, place in settings.ECI_SERVICES.items() if place != "local"]:
-        say(f"  NOT in it, because they run elsewhere: {', '.join(elsewhere)}. Back them up there, at the same time.")
+        say(f"  NOT in it, because they run elsewhere: {', '.join(elsewhere)}. Back them up there at the same time.")
     seconds = time.monotonic() - began
     say(f"Backup complete in {seconds:.1f} s: {folder}")
     try:
         Backup.objects.create(at=moment, seconds=seconds)
-    except DatabaseError as error:  # before the migration of a new version, say: the backup is good all the same
-        say(f"It could not be recorded for the metrics: {error}")
+    except DatabaseError as error:  # perhaps its table is not migrated yet; the backup is good all the same
+        say(f"The backup could not be recorded for the metrics: {error}")
 
 
 def _secrets() -> dict[str, bytes]:
-    """What signs sessions and access tokens stands in no database: file name -> content."""
+    """The keys that sign sessions and access tokens, which are in no database: file name -> content."""
     keys = {path.name: path.read_bytes() for path in sorted(Path(settings.ECI_KEYS_DIR).glob("*.pem"))}
     return {SECRET_KEY: settings.SECRET_KEY.encode()} | keys
 
 
 def _open_all(stores: list[Store]) -> float:
-    """Open all snapshots while all writers are held; for how many seconds they were.
+    """Open all snapshots while all writers are held. Returns for how many seconds they were held. Failed.
 
-    A writer that has what we wait for may wait for what we have. So no attempt lasts long: all go on, then it is tried
-    again.
+    A writer may hold what we wait for, and wait for what we hold. So each attempt is short: then all writers go on, and
+    the next attempt has more patience.
     """
     for patience in PATIENCE:
         began = time.monotonic()
@@ -142,7 +149,7 @@ def _open_all(stores: list[Store]) -> float:
             for one in stores:
                 one.resume()
         time.sleep(0.05)
-    raise Failed(f"The writers could not be held: {reason}. Nothing was saved; try again when there is less to do.")
+    raise Failed(f"The writers could not be held: {reason}. Nothing was saved. Try again when there is less traffic.")
 
 
 def _described(one: Store, aliases: list[str]) -> Saved:
@@ -168,7 +175,14 @@ def _sha256(file: Path) -> str:
 
 
 def restore(folder: Path, *, force: bool, say: Say) -> None:
-    """Put everything back. Checks all before it changes anything; ``force`` replaces what is there. Failed."""
+    """Restore everything while the product is stopped; ``force`` replaces existing data. Failed.
+
+    1. Check that the files are undamaged and fit this version and these databases.
+    2. Check that the databases are empty, or ``force`` is given, and that nobody is connected to them.
+    3. Restore each database, then the secret keys.
+
+    Nothing is changed before all checks have passed.
+    """
     began = time.monotonic()
     manifest = _manifest(folder)
     saved = [Saved(**row) for row in manifest["databases"]]
@@ -187,7 +201,7 @@ def restore(folder: Path, *, force: bool, say: Say) -> None:
         in_use = [one.alias for one in stores if one.in_use()]
         if in_use:
             raise Failed(
-                f"Nothing was changed. Somebody is connected to {', '.join(in_use)}: stop web, worker and beat first."
+                f"Nothing was changed. Databases in use: {', '.join(in_use)}. Stop web, worker and beat first."
             )
         for one in stores:
             one.restore()
@@ -195,8 +209,8 @@ def restore(folder: Path, *, force: bool, say: Say) -> None:
         for name in manifest["secrets"]:
             _restore_secret(folder / name, say)
     say(f"Restored to {manifest['at']} in {time.monotonic() - began:.1f} s.")
-    say("Next: start the product (it migrates and carries on what was under way), then `manage.py audit`,")
-    say("`manage.py reconcile`, and `manage.py settle DAY` for each day since: it names what the provider has beyond.")
+    say("Next: start the product, which migrates and goes on with unfinished orders. Then run `manage.py audit`,")
+    say("`manage.py reconcile`, and for each day since `manage.py settle DAY`, which lists payments missing here.")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -214,13 +228,13 @@ def _damage(folder: Path, files: dict[str, str]) -> Iterator[str]:
         if not (folder / name).exists():
             yield f"{name} is missing."
         elif _sha256(folder / name) != digest:
-            yield f"{name} is not what the manifest says: it was changed or cut short."
+            yield f"{name} does not match the manifest: it was changed or cut short."
 
 
 def _misfits(saved: list[Saved]) -> Iterator[str]:
-    """Does the backup fit the databases that are configured here, and the code?"""
+    """Reasons why the backup does not fit the databases that are configured here, or this version."""
     if [row.aliases for row in saved] != distinct_databases():
-        yield "The backup shares its databases out differently from ECI_<CONTEXT>_DATABASE_URL here."
+        yield "The backup has the contexts in other databases than ECI_<CONTEXT>_DATABASE_URL names here."
         return
     known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations or {}}
     for row in saved:
@@ -233,13 +247,13 @@ def _misfits(saved: list[Saved]) -> Iterator[str]:
 
 
 def _restore_secret(saved: Path, say: Say) -> None:
-    """Into its file, unless the environment gives the secret and there is none."""
+    """Write it to its file. A secret key that comes from the environment has no file: say what to do instead."""
     if saved.name == SECRET_KEY:
         if saved.read_text() == settings.SECRET_KEY:
             return
         place = Path(settings.DATA_DIR) / SECRET_KEY
         if not place.exists():
-            say("  ECI_SECRET_KEY is not the backup's secret_key: set it to that, or staff signs in again.")
+            say("  ECI_SECRET_KEY differs from the backup's secret_key: set it to that, or staff must sign in again.")
             return
     else:
         place = Path(settings.ECI_KEYS_DIR) / saved.name

@@ -1,4 +1,4 @@
-"""Migrations by database: each runs those of the apps whose tables live there, and no others."""
+"""Migrations by database. Each database runs the migrations of the apps whose tables live there, and no others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def due(alias: str) -> list[tuple[str, str]]:
 def migrate_all(say: Callable[[str], object]) -> None:
     """Bring every database up to date; quick when all are.
 
-    App by app: without one, Django walks and records the migrations of all of them in every database.
+    Migrates app by app: without an app, Django runs and records the migrations of all apps in every database.
     """
     for alias in primaries():
         if waiting := due(alias):

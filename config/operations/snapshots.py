@@ -1,7 +1,7 @@
-"""One database as a backup sees it: its writers are held for a moment, a snapshot is opened, and saved at leisure.
+"""One database as a backup sees it: hold its writers for a moment, open a snapshot, and save that while they go on.
 
-What holds the writers is a lock of the database itself, so that every writer waits, whatever process or tool it is, and
-nothing is paid for it while no backup is made. Readers go on.
+A lock of the database itself holds the writers. So every writer waits, from whatever process or tool, and it costs
+nothing while no backup is made. Readers are never held.
 """
 
 from __future__ import annotations
@@ -22,17 +22,24 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class Busy(Exception):
-    """The writers could not be held within the patience given; they go on."""
+    """The writers could not be held in time. They go on."""
 
 
 class Failed(Exception):
-    """A database, or its own dump or restore program, did not do as told; in words."""
+    """A database, or its dump or restore program, failed. The message says how."""
 
 
 class Store(ABC):
-    """A database and the file its content is saved to or restored from.
+    """A database, and the file that its content is saved to or restored from.
 
-    To save: ``connect``, ``pause``, ``open``, ``opened``, ``resume``, ``save``, and ``close`` in any case.
+    To save, call in this order:
+
+    1. ``connect``
+    2. ``pause``, which holds the writers
+    3. ``open``, then ``opened``, which wait for the snapshot
+    4. ``resume``, which lets the writers go on
+    5. ``save``
+    6. ``close``, even after an error
     """
 
     suffix: str
@@ -44,24 +51,24 @@ class Store(ABC):
         self.reader: Any = connections[alias].copy()
 
     def connect(self) -> None:
-        """Whatever takes time and needs no pause."""
+        """Do all that takes time and can happen before the pause."""
         self.locker.ensure_connection()
         self.reader.ensure_connection()
 
     @abstractmethod
     def pause(self, patience: float) -> None:
-        """Wait for open writes to end and let no new one begin. Busy after ``patience`` seconds."""
+        """Wait until open writes end, and let no new one begin. Busy after ``patience`` seconds."""
 
     @abstractmethod
     def open(self) -> None:
         """Begin to open the snapshot, while the writers are held."""
 
-    def opened(self) -> None:  # noqa: B027  # nothing to wait for, as a rule
+    def opened(self) -> None:  # noqa: B027  # usually there is nothing to wait for
         """Wait until the snapshot is open. Failed."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Let the writers go on; harmless when they do."""
+        """Let the writers go on; harmless when they already do."""
 
     @abstractmethod
     def save(self) -> None:
@@ -73,7 +80,7 @@ class Store(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Put what the file has in the place of whatever is there. Failed."""
+        """Replace the database's content with the file's. Failed."""
 
     @functools.cached_property
     def tables(self) -> list[str]:
@@ -96,10 +103,10 @@ class Store(ABC):
             raise Busy(f"{self.alias}: {error}") from error
 
     def _client(self, *programs: str) -> tuple[list[str], list[str], dict[str, str]]:
-        """The first of the programs that is installed, the options that connect it, and its environment."""
+        """The first of the programs that is installed, its options to connect, and its environment. Failed."""
         found = next(filter(None, map(shutil.which, programs)), None)
         if found is None:
-            raise Failed(f"{programs[0]} is not installed here; it saves and restores {self.alias}.")
+            raise Failed(f"{programs[0]}, which saves and restores {self.alias}, is not installed here.")
         (_, *options), more = self.reader.client.settings_to_cmd_args_env(self.reader.settings_dict, [])
         return [found], options, os.environ | (more or {})
 
@@ -110,7 +117,7 @@ class Sqlite(Store):
     def pause(self, patience: float) -> None:
         end = time.monotonic() + patience
         with self.locker.cursor() as cursor:
-            cursor.execute("PRAGMA busy_timeout = 0")  # SQLite's own waiting lets everybody else go first
+            cursor.execute("PRAGMA busy_timeout = 0")  # SQLite's own waiting would let everybody else go first
             while True:
                 try:
                     cursor.execute("BEGIN IMMEDIATE")
@@ -148,7 +155,7 @@ class Sqlite(Store):
         return super().tables if self._place.exists() else []
 
     def in_use(self) -> bool:
-        """A log belongs to whoever has the database open; nobody else can take it away from them."""
+        """Nobody else has the file open if we can have it exclusively."""
         if not self._place.exists():
             return False
         self.reader.close()
@@ -226,7 +233,7 @@ class Postgres(Store):
 
 
 class Mysql(Store):
-    """MySQL and MariaDB. The dump program opens its snapshot itself: it is started while the writers are held."""
+    """MySQL and MariaDB. The dump program opens its own snapshot, so it starts while the writers are held."""
 
     suffix = "sql"
     _dump: subprocess.Popen[str] | None = None
@@ -251,12 +258,12 @@ class Mysql(Store):
 
     def opened(self) -> None:
         assert self._dump is not None and self._dump.stderr is not None
-        told = ""
+        output = ""
         for line in self._dump.stderr:
-            told += line
+            output += line
             if "Retrieving table structure" in line:  # its transaction has begun
                 return
-        raise Failed(f"{self.alias} could not be dumped: {told.strip()[-300:]}")
+        raise Failed(f"{self.alias} could not be dumped: {output.strip()[-300:]}")
 
     def resume(self) -> None:
         if self.locker.connection is not None:
@@ -265,9 +272,9 @@ class Mysql(Store):
 
     def save(self) -> None:
         assert self._dump is not None
-        _, told = self._dump.communicate()
+        _, output = self._dump.communicate()
         if self._dump.returncode:
-            raise Failed(f"{self.alias} could not be dumped: {told.strip()[-300:]}")
+            raise Failed(f"{self.alias} could not be dumped: {output.strip()[-300:]}")
 
     def in_use(self) -> bool:
         with self.reader.cursor() as cursor:
@@ -299,7 +306,7 @@ def store(alias: str, folder: Path) -> Store:
 
 
 def version(connection: BaseDatabaseWrapper) -> str:
-    """The server's, in its own words."""
+    """The server's version, as it reports it."""
     question = "SELECT sqlite_version()" if connection.vendor == "sqlite" else "SELECT version()"
     with connection.cursor() as cursor:
         cursor.execute(question)

@@ -1,4 +1,4 @@
-"""``manage.py await_migrations``: for pods that must not begin before the databases are as their code expects them."""
+"""``manage.py await_migrations``: wait until the databases are migrated, for pods that must not start sooner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import Error, connections
 from config.operations.migrating import due
 from eci.db import primaries
 
-PAUSE = 2  # seconds between two looks
+PAUSE = 2  # seconds between two checks
 
 
 class Command(BaseCommand):
@@ -23,20 +23,20 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         end = time.monotonic() + options["seconds"]
-        told = ""
+        last = ""
         while waiting := {alias: state for alias in primaries() if (state := _missing(alias))}:
             now = ", ".join(f"{alias}: {state}" for alias, state in waiting.items())
-            if now != told:
+            if now != last:
                 self.stdout.write(f"Waiting for {now}")
                 self.stdout.flush()
-                told = now
+                last = now
             if time.monotonic() > end:
                 raise CommandError(f"Not ready after {options['seconds']:g} seconds: {now}")
             time.sleep(PAUSE)
 
 
 def _missing(alias: str) -> str:
-    """What is missing on this database; empty when nothing is."""
+    """What this database still needs, in words; empty when nothing."""
     try:
         waiting = due(alias)
     except Error as error:

@@ -1,4 +1,4 @@
-"""``manage.py backup FOLDER``: all databases as they stand at one moment. The product goes on running."""
+"""``manage.py backup FOLDER``: save all databases as of one moment. The product keeps running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.operations.snapshots import Failed
 
 
 class Command(BaseCommand):
-    help = "Save all databases, as they stand at one moment, and the secret key into a new folder. See docs/backup.md."
+    help = "Save all databases, as of one moment, and the secret keys into a new folder. See docs/backup.md."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("folder", type=Path)

@@ -1,4 +1,4 @@
-"""``manage.py prepare``: what ``up`` does before it starts the processes, where they are started another way."""
+"""``manage.py prepare``: prepare as ``up`` does, for processes that are started another way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.operations.management.commands import up
 
 
 class Command(BaseCommand):
-    help = "Check the settings and the databases, migrate, make the groups of staff and the first administrator."
+    help = "Check settings and databases, migrate, and make staff's groups and the first administrator."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py restore FOLDER``: put a backup back, while nothing runs."""
+"""``manage.py restore FOLDER``: restore a backup while the product is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.operations.snapshots import Failed
 
 
 class Command(BaseCommand):
-    help = "Put back what `manage.py backup` saved, into empty databases. See docs/backup.md."
+    help = "Restore what `manage.py backup` saved, into empty databases. See docs/backup.md."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -11,7 +11,7 @@ from eci.identity import tokens
 
 
 class Command(BaseCommand):
-    help = "Make a new key for access tokens. Tokens of the old one stay valid until they end by themselves."
+    help = "Make a new key for access tokens. Tokens signed with the old key stay valid until they expire."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -1,4 +1,4 @@
-"""``manage.py service_key``: the key that signs this process's calls of other processes, and its rotation."""
+"""``manage.py service_key``: show or rotate the key that signs this process's calls to other processes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from eci.calls import service_tokens
 
 
 class Command(BaseCommand):
-    help = "Print the public key that the processes we call must have of us, making the key first if there is none."
+    help = "Print this process's public key, which the processes it calls need. Makes the key if there is none."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         step = parser.add_mutually_exclusive_group()
-        step.add_argument("--name", action="store_true", help="print the name under which the others know us instead")
-        step.add_argument("--next", action="store_true", help="make the next key beside it, and print that one's")
+        step.add_argument(
+            "--name", action="store_true", help="print the name under which other processes know this one"
+        )
+        step.add_argument("--next", action="store_true", help="make the next key, and print its public key")
         step.add_argument("--switch", action="store_true", help="sign with the next key from now on")
 
     def handle(self, *args: Any, **options: Any) -> None:

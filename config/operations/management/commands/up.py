@@ -1,4 +1,4 @@
-"""``manage.py up``: the whole product on one machine: migrate, load the demo, run web, worker and beat."""
+"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from eci.db import primaries
 from eci.watch import metrics_folder
 
 HOST = "127.0.0.1"
-GRACE = 9  # seconds a process has to finish what it is doing; Docker gives all of us 10
+GRACE = 9  # seconds for a process to finish its work; Docker kills everything after 10
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=HOST, help="the address to listen at; 0.0.0.0 in a container")
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode does so by itself")
+        parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode always does")
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
@@ -70,7 +70,7 @@ class Command(BaseCommand):
 
 
 def prepare(say: Callable[[str], object]) -> None:
-    """What must be so before the first process starts; quick when all is. CommandError."""
+    """Check, migrate and make accounts before the first process starts; quick when all is done. CommandError."""
     call_command("check", databases=primaries(), fail_level="ERROR")
     migrate_all(say)
     accounts.prepare()
@@ -82,11 +82,13 @@ def _require_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise CommandError(f"Port {port} is in use. Stop what runs there, or choose another: PORT=8001") from None
+            raise CommandError(
+                f"Port {port} is in use. Stop the process that uses it, or choose another: PORT=8001"
+            ) from None
 
 
 def _share_what_is_loaded() -> None:
-    """Loading the product takes each process seconds, and memory of its own. No connection is shared."""
+    """Load the product before forking, which saves each process seconds and memory. Connections are not shared."""
     processes.load()
     for connection in connections.all():
         connection.close()
@@ -101,7 +103,7 @@ def _prctl(option: int, argument: int | bytes) -> None:
 
 
 def _become(name: str, command: list[str], supervisor: int) -> None:
-    """In the child: end with the supervisor, even when that is killed without a chance to say so."""
+    """In the child: run the command, and end with the supervisor even if that is killed."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)
@@ -114,7 +116,7 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
 
 
 class Supervisor:
-    """Starts the processes, ends all of them when one ends or when told to."""
+    """Starts the processes, and stops all of them when one ends or a signal arrives."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host = host
@@ -123,12 +125,14 @@ class Supervisor:
         self.stopping = False
 
     def start(self) -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # when make itself is killed
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # so that we end when make is killed
         for number in STOPS:
-            signal.signal(number, self._told_to_stop)
+            signal.signal(number, self._stop_soon)
         if "ECI_METRICS_PORT" not in os.environ:
             settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # or a child could miss one while it has our handlers
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, STOPS
+        )  # a child that gets one while it still has our handlers would lose it
         self._spawn("web", processes.web(f"{self.host}:{self.port}"))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
@@ -161,13 +165,13 @@ class Supervisor:
     def _require_all_alive(self) -> None:
         for name, child in self.children.items():
             if not (child.is_alive() or self.stopping):
-                raise CommandError(f"The {name} process ended by itself (exit code {child.exitcode}).")
+                raise CommandError(f"The {name} process ended unexpectedly (exit code {child.exitcode}).")
 
-    def _told_to_stop(self, number: int, frame: FrameType | None) -> None:
+    def _stop_soon(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
     def stop(self) -> None:
-        """All at once, so that it takes no longer than the slowest: whatever the worker leaves stands in a database."""
+        """Stop all processes at once. Work that the worker leaves unfinished stands in a database and goes on later."""
         self.stopping = True
         for child in self.children.values():
             child.terminate()
@@ -197,5 +201,5 @@ def _banner(port: int) -> str:
 
         lines.insert(5, f"               demo login: {USERNAME} / {PASSWORD}")
         lines.append("")
-        lines.append("  OPEN MODE: everybody who reaches this port may do everything. For development only.")
+        lines.append("  OPEN MODE: everybody who can reach this port may do everything. For development only.")
     return "\n".join(lines)
