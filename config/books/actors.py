@@ -1,4 +1,4 @@
-"""Who did it, for the records."""
+"""The actor of an action, for its record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eci.identity.auth import staff_name
 
 
 def at_the_keyboard() -> str:
-    """Whoever runs a command: the name of their account on this machine."""
+    """The actor of a command: the account on this machine that runs it."""
     return f"command:{getpass.getuser()}"
 
 

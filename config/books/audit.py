@@ -1,6 +1,7 @@
-"""Do the books agree? Stock with its ledger and holds, and every settled order with its hold, payments and shipments.
+"""Do the books agree? Compares stock with its ledger and reservations, and every settled order with its reservation,
+payments and shipments.
 
-Composed from the contexts' public APIs. Nothing is repaired here: a finding is for a person to look at.
+Composed from the contexts' public APIs. It repairs nothing: a finding is for a person to look at.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
 
 PAGE = 500
-PAUSE = 2  # seconds between two looks: what is under way has moved on by the second
+PAUSE = 2  # seconds between two looks; work under way has moved on by the second
 _PAID = (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 _UNDONE = (OrderStatus.CANCELLED, OrderStatus.EXPIRED)
 _LEFT = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 
 
 class Kind(StrEnum):
-    """What is at odds, as far as there is something safe to be done about it; ``order``: anything else of an order."""
+    """What contradicts what. ``order`` is everything about an order for which there is no safe action."""
 
     STOCK = "stock"
     PAID_WITHOUT_ORDER = "paid-without-order"
@@ -43,7 +44,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """``subject`` names what is at odds, ``problem`` says how, in words."""
+    """A contradiction: ``subject`` names the order or stock row, ``problem`` describes it in words."""
 
     kind: Kind
     subject: str
@@ -52,7 +53,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """``findings`` stood there at both looks. ``in_flight``: orders with a workflow under way, not judged."""
+    """``findings`` were there at both looks. ``orders`` were looked at; ``in_flight`` of them have a workflow under way
+    and are not judged."""
 
     orders: int
     in_flight: int
@@ -60,7 +62,7 @@ class Verdict:
 
 
 def audit() -> Verdict:
-    """Look once; if anything is at odds, look again, and keep what is still so."""
+    """Look once. If there are findings, look again and keep those that are still there."""
     verdict = look()
     if not verdict.findings:
         return verdict
@@ -71,15 +73,20 @@ def audit() -> Verdict:
 
 
 def look() -> Verdict:
-    """One look; what it finds may be under way."""
+    """Look once. A finding may come from work that is under way.
+
+    1. Ask inventory about its ledger, and which orders hold stock; ask payments which orders hold money.
+    2. Page through all orders, and compare each settled one with its reservation, payments and shipments.
+    3. Report stock and money held for orders that do not exist.
+    """
     findings = [Finding(kind=Kind.STOCK, subject=one.subject, problem=one.problem) for one in inventory.audit()]
     holding, paying = set(inventory.orders_holding()), set(payments.orders_with_money())
     count = in_flight = 0
     for page in _pages():
         ids = [facts.order_id for facts in page]
-        holds = inventory.reservations(keys=ids)
+        reservations = inventory.reservations(keys=ids)
         paid = _by_order(payments.payments_of(order_ids=ids))
-        parcels = _by_order(shipping.shipments_of(order_ids=ids))
+        shipments = _by_order(shipping.shipments_of(order_ids=ids))
         for facts in page:
             order_id = facts.order_id
             holding.discard(order_id)
@@ -88,7 +95,7 @@ def look() -> Verdict:
             if not facts.settled:
                 in_flight += 1
                 continue
-            problems = _problems(facts, holds.get(order_id), paid[order_id], parcels[order_id])
+            problems = _problems(facts, reservations.get(order_id), paid[order_id], shipments[order_id])
             findings += [Finding(kind=kind, subject=order_id, problem=problem) for kind, problem in problems]
     findings += [
         Finding(kind=Kind.HOLD_WITHOUT_ORDER, subject=order_id, problem="stock is held for an order that isn't there")
@@ -116,7 +123,7 @@ def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _problems(
-    facts: OrderFacts, hold: Reservation | None, paid: list[Payment], parcels: list[Shipment]
+    facts: OrderFacts, reservation: Reservation | None, paid: list[Payment], shipments: list[Shipment]
 ) -> Iterator[tuple[Kind, str]]:
     captured = sum((payment.captured for payment in paid), Decimal(0))
     refunded = sum((payment.refunded for payment in paid), Decimal(0))
@@ -125,36 +132,36 @@ def _problems(
             yield Kind.ORDER, f"is {facts.status}; captured {captured} of {facts.order_total}"
         if refunded != facts.refunded:
             yield Kind.ORDER, f"says {facts.refunded} was refunded; payments say {refunded}"
-        yield from ((Kind.ORDER, problem) for problem in _stock_problems(facts, hold, parcels))
+        yield from ((Kind.ORDER, problem) for problem in _stock_problems(facts, reservation, shipments))
     elif facts.status in _UNDONE:
         if captured != refunded or any(payment.status == PaymentStatus.AUTHORISED for payment in paid):
             held = captured - refunded
             yield Kind.REFUND_OWED, f"is {facts.status}; {held or 'an authorisation'} of its money is still held"
-        if hold is not None and _units(hold, AllocationState.OPEN):
+        if reservation is not None and _units(reservation, AllocationState.OPEN):
             yield Kind.HOLD_LEFT, f"is {facts.status}; its stock is still held"
-        if any(parcel.status != ShipmentStatus.CANCELLED for parcel in parcels):
+        if any(shipment.status != ShipmentStatus.CANCELLED for shipment in shipments):
             yield Kind.SHIPMENT_LEFT, f"is {facts.status}; a shipment is not cancelled"
     else:
         yield Kind.ORDER, f"is {facts.status} and nothing is under way"
 
 
-def _stock_problems(facts: OrderFacts, hold: Reservation | None, parcels: list[Shipment]) -> Iterator[str]:
-    if hold is None:
+def _stock_problems(facts: OrderFacts, reservation: Reservation | None, shipments: list[Shipment]) -> Iterator[str]:
+    if reservation is None:
         yield f"is {facts.status} without a reservation"
         return
     allocated: dict[int, int] = defaultdict(int)
-    for allocation in hold.allocations:
+    for allocation in reservation.allocations:
         allocated[allocation.product_id] += allocation.quantity
     if dict(allocated) != facts.units:
         yield f"ordered {facts.units}, allocated {dict(allocated)}"
-    if {parcel.warehouse for parcel in parcels} != {allocation.warehouse for allocation in hold.allocations}:
+    if {one.warehouse for one in shipments} != {one.warehouse for one in reservation.allocations}:
         yield "its shipments and its allocations name different warehouses"
     if facts.status in _LEFT:
-        if _units(hold, AllocationState.SHIPPED) != sum(facts.units.values()):
+        if _units(reservation, AllocationState.SHIPPED) != sum(facts.units.values()):
             yield f"is {facts.status}; not all of its units have left"
-        if not all(parcel.dispatched for parcel in parcels):
+        if not all(shipment.dispatched for shipment in shipments):
             yield f"is {facts.status}; a shipment has not been dispatched"
 
 
-def _units(hold: Reservation, state: AllocationState) -> int:
-    return sum(allocation.quantity for allocation in hold.allocations if allocation.state == state)
+def _units(reservation: Reservation, state: AllocationState) -> int:
+    return sum(allocation.quantity for allocation in reservation.allocations if allocation.state == state)

@@ -1,4 +1,4 @@
-"""The look at everything that beat takes every few minutes, kept where every process finds it."""
+"""The check-up: beat looks at everything every few minutes and keeps the result where every process finds it."""
 
 from __future__ import annotations
 

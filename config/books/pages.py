@@ -1,4 +1,4 @@
-"""The operator's page: what is stuck or at odds, and the switch for new orders. Staff looks, superusers act."""
+"""The reconcile page: what is stuck or at odds, and the switch for new orders. Staff may look, superusers may act."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contexts.orders.public.api import orders
 @staff_member_required
 @require_http_methods(["GET", "HEAD"])
 def reconcile_page(request: HttpRequest) -> HttpResponse:
-    """The last check-up: a look takes seconds, and reading the page takes none."""
+    """Shows the last check-up, because a new one takes seconds."""
     context = admin.site.each_context(request) | {
         "title": "Reconcile",
         "last": checkup.last(),
@@ -37,7 +37,7 @@ def look_again(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_POST
 def repair(request: HttpRequest) -> HttpResponse:
-    """Do one item's safe action, if the item is still there."""
+    """Do the safe action of one item, if the item is still there."""
     _require_superuser(request)
     name = request.POST.get("item", "")
     found = next((item for item in reconcile.find().items if item.name == name), None)
@@ -56,7 +56,7 @@ def switch_orders(request: HttpRequest) -> HttpResponse:
     elif reason := request.POST.get("reason", "").strip():
         orders.stop(reason=reason[:300], actor=signed_in(request))
     else:
-        messages.error(request, "Say why: customers are told.")
+        messages.error(request, "Give a reason: customers see it.")
     return redirect("staff-reconcile")
 
 

@@ -1,4 +1,4 @@
-"""``manage.py audit``: do stock, orders, money and shipments agree? Exit code 0 when they do, 1 when not."""
+"""``manage.py audit``: do stock, orders, money and shipments agree? Exit code 0 if they do, 1 if not."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Command(BaseCommand):
         try:
             verdict = audit()
         except ContextUnavailable as error:
-            raise CommandError(f"Nothing can be said: {error.message}") from error
+            raise CommandError(f"The audit cannot run: {error.message}") from error
         for finding in verdict.findings:
             self.stdout.write(f"{finding.subject}: {finding.problem}")
-        seen = f"{verdict.orders} orders looked at, {verdict.in_flight} under way"
+        seen = f"{verdict.orders} orders checked, {verdict.in_flight} under way"
         if verdict.findings:
             raise CommandError(f"{len(verdict.findings)} findings; {seen}.")
         self.stdout.write(f"The books agree: {seen}.")

@@ -1,4 +1,4 @@
-"""``manage.py orders stop REASON | start | status``: refuse new orders for a while; what is under way goes on."""
+"""``manage.py orders stop REASON | start | status``: reject new orders for a while. Orders under way go on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from eci.errors import ContextUnavailable
 
 
 class Command(BaseCommand):
-    help = "Stop or start taking new orders. Running orders, payments, cancels, returns and reads go on in any case."
+    help = "Stop or start taking new orders. Orders under way, payments, cancels, returns and reads always go on."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        stop = verbs.add_parser("stop", help="refuse new orders with 503 and the reason")
-        stop.add_argument("reason", help="in words: clients are told")
+        stop = verbs.add_parser("stop", help="reject new orders with 503 and the reason")
+        stop.add_argument("reason", help="in words that clients will see")
         verbs.add_parser("start", help="take new orders again")
         verbs.add_parser("status", help="are new orders taken?")
 
@@ -37,4 +37,4 @@ class Command(BaseCommand):
         if switch.taking:
             self.stdout.write("New orders are taken.")
         else:
-            self.stdout.write(f"New orders are refused since {iso(switch.at)}, by {switch.actor}: {switch.reason}")
+            self.stdout.write(f"New orders are rejected since {iso(switch.at)}, by {switch.actor}: {switch.reason}")

@@ -31,10 +31,10 @@ class Command(BaseCommand):
         try:
             result = reconcile.find()
         except DatabaseError as error:
-            raise CommandError(f"A database cannot be read, so nothing can be said: {error}") from error
+            raise CommandError(f"Cannot reconcile: a database cannot be read: {error}") from error
         except ContextUnavailable as error:
-            raise CommandError(f"Nothing can be said: {error.message}") from error
-        seen = f"{result.orders} orders looked at, {result.in_flight} under way"
+            raise CommandError(f"Cannot reconcile: {error.message}") from error
+        seen = f"{result.orders} orders checked, {result.in_flight} under way"
         wanted = options["only"]
         items = [item for item in result.items if not wanted or item.kind in wanted or item.name in wanted]
         left = 0
@@ -54,6 +54,6 @@ class Command(BaseCommand):
         elif options["apply"]:
             self.stdout.write(f"{len(items)} items, {left} of them left for a person; {seen}.")
         else:
-            self.stdout.write(f"{len(items)} items; {seen}. Nothing was changed: --apply does what is safe.")
+            self.stdout.write(f"{len(items)} items; {seen}. Nothing was changed; --apply does the safe actions.")
         if left:
             raise CommandError(f"{left} items are left.")

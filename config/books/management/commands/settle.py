@@ -1,4 +1,4 @@
-"""``manage.py settle DAY``: our payments of a day against the provider's own list. Exit code 1 on any difference."""
+"""``manage.py settle DAY``: compare a day's payments with the provider's own list. Exit code 1 on any difference."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from eci.errors import ContextUnavailable
 from eci.money import text
 
 ADVICE = {
-    DifferenceKind.MISSING_HERE: "Find the reference at the provider; unless goods left, it gives the money back.",
-    DifferenceKind.MISSING_THERE: "Ask the provider; until it shows up there, the money has not moved.",
-    DifferenceKind.AMOUNTS_DIFFER: "Ask the provider which is right; a refund of the rest is made from the payment.",
-    DifferenceKind.STATE_DIFFERS: "`manage.py reconcile --apply` asks again; if it stays, ask the provider in person.",
-    DifferenceKind.TAKEN_TWICE: "Have the provider give one of them back.",
+    DifferenceKind.MISSING_HERE: "Look the reference up at the provider. Unless goods have left, have it refunded.",
+    DifferenceKind.MISSING_THERE: "Ask the provider. Until it appears there, no money has moved.",
+    DifferenceKind.AMOUNTS_DIFFER: "Ask the provider which is right. Refund any surplus from the payment's page.",
+    DifferenceKind.STATE_DIFFERS: "`manage.py reconcile --apply` asks again. If it stays, contact the provider.",
+    DifferenceKind.TAKEN_TWICE: "Have the provider refund one of them.",
 }
 
 
 class Command(BaseCommand):
-    help = "Hold our payments and refunds of a day (YYYY-MM-DD, UTC) against the provider's own list. Changes nothing."
+    help = "Compare our payments and refunds of a day (YYYY-MM-DD, UTC) with the provider's own list. Changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("day", type=date.fromisoformat, help="YYYY-MM-DD, in UTC")
