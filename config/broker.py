@@ -1,11 +1,11 @@
 """How Celery reaches its broker.
 
-A broker that was away is asked again every two seconds. Kombu would wait longer each time, up to 30 seconds, and what
-is due, notices for one, would wait as long again once the broker is back.
+While the broker is away, a process tries to reach it every two seconds. Kombu would wait longer each time, up to 30
+seconds, and work that is due, such as notifications, would wait that long once the broker is back.
 
-The filesystem broker is made safe to be killed: a message is seen whole or not at all. Kombu's writes a file that a
-reader may take half-written, and keeps its bindings in a file that may be left empty; either ends the worker for good.
-Bindings are the same in every process, so each keeps its own.
+The filesystem broker survives ``kill -9``: a message is readable whole or not at all. Kombu's own writes a file that a
+reader may find half-written, and keeps its bindings in a file that a kill may leave empty; either stops the worker for
+good. Bindings are the same in every process, so each process keeps them in memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Channel(filesystem.Channel):
     _delete = virtual.Channel._delete
 
     def _queue_bind(self, *args: Any) -> None:
-        """The base class keeps the binding in memory."""
+        """Write no file: the base class keeps the binding in memory."""
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         path = Path(self.data_folder_out) / f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
@@ -50,7 +50,7 @@ class Channel(filesystem.Channel):
     def _get(self, queue: str, timeout: Any = None) -> Any:
         try:
             return super()._get(queue)  # type: ignore[no-untyped-call]
-        except ValueError:  # cut short by a crash; what it asked for is due anyway, and beat asks again
+        except ValueError:  # a crash cut the message short; nothing is lost, for beat sends another
             raise Empty from None
 
 

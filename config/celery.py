@@ -1,6 +1,6 @@
-"""Celery: beat wakes each context's tasks, the worker runs them and, in a thread of its own, the relay.
+"""Celery: beat wakes each context's tasks; the worker runs them and, in a thread of its own, the relay.
 
-The broker only wakes things up. Nothing is lost with a message: whatever is due stands in a database.
+The broker only wakes things up. A lost message loses no work: all work that is due stands in a database.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.db import close_old_connections, connections
 
-from config import worker_metrics  # noqa: F401 - connects its signals
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
+from config.operations import worker_metrics  # noqa: F401 - connects its signals
 from eci.watch import requests, tracing
 
 app = Celery("eci", amqp=Amqp)
 log = requests.logger(__name__)
 
-RELAY_PAUSE = 0.25  # seconds between two looks at the outboxes
-EXPIRES = 3600  # seconds that a wake-up may wait: by the clocks of two machines, which may be minutes apart
-AWAY_PAUSE = 2  # seconds, while one of them is out of reach
+RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes
+EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
+AWAY_PAUSE = 2  # seconds, while a database is out of reach
 
 
 def _configure() -> None:
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,
-        task_default_queue=settings.ECI_SERVICE_NAME,  # others may share the broker
+        task_default_queue=settings.ECI_SERVICE_NAME,  # other services may share the broker
         worker_hijack_root_logger=False,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,  # for ever: after 100, the default, worker and beat would end
+        broker_connection_max_retries=None,  # no limit: after the default of 100, worker and beat would exit
         task_publish_retry=False,
         timezone="UTC",
         beat_schedule={
@@ -80,17 +80,20 @@ def _configure() -> None:
 
 
 _configure()
-app.autodiscover_tasks(["config.staff", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
+app.autodiscover_tasks(["config.books", "config.operations", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
 
 
 @setup_logging.connect
 def _keep_logging(**kwargs: Any) -> None:
-    """Django's LOGGING stays in force; Celery's own set-up would replace it."""
+    """Do nothing, so that Django's LOGGING stays in force: Celery's own set-up would replace it."""
 
 
 @task_prerun.connect
 def _name_task(task: Any, **kwargs: Any) -> None:
-    """A wake-up has no span of its own, for mostly nothing is due; what it goes on with has one, and names it."""
+    """Add the task's name to its log lines.
+
+    A wake-up gets no span, since usually nothing is due. The work that it finds has a span, which names the task.
+    """
     structlog.contextvars.bind_contextvars(task=task.name)
 
 
@@ -133,7 +136,7 @@ def _relay() -> None:
         for context in settings.ECI_CONTEXTS:
             try:
                 delivered += relay_once([context])
-            except Exception:  # its database may be away for a while; the relay outlives it, and serves the others
+            except Exception:  # its database may be away for a while; the relay goes on with the other contexts
                 log.exception("relay_round_failed", context=context)
                 connections.close_all()
                 pause = AWAY_PAUSE

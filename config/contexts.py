@@ -1,7 +1,7 @@
-"""The seven contexts: where each keeps its data, which events it consumes, what beat does for it, where it runs.
+"""The seven contexts: whom each calls, which events it consumes, what beat does for it, and where it runs.
 
-Subscriptions stand here, and not only in the consumers' code, because a process that hosts a producer but not its
-consumer must still know whom to deliver to; a test holds this table against the registered handlers.
+Subscriptions are listed here as well as in the consumers' code: a process that hosts a producer but not its consumer
+must still know where to deliver. A test compares this table with the registered handlers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOCAL, NOWHERE = "local", "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """``calls``: the contexts whose public API it uses. ``beat`` is task name -> seconds between two runs."""
+    """``calls``: the contexts whose public API it uses. ``beat``: task name -> seconds between two runs."""
 
     name: str
     calls: tuple[str, ...] = ()
@@ -78,8 +78,9 @@ CONTEXTS: dict[str, Context] = {
 
 CHECK_UP = "staff.check_up"
 BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600}
-"""What beat does for no context in particular, on the default queue: task name -> seconds. The check-up looks across
-contexts, so it is done where orders runs."""
+"""Beat's tasks that belong to no context, on the default queue: task name -> seconds between two runs.
+
+The check-up looks across contexts, so it runs only where orders does."""
 
 
 def subscriptions() -> dict[str, tuple[str, ...]]:
@@ -92,17 +93,18 @@ def subscriptions() -> dict[str, tuple[str, ...]]:
 
 
 def places(text: str) -> dict[str, str]:
-    """Where each context runs, from ``inventory=https://stock.example,*=local``: ``local``, the URL of the process that
-    hosts it, or ``none`` for one that this process never calls. ``*`` is every context not named; without it, local."""
+    """Read where each context runs from text like ``inventory=https://stock.example,*=local``. ImproperlyConfigured.
+
+    A place is ``local``, the URL of the process that hosts the context, or ``none`` if this process never calls it.
+    ``*`` stands for every context not named; without it, those are local.
+    """
     given: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, _, place = entry.partition("=")
         if name not in (*CONTEXTS, "*") or name in given:
-            raise ImproperlyConfigured(
-                f"ECI_SERVICES: '{entry}': there is no context '{name}', or it stands there twice."
-            )
+            raise ImproperlyConfigured(f"ECI_SERVICES: '{entry}': there is no context '{name}', or it is named twice.")
         if place not in (LOCAL, NOWHERE) and not _is_base_url(place):
-            raise ImproperlyConfigured(f"ECI_SERVICES: '{entry}': a context is 'local', 'none' or at an http(s) URL.")
+            raise ImproperlyConfigured(f"ECI_SERVICES: '{entry}': a context is 'local', 'none' or an http(s) URL.")
         given[name] = place.rstrip("/")
     found = {name: given.get(name, given.get("*", LOCAL)) for name in CONTEXTS}
     missing = "; ".join(_missing(found))
@@ -118,18 +120,18 @@ def _is_base_url(text: str) -> bool:
 
 def _missing(found: Mapping[str, str]) -> Iterator[str]:
     if LOCAL not in found.values():
-        yield "none is local, so it would do nothing"
+        yield "none is local, so the process would have nothing to do"
     for name, context in CONTEXTS.items():
         if found[name] != LOCAL:
             continue
         consumers = [other.name for other in CONTEXTS.values() if any(e.startswith(f"{name}.") for e in other.consumes)]
-        needs = dict.fromkeys(context.calls, "calls") | dict.fromkeys(consumers, "tells its events to")
+        needs = dict.fromkeys(context.calls, "calls") | dict.fromkeys(consumers, "sends its events to")
         for other, why in needs.items():
             if found[other] == NOWHERE:
                 yield f"{name} {why} {other}"
 
 
 def service_name(found: Mapping[str, str]) -> str:
-    """What a process is called by the others unless it is told: ``eci``, or the contexts it hosts."""
+    """The default name of this process among the others: ``eci``, or the contexts it hosts."""
     local = [name for name, place in found.items() if place == LOCAL]
     return "eci" if len(local) == len(found) else "-".join(local)

@@ -1,4 +1,4 @@
-"""Reading secrets: from the environment, or from files that the environment names. Weak ones are refused."""
+"""Reads secrets from the environment, or from files that the environment names, and rejects weak ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 _SHORTEST = 24  # characters of a secret that signs
-_FEWEST = 10  # different ones among them
+_FEWEST = 10  # distinct characters among them
 
 
 def secret(name: str, default: str = "") -> str:
-    """The variable ``name``, or the contents of the file that ``<name>_FILE`` names, as containers mount it."""
+    """The variable ``name``, or the contents of the file that ``<name>_FILE`` names, as containers mount secrets.
+
+    ImproperlyConfigured.
+    """
     given, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if given and path:
         raise ImproperlyConfigured(f"Set {name} or {name}_FILE, not both.")
@@ -25,10 +28,10 @@ def secret(name: str, default: str = "") -> str:
 
 
 def strong(name: str, value: str) -> str:
-    """``value``, which is to sign things, unless somebody could guess it. ImproperlyConfigured."""
+    """``value``, a secret that signs, if it is hard to guess. ImproperlyConfigured."""
     if len(value) < _SHORTEST or len(set(value)) < _FEWEST or value.startswith("django-insecure"):
         raise ImproperlyConfigured(
-            f"{name} is too weak: make it by chance, of at least {_SHORTEST} characters, {_FEWEST} of them different: "
-            """`python -c "import secrets; print(secrets.token_urlsafe(50))"`."""
+            f"{name} is too weak. Generate a random one: at least {_SHORTEST} characters, at least {_FEWEST} distinct. "
+            """Try `python -c "import secrets; print(secrets.token_urlsafe(50))"`."""
         )
     return value

@@ -1,6 +1,6 @@
-"""Gunicorn: few processes with threads, because an order mostly waits for databases and the payment provider.
+"""Gunicorn: few processes, each with threads, because an order mostly waits for databases and the payment provider.
 
-Not more threads than a connection pool holds: see ECI_POOL_SIZE in config/settings.py.
+A process has no more threads than a connection pool has connections: see ECI_POOL_SIZE in config/settings.py.
 """
 
 import gc
@@ -15,10 +15,11 @@ from eci.watch.logs import logging_config
 
 
 class Worker(ThreadWorker):
-    """Lets no connection die that the kernel has taken: what waits is accepted, then nobody listens any more.
+    """On shutdown, accept the connections the kernel has queued, then close the socket.
 
-    Gunicorn's own keeps the socket open until its last answer: whoever connects meanwhile would wait and be reset, with
-    a request sent that a proxy must not send again. A refused one goes to another process at once.
+    Gunicorn's own worker keeps the socket open until its last answer. A client that connected meanwhile would be reset
+    after it sent its request, and a proxy must not send that request again. A connection that is refused, a proxy can
+    try at another process at once.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -50,9 +51,12 @@ def post_fork(server, worker):  # type: ignore[no-untyped-def]
 
 
 def worker_int(worker):  # type: ignore[no-untyped-def]
-    """Told to stop. Being told again (Ctrl-C reaches worker and parent, and that tells the worker) would cut it off."""
+    """Called when the worker is told to stop. From now on it ignores the same signal.
+
+    Ctrl-C reaches both worker and parent, and the parent passes it on. The second signal would cut requests off.
+    """
     for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda number, frame: None)  # SIG_IGN would complain of one that has just come
+        signal.signal(number, lambda number, frame: None)  # with SIG_IGN, a signal that has just arrived logs an error
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
@@ -62,11 +66,11 @@ def worker_exit(server, worker):  # type: ignore[no-untyped-def]
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Load the product once: workers are forked from it. Not by ``preload_app``, which loads before this is called."""
+    """Load the product once, before workers are forked. ``preload_app`` would load it before this function runs."""
     metrics_folder.begin()
     server.app.wsgi()
     gc.collect()
-    gc.freeze()  # what is loaded stays; looking through it again would cost, and copy what the processes share
+    gc.freeze()  # loaded modules stay; collecting among them would cost time, and copy pages that the processes share
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]
@@ -74,6 +78,6 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    from eci.watch.metrics import watch_connections  # not above, where no folder for it is there yet
+    from eci.watch.metrics import watch_connections  # late: its folder must exist first
 
     watch_connections(worker.cfg.threads)

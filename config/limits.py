@@ -1,4 +1,4 @@
-"""How often a customer or an anonymous caller may do what. Views name their class as ``rate``."""
+"""Rate limits of customers and anonymous callers, by class of request. A view names its class as ``rate``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ DEFAULTS = {
 
 
 def parse(text: str) -> dict[str, Rate]:
-    """``order=30/600/60,read=0``: so many by account and by address in so many seconds; 0: no limit. Or ``off``."""
+    """The limits after changes like ``order=30/600/60,read=0``, or ``off`` for none. ImproperlyConfigured.
+
+    The numbers are requests by account, requests by address, and seconds; ``0`` means no limit.
+    """
     if text == "off":
         return dict.fromkeys(DEFAULTS, Rate(account=0, address=0, seconds=1))
     rates = dict(DEFAULTS)

@@ -1,4 +1,4 @@
-"""Settings, all from the environment. docs/configuration.md lists them."""
+"""Django's settings and ours, all from the environment. docs/configuration.md lists them."""
 
 from __future__ import annotations
 
@@ -36,16 +36,20 @@ DEBUG = False
 ECI_DEBUG = flag("ECI_DEBUG")
 ECI_OPEN = flag("ECI_OPEN")
 if ECI_OPEN and not ECI_DEBUG:
-    raise ImproperlyConfigured("ECI_OPEN lets everybody do everything: it needs ECI_DEBUG=1, for development only.")
+    raise ImproperlyConfigured(
+        "ECI_OPEN lets everybody do everything. It needs ECI_DEBUG=1 and is for development only."
+    )
 
 
 def _secret_key() -> str:
-    """From the environment, else made once and kept in the data folder, readable by its owner alone."""
+    """The key from the environment, else one that is generated once and kept in the data folder, for its owner only."""
     if given := secret("ECI_SECRET_KEY"):
         return given if ECI_DEBUG else strong("ECI_SECRET_KEY", given)
     path = DATA_DIR / "secret_key"
     if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as file:  # 0600; linked whole, so that nobody reads half
+        with tempfile.NamedTemporaryFile(
+            "w", dir=DATA_DIR
+        ) as file:  # 0600; linked when complete, so nobody reads half of it
             file.write(secrets.token_urlsafe(50))
             file.flush()
             with contextlib.suppress(FileExistsError):
@@ -54,20 +58,20 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-# What signs access tokens (eci/identity/tokens.py): a folder of key files, or one key in PEM.
+# Keys that sign access tokens (eci/identity/tokens.py): a folder of key files, or one key in PEM.
 ECI_KEYS_DIR = Path(os.environ.get("ECI_KEYS_DIR") or DATA_DIR / "keys")
 ECI_TOKEN_KEY = secret("ECI_TOKEN_KEY")
 ECI_TOKEN_RETIRED_KEYS = os.environ.get("ECI_TOKEN_RETIRED_KEYS", "")
 ECI_TOKEN_ISSUER = os.environ.get("ECI_TOKEN_ISSUER", "eci")
 ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
-# What signs this process's calls of other processes, and whose calls it answers (eci/calls/service_tokens.py).
+# The key that signs calls to other processes, and the keys of processes that may call (eci/calls/service_tokens.py).
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
-# The first administrator, made by ``manage.py up`` and ``manage.py prepare_staff``.
+# The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
 ALLOWED_HOSTS = [host for host in os.environ.get("ECI_ALLOWED_HOSTS", "*" if ECI_DEBUG else "").split(",") if host]
-ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # whoever is on the machine, such as its health checks
+ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # callers on this machine, such as health checks
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_ORIGINS", "").split(",") if origin]
 
 # -- contexts ---------------------------------------------------------------------------------------------------------
@@ -75,16 +79,16 @@ ECI_SERVICES = places(os.environ.get("ECI_SERVICES", ""))
 ECI_CONTEXTS = tuple(name for name, place in ECI_SERVICES.items() if place == LOCAL)  # that this process hosts
 ECI_SUBSCRIPTIONS = subscriptions()
 ECI_SERVICE_NAME = os.environ.get("ECI_SERVICE_NAME") or service_name(ECI_SERVICES)
-# Access tokens are signed where customers runs; elsewhere its public keys are asked for, or given.
+# Access tokens are signed where customers runs. Elsewhere its public keys are fetched from there, or set here.
 ECI_SIGNS_TOKENS = "customers" in ECI_CONTEXTS
 ECI_TOKEN_PUBLIC_KEYS = os.environ.get("ECI_TOKEN_PUBLIC_KEYS", "")
 ECI_TOKEN_JWKS_URL = f"{ECI_SERVICES['customers']}/.well-known/jwks.json"
 if ECI_SERVICES["customers"] == NOWHERE and not ECI_TOKEN_PUBLIC_KEYS:
     raise ImproperlyConfigured(
-        "Access tokens cannot be verified: give ECI_SERVICES the URL of customers, which signs them, or set its public "
-        "keys in ECI_TOKEN_PUBLIC_KEYS."
+        "Access tokens cannot be verified. Either name the URL of customers, which signs them, in ECI_SERVICES, or set "
+        "its public keys in ECI_TOKEN_PUBLIC_KEYS."
     )
-ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # seconds, for an answer of another process
+ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # seconds to wait for another process's answer
 
 # -- the shop ---------------------------------------------------------------------------------------------------------
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
@@ -106,19 +110,21 @@ ECI_WEBHOOK_SECRETS = [one for one in secret("ECI_WEBHOOK_SECRETS").split(",") i
 if not ECI_DEBUG:
     for one in filter(None, [ECI_GATEWAY_SECRET, *ECI_WEBHOOK_SECRETS]):
         strong("A secret in ECI_GATEWAY_SECRET or ECI_WEBHOOK_SECRETS", one)
-# A customer's payment beyond these waits until staff has looked at it: its amount, payments and declines in an hour.
+# A payment over one of these waits until staff has reviewed it: its amount; a customer's payments, declines in an hour.
 ECI_REVIEW_AMOUNT = int(os.environ.get("ECI_REVIEW_AMOUNT", "50000"))
 ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
 ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))  # that a customer may have open at once
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
 ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passwords, where there is no Redis
-# Who may read /metrics, beside admins; where the worker shows its own (0: nowhere); certificates to watch the end of.
+# The token that lets others than admins read /metrics, the port of the worker's own page (0: none), how long answers
+# of a database are kept, counters of each database, and certificates whose end an alert announces.
 ECI_METRICS_TOKEN = secret("ECI_METRICS_TOKEN")
 if ECI_METRICS_TOKEN and not ECI_DEBUG:
     strong("ECI_METRICS_TOKEN", ECI_METRICS_TOKEN)
 ECI_METRICS_PORT = int(os.environ.get("ECI_METRICS_PORT", "9808"))
-ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds that an answer of a database is good for
+ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds
+ECI_DB_METRICS = flag("ECI_DB_METRICS")
 ECI_CERTIFICATES = [Path(path) for path in os.environ.get("ECI_CERTIFICATES", "").split(",") if path]
 
 # -- databases --------------------------------------------------------------------------------------------------------
@@ -129,8 +135,8 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-# At least the threads of a process (config/gunicorn.py, the worker): a request holds connections of several contexts,
-# and must never wait for one that another request holds.
+# At least the threads of a process (config/gunicorn.py, the worker). A request holds connections of several contexts.
+# If it had to wait for one that another request holds, the two could wait for each other.
 ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
 
 
@@ -141,31 +147,33 @@ def _database(variable: str, name: str) -> dict[str, Any]:
             url,
             conn_max_age=None,
             conn_health_checks=True,
-            disable_server_side_cursors=True,  # one would outlive its transaction, which no pooler between us allows
+            disable_server_side_cursors=True,  # they outlive their transaction, which breaks behind a pooler
         )
     )
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
-        return config
-    config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
-    if config["ENGINE"].endswith("mysql"):
-        config["OPTIONS"] |= {
-            "charset": "utf8mb4",
-            "isolation_level": "read committed",
-            "init_command": "SET time_zone = '+00:00'",
-        }
-    elif ECI_POOL_SIZE:
-        config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them
-        # Its own attempts at a server that is away would grow minutes apart, and everybody would wait for the next one.
-        config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
+    else:
+        config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
+        if config["ENGINE"].endswith("mysql"):
+            config["OPTIONS"] |= {
+                "charset": "utf8mb4",
+                "isolation_level": "read committed",
+                "init_command": "SET time_zone = '+00:00'",
+            }
+        elif ECI_POOL_SIZE:
+            config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them open
+            # By default the pool waits longer before each attempt at a server that is away, up to minutes.
+            config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
+    if ECI_DB_METRICS:
+        config["ENGINE"] = config["ENGINE"].replace("django.db.backends.", "django_prometheus.db.backends.")
     return config
 
 
 DATABASES = {PLATFORM: _database("ECI_PLATFORM_DATABASE_URL", "platform")} | {
     name: _database(f"ECI_{name.upper()}_DATABASE_URL", name) for name in ECI_CONTEXTS
 }
-# Where public lists may be read, a moment late (eci/db.py).
+# Replicas that public lists may be read from; they may lag behind a moment (eci/db.py).
 DATABASES |= {
     f"{name}_replica": _database(f"ECI_{name.upper()}_REPLICA_URL", name) | {"TEST": {"MIRROR": name}}
     for name in ("catalog", "inventory")
@@ -182,13 +190,15 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "eci.apps.KernelConfig",  # before rest_framework, whose page it dresses
+    "eci.apps.KernelConfig",  # before rest_framework, whose page it overrides
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
     "csp",
     "config.staff.apps.StaffConfig",
+    "config.books.apps.BooksConfig",
+    "config.operations.apps.OperationsConfig",
     *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [
@@ -231,7 +241,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_HASHERS = ["eci.identity.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
-STATIC_ROOT = os.environ.get("ECI_STATIC_ROOT") or None  # where an image has them collected
+STATIC_ROOT = os.environ.get("ECI_STATIC_ROOT") or None  # set in the image, where they are collected
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -247,15 +257,15 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))
 SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
-# Probes and calls between processes come past the proxy.
+# Probes and calls between processes bypass the proxy.
 SECURE_REDIRECT_EXEMPT = ["^health", "^v1/health$", "^actuator/health$", "^metrics", "^internal/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("ECI_TRUST_FORWARDED_PROTO") else None
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # other hosts of the domain are not this product's to decide about
+    "security.W005",  # HSTS for other hosts of the domain is not this product's decision
     "security.W021",
-    "security.W008",  # TLS ends before us, and an API that redirects would teach clients to send tokens in the clear
+    "security.W008",  # TLS ends at the proxy, and an API that redirects teaches clients to send tokens unencrypted
 ]
-# Pages load what our own host serves, and nothing else; the API's JSON answers load nothing (eci/http/security.py).
+# Pages may load from our own host only. The API's JSON answers may load nothing (eci/http/security.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [csp.SELF],
@@ -332,7 +342,7 @@ EMAIL_BACKEND = os.environ.get(
     "EMAIL_BACKEND",
     "django.core.mail.backends.smtp.EmailBackend"
     if os.environ.get("EMAIL_HOST")
-    else "django.core.mail.backends.filebased.EmailBackend",  # mails name people and carry secrets: no log may
+    else "django.core.mail.backends.filebased.EmailBackend",  # mails hold names and secrets, which no log may hold
 )
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
 EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "25"))
@@ -343,7 +353,7 @@ EMAIL_TIMEOUT = 5
 EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or str(DATA_DIR / "mail")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "shop@example.com")
 ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "console")
-ECI_VERIFY_EMAIL = flag("ECI_VERIFY_EMAIL")  # nobody logs in before they have shown that the address is theirs
+ECI_VERIFY_EMAIL = flag("ECI_VERIFY_EMAIL")  # customers confirm their address before their first login
 ECI_STOREFRONT_URL = os.environ.get("ECI_STOREFRONT_URL", "").rstrip("/")
 
 # -- Celery -----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Every URL of the process: each of its contexts' /v1, once at the root and once under /api/v1/<context>/."""
+"""Every URL of the process. Each of its contexts has its /v1 twice: at the root and under /api/v1/<context>/."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from eci.http import docs, health, jwks
 
 urlpatterns = [
     path("", include("config.staff.urls")),
+    path("", include("config.operations.urls")),
+    *([path("", include("config.books.urls"))] if "orders" in settings.ECI_CONTEXTS else []),
     path("admin/login/", login.login),
     path("admin/password_change/", login.password_change),
     path("admin/", admin.site.urls),
@@ -35,7 +37,7 @@ urlpatterns = [
     ),
     *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in settings.ECI_CONTEXTS),
 ]
-if settings.ECI_SERVICE_CALLERS_DIR.is_dir():  # a process that no other calls has no door for them
+if settings.ECI_SERVICE_CALLERS_DIR.is_dir():  # without it no other process may call this one
     from eci.http import internal
 
     urlpatterns += [

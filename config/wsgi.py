@@ -1,3 +1,5 @@
+"""What gunicorn serves."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -5,4 +7,4 @@ from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
-get_resolver().url_patterns  # noqa: B018 - loads all views now, not with the first request
+get_resolver().url_patterns  # noqa: B018 - loads all views now instead of at the first request

@@ -16,7 +16,7 @@ from django.core.validators import validate_email
 from config.staff import demo
 from eci.identity.roles import GROUPS
 
-# Which contexts' pages of the admin each group sees; what may be changed there, the pages themselves decide.
+# Which contexts' admin pages each group sees. The pages themselves decide what may be changed there.
 _PAGES = {
     "catalog staff": ("catalog",),
     "stock staff": ("inventory", "shipping"),
@@ -30,7 +30,7 @@ ONE_TIME_PASSWORD = "admin_password"  # noqa: S105 - a file's name
 
 
 def prepare() -> None:
-    """What every start makes sure of; quick when all is there. CommandError."""
+    """Make groups and the first administrator where they are missing; quick when nothing is. CommandError."""
     make_groups()
     if not settings.ECI_OPEN:
         lock_demo_login()
@@ -38,7 +38,7 @@ def prepare() -> None:
 
 
 def make_groups() -> None:
-    """Groups that are missing; one that is there keeps the permissions somebody gave it."""
+    """Make missing groups. An existing group keeps the permissions that somebody gave it."""
     present = set(Group.objects.filter(name__in=GROUPS).values_list("name", flat=True))
     for name in sorted(set(GROUPS) - present):
         group = Group.objects.create(name=name)
@@ -46,7 +46,7 @@ def make_groups() -> None:
 
 
 def lock_demo_login() -> None:
-    """The demo's well-known password opens nothing outside open mode, even on data that was used in it."""
+    """Disable the demo's well-known password, which data from open mode may still have."""
     login = User.objects.filter(username=demo.USERNAME).first()
     if login is not None and login.check_password(demo.PASSWORD):
         login.set_unusable_password()
@@ -54,7 +54,7 @@ def lock_demo_login() -> None:
 
 
 def make_first_admin() -> None:
-    """From ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD, unless there is somebody with this address. CommandError."""
+    """Make it from ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD, unless the address has an account. CommandError."""
     email, password = settings.ECI_ADMIN_EMAIL, settings.ECI_ADMIN_PASSWORD
     if not email and not password:
         return
@@ -65,7 +65,7 @@ def make_first_admin() -> None:
 
 
 def make_one_time_admin(file: Path) -> None:
-    """Where nobody can administer the shop: an account whose password, made by chance, its owner reads in ``file``."""
+    """If nobody can administer the shop, make an account with a random password and write the password to ``file``."""
     if any(admin.has_usable_password() for admin in User.objects.filter(is_superuser=True, is_active=True)):
         return
     password = secrets.token_urlsafe(18)
@@ -73,7 +73,7 @@ def make_one_time_admin(file: Path) -> None:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(f"{password}\n")
         opened.flush()
-        os.fsync(opened.fileno())  # before the account: a password that nobody can read would lock everybody out
+        os.fsync(opened.fileno())  # before the account exists: losing its password would lock everybody out
     make_account(email=ONE_TIME_ADMIN, password=password, groups=(), admin=True, source=str(file))
 
 
@@ -82,13 +82,13 @@ def has_one_time_password(username: str) -> bool:
 
 
 def forget_one_time_password(username: str) -> None:
-    """Its owner has chosen another."""
+    """Delete the file once the owner has chosen another password."""
     if username == ONE_TIME_ADMIN:
         (settings.DATA_DIR / ONE_TIME_PASSWORD).unlink(missing_ok=True)
 
 
 def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str) -> User:
-    """A staff account; it signs in with its address. CommandError, naming ``source``, for a weak password."""
+    """A staff account, which signs in with its address. CommandError; for a weak password it names ``source``."""
     user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
         validate_email(email)
@@ -100,7 +100,7 @@ def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: b
         why = error.messages[0]
         raise CommandError(f"{source} is too weak: {why[0].lower()}{why[1:]}") from None
     if User.objects.filter(username__iexact=email).exists():
-        raise CommandError(f"There is an account of {email} already.")
+        raise CommandError(f"{email} has an account already.")
     user.set_password(password)
     user.save()
     user.groups.set(Group.objects.filter(name__in=groups))

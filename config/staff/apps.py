@@ -1,8 +1,10 @@
+"""The app ``staff``: its label owns the tables and migrations of books and operations too."""
+
 from django.apps import AppConfig
 
 
 class StaffConfig(AppConfig):
-    """Pages and commands that look across contexts, composed from their public APIs only."""
+    """Staff's accounts and pages; the label under which all rooms of config keep their tables."""
 
     name = "config.staff"
     label = "staff"

@@ -1,4 +1,4 @@
-"""The demo shop: what ``make run`` shows on its first start."""
+"""The demo shop's data, which ``make run`` loads on its first start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 USERNAME = "admin"
 EMAIL = "admin@example.com"
-PASSWORD = "admin"  # noqa: S105 - open mode only: a closed start locks this login
+PASSWORD = "admin"  # noqa: S105 - for open mode only: any other start disables it
 
 WAREHOUSES = [
     {"code": "WH001", "name": "North", "priority": 1},

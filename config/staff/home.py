@@ -1,4 +1,4 @@
-"""The front page: where everything is."""
+"""The front page: links to everything else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 _PLACES = [
     ("/docs", "API documentation, with calls to try"),
     ("/v1/products", "The API itself, browsable"),
-    ("/admin/", "Staff: catalog, stock, orders, payments, shipments, notices"),
+    ("/admin/", "Staff: catalog, stock, orders, payments, shipments, notifications"),
     ("/staff/reconcile", "Staff: what is stuck or at odds, and the switch for new orders"),
     ("/health", "Health of every context"),
     ("/metrics", "Metrics for Prometheus"),

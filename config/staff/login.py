@@ -1,4 +1,4 @@
-"""The admin's doors that look at a password, with the wrong ones counted as those of the API are."""
+"""The admin's pages that check a password. Wrong ones are counted together with the API's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def login(request: HttpRequest) -> HttpResponseBase:
 
 @admin.site.admin_view
 def password_change(request: HttpRequest) -> HttpResponseBase:
-    """Whoever finds a session open must not be able to guess the password behind it."""
+    """Counted too, so that somebody who finds an open session cannot guess its password here."""
     response = _counted(request, request.user.get_username(), admin.site.password_change)
     if _done(response):
         accounts.forget_one_time_password(request.user.get_username())

@@ -1,5 +1,5 @@
 """What processes count as they work: requests, tasks, connections. What the databases know stands in
-``config/staff/metrics.py``.
+``config/operations/metrics.py``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from config.staff import audit
+from config.books import audit
 from contexts.orders.workflows import admission
 
 

@@ -102,12 +102,12 @@ def test_an_uncut_process_has_no_internal_endpoint_and_loads_nothing_for_it(tmp_
         ("orders", "a context is 'local', 'none' or at an http"),
         ("orders=elsewhere:8000", "a context is 'local', 'none' or at an http"),
         ("orders=http://", "a context is 'local', 'none' or at an http"),
-        ("orders=local,orders=local", "stands there twice"),
+        ("orders=local,orders=local", "named twice"),
         ("*=http://elsewhere", "none is local"),
         ("*=none,catalog=local,orders=local", "orders calls customers"),
         ("inventory=none", "orders calls inventory"),
         ("orders=none", "notifications calls orders"),
-        ("*=http://elsewhere,payments=local,orders=none", "payments tells its events to orders"),
+        ("*=http://elsewhere,payments=local,orders=none", "payments sends its events to orders"),
     ],
 )
 def test_a_deployment_that_cannot_work_is_refused_in_words(services: str, told: str) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from config.contexts import CONTEXTS
-from config.processes import WORKER_THREADS
+from config.operations.processes import WORKER_THREADS
 
 _PORTS = {"postgres": 5432, "postgresql": 5432, "mysql": 3306}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config import processes
+from config.operations import processes
 from tests.support import world
 from tests.support.load import Load
 from tests.support.product import START, free_port, wait_until

@@ -57,7 +57,7 @@ def api(running: Cut) -> Iterator[Cut]:
 def require_sound_books(cut: Cut, orders: int) -> None:
     """As ``manage.py audit`` sees them from the process of orders."""
     told = cut.of("orders").run(
-        "from config.staff.audit import look; seen = look(); print(seen.orders, seen.in_flight, seen.findings)"
+        "from config.books.audit import look; seen = look(); print(seen.orders, seen.in_flight, seen.findings)"
     )
     assert told.stdout.strip() == f"{orders} 0 ()", told.stdout + told.stderr
 

@@ -109,7 +109,7 @@ _DRF = [
     for module in ("local", "workflows", "services", "selectors", "models", "domain", "tasks", "handlers")
 ]
 _INTERNALS = [
-    ("config/staff/planted.py", f"import contexts.{module}")
+    ("config/urls.py", f"import contexts.{module}")
     for module in (
         "payments.adapters",
         "orders.local",
@@ -123,6 +123,12 @@ _INTERNALS = [
         "orders.tasks",
         "orders.handlers",
     )
+]
+
+_BY_ANOTHER_DOOR = [
+    ("config/books/reconcile.py", "import contexts.orders.http.views"),
+    ("config/operations/metrics.py", "import contexts.orders.apps"),
+    ("config/people/export.py", "import contexts.catalog.http.urls"),
 ]
 
 # Contract id, the lines planted (each must be told of), and what the linter calls each crossing.
@@ -172,7 +178,43 @@ CROSSINGS: list[tuple[str, list[tuple[str, str]], list[str]]] = [
         ["contexts.catalog.http.views -> contexts.catalog.models"],
     ),
     ("drf-stays-at-the-door", _DRF, [f"{file[9:-3].replace('/', '.')} -> rest_framework" for file, _ in _DRF]),
-    ("config-wires-only", _INTERNALS, [f"config.staff.planted -> {line.split()[1]}" for _, line in _INTERNALS]),
+    ("config-wires-only", _INTERNALS, [f"config.urls -> {line.split()[1]}" for _, line in _INTERNALS]),
+    (
+        "config-rooms",
+        [
+            ("config/books/audit.py", "import config.operations.backup"),
+            ("config/staff/accounts.py", "import config.books.models"),
+            ("config/environment.py", "import config.urls"),
+        ],
+        [
+            "config.books.audit -> config.operations.backup",
+            "config.staff.accounts -> config.books.models",
+            "config.environment -> config.urls",
+        ],
+    ),
+    ("config-rooms", [("config/planted.py", "")], ["config.planted"]),
+    (
+        "books-inside",
+        [("config/books/audit.py", "import config.books.reconcile")],
+        ["config.books.audit -> config.books.reconcile"],
+    ),
+    ("books-inside", [("config/books/planted.py", "")], ["config.books.planted"]),
+    (
+        "operations-inside",
+        [("config/operations/snapshots.py", "import config.operations.backup")],
+        ["config.operations.snapshots -> config.operations.backup"],
+    ),
+    ("operations-inside", [("config/operations/planted.py", "")], ["config.operations.planted"]),
+    (
+        "staff-knows-no-context",
+        [("config/staff/home.py", "import contexts.orders.public.api")],
+        ["config.staff.home -> contexts.orders.public.api"],
+    ),
+    (
+        "rooms-by-public",
+        _BY_ANOTHER_DOOR,
+        [f"{file[:-3].replace('/', '.')} -> {line.split()[1]}" for file, line in _BY_ANOTHER_DOOR],
+    ),
 ]
 
 

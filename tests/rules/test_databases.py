@@ -29,7 +29,7 @@ for alias in sys.argv[1:]:
 _MIGRATE_ALL = """
 import django
 django.setup()
-from config.staff.migrating import migrate_all
+from config.operations.migrating import migrate_all
 migrate_all(print)
 """
 

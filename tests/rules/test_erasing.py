@@ -17,10 +17,10 @@ from django.conf import settings
 from django.core import mail
 from django.db import connections
 
+from config.books import audit, checkup
+from config.books.models import CheckUp
 from config.contexts import CONTEXTS
 from config.people import export
-from config.staff import audit, checkup
-from config.staff.models import CheckUp
 from contexts.customers.models import TokenFamily
 from contexts.customers.public.events import CustomerErased
 from contexts.notifications.adapters import NotDelivered

@@ -25,7 +25,7 @@ _OURS = ("ECI_", "DJANGO_", "EMAIL_", "PROMETHEUS_", "PYTEST_", "CELERY_", "OTEL
 _MIGRATE = """
 import django
 django.setup()
-from config.staff.migrating import migrate_all
+from config.operations.migrating import migrate_all
 migrate_all(print)
 """
 _LOAD_DEMO = """

@@ -8,8 +8,9 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from config.staff import tasks
-from config.staff.models import CheckUp
+from config.books import tasks
+from config.books.models import CheckUp
+from config.operations import tasks as operations_tasks
 from contexts.inventory.models import Stock
 from contexts.orders.models import Order
 from eci.clock import utcnow
@@ -55,6 +56,6 @@ def test_prune_forgets_old_sessions_and_check_ups() -> None:
         Session.objects.create(session_key=key, session_data="", expire_date=expires)
     for days in (31, 29):
         CheckUp.objects.create(at=now - timedelta(days=days), milliseconds=1, orders=0, in_flight=0, items=[], lags={})
-    tasks.prune()
+    operations_tasks.prune()
     assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
     assert CheckUp.objects.count() == 1

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from config.staff.models import Repair
+from config.books.models import Repair
 from contexts.inventory.models import Stock
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
@@ -62,13 +62,13 @@ def test_nothing_to_do(shop: Shop, manage: Any) -> None:
 def test_a_hold_without_order(shop: Shop, manage: Any) -> None:
     order_id = new_order_id()
     hold(shop, order_id)
-    expect(manage, f"hold-without-order:{order_id}", "release the hold")
+    expect(manage, f"hold-without-order:{order_id}", "release the reservation")
     assert shop.stock()[1] == 3
     assert manage("reconcile", "--apply")[0] == 0
     assert shop.stock()[1] == 0
     clean(manage)
     [record] = Repair.objects.all()
-    assert (record.item, record.outcome) == (f"hold-without-order:{order_id}", "the hold is RELEASED")
+    assert (record.item, record.outcome) == (f"hold-without-order:{order_id}", "the reservation is RELEASED")
     assert record.actor.startswith("command:")
 
 
@@ -81,7 +81,7 @@ def test_paid_without_order(shop: Shop, manage: Any, captured: bool, end: str) -
     expect(
         manage,
         f"paid-without-order:{order_id}",
-        "give the money back: void what is authorised, refund what was captured",
+        "void what is authorised, refund what was captured",
     )
     assert manage("reconcile", "--apply", "--only", "paid-without-order")[0] == 0
     assert Payment.objects.get(order_id=order_id).status == end
@@ -142,7 +142,7 @@ def test_attention_that_is_over_and_attention_that_is_not(shop: Shop, manage: An
     over, short = (shop.order(1, fulfilment="warehouse").data["order_id"] for _ in range(2))
     Order.objects.filter(pk=over).update(needs_attention=True)
     row = Stock.objects.get(product_id=shop.product_id)
-    expect(manage, f"needs-attention:{over}", "take the flag away: it has come to its end, and its books agree")
+    expect(manage, f"needs-attention:{over}", "clear the flag: the order is complete and its books agree")
     assert manage("reconcile", "--apply")[0] == 0
     assert not Order.objects.get(pk=over).needs_attention
     shop.api.patch(f"/v1/inventory/{row.pk}", {"onhand": 0, "reason": "fire", "force": True})
@@ -205,12 +205,12 @@ def test_stock_at_odds_is_only_told(shop: Shop, manage: Any) -> None:
     code, said = manage("reconcile", "--apply")
     assert code == 1
     assert "on hand is 99, the ledger sums up to 100" in said
-    assert "Count the shelf" in said
+    assert "Count the units" in said
     assert Stock.objects.get(product_id=shop.product_id).on_hand == 99
 
 
 def test_an_action_that_fails_is_told_and_stops_no_other(shop: Shop, manage: Any, monkeypatch: Any) -> None:
-    from config.staff import reconcile
+    from config.books import reconcile
 
     def fail(subject: str, actor: str) -> str:
         raise RuntimeError("boom")
@@ -238,7 +238,7 @@ def test_the_page_lists_the_same_and_acts_for_superusers(shop: Shop) -> None:
     client.post("/staff/reconcile/look")
     page = client.get("/staff/reconcile").content.decode()
     assert order_id in page
-    assert "Safe: release the hold." in page
+    assert "Safe: release the reservation." in page
     wanted = {"item": f"hold-without-order:{order_id}"}
     assert client.post("/staff/reconcile/repair", wanted).status_code == 403
     assert shop.stock()[1] == 3

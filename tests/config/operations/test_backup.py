@@ -112,14 +112,14 @@ def order_ids(environment: Mapping[str, str]) -> set[str]:
 def refuse_while_it_runs(product: Product, folder: Path) -> None:
     assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
     assert "These databases are not empty" in said(product.manage("restore", str(folder)), 1)
-    assert "stop web, worker and beat first" in said(product.manage("restore", str(folder), "--force"), 1)
+    assert "Stop web, worker and beat first" in said(product.manage("restore", str(folder), "--force"), 1)
 
 
 def refuse_what_is_damaged(empty: dict[str, str], folder: Path) -> None:
     catalog = next(folder.glob("catalog.*"))
     content = catalog.read_bytes()
     catalog.write_bytes(content[:-1])
-    assert f"{catalog.name} is not what the manifest says" in said(manage(empty, "restore", str(folder)), 1)
+    assert f"{catalog.name} does not match the manifest" in said(manage(empty, "restore", str(folder)), 1)
     catalog.write_bytes(content)
     manifest = folder / "manifest.json"
     whole = manifest.read_text()

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.staff.models import Backup
+from config.operations.models import Backup
 from contexts.inventory.models import Reservation, Stock, Warehouse
 from eci.clock import utcnow
 from tests.support.away import without_database

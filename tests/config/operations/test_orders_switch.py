@@ -13,7 +13,7 @@ from tests.support.shop import Shop
 
 
 def test_new_orders_are_refused_in_words(shop: Shop, manage: Any) -> None:
-    assert "New orders are refused" in manage("orders", "stop", "The warehouse floods.")[1]
+    assert "New orders are rejected" in manage("orders", "stop", "The warehouse floods.")[1]
     before = shop.stock()
     refused = shop.order(key="late")
     assert (refused.status, refused.code) == (503, "orders_stopped")

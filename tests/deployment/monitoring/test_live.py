@@ -42,7 +42,7 @@ CONTEXTS = ("catalog", "inventory", "customer", "order", "payment", "shipment", 
 SERVICES = {f"{name}-service" for name in CONTEXTS}
 NAMES = ("tasks_total", "task_duration_seconds_count")
 DECLINED = 'sum(http_requests_total{route="v1/orders",method="POST",status="402"})'
-CHECK_UP = "from config.staff.checkup import check_up; check_up()"
+CHECK_UP = "from config.books.checkup import check_up; check_up()"
 
 
 class Prometheus:

@@ -150,7 +150,7 @@ def _operations(kind: str, amount: int | None = None) -> list[int]:
 
 def books() -> dict[str, Any]:
     """Units and money, read past the product's own code, and what its audit says."""
-    from config.staff.audit import audit
+    from config.books.audit import audit
 
     on_hand, reserved, least = sql(
         "inventory", "SELECT SUM(on_hand), SUM(reserved), MIN(on_hand - reserved) FROM inventory_stock"

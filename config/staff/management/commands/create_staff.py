@@ -1,4 +1,4 @@
-"""``manage.py create_staff ADDRESS --group "stock staff"``: an account for a member of staff, or for another system."""
+"""``manage.py create_staff ADDRESS --group "stock staff"``: make an account for a member of staff or another system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eci.identity.roles import GROUPS
 
 
 class Command(BaseCommand):
-    help = "Create a staff account. The password is asked for, or is the first line of standard input."
+    help = "Create a staff account. Asks for the password, or reads it from the first line of standard input."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")

@@ -1,4 +1,4 @@
-"""``manage.py load_demo``: a small shop to try things with, once. Its staff login is for open mode only."""
+"""``manage.py load_demo``: load a small shop to try things with, once. Its staff login works in open mode only."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ class Command(BaseCommand):
         elsewhere = [name for name in ("catalog", "customers", "inventory") if name not in settings.ECI_CONTEXTS]
         if elsewhere:
             self.stdout.write(
-                f"No demo: it is loaded where catalog, customers and inventory run together, and "
-                f"{' and '.join(elsewhere)} run elsewhere."
+                "No demo: it needs catalog, customers and inventory in one process. "
+                f"Not in this one: {', '.join(elsewhere)}."
             )
             return
         login = User.objects.filter(username=demo.USERNAME).first()
         if login is None:
             self._load_shop()
-            login = User.objects.create_superuser(demo.USERNAME, demo.EMAIL)  # made last: the demo is complete
+            login = User.objects.create_superuser(
+                demo.USERNAME, demo.EMAIL
+            )  # made last, as the sign that the demo is complete
         if settings.ECI_OPEN and not login.has_usable_password():
             login.set_password(demo.PASSWORD)
             login.save(update_fields=["password"])

@@ -1,4 +1,4 @@
-"""``manage.py prepare_staff``: what ``up`` does for staff accounts, where the processes are started another way."""
+"""``manage.py prepare_staff``: prepare staff accounts as ``up`` does, for processes that are started another way."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.db.models.functions import Now
 
-from config.staff.audit import audit
+from config.books.audit import audit
 from contexts.orders import services
 from contexts.orders.models import Order, OutboxEvent, Return
 from contexts.orders.workflows import recovery

@@ -1,0 +1,26 @@
+"""``manage.py audit``: do stock, orders, money and shipments agree? Exit code 0 if they do, 1 if not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.books.audit import audit
+from eci.errors import ContextUnavailable
+
+
+class Command(BaseCommand):
+    help = "Check that stock, orders, money and shipments agree. Repairs nothing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            verdict = audit()
+        except ContextUnavailable as error:
+            raise CommandError(f"The audit cannot run: {error.message}") from error
+        for finding in verdict.findings:
+            self.stdout.write(f"{finding.subject}: {finding.problem}")
+        seen = f"{verdict.orders} orders checked, {verdict.in_flight} under way"
+        if verdict.findings:
+            raise CommandError(f"{len(verdict.findings)} findings; {seen}.")
+        self.stdout.write(f"The books agree: {seen}.")

@@ -1,0 +1,40 @@
+"""``manage.py orders stop REASON | start | status``: reject new orders for a while. Orders under way go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.books.actors import at_the_keyboard
+from contexts.orders.public.api import orders
+from eci.clock import iso
+from eci.errors import ContextUnavailable
+
+
+class Command(BaseCommand):
+    help = "Stop or start taking new orders. Orders under way, payments, cancels, returns and reads always go on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        stop = verbs.add_parser("stop", help="reject new orders with 503 and the reason")
+        stop.add_argument("reason", help="in words that clients will see")
+        verbs.add_parser("start", help="take new orders again")
+        verbs.add_parser("status", help="are new orders taken?")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._switch(options)
+        except ContextUnavailable as error:
+            raise CommandError(error.message) from error
+
+    def _switch(self, options: dict[str, Any]) -> None:
+        if options["verb"] == "stop":
+            orders.stop(reason=options["reason"], actor=at_the_keyboard())
+        elif options["verb"] == "start":
+            orders.start(actor=at_the_keyboard())
+        switch = orders.switch()
+        if switch.taking:
+            self.stdout.write("New orders are taken.")
+        else:
+            self.stdout.write(f"New orders are rejected since {iso(switch.at)}, by {switch.actor}: {switch.reason}")

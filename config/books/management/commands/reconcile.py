@@ -1,0 +1,59 @@
+"""``manage.py reconcile``: what is stuck or at odds, with the safe action for each, done only with ``--apply``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from config.books import reconcile
+from config.books.actors import at_the_keyboard
+from eci.errors import ContextUnavailable
+
+
+class Command(BaseCommand):
+    help = (
+        "List what is stuck or at odds, each with the safe action for it. With --apply, do the safe actions. "
+        "Exit code 1 while anything is left."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--apply", action="store_true", help="do the safe actions; without it nothing changes")
+        parser.add_argument(
+            "--only",
+            action="append",
+            metavar="KIND[:SUBJECT]",
+            help="only these, as listed; may be given several times",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            result = reconcile.find()
+        except DatabaseError as error:
+            raise CommandError(f"Cannot reconcile: a database cannot be read: {error}") from error
+        except ContextUnavailable as error:
+            raise CommandError(f"Cannot reconcile: {error.message}") from error
+        seen = f"{result.orders} orders checked, {result.in_flight} under way"
+        wanted = options["only"]
+        items = [item for item in result.items if not wanted or item.kind in wanted or item.name in wanted]
+        left = 0
+        for item in items:
+            self.stdout.write(f"{item.name}\n    {item.problem}")
+            if options["apply"]:
+                outcome = reconcile.apply(item, actor=at_the_keyboard())
+                self.stdout.write(f"    {'done: ' if item.action else ''}{outcome}")
+                left += not item.action or outcome.startswith("not done")
+            else:
+                self.stdout.write(f"    safe: {item.action}" if item.action else "    no safe action")
+                left += 1
+            if item.advice and not (options["apply"] and not item.action):
+                self.stdout.write(f"    {item.advice}")
+        if not items:
+            self.stdout.write(f"Nothing is stuck or at odds: {seen}.")
+        elif options["apply"]:
+            self.stdout.write(f"{len(items)} items, {left} of them left for a person; {seen}.")
+        else:
+            self.stdout.write(f"{len(items)} items; {seen}. Nothing was changed; --apply does the safe actions.")
+        if left:
+            raise CommandError(f"{left} items are left.")

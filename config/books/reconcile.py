@@ -1,0 +1,274 @@
+"""Finds what is stuck or at odds in any context, and does the safe action for it, where there is one.
+
+A safe action does not touch work that is under way, may be repeated, and decides nothing that a person should decide.
+An item counts only if it is there at two looks. Composed from the contexts' public APIs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from config.books import audit
+from config.books.models import Repair
+from contexts.inventory.public.api import inventory
+from contexts.inventory.public.contracts import AllocationState
+from contexts.notifications.public.api import notifications
+from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import Stuck
+from contexts.payments.public.api import payments
+from contexts.shipping.public.api import shipping
+from eci import outbox
+from eci.clock import iso
+from eci.errors import ContractError
+from eci.watch.requests import logger
+
+log = logger(__name__)
+
+OVERDUE = 60  # seconds; recovery, settling and the relay run every second or two
+IN_VAIN = 5  # failed attempts at delivering an event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Something stuck or at odds. ``name``, its kind and subject, picks it. ``action``: the safe action, or empty.
+    ``advice``: what a person may do."""
+
+    kind: str
+    subject: str
+    problem: str
+    action: str = ""
+    advice: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self.subject}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """``orders`` were looked at; ``in_flight`` of them are under way and are not judged."""
+
+    orders: int
+    in_flight: int
+    items: tuple[Item, ...]
+
+
+def find() -> Result:
+    """Look once. If there are items, look again a little later and keep those that are still there."""
+    first = _look()
+    if not first.items:
+        return first
+    time.sleep(audit.PAUSE)
+    again = _look()
+    names = {item.name for item in first.items}
+    lasting = tuple(item for item in again.items if item.name in names)
+    return Result(orders=again.orders, in_flight=again.in_flight, items=lasting)
+
+
+def _look() -> Result:
+    verdict = audit.look()
+    at_odds = {finding.subject for finding in verdict.findings}
+    items = [
+        *map(_of_finding, verdict.findings),
+        *_of_orders(at_odds),
+        *_of_payments(),
+        *_of_outboxes(),
+        *_of_notifications(),
+    ]
+    return Result(orders=verdict.orders, in_flight=verdict.in_flight, items=tuple(items))
+
+
+# -- items ------------------------------------------------------------------------------------------------------------
+
+
+def _of_finding(finding: audit.Finding) -> Item:
+    action = advice = ""
+    match finding.kind:
+        case audit.Kind.STOCK:
+            advice = "Count the units and record the count (PATCH /v1/inventory/{inventory_id}, with a reason)."
+        case audit.Kind.PAID_WITHOUT_ORDER if _has_left(finding.subject):
+            advice = "Goods have left for it: find the order in an older backup before any money is refunded."
+        case audit.Kind.PAID_WITHOUT_ORDER:
+            action = "void what is authorised, refund what was captured"
+        case audit.Kind.HOLD_WITHOUT_ORDER | audit.Kind.HOLD_LEFT:
+            action = "release the reservation"
+        case audit.Kind.REFUND_OWED:
+            action = "void what is authorised, refund what was captured"
+        case audit.Kind.SHIPMENT_LEFT:
+            action = "cancel the shipments that have not left"
+        case audit.Kind.ORDER:
+            advice = (
+                "Compare its timeline, payments and shipments in the admin; `manage.py settle DAY` compares the money."
+            )
+    return Item(kind=finding.kind.value, subject=finding.subject, problem=finding.problem, action=action, advice=advice)
+
+
+def _has_left(order_id: str) -> bool:
+    reservation = inventory.reservations(keys=[order_id]).get(order_id)
+    gone = reservation is not None and any(one.state == AllocationState.SHIPPED for one in reservation.allocations)
+    return gone or any(shipment.dispatched for shipment in shipping.shipments_of(order_ids=[order_id]))
+
+
+def _of_orders(at_odds: set[str]) -> Iterator[Item]:
+    stuck = orders.stuck(seconds=OVERDUE)
+    reservations = inventory.reservations(keys=[row.order_id for row in stuck if row.attention])
+    for row in stuck:
+        reservation = reservations.get(row.order_id)
+        short = reservation is not None and any(one.state == AllocationState.SHORT for one in reservation.allocations)
+        if row.return_id is not None:
+            problem = f"return {row.return_id} has waited for its stock or its refund since {_when(row.since)}"
+            yield Item(kind="return-stuck", subject=row.order_id, problem=problem, action="try again now")
+        elif row.attention:
+            yield _of_attention(row, short=short, sound=row.order_id not in at_odds)
+        else:
+            problem = f"is {row.status}; due since {_when(row.since)}, but no runner took it up"
+            advice = "If there are many, worker or beat may be down: check that they run."
+            yield Item(kind="overdue", subject=row.order_id, problem=problem, action="carry it on now", advice=advice)
+
+
+def _of_attention(row: Stuck, *, short: bool, sound: bool) -> Item:
+    problem = f"is {row.status} and needs attention: {row.detail or 'see its timeline'}"
+    action = advice = ""
+    if short:
+        advice = "Units for it are missing. Receive some (POST /v1/inventory) and it gets them, or cancel the order."
+    elif not row.settled:
+        action = "try its step again now"
+        advice = "If it needs attention again, the log names the error (order_step_failed)."
+    elif sound:
+        action = "clear the flag: the order is complete and its books agree"
+    else:
+        advice = "First look at what else is listed for it."
+    return Item(kind="needs-attention", subject=row.order_id, problem=problem, action=action, advice=advice)
+
+
+def _of_payments() -> Iterator[Item]:
+    for row in payments.unanswered(seconds=OVERDUE):
+        problem = (
+            f"{row.amount} {row.currency} for {row.order_id}: outcome unknown since {_when(row.since)}; asked the"
+            f" provider {row.attempts} times"
+        )
+        yield Item(
+            kind="unknown-payment",
+            subject=f"{row.kind}-{row.row_id}",
+            problem=problem,
+            action="ask the provider now",
+            advice="If the provider is up, ask its support about the key. Never charge or refund by hand meanwhile.",
+        )
+
+
+def _of_outboxes() -> Iterator[Item]:
+    for context in settings.ECI_CONTEXTS:
+        for row in outbox.undelivered(context, attempts=IN_VAIN):
+            yield Item(
+                kind="event-undelivered",
+                subject=f"{context}-{row.pk}",
+                problem=f"{row.name} of {row.aggregate_id} did not reach {row.consumer} in {row.attempts} attempts",
+                action="deliver it now",
+                advice=f"If that fails, the log says why (event_not_handled). Until then {row.consumer} lacks it.",
+            )
+
+
+def _of_notifications() -> Iterator[Item]:
+    for row in notifications.failed():
+        about = f" of {row.order_id}" if row.order_id else ""
+        yield Item(
+            kind="notice-failed",
+            subject=str(row.notification_id),
+            problem=f"the {row.kind}{about} was given up at {_when(row.at)}: {row.answer}",
+            action="queue it again",
+            advice="If the address is wrong, correct it first.",
+        )
+
+
+def _when(moment: datetime) -> str:
+    return (iso(moment) or "")[:19].replace("T", " ")
+
+
+def lags() -> dict[str, float]:
+    """How late work is, in seconds: ``orders``, and ``outbox.<context>``."""
+    return {"orders": orders.lag()} | {f"outbox.{context}": outbox.lag(context) for context in settings.ECI_CONTEXTS}
+
+
+# -- safe actions -----------------------------------------------------------------------------------------------------
+
+
+def apply(item: Item, *, actor: str) -> str:
+    """Do the item's safe action now, and record who asked for it. Returns the outcome in words."""
+    if not item.action:
+        return "nothing done: " + item.advice
+    repair = Repair.objects.create(actor=actor, item=item.name, problem=item.problem[:500], action=item.action)
+    try:
+        outcome = _ACTIONS[item.kind](item.subject, actor)
+    except (ContractError, DatabaseError) as error:
+        outcome = f"not done: {error}"
+    except Exception as error:  # one item must not keep the others from being handled
+        log.exception("repair_failed", item=item.name)
+        outcome = f"not done: {type(error).__name__}: {error}"
+    repair.outcome = outcome[:500]
+    repair.save(update_fields=["outcome"])
+    log.info("repair", item=item.name, actor=actor, outcome=outcome)
+    return outcome
+
+
+def _return_money(order_id: str, actor: str) -> str:
+    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}")
+    return ", ".join(f"payment {payment.payment_id} is {payment.status}" for payment in paid) or "no payment is left"
+
+
+def _release(order_id: str, actor: str) -> str:
+    return f"the reservation is {inventory.release(key=order_id, order_id=order_id).status}"
+
+
+def _cancel_shipments(order_id: str, actor: str) -> str:
+    shipments = shipping.cancel(order_id=order_id)
+    return ", ".join(f"shipment {shipment.shipment_id} is {shipment.status}" for shipment in shipments)
+
+
+def _retry_order(order_id: str, actor: str) -> str:
+    return f"the order is {orders.retry(order_id=order_id, actor=actor)}"
+
+
+def _attend(order_id: str, actor: str) -> str:
+    """Try the order's step again. If it has no work left, clear the flag."""
+    status = orders.retry(order_id=order_id, actor=actor)
+    settled = next((row.settled for row in orders.stuck(seconds=OVERDUE) if row.order_id == order_id), False)
+    if not settled:
+        return f"the order is {status}"
+    orders.attended(order_id=order_id, actor=actor)
+    return f"the order is {status}; it no longer needs attention"
+
+
+def _ask_provider(subject: str, actor: str) -> str:
+    kind, _, row_id = subject.partition("-")
+    return f"the {kind} is {payments.ask_provider(kind=kind, row_id=int(row_id))}"
+
+
+def _deliver(subject: str, actor: str) -> str:
+    context, _, row_id = subject.partition("-")
+    return "delivered" if outbox.redeliver(context, int(row_id)) else "not delivered; the relay tries again"
+
+
+def _queue_notification(subject: str, actor: str) -> str:
+    return f"the notification is {notifications.retry(notification_id=int(subject))}"
+
+
+_ACTIONS: dict[str, Callable[[str, str], str]] = {
+    audit.Kind.PAID_WITHOUT_ORDER.value: _return_money,
+    audit.Kind.REFUND_OWED.value: _return_money,
+    audit.Kind.HOLD_WITHOUT_ORDER.value: _release,
+    audit.Kind.HOLD_LEFT.value: _release,
+    audit.Kind.SHIPMENT_LEFT.value: _cancel_shipments,
+    "return-stuck": _retry_order,
+    "overdue": _retry_order,
+    "needs-attention": _attend,
+    "unknown-payment": _ask_provider,
+    "event-undelivered": _deliver,
+    "notice-failed": _queue_notification,
+}
+KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS))

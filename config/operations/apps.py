@@ -1,0 +1,8 @@
+"""An app so that Django finds its commands and admin pages. Its table is one of the app ``staff``."""
+
+from django.apps import AppConfig
+
+
+class OperationsConfig(AppConfig):
+    name = "config.operations"
+    label = "operations"

@@ -1,0 +1,205 @@
+"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from multiprocessing.context import ForkProcess
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from config.operations import processes
+from config.operations.migrating import migrate_all
+from config.staff import accounts
+from eci.db import primaries
+from eci.watch import metrics_folder
+
+HOST = "127.0.0.1"
+GRACE = 9  # seconds for a process to finish its work; Docker kills everything after 10
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+
+
+class Command(BaseCommand):
+    help = "Run web, worker and beat on this machine; Ctrl-C stops them."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=HOST, help="the address to listen at; 0.0.0.0 in a container")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode always does")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        if not metrics_folder.is_own():  # not started by manage.py
+            metrics_folder.begin()
+        try:
+            _require_free(port)
+            self._run(host, port, demo=settings.ECI_OPEN or options["demo"])
+        finally:
+            metrics_folder.end()
+
+    def _run(self, host: str, port: int, *, demo: bool) -> None:
+        prepare(self.stdout.write)
+        if not settings.ECI_OPEN:
+            accounts.make_one_time_admin(settings.DATA_DIR / accounts.ONE_TIME_PASSWORD)
+        if demo:
+            call_command("load_demo")
+        _share_what_is_loaded()
+        supervisor = Supervisor(host, port)
+        try:
+            supervisor.start()
+            supervisor.wait_until_healthy()
+            self.stdout.write(_banner(port))
+            self.stdout.flush()
+            supervisor.watch()
+        finally:
+            supervisor.stop()
+
+
+def prepare(say: Callable[[str], object]) -> None:
+    """Check, migrate and make accounts before the first process starts; quick when all is done. CommandError."""
+    call_command("check", databases=primaries(), fail_level="ERROR")
+    migrate_all(say)
+    accounts.prepare()
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise CommandError(
+                f"Port {port} is in use. Stop the process that uses it, or choose another: PORT=8001"
+            ) from None
+
+
+def _share_what_is_loaded() -> None:
+    """Load the product before forking, which saves each process seconds and memory. Connections are not shared."""
+    processes.load()
+    for connection in connections.all():
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
+    gc.collect()
+    gc.freeze()
+
+
+def _prctl(option: int, argument: int | bytes) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, argument)
+
+
+def _become(name: str, command: list[str], supervisor: int) -> None:
+    """In the child: run the command, and end with the supervisor even if that is killed."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        os._exit(1)
+    for number in STOPS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    _prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
+    os.chdir(settings.BASE_DIR)
+    processes.become(command)
+
+
+class Supervisor:
+    """Starts the processes, and stops all of them when one ends or a signal arrives."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.children: dict[str, ForkProcess] = {}
+        self.stopping = False
+
+    def start(self) -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # so that we end when make is killed
+        for number in STOPS:
+            signal.signal(number, self._stop_soon)
+        if "ECI_METRICS_PORT" not in os.environ:
+            settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, STOPS
+        )  # a child that gets one while it still has our handlers would lose it
+        self._spawn("web", processes.web(f"{self.host}:{self.port}"))
+        self._spawn("worker", processes.worker())
+        self._spawn("beat", processes.beat())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+    def _spawn(self, name: str, command: list[str]) -> None:
+        fork = multiprocessing.get_context("fork")
+        self.children[name] = fork.Process(target=_become, args=(name, command, os.getpid()), name=name)
+        self.children[name].start()
+
+    def wait_until_healthy(self) -> None:
+        url = f"http://{HOST}:{self.port}/health"
+        for _ in range(600):
+            if self.stopping:
+                return
+            self._require_all_alive()
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.1)
+        raise CommandError("The web process did not become healthy within a minute.")
+
+    def watch(self) -> None:
+        while not self.stopping:
+            self._require_all_alive()
+            time.sleep(0.2)
+
+    def _require_all_alive(self) -> None:
+        for name, child in self.children.items():
+            if not (child.is_alive() or self.stopping):
+                raise CommandError(f"The {name} process ended unexpectedly (exit code {child.exitcode}).")
+
+    def _stop_soon(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def stop(self) -> None:
+        """Stop all processes at once. Work that the worker leaves unfinished stands in a database and goes on later."""
+        self.stopping = True
+        for child in self.children.values():
+            child.terminate()
+        deadline = time.monotonic() + GRACE
+        for child in self.children.values():
+            child.join(max(0.1, deadline - time.monotonic()))
+            child.kill()
+            child.join()
+
+
+def _banner(port: int) -> str:
+    at = f"http://{HOST}:{port}"
+    lines = [
+        "",
+        "ECI is up. Ctrl-C stops it.",
+        f"  API          {at}/v1/products   (browse it with the same address in a browser)",
+        f"  API docs     {at}/docs",
+        f"  Staff        {at}/admin/",
+        f"  Health       {at}/health",
+        f"  Data         {settings.DATA_DIR}",
+    ]
+    one_time = settings.DATA_DIR / accounts.ONE_TIME_PASSWORD
+    if one_time.exists():
+        lines.insert(5, f"               login: {accounts.ONE_TIME_ADMIN}, its one-time password is in {one_time}")
+    if settings.ECI_OPEN:
+        from config.staff.demo import PASSWORD, USERNAME
+
+        lines.insert(5, f"               demo login: {USERNAME} / {PASSWORD}")
+        lines.append("")
+        lines.append("  OPEN MODE: everybody who can reach this port may do everything. For development only.")
+    return "\n".join(lines)

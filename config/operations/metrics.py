@@ -1,0 +1,286 @@
+"""Metrics for Prometheus.
+
+- ``/metrics/process``: what the web processes of this service counted
+- ``/metrics/<context>``: what that context's database holds
+- ``/metrics/platform``: what concerns the shop as a whole
+- ``/metrics``: all of these
+
+A scrape counts the rows of a database, by statements over whole tables. The numbers are exact: they do not depend on
+the process that answers or on restarts, and orders do no work for them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from cryptography import x509
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+from django.http import HttpResponse
+from django_prometheus.migrations import ExportMigrationsForDatabase, applied_migrations, unapplied_migrations
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from config.books import audit, checkup, reconcile
+from config.contexts import PLATFORM
+from config.operations.migrating import OwnMigrations
+from config.operations.models import Backup
+from contexts.inventory.public.api import inventory
+from contexts.notifications.public.api import notifications
+from contexts.orders.public.api import orders
+from contexts.payments.public.api import payments
+from eci import outbox
+from eci.errors import ContextUnavailable, NotFound
+from eci.http.docs import FirstUnlessAsked
+from eci.http.health import reachable
+from eci.identity.auth import AccessToken, MetricsToken, OpenMode, StaffSession
+from eci.identity.roles import Role, only
+from eci.watch.metrics import of_processes
+
+PROCESS, SHOP = "process", "platform"
+_PATIENCE = 5  # seconds to wait for another scrape of the same database
+_MIGRATIONS = (unapplied_migrations, applied_migrations)  # gauges of django-prometheus
+
+
+def _inventory() -> Iterator[Metric]:
+    counts = inventory.statistics()
+    yield CounterMetricFamily("inventory_reservations", "Reservations made.", value=sum(counts.holds.values()))
+    holds = GaugeMetricFamily("inventory_holds", "Reservations, by the state they are in now.", labels=["state"])
+    for state, number in counts.holds.items():
+        holds.add_metric([state], number)
+    yield holds
+    yield GaugeMetricFamily("inventory_low_stock_rows", "Stock rows below their reorder point.", value=counts.low)
+    stock = GaugeMetricFamily(
+        "inventory_available_stock", "Units that can be sold: the lowest rows.", labels=["product_id", "warehouse"]
+    )
+    for level in counts.lowest:
+        stock.add_metric([str(level.product_id), level.warehouse], level.available)
+    yield stock
+
+
+def _orders() -> Iterator[Metric]:
+    counts = orders.statistics()
+    placed = sum(sales.orders for sales in counts.sales)
+    yield CounterMetricFamily("orders_placed", "Orders that passed the pivot.", value=placed)
+    value = CounterMetricFamily("orders_value", "Sum of the totals of orders placed.", labels=["currency"])
+    average = GaugeMetricFamily("orders_average_value", "Average total of the orders placed.", labels=["currency"])
+    for sales in counts.sales:
+        value.add_metric([sales.currency], float(sales.value))
+        if sales.orders:
+            average.add_metric([sales.currency], float(sales.value / sales.orders))
+    yield value
+    yield average
+    by_status = GaugeMetricFamily("orders_by_status", "Orders, by status.", labels=["status"])
+    for status, number in counts.by_status.items():
+        by_status.add_metric([status], number)
+    yield by_status
+    stuck = GaugeMetricFamily("orders_stuck", "Orders that make no progress by themselves.", labels=["reason"])
+    stuck.add_metric(["attention"], counts.attention)
+    stuck.add_metric(["overdue"], counts.overdue)
+    yield stuck
+    yield GaugeMetricFamily("orders_lag_seconds", "How long the most overdue order has been due.", value=orders.lag())
+    yield GaugeMetricFamily("orders_stopped", "1 while new orders are rejected.", value=not orders.switch().taking)
+
+
+def _payments() -> Iterator[Metric]:
+    counts = payments.statistics()
+    yield CounterMetricFamily("payments_completed", "Payments completed.", value=counts.completed)
+    yield CounterMetricFamily("payments_failed", "Payments failed.", value=counts.failed)
+    yield GaugeMetricFamily(
+        "payments_unknown", "Payments and refunds whose outcome the provider has not reported.", value=counts.unknown
+    )
+    yield GaugeMetricFamily("payments_in_review", "Payments that wait for review by staff.", value=counts.in_review)
+    revenue = GaugeMetricFamily("payments_revenue", "Money captured less money refunded.", labels=["currency"])
+    for currency, amount in counts.revenue.items():
+        revenue.add_metric([currency], float(amount))
+    yield revenue
+
+
+def _notifications() -> Iterator[Metric]:
+    yield GaugeMetricFamily("notifications_waiting", "Notifications not sent yet.", value=notifications.waiting())
+
+
+_ASKED: dict[str, Callable[[], Iterator[Metric]]] = {
+    "inventory": _inventory,
+    "orders": _orders,
+    "payments": _payments,
+    "notifications": _notifications,
+}
+
+
+def _of_context(context: str) -> Iterator[Metric]:
+    lag = GaugeMetricFamily("outbox_lag_seconds", "Age of the oldest event not delivered.", labels=["context"])
+    lag.add_metric([context], outbox.lag(context))
+    yield lag
+    if context in _ASKED:
+        yield from _ASKED[context]()
+    yield from _migrations(context)
+
+
+def _migrations(alias: str) -> Iterator[Metric]:
+    """django-prometheus's gauges for one database, read at each scrape: at start-up no database may be needed."""
+    ExportMigrationsForDatabase(alias, OwnMigrations(connections[alias]))
+    for gauge in _MIGRATIONS:
+        for family in gauge.collect():
+            family.samples = [sample for sample in family.samples if sample.labels["connection"] == alias]
+            yield family
+
+
+# -- the shop as a whole ----------------------------------------------------------------------------------------------
+
+
+def _of_shop() -> Iterator[Metric]:
+    yield from _check_up()
+    yield from _migrations(PLATFORM)
+    last = Backup.objects.first()
+    yield GaugeMetricFamily(
+        "backup_last_success_timestamp_seconds",
+        "The moment as of which the last backup saved the data; 0 when there is none.",
+        value=last.at.timestamp() if last else 0,
+    )
+    yield from _certificates()
+    usage = shutil.disk_usage(settings.DATA_DIR)
+    yield GaugeMetricFamily("data_disk_size_bytes", "Size of the data folder's disk.", value=usage.total)
+    yield GaugeMetricFamily("data_disk_free_bytes", "Free space on the data folder's disk.", value=usage.free)
+
+
+def _check_up() -> Iterator[Metric]:
+    """What the last check-up found. Beat runs one every few minutes, so a scrape never waits for it."""
+    last = checkup.last()
+    yield GaugeMetricFamily(
+        "audit_last_run_timestamp_seconds",
+        "When the last check-up was; 0 when there was none.",
+        value=last.at.timestamp() if last else 0,
+    )
+    if last is None:
+        return
+    yield GaugeMetricFamily("audit_duration_seconds", "How long the check-up took.", value=last.milliseconds / 1000)
+    findings = [item for item in last.items if item["kind"] in set(audit.Kind)]
+    yield GaugeMetricFamily("audit_findings", "Contradictions in the books.", value=len(findings))
+    kinds = GaugeMetricFamily("reconcile_items", "What is stuck or at odds, by kind.", labels=["kind"])
+    found = Counter(item["kind"] for item in last.items)
+    for kind in sorted(reconcile.KINDS):
+        kinds.add_metric([kind], found[kind])
+    yield kinds
+
+
+def _certificates() -> Iterator[Metric]:
+    ends = GaugeMetricFamily("certificate_expiry_timestamp_seconds", "When a certificate ends.", labels=["file"])
+    for path in settings.ECI_CERTIFICATES:
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        except (OSError, ValueError):
+            ends.add_metric([path.name], 0)  # an unreadable certificate is as bad as an expired one
+        else:
+            ends.add_metric([path.name], certificate.not_valid_after_utc.timestamp())
+    yield ends
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+class _Look:
+    """The last answer of one database, kept for ECI_METRICS_KEPT seconds.
+
+    One scrape at a time asks the database and the others wait, so a database that hangs holds few threads.
+    """
+
+    def __init__(self, alias: str, ask: Callable[[], Iterable[Metric]]) -> None:
+        self.alias = alias
+        self.ask = ask
+        self.lock = threading.Lock()
+        self.at = -float("inf")
+        self.found: list[Metric] = []
+
+    def families(self) -> list[Metric]:
+        """ContextUnavailable."""
+        if not self.lock.acquire(timeout=_PATIENCE):
+            raise ContextUnavailable("Another scrape is still waiting for this database.")
+        try:
+            if not reachable([self.alias])[self.alias]:
+                raise ContextUnavailable(f"The {self.alias} database is out of reach.")
+            if time.monotonic() - self.at >= settings.ECI_METRICS_KEPT:
+                self.found, self.at = list(self.ask()), time.monotonic()
+            return self.found
+        except (OperationalError, InterfaceError):
+            raise ContextUnavailable(f"The {self.alias} database is out of reach.") from None
+        finally:
+            self.lock.release()
+
+
+def _context_look(context: str) -> _Look:
+    return _Look(context, lambda: _of_context(context))
+
+
+_looks = {SHOP: _Look(PLATFORM, _of_shop)} | {name: _context_look(name) for name in settings.ECI_CONTEXTS}
+
+
+class _Families:
+    """A collector of families that are known already. Those of one name, from several databases, become one."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self.families = families
+
+    def collect(self) -> Iterator[Metric]:
+        merged: dict[str, list[Metric]] = defaultdict(list)
+        for family in self.families:
+            merged[family.name].append(family)
+        for first, *others in merged.values():
+            whole = Metric(first.name, first.documentation, first.type)
+            whole.samples = [sample for family in (first, *others) for sample in family.samples]
+            yield whole
+
+
+def _of_processes() -> Iterator[Metric]:
+    """What processes counted, without the gauges of migrations: those belong to their database's page."""
+    theirs = {family.name for gauge in _MIGRATIONS for family in gauge.describe()}
+    return (family for family in of_processes().collect() if family.name not in theirs)
+
+
+def _text(families: Iterable[Metric]) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families))
+    return generate_latest(registry)
+
+
+class _Metrics(APIView):
+    """For admins and holders of ECI_METRICS_TOKEN; in open mode for everybody."""
+
+    authentication_classes = [MetricsToken, AccessToken, StaffSession, OpenMode]
+    content_negotiation_class = FirstUnlessAsked
+    roles = only(Role.SCRAPER)
+
+
+class All(_Metrics):
+    """Everything from the processes and from the databases within reach."""
+
+    def get(self, request: Request) -> HttpResponse:
+        found = list(_of_processes())
+        for look in _looks.values():
+            try:
+                found += look.families()
+            except ContextUnavailable:
+                continue
+        return _answer(_text(found))
+
+
+class One(_Metrics):
+    """One part. It answers 503 while its database is out of reach, so Prometheus sees the service as down."""
+
+    def get(self, request: Request, part: str) -> HttpResponse:
+        if part == PROCESS:
+            return _answer(_text(_of_processes()))
+        if part not in _looks:
+            raise NotFound(f"There are no metrics of {part} here.")
+        return _answer(_text(_looks[part].families()))
+
+
+def _answer(body: bytes) -> HttpResponse:
+    return HttpResponse(body, content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,66 @@
+"""The processes of the product and the command of each. ``manage.py up`` runs all of them, a container runs one.
+
+``python -m config.operations.processes ROLE`` becomes that process.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+
+WORKER_THREADS = 3  # tasks at a time; the relay has one more thread
+
+
+def web(*binds: str) -> list[str]:
+    options = ["--config", "config/gunicorn.py", *(f"--bind={bind}" for bind in binds)]
+    return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options]
+
+
+def worker() -> list[str]:
+    from django.conf import settings
+
+    queues = ["--queues", ",".join([settings.ECI_SERVICE_NAME, *settings.ECI_CONTEXTS])]
+    threads = ["--pool", "threads", "--concurrency", str(WORKER_THREADS)]
+    lean = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [*_celery("worker"), *threads, *queues, *lean]
+
+
+def beat() -> list[str]:
+    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+
+
+def _celery(part: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "config.celery", part, "--loglevel", "WARNING"]
+
+
+def load() -> None:
+    """Import what web, worker and beat need, before they are forked from this process."""
+    from config import celery, wsgi  # noqa: F401
+
+    celery.app.loader.import_default_modules()
+
+
+def become(command: list[str]) -> None:
+    """Run the command (``python -m MODULE ARGUMENT ...``) in this process, which has the product loaded."""
+    module, *arguments = command[2:]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    match sys.argv[1:]:
+        case ["web"]:
+            command = web(f"0.0.0.0:{os.environ.get('PORT', '8000')}")
+        case ["worker"]:
+            command = worker()
+        case ["beat"]:
+            command = beat()
+        case _:
+            sys.exit("usage: python -m config.operations.processes web|worker|beat")
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    main()
