@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from eci import db
+from eci.remembered import forget_everything
 from tests.world import ON_SERVERS
 
 
@@ -186,6 +187,12 @@ def pytest_collection_finish() -> None:
 def _gateway_ledger(tmp_path: Any) -> None:
     settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
     settings.ECI_GATEWAY_TIMEOUT = 0.02
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> None:
+    """A test finds no short-lived cache and no pause of the test before it."""
+    forget_everything()
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,82 @@
+"""What a process remembers for some seconds: every short-lived cache and every pause is a ``Remembered``.
+
+Each process has its own; its threads share it. Tests call ``forget_everything()`` between two tests, and where they
+need some time to have passed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_all: weakref.WeakSet[Remembered[Hashable, object]] = weakref.WeakSet()
+
+
+class Remembered(Generic[K, V]):
+    """Values by key, each of them kept for ``seconds`` after it was put here.
+
+    A pause is a key whose value nobody reads: ``put`` begins it, ``in`` asks for it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._kept: dict[K, tuple[float, V]] = {}  # since when, and what
+        _all.add(self)  # type: ignore[arg-type]
+
+    def __contains__(self, key: K) -> bool:
+        with self._lock:
+            return self._is_fresh(key)
+
+    def get(self, key: K) -> V | None:
+        with self._lock:
+            return self._kept[key][1] if self._is_fresh(key) else None
+
+    def get_or_load(self, key: K, load: Callable[[], V]) -> V:
+        """Several threads may load the same key at once: none of them waits for another."""
+        with self._lock:
+            if self._is_fresh(key):
+                return self._kept[key][1]
+        value = load()
+        self.put(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        with self._lock:
+            self._put(key, value)
+
+    def add(self, key: K, value: V) -> bool:
+        """Put the value unless the key has one. True for exactly one of several threads that do so at once."""
+        with self._lock:
+            if self._is_fresh(key):
+                return False
+            self._put(key, value)
+            return True
+
+    def forget(self, key: K) -> None:
+        with self._lock:
+            self._kept.pop(key, None)
+
+    def forget_all(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+    def _is_fresh(self, key: K) -> bool:
+        return key in self._kept and time.monotonic() - self._kept[key][0] < self.seconds
+
+    def _put(self, key: K, value: V) -> None:
+        for other in [other for other in self._kept if not self._is_fresh(other)]:
+            del self._kept[other]
+        self._kept[key] = time.monotonic(), value
+
+
+def forget_everything() -> None:
+    """Of this process, as if all the seconds had passed."""
+    for remembered in list(_all):
+        remembered.forget_all()
