@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
+from eci.remembered import Remembered
 from eci.watch.requests import logger
 
 log = logger(__name__)
 
 _TIMEOUT = 0.25  # seconds; a request must not wait for counters
-_REDIS_PAUSE = 5.0  # seconds in which a Redis that did not answer is left alone
 _OPENINGS = 10
 _TIDY_EVERY = 1_000  # calls
 
@@ -44,11 +44,12 @@ class Count(NamedTuple):
 def add(steps: Sequence[Step]) -> list[Count]:
     """Add to each counter; its value afterwards, never below zero, and the seconds until its window ends."""
     steps = [step._replace(key=_hidden(step.key)) for step in steps]
-    if settings.ECI_REDIS_URL and time.monotonic() >= _redis_back_at:
+    if settings.ECI_REDIS_URL and settings.ECI_REDIS_URL not in _failed:
         try:
             return _add_in_redis(steps)
         except OSError as error:
-            _leave_redis_alone(error)
+            _failed.put(settings.ECI_REDIS_URL, True)
+            log.warning("limits_without_redis", error=type(error).__name__)
     try:
         return _file(str(settings.ECI_COUNTERS_FILE), os.getpid()).add(steps)
     except sqlite3.Error as error:
@@ -82,13 +83,7 @@ end
 return answer
 """
 
-_redis_back_at = 0.0
-
-
-def _leave_redis_alone(error: OSError) -> None:
-    global _redis_back_at
-    _redis_back_at = time.monotonic() + _REDIS_PAUSE
-    log.warning("limits_without_redis", error=type(error).__name__)
+_failed: Remembered[str, bool] = Remembered(5.0)  # by URL: a Redis that did not answer is left alone for a while
 
 
 @functools.lru_cache(maxsize=1)

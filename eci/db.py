@@ -21,6 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, mo
 from django.db.models import Case, QuerySet, Value, When
 
 from eci.errors import ContextUnavailable
+from eci.remembered import Remembered
 from eci.watch import tracing
 
 P = ParamSpec("P")
@@ -29,7 +30,6 @@ R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
-_REPLICA_PAUSE = 5  # seconds during which a replica that was away is not asked
 
 
 class Stale(Exception):
@@ -50,7 +50,7 @@ class ContextRouter:
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
         alias = alias_of(model._meta.app_label)
-        return replica_of(alias) if _thread.reading_late == alias else alias
+        return replica_of(alias) if _thread.reading_replica == alias else alias
 
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
         return alias_of(model._meta.app_label)
@@ -82,7 +82,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.depths: dict[str, int] = {}
         self.hooks: dict[str, list[Callable[[], Any]]] = {}
-        self.reading_late: str | None = None  # the context whose replica this thread reads just now
+        self.reading_replica: str | None = None  # the context whose replica this thread reads just now
 
 
 _thread = _Thread()
@@ -109,7 +109,7 @@ def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
     hooks = _thread.hooks.setdefault(context, [])
     begun_with = len(hooks)
     _thread.depths[context] = outer + 1
-    _thread.reading_late = None
+    _thread.reading_replica = None
     try:
         with (
             tracing.transaction(context) if outer == 0 else nullcontext(),
@@ -201,25 +201,25 @@ def primaries() -> list[str]:
     return [alias for alias in connections if alias not in replicas]
 
 
-_replica_back_at: dict[str, float] = {}
+_failed_replicas: Remembered[str, bool] = Remembered(5)  # by context; the primary is read meanwhile
 
 
-def read_late(context: str, read: Callable[[], R]) -> R:
+def read_replica(context: str, read: Callable[[], R]) -> R:
     """What ``read`` finds on the context's replica; on the primary where there is none, or when it does not answer.
 
     For what may be some moments old and writes nothing. From the first unit of work on, the primary is read.
     """
     replica = replica_of(context)
-    if replica not in connections.settings or in_unit_of_work() or time.monotonic() < _replica_back_at.get(context, 0):
+    if replica not in connections.settings or in_unit_of_work() or context in _failed_replicas:
         return read()
-    _thread.reading_late = context
+    _thread.reading_replica = context
     try:
         return read()
     except Error as error:
         log.warning("replica_failed", extra={"context": context, "error": type(error).__name__})
-        _replica_back_at[context] = time.monotonic() + _REPLICA_PAUSE
+        _failed_replicas.put(context, True)
     finally:
-        _thread.reading_late = None
+        _thread.reading_replica = None
     return read()
 
 

@@ -9,7 +9,6 @@ its owner signs with it, so that a rotation refuses nobody.
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -38,6 +37,7 @@ from eci.identity.keys import (
     read_publics,
     write,
 )
+from eci.remembered import Remembered
 
 LIFETIME = 30  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
@@ -45,7 +45,6 @@ _TYPE = "eci-service+jwt"  # so that neither kind of token can pass for the othe
 _SIGNING, _NEXT = "service.pem", "service-next.pem"
 _REQUIRED = ["iss", "aud", "iat", "exp", "jti", "path", "digest"]
 _REMEMBERED = LIFETIME + 60  # seconds after which a used token is refused for its age alone, by any process's clock
-_PRUNING = 60.0  # seconds between two prunings by one process
 
 
 class InvalidToken(Exception):
@@ -126,7 +125,7 @@ def _use(context: str, name: str) -> None:
             _used(context)(digest=digest, used_at=_moment(time.time())).save(force_insert=True)
     except IntegrityError:
         raise InvalidToken from None
-    if _pruning_due(context):
+    if _pruned.add(context, True):
         _used(context)._default_manager.filter(used_at__lt=_moment(time.time() - _REMEMBERED)).delete()
 
 
@@ -134,17 +133,8 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-_pruned: dict[str, float] = {}
-_pruning = threading.Lock()
-
-
-def _pruning_due(context: str) -> bool:
-    """Now and then by whoever is called, for thousands of calls may come between two rounds of beat's pruning."""
-    with _pruning:
-        due = time.monotonic() - _pruned.get(context, -_PRUNING) >= _PRUNING
-        if due:
-            _pruned[context] = time.monotonic()
-        return due
+# Each process prunes once in this time: thousands of calls may come between two rounds of beat's own pruning.
+_pruned: Remembered[str, bool] = Remembered(60.0)
 
 
 # -- the callers' public keys -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eci import idempotency
-from eci.db import read_late
+from eci.db import read_replica
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
 from eci.http import rates
 from eci.http.cards import refuse_cards
@@ -103,7 +103,7 @@ class ApiView(GenericAPIView[Any]):
 
     def read_public(self, context: str, read: Callable[[], P]) -> P:
         """What everybody may see, if need be a moment late. Staff see what they have just changed."""
-        return read() if self.caller.is_staff else read_late(context, read)
+        return read() if self.caller.is_staff else read_replica(context, read)
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return self.body_serializers.get(str(self.request.method), serializers.Serializer)
