@@ -60,7 +60,7 @@ def _asked(view: ApiView, body: dict[str, Any]) -> workflows.OrderAsked:
 
 class Orders(ApiView):
     roles = ROLES
-    takes_payment = True
+    refusals = {"POST": {"402": "Payment declined"}}
     refuses_cards = True
     rate: ClassVar = {"POST": "order"}
     query_serializer = serializers.OrdersQuery

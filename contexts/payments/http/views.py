@@ -32,7 +32,7 @@ from eci.identity.roles import Role, only
 
 class ChargeView(ApiView):
     roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
-    takes_payment = True
+    refusals = {"POST": {"402": "Payment declined"}}
     refuses_cards = True
     rate: ClassVar = {"POST": "charge"}
     body_serializers = {"POST": ChargeIn}
