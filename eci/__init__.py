@@ -1,1 +1,75 @@
-"""The shared kernel: it knows no context and no business word."""
+"""The kernel: everything that all contexts share. It imports no context, and knows no rule of any.
+
+A map, a line for each module:
+
+Databases
+    db              which database a model lives in; units of work; read replicas
+    idempotency     the same key with the same request gets the first answer again
+    events          what has happened, as facts with names; who handles them
+    outbox          events are committed with their change, and reach every consumer
+    erasure         which customers each context has erased
+    paging          a page of a list, by cursor
+
+Calls between contexts
+    calls.rpc               a context's contract as an object, answered in this process or in another
+    calls.remote            calls and events over HTTP
+    calls.wire              a contract's arguments, answers and errors as JSON
+    calls.service_tokens    how a process proves to another who it is
+
+Who is calling
+    identity.auth               callers, and what they may do
+    identity.roles              the roles
+    identity.tokens             access tokens, and the keys that sign them
+    identity.published_keys     the same keys, read by a process that signs none
+    identity.keys               key files
+    identity.passwords          password hashes
+    limits                      how many requests and passwords a caller may try
+    counters                    what limits count with: Redis or a file
+
+HTTP
+    http.views          the base of every view
+    http.commands       how a command answers its idempotency key
+    http.envelope       the envelope around answers and errors
+    http.fields         strict fields of request bodies
+    http.parsers        strict JSON
+    http.paging         pages, with links that hold cursors
+    http.present        contract dataclasses as JSON
+    http.converters     ids in paths
+    http.cards          the guard against card numbers
+    http.rates          rate limits
+    http.security       security headers
+    http.internal       the endpoint that other processes call
+    http.jwks           the endpoint of public keys
+    http.health         health checks
+    http.schema         the OpenAPI document
+    http.docs           its pages
+    http.browsable      the API in a browser
+    http.metadata       answers to OPTIONS
+
+Watching
+    watch.requests          request ids, the request log, and loggers
+    watch.logs              what may be logged, and how
+    watch.tracing           traces
+    watch.metrics           what processes count
+    watch.metrics_folder    where they count
+
+Small things
+    errors          the errors that all contexts share
+    money           amounts and currencies
+    clock           times
+    ids             order ids
+    remembered      values that a process keeps for some seconds
+    staff           what admin pages share
+    checks          start-up checks
+    apps            the kernel as a Django app
+
+Of the shop it knows what nearly every context handles, and what no context could own, because those below it must not
+import it:
+
+- Customers and staff, as callers (``identity``), and ids of customers (``erasure``).
+- Order ids: which are ours (``ids``), their field in bodies (``http.fields``), the error for changes that only the
+  orders context may make (``errors.OwnedByOrder``), and log lines and spans that name them (``watch.requests``).
+- The names of the contexts' fields that may be logged (``watch.logs``).
+- Money and currencies (``money``).
+- What a card number looks like, so that none gets in (``http.cards``).
+"""

@@ -1,3 +1,5 @@
+"""The kernel as a Django app: its checks, path converters and templates."""
+
 from django.apps import AppConfig
 
 

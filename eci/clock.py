@@ -1,4 +1,4 @@
-"""Time: aware UTC datetimes inside, ISO 8601 with ``Z`` and milliseconds outside."""
+"""Time: aware UTC datetimes in Python; ISO 8601 with ``Z`` and milliseconds in JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Counters that begin anew after a while: in Redis, or in a file that the processes of this machine share.
+"""Counters that start again after some seconds: in Redis, or in a file that the processes of this machine share.
 
-While Redis is away the file counts, so limits become looser where there are several machines, and refuse nobody whom
-they would not have refused.
+While Redis is away, the file counts. With several machines the limits are then looser, but never stricter.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
+from eci.remembered import Remembered
 from eci.watch.requests import logger
 
 log = logger(__name__)
 
-_TIMEOUT = 0.25  # seconds; a request must not wait for counters
-_REDIS_PAUSE = 5.0  # seconds in which a Redis that did not answer is left alone
+_TIMEOUT = 0.25  # seconds: a request must not wait long for its counters
 _OPENINGS = 10
 _TIDY_EVERY = 1_000  # calls
 
@@ -42,13 +41,14 @@ class Count(NamedTuple):
 
 
 def add(steps: Sequence[Step]) -> list[Count]:
-    """Add to each counter; its value afterwards, never below zero, and the seconds until its window ends."""
+    """Add to each counter. Returns their new values, never below zero, and the seconds until their windows end."""
     steps = [step._replace(key=_hidden(step.key)) for step in steps]
-    if settings.ECI_REDIS_URL and time.monotonic() >= _redis_back_at:
+    if settings.ECI_REDIS_URL and settings.ECI_REDIS_URL not in _failed:
         try:
             return _add_in_redis(steps)
         except OSError as error:
-            _leave_redis_alone(error)
+            _failed.put(settings.ECI_REDIS_URL, True)
+            log.warning("limits_without_redis", error=type(error).__name__)
     try:
         return _file(str(settings.ECI_COUNTERS_FILE), os.getpid()).add(steps)
     except sqlite3.Error as error:
@@ -57,7 +57,7 @@ def add(steps: Sequence[Step]) -> list[Count]:
 
 
 def _hidden(name: str) -> str:
-    """Names hold addresses and e-mail addresses, which are nobody's business in Redis or in a file."""
+    """Names contain network and e-mail addresses: Redis and the file get a keyed hash instead."""
     digest = hashlib.blake2b(name.encode(), key=settings.SECRET_KEY.encode()[:64], digest_size=16)
     return f"eci:limit:{digest.hexdigest()}"
 
@@ -82,13 +82,7 @@ end
 return answer
 """
 
-_redis_back_at = 0.0
-
-
-def _leave_redis_alone(error: OSError) -> None:
-    global _redis_back_at
-    _redis_back_at = time.monotonic() + _REDIS_PAUSE
-    log.warning("limits_without_redis", error=type(error).__name__)
+_failed: Remembered[str, bool] = Remembered(5.0)  # by URL: a Redis that did not answer is left alone for a while
 
 
 @functools.lru_cache(maxsize=1)
@@ -127,7 +121,7 @@ RETURNING times, ends - :now
 
 
 class _File:
-    """Counts outlive a restart of the processes, but need not outlive a power cut: nothing waits for the disk."""
+    """Counts survive a restart of the processes, but not always a power cut: no write waits for the disk."""
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
@@ -154,9 +148,9 @@ class _File:
 
 @functools.lru_cache(maxsize=4)
 def _file(path: str, process: int) -> _File:
-    """One connection in each process: SQLite's may not be taken along into a fork.
+    """One connection for each process, because SQLite's connections must not cross a fork.
 
-    Of several processes that open a new file at once SQLite tells some that it is locked, without letting them wait.
+    Several tries: when several processes open a new file at once, some fail at once because it is locked.
     """
     for _ in range(_OPENINGS - 1):
         try:

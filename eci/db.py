@@ -1,7 +1,7 @@
 """Databases: which one a model lives in, and the one way to open a transaction.
 
 A context's name is its app label and its database alias. Nothing else in the project calls ``atomic`` or
-``on_commit``: without ``using`` they act on the platform database, which is never the one that was meant.
+``on_commit``: without ``using`` they act on the platform database, which is never the one you want.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, mo
 from django.db.models import Case, QuerySet, Value, When
 
 from eci.errors import ContextUnavailable
+from eci.remembered import Remembered
 from eci.watch import tracing
 
 P = ParamSpec("P")
@@ -29,11 +30,10 @@ R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
-_REPLICA_PAUSE = 5  # seconds during which a replica that was away is not asked
 
 
 class Stale(Exception):
-    """What was read has changed before it could be updated: the unit of work is to be run again."""
+    """A row has changed between its read and its update: run the unit of work again."""
 
 
 def replica_of(alias: str) -> str:
@@ -41,7 +41,7 @@ def replica_of(alias: str) -> str:
 
 
 def alias_of(app_label: str) -> str:
-    """Each context's tables live on the alias of its name; everything else on the platform database."""
+    """A context's tables live on the alias of its name, all others on the platform database."""
     return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS
 
 
@@ -50,7 +50,7 @@ class ContextRouter:
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
         alias = alias_of(model._meta.app_label)
-        return replica_of(alias) if _thread.reading_late == alias else alias
+        return replica_of(alias) if _thread.reading_replica == alias else alias
 
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
         return alias_of(model._meta.app_label)
@@ -59,10 +59,10 @@ class ContextRouter:
         return alias_of(obj1._meta.app_label) == alias_of(obj2._meta.app_label)
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
-        """True on the alias itself and on any alias of the same physical database.
+        """True on the app's own alias, and on every alias of the same physical database.
 
-        Django records migrations per database: where two aliases share one, the first run must create the tables
-        of both, or the second finds its migrations recorded and creates nothing.
+        Django records migrations by database. Where two aliases share one, the first run must create the tables of
+        both: the second finds its migrations recorded, and creates nothing.
         """
         alias = alias_of(app_label)
         return alias == db or (alias in connections.settings and _same_database(alias, db))
@@ -77,39 +77,40 @@ def _same_database(one: str, other: str) -> bool:
 
 
 class _Thread(threading.local):
-    """How deep each context's units of work are nested in this thread, and what is to follow their commit."""
+    """Of this thread, by context: how deep its units of work are nested, and what is called after their commit."""
 
     def __init__(self) -> None:
         self.depths: dict[str, int] = {}
         self.hooks: dict[str, list[Callable[[], Any]]] = {}
-        self.reading_late: str | None = None  # the context whose replica this thread reads just now
+        self.reading_replica: str | None = None  # the context whose replica this thread is reading
 
 
 _thread = _Thread()
 
 
 def in_unit_of_work(context: str | None = None) -> bool:
-    """Is a transaction open in this thread, on ``context`` or on any?"""
+    """Whether this thread has a transaction open, on ``context`` or on any."""
     return bool(_thread.depths.get(context)) if context else any(_thread.depths.values())
 
 
 def require_no_unit_of_work(what: str) -> None:
-    """No network call happens inside a transaction: it would hold locks for as long as the other side likes."""
+    """Network calls are forbidden inside a transaction: it would hold its locks until the other side answers."""
     if in_unit_of_work():
         raise RuntimeError(f"{what} inside a transaction")
 
 
 @contextmanager
 def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
-    """One transaction on the context's database. What ``after_commit`` was given follows it.
+    """One transaction on the context's database. After its commit, what ``after_commit`` was given is called.
 
-    Nested, a savepoint; without ``savepoint`` part of the outer one, which cannot go on after an error in here.
+    Inside another one it is a savepoint; with ``savepoint=False`` a part of the outer one, which cannot go on after an
+    error in here.
     """
     outer = _thread.depths.get(context, 0)
     hooks = _thread.hooks.setdefault(context, [])
     begun_with = len(hooks)
     _thread.depths[context] = outer + 1
-    _thread.reading_late = None
+    _thread.reading_replica = None
     try:
         with (
             tracing.transaction(context) if outer == 0 else nullcontext(),
@@ -117,7 +118,7 @@ def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
             transaction.atomic(using=context, savepoint=savepoint or outer == 0),  # noqa: TID251
         ):
             yield
-            if transaction.get_rollback(using=context):  # Django would undo it without a word, and what follows it run
+            if transaction.get_rollback(using=context):  # else Django would roll back silently, and the hooks would run
                 raise transaction.TransactionManagementError("A write inside failed, and its failure was swallowed.")
     except BaseException:
         del hooks[begun_with:]
@@ -134,13 +135,13 @@ _turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def _turn(context: str) -> AbstractContextManager[Any]:
-    """SQLite has one writer at a time and lets the others poll; within a process they had better stand in line."""
+    """On SQLite, the turn to write. It has one writer at a time, and the others poll: a queue is better."""
     connection = connections[context]
     return _turns[str(connection.settings_dict["NAME"])] if connection.vendor == "sqlite" else nullcontext()
 
 
 def _run(hook: Callable[[], Any]) -> None:
-    """What was committed stands, whatever becomes of what follows it."""
+    """The commit stands, even if this fails."""
     try:
         hook()
     except Exception:
@@ -148,7 +149,7 @@ def _run(hook: Callable[[], Any]) -> None:
 
 
 def after_commit(context: str, function: Callable[[], Any]) -> None:
-    """Call ``function`` once the unit of work that is open on the context has committed, outside of it."""
+    """Call ``function`` after the commit of the context's open unit of work; at once where none is open."""
     if in_unit_of_work(context):
         _thread.hooks[context].append(function)
     else:
@@ -156,9 +157,9 @@ def after_commit(context: str, function: Callable[[], Any]) -> None:
 
 
 def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Run the function as one unit of work, again when the server chose it as the victim of a deadlock.
+    """Run the function as one unit of work, and repeat it after a deadlock or a serialization failure.
 
-    Inside another unit of work it only nests: the outermost one is repeated.
+    Inside another unit of work it is a part of that one, and only the outermost is repeated.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -185,7 +186,7 @@ def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
             if attempt == _ATTEMPTS or not _is_serialization_failure(error):
                 raise
         time.sleep(random.uniform(0, 0.01 * 2**attempt))
-    raise ContextUnavailable("Too many others are changing the same thing just now. Please try again.")
+    raise ContextUnavailable("Too many others are changing the same data at the moment. Please try again.")
 
 
 def _is_serialization_failure(error: OperationalError) -> bool:
@@ -196,37 +197,37 @@ def _is_serialization_failure(error: OperationalError) -> bool:
 
 
 def primaries() -> list[str]:
-    """Every alias but the replicas: what is migrated, checked and backed up."""
+    """Every alias except the replicas: these are migrated, checked and backed up."""
     replicas = {replica_of(alias) for alias in connections}
     return [alias for alias in connections if alias not in replicas]
 
 
-_replica_back_at: dict[str, float] = {}
+_failed_replicas: Remembered[str, bool] = Remembered(5)  # by context: the primary is read meanwhile
 
 
-def read_late(context: str, read: Callable[[], R]) -> R:
-    """What ``read`` finds on the context's replica; on the primary where there is none, or when it does not answer.
+def read_replica(context: str, read: Callable[[], R]) -> R:
+    """Call ``read`` on the context's replica, or on the primary where there is no replica or it does not answer.
 
-    For what may be some moments old and writes nothing. From the first unit of work on, the primary is read.
+    ``read`` must tolerate rows that are some moments old. From its first unit of work on, it reads the primary.
     """
     replica = replica_of(context)
-    if replica not in connections.settings or in_unit_of_work() or time.monotonic() < _replica_back_at.get(context, 0):
+    if replica not in connections.settings or in_unit_of_work() or context in _failed_replicas:
         return read()
-    _thread.reading_late = context
+    _thread.reading_replica = context
     try:
         return read()
     except Error as error:
         log.warning("replica_failed", extra={"context": context, "error": type(error).__name__})
-        _replica_back_at[context] = time.monotonic() + _REPLICA_PAUSE
+        _failed_replicas.put(context, True)
     finally:
-        _thread.reading_late = None
+        _thread.reading_replica = None
     return read()
 
 
 def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_locked: bool = False) -> QuerySet[Any]:
-    """The rows of the named tables of the queryset, locked where the engine locks rows, in the queryset's order.
+    """Lock the queryset's rows, in its order, in the tables that ``of`` names.
 
-    SQLite's writers already stand in line, so there it changes nothing.
+    SQLite has no row locks and needs none, because its writers take turns.
     """
     features = connections[queryset.db].features
     if not features.has_select_for_update:
@@ -238,7 +239,7 @@ def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_loc
 
 
 def per_row(values: dict[int, int]) -> Case | Value:
-    """An SQL expression giving each primary key its own integer, for updating many rows in one statement."""
+    """An SQL expression that gives each primary key its own integer, to update many rows in one statement."""
     if len(set(values.values())) == 1:
         return Value(next(iter(values.values())))
     groups: dict[int, list[int]] = {}

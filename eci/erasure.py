@@ -1,4 +1,4 @@
-"""People who were erased: each context remembers their number and nothing else, to erase what of theirs comes late."""
+"""Erased customers: each context keeps their ids and nothing else, so that it can erase data that arrives later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BATCH = 500
 
 
 class ErasureRow(models.Model):
-    """A customer of whom this context is to know nothing any more."""
+    """A customer about whom this context must know nothing any more."""
 
     customer_id = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField(db_default=Now())
@@ -23,13 +23,13 @@ class ErasureRow(models.Model):
 
 
 def record(context: str, customer_id: int) -> None:
-    """Inside the unit of work that erases; a repetition changes nothing."""
+    """Note that the customer is erased, inside the unit of work that erases. Repeating it changes nothing."""
     rows = apps.get_model(context, "Erasure")._default_manager
     rows.bulk_create([rows.model(customer_id=customer_id)], ignore_conflicts=True)
 
 
 def erased(context: str) -> QuerySet[ErasureRow, int]:
-    """The numbers of all who were, for a condition on the context's other tables."""
+    """The ids of all erased customers, for a condition on the context's other tables."""
     rows: QuerySet[ErasureRow, int] = apps.get_model(context, "Erasure")._default_manager.values_list(
         "customer_id", flat=True
     )
@@ -37,9 +37,9 @@ def erased(context: str) -> QuerySet[ErasureRow, int]:
 
 
 def blank(rows: QuerySet[Any, Any], **values: Any) -> None:
-    """Give these rows values by which they are no longer among them.
+    """Give all rows of the queryset these values, with which they no longer match it.
 
-    By key, because MariaDB runs the subquery of an UPDATE for every row of the table.
+    This goes by primary keys, because MariaDB runs the subquery of an UPDATE once for every row of the table.
     """
     while keys := list(rows.order_by().values_list("pk", flat=True)[:_BATCH]):
         rows.model._default_manager.filter(pk__in=keys).update(**values)

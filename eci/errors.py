@@ -53,13 +53,13 @@ class Conflict(EciError):
 
 
 class InvalidTransition(Conflict):
-    """The thing exists, but its state forbids what was asked."""
+    """The thing exists, but its state does not allow the request."""
 
     code = "invalid_transition"
 
 
 class OwnedByOrder(Conflict):
-    """Holds and shipments of our own orders change only through the orders context."""
+    """Reservations and shipments of our own orders change only through the orders context."""
 
     code = "owned_by_order"
 
@@ -77,7 +77,7 @@ class IdempotencyKeyReused(EciError):
 
 
 class ContextUnavailable(EciError):
-    """A context, or its database, cannot be reached now; the same request may be sent again."""
+    """A context or its database cannot be reached at the moment. The same request may be sent again."""
 
     status = 503
     code = "context_unavailable"

@@ -1,4 +1,4 @@
-"""What has happened: frozen facts with versioned names, made of ids and JSON values, never of people's data."""
+"""Events: facts with versioned names, made of ids and other JSON values, never of personal data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Base of every event. ``version`` counts the changes of its aggregate, so that a handler can tell old news."""
+    """The base of every event. ``version`` counts its aggregate's changes, so a handler recognises outdated events."""
 
     NAME: ClassVar[str]
     AGGREGATE: ClassVar[str]  # the field that names what the event is about
@@ -35,7 +35,7 @@ _handlers: dict[tuple[str, str], tuple[type[Event], Handler]] = {}
 
 
 def subscribe(consumer: str, event: type[Event], handler: Handler) -> None:
-    """Let ``handler`` of context ``consumer`` receive ``event``; called once, from the context's ``ready()``."""
+    """Deliver ``event`` to this handler of the context ``consumer``. Called once, from the context's ``ready()``."""
     _handlers[consumer, event.NAME] = (event, handler)
 
 
@@ -44,5 +44,5 @@ def handler_of(consumer: str, name: str) -> tuple[type[Event], Handler] | None:
 
 
 def subscriptions() -> set[tuple[str, str]]:
-    """(consumer, event name) of every handler in this process."""
+    """All handlers of this process, as (consumer, event name)."""
     return set(_handlers)

@@ -1,7 +1,8 @@
-"""Idempotency keys: what a caller was answered, kept in the database of the context that answered.
+"""Idempotency keys: each answer is kept in the database of the context that gave it.
 
-The contract is API.md's: same key and same request, the first answer again; same key and another request, 422;
-still running, 409. A record is claimed in the transaction that makes the effect, so a crash leaves both or neither.
+The contract is docs/api.md's: the same key with the same request gets the first answer again, with another request a
+422, and while the first is running a 409. A key is claimed in the transaction that has the effect, so a crash leaves
+both or neither.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from eci.db import unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 
-KEPT = timedelta(hours=48)  # API.md promises 24
+KEPT = timedelta(hours=48)  # clients are promised 24
 
 
 class IdempotencyRecord(models.Model):
-    """One key of one caller at one endpoint. ``status`` is null while it runs; ``resource`` names what it made."""
+    """One key of one caller at one endpoint. ``status`` is null while its request is running.
+
+    ``resource`` is the id of what the request created.
+    """
 
     scope = models.CharField(max_length=250)
     key = models.CharField(max_length=255)
@@ -44,7 +48,7 @@ class IdempotencyRecord(models.Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A caller's key for one request: ``scope`` is caller and endpoint, ``fingerprint`` a digest of what was asked."""
+    """A caller's key for one request. ``scope``: caller and endpoint. ``fingerprint``: a digest of the request."""
 
     scope: str
     key: str
@@ -53,14 +57,14 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A finished answer: HTTP status and the body without its timestamp."""
+    """A final answer: its HTTP status, and its body without the timestamp."""
 
     status: int
     body: dict[str, Any]
 
 
 def fingerprint(request: Any) -> str:
-    """Digest of a parsed request; numbers that are equal (``1.50``, ``"1.5"`` once validated) digest alike."""
+    """The digest of a validated request, in which equal numbers (``1.50`` and ``"1.5"``) have become the same."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, cls=JSONEncoder).encode()).hexdigest()
 
 
@@ -69,7 +73,7 @@ def _records(context: str) -> type[IdempotencyRecord]:
 
 
 def find(context: str, key: Key) -> IdempotencyRecord | None:
-    """The key's record, or None. 422 when the key was used for another request."""
+    """The key's record, or None. IdempotencyKeyReused if the key was used for another request."""
     record = _records(context)._default_manager.filter(scope=key.scope, key=key.key).first()
     if record is not None and record.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused("This idempotency key was used for a different request.")
@@ -81,8 +85,10 @@ def answer_of(record: IdempotencyRecord) -> Answer | None:
 
 
 def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None = None) -> None:
-    """Take the key, inside the unit of work that makes the effect; with its answer when that is known, and there is
-    none. 409 when another request has it already."""
+    """Take the key, inside the unit of work that has the effect. IdempotencyInProgress if another request has it.
+
+    With ``answer`` the key is finished at once: for a refusal, which has no effect.
+    """
     record = _records(context)(**vars(key), resource=resource)
     if answer is not None:
         record.status, record.answer = answer.status, json.dumps(answer.body, cls=JSONEncoder)
@@ -94,13 +100,13 @@ def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None =
 
 
 def begin(context: str, key: Key, *, resource: str) -> None:
-    """Bind the key to its request, outside any unit of work; another request may have done so in this moment."""
+    """Bind the key to its request, outside any unit of work, unless another request has done so."""
     with contextlib.suppress(IdempotencyInProgress), unit_of_work(context):
         claim(context, key, resource=resource)
 
 
 def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> None:
-    """Keep the answer of a claimed key."""
+    """Store the answer of a claimed key."""
     changes: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
     if resource:
         changes["resource"] = resource
@@ -108,7 +114,7 @@ def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> Non
 
 
 def keep(context: str, key: Key, answer: Answer) -> None:
-    """Keep an answer whose command had no effect of its own: a refusal. A key taken meanwhile keeps what it has."""
+    """Store the answer of a command without effect, which is a refusal. A key that is taken already stays as it is."""
     _records(context)._default_manager.bulk_create(
         [
             _records(context)(
@@ -122,8 +128,8 @@ def keep(context: str, key: Key, answer: Answer) -> None:
 
 
 def erase(context: str, *, endpoint: str, resources: Any) -> None:
-    """Forget what anybody was answered there about these resources. The keys stay used, and answer 404 from now on."""
-    gone = refusal_answer(NotFound("What was answered here has been erased."))
+    """Erase the endpoint's answers about these resources. Their keys stay used, and get a 404 from now on."""
+    gone = refusal_answer(NotFound("The answer to this request has been erased."))
     kept = _records(context)._default_manager.filter(scope__endswith=f":{endpoint}", resource__in=resources)
     body = json.dumps(gone.body)
     blank(kept.exclude(status=None).exclude(answer=body), status=gone.status, answer=body)
@@ -135,11 +141,11 @@ def prune(context: str, *, keep_for: timedelta = KEPT) -> int:
 
 
 def plain(data: Any) -> Any:
-    """``data`` as JSON readers will see it."""
+    """``data`` as a reader of its JSON gets it."""
     return json.loads(json.dumps(data, cls=JSONEncoder))
 
 
 def refusal_answer(refusal: EciError) -> Answer:
-    """How a refusal is remembered."""
+    """The answer that is stored for a refusal."""
     error = {"message": refusal.message, "code": refusal.code, "details": plain(refusal.details)}
     return Answer(status=refusal.status, body={"error": error})

@@ -1,4 +1,8 @@
-"""Order ids, and the rule that tells ours from another system's."""
+"""Order ids: how ours are made, and how they are told from another system's.
+
+This is the kernel's, because every context handles order ids and those below orders must recognise ours without
+importing orders.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ def _base32(value: int, length: int) -> str:
 
 
 def new_order_id() -> str:
-    """A new id: 48 bits of milliseconds, so that ids sort by time, then 80 random bits, so that none can be guessed."""
+    """A new id: the time in 48 bits of milliseconds, by which ids sort, then 80 random bits, so none can be guessed."""
     return f"{ORDER_PREFIX}{_base32(time.time_ns() // 1_000_000, 10)}{_base32(secrets.randbits(80), 16)}"
 
 

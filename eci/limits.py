@@ -1,7 +1,7 @@
-"""How often somebody may ask for something, and try passwords.
+"""Limits: how many requests a caller may make, and how many passwords it may try.
 
-A window begins with the first request that is counted in it and ends ``seconds`` later. Counting is atomic: of many
-requests in the same moment no more pass than may.
+A window begins with the first request that it counts, and ends ``seconds`` later. Counting is atomic: many requests at
+the same moment do not exceed the limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from eci.errors import EciError
 
 LOGIN_WINDOW = 15 * 60  # seconds
 LOGIN_TRIES = 10  # wrong passwords for one account from one address
-LOGIN_SIEGE = 50  # wrong passwords for one account from anywhere, after which an address has fewer tries for it
+LOGIN_SIEGE = 50  # wrong passwords for one account from anywhere: from then on an address has fewer tries
 LOGIN_TRIES_UNDER_SIEGE = 3
 
 
@@ -26,7 +26,7 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """What is left of a limit, and in how many seconds all of it will be there again."""
+    """What is left of a limit, and the seconds until all of it is available again."""
 
     limit: Limit
     left: int
@@ -35,7 +35,7 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How many requests of a class an account and an address may make in so many seconds; 0: as many as they like."""
+    """How many requests of a class an account and an address may each make in ``seconds``. 0 means unlimited."""
 
     account: int
     address: int
@@ -53,7 +53,7 @@ class Throttled(EciError):
 
 
 def take(limits: Mapping[str, Limit]) -> Quota:
-    """Count one request against each limit, by name; the scarcest of what is left. Throttled."""
+    """Count one request against each limit, by name. Returns the quota with the fewest requests left. Throttled."""
     counts = add([Step(name, 1, limit.seconds) for name, limit in limits.items()])
     quotas = [
         (limit.times - count, Quota(limit=limit, left=max(0, limit.times - count), resets_in=_whole(seconds_left)))
@@ -67,7 +67,7 @@ def take(limits: Mapping[str, Limit]) -> Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class LoginAttempt:
-    """A try at a password. It counts as a wrong one until that is taken back."""
+    """One try of a password. It counts as wrong until it is taken back."""
 
     account: str
     address: str
@@ -87,16 +87,16 @@ class LoginAttempt:
         here, anywhere = add([Step(self._from_here, 1, LOGIN_WINDOW), Step(self._from_anywhere, 1, LOGIN_WINDOW)])
         tries = LOGIN_TRIES_UNDER_SIEGE if anywhere.times > LOGIN_SIEGE else LOGIN_TRIES
         if here.times > tries:
-            add([Step(self._from_anywhere, -1, LOGIN_WINDOW)])  # it was not even looked at
+            add([Step(self._from_anywhere, -1, LOGIN_WINDOW)])  # its password is not even checked
             quota = Quota(limit=Limit(times=tries, seconds=LOGIN_WINDOW), left=0, resets_in=_whole(here.seconds_left))
             raise Throttled("Too many failed attempts. Please try again later.", quota=quota)
 
 
 def begin_login(*, account: str, address: str) -> LoginAttempt:
-    """Before a password is looked at. ``account`` tells accounts apart, known or unknown: ``customer:<e-mail>``.
+    """Call this before a password is checked. ``account`` names an account, existing or not: ``customer:<e-mail>``.
 
-    Throttled after 10 wrong passwords for the account from this address in 15 minutes. Other addresses have their own
-    tries, so nobody can lock the owner out; while very many fail for one account, each address has 3.
+    Throttled after 10 wrong passwords for the account from this address in 15 minutes. Each address has tries of its
+    own, so nobody can lock the owner out. After 50 wrong ones for the account from anywhere, each address has only 3.
     """
     attempt = LoginAttempt(account=account, address=address)
     attempt._begin()

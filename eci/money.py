@@ -1,4 +1,4 @@
-"""Money: an integer of minor units in the database, Decimal in Python, a string in JSON. Never a float."""
+"""Money: an integer of minor units in the database, a Decimal in Python, a string in JSON, and never a float."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def is_currency(code: str) -> bool:
 
 
 def places(currency: str) -> int:
-    """How many decimal places ISO 4217 gives the currency."""
+    """The currency's decimal places, from ISO 4217."""
     return _PLACES[currency]
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
-    """Exact minor units of ``amount``.
+    """The amount in minor units, exactly.
 
-    ValueError for NaN, infinity, more than 12 digits, or more places than the currency has (API.md, Money).
+    ValueError for NaN, infinity, more than 12 digits, or more decimal places than the currency has.
     """
     if not amount.is_finite():
         raise ValueError("An amount must be a finite number.")
@@ -43,7 +43,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
         raise ValueError(f"An amount has at most {MAX_DIGITS} digits.")
     _, digits, exponent = amount.as_tuple()
     assert isinstance(exponent, int)
-    beyond = -exponent - places(currency)  # looked at digit by digit: scaling would round what it cannot hold
+    beyond = -exponent - places(currency)  # compared digit by digit, because scaling may round
     if beyond > 0 and any(digits[-beyond:]):
         raise ValueError(f"An amount in {currency} has at most {places(currency)} decimal places.")
     scaled = amount.scaleb(places(currency)) if amount else Decimal(0)
@@ -57,10 +57,10 @@ def from_minor(minor: int, currency: str) -> Decimal:
 
 
 def text(amount: Decimal, currency: str) -> str:
-    """The amount as JSON shows it, with exactly the currency's places."""
+    """The amount as JSON shows it, with exactly the currency's decimal places."""
     return f"{amount:.{places(currency)}f}"
 
 
 def half_up(value: Decimal) -> int:
-    """The nearest whole minor unit, halves away from zero."""
+    """The nearest whole minor unit. Halves are rounded away from zero."""
     return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP))

@@ -1,7 +1,9 @@
-"""Outbox, inbox and relay: an event is committed with the change it tells of, and reaches each consumer at least once.
+"""Outbox, inbox and relay: an event is committed with the change it reports, and reaches every consumer.
 
-``emit`` writes one row per consumer in the writer's own database and transaction. The relay claims rows by lease,
-hands each to its consumer, and marks it delivered only when the consumer has committed inbox row and effect together.
+1. ``emit`` writes one outbox row for each consumer, in the writer's own database and transaction.
+2. The relay leases rows that are due, and hands each to its consumer: perhaps more than once.
+3. The consumer commits an inbox row together with the effect, and ignores an event whose inbox row is there already.
+4. The relay marks the outbox row as delivered.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ from eci.watch import requests
 
 log = logging.getLogger(__name__)
 
-BATCH = 20  # few, so that a slow machine delivers and marks them within the lease, and no context waits for long
+BATCH = 20  # few, so that a slow machine delivers them within the lease, and no context waits long for its turn
 LISTED = 100
 LEASE = timedelta(seconds=10)
-KEPT = timedelta(days=14)  # how long a delivered event, and the mark of a handled one, stay
+KEPT = timedelta(days=14)  # for outbox rows that are delivered, and for inbox rows
 _BACKOFF_LIMIT = 60  # seconds
 
 
 class OutboxRow(models.Model):
-    """One event for one consumer, waiting to be delivered or kept for a while after it was."""
+    """One event for one consumer. It is kept for a while after its delivery."""
 
     event_id = models.UUIDField()
     name = models.CharField(max_length=100)
@@ -57,7 +59,7 @@ class OutboxRow(models.Model):
 
 
 class InboxRow(models.Model):
-    """An event this context has handled: its effect was committed with this row."""
+    """An event that this context has handled. The row was committed together with the effect."""
 
     event_id = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=100)
@@ -77,9 +79,9 @@ def _inbox(context: str) -> type[InboxRow]:
 
 
 def emit(context: str, *facts: events.Event) -> None:
-    """Record what happened, for everyone who subscribed; call it inside the unit of work that made it happen."""
+    """Write events to the outbox, for every subscriber, inside the unit of work that made them happen."""
     if not in_unit_of_work(context):
-        raise RuntimeError(f"an event of {context} emitted outside of its unit of work")
+        raise RuntimeError(f"an event of {context} was emitted outside of its unit of work")
     trace = requests.trace_headers()
     rows = [
         _outbox(context)(
@@ -99,10 +101,14 @@ def emit(context: str, *facts: events.Event) -> None:
 
 
 def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
-    """Deliver what is due in the context's outbox, up to one batch; returns how many rows were delivered.
+    """Deliver what is due in the context's outbox, up to one batch. Returns the number of delivered rows.
 
-    With ``aggregate_id`` only that aggregate's events: a request does so after its commit, to spare its caller the
-    relay's next round. The relay remains the one that guarantees delivery.
+    With ``aggregate_id``, only that aggregate's events: a request does this after its commit, so that their effects are
+    visible before the relay's next round. Delivery is guaranteed by the relay alone.
+
+    1. Lease the rows, so that no other relay takes them meanwhile.
+    2. Hand each one to its consumer.
+    3. Mark the delivered ones. The others are due again later: after 1, 2, 4 … seconds, at most a minute.
     """
     owner = uuid.uuid4().hex
     rows = _claim(context, owner, aggregate_id)
@@ -124,7 +130,7 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
     due = _outbox(context)._default_manager.filter(delivered_at=None, next_at__lte=Now())
     if aggregate_id is not None:
         due = due.filter(aggregate_id=aggregate_id)
-    if not due.exists():  # a plain read first: an idle relay must not take the write lock
+    if not due.exists():  # read first: an idle relay must not take the write lock
         return []
 
     def claim() -> list[OutboxRow]:
@@ -141,7 +147,7 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
 def _hand_over(row: OutboxRow) -> bool:
     try:
         _deliverer(row.consumer)(row.consumer, row.event_id, row.name, row.payload, row.trace)
-    except Exception:  # whatever a handler does, the event stays and is tried again
+    except Exception:  # whatever the handler raises, the event stays and is delivered again
         log.exception(
             "event_not_handled", extra={"event_name": row.name, "consumer": row.consumer, "attempts": row.attempts}
         )
@@ -152,13 +158,13 @@ def _hand_over(row: OutboxRow) -> bool:
 def _deliverer(consumer: str) -> Callable[..., None]:
     if settings.ECI_SERVICES[consumer] == "local":
         return receive
-    from eci.calls import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
+    from eci.calls import remote  # imported only where a context is remote: it is costly
 
     return remote.deliver
 
 
 def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
-    """The consumer's side: inbox row and effect in one transaction; an event seen before changes nothing."""
+    """The consumer's side: inbox row and effect in one transaction. An event that it had before changes nothing."""
     found = events.handler_of(consumer, name)
     if found is None:
         raise LookupError(f"{consumer} has no handler of {name}")
@@ -184,31 +190,30 @@ def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
             run_in_unit_of_work(consumer, handle)
         except IntegrityError:
             if not _inbox(consumer)._default_manager.filter(event_id=event_id).exists():
-                raise  # otherwise another relay handled it in the same moment
+                raise  # else another relay delivered the same event at the same moment
 
 
 def deliver_after_commit(context: str, aggregate_id: str) -> None:
-    """After the commit, deliver this aggregate's events from here, so that what follows is visible at once."""
-
+    """Deliver this aggregate's events right after the commit, so that their effects are visible at once."""
     after_commit(context, partial(deliver_due, context, aggregate_id=aggregate_id))
 
 
 def undelivered(context: str, *, attempts: int) -> list[OutboxRow]:
-    """Rows that were handed over in vain so many times or more, oldest first."""
+    """Rows that were handed over in vain at least ``attempts`` times, oldest first."""
     return list(
         _outbox(context)._default_manager.filter(delivered_at=None, attempts__gte=attempts).order_by("pk")[:LISTED]
     )
 
 
 def lag(context: str) -> float:
-    """Seconds that the oldest event has waited for its delivery; 0 when none waits."""
+    """For how many seconds the oldest undelivered event has waited; 0 if there is none."""
     waiting = _outbox(context)._default_manager.filter(delivered_at=None)
     found = waiting.aggregate(oldest=Min("created_at"), now=Max(Now()))
     return 0.0 if found["oldest"] is None else max(0.0, (found["now"] - found["oldest"]).total_seconds())
 
 
 def redeliver(context: str, row_id: int) -> bool:
-    """Deliver one row now, before its time; is it delivered?"""
+    """Deliver one row now, though it is not due yet. Returns whether it is delivered."""
     row = _outbox(context)._default_manager.filter(pk=row_id)
     row.filter(delivered_at=None, lease_owner="").update(next_at=Now())
     deliver_due(context)
@@ -216,7 +221,7 @@ def redeliver(context: str, row_id: int) -> bool:
 
 
 def prune(context: str, *, keep: timedelta = KEPT) -> int:
-    """Forget deliveries and inbox rows older than ``keep``."""
+    """Delete delivered outbox rows and inbox rows that are older than ``keep``."""
     limit = Now() - keep
     gone, _ = _outbox(context)._default_manager.filter(delivered_at__lt=limit).delete()
     seen, _ = _inbox(context)._default_manager.filter(received_at__lt=limit).delete()
@@ -224,7 +229,7 @@ def prune(context: str, *, keep: timedelta = KEPT) -> int:
 
 
 def relay_once(contexts: Iterable[str]) -> int:
-    """One round over the outboxes of these contexts."""
+    """One round over these contexts' outboxes. Returns the number of delivered rows."""
     total = 0
     for context in contexts:
         for _ in itertools.repeat(None, 20):  # a long backlog of one context must not starve the others

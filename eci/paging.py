@@ -1,4 +1,4 @@
-"""Cursor paging by key set: a page starts after a row, not at a number, so it stays stable while rows are added."""
+"""Cursor paging: a page starts after a given row, not at a number, so added rows do not shift it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from django.db.models import Q, QuerySet
 
 @dataclass(frozen=True, kw_only=True)
 class Paging:
-    """Where a page starts and how long it is. ``order``: a field, ``-`` before it for descending; ties go by ``pk``."""
+    """Where a page starts, and its length.
+
+    ``order`` is a field, with ``-`` before it for descending. Rows with the same value are ordered by primary key.
+    """
 
     limit: int
     order: str
-    after: tuple[Any, Any] | None = None  # the (field, pk) of the row beside the page
+    after: tuple[Any, Any] | None = None  # (value, pk) of the row beside the page; None for the first page
     backwards: bool = False
 
     @property
@@ -26,7 +29,7 @@ class Paging:
         return self.order.startswith("-")
 
     def slice(self, queryset: QuerySet[Any, Any], *, pk: str = "pk") -> list[Any]:
-        """The page's rows and one more on its far side when there is one, in the order they are read."""
+        """The page's rows in the order of reading, and one more if the list goes on after them."""
         down = self.descending != self.backwards
         if self.after is not None:
             value, key = self.after

@@ -1,7 +1,7 @@
-"""What a process remembers for some seconds: every short-lived cache and every pause is a ``Remembered``.
+"""Values that a process keeps for some seconds: every short-lived cache and every pause is a ``Remembered``.
 
-Each process has its own; its threads share it. Tests call ``forget_everything()`` between two tests, and where they
-need some time to have passed.
+Processes share nothing here; the threads of one process do. Tests call ``forget_everything()`` before each test, and
+wherever the seconds must seem to have passed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _all: weakref.WeakSet[Remembered[Hashable, object]] = weakref.WeakSet()
 
 
 class Remembered(Generic[K, V]):
-    """Values by key, each of them kept for ``seconds`` after it was put here.
+    """Values by key. Each is kept for ``seconds`` after it was put here.
 
-    A pause is a key whose value nobody reads: ``put`` begins it, ``in`` asks for it.
+    For a pause the value does not matter: ``put(key, True)`` begins it, and ``key in pauses`` asks for it.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._lock = threading.Lock()
-        self._kept: dict[K, tuple[float, V]] = {}  # since when, and what
+        self._kept: dict[K, tuple[float, V]] = {}  # when it was put, and the value
         _all.add(self)  # type: ignore[arg-type]
 
     def __contains__(self, key: K) -> bool:
@@ -39,7 +39,7 @@ class Remembered(Generic[K, V]):
             return self._kept[key][1] if self._is_fresh(key) else None
 
     def get_or_load(self, key: K, load: Callable[[], V]) -> V:
-        """Several threads may load the same key at once: none of them waits for another."""
+        """The key's value. Without one, load it and keep it: several threads may load the same key at the same time."""
         with self._lock:
             if self._is_fresh(key):
                 return self._kept[key][1]
@@ -77,6 +77,6 @@ class Remembered(Generic[K, V]):
 
 
 def forget_everything() -> None:
-    """Of this process, as if all the seconds had passed."""
+    """Empty every ``Remembered`` of this process, as if its seconds had passed."""
     for remembered in list(_all):
         remembered.forget_all()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -42,6 +41,7 @@ from eci.http.docs import FirstUnlessAsked
 from eci.http.health import reachable
 from eci.identity.auth import AccessToken, MetricsToken, OpenMode, StaffSession
 from eci.identity.roles import Role, only
+from eci.remembered import Remembered
 from eci.watch.metrics import of_processes
 
 PROCESS, SHOP = "process", "platform"
@@ -185,6 +185,8 @@ def _certificates() -> Iterator[Metric]:
 
 # -- answers ----------------------------------------------------------------------------------------------------------
 
+_answers: Remembered[str, list[Metric]] = Remembered(settings.ECI_METRICS_KEPT)  # by the database's alias
+
 
 class _Look:
     """The last answer of one database, kept for ECI_METRICS_KEPT seconds.
@@ -196,8 +198,6 @@ class _Look:
         self.alias = alias
         self.ask = ask
         self.lock = threading.Lock()
-        self.at = -float("inf")
-        self.found: list[Metric] = []
 
     def families(self) -> list[Metric]:
         """ContextUnavailable."""
@@ -206,9 +206,7 @@ class _Look:
         try:
             if not reachable([self.alias])[self.alias]:
                 raise ContextUnavailable(f"The {self.alias} database is out of reach.")
-            if time.monotonic() - self.at >= settings.ECI_METRICS_KEPT:
-                self.found, self.at = list(self.ask()), time.monotonic()
-            return self.found
+            return _answers.get_or_load(self.alias, lambda: list(self.ask()))
         except (OperationalError, InterfaceError):
             raise ContextUnavailable(f"The {self.alias} database is out of reach.") from None
         finally:

@@ -8,3 +8,8 @@ class StaffConfig(AppConfig):
 
     name = "config.staff"
     label = "staff"
+
+    def ready(self) -> None:
+        from config import checks
+
+        _ = checks  # imported for what it registers

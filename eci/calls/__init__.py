@@ -1,0 +1,1 @@
+"""Calls between contexts, in one process or between processes."""

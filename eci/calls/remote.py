@@ -1,8 +1,8 @@
-"""The other side of a border: calls and events for contexts that run in another process.
+"""Calls and events for contexts that run in another process.
 
-Repeating a call is safe, because every command is idempotent and every event is deduplicated; so a call that found
-nobody is tried again, a few times and not for long. A context that stays away is left alone for a moment at a time, so
-that nobody waits for it in vain.
+A call may be repeated safely: every command is idempotent, and every event is deduplicated. So a call that reaches no
+process is tried a few times, for a short while. After several failures in a row the context is left alone for a moment
+at a time, and calls fail at once instead of waiting for it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ log = requests.logger(__name__)
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0  # seconds
-FAILURES = 5  # in a row, after which a context is left alone
+FAILURES = 5  # in a row: then a context is left alone
 PAUSE = 2.0  # seconds
 REFUSED = 422  # the method raised one of its contract's errors; the body holds it
 _AWAY = (502, 503, 504)
-_IDLE = 20.0  # seconds a connection is kept: less than config/gunicorn.py keeps it
+_IDLE = 20.0  # seconds that an idle connection is kept: fewer than in config/gunicorn.py
 
 
 class RemoteFailure(Exception):
-    """The other side broke down over this call, as a local call may raise anything."""
+    """The other side failed unexpectedly. A local call would have raised that exception instead."""
 
 
 def method(context: str, contract: type, name: str) -> Callable[..., Any]:
-    """``contract.name``, answered by the process that hosts the context."""
+    """The method ``name`` of the contract, called in the process that hosts the context."""
     return functools.partial(_call, context, contract, name)
 
 
@@ -63,7 +63,7 @@ def _call(context: str, contract: type, name: str, **arguments: Any) -> Any:
 
 
 def deliver(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
-    """Hand an event to its consumer, once; returns when the consumer has committed it. The relay tries again."""
+    """Hand an event to its consumer, and return when it has committed the effect. One try: the relay repeats it."""
     body = json.dumps({"event_id": str(event_id), "payload": payload, "trace": trace}).encode()
     answer = _post(consumer, f"events/{name}", body, attempts=1, request_id=trace.get("request_id", ""))
     if answer.status_code != httpx.codes.NO_CONTENT:
@@ -71,14 +71,14 @@ def deliver(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, An
 
 
 def path(context: str, what: str) -> str:
-    """Where a context is called in the process that hosts it, and what the token is bound to."""
+    """The path of a call in the process that hosts the context. The call's token is bound to it."""
     return f"/internal/v1/{context}/{what}"
 
 
 def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: str = "") -> httpx.Response:
     place = settings.ECI_SERVICES[context]
     if not place.startswith("http"):
-        raise ContextUnavailable(f"ECI_SERVICES says neither that {context} runs here nor where it does.")
+        raise ContextUnavailable(f"ECI_SERVICES does not say where {context} runs.")
     breaker = _breakers[context]
     for attempt in range(attempts):
         if attempt:
@@ -90,7 +90,7 @@ def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: st
             )
         except httpx.ReadTimeout:
             breaker.failed()
-            break  # it works on it, or is stuck: the same again would only add to that
+            break  # it is busy with the call or stuck: a second one would only add to its load
         except httpx.TransportError:
             breaker.failed()
             continue
@@ -103,7 +103,7 @@ def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: st
 
 
 def _headers(context: str, what: str, body: bytes, request_id: str) -> dict[str, str]:
-    """What goes with every call."""
+    """The headers of every call: its token, its trace and its request id."""
     token = service_tokens.issue(audience=context, path=path(context, what), body=body)
     sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     requests.inject(sent, request_id=request_id)
@@ -111,12 +111,12 @@ def _headers(context: str, what: str, body: bytes, request_id: str) -> dict[str,
 
 
 def _unavailable(context: str) -> ContextUnavailable:
-    return ContextUnavailable(f"The {context} service cannot be reached just now. Please try again.")
+    return ContextUnavailable(f"The {context} service cannot be reached at the moment. Please try again.")
 
 
 @functools.cache
 def _http(process: int) -> httpx.Client:
-    """One pool of connections for all threads; a fork must not share its parent's."""
+    """One pool of connections for all threads of a process. A fork must not use its parent's."""
     return httpx.Client(
         timeout=httpx.Timeout(settings.ECI_SERVICE_TIMEOUT, connect=CONNECT_TIMEOUT),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=_IDLE),
@@ -125,7 +125,7 @@ def _http(process: int) -> httpx.Client:
 
 
 class _Breaker:
-    """Open after several failures in a row; then, at each end of a pause, one call finds out for all."""
+    """Rejects calls after several failures in a row. After each pause one call is let through to try again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

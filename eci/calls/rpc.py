@@ -1,8 +1,8 @@
 """Calls between contexts: one object per context, whose methods run here or, by configuration, elsewhere.
 
 ``public/api.py`` of each context holds ``client("name", Contract)``. The contract is an ABC whose methods take and
-return frozen dataclasses, so that a remote client is generated from it; callers can't tell the difference, and may not
-call from inside a transaction, because the call may be a network call.
+return frozen dataclasses, so a remote client can be generated from it. Callers see no difference. They must not call
+from inside a transaction, because the call may go over the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _contracts: dict[str, type] = {}
 
 
 def serve(context: str, implementation: object) -> None:
-    """Answer this context's calls in this process; called once, from the context's ``ready()``."""
+    """Answer the context's calls in this process. Called once, from the context's ``ready()``."""
     _local[context] = implementation
     for base in type(implementation).__mro__:
         if inspect.isabstract(base):
@@ -29,11 +29,13 @@ def serve(context: str, implementation: object) -> None:
 
 
 def served(context: str) -> tuple[type, object]:
-    """The contract of a context of this process, and what answers it."""
+    """The contract of a context of this process, and its implementation."""
     return _contracts[context], _local[context]
 
 
 class _Client:
+    """Has the contract's methods, and calls each in this process or in another."""
+
     def __init__(self, context: str, contract: type) -> None:
         self._context = context
         self._contract = contract
@@ -54,7 +56,7 @@ class _Client:
     def _method(self, name: str) -> Any:
         if settings.ECI_SERVICES[self._context] == "local":
             return getattr(_local[self._context], name)
-        from eci.calls import remote  # what speaks HTTP and JSON costs a process nothing while all contexts are its own
+        from eci.calls import remote  # imported only where a context is remote: it is costly
 
         return remote.method(self._context, self._contract, name)
 

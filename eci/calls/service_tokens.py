@@ -1,15 +1,14 @@
-"""Service tokens: how a process shows another one who it is, for one call of the internal endpoint.
+"""Service tokens: a process proves to another one who it is, for one call of the internal endpoint.
 
-A JWT of half a minute, signed with ES256 by the caller's own key and bound to the context that is called, to the path
-and to the body; good once. The called process has its callers' public keys in files, ``<caller>.pem`` in one folder;
-nothing that it knows lets it call anybody in their name. A file may hold several keys: the next one is put there before
-its owner signs with it, so that a rotation refuses nobody.
+A token is a JWT that ends after half a minute and is accepted once. The caller signs it with ES256 and its own key, and
+binds it to the called context, to the path and to the body. The called process has only its callers' public keys, as
+``<caller>.pem`` in one folder, so it cannot make tokens in their name. A file may hold several keys. For a rotation the
+next key is added there before its owner signs with it, so no call is rejected.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -38,22 +37,22 @@ from eci.identity.keys import (
     read_publics,
     write,
 )
+from eci.remembered import Remembered
 
 LIFETIME = 30  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
-_TYPE = "eci-service+jwt"  # so that neither kind of token can pass for the other
+_TYPE = "eci-service+jwt"  # so a service token and an access token cannot be confused
 _SIGNING, _NEXT = "service.pem", "service-next.pem"
 _REQUIRED = ["iss", "aud", "iat", "exp", "jti", "path", "digest"]
-_REMEMBERED = LIFETIME + 60  # seconds after which a used token is refused for its age alone, by any process's clock
-_PRUNING = 60.0  # seconds between two prunings by one process
+_REMEMBERED = LIFETIME + 60  # seconds: any older token is rejected for its age, by every process's clock
 
 
 class InvalidToken(Exception):
-    """Not a token of a caller we know for this very call, or no longer, or used before."""
+    """The token is not from a known caller, not for this call, has expired, or was used before."""
 
 
 class UsedTokenRow(models.Model):
-    """A token that was accepted once, and so is refused from now on in every process of its context."""
+    """A token that has been accepted. Every process of its context rejects it from now on."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     used_at = models.DateTimeField()
@@ -64,7 +63,7 @@ class UsedTokenRow(models.Model):
 
 
 def issue(*, audience: str, path: str, body: bytes) -> str:
-    """For one call of the context ``audience`` by this process."""
+    """A token for one call of the context ``audience`` by this process."""
     key, kid = _signing()
     now = int(time.time())
     payload = {
@@ -80,7 +79,7 @@ def issue(*, audience: str, path: str, body: bytes) -> str:
 
 
 def accept(token: str, *, audience: str, path: str, body: bytes) -> str:
-    """The caller's name, once; what the token was not issued for, and a second use, is InvalidToken."""
+    """Use the token up, and return the caller's name. InvalidToken for another call, and for a second use."""
     claims = _read(token, audience)
     if claims["path"] != path or claims["digest"] != hashlib.sha256(body).hexdigest():
         raise InvalidToken
@@ -119,14 +118,14 @@ def _used(context: str) -> type[UsedTokenRow]:
 
 
 def _use(context: str, name: str) -> None:
-    """In the called context's own database: it alone is shared by all of its processes, with or without Redis."""
+    """Note the use in the called context's database: all processes of the context share it, even without Redis."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     try:
         with unit_of_work(context):
             _used(context)(digest=digest, used_at=_moment(time.time())).save(force_insert=True)
     except IntegrityError:
         raise InvalidToken from None
-    if _pruning_due(context):
+    if _pruned.add(context, True):
         _used(context)._default_manager.filter(used_at__lt=_moment(time.time() - _REMEMBERED)).delete()
 
 
@@ -134,17 +133,8 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-_pruned: dict[str, float] = {}
-_pruning = threading.Lock()
-
-
-def _pruning_due(context: str) -> bool:
-    """Now and then by whoever is called, for thousands of calls may come between two rounds of beat's pruning."""
-    with _pruning:
-        due = time.monotonic() - _pruned.get(context, -_PRUNING) >= _PRUNING
-        if due:
-            _pruned[context] = time.monotonic()
-        return due
+# Each process prunes once in this time: thousands of calls may come between two rounds of beat's own pruning.
+_pruned: Remembered[str, bool] = Remembered(60.0)
 
 
 # -- the callers' public keys -----------------------------------------------------------------------------------------
@@ -154,7 +144,7 @@ _known: tuple[object, _Callers] = (None, {})
 
 
 def _callers() -> _Callers:
-    """Key id -> the caller and its key. Looked at again whenever a file has changed."""
+    """Key id -> the caller and its key. The files are read again after every change."""
     global _known
     files = sorted(Path(settings.ECI_SERVICE_CALLERS_DIR).glob("*.pem"))
     source = [(str(file), status.st_ino, status.st_mtime_ns) for file in files for status in [file.stat()]]
@@ -168,7 +158,9 @@ def _read_callers(files: list[Path]) -> Iterator[tuple[str, PublicKey]]:
     for file in files:
         for key in read_publics(file.read_text()):
             if owners.setdefault(key_id(key), file.stem) != file.stem:
-                raise ImproperlyConfigured(f"{file.stem} and {owners[key_id(key)]} cannot be called by the same key.")
+                raise ImproperlyConfigured(
+                    f"{file.stem} and {owners[key_id(key)]} have the same key: each needs its own."
+                )
             yield file.stem, key
 
 
@@ -199,7 +191,7 @@ def _folder() -> Path:
 
 
 def _file_state() -> object:
-    """What tells one signing key from another, cheaply. The first call makes the first key."""
+    """A cheap value that changes when the signing key changes. The first call makes the first key."""
     file = _folder() / _SIGNING
     if not file.exists():
         with alone(_folder()):
@@ -210,12 +202,12 @@ def _file_state() -> object:
 
 
 def public_key() -> str:
-    """Of the key that signs now, in PEM: what the processes that we call must have of us."""
+    """The public half of the signing key, in PEM. The processes that we call must have it."""
     return public_pem(_signing()[0].public_key()).decode()
 
 
 def prepare_next() -> str:
-    """Make the key that will sign after ``switch_to_next``, unless it is there; its public half, in PEM."""
+    """Make the key that signs after ``switch_to_next``, unless it is there already. Returns its public half, in PEM."""
     _require_folder()
     with alone(_folder()):
         if not (_folder() / _NEXT).exists():
@@ -224,14 +216,16 @@ def prepare_next() -> str:
 
 
 def switch_to_next() -> None:
-    """Every process signs with the prepared key from its next call on."""
+    """From its next call on, every process signs with the prepared key."""
     _require_folder()
     with alone(_folder()):
         if not (_folder() / _NEXT).exists():
-            raise ImproperlyConfigured("There is no next key: prepare one, and let the called processes have it first.")
+            raise ImproperlyConfigured("There is no next key: prepare one, and give it to the called processes first.")
         (_folder() / _NEXT).rename(_folder() / _SIGNING)
 
 
 def _require_folder() -> None:
     if settings.ECI_SERVICE_KEY:
-        raise ImproperlyConfigured("The key comes from ECI_SERVICE_KEY: set a new one there, once its callees know it.")
+        raise ImproperlyConfigured(
+            "The key comes from ECI_SERVICE_KEY: set a new one there, once the called side has it."
+        )

@@ -17,12 +17,12 @@ from eci import errors
 from eci.errors import ContractError, EciError
 
 Malformed = ValidationError
-"""What was sent is not what the contract says."""
+"""The other side sent something that is not in the contract."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method of a contract. ``lists``: its parameters that take any iterable, which travel as lists."""
+    """One method of a contract. ``lists``: its parameters that take any iterable; they travel as lists."""
 
     arguments: type[BaseModel]
     answer: TypeAdapter[Any]
@@ -33,7 +33,7 @@ class Method:
         return self.arguments.model_construct(None, **plain).model_dump_json(exclude_unset=True).encode()
 
     def read_arguments(self, body: bytes) -> dict[str, Any]:
-        """Malformed, also for a parameter that the method has not got: a newer caller must not be half understood."""
+        """Malformed, also for a parameter that the method does not have: part of a newer call must not be ignored."""
         read = self.arguments.model_validate_json(body, strict=True)
         return {name: getattr(read, name) for name in read.model_fields_set}
 
@@ -41,13 +41,13 @@ class Method:
         return self.answer.dump_json(answer)
 
     def read_answer(self, body: bytes) -> Any:
-        """Malformed. Fields that we don't know yet are left out."""
+        """Malformed. Unknown fields of a newer context are left out."""
         return self.answer.validate_json(body, strict=True)
 
 
 @functools.cache
 def methods(contract: type) -> dict[str, Method]:
-    """Every method of the contract by name; there is no way to any other."""
+    """Every method of the contract, by name. No others can be called."""
     names: frozenset[str] = contract.__abstractmethods__  # type: ignore[attr-defined]
     return {name: _method(getattr(contract, name)) for name in names}
 

@@ -1,0 +1,1 @@
+"""The kernel's part at the door: views, bodies, answers and errors."""

@@ -1,4 +1,4 @@
-"""The API in a browser: every answer as a page, every body as a form of JSON that begins with an example."""
+"""The API in a browser: every answer is a page, and every body a JSON form that starts with an example."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from eci.http.fields import AmountField, IdField, OrderIdField, QuantityField
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):
+    """DRF's page, without what our CSP or our views cannot serve."""
+
     def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
-        """Without the colours of code samples: they would be a style in the page, which the CSP forbids."""
+        """Leave out the colours of code samples: they are an inline style, which our CSP forbids."""
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         return context | {"code_style": ""}
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """None: DRF would build it from a queryset, and views here answer from services and selectors."""
+        """None: DRF would make the form from a queryset, which our views do not have."""
 
     def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
         form: Any = super().get_raw_data_form(data, view, method, request)
@@ -29,7 +31,7 @@ class BrowsableRenderer(BrowsableAPIRenderer):
 
 
 def example(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
-    """A body to be filled in: what is required, and ids and quantities, of which one or the other often is."""
+    """A body to fill in: the required fields, and all ids and quantities, as often one of several is required."""
     return {
         name: _value(name, field)
         for name, field in serializer.fields.items()

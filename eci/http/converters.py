@@ -1,4 +1,4 @@
-"""Path converters: an id that isn't a number, or is too large to exist, matches no URL and so is a 404."""
+"""Path converters. An id that is not a number, or too large to exist, matches no URL and so is a 404."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class IdConverter:
 
 
 class ReferenceConverter:
-    """An order id, SKU or tracking number: any text of one path segment, bounded."""
+    """An order id, SKU or tracking number: one path segment of up to 64 printable characters."""
 
     regex = "[^/]{1,64}"
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its pages: for whoever asks, whatever they say they accept."""
+"""The OpenAPI document and its pages, served whatever the request says it accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 
 class FirstUnlessAsked(DefaultContentNegotiation):
-    """``?format=`` is honoured; otherwise there is one answer, not a 406."""
+    """Follow ``?format=``. Otherwise give the first format, never a 406."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         if request.query_params.get("format"):
@@ -19,12 +19,14 @@ class FirstUnlessAsked(DefaultContentNegotiation):
 
 
 class Schema(SpectacularAPIView):  # type: ignore[misc]
+    """The OpenAPI document."""
+
     content_negotiation_class = FirstUnlessAsked
     http_method_names = ["get", "head"]
 
 
 class Docs(SpectacularSwaggerSplitView):  # type: ignore[misc]
-    """Its script comes from a URL of its own, so that the page needs no inline one."""
+    """Swagger UI. Its script has a URL of its own, so the page needs no inline script."""
 
     template_name = "eci/docs.html"
     content_negotiation_class = FirstUnlessAsked

@@ -1,4 +1,4 @@
-"""The envelope around every JSON answer under /v1, errors included (API.md, Conventions)."""
+"""The envelope around every JSON answer under /v1, errors included (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def failure(message: str, code: str, details: dict[str, Any] | None = None) -> d
 
 
 class EnvelopeRenderer(JSONRenderer):
-    """Wraps what a view answers; an error body arrives wrapped already."""
+    """Puts a view's answer into the envelope. The body of an error is in it already."""
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         response = (renderer_context or {}).get("response")
@@ -62,7 +62,7 @@ class EnvelopeRenderer(JSONRenderer):
 
 
 class Page(Response):
-    """One page of a list; ``meta`` goes beside ``data``."""
+    """One page of a list. The envelope has ``meta`` beside ``data``."""
 
     def __init__(self, rows: list[Any], meta: dict[str, Any]) -> None:
         super().__init__(rows)
@@ -70,16 +70,16 @@ class Page(Response):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's hook: turns every exception into an enveloped answer."""
+    """DRF's hook: every exception becomes an answer in the envelope."""
     http_status, body, headers = describe(error)
     return Response(body, status=http_status, headers=headers)
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Status, enveloped body and headers for any exception; unexpected ones are logged and told as 500."""
+    """Status, body in its envelope, and headers for any exception. An unexpected one is logged and becomes a 500."""
     if isinstance(error, (OperationalError, InterfaceError)):
         log.warning("database_unavailable", exc_info=error)
-        error = ContextUnavailable("A database cannot be reached just now. Please try again.")
+        error = ContextUnavailable("A database cannot be reached at the moment. Please try again.")
     if isinstance(error, EciError):
         retry_after = getattr(error, "retry_after", None)
         headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
@@ -91,7 +91,7 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     if isinstance(error, RequestDataTooBig):
         return 413, failure("The request is too large.", "request_too_large"), {}
     if isinstance(error, (BadRequest, SuspiciousOperation)):
-        return 400, failure("The request cannot be understood.", "validation_error"), {}
+        return 400, failure("The request is malformed.", "validation_error"), {}
     if isinstance(error, PermissionDenied):
         return 403, failure("You may not do this.", "permission_denied"), {}
     if isinstance(error, exceptions.ValidationError):
@@ -133,7 +133,7 @@ def _json(http_status: int, body: dict[str, Any], headers: dict[str, str]) -> Ht
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404: unknown URLs get the envelope too."""
+    """Django's handler404: an unknown URL is answered in the envelope too."""
     return _json(404, failure("There is nothing at this address.", "not_found"), {})
 
 
@@ -142,12 +142,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, for what failed outside a view or in the admin; called while the exception is handled."""
+    """Django's handler500, for failures outside a view or in the admin, called while the exception is handled."""
     return _json(*describe(cast(Exception, sys.exception())))
 
 
 class ErrorMiddleware:
-    """What goes wrong outside DRF, in a middleware or a plain view, is answered in the envelope as well."""
+    """Answers exceptions of plain Django views in the envelope as well, except the admin's."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Serializer fields as strict as API.md: a quantity is an integer and not ``true``, an amount is never a float."""
+"""Strict serializer fields: a quantity is an integer and not ``true``, an amount is never a float."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from rest_framework import serializers
 
 from eci import money
 
-MAX_ID = 2**53  # what every JSON reader can hold; ids are far below
+MAX_ID = 2**53  # every JSON reader can hold it; real ids are far smaller
 MAX_QUANTITY = 1_000_000
-_CARD_NUMBER = re.compile(r"[0-9]{12,19}")
 
 
 class StrictIntegerField(serializers.IntegerField):
@@ -31,7 +30,7 @@ class QuantityField(StrictIntegerField):
 
 
 class IdField(StrictIntegerField):
-    """An id in a body: a positive integer; one too large to exist is unknown, not malformed."""
+    """An id in a body: a positive integer of at most ``MAX_ID``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"min_value": 1, "max_value": MAX_ID, **kwargs})
@@ -45,7 +44,7 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class TextField(serializers.CharField):
-    """A JSON string: numbers and booleans are not text."""
+    """A JSON string. Numbers and booleans are refused."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -56,7 +55,7 @@ class TextField(serializers.CharField):
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "example": "99.99"})
 class AmountField(serializers.Field[Any, Any, Any, Any]):
-    """An amount of money, as number or string, at most 12 digits. Places are checked against the currency later."""
+    """An amount of money, as a number or a string of at most 12 digits. ``exact`` checks its decimal places later."""
 
     default_error_messages = {
         "invalid": "An amount must be a number, or a string holding one.",
@@ -94,7 +93,7 @@ class AmountField(serializers.Field[Any, Any, Any, Any]):
 
 
 def minor_units(amount: Decimal, currency: str, field: str) -> int:
-    """The amount in minor units; 400 naming ``field`` when the currency has fewer places or it has too many digits."""
+    """The amount in minor units. A 400 for ``field``: too many digits, or more decimal places than the currency has."""
     try:
         return money.to_minor(amount, currency)
     except ValueError as error:
@@ -102,7 +101,7 @@ def minor_units(amount: Decimal, currency: str, field: str) -> int:
 
 
 def exact(amount: Decimal, currency: str, field: str) -> Decimal:
-    """The amount with the currency's own places; 400 as ``minor_units``."""
+    """The amount with the currency's own decimal places. The same 400 as ``minor_units``."""
     return money.from_minor(minor_units(amount, currency, field), currency)
 
 
@@ -118,7 +117,7 @@ class CurrencyField(TextField):
 
 @extend_schema_field({"oneOf": [{"type": "string", "maxLength": 64}, {"type": "integer"}], "example": "ORDER-123"})
 class OrderIdField(serializers.Field[Any, Any, Any, Any]):
-    """An order id of any system: a string of 1 to 64 printable characters or an integer, kept as a string."""
+    """An order id, ours or another system's: 1 to 64 printable characters or an integer, kept as a string."""
 
     default_error_messages = {"invalid": "An order id is a string of 1 to 64 printable characters, or an integer."}
 
@@ -145,42 +144,3 @@ class IdempotencyKeyField(TextField):
         if len(key) > 255 or not key.isprintable():
             self.fail("invalid_key")
         return key
-
-
-class PaymentMethodField(TextField):
-    """Any word of up to 40 letters, digits, ``_`` and ``-``, but nothing that could be a card number."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"trim_whitespace": False, **kwargs})
-
-    default_error_messages = {
-        "invalid_method": "A payment method is a word of up to 40 letters, digits, '_' and '-'.",
-        "card_number": "Card numbers are never accepted.",
-    }
-
-    def to_internal_value(self, data: Any) -> str:
-        method = super().to_internal_value(data)
-        if looks_like_card_number(method):
-            self.fail("card_number")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", method):
-            self.fail("invalid_method")
-        return method
-
-
-class PaymentTokenField(TextField):
-    """The provider's token for what the buyer pays with; never the card itself."""
-
-    default_error_messages = {"card_number": "Card numbers are never accepted."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 100, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        token = super().to_internal_value(data)
-        if looks_like_card_number(token):
-            self.fail("card_number")
-        return token
-
-
-def looks_like_card_number(text: str) -> bool:
-    return bool(_CARD_NUMBER.fullmatch(re.sub(r"[ -]", "", text)))

@@ -1,4 +1,4 @@
-"""Health: is the database of each context of this process within reach? Liveness asks no database."""
+"""Health: which databases of this process's contexts can be reached. Liveness asks no database."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from eci.http.envelope import not_found
 
 
 def reachable(names: list[str]) -> dict[str, bool]:
-    """Does each alias's database answer? All are asked at once: several that are away must not add their time-outs up,
-    for whoever asks has one too."""
+    """Which of these databases answer, by alias. All are asked at once, so that their time-outs do not add up."""
     with ThreadPoolExecutor(len(names)) as pool:
         return dict(zip(names, pool.map(_answers, [connections[name] for name in names]), strict=True))
 
@@ -28,7 +27,7 @@ def _answers(known: BaseDatabaseWrapper) -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             return bool(cursor.fetchone())
-    except Exception:  # any driver's way of saying no
+    except Exception:  # each driver has its own
         return False
     finally:
         connection.close()
@@ -54,7 +53,7 @@ def overall(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Ready for traffic: some database answers. One context's trouble must not take the others off the air."""
+    """Ready for traffic while any database answers: trouble of one context must not stop the others."""
     return overall(request)
 
 

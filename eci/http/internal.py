@@ -1,7 +1,7 @@
-"""The internal endpoint: how other processes call the contexts of this one, and hand them events.
+"""The internal endpoint: other processes call the contexts of this process here, and deliver events to them.
 
-Open to service tokens alone; nothing but the methods of the context's contract can be called. No envelope: the caller
-is ``eci.calls.remote``, which must tell a refusal that the contract knows from any other failure.
+It takes service tokens only, and calls nothing but the methods of a context's contract. Answers have no envelope: the
+caller is ``eci.calls.remote``, which must distinguish the contract's own errors from every other failure.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def call(request: HttpRequest, context: str, method: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def deliver(request: HttpRequest, context: str, event: str) -> HttpResponse:
-    """204 once inbox row and effect are committed, by this call or an earlier one."""
+    """204 once the event is handled: inbox row and effect are committed, by this call or an earlier one."""
     try:
         _admit(request, context)
         if events.handler_of(context, event) is None:
             raise NotFound(f"{context} has no handler of this event.")
-        told = _read(_DELIVERY.validate_json, request)
+        delivery = _read(_DELIVERY.validate_json, request)
     except EciError as refusal:
         return _refused(refusal)
-    outbox.receive(context, told.event_id, event, told.payload, told.trace)
+    outbox.receive(context, delivery.event_id, event, delivery.payload, delivery.trace)
     return HttpResponse(status=204)
 
 
@@ -76,14 +76,14 @@ def _admit(request: HttpRequest, context: str) -> None:
             raise service_tokens.InvalidToken
         service_tokens.accept(token.strip(), audience=context, path=request.path_info, body=request.body)
     except service_tokens.InvalidToken:
-        raise NotAuthenticated("This service token is not valid for this call, or no longer.") from None
+        raise NotAuthenticated("This service token is invalid for this call, or has expired.") from None
 
 
 def _read(reader: Any, request: HttpRequest) -> Any:
     try:
         return reader(request.body)
     except wire.Malformed:
-        raise InvalidRequest("The body is not what is asked for here.") from None
+        raise InvalidRequest("The body does not have the form this call needs.") from None
 
 
 def _refused(refusal: EciError) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""The public keys of access tokens, for whoever verifies them; no envelope: the format is RFC 7517's."""
+"""The public keys that verify access tokens, as RFC 7517 has them, without the envelope."""
 
 from __future__ import annotations
 

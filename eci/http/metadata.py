@@ -1,4 +1,4 @@
-"""What OPTIONS tells of an endpoint; its bodies are described at /docs."""
+"""The answer to OPTIONS. It describes no bodies: /docs does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from rest_framework.metadata import SimpleMetadata
 
 
 class Metadata(SimpleMetadata):
+    """DRF's own, without what it would read from a queryset."""
+
     def determine_actions(self, request: Any, view: Any) -> dict[str, Any]:
-        """None: DRF would read an object from a queryset, and views here answer from services and selectors."""
+        """None: our views have no queryset."""
         return {}

@@ -1,4 +1,4 @@
-"""Pages over HTTP: query parameters in, signed cursors and links out."""
+"""Pages over HTTP: from query parameters to a page, with links that hold signed cursors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SALT = "eci.cursor"
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    """Base of every list's query parameters. Unknown parameters are refused by the view, not ignored."""
+    """The base of every list's query parameters."""
 
     limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
     cursor = serializers.CharField(required=False, max_length=1000)
@@ -32,14 +32,14 @@ class QueryBooleanField(StrictBooleanField):
 
 
 def paging_of(query: dict[str, Any], *, path: str, default: str) -> Paging:
-    """The page a validated query asks for; 400 for a cursor that isn't ours or belongs to another ordering, or list."""
+    """The page that a validated query asks for. A 400 for a cursor that is not this list's, or of another ordering."""
     order = query.get("ordering") or default
     if "cursor" not in query:
         return Paging(limit=query["limit"], order=order)
     try:
         direction, made_for, value, key = signing.loads(query["cursor"], salt=_SALT + path)
     except (signing.BadSignature, ValueError, TypeError):
-        raise serializers.ValidationError({"cursor": ["This cursor is not one of ours."]}) from None
+        raise serializers.ValidationError({"cursor": ["This cursor is not valid for this list."]}) from None
     if made_for != order:
         raise serializers.ValidationError({"cursor": ["This cursor belongs to another ordering."]})
     if isinstance(value, dict):
@@ -55,7 +55,7 @@ def page(
     position: Callable[[Any], tuple[Any, Any]],
     present: Callable[[Any], dict[str, Any]],
 ) -> Page:
-    """Build the answer from what ``Paging.slice`` returned. ``position`` gives a row's (ordering value, pk)."""
+    """The answer, made of the rows that ``Paging.slice`` returned. ``position`` gives a row's (ordering value, pk)."""
     more = len(rows) > paging.limit
     rows = rows[: paging.limit]
     if paging.backwards:
@@ -81,7 +81,7 @@ def page(
 
 
 class OrderingField(serializers.ChoiceField):
-    """``?ordering=``: one of the fields, or the same with ``-`` before it."""
+    """``?ordering=``: one of the fields, with ``-`` before it for descending."""
 
     def __init__(self, *fields: str) -> None:
         choices = [sign + field for field in fields for sign in ("", "-")]

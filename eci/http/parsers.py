@@ -1,4 +1,4 @@
-"""Request bodies: JSON objects, read strictly. Numbers with a fraction become Decimal, never float."""
+"""Request bodies: strict JSON objects. Numbers with a fraction become Decimal, never float."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MAX_DEPTH = 20
 
 
 class JSONObjectParser(BaseParser):
+    """Limits a body's size and depth, and rejects text that databases cannot store."""
+
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def _refuse(constant: str) -> None:
 
 
 def _check(value: Any, depth: int) -> None:
-    """No NUL and no half of a surrogate pair in any text: databases refuse them. No deep nesting."""
+    """Reject deep nesting, and NUL and unpaired surrogates in any text, which databases refuse."""
     if depth > MAX_DEPTH:
         raise ParseError("The body is nested too deeply.")
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Contract dataclasses as JSON: names as they are, amounts with their currency's places, times in UTC."""
+"""Contract dataclasses as JSON: the same names, amounts with their currency's decimal places, times in UTC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eci.clock import iso
 
 
 def as_json(item: Any) -> dict[str, Any]:
-    """A dataclass and those in it; Decimals are amounts in the ``currency`` beside them."""
+    """A dataclass, and those inside it. A Decimal is an amount in the ``currency`` field of the same dataclass."""
     return {field.name: _value(getattr(item, field.name), item) for field in fields(item)}
 
 

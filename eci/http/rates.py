@@ -1,4 +1,4 @@
-"""Rate limits at the door: for customers and anonymous callers, by account and by address."""
+"""Rate limits at the door, by account and by address. Staff have none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
-    """Count the request in its class; what is left, or None for whom nothing limits. Throttled."""
+    """Count the request in its class. What is left of the limit, or None for a caller without one. Throttled."""
     if settings.ECI_OPEN or caller.is_staff:
         return None
     allowed = settings.ECI_RATE_LIMITS[rate]
@@ -34,7 +34,10 @@ def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
 
 @contextmanager
 def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] = NotAuthenticated) -> Iterator[None]:
-    """Around the look at a password: ``wrong`` tells of a wrong one. See ``limits.begin_login``. Throttled."""
+    """Put this around the check of a password, which raises ``wrong`` for a wrong one. Only those are counted.
+
+    Throttled after too many: see ``limits.begin_login``.
+    """
     if settings.ECI_OPEN:
         yield
         return
@@ -50,7 +53,7 @@ def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] 
 
 
 def headers(quota: Quota) -> dict[str, str]:
-    """As draft-ietf-httpapi-ratelimit-headers-06 has them, which most clients know."""
+    """The headers of draft-ietf-httpapi-ratelimit-headers-06, which most clients know."""
     return {
         "RateLimit-Limit": str(quota.limit.times),
         "RateLimit-Remaining": str(quota.left),
@@ -60,9 +63,9 @@ def headers(quota: Quota) -> dict[str, str]:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Where the request comes from. X-Forwarded-For is believed only as far as trusted proxies wrote it.
+    """Where the request comes from. Of X-Forwarded-For only the part that trusted proxies wrote is believed.
 
-    A household has a /64 of IPv6, and so counts as one.
+    An IPv6 address counts as its /64 network, because one household has all of it.
     """
     trusted = _networks(tuple(settings.ECI_TRUSTED_PROXIES))
     hops = [request.META.get("REMOTE_ADDR", ""), *reversed(request.headers.get("X-Forwarded-For", "").split(","))]
@@ -71,7 +74,7 @@ def client_address(request: HttpRequest) -> str:
         try:
             address = ipaddress.ip_address(hop.strip())
         except ValueError:
-            break  # whoever wrote this, what stands behind it is no better
+            break  # no proxy of ours wrote this, so the rest cannot be trusted either
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         nearest = str(address if address.version == 4 else ipaddress.ip_network(f"{address}/64", strict=False))

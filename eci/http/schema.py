@@ -1,7 +1,8 @@
-"""OpenAPI from the code, as clients meet it: the envelope around every answer, and the errors each call may give."""
+"""The OpenAPI document, made from the views: with the envelope around every answer, and the errors of each call."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -18,7 +19,7 @@ _ERRORS = {
     "403": "Not allowed",
     "404": "Not found",
     "409": "Conflict with the current state",
-    "415": "Not JSON",
+    "415": "The body is not JSON",
     "422": "Idempotency key reused for another request",
     "429": "Too many requests; see Retry-After",
     "503": "A context or its database cannot be reached",
@@ -26,7 +27,7 @@ _ERRORS = {
 
 
 def only_v1(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Document /v1 once, and not again under /api/v1/<context>/."""
+    """Leave out the paths under /api/v1/<context>/: they are the same endpoints again."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/v1/")]
 
 
@@ -47,7 +48,10 @@ class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
 
 
 class EnvelopeSchema(AutoSchema):
-    """Views document themselves with ``@extend_schema(responses={201: ProductOut})``; a list says ``Many(...)``."""
+    """Adds what ``ApiView`` knows to what a view says of its answers.
+
+    A view says it with ``@extend_schema(responses={201: ProductOut})``, and ``ProductOut(many=True)`` for a list.
+    """
 
     def get_tags(self) -> list[str]:
         return [type(self.view).__module__.split(".")[1]]
@@ -73,13 +77,12 @@ class EnvelopeSchema(AutoSchema):
                 content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
             if status == "204":
                 response.pop("content", None)
-        declinable = {"402": "Payment declined"} if self._is_paying() else {}
-        for status, description in (_ERRORS | declinable).items():
+        for status, description in {**_ERRORS, **self._own_refusals()}.items():
             bodies.setdefault(status, {"description": description, "content": {"application/json": {"schema": _ERROR}}})
         return bodies
 
-    def _is_paying(self) -> bool:
-        return self.method == "POST" and getattr(self.view, "takes_payment", False)
+    def _own_refusals(self) -> Mapping[str, str]:
+        return self.view.refusals.get(self.method, {}) if isinstance(self.view, ApiView) else {}
 
     def _is_paged(self) -> bool:
         query = getattr(self.view, "query_serializer", None)
@@ -122,5 +125,8 @@ _ERROR = {
     },
 }
 _IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, description="Same key and same request: the first answer again."
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key with the same request gets the first answer again.",
 )

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what not to do with an answer, beside those of Django and django-csp."""
+"""Security headers for browsers, beside those of Django and django-csp."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeaders:
-    """Outside all middleware that answers by itself. JSON runs nothing and is kept by no cache unless it has a tag."""
+    """JSON may run nothing, and no cache may store it unless it has an ETag.
+
+    This stands outside of every middleware that answers by itself, so that those answers have the headers too.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

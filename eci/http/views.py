@@ -1,4 +1,4 @@
-"""The base of every /v1 view, and the idempotency contract at the door."""
+"""The base of every view under /v1: who may call it, what it takes, how often it may be called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from eci import idempotency
-from eci.db import read_late
+from eci.db import read_replica
 from eci.errors import InvalidRequest
 from eci.http import rates
 from eci.http.cards import refuse_cards
@@ -31,17 +31,23 @@ _ALWAYS_KNOWN = {"format"}
 
 
 class ApiView(GenericAPIView[Any]):
-    """``roles``: who may call, for all methods or by method. ``query_serializer``: what may stand
-    behind ``?``. ``body_serializers``: what may be in the body, by method; the browsable API makes its forms of it.
-    ``keyed_methods``: which remember an answer by its Idempotency-Key. ``rate``: the class of its rate limits, by
-    method; ``read`` or ``write`` where it has none. ``refuses_cards``: a card number in the body is a 400."""
+    """The base of every view under /v1. A view describes itself with these attributes:
+
+    - ``roles``: who may call it, as one set for all methods or a set for each. Nobody, unless it says so.
+    - ``query_serializer``: the parameters that a GET takes. Any other parameter is a 400.
+    - ``body_serializers``: by method, the body it takes. /docs and the browsable API's forms are made of them.
+    - ``keyed_methods``: the methods for which /docs shows the header ``Idempotency-Key``.
+    - ``refusals``: by method, the statuses that /docs lists beside the common ones, each with a description.
+    - ``refuses_cards``: a card number or a security code in the body is a 400.
+    - ``rate``: by method, the class of its rate limits. Without one it is ``read`` or ``write``.
+    """
 
     roles: ClassVar[Roles | Mapping[str, Roles]] = only()
     query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
     body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
-    takes_payment: ClassVar[bool] = False
-    refuses_cards: ClassVar[bool] = False
     keyed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    refusals: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    refuses_cards: ClassVar[bool] = False
     rate: ClassVar[dict[str, str]] = {}
     pagination_class = None
     queryset = None
@@ -54,6 +60,7 @@ class ApiView(GenericAPIView[Any]):
         return caller(self.request)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check everything about a request that does not depend on its body."""
         try:
             super().initial(request, *args, **kwargs)
         except (AuthenticationFailed, NotAuthenticated):
@@ -61,7 +68,7 @@ class ApiView(GenericAPIView[Any]):
             raise
         self._key_given({})
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
-            raise InvalidRequest("Send the body with its Content-Length.")
+            raise InvalidRequest("Send the body with a Content-Length header.")
         known = self.query_serializer() if self.query_serializer and request.method in ("GET", "HEAD") else None
         names = set(known.fields) if known else set()
         unknown = sorted(set(request.query_params) - names - _ALWAYS_KNOWN)
@@ -75,7 +82,7 @@ class ApiView(GenericAPIView[Any]):
             self.query = bound.validated_data
 
     def check_throttles(self, request: Request) -> None:
-        """Called by ``initial``, for whom it lets in."""
+        """Called by ``initial`` once the caller is allowed in."""
         self._count(self.caller, self.rate_class(str(request.method)))
 
     @classmethod
@@ -96,12 +103,12 @@ class ApiView(GenericAPIView[Any]):
         return answer
 
     def paging(self, *, default: str = "-created_at") -> Paging:
-        """The page that the query asks for."""
+        """The page that the query parameters ask for."""
         return paging_of(self.query, path=self.request.path, default=default)
 
     def read_public(self, context: str, read: Callable[[], P]) -> P:
-        """What everybody may see, if need be a moment late. Staff see what they have just changed."""
-        return read() if self.caller.is_staff else read_late(context, read)
+        """Read public data from a replica, where it may be a moment old. Staff read what they have just changed."""
+        return read() if self.caller.is_staff else read_replica(context, read)
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return self.body_serializers.get(str(self.request.method), serializers.Serializer)
@@ -117,9 +124,9 @@ class ApiView(GenericAPIView[Any]):
         return validated
 
     def idempotency_key(self, endpoint: str, asked: Any, *, scope: str | None = None) -> idempotency.Key | None:
-        """The request's key, from the header or, where the endpoint's serializer has it, the body; None without one.
+        """The request's key: from the header, or from the body where its serializer has the field. None without one.
 
-        ``asked`` is the validated request, as JSON values: what "the same request" means.
+        ``asked`` is the validated request as JSON values. Two requests are the same if it is equal.
         """
         key = self._key_given(asked if isinstance(asked, dict) else {})
         if key is None:

@@ -1,7 +1,7 @@
 """Who is calling, and what they may do.
 
-Default is deny: a view without ``roles`` answers nobody. Callers bring an access token, or are staff with a Django
-session, or are anybody in open mode, which development may switch on and production refuses.
+The default is to deny: a view without ``roles`` answers nobody. A caller sends an access token, or is staff with a
+Django session. In open mode every caller without credentials is admin; only development can switch it on.
 """
 
 from __future__ import annotations
@@ -31,31 +31,33 @@ log = requests.logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The identity of a request: a name for the records (``actor``) and its roles; ``customer_id`` of a customer,
-    ``session`` of the login that a token stems from."""
+    """Who makes a request. ``name`` is the actor in records; ``session`` the login that the token comes from.
+
+    ``customer_id`` is None for everybody who is not a customer.
+    """
 
     name: str
     roles: Roles
     customer_id: int | None = None
     session: str = ""
 
-    is_authenticated = True  # what DRF and the browsable API ask
+    is_authenticated = True  # DRF and the browsable API read it
 
     @property
     def is_staff(self) -> bool:
         return bool(self.roles - {Role.ANONYMOUS, Role.CUSTOMER})
 
     def may(self, allowed: Roles) -> bool:
-        """Is one of the caller's roles allowed? Admins may do everything."""
+        """Whether one of the caller's roles is allowed. Admins may do everything."""
         return Role.ADMIN in self.roles or not self.roles.isdisjoint(allowed)
 
     @property
     def confined_to(self) -> int | None:
-        """The customer whose things alone this caller reaches; None for staff and services, who reach everybody's."""
+        """The only customer whose data this caller can reach. None for staff and services, who reach everybody's."""
         return self.own() if Role.CUSTOMER in self.roles else None
 
     def own(self) -> int:
-        """The caller's customer id. NotFound for a caller who is no customer and so has nothing of their own."""
+        """The caller's customer id. NotFound for a caller who is not a customer, and so has nothing of their own."""
         if self.customer_id is None:
             raise NotFound("You are not signed in as a customer.")
         return self.customer_id
@@ -72,12 +74,12 @@ OPEN = Caller(name="open", roles=only(Role.ADMIN))
 
 
 def staff_name(user: AbstractBaseUser | AnonymousUser) -> str:
-    """How records name a staff member: the actor of what they do."""
+    """A staff member's name in records: the actor."""
     return f"staff:{user.get_username()}"
 
 
 def staff_roles(user: User) -> Roles:
-    """What a staff member's groups allow them."""
+    """A staff member's roles, from their groups."""
     if user.is_superuser:
         return only(Role.ADMIN)
     return frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
@@ -88,14 +90,16 @@ _vouch: Vouch | None = None
 
 
 def vouched_by(vouch: Vouch) -> None:
-    """Let the issuer of tokens, where it runs in this process, say what a sound token's holder is now: None for nobody
-    any more. Elsewhere a token counts for the rest of its ten minutes."""
+    """Let the issuer of tokens, where it runs in this process, update a valid token's claims. None revokes the token.
+
+    In other processes a token is good for the rest of its ten minutes.
+    """
     global _vouch
     _vouch = vouch
 
 
 class AccessToken(BaseAuthentication):
-    """``Authorization: Bearer``. Whoever sends credentials is judged by them, on public routes too."""
+    """``Authorization: Bearer``. Wrong credentials are a 401 on public routes too."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         header = request.headers.get("Authorization")
@@ -113,17 +117,17 @@ class AccessToken(BaseAuthentication):
         return caller_of(claims), None
 
     def authenticate_header(self, request: Request) -> str:
-        return "Bearer"  # of the first authenticator: without it DRF answers 403 where 401 is meant
+        return "Bearer"  # without it on the first authenticator, DRF answers 403 instead of 401
 
 
 def is_metrics_token(authorization: str) -> bool:
-    """Is this the header that Prometheus was told to send?"""
+    """Whether this is the header that Prometheus is configured to send."""
     expected = f"Bearer {settings.ECI_METRICS_TOKEN}"
     return bool(settings.ECI_METRICS_TOKEN) and hmac.compare_digest(authorization.encode(), expected.encode())
 
 
 class MetricsToken(BaseAuthentication):
-    """Before the others, on the pages of metrics alone: asks no database, for these pages tell when one is away."""
+    """The first authenticator of the metrics pages. It asks no database, because these pages report lost ones."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         if not is_metrics_token(request.headers.get("Authorization", "")):
@@ -135,7 +139,7 @@ class MetricsToken(BaseAuthentication):
 
 
 def _refused() -> AuthenticationFailed:
-    return AuthenticationFailed("This access token is not valid, or no longer.")
+    return AuthenticationFailed("This access token is invalid or has expired.")
 
 
 def _as_of_now(claims: Claims) -> Claims | None:
@@ -147,7 +151,7 @@ def _as_of_now(claims: Claims) -> Claims | None:
         if claims.roles != {Role.CUSTOMER}:
             raise
         log.warning("token_not_vouched_for", subject=claims.subject)
-        return claims  # one context out of reach must not keep signed-in customers from all the others
+        return claims  # without the customers context, customers can still use all the others
 
 
 def caller_of(claims: Claims) -> Caller:
@@ -157,7 +161,7 @@ def caller_of(claims: Claims) -> Caller:
 
 
 class StaffSession(SessionAuthentication):
-    """A staff member signed in to the admin: their groups are their roles."""
+    """A staff member who is signed in to the admin. Their groups give them their roles."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         found = super().authenticate(request)
@@ -171,7 +175,7 @@ class StaffSession(SessionAuthentication):
 
 
 class OpenMode(BaseAuthentication):
-    """Development only: whoever sends no credentials is admin."""
+    """For development only: a caller without credentials is admin."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         if not settings.ECI_OPEN or "Authorization" in request.headers:
@@ -183,7 +187,7 @@ class OpenMode(BaseAuthentication):
 
 
 class RolesAllowed(BasePermission):
-    """Lets in whom the view's ``roles`` name: one set, or one for each HTTP method."""
+    """Allows the callers that the view's ``roles`` name: one set, or a set for each HTTP method."""
 
     message = "You may not do this."
 

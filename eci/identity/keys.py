@@ -1,4 +1,4 @@
-"""Keys that sign tokens: P-256 in PEM, and files of them that their owner alone reads."""
+"""Keys that sign tokens: P-256 keys in PEM, in files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def new() -> PrivateKey:
 def read_private(pem: bytes) -> PrivateKey:
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, PrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ImproperlyConfigured("The key that signs tokens is a P-256 private key, in PEM.")
+        raise ImproperlyConfigured("The key that signs tokens must be a P-256 private key, in PEM.")
     return key
 
 
 def read_publics(text: str) -> list[PublicKey]:
-    """Every public key of a text that holds several."""
+    """All public keys in a text of PEM blocks."""
     found = []
     for pem in re.findall(r"-----BEGIN.*?-----END[^\n]*", text, re.DOTALL):
         key = serialization.load_pem_public_key(pem.encode())
         if not isinstance(key, PublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ImproperlyConfigured("A key that verifies tokens is a P-256 public key, in PEM.")
+            raise ImproperlyConfigured("A key that verifies tokens must be a P-256 public key, in PEM.")
         found.append(key)
     return found
 
@@ -55,14 +55,14 @@ def public_pem(key: PublicKey) -> bytes:
 
 
 def key_id(key: PublicKey) -> str:
-    """RFC 7638: the same key has the same id everywhere."""
+    """The key's thumbprint (RFC 7638), which is the same everywhere."""
     jwk = jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
     canonical = f'{{"crv":"{jwk["crv"]}","kty":"{jwk["kty"]}","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
     return urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).decode().rstrip("=")
 
 
 def write(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all, readable by its owner alone."""
+    """Write a file completely or not at all. Only its owner can read it."""
     descriptor, path = tempfile.mkstemp(dir=folder)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -73,7 +73,7 @@ def write(folder: Path, name: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Among the processes that change this folder's files."""
+    """Keep other processes from changing this folder's files meanwhile."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

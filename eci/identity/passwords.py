@@ -1,4 +1,4 @@
-"""Argon2id at 19 MiB, two passes, one lane: OWASP's minimum. Django's default would take 100 MiB a login."""
+"""Password hashes: Argon2id with 19 MiB, two passes and one lane, OWASP's minimum. Django's default takes 100 MiB."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ NO_PASSWORD = UNUSABLE_PASSWORD_PREFIX
 
 
 class Argon2id(Argon2PasswordHasher):
+    """Django's hasher with these parameters."""
+
     time_cost = 2
     memory_cost = 19 * 1024
     parallelism = 1
 
 
 def hash_password(password: str) -> str:
-    """Slow on purpose, so never inside a unit of work: on SQLite every other writer would wait."""
+    """Slow on purpose, so forbidden inside a unit of work: on SQLite every other writer would wait."""
     require_no_unit_of_work("a password hashed")
     return make_password(password)
 
 
 def matches(password: str, encoded: str | None) -> bool:
-    """Is this the password of the hash? As slow when there is no hash, so that the time tells nobody which it was."""
+    """Whether the hash is of this password. It takes as long without a hash, so the time does not reveal that."""
     require_no_unit_of_work("a password checked")
     return check_password(password, encoded or NO_PASSWORD)

@@ -1,9 +1,12 @@
-"""Access tokens: JWTs of ten minutes, signed with ES256, that any context verifies without asking anybody.
+"""Access tokens: JWTs that end after ten minutes and that every context can verify by itself.
 
-They are signed where customers runs; elsewhere its public keys are read (``published_keys.py``). The keys are files of
-one folder, outside every database: ``signing.pem`` (private, 0600) signs; ``retired-<kid>.pem`` (public) verifies what
-an earlier key signed, until the last such token has ended. Processes see a rotation at once, because the folder is
-looked at again whenever it has changed. Or both come from the environment, as PEM texts.
+They are signed with ES256 in the process that hosts the customers context. Other processes read its public keys
+(``published_keys.py``).
+
+The keys are files of one folder, outside every database. ``signing.pem`` (private, 0600) signs. Each
+``retired-<kid>.pem`` (public) verifies what an earlier key signed, until the last of its tokens has ended. A rotation
+is seen by all processes at once, because they read the folder again after each change. Instead of files, keys may come
+from the environment, as PEM texts.
 """
 
 from __future__ import annotations
@@ -36,19 +39,19 @@ from eci.identity.roles import Role, Roles, only
 
 LIFETIME = 600  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
-_KEPT = LIFETIME + 60  # seconds a retired key still verifies
-_TYPE = "at+jwt"  # RFC 9068: another kind of token signed with the same key is no access token
+_KEPT = LIFETIME + 60  # seconds that a retired key still verifies
+_TYPE = "at+jwt"  # RFC 9068: no other kind of token signed with this key is an access token
 _SIGNING = "signing.pem"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "sid", "roles"]
 
 
 class InvalidToken(Exception):
-    """Not an access token of ours, or no longer."""
+    """This is not an access token of ours, or it has expired."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """``subject``: ``customer:5`` or ``staff:3``. ``name``: how records call it. ``session``: the login it is from."""
+    """``subject``: ``customer:5`` or ``staff:3``. ``name``: the actor in records. ``session``: the token's login."""
 
     subject: str
     name: str
@@ -73,7 +76,7 @@ def issue(claims: Claims) -> str:
 
 
 def read(token: str) -> Claims:
-    """InvalidToken. The algorithm is ours, whatever the token's header says."""
+    """The claims of a valid token. InvalidToken. The algorithm is fixed: the token's header cannot choose another."""
     try:
         header = jwt.get_unverified_header(token)
         key = _verifying(header.get("kid", ""))
@@ -101,13 +104,13 @@ def read(token: str) -> Claims:
 def _verifying(kid: str) -> PublicKey | None:
     if settings.ECI_SIGNS_TOKENS:
         return _keys().public.get(kid)
-    from eci.identity import published_keys  # what speaks HTTP costs nothing where the keys are one's own
+    from eci.identity import published_keys  # imported only where it is needed: it loads an HTTP client
 
     return published_keys.key(kid)
 
 
 def jwks() -> dict[str, Any]:
-    """The public keys, as RFC 7517 has them."""
+    """The public keys, in the format of RFC 7517."""
     return {
         "keys": [
             jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "use": "sig", "alg": ALGORITHM}
@@ -121,7 +124,7 @@ def jwks() -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Keys:
-    """``public`` holds every key that verifies now, the signing one first, by its id."""
+    """``public``: every key that verifies now, by its id, the signing one first."""
 
     kid: str
     private: PrivateKey
@@ -142,7 +145,7 @@ def _keys() -> _Keys:
 
 
 def _source() -> object:
-    """What tells one state of the keys from another, cheaply. The first call makes the first key."""
+    """A cheap value that changes when the keys change. The first call makes the first key."""
     if settings.ECI_TOKEN_KEY:
         return settings.ECI_TOKEN_KEY, settings.ECI_TOKEN_RETIRED_KEYS
     folder = _folder()
@@ -170,7 +173,7 @@ def _load(source: object) -> _Keys:
 
 
 def _retired() -> Iterator[tuple[PublicKey, float]]:
-    """Earlier keys that still verify, each with the moment until which."""
+    """Earlier keys that still verify, each with the time when that ends."""
     if settings.ECI_TOKEN_KEY:
         yield from ((key, math.inf) for key in read_publics(settings.ECI_TOKEN_RETIRED_KEYS))
         return
@@ -181,12 +184,12 @@ def _retired() -> Iterator[tuple[PublicKey, float]]:
 
 
 def rotate() -> str:
-    """Sign with a new key from now on; the id of it. What the old one signed stays valid to its end."""
+    """Sign with a new key from now on, and return its id. Tokens of the old key stay valid until they end."""
     if not settings.ECI_SIGNS_TOKENS:
         raise ImproperlyConfigured("Access tokens are signed where customers runs: rotate the keys there.")
     if settings.ECI_TOKEN_KEY:
         raise ImproperlyConfigured(
-            "The key comes from ECI_TOKEN_KEY: set a new one there, and the old one's public half in "
+            "The key comes from ECI_TOKEN_KEY: set a new one there, and add the old one's public half to "
             "ECI_TOKEN_RETIRED_KEYS."
         )
     folder = _folder()

@@ -1,9 +1,12 @@
-"""Logs: one JSON object a line, on standard error, of what is on a list and nothing else.
+"""Logs: one JSON object a line, on standard error, with the fields of a list and no others.
 
-People's names, addresses and secrets reach logs in ways nobody thinks of: an exception's message, a library's argument,
-an address with a token in it. So a field must be on the list to be written, exceptions tell their types and places but
-not their messages, and of a library's message only its constant part is written. What is left is searched for what must
-not be there.
+Names, addresses and secrets get into logs in ways that nobody expects: in an exception's message, in an argument of a
+library, in a URL with a token. Therefore:
+
+- Only fields on the list are written.
+- An exception is written as its type and its stack, without its message.
+- Of a library's message only the constant part is written.
+- The rest is searched for e-mail addresses, tokens and card numbers, which are replaced.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _ALLOWED = frozenset(
         *("id", "order_id", "return_id", "payment_id", "notification_id"),
     )
 )
-# Whose messages are written whole: our own are constant, and these tell of connections, not of people.
+# The messages of these loggers are written whole: our own are constant, and the others report connections, not people.
 _TRUSTED = ("eci", "contexts", "config", "psycopg.pool", "celery.beat", "celery.worker.consumer", "kombu")
 
 _MARKS = {
@@ -38,14 +41,14 @@ _MARKS = {
 
 
 def scrubbed(text: str) -> str:
-    """Without e-mail addresses, access tokens, and numbers as long as a card's."""
+    """The text without e-mail addresses, access tokens, and numbers that are as long as a card's."""
     for mark, pattern in _MARKS.items():
         text = pattern.sub(mark, text)
     return text
 
 
 def constant_part(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Of a library's message its format without arguments, up to where it may have put something in by itself."""
+    """Cut a library's message down to its format, without arguments, up to where it may hold a value anyway."""
     record = entry["_record"]
     trusted = any(record.name == one or record.name.startswith(f"{one}.") for one in _TRUSTED)
     if not (entry["_from_structlog"] or trusted):
@@ -66,7 +69,7 @@ def _clean(name: str, value: Any) -> Any:
 
 
 def places(exc_info: Any) -> list[str]:
-    """An exception and what caused it: type, code of the database or system, and where it passed; no message."""
+    """An exception and its causes: types, the codes of database or system, and stacks, without messages."""
     return [line for error in _chain(exc_info[1]) for line in _described(error)]
 
 
@@ -102,7 +105,7 @@ _SHARED: list[Any] = [
 
 
 def logging_config() -> dict[str, Any]:
-    """Django's LOGGING, and gunicorn's: everything through structlog, from ECI_LOG_LEVEL on."""
+    """The setting LOGGING of Django, and of gunicorn: all through structlog, from the level ECI_LOG_LEVEL on."""
     level = os.environ.get("ECI_LOG_LEVEL", "INFO")
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -132,7 +135,7 @@ def logging_config() -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
             "django.server": {"handlers": [], "propagate": False},
             "celery": {"level": "WARNING"},
-            "celery.redirected": {"handlers": [], "propagate": False},  # whatever anybody prints
+            "celery.redirected": {"handlers": [], "propagate": False},  # what code prints
             "eci.access": {"level": os.environ.get("ECI_ACCESS_LOG", level)},
         },
     }

@@ -1,5 +1,6 @@
-"""What processes count as they work: requests, tasks, connections. What the databases know stands in
-``config/operations/metrics.py``.
+"""Metrics that processes count as they work: requests, tasks and connections.
+
+``config/operations/metrics.py`` has the metrics that are read from the databases.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TASKS = Counter("tasks_total", "Celery tasks that ended.", ["task", "state"])
 TASK_DURATION = Histogram("task_duration_seconds", "Time that a Celery task took.", ["task"], buckets=(*_BUCKETS, 60))
 CONNECTIONS = Gauge(
     "database_connections_active",
-    "Connections that processes hold: out of the pool where there is one, else open.",
+    "Connections that processes hold: taken out of the pool where there is one, else open.",
     ["alias"],
     multiprocess_mode="livesum",
 )
@@ -44,7 +45,7 @@ CONNECTIONS_MAX = Gauge(
 
 
 class MeasureMiddleware:
-    """Counts and times each request by the route it matched; whatever matched none is one label value."""
+    """Counts and times requests by route. All requests that match no route share the label ``unknown``."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -75,7 +76,7 @@ def _remember(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 
 
 def watch_connections(threads: int) -> None:
-    """Sample from now on, in a thread of its own, how many connections this process and its ``threads`` hold."""
+    """From now on, count in a thread of its own how many connections this process and its ``threads`` hold."""
     connection_created.connect(_remember, dispatch_uid="metrics")
     for alias, database in settings.DATABASES.items():
         pool = database.get("OPTIONS", {}).get("pool", {})
@@ -96,11 +97,11 @@ def sample_connections() -> None:
         CONNECTIONS.labels(alias).set(held[alias])
 
 
-# -- for whoever asks -------------------------------------------------------------------------------------------------
+# -- answers ----------------------------------------------------------------------------------------------------------
 
 
 def of_processes() -> CollectorRegistry:
-    """What all processes of this service have counted together."""
+    """The sum of what all processes of this service have counted."""
     folder = os.environ.get(metrics_folder.VARIABLE)
     if folder is None:
         return REGISTRY
@@ -111,7 +112,7 @@ def of_processes() -> CollectorRegistry:
 
 
 def _bury(folder: Path) -> None:
-    """What a process counted outlives it; the connections it held do not."""
+    """Forget the connections of ended processes. Their other counts are kept."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
         if not metrics_folder.alive(pid):

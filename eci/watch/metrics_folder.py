@@ -1,4 +1,4 @@
-"""Where the processes of one service count together: files in a folder that their master makes before it forks.
+"""The folder of files in which all processes of one service count. Their master makes it before it forks.
 
 prometheus_client decides whether it counts in files when it is first imported, so this module must not import it.
 """
@@ -16,24 +16,24 @@ _PREFIX = "eci-metrics-"
 
 
 def begin() -> None:
-    """Called by the master alone: a new folder, in which nothing of an earlier run is counted again.
+    """Make a new folder, without the counts of earlier runs. Only the master calls this.
 
-    A master that was forked with the product loaded leaves the folder it inherited for one of its own. It lies in the
-    machine's own temporary folder: on a volume that several machines share, their process ids would be the same.
+    A master that was forked with the product loaded leaves the folder it inherited, and makes one of its own. That lies
+    in the machine's own temporary folder: on a volume that several machines share, process ids could be the same.
     """
     if "prometheus_client" in sys.modules and VARIABLE not in os.environ:
-        raise RuntimeError("prometheus_client was imported before its folder was there: it would count in memory.")
+        raise RuntimeError("prometheus_client was imported before its folder was made, so it would count in memory.")
     _forget_killed_masters()
     os.environ[VARIABLE] = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
 
 
 def is_own() -> bool:
-    """Did this process make the folder?"""
+    """Whether this process made the folder."""
     return Path(os.environ.get(VARIABLE, "")).name.startswith(f"{_PREFIX}{os.getpid()}-")
 
 
 def end() -> None:
-    """The master that made the folder ends."""
+    """Remove the folder, when the master that made it ends."""
     if is_own():
         shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
 

@@ -1,8 +1,11 @@
-"""What tells one piece of work from another: request ids and traces; loggers.
+"""Request ids, the request log, and loggers.
 
-The request id comes from ``X-Request-ID`` when the caller sends a sane one, is answered back, stands in every log line,
-and travels with events and with the rows of what is finished later. So does the trace (``tracing.py``), which a
-caller may begin with W3C's ``traceparent``.
+The request id is the caller's ``X-Request-ID`` if that is short and plain, else a new one. It is in the answer and in
+every log line, and it travels with events and with rows that another process finishes later. So does the trace
+(``tracing.py``), which a caller may begin with W3C's ``traceparent``.
+
+Log lines and spans also name the order that they are about, because people search for orders. This is one of the few
+things that the kernel knows of the shop: ``eci/__init__.py`` lists them.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _HEADERS = {"request_id": "X-Request-ID", "traceparent": "traceparent"}
 _UNTRACED = re.compile(r"/(health|metrics|v1/health|actuator/health|static/)")  # asked every few seconds
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # spans' names must stay few
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # spans are named by them: few
 
 
 def request_id() -> str:
@@ -41,21 +44,21 @@ def _filled(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def trace_headers() -> dict[str, str]:
-    """What an event, or a row that somebody else will go on with, carries of the request that caused it."""
+    """The request id and the trace of this request, to be stored with an event or with a row of unfinished work."""
     return _filled({"request_id": request_id(), "traceparent": tracing.traceparent()})
 
 
 def inject(headers: MutableMapping[str, str], *, request_id: str = "") -> None:
-    """Have a call to another process name the request and the trace that it belongs to.
+    """Add the request id and the trace to the headers of a call to another process.
 
-    ``request_id`` is for who calls on behalf of a request that is over.
+    ``request_id`` is for a call on behalf of a request that is over.
     """
     carried = _filled({"request_id": request_id}) | trace_headers()
     headers.update({_HEADERS[name]: value for name, value in carried.items()})
 
 
 def extract(headers: Mapping[str, str]) -> dict[str, str]:
-    """What ``inject`` has put in, as ``continued`` takes it."""
+    """What ``inject`` added, in the form that ``continued`` takes."""
     found = {name: headers.get(header, "") for name, header in _HEADERS.items()}
     if not _SANE_REQUEST_ID.fullmatch(found["request_id"]):
         found["request_id"] = ""
@@ -71,9 +74,9 @@ def continued(
     order_id: str = "",
     kind: tracing.Kind = "INTERNAL",
 ) -> Iterator[None]:
-    """Go on with what ``carried`` names: its trace with a span of this name, its request id unless there is one here.
+    """Continue earlier work: its trace, with a span of this name, and its request id if there is no current one.
 
-    ``order_id`` is the order that this is about; it stands in the log lines and in the span.
+    ``order_id`` is the order that the work is about. Log lines and the span name it.
     """
     bound = {"request_id": request_id() or carried.get("request_id", ""), "order_id": order_id}
     about = {"eci.order_id": scrubbed(order_id), "eci.task": _bound("task")}
@@ -85,13 +88,13 @@ def continued(
 
 
 def about_order(order_id: str) -> None:
-    """The request that is being answered is about this order: its log lines and its span say so."""
+    """From now on, the request's log lines and its span name this order."""
     structlog.contextvars.bind_contextvars(order_id=order_id)
     tracing.note({"eci.order_id": order_id})
 
 
 class RequestMiddleware:
-    """Outermost: gives the request its id and writes its one log line."""
+    """The outermost middleware: gives the request its id, and writes one log line about it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -133,7 +136,7 @@ class RequestMiddleware:
 
 
 def _traced(request: HttpRequest, method: str, carried: Mapping[str, str]) -> AbstractContextManager[None]:
-    """The request's span. Not its path, its query or who asked: they name people."""
+    """The request's span, without its path, query and caller, which could identify people."""
     if _UNTRACED.match(request.path):
         return nullcontext()
     attributes = {

@@ -1,9 +1,9 @@
-"""Traces, when OTEL_EXPORTER_OTLP_ENDPOINT names a collector; else every function here does nothing.
+"""Traces, if OTEL_EXPORTER_OTLP_ENDPOINT names a collector. Without one, every function here does nothing.
 
-Spans are made by hand at the few places that everything passes (request, call between contexts, transaction, event,
-workflow), because the instrumentations that exist write addresses and queries of requests, which name people, and a
-trace for each of the worker's idle wake-ups. A span tells ids, names from our code and counts; of an exception its
-type. A trace begins with a request, or where a carried one goes on; ``span`` only adds to one.
+Our code makes spans by hand, at the few places that all work passes: request, call between contexts, transaction, event
+and workflow. The existing instrumentations would record URLs and queries, which can identify people, and a trace for
+every idle wake-up of the worker. A span holds ids, names from our code, counts, and an exception's type. A trace begins
+with a request, or continues an earlier one; ``span`` only adds to a trace.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, str | int]
 Kind = Literal["INTERNAL", "SERVER", "CLIENT", "CONSUMER"]
 
-STOP = 3.0  # seconds that the last spans may take to be sent: a collector that is away must not hold up a stop
+STOP = 3.0  # seconds for sending the last spans: a collector that is away must not delay a stop
 _EXPORT = 3.0  # seconds for one batch
 _TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+["`]?(\w+)', re.IGNORECASE)
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -40,7 +40,7 @@ _tracer: Tracer | None = None
 
 
 def start(role: str) -> None:
-    """Begin to export, in a process that forks no more: the exporter has a thread. ``role`` is web or worker."""
+    """Begin to export, in a process that will not fork: the exporter has a thread. ``role`` is web or worker."""
     global _provider, _tracer
     told = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     if _provider is not None or not told:
@@ -61,7 +61,7 @@ def start(role: str) -> None:
 
 
 def stop() -> None:
-    """Send what is left, and end."""
+    """Send the remaining spans, and stop exporting."""
     global _provider, _tracer
     if _provider is None:
         return
@@ -72,11 +72,11 @@ def stop() -> None:
     _provider = _tracer = None
 
 
-# -- what is going on -------------------------------------------------------------------------------------------------
+# -- the current span -------------------------------------------------------------------------------------------------
 
 
 def traceparent() -> str:
-    """W3C's name of the current span, for whoever goes on elsewhere; empty without one."""
+    """The current span's W3C ``traceparent``, with which another process continues the trace. Empty without a span."""
     carrier: dict[str, str] = {}
     if _tracer is not None:
         _propagator.inject(carrier)
@@ -84,7 +84,7 @@ def traceparent() -> str:
 
 
 def ids() -> dict[str, str]:
-    """Of the current span, for log lines."""
+    """The current span's ids, for log lines."""
     if _tracer is None:
         return {}
     here = trace.get_current_span().get_span_context()
@@ -94,7 +94,7 @@ def ids() -> dict[str, str]:
 
 
 def note(attributes: Attributes, *, name: str = "", failed: bool = False) -> None:
-    """Add to the current span what only its end has shown."""
+    """Add to the current span what is known only at its end."""
     if _tracer is None:
         return
     span = trace.get_current_span()
@@ -109,7 +109,7 @@ def note(attributes: Attributes, *, name: str = "", failed: bool = False) -> Non
 
 
 def span(name: str, attributes: Attributes | None = None, *, kind: Kind = "INTERNAL") -> AbstractContextManager[None]:
-    """Part of what is being traced; nothing where nothing is."""
+    """A span of the current trace; nothing without one."""
     if _tracer is None or not trace.get_current_span().is_recording():
         return _NOTHING
     return _recorded(_tracer.start_span(name, kind=SpanKind[kind], attributes=attributes))
@@ -118,10 +118,10 @@ def span(name: str, attributes: Attributes | None = None, *, kind: Kind = "INTER
 def continued(
     carried: str, name: str, attributes: Attributes | None = None, *, kind: Kind = "INTERNAL"
 ) -> AbstractContextManager[None]:
-    """Go on with the trace that ``carried`` names, or begin one.
+    """A span that continues the trace that ``carried`` names, or begins a new one.
 
-    Whoever goes on in the same trace has the current span for its parent. If another trace is going on (a request that
-    cancels the order of an earlier one), the two spans are linked.
+    Inside the same trace, the current span is its parent. Inside another one (a request that cancels the order of an
+    earlier request), the two spans are linked.
     """
     if _tracer is None:
         return _NOTHING
@@ -151,7 +151,7 @@ def _recorded(span: Span) -> Iterator[None]:
         except Unfinished as error:
             span.set_attribute("eci.unfinished", type(error).__name__)
             raise
-        except Exception as error:  # its message may tell of people
+        except Exception as error:  # its message may contain personal data
             span.set_attribute("error.type", f"{type(error).__module__}.{type(error).__qualname__}")
             span.set_status(Status(StatusCode.ERROR))
             raise
@@ -161,7 +161,7 @@ def _recorded(span: Span) -> Iterator[None]:
 
 
 def transaction(context: str) -> AbstractContextManager[None]:
-    """One transaction, with the wait for its turn or its locks and its commit, which are no statements."""
+    """A span of one transaction. It includes waiting for locks and the commit, which are not statements."""
     return (
         _NOTHING if _tracer is None else span(f"transaction {context}", _database(connections[context]), kind="CLIENT")
     )
@@ -174,11 +174,11 @@ def _database(connection: Any) -> dict[str, str]:
 
 def _trace_statements(connection: Any, **kwargs: Any) -> None:
     if _traced_statement not in connection.execute_wrappers:
-        connection.execute_wrappers.insert(0, _traced_statement)  # the last is for whoever takes its own away again
+        connection.execute_wrappers.insert(0, _traced_statement)  # not last: others remove their own from the end
 
 
 def _traced_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """The statement has placeholders where it takes values."""
+    """A span of one statement. Its text has placeholders instead of values."""
     verb = sql.split(None, 1)[0].upper()
     table = _TABLE.search(sql)
     name = f"{verb} {table[1]}" if table else verb

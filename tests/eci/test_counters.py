@@ -144,7 +144,6 @@ def test_a_redis_that_is_away_refuses_nobody_and_is_left_alone(settings: Any, mo
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
         settings.ECI_REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         counters._script.cache_clear()
-        monkeypatch.setattr(counters, "_redis_back_at", 0.0)
         asked: list[None] = []
         ask = counters._add_in_redis
         monkeypatch.setattr(counters, "_add_in_redis", lambda steps: asked.append(None) or ask(steps))

@@ -8,13 +8,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from eci.http.cards import CardlessTextField, CardlessWordField
 from eci.http.fields import (
     MAX_ID,
     AmountField,
     IdempotencyKeyField,
     IdField,
-    PaymentMethodField,
-    PaymentTokenField,
     QuantityField,
     StrictBooleanField,
     TextField,
@@ -32,8 +31,8 @@ class LineIn(serializers.Serializer[Any]):
 
 
 class PaymentMeansIn(serializers.Serializer[Any]):
-    method = PaymentMethodField(default="credit_card")
-    token = PaymentTokenField(default="", allow_blank=True)
+    method = CardlessWordField(default="credit_card")
+    token = CardlessTextField(default="", allow_blank=True, max_length=100)
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "maxLength": 500}, {"type": "object"}]})

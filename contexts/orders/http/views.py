@@ -30,7 +30,7 @@ BUYERS_AND_STAFF = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
 
 class OrderListView(ApiView):
     roles = BUYERS_AND_STAFF
-    takes_payment = True
+    refusals = {"POST": {"402": "Payment declined"}}
     refuses_cards = True
     rate = {"POST": "order"}
     query_serializer = serializers.OrdersQuery

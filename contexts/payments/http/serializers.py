@@ -8,14 +8,13 @@ from django.conf import settings
 from rest_framework import serializers
 
 from contexts.payments.public.contracts import PaymentStatus, RefundStatus
+from eci.http.cards import CardlessTextField, CardlessWordField
 from eci.http.fields import (
     AmountField,
     CurrencyField,
     IdempotencyKeyField,
     IdField,
     OrderIdField,
-    PaymentMethodField,
-    PaymentTokenField,
     TextField,
 )
 from eci.http.paging import OrderingField, QuerySerializer
@@ -29,8 +28,8 @@ class ChargeIn(serializers.Serializer[Any]):
     order_id = OrderIdField()
     amount = AmountField(allow_zero=False)
     customer_id = IdField(required=False, allow_null=True, default=None)
-    method = PaymentMethodField(default="credit_card")
-    token = PaymentTokenField(default="", allow_blank=True)
+    method = CardlessWordField(default="credit_card")
+    token = CardlessTextField(default="", allow_blank=True, max_length=100)
     currency = CurrencyField(default=_our_currency)
     idempotency_key = IdempotencyKeyField()
 

@@ -33,7 +33,7 @@ from eci.identity.roles import Role, only
 
 class PaymentChargeView(ApiView):
     roles = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
-    takes_payment = True
+    refusals = {"POST": {"402": "Payment declined"}}
     refuses_cards = True
     rate = {"POST": "charge"}
     body_serializers = {"POST": ChargeIn}

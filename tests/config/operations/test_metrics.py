@@ -15,9 +15,11 @@ from django.conf import settings
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.operations import metrics
 from config.operations.models import Backup
 from contexts.inventory.models import Reservation, Stock, Warehouse
 from eci.clock import utcnow
+from eci.remembered import forget_everything
 from tests.support.away import without_database
 from tests.support.shop import Shop
 
@@ -102,12 +104,12 @@ def test_what_is_within_reach_is_told_all_the_same(tmp_path: Path) -> None:
     assert "orders_placed_total" not in said
 
 
-def test_an_answer_is_good_for_a_few_seconds(shop: Shop, settings: Any) -> None:
+def test_an_answer_is_good_for_a_few_seconds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics._answers, "seconds", 60)
     before = samples("/metrics/orders")["orders_placed_total"]
-    settings.ECI_METRICS_KEPT = 60
     shop.order(1)
     assert samples("/metrics/orders")["orders_placed_total"] == before
-    settings.ECI_METRICS_KEPT = 0
+    forget_everything()
     assert samples("/metrics/orders")["orders_placed_total"] == before + 1
 
 

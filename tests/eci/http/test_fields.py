@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_framework import serializers
 
-from eci.http import fields
+from eci.http import cards, fields
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -39,8 +39,8 @@ ACCEPTED: list[tuple[serializers.Field, Any, Any]] = [
     (fields.OrderIdField(), "x" * 64, "x" * 64),
     (fields.IdempotencyKeyField(), "k" * 255, "k" * 255),
     (fields.IdempotencyKeyField(), " k ", " k "),
-    (fields.PaymentMethodField(), "credit_card", "credit_card"),
-    (fields.PaymentTokenField(), "tok_ok", "tok_ok"),
+    (cards.CardlessWordField(), "credit_card", "credit_card"),
+    (cards.CardlessTextField(max_length=100), "tok_ok", "tok_ok"),
 ]
 
 REFUSED: list[tuple[serializers.Field, list[Any]]] = [
@@ -58,8 +58,8 @@ REFUSED: list[tuple[serializers.Field, list[Any]]] = [
     (fields.CurrencyField(), ["usd", "XXX", "", 840, None]),
     (fields.OrderIdField(), ["", "  ", "x" * 65, "a\nb", True, None, Decimal(1), [], 10**64, -(10**64), 10**5000]),
     (fields.IdempotencyKeyField(), ["", "k" * 256, "a\tb", 5, None, []]),
-    (fields.PaymentMethodField(), ["", "a b", "x" * 41, "4242424242424242", "4242-4242-4242-4242", 5, None]),
-    (fields.PaymentTokenField(), ["4242424242424242", "4242 4242 4242 4242", "x" * 101, 5, None]),
+    (cards.CardlessWordField(), ["", "a b", "x" * 41, "4242424242424242", "4242-4242-4242-4242", 5, None]),
+    (cards.CardlessTextField(max_length=100), ["4242424242424242", "4242 4242 4242 4242", "x" * 101, 5, None]),
 ]
 
 

@@ -14,6 +14,7 @@ from eci.errors import ContextUnavailable
 from eci.identity import keys, published_keys, tokens
 from eci.identity.roles import Role, only
 from eci.identity.tokens import Claims, InvalidToken
+from eci.remembered import forget_everything
 from tests.support.elsewhere import Elsewhere, Reply
 
 pytestmark = pytest.mark.no_database
@@ -26,7 +27,7 @@ def elsewhere(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     server = Elsewhere()
     settings.ECI_KEYS_DIR = tmp_path / "keys"
     settings.ECI_TOKEN_JWKS_URL = f"{server.url}/.well-known/jwks.json"
-    monkeypatch.setattr(published_keys, "_published", published_keys._Published())
+    monkeypatch.setattr(published_keys, "_known", {})
     yield server
     server.stop()
 
@@ -87,7 +88,7 @@ def test_while_nobody_answers_the_known_keys_hold(settings: Any, elsewhere: Else
     elsewhere.replies = [published()]
     tokens.read(token)
     elsewhere.replies = [(503, b"")]
-    published_keys._published._fresh_until = 0.0  # as a minute passing would
+    forget_everything()  # as a minute passing would
     assert [tokens.read(token) for _ in range(3)] == [CLAIMS] * 3
     assert len(elsewhere.requests) == 2, "and are not waited for with every request"
 

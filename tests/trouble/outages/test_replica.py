@@ -31,7 +31,7 @@ import json, django
 django.setup()
 from django.db import router
 from contexts.catalog.models import Product
-from eci.db import in_unit_of_work, primaries, read_late, unit_of_work
+from eci.db import in_unit_of_work, primaries, read_replica, unit_of_work
 
 def where():
     alias = router.db_for_read(Product)
@@ -43,10 +43,14 @@ def after_a_write():
         Product.objects.update(category="tools")
     return where()
 
-found = {"outside": where(), "late": read_late("catalog", where), "after a write": read_late("catalog", after_a_write)}
+found = {
+    "outside": where(),
+    "on the replica": read_replica("catalog", where),
+    "after a write": read_replica("catalog", after_a_write),
+}
 with unit_of_work("catalog"):
-    found["in a unit of work"] = read_late("catalog", where)
-found["written on"] = read_late("catalog", lambda: router.db_for_write(Product))
+    found["in a unit of work"] = read_replica("catalog", where)
+found["written on"] = read_replica("catalog", lambda: router.db_for_write(Product))
 found["migrated and saved"] = sorted(alias for alias in primaries() if alias.endswith("_replica"))
 print(json.dumps(found))
 """
@@ -129,7 +133,7 @@ def test_where_each_read_goes(pair: Pair, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "outside": "catalog",
-        "late": "catalog_replica",
+        "on the replica": "catalog_replica",
         "after a write": "catalog",
         "in a unit of work": "catalog",
         "written on": "catalog",

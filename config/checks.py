@@ -1,0 +1,24 @@
+"""Start-up checks of the shop's settings: wrong settings are reported at start-up, not at the first request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from eci import money
+
+
+@register()
+def shop_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if not money.is_currency(settings.ECI_CURRENCY):
+        found.append(Error("ECI_CURRENCY is not an ISO 4217 code.", id="eci.E001"))
+    if not 0 <= settings.ECI_TAX_RATE < 1:
+        found.append(Error("ECI_TAX_RATE must be a fraction from 0 to less than 1, such as 0.05.", id="eci.E002"))
+    if settings.ECI_SHIPPING_FEE < 0:
+        found.append(Error("ECI_SHIPPING_FEE must not be negative.", id="eci.E003"))
+    if settings.ECI_RESERVATION_SECONDS < 1:
+        found.append(Error("ECI_RESERVATION_SECONDS must be at least 1.", id="eci.E004"))
+    return found
