@@ -1,8 +1,8 @@
 """Compare the time of a login with an unknown address and with a wrong password. A difference would reveal accounts.
 
 Run ``python -m bench.login`` against a running ``make run``; PORT and TRIES (of each kind) come from the environment.
-The kinds alternate, so that other load on the machine affects both. Exit codes: 0 the ratio of the medians is at most 1.2,
-1 it is larger, 2 the benchmark could not run.
+The kinds alternate, so that other load on the machine affects both. Exit codes: 0 the ratio of the medians is at most
+1.2, 1 it is larger, 2 the benchmark could not run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Play a real shop's month through the HTTP API of a running server, check every answer, and account for every unit.
 
 Run it with ``make replay``, or with ``python -m bench.replay`` and these variables: PORT, FILE, LIMIT (invoices),
-WORKERS, SCARCE (per cent of the demand that opening stock leaves uncovered). Exit codes: 0 everything is right, 1 something is
-wrong, 2 the replay could not run.
+WORKERS, SCARCE (per cent of the demand that opening stock leaves uncovered). Exit codes: 0 everything is right, 1
+something is wrong, 2 the replay could not run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measure what an order costs when contexts run in processes of their own.
 
 ``python -m bench.rpc`` starts the same shop three times, each on its own databases: in one process, in two (inventory
-and payments apart) and in seven. It places ORDERS orders (100) in each, in turn, so that other load on the machine affects
-all. It prints the time a client waits, the processor time of all processes, and the ratios to one process.
+and payments apart) and in seven. It places ORDERS orders (100) in each, in turn, so that other load on the machine
+affects all. It prints the time a client waits, the processor time of all processes, and the ratios to one process.
 """
 
 from __future__ import annotations

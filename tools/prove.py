@@ -2,8 +2,9 @@
 
     python tools/prove.py [WORD ...]
 
-Works on a copy of this checkout in a temporary folder. Words select the safeties whose names contain one of them. Prints
-a table at the end, and exits with 1 if the tests stayed green without a safety, or a safety's text was not found.
+Works on a copy of this checkout in a temporary folder. Words select the safeties whose names contain one of them.
+Prints a table at the end, and exits with 1 if the tests stayed green without a safety, or a safety's text was not
+found.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ BASKETS = "tests/proof/test_crowds.py::test_baskets_in_random_order"
 
 @dataclass(frozen=True, kw_only=True)
 class Safety:
-    """``text`` is exactly once in ``file``; ``instead`` replaces it and removes the safety. ``servers``: its absence shows
-    only on servers."""
+    """``text`` is exactly once in ``file``; ``instead`` replaces it and removes the safety. ``servers``: its absence
+    shows only on servers."""
 
     name: str
     file: str

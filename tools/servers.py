@@ -219,7 +219,7 @@ class Postgres(Server):
             command = [_program("initdb"), "-D", str(made), "-U", USER, "--pwfile", file.name, "-A", proof]
             _run([*_as_somebody_else(), *command, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         marker = made / "PG_VERSION"
-        for path in [*(entry for entry in made.iterdir() if entry != marker), marker]:  # the marker last: all is there
+        for path in [*(entry for entry in made.iterdir() if entry != marker), marker]:  # the marker comes last
             path.rename(self.folder / path.name)
         made.rmdir()
 
