@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/monitoring needs them
+# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 
