@@ -4,18 +4,18 @@ KILLS ?= 5000
 OPEN ?= 1
 IMAGE ?= eci
 BIN := .venv/bin
-# Four at a time, for many tests wait for servers; files begin in the tests' own order, the long ones first.
-# Their files lie in memory where there is room: what they hold against kill -9 needs no disk.
+# Four at a time, because many tests wait for servers; test files start in the tests' own order, long ones first.
+# Their data is kept in memory where there is room: surviving kill -9 needs no disk.
 ROOM := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
-# Open mode is for development: everybody may do everything. OPEN=0 is the same shop as it runs anywhere else: closed.
+# Open mode is for development: everybody may do everything. OPEN=0 runs the same shop closed, as anywhere else.
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 export PORT
-# Where this is set, each of the many processes would compile all of the product anew.
+# With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-fast test-apart torture lint types style borders migrations audit fuzz format replay bench prove k8s-check image image-test clean
+.PHONY: help run test test-fast test-apart torture lint types style borders migrations audit fuzz format replay prove k8s-check image image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -55,7 +55,7 @@ borders:
 migrations:
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 
-audit: ## known vulnerabilities of what is installed, where the package index can be reached
+audit: ## known vulnerabilities of the installed packages, where the package index can be reached
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/python tools/audit.py
 
@@ -63,11 +63,11 @@ fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	ECI_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) ECI_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n 2 -v tests/rules/test_openapi.py
 
-test-fast: ## the tests that need no processes and no minute, on SQLite
+test-fast: ## the tests that need no other process and are quick, on SQLite
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(PYTEST) -m "not e2e and not long"
 
-test-apart: ## contracts and workflows again, each call between contexts as if to another process; and in real ones
+test-apart: ## contracts and workflows again: every call between contexts as HTTP, then real processes
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(PYTEST) -p tests.support.apart tests/contexts tests/config tests/eci/test_outbox.py
 	$(PYTEST) tests/processes/test_two.py tests/processes/test_seven.py
@@ -84,7 +84,7 @@ replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(BIN)/python -m bench.replay
 
-prove: ## take one safety away at a time: the tests must notice
+prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
 	@$(BIN)/python tools/prove.py
 
@@ -94,9 +94,9 @@ k8s-check: ## checkov over the rendered Kubernetes overlays
 image: ## the container image (IMAGE=eci)
 	@tools/docker.sh && docker build --network=host -f docker/Dockerfile -t $(IMAGE) .
 
-image-test: image ## the image as containers: read-only, stopped under load, on servers; with whatever Docker engine answers
+image-test: image ## the image as containers: read-only, stopped under load, on servers; needs a Docker engine
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
 	ECI_TEST_IMAGE=$(IMAGE) $(BIN)/pytest -v tests/deployment/image
 
-clean: ## forget the data under var/ and the environment
+clean: ## delete the data under var/ and the environment
 	rm -rf var .venv

@@ -1,4 +1,4 @@
-"""What the answers must say, worked out independently of the product, in Decimal."""
+"""Compute what the answers must say, in Decimal and without the product's code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sale:
 
 @dataclass
 class Bought:
-    """An order as it was placed, and what came back of it so far."""
+    """An order as placed, and what has been returned of it so far."""
 
     order_id: str
     sales: tuple[Sale, ...]
@@ -60,7 +60,7 @@ class Bought:
         return self.subtotal + self.tax + self.rules.shipping_fee
 
     def differences(self, order: dict[str, Any]) -> list[str]:
-        """Where the answered order is not what was asked and what it must cost."""
+        """Differences between the answered order and what was asked and must be charged."""
         expected = {
             "subtotal": self.subtotal,
             "tax_amount": self.tax,
@@ -74,7 +74,7 @@ class Bought:
         ]
         asked = Counter((sale.product_id, sale.quantity, sale.price, sale.total) for sale in self.sales)
         if _answered_lines(order.get("items") or ()) != asked:
-            found.append("its lines are not those that were asked")
+            found.append("its lines are not those of the request")
         if order.get("payment_status") != "PAID":
             found.append(f"payment_status {order.get('payment_status')} instead of PAID")
         return found
@@ -82,16 +82,16 @@ class Bought:
     def take_back(self, items: dict[int, int], refund: Decimal) -> list[str]:
         """Record a return; the differences between its refund and what the contract allows.
 
-        The lines and their share of tax, within a cent; the last return takes what is left of both. Where a product
-        stands on the order at several prices, the contract doesn't say which go first: any of them will do.
+        A refund is the lines and their share of tax, within a cent; the last return gets the rest of both. If the order
+        has a product at several prices, the contract does not say which units go first: any will do.
         """
-        self.left -= Counter(items)  # keeps positive counts only
+        self.left -= Counter(items)  # keeps only positive counts
         self.refunded += refund
         if not self.left:
             refundable = self.subtotal + self.tax
             if self.refunded == refundable:
                 return []
-            return [f"refunds add up to {self.refunded} instead of {refundable:.2f} with everything back"]
+            return [f"refunds add up to {self.refunded} instead of {refundable:.2f} after everything was returned"]
         lowest = self._with_tax(sum((self._prices(product)[0] * units for product, units in items.items()), Decimal(0)))
         highest = self._with_tax(
             sum((self._prices(product)[-1] * units for product, units in items.items()), Decimal(0))
@@ -101,7 +101,7 @@ class Bought:
         return [f"refund {refund} outside {lowest:.2f} to {highest:.2f}"]
 
     def _with_tax(self, worth: Decimal) -> Decimal:
-        """Goods of this worth with their part of the order's tax, not rounded."""
+        """The value of goods plus their share of the order's tax, not rounded."""
         return worth + worth * self.tax / self.subtotal if self.subtotal else worth
 
     def _prices(self, product_id: int) -> list[Decimal]:
@@ -117,7 +117,7 @@ def _answered_lines(items: Iterable[dict[str, Any]]) -> Counter[tuple[int, int, 
 
 @dataclass
 class Stock:
-    """One product's units at the server before the run, and what the run did to them."""
+    """One product's units on the server before the run, and what the run did to them."""
 
     on_hand: int
     available: int
@@ -141,9 +141,9 @@ class Stock:
 
 
 def shares(units: int) -> tuple[int, int, int]:
-    """Opening stock over three warehouses: about 50, 30 and 20 %, so that the last orders of a product must split.
+    """Divide opening stock over three warehouses: about 50, 30 and 20 %, so that a product's last orders must split.
 
-    A few units are kept in one place.
+    Up to FEW units all go to the first.
     """
     if units <= FEW:
         return units, 0, 0

@@ -1,4 +1,4 @@
-"""A client of /v1 that waits when it is told to: 503, 429, a lost connection, a key still in progress."""
+"""A client of /v1 that waits and repeats: after 503, 429, a lost connection, or while a key is in progress."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 90  # seconds that one call may take with all its retries; a crash is recovered within 60
+PATIENCE = 90  # seconds one call may take with all its retries; recovery after a crash takes at most 60
 
 
 class Unreachable(Exception):
-    """The server did not answer for as long as the client waits."""
+    """The server did not answer within the client's patience."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Answer:
 
 
 class Client:
-    """Safe to use from several threads."""
+    """Several threads may use it."""
 
     def __init__(self, base_url: str, *, connections: int, transport: httpx.BaseTransport | None = None) -> None:
         self._http = httpx.Client(

@@ -1,8 +1,7 @@
 """Cut ``bench/data/online-retail-excerpt.csv.gz`` out of a month: ``python -m bench.excerpt MONTH.csv.gz``.
 
-The same month gives the same bytes. Of every fate and oddity the first few invoices are taken, with what else the
-customers of cancellations bought or sent back of the same products, and the largest invoice; the month's first invoices
-fill it up.
+The same month gives the same bytes. The excerpt has the first few invoices of every fate and oddity, the related
+purchases and returns of customers who cancelled, and the largest invoice; the month's first invoices fill it up.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ OF_EACH = 5
 
 
 def choose(plan: Plan) -> set[str]:
-    """The numbers of the excerpt's invoices."""
+    """The invoice numbers of the excerpt."""
     seen: Counter[str] = Counter()
     chosen = {max(plan.invoices, key=lambda invoice: len(invoice.lines)).number}
     for invoice in plan.invoices:
@@ -39,7 +38,7 @@ def choose(plan: Plan) -> set[str]:
 
 
 def _related(invoice: Invoice, plan: Plan) -> Iterator[str]:
-    """Other invoices that decide the fate of a cancellation: same customer, a product in common."""
+    """Other invoices that decide a cancellation's fate: same customer, a product in common."""
     if invoice.is_cancellation and invoice.customer:
         skus = {line.sku for line in invoice.lines}
         for other in plan.invoices:
@@ -57,7 +56,7 @@ def _kinds(invoice: Invoice, plan: Plan) -> Iterator[str]:
 
 
 def cut(month: Path) -> bytes:
-    """The excerpt, compressed, its lines as they stand in the month."""
+    """The excerpt, compressed, with its lines exactly as in the month."""
     chosen = choose(retail.plan(retail.read(month)))
     out = io.StringIO(newline="")
     with gzip.open(month, "rt", encoding="utf-8", newline="") as file:

@@ -1,8 +1,8 @@
-"""Does a login take as long for an address that nobody has as for a wrong password? If not, it tells which are known.
+"""Compare the time of a login with an unknown address and with a wrong password. A difference would reveal accounts.
 
-``python -m bench.login`` against a running ``make run``, with PORT and TRIES (of each kind) in the environment. Both
-kinds are tried in turn, so that whatever else the machine does falls on both. Exit codes: 0 the ratio of the medians is
-at most 1.2, 1 it is not, 2 it could not run.
+Run ``python -m bench.login`` against a running ``make run``; PORT and TRIES (of each kind) come from the environment.
+The kinds alternate, so that other load on the machine affects both. Exit codes: 0 the ratio of the medians is at most
+1.2, 1 it is larger, 2 the benchmark could not run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WARM_UP = 5
 
 
 class CannotMeasure(Exception):
-    """The message is for the person who started it."""
+    """The message is for the person who started the benchmark."""
 
 
 def measure(http: httpx.Client, email: str) -> float:
@@ -31,13 +31,13 @@ def measure(http: httpx.Client, email: str) -> float:
     if answer.status_code == 429:
         raise CannotMeasure("Logins are throttled: measure in open mode, `make run`.")
     if answer.status_code != 401:
-        raise CannotMeasure(f"A wrong password was answered {answer.status_code}: {answer.text[:200]}")
+        raise CannotMeasure(f"A wrong password got {answer.status_code}: {answer.text[:200]}")
     return spent
 
 
 def line(name: str, times: list[float]) -> str:
     low, middle, high = statistics.quantiles(times, n=4)
-    return f"{name:<16}{middle:8.1f} ms median {low:8.1f} to {high:.1f} ms the middle half {len(times):6} tries"
+    return f"{name:<16}{middle:8.1f} ms median {low:8.1f} to {high:.1f} ms middle half {len(times):6} tries"
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def main() -> int:
     ratio = statistics.median(times[known]) / statistics.median(times[unknown])
     print(line("known address", times[known]))
     print(line("unknown address", times[unknown]))
-    print(f"ratio of medians {max(ratio, 1 / ratio):.3f}, at most {BOUND} is wanted")
+    print(f"ratio of medians {max(ratio, 1 / ratio):.3f}, should be at most {BOUND}")
     return 0 if max(ratio, 1 / ratio) <= BOUND else 1
 
 

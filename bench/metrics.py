@@ -1,7 +1,7 @@
-"""What counting a request costs: ``python -m bench.metrics``.
+"""Measure what counting a request costs: ``python -m bench.metrics``.
 
-The cheapest request there is, ``/health/live``, through all of the middleware and through all but the one that counts,
-in turn, so that both meet the same machine. Counted in files, as web processes that count together do.
+It sends the cheapest request, ``/health/live``, through the middleware with and without the part that counts, in turn,
+so that other load on the machine affects both. Counts go to files, as when web processes count together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
             for one, measured in times.items():
                 measured.append(seconds_of(one))
     middle = {one: statistics.median(measured) * 1e6 for one, measured in times.items()}
-    print(f"with it {middle[with_it]:.0f} µs, without {middle[without]:.0f} µs")
+    print(f"with counting {middle[with_it]:.0f} µs, without {middle[without]:.0f} µs")
     print(f"{middle[with_it] - middle[without]:.0f} µs a request, ratio {middle[with_it] / middle[without]:.3f}")
 
 
@@ -44,7 +44,7 @@ def handler(leave_out: str = "") -> Any:
 
 
 def seconds_of(application: Any) -> float:
-    """Of one request, on average."""
+    """Seconds of one request, on average."""
     from django.test import RequestFactory
 
     factory = RequestFactory()

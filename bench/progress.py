@@ -1,4 +1,4 @@
-"""A progress bar on stderr: one moving line on a terminal, a line per tenth elsewhere."""
+"""A progress bar on stderr: one moving line on a terminal; elsewhere, a line for each tenth."""
 
 from __future__ import annotations
 

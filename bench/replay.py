@@ -1,8 +1,8 @@
-"""Play a month of a real shop through the HTTP API of a running server, check every answer, and account for every unit.
+"""Play a real shop's month through the HTTP API of a running server, check every answer, and account for every unit.
 
-``make replay``, or ``python -m bench.replay`` with PORT, FILE, LIMIT (invoices), WORKERS and SCARCE (per cent of the
-demand that opening stock leaves uncovered) in the environment. Exit codes: 0 all is right, 1 something is not, 2 it
-could not run.
+Run it with ``make replay``, or with ``python -m bench.replay`` and these variables: PORT, FILE, LIMIT (invoices),
+WORKERS, SCARCE (per cent of the demand that opening stock leaves uncovered). Exit codes: 0 everything is right, 1
+something is wrong, 2 the replay could not run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 
 class CannotReplay(Exception):
-    """The replay can't begin or go on. The message is for the person who started it."""
+    """The replay cannot start or continue. The message is for the person who started it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _amount(name: str, default: str) -> Decimal:
 
 @dataclass
 class Results:
-    """What happened. Threads write it under the replay's lock."""
+    """What happened. Threads write here under the replay's lock."""
 
     fates: dict[int, str]
     bought: dict[int, Bought] = field(default_factory=dict)  # by the order's step
@@ -100,14 +100,14 @@ class Results:
 class Replay:
     def __init__(self, settings: Settings, plan: Plan, client: Client) -> None:
         self.settings, self.plan, self.client = settings, plan, client
-        self.run = secrets.token_hex(4)  # names this run in every idempotency key
+        self.run = secrets.token_hex(4)  # part of every idempotency key of this run
         self.products: dict[str, int] = {}
         self.results = Results(fates=dict(plan.fates))
         self._lock = threading.Lock()
 
     # -- opening ------------------------------------------------------------------------------------------------------
     def open_shop(self) -> None:
-        """Warehouses, products and opening stock."""
+        """Create warehouses, products and opening stock."""
         for priority, code in enumerate(WAREHOUSES, start=1):
             body = {"code": code, "name": f"Retail replay {priority}", "priority": priority}
             _done(self.client.post("/v1/warehouses", body, key=f"{self.run}-warehouse-{code}"), 200, 201, 409)
@@ -125,7 +125,7 @@ class Replay:
             answer = self.client.get(f"/v1/products/sku/{quote(product.sku, safe='')}")
         _done(answer, 200, 201)
         if answer.data["sku"] != product.sku:
-            raise CannotReplay(f"SKU {product.sku} was asked for and {answer.data['sku']} answered.")
+            raise CannotReplay(f"Asked for SKU {product.sku}, the server answered {answer.data['sku']}.")
         return int(answer.data["product_id"])
 
     def _receive(self, product: Product) -> None:
@@ -138,7 +138,7 @@ class Replay:
         self.results.stock[product_id].received = units
 
     def _each(self, label: str, items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
-        """``work`` on every item, WORKERS at a time; the first failure ends it."""
+        """Run ``work`` on every item, WORKERS at a time; stop at the first failure."""
         todo = tuple(items)
         progress = Progress(label, len(todo))
 
@@ -155,9 +155,9 @@ class Replay:
 
     # -- trade --------------------------------------------------------------------------------------------------------
     def play(self) -> None:
-        """Every step, begun in order, WORKERS at a time; a step waits for those it comes after.
+        """Play the steps in order, WORKERS at a time; each step waits for the steps it comes after.
 
-        Those were begun before it, so that waiting for them can't lock up.
+        Those started before it, so the wait cannot deadlock.
         """
         steps = self.plan.steps
         progress = Progress("trade", len(steps))
@@ -168,7 +168,7 @@ class Replay:
                 done[earlier].wait()
             try:
                 self._step(index)
-            except Exception as error:  # one step's trouble is reported with the rest, it does not end the month
+            except Exception as error:  # a failed step is reported with the others; the replay goes on
                 self._unexpected(f"step {index}: {type(error).__name__}: {error}")
                 self._fate(steps[index].action.lines, "failed: see the unexpected answers")
             finally:
@@ -211,13 +211,13 @@ class Replay:
             self._fate(order.lines, _refused(answer))
 
     def _refused_as_it_stands(self, order: Order) -> None:
-        """An invoice with a price of a fraction of a cent: the server must refuse it whole; the rest is sent after."""
+        """Send an invoice with fractions of a cent whole: the server must refuse it. Its other lines are sent later."""
         key = f"{self.run}-whole-{order.invoice.number}"
         self._must_be_400(order, self._post_order(order, order.lines + order.unholdable, key))
 
     def _must_be_400(self, order: Order, answer: Answer) -> None:
         if (answer.status, answer.code) != (400, "validation_error"):
-            self._unexpected(f"invoice {order.invoice.number}: 400 validation_error expected, but {answer}")
+            self._unexpected(f"invoice {order.invoice.number}: expected 400 validation_error, got {answer}")
 
     def _post_order(self, order: Order, lines: tuple[Line, ...], key: str) -> Answer:
         items = [
@@ -228,7 +228,7 @@ class Replay:
         return self.client.post("/v1/orders", body, key=key)
 
     def _settled(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The order as it is once its payment and its dispatch are decided, or after SETTLE seconds."""
+        """The order once its payment and dispatch are decided, or after SETTLE seconds."""
         give_up = time.monotonic() + SETTLE
         while order["status"] in _OPEN and time.monotonic() < give_up:
             time.sleep(0.2)
@@ -238,7 +238,7 @@ class Replay:
 
     def _placed(self, index: int, order: Order, answered: dict[str, Any]) -> None:
         if order.refusal:
-            self._unexpected(f"invoice {order.invoice.number}: accepted, though it had to be: {order.refusal}")
+            self._unexpected(f"invoice {order.invoice.number}: accepted, but should have been {order.refusal}")
         if answered["status"] != "SHIPPED":
             self._unexpected(f"invoice {order.invoice.number}: {answered['order_id']} ended {answered['status']}")
             self._fate(order.lines, f"refused: {answered['status']}")
@@ -307,7 +307,7 @@ class Replay:
         return line.quantity
 
     def _write_off(self, line: Line, units: int) -> int:
-        """Take the units where they are, the fullest warehouse first, and look again when a sale was quicker."""
+        """Write units off, the fullest warehouse first; look again if a sale took them meanwhile."""
         left = units
         for attempt in range(20):
             warehouse, available = self._fullest(self.products[line.sku]) if left else ("", 0)
@@ -333,7 +333,7 @@ class Replay:
 
     # -- closing ------------------------------------------------------------------------------------------------------
     def count_stock(self) -> None:
-        """Every product's units now against what the run did to them."""
+        """Compare every product's units now with what the run did to them."""
         now = self._availability()
         skus = {product_id: sku for sku, product_id in self.products.items()}
         for product_id, stock in self.results.stock.items():
@@ -375,7 +375,7 @@ def audit() -> tuple[bool, str]:
     """Whether the books agree, and the last line the audit printed."""
     done = subprocess.run([sys.executable, "manage.py", "audit"], cwd=ROOT, capture_output=True, text=True, check=False)
     lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    return done.returncode == 0, lines[-1] if lines else "it printed nothing"
+    return done.returncode == 0, lines[-1] if lines else "the audit printed nothing"
 
 
 def main() -> int:

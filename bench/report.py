@@ -1,4 +1,4 @@
-"""The table at the end of a replay."""
+"""Print the table at the end of a replay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.retail import PLACED, Plan, outcome
 if TYPE_CHECKING:
     from bench.replay import Results
 
-SHOWN = 20  # of each kind of trouble
+SHOWN = 20  # problems of each kind
 _WIDTH = 66
 
 
@@ -45,7 +45,7 @@ def _counted(title: str, counts: Mapping[str, int]) -> list[str]:
 def _trade(plan: Plan, results: Results) -> list[str]:
     bought, stock = results.bought.values(), results.stock.values()
     return [
-        *_counted("returns, one for each order concerned", results.returns),
+        *_counted("returns, one for each order", results.returns),
         _row("returned lines credited at another price than the order's", plan.other_price),
         "",
         *_counted("stock adjustments", results.adjustments),

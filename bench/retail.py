@@ -1,6 +1,6 @@
-"""The shop's file: read, sorted out, and made into a plan. Pure: no HTTP, no clock, no chance.
+"""Read the shop's file, decide what becomes of each line, and make a plan. No HTTP, no clock, no randomness.
 
-Every line of the file gets exactly one fate. What the fates are, and why, is in ``bench/data/README.md``.
+Every line of the file gets exactly one fate; ``bench/data/README.md`` explains the fates.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _GOODS = re.compile(r"[0-9]{5}|DCGS|gift_", re.IGNORECASE)
 
 
 class Fate(StrEnum):
-    """What becomes of a line of the file, unless the server refuses what the plan expects it to accept."""
+    """What becomes of a line, unless the server refuses something that the plan expects it to accept."""
 
     SOLD = "sold"
     GIVEN = "given free with an order"
-    UNHOLDABLE = "refused: validation_error (a price of a fraction of a cent)"
+    UNHOLDABLE = "refused: validation_error (a price with a fraction of a cent)"
     TOO_MANY_LINES = "refused: validation_error (an invoice of over 1,000 lines)"
     TOO_MANY_UNITS = "refused: validation_error (a quantity of over 1,000,000)"
     WRITTEN_OFF = "stock written off (negative quantity, no C)"
-    FOUND = "stock found (no price, nobody invoiced)"
+    FOUND = "stock found (no price, no customer)"
     MONEY = "money correction, no goods (A invoice or negative price)"
     NO_QUANTITY = "no quantity"
     UNREADABLE = "unreadable"
@@ -50,12 +50,12 @@ BACK = frozenset({Fate.RETURNED, Fate.RETURNED_IN_PART})
 
 
 class BadFile(Exception):
-    """The file is not an invoice file of this shop. The message says why."""
+    """This is no invoice file of the shop. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the file; ``number`` counts from 1. ``readable``: its quantity and price are numbers."""
+    """A line of the file; ``number`` counts from 1. ``readable``: its quantity and price are numbers."""
 
     number: int
     invoice: str
@@ -68,7 +68,7 @@ class Line:
 
     @property
     def is_goods(self) -> bool:
-        """Something that can come back: not postage, carriage, a discount, a fee, a manual entry."""
+        """Whether it can be returned: not postage, carriage, a discount, a fee or a manual entry."""
         return bool(_GOODS.match(self.sku))
 
 
@@ -96,7 +96,7 @@ class Invoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Sell ``lines``. ``unholdable`` stood on the invoice too, at prices that no order can carry."""
+    """Sell ``lines``. ``unholdable`` are the invoice's other lines, at prices that no order can have."""
 
     invoice: Invoice
     lines: tuple[Line, ...]
@@ -117,7 +117,7 @@ class Adjustment:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Units of a returned line that came with one order. ``order`` is the index of its step."""
+    """Units of a returned line that belong to one order. ``order`` is the index of that order's step."""
 
     order: int
     line: Line
@@ -137,7 +137,7 @@ class Return:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to play; only when the steps ``after`` (indexes) are done."""
+    """One thing to play, once the steps in ``after`` (indexes) are done."""
 
     action: Order | Adjustment | Return
     after: frozenset[int] = frozenset()
@@ -159,17 +159,17 @@ class Plan:
     steps: tuple[Step, ...]
     fates: dict[int, Fate]
     products: tuple[Product, ...]
-    other_price: int  # returned lines whose credit was at another price than the order's
+    other_price: int  # returned lines credited at another price than the order's
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 def read(path: Path) -> tuple[Invoice, ...]:
-    """The invoices in the file's own order, which is the order of time. BadFile, OSError."""
+    """The invoices in the file's order, which is chronological. BadFile, OSError."""
     raw = path.read_bytes()
     try:
         return parse(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
     except (EOFError, gzip.BadGzipFile, csv.Error) as error:
-        raise BadFile(f"{path} can't be read: {error}.") from None
+        raise BadFile(f"{path} cannot be read: {error}.") from None
 
 
 def parse(raw: bytes) -> tuple[Invoice, ...]:
@@ -180,7 +180,7 @@ def parse(raw: bytes) -> tuple[Invoice, ...]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
-        raise BadFile(f"Not an invoice file of this shop: it has no column {', '.join(missing)}.")
+        raise BadFile(f"This is no invoice file of the shop: columns missing: {', '.join(missing)}.")
     by_number: dict[str, list[Line]] = {}
     for number, row in enumerate(rows, start=1):
         line = _line(number, row)
@@ -231,7 +231,7 @@ def plan(invoices: Iterable[Invoice]) -> Plan:
 
 
 def fate_of_sale(line: Line, *, invoice_sells: bool) -> Fate:
-    """The fate of a line that is not on a cancellation. ``invoice_sells``: the invoice has a priced line or a buyer."""
+    """The fate of a line outside cancellations. ``invoice_sells``: the invoice has a priced line or a customer."""
     if not line.readable:
         return Fate.UNREADABLE
     if line.invoice.upper().startswith("A") or line.price < 0:
@@ -246,7 +246,7 @@ def fate_of_sale(line: Line, *, invoice_sells: bool) -> Fate:
 
 
 def outcome(invoice: Invoice, fates: dict[int, str]) -> str:
-    """What became of a whole invoice, from what became of its lines."""
+    """The outcome of a whole invoice, from its lines' fates."""
     found = [fates[line.number] for line in invoice.lines]
     if invoice.is_cancellation:
         if all(fate == Fate.RETURNED for fate in found):
@@ -317,8 +317,8 @@ class _Planner:
             self.steps.append(Step(Return(invoice=invoice, pieces=tuple(pieces)), after))
 
     def _take(self, line: Line) -> list[Piece]:
-        """Units of earlier orders of the same customer: at the credit's price first, from one order if one has enough,
-        the latest first. What is no product must have been charged at that very price."""
+        """Units of the customer's earlier orders to return: orders at the credited price first, then one order with
+        enough units, then the latest. A line that is not goods must have been charged at exactly that price."""
         wanted = -line.quantity
         if not line.customer or not line.readable or wanted <= 0:
             return []
@@ -353,7 +353,7 @@ class _Planner:
 
 
 def _refusal(lines: tuple[Line, ...]) -> Fate | None:
-    """Why the contract has the server refuse an order of these lines; None when it must take it."""
+    """Why the server must refuse an order of these lines; None if it must accept it."""
     if len(lines) > MAX_LINES:
         return Fate.TOO_MANY_LINES
     return Fate.TOO_MANY_UNITS if any(line.quantity > MAX_QUANTITY for line in lines) else None
@@ -361,7 +361,7 @@ def _refusal(lines: tuple[Line, ...]) -> Fate | None:
 
 # -- products ---------------------------------------------------------------------------------------------------------
 def _products(invoices: tuple[Invoice, ...], steps: list[Step], fates: dict[int, Fate]) -> tuple[Product, ...]:
-    """One for each StockCode that an order or an adjustment names, by first appearance."""
+    """One product for each StockCode in an order or adjustment, by first appearance."""
     needed: dict[str, int] = {}
     for step in steps:
         match step.action:
@@ -372,7 +372,7 @@ def _products(invoices: tuple[Invoice, ...], steps: list[Step], fates: dict[int,
                     needed.setdefault(line.sku, 0)
             case Adjustment(line):
                 needed[line.sku] = needed.get(line.sku, 0) + max(0, -line.quantity)
-    # What staff jot down on unpriced lines ("amazon", "?") names a product only where nothing else does.
+    # Staff's jottings on unpriced lines ("amazon", "?") name a product only if nothing else does.
     names: defaultdict[str, Counter[str]] = defaultdict(Counter)
     jottings: defaultdict[str, Counter[str]] = defaultdict(Counter)
     prices: defaultdict[str, list[Decimal]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""What does it cost an order that contexts run in processes of their own?
+"""Measure what an order costs when contexts run in processes of their own.
 
-``python -m bench.rpc`` starts the same shop three times, in one process, in two (inventory and payments apart) and in
-seven, on databases of their own, and places ORDERS orders (100) in each, in turn, so that whatever else the machine
-does falls on all. It prints the time a client waits, the processor time of all processes, and the ratios to the first.
+``python -m bench.rpc`` starts the same shop three times, each on its own databases: in one process, in two (inventory
+and payments apart) and in seven. It places ORDERS orders (100) in each, in turn, so that other load on the machine
+affects all. It prints the time a client waits, the processor time of all processes, and the ratios to one process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CUTS = {"one": {"all": tuple(CONTEXTS)}, "two": PARTS, "seven": {context: (conte
 
 
 def place(shop: Shop) -> float:
-    """Milliseconds that the client of one order waits."""
+    """Milliseconds that the client waits for one order."""
     began = time.perf_counter()
     answer = shop.order(1)
     spent = (time.perf_counter() - began) * 1000
@@ -39,7 +39,7 @@ def place(shop: Shop) -> float:
 
 
 def cpu(cut: Cut) -> float:
-    """Milliseconds of processor time that all processes of the cut have had."""
+    """Milliseconds of processor time that all processes of the cut have used."""
     ticks = 0
     for service in cut.services.values():
         for entry in Path("/proc").glob("[0-9]*/stat"):

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The roles of the image; anything else is a command to run. Each becomes its process, so that signals reach it.
+# Runs a role of the image, or any other command. exec replaces this shell, so that signals reach the program.
 set -eu
-# Whoever asks each container by its address, as Prometheus does, names that as the host.
+# Prometheus asks each container by its address, so that address must be an allowed host.
 ECI_ALLOWED_HOSTS="${ECI_ALLOWED_HOSTS:-},$(hostname -i 2>/dev/null | tr ' ' ',')"
 export ECI_ALLOWED_HOSTS
 case "$1" in

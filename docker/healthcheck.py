@@ -1,4 +1,4 @@
-"""Does this container's web process answer? With a port and a path: does what listens there?
+"""Check that this container's web process answers, or whatever listens at the given port and path.
 
 python docker/healthcheck.py [PORT PATH]
 """

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Make the secrets that docker/compose.yml mounts, by chance, in docker/secrets (or ECI_SECRETS). Those that are there stay.
+# Generates the random secrets that docker/compose.yml mounts, in docker/secrets (or ECI_SECRETS). Existing ones stay.
 set -eu
 cd "$(dirname "$0")"
 folder=${ECI_SECRETS:-secrets}
 mkdir -p "$folder"
-chmod 700 "$folder" # the files are for the containers' users, too: nobody else gets past the folder
+chmod 700 "$folder" # the files are readable by the containers' users; the folder keeps everybody else out
 cd "$folder"
 
-keep() { # NAME: its text, from standard input, unless it is there already
+keep() { # NAME: writes standard input to it, unless it exists
   if [ -e "$1" ]; then cat >/dev/null; else cat >"$1.new" && chmod 444 "$1.new" && mv "$1.new" "$1"; fi
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the product, its monitoring, its databases and its secrets from minikube.
+# Removes the product, its monitoring, its databases and its secrets from minikube.
 # usage: k8s/cleanup.sh [--yes]      MINIKUBE_PROFILE=minikube  PATIENCE=300s
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 need_minikube kubectl minikube
 if ! there namespace "$namespace"; then
-  say "There is nothing to take away."
+  say "There is nothing to delete."
   exit 0
 fi
 if [ "${1:-}" != --yes ]; then
@@ -18,6 +18,6 @@ if [ "${1:-}" != --yes ]; then
 fi
 say "Deleting ..."
 k delete namespace "$namespace" --timeout="$patience" >/dev/null ||
-  fail "The namespace $namespace is not gone within $patience." "What holds it: kubectl describe namespace $namespace"
+  fail "The namespace $namespace is not gone within $patience." "See what keeps it: kubectl describe namespace $namespace"
 rm -rf "$here/.deploy"
-say "Gone. The image and the add-ons stay: minikube image rm, minikube addons disable."
+say "Deleted. The image and the add-ons stay: minikube image rm, minikube addons disable."

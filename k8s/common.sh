@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What deploy.sh, deploy-monitoring.sh and cleanup.sh share.
+# Shared by deploy.sh, deploy-monitoring.sh and cleanup.sh.
 namespace=ecommerce
 profile=${MINIKUBE_PROFILE:-minikube}
 patience=${PATIENCE:-300s} # for each part to become healthy
@@ -21,7 +21,7 @@ need_minikube() {
     command -v "$program" >/dev/null || fail "$program is not installed."
   done
   minikube --profile "$profile" status >/dev/null 2>&1 ||
-    fail "minikube does not run." "Start it: minikube start --memory=8192 --cpus=4"
+    fail "minikube is not running." "Start it: minikube start --memory=8192 --cpus=4"
 }
 
 there() { k get "$@" >/dev/null 2>&1; }
@@ -30,7 +30,7 @@ healthy() { # deployment
   say "Waiting for $1 ..."
   k rollout status "deployment/$1" --timeout="$patience" >/dev/null && return
   explain "$1" >&2
-  fail "$1 did not become healthy within $patience." "What was applied stays: mend it and run this again." \
+  fail "$1 did not become healthy within $patience." "What was applied stays: repair it and run this again." \
     "Look closer: kubectl -n $namespace describe pods -l $(selector "$1")"
 }
 
@@ -41,7 +41,7 @@ selector() {
   esac
 }
 
-explain() { # deployment: its pods and their last words, as far as they can be had
+explain() { # deployment: its pods and the ends of their logs, as far as there are any
   k get pods -l "$(selector "$1")" || true
   k logs "deployment/$1" --all-containers --tail=15 || true
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prometheus, Alertmanager, Grafana and Jaeger beside the product on minikube. Run again, it changes only what has changed.
+# Deploys Prometheus, Alertmanager, Grafana and Jaeger beside the product on minikube. A second run applies only changes.
 # usage: k8s/deploy-monitoring.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 need_minikube kubectl minikube
-there deployment web || fail "The product is not there yet." "First: k8s/deploy.sh"
+there deployment web || fail "The product is not deployed yet." "First: k8s/deploy.sh"
 say "Applying ..."
 k apply --kustomize "$here/overlays/minikube/monitoring" >/dev/null || fail "The cluster refused what was applied: see above."
 for part in prometheus alertmanager jaeger grafana; do healthy "$part"; done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole product on minikube: add-ons, image, secrets, servers, migrations, web, worker, beat. Run again, it changes
-# only what has changed.
+# Deploys the whole product on minikube: add-ons, image, secrets, servers, migrations, web, worker, beat. A second run
+# applies only changes.
 # usage: k8s/deploy.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +15,7 @@ enable() { # add-on
   minikube --profile "$profile" addons enable "$1" >/dev/null || fail "minikube cannot enable its add-on $1."
 }
 
-build() { # sets tag: of the image's content, so that only another image is another release
+build() { # sets tag from the image's content, so that only a changed image is a new release
   say "Building the image ..."
   local id known
   id=$(docker build --quiet --file "$here/../docker/Dockerfile" --tag eci:local "$here/..") || fail "The image cannot be built."
@@ -38,9 +38,9 @@ make_secrets() {
   if ! there secret eci; then
     if there persistentvolumeclaim postgres-main; then
       fail "The databases are there, but the Secret eci with their passwords is not." \
-        "Restore it from where you keep it, or give the data up: k8s/cleanup.sh"
+        "Restore the Secret from your copy, or give up the data: k8s/cleanup.sh"
     fi
-    say "Making the Secret eci ..."
+    say "Creating the Secret eci ..."
     mkdir "$made/eci"
     (
       cd "$made/eci"
@@ -63,14 +63,14 @@ make_secrets() {
   fi
 
   if ! there secret eci-admin; then
-    say "Making the first administrator's password ..."
+    say "Generating the first administrator's password ..."
     mkdir "$made/admin"
     openssl rand -base64 18 | tr -d '\n' >"$made/admin/ECI_ADMIN_PASSWORD"
     k create secret generic eci-admin --from-file="$made/admin" >/dev/null || fail "The Secret eci-admin cannot be made."
   fi
 
   if ! there secret ecommerce-tls; then
-    say "Making a certificate for ecommerce.local ..."
+    say "Generating a certificate for ecommerce.local ..."
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=ecommerce.local \
       -addext subjectAltName=DNS:ecommerce.local -keyout "$made/tls.key" -out "$made/tls.crt" 2>/dev/null
     k create secret tls ecommerce-tls --cert="$made/tls.crt" --key="$made/tls.key" >/dev/null ||
@@ -101,7 +101,7 @@ migrated() {
     [[ $state == *Complete* ]]; do
     if [[ $state == *Failed* ]] || [ "$waited" -ge "${patience%s}" ]; then
       k logs "job/migrate-$tag" --tail=30 >&2 || true
-      fail "The migrations did not run to their end." "What ran before goes on running." \
+      fail "The migrations did not finish." "The previous release keeps running." \
         "To try again: kubectl -n $namespace delete job migrate-$tag; k8s/deploy.sh"
     fi
     sleep 2

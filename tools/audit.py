@@ -1,7 +1,7 @@
-"""Hold what is installed against the advisories of the Python package index: exit 1 when one of them is about it.
+"""Check the installed packages against the advisories of the Python package index: exit 1 if any is vulnerable.
 
-pip-audit asks the index over the network. What could not be looked up is said aloud and is no failure: a check that
-depends on somebody else's server must not stop work without one.
+pip-audit asks the index over the network. Packages that could not be looked up are reported but are no failure: a check
+that depends on somebody else's server must not stop work when that is unreachable.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
         print(f"{package['name']} {package['version']}: {advisory['id']}, fixed in {advisory['fix_versions']}")
     print(f"{len(packages) - len(skipped)} packages audited, {len(found)} known vulnerabilities.")
     if skipped:
-        print(f"!!! NOT AUDITED for known vulnerabilities, because the index did not tell: {len(skipped)} packages.")
+        print(f"!!! NOT AUDITED for known vulnerabilities, because the index did not answer: {len(skipped)} packages.")
     return 1 if found else 0
 
 

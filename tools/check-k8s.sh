@@ -1,5 +1,5 @@
 #!/bin/sh
-# The rendered overlays under checkov, which brings so many packages that it has an environment of its own.
+# Run checkov over the rendered overlays. It needs so many packages that it gets its own environment.
 # usage: tools/check-k8s.sh
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,4 +17,4 @@ for overlay in minikube minikube/monitoring production production/monitoring; do
   kubectl kustomize "k8s/overlays/$overlay" >"$rendered/$(echo "$overlay" | tr / -).yaml"
 done
 .venv/k8s/bin/checkov --config-file k8s/.checkov.yaml --directory "$rendered"
-echo "checkov: nothing but what k8s/.checkov.yaml and annotations name."
+echo "checkov: no findings except those named in k8s/.checkov.yaml and annotations."

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Is there a Docker engine to work with? Else say what is missing, in one sentence.
+# Check that a Docker engine answers; if not, say what is missing in one sentence.
 if ! command -v docker >/dev/null; then
   echo "Docker is needed: install its client and engine, on Debian with apt-get install -y docker.io." >&2
   exit 3

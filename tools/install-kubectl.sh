@@ -1,6 +1,6 @@
 #!/bin/sh
-# kubectl in .venv/bin, where the machine has none that knows today's kustomize: from Debian's archive, checked by apt.
-# Exit code 3, and what would change it, where that cannot be had.
+# Put kubectl into .venv/bin if the machine has none with a recent kustomize: from Debian's archive, verified by apt.
+# If that is impossible, exit with 3 and say what to do.
 set -eu
 cd "$(dirname "$0")/.."
 

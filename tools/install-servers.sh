@@ -1,6 +1,6 @@
 #!/bin/sh
-# Install what tools/servers.py runs and what requirements-servers.txt compiles against, where we may (Debian, root).
-# Exit code 3, and the one line that would change it, where we may not.
+# Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
+# Otherwise exit with 3 and print the one command to run.
 # usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,7 +29,7 @@ esac
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "Installing$packages ..."
   apt-get -qq update
-  # Only the programs are wanted, not services of the machine: Debian asks this file whether to start them.
+  # We need only the programs, not running services: Debian asks this file whether to start them.
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d

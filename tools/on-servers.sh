@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run a command beside throw-away servers. Where they cannot be installed, say so; in CI that is a failure.
+# Run a command with throw-away servers. If they cannot be installed, say so; in CI that is a failure.
 # usage: tools/on-servers.sh COMMAND ...
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,5 +12,5 @@ fi
 echo "$wanted" >&2
 echo
 echo "NOT RUN on PostgreSQL, MariaDB and Redis: $*"
-echo "This would change it: $(tools/install-servers.sh --monitoring 2>&1 >/dev/null || true)"
+echo "To run it: $(tools/install-servers.sh --monitoring 2>&1 >/dev/null || true)"
 [ "${CI:-}" != true ]

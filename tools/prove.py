@@ -1,9 +1,10 @@
-"""Prove the proof: take one safety away at a time, and demand that the tests notice.
+"""Test the tests: remove one safety at a time, and demand that a test fails.
 
     python tools/prove.py [WORD ...]
 
-works on a copy of this checkout in a temporary folder; words choose the safeties whose names contain one of them. Ends
-with a table, and with 1 if a test stayed green without its safety, or a safety isn't where it was.
+Works on a copy of this checkout in a temporary folder. Words select the safeties whose names contain one of them.
+Prints a table at the end, and exits with 1 if the tests stayed green without a safety, or a safety's text was not
+found.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ BASKETS = "tests/trouble/proofs/test_crowds.py::test_baskets_in_random_order"
 
 @dataclass(frozen=True, kw_only=True)
 class Safety:
-    """``text`` stands exactly once in ``file``; ``instead`` is the file without the safety. ``servers``: its absence
-    shows only there."""
+    """``text`` is exactly once in ``file``; ``instead`` replaces it and removes the safety. ``servers``: its absence
+    shows only on servers."""
 
     name: str
     file: str
@@ -189,12 +190,12 @@ SAFETIES = (
 class Verdict:
     safety: Safety
     seconds: float
-    noticed: str  # the test that did, nothing when all stayed green
+    noticed: str  # the test that failed; empty if all stayed green
     problem: str = ""
 
 
 class Checkout:
-    """The copy that safeties are taken from."""
+    """The copy from which safeties are removed."""
 
     def __init__(self, folder: Path, servers: Mapping[str, str]) -> None:
         self.folder = folder
@@ -212,7 +213,9 @@ class Checkout:
         path = self.folder / safety.file
         whole = path.read_text()
         if whole.count(safety.text) != 1:
-            return Verdict(safety=safety, seconds=0, noticed="", problem=f"{safety.file} has not this text once")
+            return Verdict(
+                safety=safety, seconds=0, noticed="", problem=f"its text is not exactly once in {safety.file}"
+            )
         began = time.monotonic()
         path.write_text(whole.replace(safety.text, safety.instead))
         try:
@@ -226,7 +229,7 @@ class Checkout:
 
 
 def require_green(checkout: Checkout, safeties: list[Safety]) -> bool:
-    """With every safety in place the tests pass: a red one below says something."""
+    """Check that the tests pass with every safety in place, so that a later failure means something."""
     for on_servers in (False, True):
         tests = tuple(dict.fromkeys(test for one in safeties if one.servers == on_servers for test in one.tests))
         if tests:
@@ -246,23 +249,23 @@ def prove(safeties: list[Safety], folder: Path, servers: Mapping[str, str]) -> b
     for safety in safeties:
         verdict = checkout.without(safety)
         verdicts.append(verdict)
-        print(f"{verdict.noticed or verdict.problem or 'NOBODY NOTICED'}: {safety.name}", flush=True)
-    print("\n| taken away | noticed by | on | s |\n|---|---|---|---|")
+        print(f"{verdict.noticed or verdict.problem or 'NOTHING FAILED'}: {safety.name}", flush=True)
+    print("\n| removed | failing test | on | s |\n|---|---|---|---|")
     for verdict in verdicts:
         engine = "servers" if verdict.safety.servers else "SQLite"
-        noticed = f"`{verdict.noticed}`" if verdict.noticed else "**nobody**"
+        noticed = f"`{verdict.noticed}`" if verdict.noticed else "**none**"
         print(f"| {verdict.safety.name} | {noticed} | {engine} | {verdict.seconds:.0f} |")
     return all(verdict.noticed for verdict in verdicts)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Take one safety away at a time; the tests must notice.")
+    parser = argparse.ArgumentParser(description="Remove one safety at a time; a test must fail.")
     parser.add_argument("words", nargs="*", help="only safeties whose names contain one of these")
     words = parser.parse_args().words
     chosen = [one for one in SAFETIES if not words or any(word in one.name for word in words)]
     needed = any(one.servers for one in chosen)
     if needed and missing():
-        print(f"Servers are needed; on Debian: apt-get install -y {' '.join(missing())}", file=sys.stderr)
+        print(f"This needs servers; on Debian: apt-get install -y {' '.join(missing())}", file=sys.stderr)
         return 1
     folder = Path(tempfile.mkdtemp(prefix="eci-prove-"))
     servers = Servers(folder / "servers", durable=False)

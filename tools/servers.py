@@ -1,10 +1,10 @@
-"""PostgreSQL, MariaDB and Redis of one's own, on free ports of the loopback address, for as long as a command runs.
+"""Run PostgreSQL, MariaDB and Redis on free ports of the loopback address, for as long as a command runs.
 
     python tools/servers.py [--keep FOLDER] COMMAND ...
 
-The command finds them in its environment (ECI_<CONTEXT>_DATABASE_URL, ECI_REDIS_URL). Without ``--keep`` they are
-throw-away: in a temporary folder, without fsync, gone with this process. With it they are durable, their data stays in
-the folder, and servers that still run from an earlier time (when that was killed) are used on.
+The command gets their URLs in its environment (ECI_<CONTEXT>_DATABASE_URL, ECI_REDIS_URL). Without ``--keep`` they are
+throw-away: in a temporary folder, without fsync, gone with this process. With it they are durable and their data stays
+in the folder. If an earlier run was killed and its servers still run, they are used again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ POSTGRES = {
 }
 MYSQL = {"ECI_ORDERS_DATABASE_URL": "order_db", "ECI_SHIPPING_DATABASE_URL": "shipping_db"}
 S = TypeVar("S", bound="Server")
-START = 60  # seconds a server may take, replaying its log after a crash included
+START = 60  # seconds a server may take to start, including the replay of its log after a crash
 NEEDED = {
     "PostgreSQL": ("postgresql", "initdb", "postgres"),
     "MariaDB": ("mariadb-server", "mariadbd", "mariadb-install-db"),
@@ -50,11 +50,11 @@ NEEDED = {
 
 
 class ServersError(Exception):
-    """Said to the person who asked for servers, in one sentence."""
+    """The message is one sentence for the person who asked for servers."""
 
 
 def binary(name: str) -> str | None:
-    """Where a server's program is: on the PATH, else where Debian keeps PostgreSQL's and the system's daemons."""
+    """Path of a server's program: on the PATH, else where Debian keeps PostgreSQL's programs and the daemons."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, versions), "/usr/sbin"])
     return shutil.which(name, path=places)
@@ -73,7 +73,7 @@ def _program(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different free ports, picked together: each is held until all are known."""
+    """Distinct free ports: each stays bound until all are chosen."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -86,12 +86,14 @@ def free_ports(count: int) -> list[int]:
 
 @functools.cache
 def _as_somebody_else() -> list[str]:
-    """PostgreSQL refuses to run as root: in a user namespace it runs as the folder's owner under another number."""
+    """Command prefix for PostgreSQL, which refuses to run as root: in a user namespace, root has another user id."""
     if os.geteuid() != 0:
         return []
     prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        raise ServersError("PostgreSQL refuses to run as root, and this system lets nobody change that: use a user.")
+        raise ServersError(
+            "PostgreSQL refuses to run as root, and user namespaces are not allowed here: use another user."
+        )
     return prefix
 
 
@@ -116,14 +118,14 @@ class Server:
         return self.folder.with_suffix(".log")
 
     def prepare(self) -> None:
-        """Make its folder, the first time."""
+        """Create its folder on the first start."""
         raise NotImplementedError
 
     def command(self) -> list[str]:
         raise NotImplementedError
 
     def is_open(self) -> bool:
-        """Does it take clients?"""
+        """Whether it accepts clients."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -132,7 +134,7 @@ class Server:
         self.wait_until_open()
 
     def launch(self) -> None:
-        """Start the program; a throw-away one ends with this process whatever ends it."""
+        """Start the program; a throw-away one ends with this process, even if that is killed."""
         tied = [] if self.durable else ["setpriv", f"--pdeathsig={self.stop_signal.name}"]
         before = _as_somebody_else() if self.name == "PostgreSQL" else []
         with self.log.open("ab") as log:
@@ -147,16 +149,16 @@ class Server:
         self.pid_file.write_text(str(self.process.pid))
 
     def inhabitants(self) -> set[int]:
-        """Living processes at work in the folder: each of these programs makes it its current directory."""
+        """Live processes whose current directory is the folder, as is the case for each of these programs."""
         found = set()
         for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # ended meanwhile, or not ours to look at
+            with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
                 if (process / "cwd").readlink() == self.folder.resolve():
                     found.add(int(process.name))
         return found
 
     def pid(self) -> int | None:
-        """Of the running program, started by this process or by an earlier one."""
+        """Process id of the running program, which this process or an earlier one started."""
         try:
             pid = int(self.pid_file.read_text())
         except (OSError, ValueError):
@@ -179,7 +181,7 @@ class Server:
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End it as a power cut would, with the processes it made."""
+        """End it and its child processes, as a power cut would."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
@@ -200,29 +202,29 @@ class Server:
 
 class Postgres(Server):
     name = "PostgreSQL"
-    stop_signal = signal.SIGINT  # SIGTERM would wait for every client to leave
+    stop_signal = signal.SIGINT  # SIGTERM would wait until every client leaves
 
     def prepare(self) -> None:
         if (self.folder / "PG_VERSION").exists():
-            self._wait_until(lambda: not self.inhabitants())  # a killed one's last processes still leave
-            (self.folder / "postmaster.pid").unlink(missing_ok=True)  # may name a process that nobody has reaped
+            self._wait_until(lambda: not self.inhabitants())  # the last processes of a killed server are still ending
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)  # it may name a process that has not been reaped
             return
-        shutil.rmtree(self.folder, ignore_errors=True)  # half made, if anything
+        shutil.rmtree(self.folder, ignore_errors=True)  # at most half created
         self.folder.mkdir(mode=0o700)
         made = self.folder / "new"
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(self.password)
             file.flush()
-            proof = "scram-sha-256" if self.durable else "md5"  # the former takes most of a short connection's time
+            proof = "scram-sha-256" if self.durable else "md5"  # scram takes most of a short connection's time
             command = [_program("initdb"), "-D", str(made), "-U", USER, "--pwfile", file.name, "-A", proof]
             _run([*_as_somebody_else(), *command, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         marker = made / "PG_VERSION"
-        for path in [*(entry for entry in made.iterdir() if entry != marker), marker]:  # the marker last: all is there
+        for path in [*(entry for entry in made.iterdir() if entry != marker), marker]:  # the marker comes last
             path.rename(self.folder / path.name)
         made.rmdir()
 
     def copy(self, primary: Postgres) -> None:
-        """Make its folder a copy of the primary's, which goes on following it once started."""
+        """Copy the primary's folder; once started, this server follows the primary."""
         source = ["--host", HOST, "--port", str(primary.port), "--username", USER]
         command = [_program("pg_basebackup"), *source, "--pgdata", str(self.folder), "--checkpoint=fast", "--no-sync"]
         _run([*_as_somebody_else(), "env", f"PGPASSWORD={primary.password}", *command, "--write-recovery-conf"])
@@ -231,7 +233,7 @@ class Postgres(Server):
         options = ["listen_addresses=127.0.0.1", "max_connections=200", "timezone=UTC"]
         if not self.durable:
             options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "deadlock_timeout=100ms"]
-        # -k "": no Unix socket, whose path would have to be short.
+        # -k "": no Unix socket, because its path would have to be short.
         program = [_program("postgres"), "-D", str(self.folder), "-p", str(self.port), "-k", ""]
         return [*program, *(part for option in options for part in ("-c", option))]
 
@@ -268,7 +270,7 @@ class MariaDB(Server):
         made.rename(self.folder)
 
     def command(self) -> list[str]:
-        # A key, a code, an id must not equal another that differs in case or in trailing spaces.
+        # Keys, codes and ids that differ only in case or trailing spaces must not be equal.
         collation = ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_nopad_bin"]
         network = [f"--bind-address={HOST}", f"--port={self.port}", "--socket=s.sock", "--skip-name-resolve"]
         fast = [] if self.durable else ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"]
@@ -366,12 +368,12 @@ class Servers:
         return self.postgres, self.mariadb, self.redis
 
     def start(self) -> None:
-        """Start what does not run yet, side by side, and make the databases."""
+        """Start the servers that are not running, in parallel, and create the databases."""
         down = [server for server in self.all if server.pid() is None]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda server: server.prepare(), down))
         for server in down:
-            server.launch()  # from this thread: a throw-away server ends with the thread that started it
+            server.launch()  # in this thread, because a throw-away server ends with the thread that started it
         for server in self.all:
             server.wait_until_open()
         self.postgres.create_databases(list(POSTGRES.values()))
@@ -390,7 +392,7 @@ class Servers:
 
 
 def _as_root() -> list[str]:
-    """MariaDB runs as root only when told to."""
+    """MariaDB runs as root only if told to."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
@@ -405,8 +407,10 @@ def _tail(log: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run a command beside PostgreSQL, MariaDB and Redis of its own.")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="durable servers whose data stays in the folder")
+    parser = argparse.ArgumentParser(description="Run a command with its own PostgreSQL, MariaDB and Redis.")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="durable servers that keep their data in the folder"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER)
     asked = parser.parse_args()
     folder = asked.keep.absolute() if asked.keep else Path(tempfile.mkdtemp(prefix="eci-servers-"))
@@ -426,7 +430,7 @@ def main() -> int:
 
 
 def _follow(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command and hand it the signals sent to us; its exit code."""
+    """Run the command, pass on the signals sent to us, and return its exit code."""
     child = subprocess.Popen(command, env=environment)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, frame: child.poll() is None and child.send_signal(received))

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Make .venv with what the given requirements files name; a second call with the same files does nothing.
+# Create .venv with the packages of the given requirements files; a second call with the same files does nothing.
 # usage: tools/setup.sh requirements.txt [more.txt ...]
 set -eu
 cd "$(dirname "$0")/.."
 
-# Debian's own Python first: it is built for speed, which one compiled by hand seldom is (orders take a sixth less).
-# One that can make environments at once goes before one that needs a package for it.
+# Debian's own Python first: it is built for speed, unlike most compiled by hand (orders take a sixth less time).
+# A Python with ensurepip comes before one that needs a package to create environments.
 pick() {
   for candidate in ${PYTHON:-/usr/bin/python3 python3 python3.13 python3.12 python3.11}; do
     if "$candidate" -c "import sys$1; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then
@@ -39,10 +39,10 @@ if [ ! -x .venv/bin/pip ]; then
     fi
   fi
 fi
-echo "Installing what $* name ..."
+echo "Installing the packages of $* ..."
 args=""
 for file in "$@"; do args="$args -r $file"; done
-# The pip of Debian 12 takes twice the time of a newer one. Where there is no newer one, it does.
+# Debian 12's pip takes twice as long as a newer one. Without a newer one, it will do.
 .venv/bin/pip install --quiet --disable-pip-version-check pip==26.3 2>/dev/null || true
 # shellcheck disable=SC2086
 .venv/bin/pip install --quiet --disable-pip-version-check $args

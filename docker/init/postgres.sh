@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run once by PostgreSQL's image, when its data directory is new.
+# PostgreSQL's image runs this once, when its data directory is new.
 set -eu
 psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/postgres_password)" <<'SQL'
 CREATE ROLE eci LOGIN PASSWORD :'password';

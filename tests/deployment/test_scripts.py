@@ -128,7 +128,7 @@ def test_the_secrets_are_strong_enough_for_the_settings(deployed: Cluster, tmp_p
     secrets = deployed.state["secrets"]["eci"]
     given = {name: secrets[name] for name in ("ECI_SECRET_KEY", "ECI_TOKEN_KEY", "ECI_WEBHOOK_SECRETS")}
     environment = given | {"ECI_DATA_DIR": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    script = "import django; django.setup(); from eci import tokens; tokens.jwks()"
+    script = "import django; django.setup(); from eci.identity import tokens; tokens.jwks()"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -161,7 +161,7 @@ def test_another_image_is_another_release(deployed: Cluster) -> None:
         ("deployment/ingress-nginx-controller", "minikube's ingress controller did not become healthy within 5s."),
         ("apply --kustomize", "The cluster refused what was applied"),
         ("rollout status deployment/postgres-main", "postgres-main did not become healthy within 5s."),
-        ("failed-job", "The migrations did not run to their end."),
+        ("failed-job", "The migrations did not finish."),
         ("rollout status deployment/web", "web did not become healthy within 5s."),
         ("rollout status deployment/beat", "beat did not become healthy within 5s."),
     ],
@@ -221,7 +221,7 @@ def test_cleaning_up_asks_first(deployed: Cluster) -> None:
     assert deployed.run("cleanup.sh", answer="yes\n").returncode == 0
     assert deployed.state["objects"] == {}
     again = deployed.run("cleanup.sh", "--yes")
-    assert again.returncode == 0 and "There is nothing to take away." in again.stdout
+    assert again.returncode == 0 and "There is nothing to delete." in again.stdout
 
 
 def test_a_namespace_that_does_not_go_is_said(deployed: Cluster) -> None:

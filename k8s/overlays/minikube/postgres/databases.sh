@@ -3,7 +3,7 @@
 set -eu
 psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/eci/POSTGRES_PASSWORD)" <<'SQL'
 CREATE ROLE eci LOGIN PASSWORD :'password';
--- The reader that the demonstration's commands name: psql -U poojasrinivasan. From inside the pod only.
+-- A read-only role for the demonstration's commands, psql -U poojasrinivasan. It works only from inside the pod.
 CREATE ROLE poojasrinivasan LOGIN;
 GRANT pg_read_all_data, pg_monitor TO poojasrinivasan;
 SQL
