@@ -1,3 +1,5 @@
+"""What tests of the books and of commands share: a shop, and a way to run ``manage.py``."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -99,9 +99,9 @@ def test_an_uncut_process_has_no_internal_endpoint_and_loads_nothing_for_it(tmp_
     ("services", "told"),
     [
         ("nothing=local", "no context 'nothing'"),
-        ("orders", "a context is 'local', 'none' or at an http"),
-        ("orders=elsewhere:8000", "a context is 'local', 'none' or at an http"),
-        ("orders=http://", "a context is 'local', 'none' or at an http"),
+        ("orders", "a context is 'local', 'none' or an http"),
+        ("orders=elsewhere:8000", "a context is 'local', 'none' or an http"),
+        ("orders=http://", "a context is 'local', 'none' or an http"),
         ("orders=local,orders=local", "named twice"),
         ("*=http://elsewhere", "none is local"),
         ("*=none,catalog=local,orders=local", "orders calls customers"),

@@ -196,7 +196,7 @@ def test_a_notice_that_was_given_up(shop: Shop, manage: Any) -> None:
     assert notice is not None
     Notification.objects.filter(pk=notice.pk).update(status="FAILED")
     expect(manage, f"notice-failed:{notice.pk}", "queue it again")
-    assert "done: the notice is QUEUED" in manage("reconcile", "--apply")[1]
+    assert "done: the notification is QUEUED" in manage("reconcile", "--apply")[1]
     clean(manage)
 
 
@@ -222,10 +222,10 @@ def test_an_action_that_fails_is_told_and_stops_no_other(shop: Shop, manage: Any
     code, said = manage("reconcile", "--apply")
     assert code == 1
     assert "not done: RuntimeError: boom" in said
-    assert "the hold is RELEASED" in said
+    assert "the reservation is RELEASED" in said
     assert {record.outcome for record in Repair.objects.all()} == {
         "not done: RuntimeError: boom",
-        "the hold is RELEASED",
+        "the reservation is RELEASED",
     }
 
 
@@ -243,8 +243,8 @@ def test_the_page_lists_the_same_and_acts_for_superusers(shop: Shop) -> None:
     assert client.post("/staff/reconcile/repair", wanted).status_code == 403
     assert shop.stock()[1] == 3
     client.force_login(users.create_superuser("boss", password="a-long-pass-1"))
-    assert "Release the hold" in client.get("/staff/reconcile").content.decode()
+    assert "Release the reservation" in client.get("/staff/reconcile").content.decode()
     client.post("/staff/reconcile/repair", wanted)
     assert shop.stock()[1] == 0
     assert Repair.objects.get().actor == "staff:boss"
-    assert "Nothing is." in client.get("/staff/reconcile").content.decode()
+    assert "Nothing is stuck or at odds." in client.get("/staff/reconcile").content.decode()
