@@ -77,7 +77,7 @@ SAFETIES = (
         tests=(DEFENCES, MIGRATIONS),
     ),
     Safety(
-        name="conditional UPDATE that claims stock",
+        name="conditional UPDATE that reserves stock",
         file="contexts/inventory/services/parts.py",
         text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units)).update(',
         instead="Stock.objects.filter(pk__in=units).update(",
@@ -106,7 +106,7 @@ SAFETIES = (
         servers=True,
     ),
     Safety(
-        name="a hold that ran out is refused",
+        name="an expired reservation is rejected",
         file="contexts/inventory/services/holds.py",
         text="if any(allocation.state == AllocationState.EXPIRED for allocation in allocations):",
         instead="if False:",
@@ -120,7 +120,7 @@ SAFETIES = (
         tests=("tests/contexts/inventory/test_contract.py",),
     ),
     Safety(
-        name="the database's clock ends a hold",
+        name="the database's clock ends a reservation",
         file="contexts/inventory/services/holds.py",
         text="    now: datetime = rows[0].now\n",
         instead="    from eci.clock import utcnow\n\n    now: datetime = utcnow()\n",

@@ -1,4 +1,4 @@
-"""Reservations: hold units for an order, keep them firm, give them back or ship them."""
+"""Writes of reservations: hold units for an order, make that firm, give the units back or ship them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from eci.db import Stale, per_row, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
 
+_HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
+
 
 @writes("inventory")
 def reserve(
@@ -41,7 +43,7 @@ def reserve(
     1. If the key has made this reservation before, return it.
     2. Lock the stock rows that the products may be taken from, and choose among them: InsufficientStock.
     3. Reclaim expired allocations of the chosen rows whose units are needed.
-    4. Add the units to what is reserved, if they are available still.
+    4. Add the units to what is reserved, if they are still available.
     5. Record the reservation and its allocations.
 
     InvalidTransition if the key's reservation was released; IdempotencyKeyReused if the key asked for another one.
@@ -196,9 +198,6 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
     )
     _settle_status(rows)
     return rows
-
-
-_HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
 
 
 def _require_unexpired(allocations: list[Allocation]) -> None:

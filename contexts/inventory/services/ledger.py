@@ -11,7 +11,7 @@ def record(
 ) -> None:
     """Write a movement for each change of on hand, a locked stock row and its delta, that was just made.
 
-    Each row's ``on_hand`` is still what was read; it becomes the new balance here.
+    Each row's ``on_hand`` is still what was read; it is raised by the delta here.
     """
     at = utcnow()  # SQLite's own clock has fewer digits, which would break paging by time
     lines = []
