@@ -1,4 +1,4 @@
-"""A closed shop, each test with counters of its own."""
+"""A closed shop. Each test has counters of its own."""
 
 from __future__ import annotations
 
