@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
@@ -55,6 +56,11 @@ class EnvelopeSchema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         return [type(self.view).__module__.split(".")[1]]
+
+    def get_description(self) -> str:  # type: ignore[override]  # as AutoSchema has it
+        """The docstring of the method or the view, but not the one that a view inherits from ``ApiView``."""
+        description = super().get_description()
+        return "" if description == get_doc(ApiView) else description
 
     def get_request_serializer(self) -> Any:
         if isinstance(self.view, ApiView):

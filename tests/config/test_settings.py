@@ -1,4 +1,4 @@
-"""What the settings make of the environment where it matters for safety; each in a process of its own."""
+"""Settings that matter for safety, made from the environment, each in a process of its own."""
 
 from __future__ import annotations
 

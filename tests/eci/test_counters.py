@@ -1,4 +1,4 @@
-"""The counters: atomic, by windows, and never in anybody's way."""
+"""Counters are atomic, end with their window, and never keep a request waiting."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_of_many_in_one_moment_no_more_pass_than_may(store: str) -> None:
 
 
 def wrong(account: str, address: str) -> bool:
-    """A wrong password; False when it was not even looked at."""
+    """Try a wrong password. False if the try is rejected before it is checked."""
     return passes(lambda: begin_login(account=account, address=address))
 
 

@@ -1,4 +1,4 @@
-"""One transaction on one context's database, repeated when the server asks for it, and never around a call."""
+"""A unit of work is one transaction on one database. It is repeated after a deadlock, and never open during a call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def skus() -> list[str]:
 
 
 class Failing:
-    """Adds a product, and fails the first times."""
+    """Adds a product, but fails as often as it has failures."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)

@@ -1,4 +1,4 @@
-"""The first answer again, to the same request; nothing else ever."""
+"""A key gets the first answer again for the same request, and nothing for another one."""
 
 from __future__ import annotations
 

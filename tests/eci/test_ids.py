@@ -1,3 +1,5 @@
+"""Order ids sort by time and cannot be guessed; times are UTC with milliseconds."""
+
 from __future__ import annotations
 
 import re

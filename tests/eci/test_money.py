@@ -1,3 +1,5 @@
+"""Amounts are exact in every currency."""
+
 from __future__ import annotations
 
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Events: committed with what they tell of, delivered at least once, their effect had once."""
+"""Events are committed with their change, delivered at least once, and have their effect once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Built(events.Event):
 
 
 class Builder:
-    """The consumer: adds a warehouse for each event, and can be told to fail afterwards."""
+    """A consumer that adds a warehouse for each event, and then fails if a test wants it."""
 
     def __init__(self) -> None:
         self.trouble: Callable[[Built], None] = lambda event: None
@@ -147,7 +147,7 @@ def test_the_pauses_grow_up_to_a_minute(builder: Builder) -> None:
 def test_an_event_delivered_twice_has_its_effect_once(builder: Builder) -> None:
     emit("A")
     outbox.deliver_due("catalog")
-    OutboxEvent.objects.update(delivered_at=None)  # the relay died before it could write it down
+    OutboxEvent.objects.update(delivered_at=None)  # the relay died before it could note the delivery
     make_due()
     assert outbox.deliver_due("catalog") == 1
     row = only_row()
@@ -156,7 +156,7 @@ def test_an_event_delivered_twice_has_its_effect_once(builder: Builder) -> None:
 
 
 def test_two_relays_in_the_same_moment_have_the_effect_once(builder: Builder) -> None:
-    """The other relay commits between this one's look at the inbox and its own row there."""
+    """The other relay commits after this one has read the inbox, and before it writes its own row there."""
     event_id = uuid.uuid4()
     looks = iter([False, True])
     found = outbox._inbox("inventory").objects.filter(event_id=event_id)

@@ -1,4 +1,4 @@
-"""What is remembered for some seconds is forgotten after them, key by key."""
+"""Values are kept for their seconds, each key by itself."""
 
 from __future__ import annotations
 

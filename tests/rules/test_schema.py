@@ -239,6 +239,10 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
         assert (queries >= {"limit", "cursor"}) == (call in LISTS), call
 
 
+def test_what_views_inherit_is_not_documented(schema: Any) -> None:
+    assert "refuses_cards" not in json.dumps(schema)
+
+
 def test_the_schema_is_made_without_a_warning() -> None:
     with GENERATOR_STATS.silence():
         GENERATOR_STATS.reset()

@@ -1,4 +1,4 @@
-"""A database out of reach: the real driver's refusal, in a thread whose connections point at a folder."""
+"""A database that cannot be reached: the real driver fails, in a thread whose connections point at a folder."""
 
 from __future__ import annotations
 

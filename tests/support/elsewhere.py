@@ -1,4 +1,4 @@
-"""Another process, as far as HTTP shows: a server on a real port that answers as a test tells it to."""
+"""A stand-in for another process: an HTTP server on a real port, with the answers that a test gives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reply = tuple[int, bytes] | str | Callable[[], tuple[int, bytes]]
 
 
 class Elsewhere:
-    """A server on a real port. It answers as it is told, one reply after the other, the last one for ever."""
+    """A server on a real port. It gives its ``replies`` one after the other, and then the last one again."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = [(200, b"[]")]

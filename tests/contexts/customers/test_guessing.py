@@ -1,4 +1,4 @@
-"""Wrong passwords, at the API's logins and at the admin's."""
+"""Limits for wrong passwords, at the API's logins and at the admin's."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ GUESSES = [
 
 
 def test_guesses_of_who_is_logged_in_count_as_those_of_logins_do() -> None:
-    """Whoever has found an open session must not find out the password with it."""
+    """A thief of an open session must not find out the password with it."""
     ann = customer("Ann@example.com")
     statuses = []
     for method, path, body in GUESSES * 4:

@@ -1,4 +1,4 @@
-"""What one customer may hold without paying, and which payments a person looks at first."""
+"""How much one customer may reserve without paying, and which payments staff review first."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def state(boss: Person, order_id: str) -> tuple[str, str]:
 
 
 def due_now() -> None:
-    """What waits for the next look is due at once."""
+    """Make everything that waits for its next check due at once."""
     from contexts.orders.models import Order
     from eci.clock import utcnow
 

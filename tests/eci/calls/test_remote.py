@@ -1,4 +1,4 @@
-"""Calling a context that runs elsewhere, when elsewhere is slow, away, broken or something else."""
+"""Calls of a context in another process that is slow, away, broken or not what it should be."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_nothing_but_the_contract_can_be_called(elsewhere: Elsewhere) -> None:
 
 def test_a_context_without_a_place_says_so(settings: Any, elsewhere: Elsewhere) -> None:
     place(settings, "none")
-    with pytest.raises(ContextUnavailable, match="neither that catalog runs here nor where"):
+    with pytest.raises(ContextUnavailable, match="does not say where catalog runs"):
         catalog.known_products(product_ids=[1])
 
 

@@ -1,4 +1,4 @@
-"""Whatever a contract can say survives the way through JSON: every method of every context, and every error."""
+"""Every method of every contract, and every refusal, survives the way through JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Card numbers and security codes: refused wherever a payment could carry them, kept nowhere."""
+"""Card numbers and security codes are rejected wherever a payment could carry them, and stored nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way to fail is told in the envelope, and none tells more than it should."""
+"""Every failure is answered in the envelope, and no answer reveals more than it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strict fields: what each takes, and that everything else is a validation error and nothing worse."""
+"""The strict fields: each takes its values, and every other value is a validation error, never a crash."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Health checks report which contexts' databases can be reached."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists by cursor: every row once, forward and back, whatever is added meanwhile."""
+"""Pages by cursor show every row once, forwards and backwards, even if rows are added meanwhile."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_cursor_belongs_to_its_list(api: Api) -> None:
 
 
 def fill(api: Api) -> None:
-    """Some rows in every list, as fast as they come."""
+    """Put some rows into every list, as fast as possible."""
     customer = ""
     for number in range(4):
         person = {"email": f"p{number}@example.com", "full_name": "P", "password": "correct horse"}

@@ -1,4 +1,4 @@
-"""Bodies are read strictly: every bad one is a 400 in the envelope, never a 500."""
+"""Bodies are parsed strictly: every bad one is a 400 in the envelope, never a 500."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What browsers are told: with pages, with JSON, and by setting."""
+"""Security headers: of pages, of JSON, and by setting."""
 
 from __future__ import annotations
 

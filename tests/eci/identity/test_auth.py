@@ -1,4 +1,4 @@
-"""Who may call: staff by their groups, anybody in open mode only."""
+"""Staff may call what their groups allow; without credentials only open mode lets callers in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access tokens in a process that signs none: their keys are asked for where they are signed, or given by settings."""
+"""Access tokens in a process that signs none: it asks the signing process for the keys, or has them from settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches the log: what is on the list."""
+"""Only fields on the list reach the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes count as they work."""
+"""Processes count their requests, tasks and connections."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ if "end" in sys.argv:
 
 @pytest.mark.no_database
 def test_processes_count_together_and_begin_at_nothing(tmp_path: Path) -> None:
-    """Twice: what the first master left behind, which ended without a word, is not counted again, and goes."""
+    """Run it twice: the first master leaves its folder behind, and the second removes it without counting it again."""
     for _ in range(2):
         done = python("-c", MASTER, folder=tmp_path, TMPDIR=str(tmp_path))
         assert done.returncode == 0, done.stderr

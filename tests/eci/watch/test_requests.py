@@ -1,3 +1,5 @@
+"""Every answer and every log line has the request's id."""
+
 from __future__ import annotations
 
 import json
