@@ -281,9 +281,11 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
 def open_return(*, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: Key | None) -> Return:
     """Record that units come back and what is to be refunded for them.
 
-    InvalidTransition before SHIPPED; ReturnExceedsShipped.
+    OrderNotFound; InvalidTransition before SHIPPED; ReturnExceedsShipped; IdempotencyInProgress.
     """
-    order = Order.objects.get(pk=order_id)
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
     if order.status not in RETURNABLE:
         raise InvalidTransition(f"An order that is {order.status} cannot be returned.", status=order.status)
     lines = list(OrderLine.objects.filter(order=order).order_by("line_no"))
