@@ -1,3 +1,5 @@
+"""A command as a shell sees it, and a process that has just started."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

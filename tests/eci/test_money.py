@@ -1,3 +1,5 @@
+"""Amounts and minor units: exact or refused, for each currency."""
+
 from __future__ import annotations
 
 from decimal import Decimal

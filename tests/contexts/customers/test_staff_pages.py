@@ -1,3 +1,5 @@
+"""The admin finds, changes and erases customers, and never shows a password."""
+
 from __future__ import annotations
 
 import pytest

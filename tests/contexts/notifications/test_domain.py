@@ -1,3 +1,5 @@
+"""Wording, kinds, validity and delays of notifications, without a database."""
+
 from __future__ import annotations
 
 from datetime import timedelta

@@ -1,3 +1,5 @@
+"""Which status may follow which, and tracking numbers."""
+
 from __future__ import annotations
 
 import pytest

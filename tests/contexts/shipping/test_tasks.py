@@ -1,3 +1,5 @@
+"""Old answers and handled events are forgotten."""
+
 from __future__ import annotations
 
 import uuid

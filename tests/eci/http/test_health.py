@@ -1,3 +1,5 @@
+"""Health of the whole and of each context, with databases out of reach."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Request ids and the log line of a request."""
+
 from __future__ import annotations
 
 import json
