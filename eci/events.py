@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -37,6 +38,19 @@ _handlers: dict[tuple[str, str], tuple[type[Event], Handler]] = {}
 def subscribe(consumer: str, event: type[Event], handler: Handler) -> None:
     """Deliver ``event`` to this handler of the context ``consumer``. Called once, from the context's ``ready()``."""
     _handlers[consumer, event.NAME] = (event, handler)
+
+
+@contextmanager
+def replaced(handlers: dict[tuple[str, str], tuple[type[Event], Handler]]) -> Iterator[None]:
+    """A door for tests: inside the ``with`` block only these handlers exist, by consumer and name of the event."""
+    before = dict(_handlers)
+    _handlers.clear()
+    _handlers.update(handlers)
+    try:
+        yield
+    finally:
+        _handlers.clear()
+        _handlers.update(before)
 
 
 def handler_of(consumer: str, name: str) -> tuple[type[Event], Handler] | None:

@@ -160,7 +160,7 @@ SAFETIES = (
         file="contexts/orders/services.py",
         text='idempotency.claim("orders", key, resource=str(opened.pk))',  # an order's own row has its key, too
         instead="pass",
-        tests=("tests/contexts/orders/workflows/test_after_placing.py",),
+        tests=("tests/contexts/orders/workflows/test_returning.py",),
     ),
     Safety(
         name="provider's key from the payment's id",

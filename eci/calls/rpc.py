@@ -8,6 +8,8 @@ from inside a transaction, because the call may go over the network.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
@@ -31,6 +33,17 @@ def serve(context: str, implementation: object) -> None:
 def served(context: str) -> tuple[type, object]:
     """The contract of a context of this process, and its implementation."""
     return _contracts[context], _local[context]
+
+
+@contextmanager
+def replaced(context: str, implementation: object) -> Iterator[None]:
+    """A door for tests: let ``implementation`` answer the context's calls inside the ``with`` block."""
+    before = _local[context]
+    _local[context] = implementation
+    try:
+        yield
+    finally:
+        _local[context] = before
 
 
 class _Client:

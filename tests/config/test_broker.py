@@ -1,3 +1,5 @@
+"""A worker asks again for a broker that was away."""
+
 from __future__ import annotations
 
 import pytest

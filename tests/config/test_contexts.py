@@ -10,7 +10,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config.contexts import CONTEXTS, places, service_name
-from tests.support.process import ROOT, python
+from tests.support.process import python
+from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 

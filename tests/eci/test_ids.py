@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from eci import clock, ids
+from eci import ids
 
 pytestmark = pytest.mark.no_database
 
@@ -36,16 +35,3 @@ def test_order_ids_cannot_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({order_id[:14] for order_id in made}) == 1
     for place in range(14, 30):  # 16 characters of 5 random bits: each takes every value
         assert len({order_id[place] for order_id in made}) == 32
-
-
-def test_time_is_written_in_utc_with_milliseconds() -> None:
-    paris = timezone(timedelta(hours=2))
-    assert clock.iso(datetime(2026, 1, 31, 22, 30, 0, 123_999, tzinfo=paris)) == "2026-01-31T20:30:00.123Z"
-    assert clock.iso(datetime(2026, 1, 31, tzinfo=UTC)) == "2026-01-31T00:00:00.000Z"
-    assert clock.iso(None) is None
-
-
-def test_now_is_aware_and_in_utc() -> None:
-    now = clock.utcnow()
-    assert now.utcoffset() == timedelta(0)
-    assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)

@@ -46,12 +46,11 @@ class Builder:
 
 
 @pytest.fixture(autouse=True)
-def builder(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Builder]:
+def builder(settings: Any) -> Iterator[Builder]:
     builder = Builder()
     settings.ECI_SUBSCRIPTIONS = {Built.NAME: ("inventory",)}
-    monkeypatch.setattr(events, "_handlers", {})
-    events.subscribe("inventory", Built, builder)
-    yield builder
+    with events.replaced({("inventory", Built.NAME): (Built, builder)}):
+        yield builder
 
 
 def emit(*codes: str, version: int = 1) -> None:
@@ -159,9 +158,9 @@ def test_two_relays_in_the_same_moment_have_the_effect_once(builder: Builder) ->
     """The other relay commits after this one has read the inbox, and before it writes its own row there."""
     event_id = uuid.uuid4()
     looks = iter([False, True])
-    found = outbox._inbox("inventory").objects.filter(event_id=event_id)
+    found = InboxEvent.objects.filter(event_id=event_id)
     outbox.receive("inventory", event_id, Built.NAME, {"code": "A", "version": 1}, {})
-    manager = outbox._inbox("inventory").objects
+    manager = InboxEvent.objects
     with pytest.MonkeyPatch.context() as patch:
 
         class Late:
@@ -248,8 +247,8 @@ def test_an_idle_relay_writes_nothing(statements: Any) -> None:
 
 def test_an_event_nobody_handles_any_more_stays() -> None:
     emit("A")
-    events._handlers.clear()
-    assert outbox.deliver_due("catalog") == 0
+    with events.replaced({}):
+        assert outbox.deliver_due("catalog") == 0
     assert only_row().delivered_at is None
 
 

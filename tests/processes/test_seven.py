@@ -7,15 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from config.contexts import CONTEXTS
-from tests.contexts.orders.workflows.test_after_placing import (  # noqa: F401
+from tests.contexts.orders.workflows.test_backward import (  # noqa: F401
     test_cancelling_a_paid_order_gives_stock_and_money_back,
+)
+from tests.contexts.orders.workflows.test_forward import (  # noqa: F401
     test_pay_later_waits_and_a_charge_carries_it_on,
-    test_returns_restock_refund_and_end_returned,
     test_warehouse_fulfilment_ships_what_staff_dispatches,
 )
 from tests.contexts.orders.workflows.test_placing import (  # noqa: F401
     test_a_declined_payment_cancels_and_frees_the_stock,
     test_an_order_is_paid_shipped_and_both_notices_are_sent,
+)
+from tests.contexts.orders.workflows.test_returning import (  # noqa: F401
+    test_returns_restock_refund_and_end_returned,
 )
 from tests.processes.test_two import require_sound_books
 from tests.support import world

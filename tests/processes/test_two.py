@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from eci.identity import keys
-from tests.contexts.orders.workflows.test_after_placing import (  # noqa: F401
-    test_a_declined_charge_leaves_the_order_waiting_for_another,
-    test_a_refund_by_staff_shows_on_the_order,
+from tests.contexts.orders.workflows.test_backward import (  # noqa: F401
     test_cancel_refunds_only_what_is_left,
     test_cancelling_a_paid_order_gives_stock_and_money_back,
     test_cancelling_while_the_provider_is_silent_ends_cancelled,
+)
+from tests.contexts.orders.workflows.test_forward import (  # noqa: F401
+    test_a_declined_charge_leaves_the_order_waiting_for_another,
     test_pay_later_refuses_a_wrong_amount_and_a_second_charge,
     test_pay_later_waits_and_a_charge_carries_it_on,
-    test_returns_restock_refund_and_end_returned,
     test_stock_and_parcels_of_an_order_change_only_through_it,
     test_warehouse_fulfilment_ships_what_staff_dispatches,
 )
@@ -33,6 +33,10 @@ from tests.contexts.orders.workflows.test_placing import (  # noqa: F401
     test_the_same_key_gives_the_same_order,
     test_too_many_units_leave_no_trace,
     test_two_lines_of_one_product_are_one_demand,
+)
+from tests.contexts.orders.workflows.test_returning import (  # noqa: F401
+    test_a_refund_by_staff_shows_on_the_order,
+    test_returns_restock_refund_and_end_returned,
 )
 from tests.support import world
 from tests.support.cut import PARTS, Cut, cut

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import ROOT
+from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 

@@ -31,7 +31,7 @@ from eci import outbox
 from eci.clock import utcnow
 from tests.support.api import Api, settle
 from tests.support.people import PASSWORD, Person, customer, log_in, refresh, register, staff
-from tests.support.process import ROOT
+from tests.support.world import ROOT
 
 pytestmark = pytest.mark.usefixtures("closed")
 

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 
-from tests.support.process import ROOT
+from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 

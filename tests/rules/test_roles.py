@@ -30,7 +30,7 @@ def call(person: Person, method: str, path: str) -> int:
     """The status. Every id is unknown and every body empty, so nothing is changed but one's own logins."""
     body = None if method == "GET" else b"{}"
     headers = {"Authorization": f"Bearer {person.login['access']}"} if person.login else {}
-    response = person._client.generic(method, example(path), body or b"", "application/json", headers=headers)
+    response = person.client.generic(method, example(path), body or b"", "application/json", headers=headers)
     return int(response.status_code)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.test import Client
 from django.urls import resolve
@@ -16,6 +15,7 @@ from eci.identity.roles import EVERYBODY, Role
 from tests.support.api import Answer, Api
 from tests.support.process import python
 from tests.support.routes import gateway_routes, routes
+from tests.support.rows import rows
 
 pytestmark = pytest.mark.any_engine
 
@@ -69,11 +69,6 @@ def enveloped_error(answer: Answer, status: int, code: str) -> None:
     assert isinstance(answer.details, dict)
     assert answer.json["timestamp"].endswith("Z")
     assert answer.headers["Content-Type"] == "application/json"
-
-
-def rows() -> dict[str, int]:
-    models = [model for context in settings.ECI_CONTEXTS for model in apps.get_app_config(context).get_models()]
-    return {model._meta.label: model._default_manager.count() for model in models}
 
 
 @pytest.mark.no_database

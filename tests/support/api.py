@@ -62,14 +62,14 @@ def due_now() -> None:
 
 class Api:
     def __init__(self) -> None:
-        self._client = Client(raise_request_exception=False)
+        self.client = Client(raise_request_exception=False)
 
     def send(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Answer:
         if key is not None:
             headers["Idempotency-Key"] = key
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         media_type = headers.pop("content_type", "application/json")
-        response = self._client.generic(method, path, content, media_type, headers=headers)
+        response = self.client.generic(method, path, content, media_type, headers=headers)
         return Answer(
             response.status_code, json.loads(response.content) if response.content else None, response.headers
         )

@@ -1,3 +1,5 @@
+"""The hasher of passwords in tests."""
+
 from eci.identity.passwords import Argon2id
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.support.process import ROOT
 from tests.support.routes import routes
+from tests.support.world import ROOT
 
 ROLES = ("A", "C", "K", "S", "P", "admin", "V")
 _ROW = re.compile(r"\| (GET|POST|PUT|PATCH|DELETE) \| (\S+) \| (.+) \|")

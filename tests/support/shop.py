@@ -1,9 +1,12 @@
-"""What the workflow tests do again and again, in the words of a shop."""
+"""What tests of orders do again and again, in the words of a shop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+
+from django.db.models.functions import Now
 
 from tests.support.api import Answer, Api
 
@@ -46,3 +49,21 @@ class Shop:
         found = self.api.get(f"/v1/notifications?order_id={order_id}").data
         assert all(notice["status"] == "SENT" for notice in found), found
         return sorted(notice["type"] for notice in found)
+
+
+def charge(shop: Shop, order: Any, *, amount: str | None = None, key: str | None = None, **more: Any) -> Any:
+    body = {"order_id": order["order_id"], "amount": amount or order["order_total"]} | more
+    return shop.api.post("/v1/payments/charge", body, key=key)
+
+
+def expire(order_id: str) -> None:
+    """Let the order's deadline, and its hold's, be past."""
+    from contexts.inventory.models import Allocation, Reservation
+    from contexts.orders.models import Order
+    from contexts.payments.models import PaymentRequest
+
+    past = Now() - timedelta(seconds=1)
+    Order.objects.filter(pk=order_id).update(next_at=past, expires_at=past)
+    PaymentRequest.objects.filter(pk=order_id).update(deadline=past)
+    Reservation.objects.filter(key=order_id).update(expires_at=past)
+    Allocation.objects.filter(reservation__key=order_id).update(lapses_at=past)

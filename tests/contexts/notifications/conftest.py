@@ -49,8 +49,5 @@ class OtherSide:
 def others(settings: Any) -> Iterator[OtherSide]:
     settings.ECI_SMS_BACKEND = "console"
     stand_in = OtherSide()
-    before = dict(rpc._local)
-    rpc.serve("orders", stand_in)
-    rpc.serve("customers", stand_in)
-    yield stand_in
-    rpc._local.update(before)
+    with rpc.replaced("orders", stand_in), rpc.replaced("customers", stand_in):
+        yield stand_in

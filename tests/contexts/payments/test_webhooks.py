@@ -14,9 +14,8 @@ from contexts.payments.adapters import sandbox, signing
 from contexts.payments.adapters.sandbox import SandboxGateway
 from contexts.payments.domain import Outcome, payment_key, refund_key
 from contexts.payments.models import Payment, Refund
-from tests.contexts.orders.workflows.test_after_placing import expire
 from tests.support.api import Answer, Api
-from tests.support.shop import Shop
+from tests.support.shop import Shop, expire
 
 URL = "/v1/payments/webhooks/sandbox"
 OLD, NEW = "the secret until yesterday", "the secret from today"

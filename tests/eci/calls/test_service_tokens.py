@@ -24,9 +24,9 @@ from contexts.inventory.models import Reservation, UsedServiceToken
 from eci.calls import service_tokens
 from eci.clock import utcnow
 from eci.identity import keys
-from tests.rules.test_urls import rows
 from tests.support.api import Answer, Api
 from tests.support.people import customer, staff
+from tests.support.rows import rows
 
 pytestmark = pytest.mark.usefixtures("closed")
 

@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY
 
 from eci.watch import metrics
 from tests.support.api import Api
-from tests.support.process import ROOT, python
+from tests.support.process import python
+from tests.support.world import ROOT
 
 
 def count(route: str, status: str, method: str = "GET") -> float:

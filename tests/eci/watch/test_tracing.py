@@ -9,9 +9,9 @@ import pytest
 
 from contexts.orders.models import Order
 from eci.watch import requests, tracing
-from tests.contexts.orders.workflows.test_recovery import Crash, dying_after, later
 from tests.support.api import Api
 from tests.support.collector import Collector, collecting
+from tests.support.crashes import Crash, dying_after, later
 from tests.support.shop import Shop
 from tools.servers import free_ports
 

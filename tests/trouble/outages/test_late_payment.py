@@ -13,10 +13,9 @@ from contexts.inventory.models import Allocation, Reservation
 from contexts.orders.models import Order
 from contexts.orders.workflows.recovery import recover
 from contexts.payments.models import PaymentRequest
-from tests.contexts.orders.workflows.test_after_placing import charge
 from tests.support.api import due_now, settle
 from tests.support.ledger import Ledger
-from tests.support.shop import Shop
+from tests.support.shop import Shop, charge
 
 AT_ONCE, LATER = "tok_ok", "tok_timeout"
 

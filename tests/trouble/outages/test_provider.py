@@ -14,10 +14,9 @@ from django.conf import settings
 
 from contexts.payments import workflows
 from contexts.payments.adapters.signed_http import SignedHttpGateway
-from tests.contexts.orders.workflows.test_after_placing import charge
 from tests.support.api import due_now, settle
 from tests.support.provider_process import SECRET, ProviderProcess
-from tests.support.shop import Shop
+from tests.support.shop import Shop, charge
 
 TIMEOUT = 0.3
 DONE = ["silent", "late", "cut", "broken", "nonsense"]  # it acts, and the answer is lost

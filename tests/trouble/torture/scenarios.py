@@ -103,7 +103,7 @@ def send_away(context: str, command: str) -> None:
     def away(**arguments: Any) -> Any:
         raise ContextUnavailable(f"{context} is away")
 
-    setattr(rpc._local[context], command, away)
+    setattr(rpc.served(context)[1], command, away)
 
 
 # -- what is there before ---------------------------------------------------------------------------------------------
