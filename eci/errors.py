@@ -1,6 +1,6 @@
 """What a context may raise instead of answering, as exceptions that all contexts share.
 
-``EciError``: the request is refused, with the HTTP status and the machine-readable ``code`` of API.md. ``Unfinished``:
+``EciError``: the request is refused, with the HTTP status and the ``code`` of docs/api.md. ``Unfinished``:
 the outcome is not known yet. Contexts derive their own in ``public/contracts.py``. The constructor is the same
 everywhere: one sentence for people, and ``details`` made of JSON values. So the other side of a border can rebuild an
 exception from its class, message and details.

@@ -1,7 +1,7 @@
 """Same key, same request: the first answer again. The two shapes a command has, and how each remembers its answer.
 
 ``once`` is for a command whose whole effect is one transaction. ``resumable`` is for one that takes several, with calls
-to other contexts or providers between them. The contract is API.md's; the records are ``eci.idempotency``'s.
+to other contexts or providers between them. The contract is docs/api.md's; the records are ``eci.idempotency``'s.
 """
 
 from __future__ import annotations

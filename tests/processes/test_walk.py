@@ -1,4 +1,4 @@
-"""A newcomer's first walk through the API, call by call, each answer as API.md promises it."""
+"""A newcomer's first walk through the API, call by call, each answer as docs/api.md promises it."""
 
 from __future__ import annotations
 

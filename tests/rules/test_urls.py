@@ -22,7 +22,7 @@ pytestmark = pytest.mark.any_engine
 ROUTES = routes()
 CALLS = [(method, route) for route in ROUTES for method in route.methods]
 
-# Whom API.md lets in without credentials.
+# Whom docs/api.md lets in without credentials.
 PUBLIC = {
     ("GET", "/v1/products"),
     ("GET", "/v1/products/search"),

@@ -17,7 +17,7 @@ HTTP_METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Route:
-    """``path`` as in API.md: ``/v1/products/{product_id}``."""
+    """``path`` as in docs/api.md: ``/v1/products/{product_id}``."""
 
     context: str
     path: str

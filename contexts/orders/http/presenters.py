@@ -1,4 +1,4 @@
-"""Orders as API.md shows them."""
+"""Orders as docs/api.md shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payments' rows as API.md shows them: the fields of the contracts."""
+"""Payments' rows as docs/api.md shows them: the fields of the contracts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shipping's rows as API.md shows them."""
+"""Shipping's rows as docs/api.md shows them."""
 
 from __future__ import annotations
 
