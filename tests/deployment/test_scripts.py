@@ -128,7 +128,7 @@ def test_the_secrets_are_strong_enough_for_the_settings(deployed: Cluster, tmp_p
     secrets = deployed.state["secrets"]["eci"]
     given = {name: secrets[name] for name in ("ECI_SECRET_KEY", "ECI_TOKEN_KEY", "ECI_WEBHOOK_SECRETS")}
     environment = given | {"ECI_DATA_DIR": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    script = "import django; django.setup(); from eci import tokens; tokens.jwks()"
+    script = "import django; django.setup(); from eci.identity import tokens; tokens.jwks()"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
