@@ -69,7 +69,7 @@ test-fast: ## the tests that need no other process and are quick, on SQLite
 
 test-apart: ## contracts and workflows again: every call between contexts as HTTP, then real processes
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(PYTEST) -p tests.support.apart tests/contexts tests/config tests/eci/test_outbox.py
+	$(PYTEST) -p tests.support.apart tests/contexts tests/config/books tests/config/operations tests/config/staff tests/eci/test_outbox.py
 	$(PYTEST) tests/processes/test_two.py tests/processes/test_seven.py
 
 torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from eci.remembered import forget_everything
 from tests.support import statements as counting
 from tests.support import world
 from tests.support.api import Api
@@ -53,9 +52,10 @@ def _gateway_ledger(tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_remembered() -> None:
-    """A test finds no short-lived cache and no pause of the test before it."""
-    forget_everything()
+def _nothing_was_sold_out_lately() -> None:
+    from contexts.orders import workflows
+
+    workflows._sold_out = {}
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def own_counters(settings: Any, tmp_path: Path) -> Iterator[None]:
     """A closed shop that has counted nothing yet."""
     settings.ECI_OPEN = False
     settings.ECI_COUNTERS_FILE = tmp_path / "counters.sqlite3"
-    url = settings.ECI_REDIS_URL  # a test may name another
-    _forget_counters(url)
+    of_this_run = settings.ECI_REDIS_URL  # a test may set another
+    _forget_counters(of_this_run)
     yield
-    _forget_counters(url)
+    _forget_counters(of_this_run)
 
 
 def _forget_counters(url: str) -> None:

@@ -348,7 +348,7 @@ def test_bad_bodies(world: World, door: Door) -> None:
     world.require_untouched()
 
 
-# They need a customer's own login, or a signature: other tests of this folder, and payments' test_webhooks, do.
+# They need a customer's own login, or a signature: test_objects, test_openapi and payments' test_webhooks call them.
 ELSEWHERE = {
     "PATCH /v1/users/me",
     "POST /v1/users/me/addresses",

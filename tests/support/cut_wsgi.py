@@ -43,7 +43,7 @@ def work() -> int:
 def hasten() -> int:
     """Let the time come at which everything that waits is looked at again."""
     waiting = [("orders", "Order"), ("payments", "Payment"), ("payments", "Refund")]
-    remote._breakers.clear()
+    remote.forget_failures()
     for context in LOCAL:
         apps.get_model(context, "OutboxEvent").objects.filter(delivered_at=None).update(next_at=Now())
     return sum(
@@ -56,7 +56,7 @@ def hasten() -> int:
 def clear() -> int:
     for context in LOCAL:
         call_command("flush", database=context, interactive=False, verbosity=0, inhibit_post_migrate=True)
-    remote._breakers.clear()
+    remote.forget_failures()
     return 0
 
 

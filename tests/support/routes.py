@@ -1,4 +1,4 @@
-"""The URL map, as the tests of this folder read it."""
+"""The URL map as tests read it."""
 
 from __future__ import annotations
 

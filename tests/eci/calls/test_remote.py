@@ -6,7 +6,6 @@ import json
 import os
 import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,12 +27,13 @@ pytestmark = pytest.mark.any_engine
 
 
 @pytest.fixture
-def elsewhere(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
+def elsewhere(settings: Any) -> Iterator[Elsewhere]:
     server = Elsewhere()
     place(settings, server.url)
-    monkeypatch.setattr(remote, "_breakers", defaultdict(remote._Breaker))
+    remote.forget_failures()
     remote._http.cache_clear()
     yield server
+    remote.forget_failures()
     remote._http(os.getpid()).close()
     remote._http.cache_clear()
     server.stop()
