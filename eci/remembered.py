@@ -71,8 +71,9 @@ class Remembered(Generic[K, V]):
         return key in self._kept and time.monotonic() - self._kept[key][0] < self.seconds
 
     def _put(self, key: K, value: V) -> None:
-        for other in [other for other in self._kept if not self._is_fresh(other)]:
-            del self._kept[other]
+        self._kept.pop(key, None)  # the oldest stands first
+        while self._kept and not self._is_fresh(oldest := next(iter(self._kept))):
+            del self._kept[oldest]
         self._kept[key] = time.monotonic(), value
 
 
