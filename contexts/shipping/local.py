@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from contexts.shipping import domain, models, selectors, services
 from contexts.shipping.public.contracts import (
@@ -63,7 +62,7 @@ class LocalShipping(Shipping):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, Any] | str | None = None,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
         rows = services.create_shipments(
             order_id=order_id,

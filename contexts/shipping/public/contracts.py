@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from eci.errors import Conflict, NotFound
 
@@ -122,7 +121,7 @@ class Shipping(ABC):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, Any] | str | None = None,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
         """Make one PENDING shipment per warehouse; existing ones stay as they are.
 
