@@ -72,7 +72,8 @@ class ProductAdmin(StaffAdmin):
 
     @admin.action(description="Take the selected products off sale", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
-        services.deactivate_products(product_ids=list(queryset.values_list("pk", flat=True)))
+        product_ids = list(queryset.values_list("pk", flat=True))
+        services.deactivate_products(product_ids=product_ids, actor=staff_name(request.user))
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         actor = staff_name(request.user)

@@ -26,6 +26,7 @@ class Product(models.Model):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    version = models.PositiveIntegerField(default=1, db_default=1)  # raised by every change that people can see
 
     name_key = models.CharField(max_length=600)  # folding can turn one character into three
     category_key = models.CharField(max_length=300)

@@ -27,6 +27,7 @@ FIELDS = (
     "is_active",
     "created_at",
     "updated_at",
+    "version",
     "name_key",
     "price_thousandths",
 )

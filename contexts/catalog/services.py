@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import F
 
 from contexts.catalog import selectors
 from contexts.catalog.domain import fold, price_thousandths, search_text
@@ -17,7 +18,7 @@ from contexts.catalog.selectors import Row, row_of
 from eci import money
 from eci.clock import utcnow
 from eci.db import locked, writes
-from eci.errors import InvalidRequest
+from eci.errors import InvalidRequest, PreconditionFailed
 
 
 @writes("catalog")
@@ -56,6 +57,7 @@ def update_product(
     *,
     product_id: int,
     actor: str,
+    version: int | None = None,
     sku: str | None = None,
     name: str | None = None,
     price: Decimal | None = None,
@@ -66,12 +68,15 @@ def update_product(
 ) -> Row:
     """The product's row after the change. None leaves a field as it is; a new currency keeps the amount.
 
-    ProductNotFound, DuplicateSku; InvalidRequest for a price that the currency cannot express.
+    ProductNotFound, DuplicateSku; PreconditionFailed when the product has another ``version``; InvalidRequest for a
+    price that the currency cannot express.
     """
     # Locked, because the old price goes into the history: nobody may change it between this read and the write.
     product = locked(Product.objects.filter(pk=product_id)).first()
     if product is None:
         raise selectors.not_found(product_id=product_id)
+    if version not in (None, product.version):
+        raise PreconditionFailed("This product has changed meanwhile.", version=product.version)
     before = row_of(product=product)
     changes: dict[str, Any] = {
         "sku": sku,
@@ -90,6 +95,7 @@ def update_product(
     if row_of(product=product) == before:
         return before
     product.updated_at = utcnow()
+    product.version += 1
     _store(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
         _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
@@ -97,13 +103,15 @@ def update_product(
 
 
 @writes("catalog")
-def deactivate_products(*, product_ids: Collection[int]) -> None:
+def deactivate_products(*, product_ids: Collection[int], actor: str) -> None:
     """Take products off sale; those already off it stay as they are.
 
     ProductNotFound, with no effect, when one is unknown.
     """
     known = selectors.products_by_id(product_ids=product_ids, fields=("id",))
-    Product.objects.filter(pk__in=known, is_active=True).update(is_active=False, updated_at=utcnow())
+    Product.objects.filter(pk__in=known, is_active=True).update(
+        is_active=False, updated_at=utcnow(), version=F("version") + 1
+    )
 
 
 def _minor(price: Decimal, currency: str) -> int:

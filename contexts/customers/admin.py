@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from contexts.customers import selectors, services
 from contexts.customers.domain import PHONE_RULE, is_phone
 from contexts.customers.models import Address, Customer
+from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin
 
 
@@ -63,7 +64,7 @@ class CustomerAdmin(StaffAdmin):
     ordering = ("-created_at", "-id")
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
-        services.update_customer(customer_id=obj.pk, **form.cleaned_data)
+        services.update_customer(customer_id=obj.pk, actor=staff_name(request.user), **form.cleaned_data)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -76,11 +77,11 @@ class CustomerAdmin(StaffAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Customer) -> None:
         """Deleting customers means erasing them. Their ids stay, because orders refer to them."""
-        services.erase_customer(customer_id=obj.pk)
+        services.erase_customer(customer_id=obj.pk, actor=staff_name(request.user))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
         for customer_id in list(queryset.values_list("pk", flat=True)):
-            services.erase_customer(customer_id=customer_id)
+            services.erase_customer(customer_id=customer_id, actor=staff_name(request.user))
 
 
 def _is_there(customer: Customer | None) -> bool:

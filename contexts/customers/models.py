@@ -25,6 +25,7 @@ class Customer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     erased_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1, db_default=1)  # raised by every change that people can see
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["email_key"], name="customers_customer_email")]

@@ -32,10 +32,11 @@ from contexts.customers.public.events import (
     PasswordResetRequested,
     RefreshTokenReused,
 )
-from contexts.customers.selectors import ADDRESS_FIELDS, FIELDS, Row
+from contexts.customers.selectors import ADDRESS_FIELDS, Row
 from eci import idempotency
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
+from eci.errors import PreconditionFailed
 from eci.identity.passwords import NO_PASSWORD
 from eci.outbox import deliver_after_commit, emit
 from eci.watch.requests import logger
@@ -64,33 +65,38 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
         raise _duplicate() from None
     if settings.ECI_VERIFY_EMAIL:
         _request_verification(customer.email_key)
-    return {field: getattr(customer, field) for field in FIELDS}
+    return selectors.row_of(customer=customer)
 
 
 @writes("customers")
-def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given: str) -> Row:
-    """The row after the changes. ``given``: any of email, full_name, phone. CustomerNotFound, DuplicateEmail.
+def update_customer(
+    *, customer_id: int, actor: str, version: int | None = None, is_blocked: bool | None = None, **given: str
+) -> Row:
+    """The row after the changes. ``given``: any of email, full_name, phone.
 
-    A new address has to be verified again. Blocking a customer ends all their logins.
+    A new address has to be verified again. Blocking a customer ends all their logins. CustomerNotFound, DuplicateEmail;
+    PreconditionFailed when the customer has another ``version``.
     """
-    changes: dict[str, Any] = dict(given)
-    moved = False
-    if "email" in given:
-        changes["email_key"] = email_key(given["email"])
-        before = Customer.objects.filter(pk=customer_id).values_list("email_key", flat=True).first()
-        moved = before != changes["email_key"]
+    customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
+    if customer is None:
+        raise selectors.not_found(customer_id=customer_id)
+    if version not in (None, customer.version):
+        raise PreconditionFailed("This customer has changed meanwhile.", version=customer.version)
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value != getattr(customer, field)}
+    if "email" in changes:
+        changes["email_key"] = email_key(changes["email"])
+    moved = changes.get("email_key", customer.email_key) != customer.email_key
     if moved:
         changes["email_verified_at"] = None
-        MailRequest.objects.filter(email_key=before).delete()
-    if is_blocked is not None:
-        changes["blocked_at"] = Coalesce("blocked_at", Now()) if is_blocked else None
-    if changes:
-        try:
-            updated = Customer.objects.filter(pk=customer_id, erased_at=None).update(**changes, updated_at=utcnow())
-        except IntegrityError:
-            raise _duplicate() from None
-        if not updated:
-            raise selectors.not_found(customer_id=customer_id)
+        MailRequest.objects.filter(email_key=customer.email_key).delete()
+    if is_blocked is not None and is_blocked != (customer.blocked_at is not None):
+        changes["blocked_at"] = Now() if is_blocked else None
+    if not changes:
+        return selectors.row_of(customer=customer)
+    try:
+        Customer.objects.filter(pk=customer_id).update(**changes, updated_at=utcnow(), version=F("version") + 1)
+    except IntegrityError:
+        raise _duplicate() from None
     if is_blocked:
         _end_families(customer_id)
     if moved and settings.ECI_VERIFY_EMAIL:
@@ -129,7 +135,7 @@ def _duplicate() -> DuplicateEmail:
 
 
 @writes("customers")
-def erase_customer(*, customer_id: int) -> None:
+def erase_customer(*, customer_id: int, actor: str) -> None:
     """Forget the person, and announce it. Only the id stays, because orders refer to it. CustomerNotFound."""
     customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
     if customer is None:
@@ -143,6 +149,7 @@ def erase_customer(*, customer_id: int) -> None:
         email_verified_at=None,
         erased_at=Now(),
         updated_at=utcnow(),
+        version=F("version") + 1,
     )
     MailRequest.objects.filter(email_key=customer.email_key).delete()
     Address.objects.filter(customer_id=customer_id).delete()
@@ -305,5 +312,7 @@ def _redeem(purpose: MailRequest.Purpose, secret: str) -> Customer:
     customer = selectors.customer_by_email(email=key) if key else None
     if customer is None or not requests.update(used_at=Now()):
         raise selectors.bad_secret()
-    Customer.objects.filter(pk=customer.pk).update(email_verified_at=Coalesce("email_verified_at", Now()))
+    Customer.objects.filter(pk=customer.pk, email_verified_at=None).update(
+        email_verified_at=Now(), version=F("version") + 1
+    )
     return customer

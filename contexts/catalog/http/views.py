@@ -87,7 +87,7 @@ class ProductDetailView(ApiView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, product_id: int) -> Response:
         """Take the product off sale. It is kept, because orders refer to it."""
-        services.deactivate_products(product_ids=[product_id])
+        services.update_product(product_id=product_id, actor=self.caller.name, is_active=False)
         return Response(status=204)
 
     def _update(self, product_id: int, changes: dict[str, Any]) -> Response:
