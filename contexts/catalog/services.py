@@ -11,7 +11,7 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from contexts.catalog import selectors
-from contexts.catalog.domain import fold, price_thousandths, search_text
+from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateSku
 from contexts.catalog.selectors import Row, row_of
@@ -19,6 +19,8 @@ from eci import money
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
+
+NEEDS_PRICE = "Another currency needs its own price."
 
 
 @writes("catalog")
@@ -66,10 +68,10 @@ def update_product(
     description: str | None = None,
     is_active: bool | None = None,
 ) -> Row:
-    """The product's row after the change. None leaves a field as it is; a new currency keeps the amount.
+    """The product's row after the change. None leaves a field as it is.
 
     ProductNotFound, DuplicateSku; PreconditionFailed when the product has another ``version``; InvalidRequest for a
-    price that the currency cannot express.
+    price that the currency cannot express, and for another currency without a price.
     """
     # Locked, because the old price goes into the history: nobody may change it between this read and the write.
     product = locked(Product.objects.filter(pk=product_id)).first()
@@ -89,9 +91,10 @@ def update_product(
     for field, value in changes.items():
         if value is not None:
             setattr(product, field, value)
-    if price is None:
-        price = money.from_minor(before["price_minor"], before["currency"])
-    product.price_minor = _minor(price, product.currency)
+    if price is not None:
+        product.price_minor = _minor(price, product.currency)
+    elif product.currency != before["currency"]:
+        raise InvalidRequest(f"price: {NEEDS_PRICE}", price=[NEEDS_PRICE])
     if row_of(product=product) == before:
         return before
     product.updated_at = utcnow()
@@ -125,8 +128,8 @@ def _minor(price: Decimal, currency: str) -> int:
 
 def _store(product: Product) -> None:
     """Derive the columns that are compared, and save. DuplicateSku."""
-    product.name_key = fold(product.name)
-    product.category_key = fold(product.category)
+    product.name_key = name_key(product.name)
+    product.category_key = category_key(product.category)
     product.search_text = search_text(product.sku, product.name, product.description)
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
     try:

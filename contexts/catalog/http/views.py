@@ -60,7 +60,8 @@ class ProductSearchView(ApiView):
     @extend_schema(responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
         """`q` finds products that have all its words in SKU, name or description. The best match comes first unless
-        `ordering` says otherwise. Price bounds are in major units of each product's own currency."""
+        `ordering` says otherwise. With a price bound, products of `currency` are found, which is the shop's unless
+        given."""
         return _products(self, default="-rank" if self.query.get("q") else "-created_at")
 
 
