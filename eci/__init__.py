@@ -8,6 +8,7 @@ Databases
     events          what has happened, as facts with names; who handles them
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
+    trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
 
 Calls between contexts
