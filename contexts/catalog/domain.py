@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from unicodedata import normalize
-
 from eci import money
+from eci.text import fold
 
 PRICE_PLACES = 3  # the most decimal places that any currency has
 
 
 NAME_KEY = 600  # characters: an index on every engine takes them, and names that folding makes longer are rare
 CATEGORY_KEY = 300
-
-
-def fold(text: str) -> str:
-    """The form in which text is compared: NFC, without case. Done here because SQLite folds only ASCII letters."""
-    return normalize("NFC", normalize("NFC", text).casefold())
 
 
 def name_key(name: str) -> str:

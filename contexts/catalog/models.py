@@ -11,6 +11,7 @@ from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Product(models.Model):
@@ -68,6 +69,10 @@ class PriceChange(models.Model):
 
     def __str__(self) -> str:
         return f"product {self.product_id}"
+
+
+class Trail(TrailRow):
+    """Staff's writes to products."""
 
 
 class Idempotency(IdempotencyRecord):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
 
-from contexts.catalog.domain import category_key, fold, name_key, price_thousandths, words
+from contexts.catalog.domain import category_key, name_key, price_thousandths, words
 from contexts.catalog.models import Product
 from contexts.catalog.public.contracts import ProductNotFound
 from eci.paging import Paging
@@ -100,8 +100,8 @@ def products(
     """One page of products, and one more row when more follow.
 
     ``category`` matches whole, ``name`` any part, both in any case. ``min_price`` and ``max_price`` are inclusive, in
-    minor units of ``currency``, which they need. ``q`` finds products that contain all its words, and gives each row a ``rank``: a match in the SKU
-    counts most, then one in the name, then one in the description.
+    minor units of ``currency``, which they need. ``q`` finds products that contain all its words, and gives each row a
+    ``rank``: a match in the SKU counts most, then one in the name, then one in the description.
     """
     found = Product.objects.all()
     if not include_inactive:

@@ -15,11 +15,12 @@ from contexts.catalog.domain import category_key, name_key, price_thousandths, s
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateSku
 from contexts.catalog.selectors import Row, row_of
-from eci import money
+from eci import money, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
 
+_IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active")
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -51,7 +52,9 @@ def create_product(
     )
     _store(product)
     _record_price(product, actor=actor)
-    return row_of(product=product)
+    row = row_of(product=product)
+    _keep_trail("created", product.pk, actor=actor, after=row)
+    return row
 
 
 @writes("catalog")
@@ -102,7 +105,9 @@ def update_product(
     _store(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
         _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
-    return row_of(product=product)
+    after = row_of(product=product)
+    _keep_trail("changed", product_id, actor=actor, before=before, after=after)
+    return after
 
 
 @writes("catalog")
@@ -111,10 +116,17 @@ def deactivate_products(*, product_ids: Collection[int], actor: str) -> None:
 
     ProductNotFound, with no effect, when one is unknown.
     """
-    known = selectors.products_by_id(product_ids=product_ids, fields=("id",))
+    known = selectors.products_by_id(product_ids=product_ids, fields=("id", "is_active"))
     Product.objects.filter(pk__in=known, is_active=True).update(
         is_active=False, updated_at=utcnow(), version=F("version") + 1
     )
+    for product_id, row in sorted(known.items()):
+        _keep_trail("changed", product_id, actor=actor, before=row, after=row | {"is_active": False})
+
+
+def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before: Row | None = None) -> None:
+    before, after = ({field: row[field] for field in _IN_TRAIL if field in row} for row in (before or {}, after))
+    trail.record("catalog", actor=actor, action=action, thing=f"product:{product_id}", before=before, after=after)
 
 
 def _minor(price: Decimal, currency: str) -> int:

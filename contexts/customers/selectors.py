@@ -137,7 +137,8 @@ def customers_with_email_like(*, email: str) -> list[int]:
 
 def staff_by_email(*, email: str) -> User | None:
     """The member of staff with this address; None when several have it."""
-    found = list(_staff().filter(Q(email__iexact=email) | Q(username__iexact=email))[:2])
+    address = Q(email__iexact=email) | Q(email__iexact=email_key(email))
+    found = list(_staff().filter(address | Q(username__iexact=email))[:2])
     return found[0] if len(found) == 1 else None
 
 

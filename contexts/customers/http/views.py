@@ -305,7 +305,7 @@ class AddressListView(ApiView):
         return commands.once(
             "customers",
             self.idempotency_key("customers.add_address", body),
-            lambda: (200, presenters.address(services.add_address(customer_id=owner, **body))),
+            lambda: (200, presenters.address(services.add_address(customer_id=owner, actor=self.caller.name, **body))),
             about=lambda data: owner,
         )
 
@@ -326,13 +326,15 @@ class AddressDetailView(ApiView):
     def patch(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
         """Change the given fields of an address."""
         changes = self.body(partial=True)
-        row = services.update_address(customer_id=_owner(self, customer_id), address_id=address_id, **changes)
+        row = services.update_address(
+            customer_id=_owner(self, customer_id), actor=self.caller.name, address_id=address_id, **changes
+        )
         return Response(presenters.address(row))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
         """Remove an address. Orders keep their own copy."""
-        services.delete_address(customer_id=_owner(self, customer_id), address_id=address_id)
+        services.delete_address(customer_id=_owner(self, customer_id), actor=self.caller.name, address_id=address_id)
         return Response(status=204)
 
 
