@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -119,8 +120,9 @@ def customer_with(*, email: str) -> int | None:
 
 
 def staff_by_email(*, email: str) -> User | None:
-    """The member of staff with this address; None when several have it."""
-    found = list(_staff().filter(Q(email__iexact=email) | Q(username__iexact=email))[:2])
+    """The member of staff with this address; None when several have it. Locked accounts have none."""
+    unlocked = _staff().exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    found = list(unlocked.filter(Q(email__iexact=email) | Q(username__iexact=email))[:2])
     return found[0] if len(found) == 1 else None
 
 
