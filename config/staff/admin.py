@@ -28,7 +28,7 @@ def _require_free(form: Any, user: User, *, counts: bool) -> None:
     for field in ("username", "email"):
         address = form.cleaned_data.get(field, getattr(user, field))
         if counts and address and accounts.holder(address, besides=user.pk):
-            raise forms.ValidationError({field: _TAKEN} if field in form.fields else _TAKEN)
+            raise forms.ValidationError({field if field in form.fields else "password1": _TAKEN})
 
 
 class NewAccountForm(AdminUserCreationForm):
