@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,13 @@ from django.db.models.functions import Cast
 
 from contexts.shipping import domain, selectors
 from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
-from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentStatus
+from contexts.shipping.public.contracts import (
+    DuplicateTrackingNumber,
+    OrderRefunded,
+    ShipmentShort,
+    ShipmentStatus,
+    Withheld,
+)
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci import erasure, idempotency
 from eci.clock import utcnow
@@ -38,7 +45,13 @@ def expect_shipments(*, order_id: str) -> None:
 
 
 def create_shipments(
-    *, order_id: str, customer_id: int | None, warehouses: Iterable[str], address: str, city: str
+    *,
+    order_id: str,
+    customer_id: int | None,
+    warehouses: Iterable[str],
+    address: str,
+    city: str,
+    ship_to: dict[str, Any] | str | None = None,
 ) -> list[Shipment]:
     """Make one PENDING shipment per warehouse, and return all shipments of the order.
 
@@ -48,7 +61,8 @@ def create_shipments(
     InvalidTransition when the order's shipments were cancelled before.
     """
     wanted = sorted(set(warehouses))
-    where = {"customer_id": customer_id, "address": address, "city": city}
+    whole = None if ship_to is None else asdict(domain.ship_to(ship_to, city=city))
+    where = {"customer_id": customer_id, "address": address, "city": city, "ship_to": whole}
     try:
         return _create_first(order_id, wanted, where)
     except IntegrityError:
@@ -72,10 +86,32 @@ def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any])
 
 @writes("shipping")
 def dispatch_shipments(*, order_id: str) -> list[Shipment]:
-    """Dispatch the shipments of the order that wait; returns all its shipments."""
+    """Dispatch the shipments of the order that wait; returns all its shipments. ShipmentShort, OrderRefunded."""
     shipments = _locked_shipments(order_id)
     _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, _ORDERS)
     return shipments
+
+
+@writes("shipping")
+def withhold_shipments(*, order_id: str, warehouse: str | None, reason: Withheld) -> list[Shipment]:
+    """Mark what waits of the order, or of its one warehouse; returns all its shipments."""
+    _mark(order_id, warehouse, reason, True)
+    return selectors.shipments_of(order_ids=[order_id])
+
+
+@writes("shipping")
+def allow_shipments(*, order_id: str, warehouse: str | None, reason: Withheld) -> list[Shipment]:
+    """Take the mark away again; returns all shipments of the order."""
+    _mark(order_id, warehouse, reason, False)
+    return selectors.shipments_of(order_ids=[order_id])
+
+
+def _mark(order_id: str, warehouse: str | None, reason: Withheld, marked: bool) -> None:
+    """``version`` goes up, so that a dispatch that has read the shipment before reads it again."""
+    waiting = Shipment.objects.filter(order_id=order_id, status__in=domain.WAITING, **{reason: not marked})
+    if warehouse is not None:
+        waiting = waiting.filter(warehouse=warehouse)
+    waiting.update(**{reason: marked}, version=F("version") + 1, updated_at=utcnow())
 
 
 @writes("shipping")
@@ -148,11 +184,18 @@ def _create_foreign(shipment: Shipment, actor: str) -> None:
 
 @writes("shipping")
 def change_status(
-    *, shipment_id: int, status: ShipmentStatus, location: str = "", note: str = "", actor: str
+    *,
+    shipment_id: int,
+    status: ShipmentStatus,
+    location: str = "",
+    note: str = "",
+    force: bool = False,
+    actor: str,
 ) -> Shipment:
     """Move one shipment. The status that it already has changes nothing.
 
-    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling or returning a shipment of one of our orders.
+    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling or returning a shipment of one of our orders;
+    ShipmentShort; OrderRefunded, unless ``force``.
     """
     shipment = Shipment.objects.filter(pk=shipment_id).first()
     if shipment is None:
@@ -165,7 +208,7 @@ def change_status(
         raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
     if not domain.may_move(current, status):
         raise InvalidTransition(f"A shipment that is {current} cannot become {status}.", current=current, wanted=status)
-    announced = _move([shipment], status, actor, location=location, note=note)
+    announced = _move([shipment], status, actor, location=location, note=note, force=force)
     if ours and announced:
         deliver_after_commit("shipping", shipment.order_id)
     return shipment
@@ -221,17 +264,38 @@ def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: 
     )
 
 
-def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, location: str = "", note: str = "") -> bool:
-    """Move shipments to ``status``; returns whether events were emitted.
+def _require_allowed(shipments: list[Shipment], *, force: bool) -> None:
+    """ShipmentShort, always; OrderRefunded, unless staff insists."""
+    short = [shipment.pk for shipment in shipments if shipment.short]
+    if short:
+        raise ShipmentShort("The units of this shipment are not there, so it cannot leave.", shipment_ids=short)
+    refunded = [shipment.pk for shipment in shipments if shipment.refunded]
+    if refunded and not force:
+        raise OrderRefunded("This order was paid back in full, so its shipment does not leave.", shipment_ids=refunded)
 
-    1. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
-    2. Add an event row to each.
-    3. Emit the events that others subscribe to.
+
+def _move(
+    shipments: list[Shipment],
+    status: ShipmentStatus,
+    actor: str,
+    *,
+    location: str = "",
+    note: str = "",
+    force: bool = False,
+) -> bool:
+    """Move shipments to ``status``; returns whether events were emitted. ShipmentShort, OrderRefunded (not if forced).
+
+    1. When they leave, require that none is withheld.
+    2. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
+    3. Add an event row to each.
+    4. Emit the events that others subscribe to.
     """
     if not shipments:
         return False
     now = utcnow()
     leaving = status in domain.LEFT and shipments[0].status in domain.WAITING
+    if leaving:
+        _require_allowed(shipments, force=force)
     as_read = functools.reduce(operator.or_, (Q(pk=shipment.pk, version=shipment.version) for shipment in shipments))
     changes: dict[str, str | datetime] = {"status": status, "updated_at": now}
     if leaving:
@@ -290,4 +354,4 @@ def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
     idempotency.erase("shipping", endpoint="shipping.change_status", resources=names)
     steps = ShipmentEvent.objects.filter(shipment__in=shipments.values("pk"))
     blank(steps.exclude(location="", note=""), location="", note="")
-    blank(shipments.exclude(address="", city=""), address="", city="")
+    blank(shipments.exclude(address="", city="", ship_to=None), address="", city="", ship_to=None)

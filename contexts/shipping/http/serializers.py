@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from contexts.shipping import domain
-from contexts.shipping.public.contracts import ShipmentStatus
+from contexts.shipping.public.contracts import ShipmentStatus, Withheld
 from eci.http.fields import OrderIdField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
@@ -51,6 +51,17 @@ class ShipmentQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
+class ShipToOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    company = serializers.CharField()
+    lines = serializers.ListField(child=serializers.CharField())
+    city = serializers.CharField()
+    region = serializers.CharField()
+    postal_code = serializers.CharField()
+    country = serializers.CharField()
+    phone = serializers.CharField()
+
+
 class ShipmentOut(serializers.Serializer[Any]):
     shipment_id = serializers.IntegerField()
     order_id = serializers.CharField()
@@ -63,6 +74,8 @@ class ShipmentOut(serializers.Serializer[Any]):
     dispatched_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    ship_to = ShipToOut()
+    withheld = serializers.ListField(child=serializers.ChoiceField(choices=list(Withheld)))
 
 
 class TrackingEventOut(serializers.Serializer[Any]):

@@ -50,6 +50,8 @@ def test_create_answers_the_shipment_and_get_shows_it_with_its_events(api: Any) 
         "dispatched_at": None,
         "created_at": made["created_at"],
         "updated_at": made["created_at"],
+        "ship_to": made["ship_to"],
+        "withheld": [],
     }
     events = [{"status": "PENDING", "location": "", "note": "", "actor": "open", "at": made["created_at"]}]
     assert api.get(f"/v1/shipments/{made['shipment_id']}").data == made | {"events": events}
