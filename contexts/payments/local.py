@@ -36,6 +36,7 @@ def payment(row: models.Payment) -> Payment:
         refunded=from_minor(row.refunded_minor, row.currency),
         reference=row.reference,
         decline_reason=row.decline_reason,
+        under_review=row.is_under_review,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

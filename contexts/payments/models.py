@@ -112,6 +112,10 @@ class Payment(Asked):
     def __str__(self) -> str:
         return f"Payment {self.pk} for {self.order_id}"
 
+    @property
+    def is_under_review(self) -> bool:
+        return self.status == PaymentStatus.PENDING and self.review == self.Review.WAITING
+
 
 class Refund(Asked):
     """A refund of a payment. Its amount counts in the payment's ``refunded_minor`` from the start, until it FAILED."""

@@ -63,6 +63,7 @@ class PaymentOut(serializers.Serializer[Any]):
     refunded = serializers.CharField()
     reference = serializers.CharField()
     decline_reason = serializers.CharField()
+    under_review = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

@@ -51,7 +51,8 @@ class Refund:
 
 @dataclass(frozen=True, kw_only=True)
 class Payment:
-    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it."""
+    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it. ``under_review``: it waits
+    for staff, and the provider has not been asked."""
 
     payment_id: int
     order_id: str
@@ -64,6 +65,7 @@ class Payment:
     refunded: Decimal
     reference: str
     decline_reason: str
+    under_review: bool
     created_at: datetime
     updated_at: datetime
 
