@@ -51,6 +51,8 @@ CONTEXTS: dict[str, Context] = {
                 "shipping.shipment_dispatched.v1",
                 "shipping.shipment_delivered.v1",
                 "inventory.hold_needs_attention.v1",
+                "inventory.allocation_short.v1",
+                "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
             beat={"orders.recover": 1, "orders.prune": 3600},
