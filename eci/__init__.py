@@ -55,6 +55,8 @@ Watching
 
 Small things
     errors          the errors that all contexts share
+    text            the one intake for text, e-mail addresses, phone numbers and SKUs
+    forms           its form fields for staff's pages
     money           amounts and currencies
     clock           times
     ids             order ids
