@@ -8,6 +8,7 @@ Databases
     events          what has happened, as facts with names; who handles them
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
+    trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
 
 Calls between contexts
@@ -55,6 +56,8 @@ Watching
 
 Small things
     errors          the errors that all contexts share
+    text            the one intake for text, e-mail addresses, phone numbers and SKUs
+    forms           its form fields for staff's pages
     money           amounts and currencies
     clock           times
     ids             order ids

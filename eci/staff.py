@@ -25,3 +25,11 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class TrailAdmin(ReadOnly, StaffAdmin):
+    """The page of a context's trail: ``admin.site.register(Trail, TrailAdmin)``."""
+
+    list_display = ["at", "actor", "action", "thing", "before", "after"]
+    search_fields = ["=thing", "=actor"]
+    list_filter = ["at"]

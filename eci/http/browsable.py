@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.renderers import BrowsableAPIRenderer
 
-from eci.http.fields import AmountField, IdField, OrderIdField, QuantityField
+from eci.http.fields import AmountField, EmailField, IdField, OrderIdField, QuantityField
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):
@@ -50,7 +50,7 @@ def _value(name: str, field: Any) -> Any:
         return "9.99"
     if isinstance(field, OrderIdField):
         return "ORDER-123"
-    if isinstance(field, serializers.EmailField):
+    if isinstance(field, EmailField):
         return "somebody@example.com"
     if isinstance(field, serializers.ChoiceField):
         return next(iter(field.choices))
