@@ -21,6 +21,7 @@ JOURNEY = (
 WAITING = frozenset({ShipmentStatus.PENDING, ShipmentStatus.PACKED})
 LEFT = frozenset(JOURNEY) - WAITING | {ShipmentStatus.RETURNED}
 NEVER_LEFT = WAITING | {ShipmentStatus.CANCELLED}
+UNDER_WAY = frozenset(JOURNEY) - {ShipmentStatus.DELIVERED}
 
 STANDARD_CARRIER = "standard"
 

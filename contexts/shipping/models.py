@@ -14,6 +14,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
@@ -77,7 +78,7 @@ class Shipment(models.Model):
 
 
 class ShipmentEvent(models.Model):
-    """One change of a shipment's status. Rows are only ever added."""
+    """One change of a shipment, with the status that it has since. Rows are only ever added."""
 
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")
     status = models.CharField(max_length=20)
@@ -104,6 +105,10 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     pass
+
+
+class Trail(TrailRow):
+    """What staff did to shipments."""
 
 
 class Idempotency(IdempotencyRecord):

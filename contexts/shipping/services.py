@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -22,12 +22,12 @@ from contexts.shipping.public.contracts import (
     ShipmentStatus,
     Withheld,
 )
-from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
-from eci import erasure, idempotency
+from contexts.shipping.public.events import ShipmentChanged, ShipmentDelivered, ShipmentDispatched
+from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.erasure import blank
-from eci.errors import InvalidTransition, NotFound, OwnedByOrder
+from eci.errors import InvalidTransition, NotFound, OwnedByOrder, PreconditionFailed
 from eci.events import Event
 from eci.ids import is_our_order
 from eci.outbox import deliver_after_commit, emit
@@ -170,45 +170,79 @@ def create_foreign_shipment(
     try:
         _create_foreign(shipment, actor)
     except IntegrityError:
-        raise DuplicateTrackingNumber(
-            "Another shipment has this tracking number.", tracking_no=shipment.tracking_no
-        ) from None
+        raise _number_taken(shipment.tracking_no) from None
     return shipment
 
 
 @writes("shipping")
 def _create_foreign(shipment: Shipment, actor: str) -> None:
     _insert([shipment], actor)
-    emit("shipping", *_news(shipment, left=shipment.status in domain.LEFT))
+    emit("shipping", *_news(shipment, actor, left=shipment.status in domain.LEFT))
+    trail.record("shipping", actor=actor, action="created", thing=_thing(shipment), after=_in_trail(shipment))
 
 
-@writes("shipping")
-def change_status(
+def change_shipment(
     *,
     shipment_id: int,
-    status: ShipmentStatus,
+    actor: str,
+    status: ShipmentStatus | None = None,
+    carrier: str | None = None,
+    tracking_no: str | None = None,
     location: str = "",
     note: str = "",
     force: bool = False,
-    actor: str,
+    version: int | None = None,
 ) -> Shipment:
-    """Move one shipment. The status that it already has changes nothing.
+    """Move one shipment, or give it another carrier or tracking number. None leaves a field as it is.
 
-    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling or returning a shipment of one of our orders;
-    ShipmentShort; OrderRefunded, unless ``force``.
+    What it already has changes nothing; without a status, ``location`` and ``note`` become an event of their own.
+    ShipmentNotFound, DuplicateTrackingNumber, InvalidTransition; PreconditionFailed when it has another ``version``;
+    OwnedByOrder for cancelling or returning a shipment of one of our orders; ShipmentShort; OrderRefunded, unless
+    ``force``.
     """
+    try:
+        return _change(shipment_id, actor, status, carrier, tracking_no, location, note, force, version)
+    except IntegrityError:
+        raise _number_taken(tracking_no or "") from None
+
+
+@writes("shipping")
+def _change(
+    shipment_id: int,
+    actor: str,
+    status: ShipmentStatus | None,
+    carrier: str | None,
+    tracking_no: str | None,
+    location: str,
+    note: str,
+    force: bool,
+    version: int | None,
+) -> Shipment:
     shipment = Shipment.objects.filter(pk=shipment_id).first()
     if shipment is None:
         raise selectors.not_found()
+    if version not in (None, shipment.version):
+        raise PreconditionFailed("This shipment has changed since you read it.")
     current = ShipmentStatus(shipment.status)
-    if status is current:
+    wanted = current if status is None else status
+    given = {"carrier": carrier, "tracking_no": tracking_no}
+    labels = {name: text for name, text in given.items() if text not in (None, getattr(shipment, name))}
+    if wanted is current and not labels and (status is not None or not (location or note)):
         return shipment
     ours = is_our_order(shipment.order_id)
-    if ours and status not in domain.JOURNEY:
-        raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
-    if not domain.may_move(current, status):
-        raise InvalidTransition(f"A shipment that is {current} cannot become {status}.", current=current, wanted=status)
-    announced = _move([shipment], status, actor, location=location, note=note, force=force)
+    if wanted is not current:
+        if ours and wanted not in domain.JOURNEY:
+            raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
+        if not domain.may_move(current, wanted):
+            message = f"A shipment that is {current} cannot become {wanted}."
+            raise InvalidTransition(message, current=current, wanted=wanted)
+    if labels and current not in domain.UNDER_WAY:
+        raise InvalidTransition(f"A shipment that is {current} keeps its carrier and tracking number.", current=current)
+    before = _in_trail(shipment)
+    note = note or ", ".join(f"{name} was {before[name]}" for name in labels)
+    announced = _move([shipment], wanted, actor, labels=labels, location=location, note=note, force=force)
+    after = _in_trail(shipment) | ({"force": True} if force else {})
+    trail.record("shipping", actor=actor, action="changed", thing=_thing(shipment), before=before, after=after)
     if ours and announced:
         deliver_after_commit("shipping", shipment.order_id)
     return shipment
@@ -217,12 +251,25 @@ def change_status(
 # -- parts they share -------------------------------------------------------------------------------------------------
 
 
+def _number_taken(tracking_no: str) -> DuplicateTrackingNumber:
+    return DuplicateTrackingNumber("Another shipment has this tracking number.", tracking_no=tracking_no)
+
+
+def _thing(shipment: Shipment) -> str:
+    return f"shipment:{shipment.pk}"
+
+
+def _in_trail(shipment: Shipment) -> dict[str, str]:
+    """Nothing of people: no address, location or note."""
+    return {name: getattr(shipment, name) for name in ("order_id", "status", "carrier", "tracking_no")}
+
+
 def _locked_shipments(order_id: str) -> list[Shipment]:
     return list(locked(Shipment.objects.filter(order_id=order_id).order_by("pk")))
 
 
 def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    """``where``: customer_id, address and city, the same for all shipments."""
+    """``where``: customer and address, the same for all shipments."""
     now = utcnow()
     shipments = [
         Shipment(
@@ -279,11 +326,14 @@ def _move(
     status: ShipmentStatus,
     actor: str,
     *,
+    labels: Mapping[str, str] | None = None,
     location: str = "",
     note: str = "",
     force: bool = False,
 ) -> bool:
     """Move shipments to ``status``; returns whether events were emitted. ShipmentShort, OrderRefunded (not if forced).
+
+    ``labels``: another carrier or tracking number, for one shipment.
 
     1. When they leave, require that none is withheld.
     2. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
@@ -293,11 +343,13 @@ def _move(
     if not shipments:
         return False
     now = utcnow()
-    leaving = status in domain.LEFT and shipments[0].status in domain.WAITING
+    waited = shipments[0].status in domain.WAITING
+    leaving = status in domain.LEFT and waited
+    moved = shipments[0].status != status
     if leaving:
         _require_allowed(shipments, force=force)
     as_read = functools.reduce(operator.or_, (Q(pk=shipment.pk, version=shipment.version) for shipment in shipments))
-    changes: dict[str, str | datetime] = {"status": status, "updated_at": now}
+    changes: dict[str, str | datetime] = {"status": status, "updated_at": now, **(labels or {})}
     if leaving:
         changes["dispatched_at"] = now
     if Shipment.objects.filter(as_read).update(**changes, version=F("version") + 1) != len(shipments):
@@ -307,12 +359,14 @@ def _move(
         for name, value in changes.items():
             setattr(shipment, name, value)
     _record(shipments, actor, location=location, note=note)
-    news = [event for shipment in shipments for event in _news(shipment, left=leaving)]
+    news = [event for shipment in shipments for event in _news(shipment, actor, left=leaving, moved=moved)]
+    if labels:
+        news += [_changed(shipment, actor, dispatched=not waited) for shipment in shipments]
     emit("shipping", *news)
     return bool(news)
 
 
-def _news(shipment: Shipment, *, left: bool) -> list[Event]:
+def _news(shipment: Shipment, actor: str, *, left: bool, moved: bool = True) -> list[Event]:
     news: list[Event] = []
     if left:
         news.append(
@@ -323,11 +377,28 @@ def _news(shipment: Shipment, *, left: bool) -> list[Event]:
                 warehouse=shipment.warehouse,
                 carrier=shipment.carrier,
                 tracking_no=shipment.tracking_no,
+                actor=actor,
             )
         )
-    if shipment.status == ShipmentStatus.DELIVERED:
-        news.append(ShipmentDelivered(version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk))
+    if moved and shipment.status == ShipmentStatus.DELIVERED:
+        news.append(
+            ShipmentDelivered(
+                version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk, actor=actor
+            )
+        )
     return news
+
+
+def _changed(shipment: Shipment, actor: str, *, dispatched: bool) -> Event:
+    return ShipmentChanged(
+        version=shipment.version,
+        order_id=shipment.order_id,
+        shipment_id=shipment.pk,
+        carrier=shipment.carrier,
+        tracking_no=shipment.tracking_no,
+        dispatched=dispatched,
+        actor=actor,
+    )
 
 
 # -- erasing people ---------------------------------------------------------------------------------------------------
