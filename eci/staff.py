@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from unicodedata import normalize
 
 from django import forms
 from django.contrib import admin, messages
@@ -22,6 +21,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
+from eci.text import fold
 
 MAX_TERM = 200  # characters of a search
 MAX_WORDS = 10
@@ -81,7 +81,7 @@ class StaffAdmin(admin.ModelAdmin):
 
     def fold(self, text: str) -> str:
         """The form in which ``search_folded`` has its text."""
-        return normalize("NFC", normalize("NFC", text).casefold())
+        return fold(text)
 
     # -- forms --------------------------------------------------------------------------------------------------------
 
