@@ -172,7 +172,7 @@ class Return(models.Model):
     status = models.CharField(
         max_length=10,
         choices=[(s.value, s.value) for s in ReturnStatus],
-        default=ReturnStatus.RECEIVED,
+        default=ReturnStatus.RECEIVED.value,
         db_default=ReturnStatus.RECEIVED.value,
     )
     items = models.JSONField()

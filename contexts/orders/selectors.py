@@ -45,9 +45,7 @@ def unpaid_beside(*, order: Order) -> Unpaid:
     resting = Q(status__in=(OrderStatus.AWAITING_PAYMENT, OrderStatus.PAYMENT_PENDING))
     unpaid = others.filter(resting | Q(status=OrderStatus.PENDING, pay_later=True))
     return Unpaid(
-        **unpaid.aggregate(
-            orders=Count("pk"), minor=Sum("total_minor", filter=Q(currency=order.currency), default=0)
-        )
+        **unpaid.aggregate(orders=Count("pk"), minor=Sum("total_minor", filter=Q(currency=order.currency), default=0))
     )
 
 

@@ -272,9 +272,7 @@ def wake(*, order_id: str, when: Q, changes: Mapping[str, Any] | None = None) ->
 
 
 @writes("orders")
-def record_refund(
-    *, order_id: str, refunded_minor: int, captured_minor: int, detail: str, actor: str = SYSTEM
-) -> bool:
+def record_refund(*, order_id: str, refunded_minor: int, captured_minor: int, detail: str, actor: str = SYSTEM) -> bool:
     """Record the payment's totals after a refund. Totals only grow, so an event that comes late changes nothing.
 
     True when all that was captured is refunded now.
@@ -315,6 +313,8 @@ def make_due(*, order_id: str, actor: str) -> None:
 
 @writes("orders")
 def set_switch(*, taking: bool, reason: str, actor: str) -> None:
+    action = "orders taken again" if taking else "orders stopped"
+    trail.record("orders", actor=actor, action=action, thing="switch", after={"reason": reason} if reason else None)
     Switch.objects.create(taking=taking, reason=reason, actor=actor, at=utcnow())
 
 
@@ -394,7 +394,7 @@ def receive_return(
     """
     order, lines = _returnable(order_id)
     asked = _requested(order, return_id)
-    requested = dict(asked.line_units)
+    requested = dict(asked.line_units or ())
     if came is None:
         came = [Came(**item) for item in asked.items]
     units: dict[int, int] = {}
@@ -429,7 +429,7 @@ def refuse_return(*, order_id: str, return_id: int, reason: str, actor: str) -> 
     """
     order, _ = _returnable(order_id)
     asked = _requested(order, return_id)
-    requested = dict(asked.line_units)
+    requested = dict(asked.line_units or ())
     _answer(asked, status=ReturnStatus.REFUSED, answered_by=actor, refusal=reason, refund_minor=0, done_at=utcnow())
     _change_returned(order, {})
     OrderLine.objects.filter(pk__in=requested).update(requested_quantity=F("requested_quantity") - per_row(requested))
@@ -633,7 +633,8 @@ def _erase(theirs: QuerySet[Order]) -> None:
     returns = Return.objects.filter(order__in=orders).exclude(done_at=None, status=ReturnStatus.RECEIVED)
     idempotency.erase("orders", endpoint="orders.place", resources=orders)
     idempotency.erase("orders", endpoint="orders.cancel", resources=orders)
-    idempotency.erase("orders", endpoint="orders.return", resources=returns.values_list(Cast("pk", CharField())))
+    for endpoint in ("orders.return", "orders.receive_return", "orders.refuse_return"):
+        idempotency.erase("orders", endpoint=endpoint, resources=returns.values_list(Cast("pk", CharField())))
     blank(returns.exclude(reason="", refusal=""), reason="", refusal="")
     blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
     told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="") | ~Q(email="")

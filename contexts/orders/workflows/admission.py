@@ -46,8 +46,10 @@ def require_few_unpaid(order: Order) -> None:
     unpaid = selectors.unpaid_beside(order=order)
     value = unpaid.minor + (order.total_minor if order.pay_later else 0)
     limit = settings.ECI_UNPAID_VALUE
-    too_dear = limit is not None and order.currency == settings.ECI_CURRENCY and value > limit.scaleb(
-        money.places(order.currency)
+    too_dear = (
+        limit is not None
+        and order.currency == settings.ECI_CURRENCY
+        and value > limit.scaleb(money.places(order.currency))
     )
     if too_dear or unpaid.orders >= settings.ECI_UNPAID_ORDERS:
         raise TooManyUnpaid("Too many of your orders wait to be paid. Please pay or cancel some of them first.")
