@@ -57,14 +57,14 @@ _NAME_PARTS = (("firstname", "givenname"), ("lastname", "familyname", "surname")
 _STREET = re.compile(r"(?:shipping)?(?:lines?|(?:street|addr(?:ess)?)(?:line)?|streetaddress)(\d?)")
 
 
-def ship_to(given: Any, *, city: str = "") -> ShipTo:
+def ship_to(given: Any, *, address: str = "", city: str = "") -> ShipTo:
     """The whole address, from text or from an object as other shops have it (``address_1``, ``zip``, ``province``).
 
     Nothing is lost: a field that is not known, or says a second time and differently what another has said, becomes a
-    line ``name: value``. ``city`` is used where none is given.
+    line ``name: value``. ``address`` and ``city`` are used where there is none in it.
     """
     if not isinstance(given, dict):
-        return ShipTo(lines=_lines(given), city=city)
+        return ShipTo(lines=_lines(given) or _lines(address), city=city)
     left = {key: lines for key, value in given.items() if (lines := _lines(value))}
     plain = {_plain(key): key for key in reversed(left)}
 
@@ -86,7 +86,7 @@ def ship_to(given: Any, *, city: str = "") -> ShipTo:
         else:
             others += [f"{key}: {line}" for line in lines if line not in said]
     ordered = [line for _, lines in sorted(street, key=lambda part: part[0]) for line in lines]
-    return ShipTo(lines=(*dict.fromkeys(ordered), *others), **fields)
+    return ShipTo(lines=(*dict.fromkeys(ordered or _lines(address)), *others), **fields)
 
 
 def _plain(key: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from contexts.shipping import domain, models, selectors, services
 from contexts.shipping.public.contracts import (
+    ORDERS,
     Shipment,
     ShipmentRecord,
     ShipmentStatus,
@@ -85,8 +86,8 @@ class LocalShipping(Shipping):
         rows = services.allow_shipments(order_id=order_id, warehouse=warehouse, reason=Withheld(reason))
         return tuple(shipment(row) for row in rows)
 
-    def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
-        return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id))
+    def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
+        return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id, actor=actor))
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))

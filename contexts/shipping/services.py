@@ -16,6 +16,7 @@ from django.db.models.functions import Cast
 from contexts.shipping import domain, selectors
 from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import (
+    ORDERS,
     DuplicateTrackingNumber,
     OrderRefunded,
     ShipmentShort,
@@ -31,9 +32,6 @@ from eci.errors import InvalidTransition, NotFound, OwnedByOrder, PreconditionFa
 from eci.events import Event
 from eci.ids import is_our_order
 from eci.outbox import deliver_after_commit, emit
-
-_ORDERS = "orders"  # the actor of what the orders context commands
-
 
 # -- our own orders, commanded by orders ------------------------------------------------------------------------------
 
@@ -61,7 +59,7 @@ def create_shipments(
     InvalidTransition when the order's shipments were cancelled before.
     """
     wanted = sorted(set(warehouses))
-    whole = None if ship_to is None else asdict(domain.ship_to(ship_to, city=city))
+    whole = None if ship_to is None else asdict(domain.ship_to(ship_to, address=address, city=city))
     where = {"customer_id": customer_id, "address": address, "city": city, "ship_to": whole}
     try:
         return _create_first(order_id, wanted, where)
@@ -88,7 +86,7 @@ def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any])
 def dispatch_shipments(*, order_id: str) -> list[Shipment]:
     """Dispatch the shipments of the order that wait; returns all its shipments. ShipmentShort, OrderRefunded."""
     shipments = _locked_shipments(order_id)
-    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, _ORDERS)
+    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, ORDERS)
     return shipments
 
 
@@ -115,7 +113,7 @@ def _mark(order_id: str, warehouse: str | None, reason: Withheld, marked: bool) 
 
 
 @writes("shipping")
-def cancel_shipments(*, order_id: str) -> list[Shipment]:
+def cancel_shipments(*, order_id: str, actor: str = ORDERS) -> list[Shipment]:
     """Cancel all shipments of the order; returns them.
 
     1. Mark the order as cancelled; if shipping does not know it, insert a tombstone and stop.
@@ -130,7 +128,12 @@ def cancel_shipments(*, order_id: str) -> list[Shipment]:
     shipments = _locked_shipments(order_id)
     if any(shipment.status in domain.LEFT for shipment in shipments):
         raise InvalidTransition("A shipment of this order has already left.", order_id=order_id)
-    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.CANCELLED, _ORDERS)
+    waiting = [shipment for shipment in shipments if shipment.status in domain.WAITING]
+    before = [_in_trail(shipment) for shipment in waiting]
+    _move(waiting, ShipmentStatus.CANCELLED, actor)
+    for shipment, was in zip(waiting, before, strict=True):
+        after = _in_trail(shipment)
+        trail.record("shipping", actor=actor, action="changed", thing=_thing(shipment), before=was, after=after)
     return shipments
 
 
@@ -146,8 +149,10 @@ def create_foreign_shipment(
     tracking_no: str | None,
     status: ShipmentStatus,
     actor: str,
+    ship_to: dict[str, Any] | str | None = None,
 ) -> Shipment:
-    """Make a shipment for another system's order, anywhere along the journey.
+    """Make a shipment for another system's order, anywhere along the journey. Where ``address`` or ``city`` is empty,
+    it is taken from ``ship_to``.
 
     DuplicateTrackingNumber; for an order id of ours OwnedByOrder, or NotFound when shipping does not know the order.
     """
@@ -156,12 +161,14 @@ def create_foreign_shipment(
             raise OwnedByOrder("Shipments of this order are made by the order itself.", order_id=order_id)
         raise NotFound("There is no such order.", order_id=order_id)
     now = utcnow()
+    whole = None if ship_to is None else domain.ship_to(ship_to, address=address, city=city)
     shipment = Shipment(
         order_id=order_id,
         carrier=carrier,
         tracking_no=tracking_no or domain.new_tracking_no(),
-        address=address,
-        city=city,
+        address=address or ("" if whole is None else ", ".join(whole.lines)),
+        city=city or ("" if whole is None else whole.city[:200]),
+        ship_to=None if whole is None else asdict(whole),
         status=status,
         dispatched_at=now if status in domain.LEFT else None,
         created_at=now,
@@ -283,7 +290,7 @@ def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any])
         )
         for warehouse in warehouses
     ]
-    _insert(shipments, _ORDERS)
+    _insert(shipments, ORDERS)
     return shipments
 
 

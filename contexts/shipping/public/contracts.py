@@ -11,6 +11,9 @@ from typing import Any
 
 from eci.errors import Conflict, NotFound
 
+ORDERS = "orders"
+"""The actor of what the orders context commands by itself."""
+
 
 class ShipmentStatus(StrEnum):
     PENDING = "PENDING"
@@ -147,7 +150,7 @@ class Shipping(ABC):
         """Undo ``withhold``. Other reasons stay. Returns all shipments of the order."""
 
     @abstractmethod
-    def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
+    def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
         """Cancel all shipments of the order, or none: InvalidTransition when one has left.
 
         When there are none, leave a tombstone, which rejects a late ``create`` for the order.

@@ -11,6 +11,7 @@ from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import OrderRefunded, ShipmentShort, Withheld
 from eci.errors import EciError
 from eci.ids import new_order_id
+from tests.support.people import staff
 
 CODES = {"short": "insufficient_stock", "refunded": "order_refunded"}
 ERRORS: dict[str, type[EciError]] = {"short": ShipmentShort, "refunded": OrderRefunded}
@@ -82,6 +83,34 @@ def test_withholding_again_changes_nothing_and_one_reason_leaves_the_other(order
     left = shipping.allow(order_id=order_id, warehouse=None, reason="short")
     assert {one.withheld for one in left} == {(Withheld.REFUNDED,)}
     assert shipping.allow(order_id=order_id, warehouse=None, reason="short") == left
+
+
+def test_stock_staff_may_insist_on_what_was_refunded_and_on_nothing_else(
+    order_id: str, api: Any, settings: Any
+) -> None:
+    """K1"""
+    stock, service = staff("S"), staff("V")
+    settings.ECI_OPEN = False
+    first, second = paths(order_id)
+    shipping.withhold(order_id=order_id, warehouse=None, reason="refunded")
+    shipping.withhold(order_id=order_id, warehouse="WH2", reason="short")
+    forced = {"status": "SHIPPED", "force": True}
+
+    refused = service.patch(first, forced)
+    assert (refused.status, list(refused.details)) == (400, ["force"])
+    assert stock.patch(first, {"status": "SHIPPED", "force": False}).code == "order_refunded"
+    assert stock.patch(first, forced).data["status"] == "SHIPPED"
+    assert stock.patch(second, forced).code == "insufficient_stock"
+
+    line = models.Trail.objects.get()
+    assert (line.actor, line.thing) == ("staff:s@shop.example", f"shipment:{first.rpartition('/')[2]}")
+    assert (line.before, line.after) == ({"status": "PENDING"}, {"status": "SHIPPED", "force": True})
+
+
+def test_who_cancelled_is_kept(order_id: str) -> None:
+    shipping.cancel(order_id=order_id, actor="command:root")
+    assert {event.actor for event in models.ShipmentEvent.objects.filter(status="CANCELLED")} == {"command:root"}
+    assert models.Trail.objects.filter(actor="command:root").count() == 2
 
 
 def test_what_has_left_is_not_withheld_and_can_still_be_cancelled_when_it_waits(order_id: str, api: Any) -> None:
