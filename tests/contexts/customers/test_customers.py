@@ -237,6 +237,17 @@ class TestStaffView:
         assert (taken.status, taken.code) == (409, "duplicate_email")
         assert api.get(path).data["full_name"] == "Ann Other"
 
+    @pytest.mark.parametrize("tag", ['"2"', '"nope"', "nope"])
+    def test_another_version_is_not_changed(self, api: Any, ann: dict[str, Any], tag: str) -> None:
+        path = f"/v1/customers/{ann['customer_id']}"
+        assert api.get(path).headers["ETag"] == '"1"'
+        refused = api.patch(path, {"is_blocked": True}, **{"If-Match": tag})
+        assert (refused.status, refused.code) == (412, "precondition_failed")
+        assert api.patch(path, {"is_blocked": True}, **{"If-Match": '"1"'}).headers["ETag"] == '"2"'
+        late = api.patch(path, {"is_blocked": False}, **{"If-Match": '"1"'})
+        assert (late.status, api.get(path).data["is_blocked"]) == (412, True)
+        assert api.patch(path, {"is_blocked": True}).headers["ETag"] == '"2"', "nothing changed"
+
     @pytest.mark.parametrize("body", [{"email": "x"}, {"full_name": ""}, {"phone": "x"}, {"full_name": None}])
     def test_patch_refuses_bad_fields(self, api: Any, ann: dict[str, Any], body: dict[str, Any]) -> None:
         answer = api.patch(f"/v1/customers/{ann['customer_id']}", body)
