@@ -47,10 +47,13 @@ CONTEXTS: dict[str, Context] = {
             calls=("catalog", "customers", "inventory", "payments", "shipping"),
             consumes=(
                 "payments.payment_captured.v1",
+                "payments.payment_reviewed.v1",
                 "payments.refund_completed.v1",
                 "shipping.shipment_dispatched.v1",
                 "shipping.shipment_delivered.v1",
                 "inventory.hold_needs_attention.v1",
+                "inventory.allocation_short.v1",
+                "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
             beat={"orders.recover": 1, "orders.prune": 3600},

@@ -115,6 +115,7 @@ if not ECI_DEBUG:
 ECI_REVIEW_AMOUNT = int(os.environ.get("ECI_REVIEW_AMOUNT", "50000"))
 ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
+ECI_REVIEW_HOURS = int(os.environ.get("ECI_REVIEW_HOURS", "72"))  # then an order whose payment nobody reviewed ends
 # What a customer may have open at once, unpaid: orders, and their value in ECI_CURRENCY (None: any).
 ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))
 ECI_UNPAID_VALUE = amount("ECI_UNPAID_VALUE")

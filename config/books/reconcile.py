@@ -217,7 +217,7 @@ def apply(item: Item, *, actor: str) -> str:
 
 
 def _return_money(order_id: str, actor: str) -> str:
-    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}")
+    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}", actor=actor)
     return ", ".join(f"payment {payment.payment_id} is {payment.status}" for payment in paid) or "no payment is left"
 
 
