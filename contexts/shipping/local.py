@@ -88,6 +88,9 @@ class LocalShipping(Shipping):
     def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id, actor=actor))
 
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        services.erase_orders(order_ids=order_ids)
+
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))
 

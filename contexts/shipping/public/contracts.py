@@ -156,6 +156,10 @@ class Shipping(ABC):
         """
 
     @abstractmethod
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        """Forget whose these orders were: their guest has been erased. What waits keeps its address until it leaves."""
+
+    @abstractmethod
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         """All shipments of these orders, oldest first."""
 
