@@ -1,4 +1,9 @@
-"""Empty on purpose: the tables of the app ``staff`` are declared in the rooms that use them, books and operations.
+"""The platform's trail. The app's other tables are declared in the rooms that use them, books and operations."""
 
-Without this module Django would make no permissions for these tables, and tests would have no tables.
-"""
+from __future__ import annotations
+
+from eci.trail import TrailRow
+
+
+class Trail(TrailRow):
+    """Staff's writes to accounts and to switches of the whole shop."""

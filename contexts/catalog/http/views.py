@@ -60,7 +60,8 @@ class ProductSearchView(ApiView):
     @extend_schema(responses=ProductOut(many=True))
     def get(self, request: Request) -> Response:
         """`q` finds products that have all its words in SKU, name or description. The best match comes first unless
-        `ordering` says otherwise. Price bounds are in major units of each product's own currency."""
+        `ordering` says otherwise. With a price bound, products of `currency` are found, which is the shop's unless
+        given."""
         return _products(self, default="-rank" if self.query.get("q") else "-created_at")
 
 
@@ -87,7 +88,7 @@ class ProductDetailView(ApiView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, product_id: int) -> Response:
         """Take the product off sale. It is kept, because orders refer to it."""
-        services.deactivate_products(product_ids=[product_id])
+        services.update_product(product_id=product_id, actor=self.caller.name, is_active=False)
         return Response(status=204)
 
     def _update(self, product_id: int, changes: dict[str, Any]) -> Response:

@@ -203,7 +203,9 @@ class MeView(OwnAccountView):
         changes = self.body(partial=True)
         password = changes.pop("current_password", "")
         with self.guess() if "email" in changes else nullcontext():
-            row = workflows.change_own(customer_id=self.caller.own(), current_password=password, changes=changes)
+            row = workflows.change_own(
+                customer_id=self.caller.own(), actor=self.caller.name, current_password=password, changes=changes
+            )
         return Response(presenters.customer(row))
 
     @extend_schema(responses={204: None})
@@ -212,7 +214,12 @@ class MeView(OwnAccountView):
         logging in, the body must have `current_password`."""
         password = self.body()["current_password"]
         with self.guess():
-            workflows.erase_own(customer_id=self.caller.own(), session=self.caller.session, current_password=password)
+            workflows.erase_own(
+                customer_id=self.caller.own(),
+                actor=self.caller.name,
+                session=self.caller.session,
+                current_password=password,
+            )
         return Response(status=204)
 
 
@@ -269,7 +276,7 @@ class CustomerDetailView(ApiView):
     @extend_schema(responses=CustomerForStaffOut)
     def patch(self, request: Request, customer_id: int) -> Response:
         """Change the given fields of a customer. Blocking one ends all their logins."""
-        row = services.update_customer(customer_id=customer_id, **self.body(partial=True))
+        row = services.update_customer(customer_id=customer_id, actor=self.caller.name, **self.body(partial=True))
         return Response(presenters.customer_for_staff(row))
 
 
@@ -298,7 +305,7 @@ class AddressListView(ApiView):
         return commands.once(
             "customers",
             self.idempotency_key("customers.add_address", body),
-            lambda: (200, presenters.address(services.add_address(customer_id=owner, **body))),
+            lambda: (200, presenters.address(services.add_address(customer_id=owner, actor=self.caller.name, **body))),
             about=lambda data: owner,
         )
 
@@ -319,13 +326,15 @@ class AddressDetailView(ApiView):
     def patch(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
         """Change the given fields of an address."""
         changes = self.body(partial=True)
-        row = services.update_address(customer_id=_owner(self, customer_id), address_id=address_id, **changes)
+        row = services.update_address(
+            customer_id=_owner(self, customer_id), actor=self.caller.name, address_id=address_id, **changes
+        )
         return Response(presenters.address(row))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, address_id: int, customer_id: int | None = None) -> Response:
         """Remove an address. Orders keep their own copy."""
-        services.delete_address(customer_id=_owner(self, customer_id), address_id=address_id)
+        services.delete_address(customer_id=_owner(self, customer_id), actor=self.caller.name, address_id=address_id)
         return Response(status=204)
 
 

@@ -129,7 +129,7 @@ class TestFilters:
 
     def test_is_active(self, api: Any, settings: Any) -> None:
         make("ON")
-        services.deactivate_products(product_ids=[make("OFF")])
+        services.deactivate_products(product_ids=[make("OFF")], actor="test")
         for path in ("/v1/products", "/v1/products/search"):
             assert skus(api.get(path)) == ["OFF", "ON"]
             assert skus(api.get(f"{path}?is_active=false")) == ["OFF"]
@@ -253,7 +253,7 @@ class TestCategories:
 
     def test_the_public_counts_active_products_only(self, api: Any, settings: Any) -> None:
         make("A", category="Home")
-        services.deactivate_products(product_ids=[make("B", category="Home"), make("C", category="Gone")])
+        services.deactivate_products(product_ids=[make("B", category="Home"), make("C", category="Gone")], actor="test")
         assert len(api.get("/v1/categories").data) == 2
         settings.ECI_OPEN = False
         assert api.get("/v1/categories").data == [{"category": "Home", "product_count": 1}]

@@ -268,3 +268,14 @@ class TestContract:
         path = f"/v1/customers/{ann['customer_id']}"
         assert [api.get(path).status, api.patch(path, {"phone": ""}).status] == [404, 404]
         assert api.get("/v1/customers").data == []
+
+    def test_found_by_the_whole_address_or_its_beginning(self, api: Any, ann: dict[str, Any]) -> None:
+        longer = register(api, "ann@example.com.au")["customer_id"]
+        register(api, "bob@example.com")
+        found = (ann["customer_id"], longer)
+        assert customers.customer_ids_by_email(email="ANN@example.com") == found
+        assert customers.customer_ids_by_email(email="ann@") == found
+        assert customers.customer_ids_by_email(email="ann_") == ()
+        assert customers.customer_ids_by_email(email="") == ()
+        Customer.objects.filter(pk=longer).update(erased_at=utcnow())
+        assert customers.customer_ids_by_email(email="ann") == (ann["customer_id"],)

@@ -23,7 +23,7 @@ def admin() -> Client:
 @pytest.fixture
 def customer_id() -> int:
     row = services.register_customer(email="Bob@example.com", full_name="Bob", password_hash="argon2$hash")
-    services.add_address(customer_id=row["id"], line1="1 Main Street", city="Springfield", country="US")
+    services.add_address(customer_id=row["id"], actor="test", line1="1 Main Street", city="Springfield", country="US")
     return int(row["id"])
 
 
