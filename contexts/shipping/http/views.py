@@ -20,7 +20,6 @@ from contexts.shipping.http.serializers import (
     ShipmentWithEventsOut,
     TrackingOut,
 )
-from contexts.shipping.models import Shipment
 from eci.http import commands, conditional
 from eci.http.paging import page
 from eci.http.views import ApiView
@@ -81,18 +80,18 @@ class ShipmentDetailView(ApiView):
         if body["force"] and not self.caller.may(only(Role.STOCK)):
             raise serializers.ValidationError({"force": ["Only stock staff may dispatch what was refunded."]})
 
-        version = self.if_match()
-        changed: list[Shipment] = []
+        seen = self.if_match()
+        now: list[int] = []  # none, when an earlier answer is repeated
 
         def execute() -> tuple[int, Any]:
-            row = services.change_shipment(shipment_id=shipment_id, **body, version=version, actor=self.caller.name)
-            changed[:] = [row]
+            row = services.change_shipment(shipment_id=shipment_id, **body, version=seen, actor=self.caller.name)
+            now[:] = [row.version]
             return 200, presenters.shipment(row)
 
         key = self.idempotency_key("shipping.change_status", body)
         answer = commands.once("shipping", key, execute, about=lambda data: shipment_id)
-        for row in changed:  # none, when an earlier answer is repeated
-            answer["ETag"] = conditional.etag(row.version)["ETag"]
+        for version in now:
+            answer["ETag"] = conditional.etag(version)["ETag"]
         return answer
 
 
