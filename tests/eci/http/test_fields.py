@@ -38,7 +38,7 @@ ACCEPTED: list[tuple[serializers.Field, Any, Any]] = [
     (fields.OrderIdField(), "ORDER-1", "ORDER-1"),
     (fields.OrderIdField(), "x" * 64, "x" * 64),
     (fields.IdempotencyKeyField(), "k" * 255, "k" * 255),
-    (fields.IdempotencyKeyField(), " k ", " k "),
+    (fields.IdempotencyKeyField(), " k ", "k"),
     (cards.CardlessWordField(), "credit_card", "credit_card"),
     (cards.CardlessTextField(max_length=100), "tok_ok", "tok_ok"),
 ]

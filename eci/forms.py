@@ -1,0 +1,74 @@
+"""Form fields of staff's pages: the same intake as the API's fields (``eci.text``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from eci import text
+
+
+class TextField(forms.CharField):
+    """Text of at most ``max_length`` characters. ``lines`` allows line breaks, in a larger box."""
+
+    def __init__(self, *, max_length: int, lines: bool = False, **kwargs: Any) -> None:
+        self.lines = lines
+        widget = {"widget": forms.Textarea} if lines else {}
+        super().__init__(**{"max_length": max_length, "strip": False, **widget, **kwargs})
+
+    def to_python(self, value: Any) -> str:
+        given: str = super().to_python(value) or ""
+        try:
+            return self.intake(given)
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from None
+
+    def intake(self, given: str) -> str:
+        assert self.max_length is not None
+        return text.clean(given, limit=self.max_length, lines=self.lines)
+
+
+class _OneRule(TextField):
+    """A field whose rule is one function; an empty value is nobody's."""
+
+    limit: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": self.limit, **kwargs})
+
+    def intake(self, given: str) -> str:
+        return self.rule(given) if text.trim(given) else ""
+
+    def rule(self, given: str) -> str:
+        raise NotImplementedError
+
+
+class EmailField(_OneRule):
+    limit = text.EMAIL
+    widget = forms.EmailInput
+
+    def rule(self, given: str) -> str:
+        return text.email(given)
+
+
+class PhoneField(_OneRule):
+    limit = text.PHONE
+
+    def rule(self, given: str) -> str:
+        return text.phone(given)
+
+
+class SkuField(_OneRule):
+    limit = text.SKU
+
+    def rule(self, given: str) -> str:
+        return text.sku(given)
+
+
+class WarehouseCodeField(_OneRule):
+    limit = text.WAREHOUSE_CODE
+
+    def rule(self, given: str) -> str:
+        return text.warehouse_code(given)

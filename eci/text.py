@@ -1,0 +1,136 @@
+"""The one intake for text: what people write is brought to one form here, before it is compared or stored.
+
+Every door uses it: the API's fields (``http.fields``), the admin's (``forms``), commands and imports. Each function
+returns the form that is stored, is given it back unchanged, and raises ValueError with one sentence for people.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import idna
+
+# Characters (code points), after normalizing and trimming.
+NAME = 500
+CATEGORY = 255
+WAREHOUSE_CODE = 64
+WAREHOUSE_NAME = 255
+DESCRIPTION = 50_000
+SKU = 64
+EMAIL = 254
+PHONE = 50
+
+_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
+_OUTER_SPACE = re.compile(f"^[{_SPACE}]+|[{_SPACE}]+\\Z")
+# Unicode's Default_Ignorable_Code_Point, annotation marks, and Braille's blank.
+_INVISIBLE = re.compile(
+    f"[{_SPACE}\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def trim(text: str) -> str:
+    """The text without Unicode's white space before and after it."""
+    return _OUTER_SPACE.sub("", text)
+
+
+def clean(text: str, *, limit: int, lines: bool = False) -> str:
+    """Text in Unicode NFC, without outer white space. ``lines`` allows line breaks, which become LF.
+
+    White space alone becomes "". ValueError for control characters, more than ``limit`` characters, and text of
+    nothing but invisible characters.
+    """
+    text = trim(unicodedata.normalize("NFC", text))
+    if lines:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if (_CONTROL_BUT_LINES if lines else _CONTROL).search(text):
+        raise ValueError(f"This must not contain control characters{'' if lines else ' or line breaks'}.")
+    if len(text) > limit:
+        raise ValueError(f"This must have at most {limit} characters.")
+    if text and _INVISIBLE.fullmatch(text):
+        raise ValueError("This must not consist of invisible characters only.")
+    return text
+
+
+# -- identifiers ------------------------------------------------------------------------------------------------------
+
+
+def code(text: str, *, limit: int, name: str) -> str:
+    """An identifier of 1 to ``limit`` printable characters. ``name`` begins the sentence of the ValueError."""
+    refusal = ValueError(f"{name} has 1 to {limit} printable characters.")
+    try:
+        text = clean(text, limit=limit)
+    except ValueError:
+        raise refusal from None
+    if not text or not text.isprintable():
+        raise refusal
+    return text
+
+
+def sku(text: str) -> str:
+    return code(text, limit=SKU, name="A SKU")
+
+
+def warehouse_code(text: str) -> str:
+    return code(text, limit=WAREHOUSE_CODE, name="A warehouse code")
+
+
+# -- e-mail addresses -------------------------------------------------------------------------------------------------
+
+_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_NO_EMAIL = "This is not a valid e-mail address."
+
+
+def email(text: str) -> str:
+    """The address as it is stored and mailed to: the ASCII local part as written, the domain as IDNA 2008 has it.
+
+    The domain's characters are mapped as UTS 46 says (full width, upper case, other dots), and become A-labels in
+    lower case. ValueError for quoted local parts, domains without a dot, addresses of more than 254 characters.
+    """
+    local, _, domain = trim(text).rpartition("@")
+    if not _LOCAL_PART.fullmatch(local) or len(domain) > EMAIL:
+        raise ValueError(_NO_EMAIL)
+    try:
+        labels = idna.encode(unicodedata.normalize("NFC", domain), strict=True, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        raise ValueError(_NO_EMAIL) from None
+    _, dot, top = labels.rpartition(".")
+    address = f"{local}@{labels}"
+    if not dot or len(top) < 2 or top.isdecimal() or len(address) > EMAIL:
+        raise ValueError(_NO_EMAIL)
+    return address
+
+
+def email_key(text: str) -> str:
+    """The form in which addresses are compared: one mailbox, one key. ValueError when it is no address."""
+    return email(text).lower()
+
+
+# -- phone numbers ----------------------------------------------------------------------------------------------------
+
+PHONE_RULE = "A phone number has 5 to 20 digits, spaces, and + . - / ( ), and may end with an extension such as ext 12."
+_PHONE = re.compile(r"([0-9 +./()-]+?)(?: ?(?:ext\.?|extension|x) ?[0-9]{1,6})?", re.IGNORECASE)
+
+
+def phone(text: str) -> str:
+    """The number as it was typed. ValueError when it breaks ``PHONE_RULE``; the extension's digits count too."""
+    text = trim(text)
+    found = _PHONE.fullmatch(text) if len(text) <= PHONE else None
+    if not found or _digits(found[1]) < 5 or _digits(text) > 20:
+        raise ValueError(PHONE_RULE)
+    return text
+
+
+def _digits(text: str) -> int:
+    return sum(character.isdecimal() for character in text)
+
+
+# -- comparing --------------------------------------------------------------------------------------------------------
+
+
+def fold(text: str) -> str:
+    """The form in which words are searched: NFC, without case. Done here because SQLite folds only ASCII letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
