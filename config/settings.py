@@ -288,7 +288,7 @@ CONTENT_SECURITY_POLICY = {
 }
 CORS_ALLOWED_ORIGINS = [origin for origin in os.environ.get("ECI_CORS_ORIGINS", "").split(",") if origin]
 CORS_URLS_REGEX = r"^/(v1/|api/v1/|schema$|\.well-known/)"
-CORS_ALLOW_HEADERS = [*cors_headers, "idempotency-key", "if-none-match", "traceparent", "x-request-id"]
+CORS_ALLOW_HEADERS = [*cors_headers, "idempotency-key", "if-match", "if-none-match", "traceparent", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     "ETag",
     "Idempotent-Replayed",
