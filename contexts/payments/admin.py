@@ -62,18 +62,22 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
 
     @admin.action(description="Release from review: ask the provider", permissions=["review"])
     def release(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.release_payment, "released")
+        self._decide(request, queryset, "release", services.release_payment, "released")
 
     @admin.action(description="Refuse as suspected fraud", permissions=["review"])
     def refuse(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.refuse_payment, "refused")
+        self._decide(request, queryset, "refuse", services.refuse_payment, "refused")
 
     def _decide(
-        self, request: HttpRequest, queryset: QuerySet[Payment], decide: Callable[..., bool], done: str
+        self, request: HttpRequest, queryset: QuerySet[Payment], action: str, decide: Callable[..., bool], done: str
     ) -> None:
         actor = staff_name(request.user)
-        chosen = list(queryset.values_list("pk", flat=True))
-        decided = sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
+        chosen = sorted(queryset.values_list("pk", flat=True))
+
+        def decide_all() -> int:
+            return sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
+
+        decided = self.once(request, "payments", f"payment.{action}", decide_all)
         self.message_user(request, f"{decided} of {len(chosen)} payments were under review and are now {done}.")
 
     @admin.display(ordering="amount_minor")

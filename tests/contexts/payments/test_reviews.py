@@ -13,6 +13,7 @@ from contexts.payments.models import OutboxEvent, Payment, Trail
 from contexts.payments.public.contracts import PaymentDeclined, PaymentUnknown
 from eci.ids import new_order_id
 from tests.contexts.payments.conftest import Killed, captured, due, make_due, settle
+from tests.support.people import customer, staff
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +212,19 @@ class TestLimitsByCurrency:
         assert read == {"EUR": Decimal(500), "JPY": Decimal(75000)}
         with pytest.raises(Exception, match="ECI_REVIEW_AMOUNT"):
             fees.parse("500.5", currency="JPY", setting="ECI_REVIEW_AMOUNT")
+
+
+@pytest.mark.usefixtures("own_counters")
+def test_an_order_hears_at_once_that_its_payment_is_released(settings: Any, tmp_path: Any, ledger: Any) -> None:
+    settings.ECI_KEYS_DIR = tmp_path
+    boss, ann = staff("admin"), customer("ann@example.com")
+    boss.post("/v1/warehouses", {"code": "W", "name": "W"})
+    lamp = boss.post("/v1/products", {"sku": "LAMP", "name": "Lamp", "price": "100.00"}).data["product_id"]
+    boss.post("/v1/inventory", {"product_id": lamp, "warehouse": "W", "onhand": 9})
+    placed = ann.post("/v1/orders", {"items": [{"product_id": lamp, "quantity": 1}]})
+    assert (placed.status, placed.data["status"]) == (202, "PAYMENT_PENDING")
+    assert ledger.operations() == []
+    release()
+    after = boss.get(f"/v1/orders/{placed.data['order_id']}").data
+    assert (after["status"], after["payment_status"]) == ("SHIPPED", "PAID")
+    assert [one["under_review"] for one in after["payments"]] == [False]
