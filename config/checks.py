@@ -17,8 +17,10 @@ def shop_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         found.append(Error("ECI_CURRENCY is not an ISO 4217 code.", id="eci.E001"))
     if not 0 <= settings.ECI_TAX_RATE < 1:
         found.append(Error("ECI_TAX_RATE must be a fraction from 0 to less than 1, such as 0.05.", id="eci.E002"))
-    if settings.ECI_SHIPPING_FEE < 0:
-        found.append(Error("ECI_SHIPPING_FEE must not be negative.", id="eci.E003"))
     if settings.ECI_RESERVATION_SECONDS < 1:
         found.append(Error("ECI_RESERVATION_SECONDS must be at least 1.", id="eci.E004"))
+    if settings.ECI_MAX_UNITS_PER_LINE < 1:
+        found.append(Error("ECI_MAX_UNITS_PER_LINE must be at least 1.", id="eci.E008"))
+    if settings.ECI_RETURN_DAYS < 0:
+        found.append(Error("ECI_RETURN_DAYS must not be negative.", id="eci.E009"))
     return found

@@ -1,8 +1,9 @@
-"""Reads secrets from the environment, or from files that the environment names, and rejects weak ones."""
+"""Reads secrets from the environment, or from files that the environment names, and rejects weak ones. And amounts."""
 
 from __future__ import annotations
 
 import os
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -35,3 +36,17 @@ def strong(name: str, value: str) -> str:
             """Try `python -c "import secrets; print(secrets.token_urlsafe(50))"`."""
         )
     return value
+
+
+def amount(name: str) -> Decimal | None:
+    """The variable ``name`` as an amount above 0, or None if it is not set. ImproperlyConfigured."""
+    given = os.environ.get(name, "").strip()
+    if not given:
+        return None
+    try:
+        found = Decimal(given)
+        if not (found.is_finite() and found > 0):
+            raise InvalidOperation
+    except InvalidOperation:
+        raise ImproperlyConfigured(f"{name}: '{given}' is not an amount above 0, such as 5000.") from None
+    return found

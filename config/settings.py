@@ -16,9 +16,9 @@ from corsheaders.defaults import default_headers as cors_headers
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
-from config import limits
+from config import fees, limits
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
-from config.environment import secret, strong
+from config.environment import amount, secret, strong
 from eci.watch.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -93,7 +93,8 @@ ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # secon
 # -- the shop ---------------------------------------------------------------------------------------------------------
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
 ECI_TAX_RATE = Decimal(os.environ.get("ECI_TAX_RATE", "0.05"))
-ECI_SHIPPING_FEE = Decimal(os.environ.get("ECI_SHIPPING_FEE", "10.00"))
+ECI_SHIPPING_FEES = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=ECI_CURRENCY)
+ECI_SHIPPING_FEE = ECI_SHIPPING_FEES.get(ECI_CURRENCY, Decimal(0))
 ECI_RESERVATION_SECONDS = int(os.environ.get("ECI_RESERVATION_SECONDS", "900"))
 ECI_FULFILMENT = os.environ.get("ECI_FULFILMENT", "automatic")
 if ECI_FULFILMENT not in ("automatic", "warehouse"):
@@ -114,7 +115,12 @@ if not ECI_DEBUG:
 ECI_REVIEW_AMOUNT = int(os.environ.get("ECI_REVIEW_AMOUNT", "50000"))
 ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
-ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))  # that a customer may have open at once
+ECI_REVIEW_HOURS = int(os.environ.get("ECI_REVIEW_HOURS", "72"))  # then an order whose payment nobody reviewed ends
+# What a customer may have open at once, unpaid: orders, and their value in ECI_CURRENCY (None: any).
+ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))
+ECI_UNPAID_VALUE = amount("ECI_UNPAID_VALUE")
+ECI_MAX_UNITS_PER_LINE = int(os.environ.get("ECI_MAX_UNITS_PER_LINE", "1000"))  # of a product in a customer's order
+ECI_RETURN_DAYS = int(os.environ.get("ECI_RETURN_DAYS", "30"))  # after dispatch, for customers
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
 ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passwords, where there is no Redis
 # The token that lets others than admins read /metrics, the port of the worker's own page (0: none), how long answers
@@ -279,7 +285,7 @@ CONTENT_SECURITY_POLICY = {
 }
 CORS_ALLOWED_ORIGINS = [origin for origin in os.environ.get("ECI_CORS_ORIGINS", "").split(",") if origin]
 CORS_URLS_REGEX = r"^/(v1/|api/v1/|schema$|\.well-known/)"
-CORS_ALLOW_HEADERS = [*cors_headers, "idempotency-key", "if-none-match", "traceparent", "x-request-id"]
+CORS_ALLOW_HEADERS = [*cors_headers, "idempotency-key", "if-match", "if-none-match", "traceparent", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     "ETag",
     "Idempotent-Replayed",

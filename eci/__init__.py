@@ -8,6 +8,7 @@ Databases
     events          what has happened, as facts with names; who handles them
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
+    trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
 
 Calls between contexts
@@ -29,6 +30,7 @@ Who is calling
 HTTP
     http.views          the base of every view
     http.commands       how a command answers its idempotency key
+    http.conditional    ETag and If-Match
     http.envelope       the envelope around answers and errors
     http.fields         strict fields of request bodies
     http.parsers        strict JSON
@@ -58,11 +60,13 @@ Small things
     errors          the errors that all contexts share
     text            the one intake for text, e-mail addresses, phone numbers and SKUs
     forms           its form fields for staff's pages
+    intake          it for rows that are there already, in migrations
     money           amounts and currencies
     clock           times
     ids             order ids
     remembered      values that a process keeps for some seconds
     staff           what admin pages share
+    staff_forms     forms that carry the version they showed and a one-time key
     checks          start-up checks
     apps            the kernel as a Django app
 

@@ -64,6 +64,13 @@ class OwnedByOrder(Conflict):
     code = "owned_by_order"
 
 
+class PreconditionFailed(EciError):
+    """The thing has changed since the caller saw the version that the request names."""
+
+    status = 412
+    code = "precondition_failed"
+
+
 class IdempotencyInProgress(Conflict):
     """Another request with the same key is still running; ``retry_after`` is in seconds."""
 

@@ -1,17 +1,255 @@
-"""What admin pages of several contexts share."""
+"""What admin pages of several contexts share: what forms carry, and answers in words to whatever people can send."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup, DisallowedModelAdminToField
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.core.exceptions import FieldError, ValidationError
+from django.db import DataError
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
+
+from eci import staff_forms
+from eci.errors import EciError, PreconditionFailed
+from eci.text import fold
+
+MAX_TERM = 200  # characters of a search
+MAX_WORDS = 10
+CHANGED = "Somebody else has changed this meanwhile. Look at both, choose, and save again."
+_BAD_LIST = (
+    IncorrectLookupParameters,
+    DisallowedModelAdminLookup,
+    DisallowedModelAdminToField,
+    FieldError,
+    ValidationError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    DataError,
+)
+
+
+class BadList(Exception):
+    """A list's address asks for what cannot be."""
 
 
 class StaffAdmin(admin.ModelAdmin):
-    """The base of every admin: its lists never count a whole table."""
+    """The base of every admin.
+
+    - Its lists never count a whole table, and what an address or a form cannot mean is answered in words.
+    - Its forms carry the values and the version they showed, and a one-time key. ``save_model`` writes
+      ``self.changes(form)`` through a service, with ``version=self.seen_version(request)``, inside ``self.once``.
+      A PreconditionFailed shows theirs and yours; any other refusal is shown above the form.
+    - The services have the transactions: Django's own around a change is left out, for calls and wake-ups that follow
+      a commit would run before it.
+    - ``search_folded``: columns of folded text that a search looks into, beside ``search_fields``.
+    """
 
     show_full_result_count = False
+    change_form_template = "eci/change_form.html"
+    change_list_template = "eci/change_list.html"
+    delete_confirmation_template = "eci/delete_confirmation.html"
+    search_folded: tuple[str, ...] = ()
+
+    # -- for the contexts' own admins ---------------------------------------------------------------------------------
+
+    def seen_version(self, request: HttpRequest) -> int | None:
+        return staff_forms.seen_version(request)
+
+    def once(self, request: HttpRequest, context: str, action: str, function: Callable[[], Any]) -> staff_forms.Kept:
+        """As ``staff_forms.once``: one transaction, one effect, and the id that ``function`` returns."""
+        return staff_forms.once(request, context, action, function)
+
+    def changes(self, form: forms.ModelForm) -> dict[str, Any]:
+        """What the person changed of what the page had shown."""
+        return {name: form.cleaned_data[name] for name in form.changed_data}
+
+    def version_of(self, obj: Any) -> int | None:
+        """The version that the page of this row shows."""
+        version: int | None = getattr(obj, "version", None)
+        return version
+
+    def fold(self, text: str) -> str:
+        """The form in which ``search_folded`` has its text."""
+        return fold(text)
+
+    # -- forms --------------------------------------------------------------------------------------------------------
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (staff_forms.ShownForm, form), {"refusal": getattr(request, "refusal", "")})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address prefills, without what its field cannot be."""
+        fields = self.get_form(request).base_fields
+        given = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if name in fields and _fits(fields[name], value)}
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        obj = kwargs.get("obj")
+        shown = self.version_of(obj) if obj is not None else None
+        more = {
+            "form_key": request.POST.get(staff_forms.FORM_KEY) or staff_forms.new_key(),
+            "form_version": request.POST.get(staff_forms.VERSION, "" if shown is None else shown),
+            "differences": getattr(request, "differences", []),
+        }
+        return super().render_change_form(request, context | more, *args, **kwargs)
+
+    @method_decorator(csrf_protect)
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        def show() -> Any:
+            return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+
+        if request.method != "POST":
+            return show()
+        try:
+            kept = staff_forms.sent_before(request, self.opts.app_label)
+            if kept is not False:
+                return self._as_before(request, object_id or str(kept), add=object_id is None)
+            request.POST = staff_forms.taken(request.POST)  # type: ignore[assignment,misc]
+            return show()
+        except PreconditionFailed:
+            self._show_both(request, object_id)
+        except EciError as refusal:
+            request.refusal = refusal.message  # type: ignore[attr-defined]
+        return show()
+
+    def _as_before(self, request: HttpRequest, object_id: str, *, add: bool) -> HttpResponse:
+        """The answer that the form had when it was sent first."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            self.message_user(request, "")
+            return HttpResponseRedirect(self._list_url())
+        response: HttpResponse = self.response_add(request, obj) if add else self.response_change(request, obj)
+        return response
+
+    def _show_both(self, request: HttpRequest, object_id: str | None) -> None:
+        """Make the request one that shows the row as it is now beside the form."""
+        request.refusal = CHANGED  # type: ignore[attr-defined]
+        obj = self.get_object(request, unquote(object_id or ""))
+        if obj is None:
+            return
+        fields = flatten_fieldsets(self.get_fieldsets(request, obj))
+        form = self.get_form(request, obj, change=True, fields=fields)
+        now = form(instance=obj)
+        sent = form(request.POST, instance=self.get_object(request, unquote(object_id or "")))
+        again, differences = staff_forms.both(sent, now, request.POST)
+        again[staff_forms.VERSION] = str(self.version_of(obj) or "")
+        request.POST, request.differences = again, differences  # type: ignore[assignment,attr-defined,misc]
+
+    @method_decorator(csrf_protect)
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            if staff_forms.sent_before(request, self.opts.app_label) is not False:
+                self.message_user(request, "")
+                return HttpResponseRedirect(self._list_url())
+            more = {"form_key": staff_forms.new_key(), **(extra_context or {})}
+            return self._delete_view(request, object_id, more)  # type: ignore[attr-defined]
+        except EciError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def message_user(  # type: ignore[override]
+        self, request: HttpRequest, message: Any, level: int | str = messages.INFO, **more: Any
+    ) -> None:
+        """As Django's; of a repeated form it says so instead."""
+        if staff_forms.is_repeated(request):
+            message, level = staff_forms.REPEATED, messages.WARNING
+        super().message_user(request, message, level, **more)  # type: ignore[arg-type]
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        return None if staff_forms.is_repeated(request) else super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        return None if staff_forms.is_repeated(request) else super().log_change(request, obj, message)
+
+    # -- lists --------------------------------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            if request.method == "POST":
+                self._require_known_rows(request)
+                if staff_forms.sent_before(request, self.opts.app_label) is not False:
+                    self.message_user(request, "")
+                    return HttpResponseRedirect(request.get_full_path())
+            return super().changelist_view(request, {"form_key": staff_forms.new_key(), **(extra_context or {})})
+        except BadList as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.path)
+        except EciError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        try:
+            changelist = super().get_changelist_instance(request)
+            len(changelist.result_list)  # asks the database here, where its refusal can be answered
+        except _BAD_LIST as error:
+            if not request.GET:
+                raise
+            raise BadList("This list cannot be filtered, sorted or turned like that. Here is all of it.") from error
+        return changelist
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """No regular expressions: engines differ in which ones they refuse, and some take for ever."""
+        if lookup.endswith(("__regex", "__iregex")):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = " ".join(search_term.split()[:MAX_WORDS])[:MAX_TERM]  # SQLite refuses longer conditions
+        found, duplicates = super().get_search_results(request, queryset, term)
+        words = self.fold(term).split()
+        if not (words and self.search_folded):
+            return found, duplicates
+        folded = Q()
+        for word in words:
+            folded &= Q(*((f"{column}__contains", word) for column in self.search_folded), _connector=Q.OR)
+        return found | queryset.filter(folded), duplicates
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+
+    def _require_known_rows(self, request: HttpRequest) -> None:
+        """BadList when the form names rows by what no row can have."""
+        for pk in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.clean(pk, None)  # type: ignore[union-attr]
+            except (ValidationError, ValueError, TypeError, OverflowError) as error:
+                raise BadList("One of the chosen rows does not exist. Choose again.") from error
+            if "\x00" in pk:
+                raise BadList("One of the chosen rows does not exist. Choose again.")
+
+    def _list_url(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+
+def _fits(field: forms.Field, value: Any) -> bool:
+    if isinstance(field.widget, forms.MultiWidget) or "\x00" in str(value):
+        return False
+    try:
+        field.to_python(value)
+    except (ValidationError, ValueError, TypeError, OverflowError, ArithmeticError):
+        return False
+    return True
 
 
 class ReadOnly:
@@ -25,3 +263,11 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class TrailAdmin(ReadOnly, StaffAdmin):
+    """The page of a context's trail: ``admin.site.register(Trail, TrailAdmin)``."""
+
+    list_display = ["at", "actor", "action", "thing", "before", "after"]
+    search_fields = ["=thing", "=actor"]
+    list_filter = ["at"]

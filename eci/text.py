@@ -126,3 +126,11 @@ def phone(text: str) -> str:
 
 def _digits(text: str) -> int:
     return sum(character.isdecimal() for character in text)
+
+
+# -- comparing --------------------------------------------------------------------------------------------------------
+
+
+def fold(text: str) -> str:
+    """The form in which words are searched: NFC, without case. Done here because SQLite folds only ASCII letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

@@ -217,7 +217,7 @@ def apply(item: Item, *, actor: str) -> str:
 
 
 def _return_money(order_id: str, actor: str) -> str:
-    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}")
+    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}", actor=actor)
     return ", ".join(f"payment {payment.payment_id} is {payment.status}" for payment in paid) or "no payment is left"
 
 
@@ -226,7 +226,7 @@ def _release(order_id: str, actor: str) -> str:
 
 
 def _cancel_shipments(order_id: str, actor: str) -> str:
-    shipments = shipping.cancel(order_id=order_id)
+    shipments = shipping.cancel(order_id=order_id, actor=actor)
     return ", ".join(f"shipment {shipment.shipment_id} is {shipment.status}" for shipment in shipments)
 
 
@@ -255,7 +255,7 @@ def _deliver(subject: str, actor: str) -> str:
 
 
 def _queue_notification(subject: str, actor: str) -> str:
-    return f"the notification is {notifications.retry(notification_id=int(subject))}"
+    return f"the notification is {notifications.retry(notification_id=int(subject), actor=actor)}"
 
 
 _ACTIONS: dict[str, Callable[[str, str], str]] = {

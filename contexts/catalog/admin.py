@@ -11,15 +11,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.catalog import services
-from contexts.catalog.models import PriceChange, Product
-from eci import money
+from contexts.catalog.models import PriceChange, Product, Trail
+from eci import money, text
+from eci.forms import SkuField, TextField
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly, StaffAdmin
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 
 
 class ProductForm(forms.ModelForm):
-    """A product with its price in major units."""
+    """A product with its price in major units. The fields are the API's."""
 
+    sku = SkuField(label="SKU")
+    name = TextField(max_length=text.NAME)
+    category = TextField(max_length=text.CATEGORY, required=False)
+    description = TextField(max_length=text.DESCRIPTION, lines=True, required=False)
     price = forms.DecimalField(min_value=0, max_digits=money.MAX_DIGITS, decimal_places=3)
 
     class Meta:
@@ -34,12 +39,6 @@ class ProductForm(forms.ModelForm):
         else:
             self.initial["currency"] = settings.ECI_CURRENCY
 
-    def clean_sku(self) -> str:
-        sku: str = self.cleaned_data["sku"]
-        if not sku.isprintable():
-            raise forms.ValidationError("A SKU has 1 to 64 printable characters.")
-        return sku
-
     def clean_currency(self) -> str:
         currency: str = self.cleaned_data["currency"]
         if not money.is_currency(currency):
@@ -53,6 +52,8 @@ class ProductForm(forms.ModelForm):
                 money.to_minor(cleaned["price"], cleaned["currency"])
             except ValueError as error:
                 self.add_error("price", str(error))
+        if self.instance.pk and "currency" in self.changed_data and "price" not in self.changed_data:
+            self.add_error("price", services.NEEDS_PRICE)
         return cleaned
 
 
@@ -62,7 +63,8 @@ class ProductAdmin(StaffAdmin):
     list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
     list_display_links = ("id", "sku")
     list_filter = ("is_active", "currency")
-    search_fields = ("sku", "name", "category")
+    search_fields = ("sku",)
+    search_folded = ("search_text", "category_key")
     ordering = ("-created_at", "-id")
     actions = ("deactivate",)
 
@@ -72,24 +74,34 @@ class ProductAdmin(StaffAdmin):
 
     @admin.action(description="Take the selected products off sale", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
-        services.deactivate_products(product_ids=list(queryset.values_list("pk", flat=True)))
+        product_ids = list(queryset.values_list("pk", flat=True))
+        services.deactivate_products(product_ids=product_ids, actor=staff_name(request.user))
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         actor = staff_name(request.user)
-        if change:
-            services.update_product(product_id=obj.pk, actor=actor, **form.cleaned_data)
-        else:
-            obj.pk = services.create_product(actor=actor, **form.cleaned_data)["id"]
+
+        def save() -> int:
+            if not change:
+                return int(services.create_product(actor=actor, **form.cleaned_data)["id"])
+            seen = self.seen_version(request)
+            services.update_product(product_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            return int(obj.pk)
+
+        obj.pk = self.once(request, "catalog", "product.save", save)
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False
+
+
+admin.site.register(Trail, TrailAdmin)
 
 
 @admin.register(PriceChange)
 class PriceChangeAdmin(ReadOnly, StaffAdmin):
     list_display = ("at", "product", "old_price", "new_price", "actor")
     list_filter = ("currency",)
-    search_fields = ("product__sku", "product__name", "actor")
+    search_fields = ("actor",)
+    search_folded = ("product__search_text",)
     list_select_related = ("product",)
     ordering = ("-at", "-id")
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from fractions import Fraction
-
 from eci import money
+from eci.text import fold
 
 PRICE_PLACES = 3  # the most decimal places that any currency has
 
 
-def fold(text: str) -> str:
-    """The form in which names and categories are compared. Done here because SQLite folds only ASCII letters."""
-    return text.casefold()
+NAME_KEY = 600  # characters: an index on every engine takes them, and names that folding makes longer are rare
+CATEGORY_KEY = 300
+
+
+def name_key(name: str) -> str:
+    return fold(name)[:NAME_KEY]
+
+
+def category_key(category: str) -> str:
+    return fold(category)[:CATEGORY_KEY]
 
 
 def search_text(*parts: str) -> str:
@@ -23,14 +28,6 @@ def search_text(*parts: str) -> str:
 def words(query: str) -> tuple[str, ...]:
     """The distinct words of a full-text query, folded."""
     return tuple(dict.fromkeys(fold(query).split()))
-
-
-def thousandths(amount: Decimal) -> int:
-    """The amount in thousandths of the major unit, which every currency can express. ValueError when it isn't whole."""
-    scaled = Fraction(amount) * 10**PRICE_PLACES
-    if scaled.denominator != 1:
-        raise ValueError(f"A price has at most {PRICE_PLACES} decimal places.")
-    return int(scaled)
 
 
 def price_thousandths(price_minor: int, currency: str) -> int:

@@ -6,9 +6,12 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from contexts.catalog.domain import CATEGORY_KEY, NAME_KEY
+from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Product(models.Model):
@@ -17,18 +20,19 @@ class Product(models.Model):
     Services derive the last four columns from the others. Every engine then compares alike, and with an index.
     """
 
-    sku = models.CharField("SKU", max_length=64)
-    name = models.CharField(max_length=200)
-    description = models.TextField(max_length=5000, blank=True, default="")
-    category = models.CharField(max_length=100, blank=True, default="")
+    sku = models.CharField("SKU", max_length=text.SKU)
+    name = models.CharField(max_length=text.NAME)
+    description = models.TextField(max_length=text.DESCRIPTION, blank=True, default="")
+    category = models.CharField(max_length=text.CATEGORY, blank=True, default="")
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    version = models.PositiveIntegerField(default=1, db_default=1)  # raised by every change that people can see
 
-    name_key = models.CharField(max_length=600)  # folding can turn one character into three
-    category_key = models.CharField(max_length=300)
+    name_key = models.CharField(max_length=NAME_KEY)
+    category_key = models.CharField(max_length=CATEGORY_KEY)
     search_text = models.TextField()
     price_thousandths = models.BigIntegerField()
 
@@ -65,6 +69,10 @@ class PriceChange(models.Model):
 
     def __str__(self) -> str:
         return f"product {self.product_id}"
+
+
+class Trail(TrailRow):
+    """Staff's writes to products."""
 
 
 class Idempotency(IdempotencyRecord):

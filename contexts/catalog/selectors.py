@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
 
-from contexts.catalog.domain import fold, words
+from contexts.catalog.domain import category_key, name_key, price_thousandths, words
 from contexts.catalog.models import Product
 from contexts.catalog.public.contracts import ProductNotFound
 from eci.paging import Paging
@@ -27,6 +27,7 @@ FIELDS = (
     "is_active",
     "created_at",
     "updated_at",
+    "version",
     "name_key",
     "price_thousandths",
 )
@@ -91,6 +92,7 @@ def products(
     is_active: bool | None = None,
     category: str = "",
     name: str = "",
+    currency: str = "",
     min_price: int | None = None,
     max_price: int | None = None,
     q: str = "",
@@ -98,8 +100,8 @@ def products(
     """One page of products, and one more row when more follow.
 
     ``category`` matches whole, ``name`` any part, both in any case. ``min_price`` and ``max_price`` are inclusive, in
-    thousandths. ``q`` finds products that contain all its words, and gives each row a ``rank``: a match in the SKU
-    counts most, then one in the name, then one in the description.
+    minor units of ``currency``, which they need. ``q`` finds products that contain all its words, and gives each row a
+    ``rank``: a match in the SKU counts most, then one in the name, then one in the description.
     """
     found = Product.objects.all()
     if not include_inactive:
@@ -107,13 +109,15 @@ def products(
     if is_active is not None:
         found = found.filter(is_active=is_active)
     if category:
-        found = found.filter(category_key=fold(category))
+        found = found.filter(category_key=category_key(category))
     if name:
-        found = found.filter(name_key__contains=fold(name))
+        found = found.filter(name_key__contains=name_key(name))
+    if currency:
+        found = found.filter(currency=currency)
     if min_price is not None:
-        found = found.filter(price_thousandths__gte=min_price)
+        found = found.filter(price_thousandths__gte=price_thousandths(min_price, currency))
     if max_price is not None:
-        found = found.filter(price_thousandths__lte=max_price)
+        found = found.filter(price_thousandths__lte=price_thousandths(max_price, currency))
     if not (searched := words(q)):
         return paging.slice(found.values(*FIELDS))
     for word in searched:

@@ -8,16 +8,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import F
 
 from contexts.catalog import selectors
-from contexts.catalog.domain import fold, price_thousandths, search_text
+from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateSku
 from contexts.catalog.selectors import Row, row_of
-from eci import money
+from eci import money, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
-from eci.errors import InvalidRequest
+from eci.errors import InvalidRequest, PreconditionFailed
+
+_IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active")
+NEEDS_PRICE = "Another currency needs its own price."
 
 
 @writes("catalog")
@@ -48,7 +52,9 @@ def create_product(
     )
     _store(product)
     _record_price(product, actor=actor)
-    return row_of(product=product)
+    row = row_of(product=product)
+    _keep_trail("created", product.pk, actor=actor, after=row)
+    return row
 
 
 @writes("catalog")
@@ -56,6 +62,7 @@ def update_product(
     *,
     product_id: int,
     actor: str,
+    version: int | None = None,
     sku: str | None = None,
     name: str | None = None,
     price: Decimal | None = None,
@@ -64,14 +71,17 @@ def update_product(
     description: str | None = None,
     is_active: bool | None = None,
 ) -> Row:
-    """The product's row after the change. None leaves a field as it is; a new currency keeps the amount.
+    """The product's row after the change. None leaves a field as it is.
 
-    ProductNotFound, DuplicateSku; InvalidRequest for a price that the currency cannot express.
+    ProductNotFound, DuplicateSku; PreconditionFailed when the product has another ``version``; InvalidRequest for a
+    price that the currency cannot express, and for another currency without a price.
     """
     # Locked, because the old price goes into the history: nobody may change it between this read and the write.
     product = locked(Product.objects.filter(pk=product_id)).first()
     if product is None:
         raise selectors.not_found(product_id=product_id)
+    if version not in (None, product.version):
+        raise PreconditionFailed("This product has changed meanwhile.", version=product.version)
     before = row_of(product=product)
     changes: dict[str, Any] = {
         "sku": sku,
@@ -84,26 +94,39 @@ def update_product(
     for field, value in changes.items():
         if value is not None:
             setattr(product, field, value)
-    if price is None:
-        price = money.from_minor(before["price_minor"], before["currency"])
-    product.price_minor = _minor(price, product.currency)
+    if price is not None:
+        product.price_minor = _minor(price, product.currency)
+    elif product.currency != before["currency"]:
+        raise InvalidRequest(f"price: {NEEDS_PRICE}", price=[NEEDS_PRICE])
     if row_of(product=product) == before:
         return before
     product.updated_at = utcnow()
+    product.version += 1
     _store(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
         _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
-    return row_of(product=product)
+    after = row_of(product=product)
+    _keep_trail("changed", product_id, actor=actor, before=before, after=after)
+    return after
 
 
 @writes("catalog")
-def deactivate_products(*, product_ids: Collection[int]) -> None:
+def deactivate_products(*, product_ids: Collection[int], actor: str) -> None:
     """Take products off sale; those already off it stay as they are.
 
     ProductNotFound, with no effect, when one is unknown.
     """
-    known = selectors.products_by_id(product_ids=product_ids, fields=("id",))
-    Product.objects.filter(pk__in=known, is_active=True).update(is_active=False, updated_at=utcnow())
+    known = selectors.products_by_id(product_ids=product_ids, fields=("id", "is_active"))
+    Product.objects.filter(pk__in=known, is_active=True).update(
+        is_active=False, updated_at=utcnow(), version=F("version") + 1
+    )
+    for product_id, row in sorted(known.items()):
+        _keep_trail("changed", product_id, actor=actor, before=row, after=row | {"is_active": False})
+
+
+def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before: Row | None = None) -> None:
+    before, after = ({field: row[field] for field in _IN_TRAIL if field in row} for row in (before or {}, after))
+    trail.record("catalog", actor=actor, action=action, thing=f"product:{product_id}", before=before, after=after)
 
 
 def _minor(price: Decimal, currency: str) -> int:
@@ -117,8 +140,8 @@ def _minor(price: Decimal, currency: str) -> int:
 
 def _store(product: Product) -> None:
     """Derive the columns that are compared, and save. DuplicateSku."""
-    product.name_key = fold(product.name)
-    product.category_key = fold(product.category)
+    product.name_key = name_key(product.name)
+    product.category_key = category_key(product.category)
     product.search_text = search_text(product.sku, product.name, product.description)
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
     try:

@@ -9,15 +9,20 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contexts.customers import selectors, services
-from contexts.customers.domain import PHONE_RULE, is_phone
-from contexts.customers.models import Address, Customer
-from eci.staff import ReadOnly, StaffAdmin
+from contexts.customers import domain, selectors, services
+from contexts.customers.models import Address, Customer, Trail
+from eci import text
+from eci.forms import EmailField, PhoneField, TextField
+from eci.identity.auth import staff_name
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 
 
 class CustomerForm(forms.ModelForm):
-    """A customer, with blocking as a tick."""
+    """A customer, with blocking as a tick. The other fields are the API's."""
 
+    email = EmailField()
+    full_name = TextField(max_length=text.NAME)
+    phone = PhoneField(required=False)
     is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and unable to log in.")
 
     class Meta:
@@ -33,12 +38,6 @@ class CustomerForm(forms.ModelForm):
         if selectors.email_taken(email=email, besides=self.instance.pk):
             raise forms.ValidationError("Another customer has this e-mail address.")
         return email
-
-    def clean_phone(self) -> str:
-        phone: str = self.cleaned_data["phone"]
-        if phone and not is_phone(phone):
-            raise forms.ValidationError(PHONE_RULE)
-        return phone
 
 
 class AddressInline(ReadOnly, admin.TabularInline):
@@ -59,11 +58,21 @@ class CustomerAdmin(StaffAdmin):
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")
     list_filter = ("created_at",)
-    search_fields = ("=id", "email", "full_name", "phone")
+    search_fields = ("=id", "phone")
+    search_folded = ("email_key", "name_key")
     ordering = ("-created_at", "-id")
 
+    def fold(self, text: str) -> str:
+        return domain.search_term(text)
+
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
-        services.update_customer(customer_id=obj.pk, **form.cleaned_data)
+        actor, seen = staff_name(request.user), self.seen_version(request)
+
+        def save() -> int:
+            services.update_customer(customer_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            return int(obj.pk)
+
+        self.once(request, "customers", "customer.save", save)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -76,11 +85,14 @@ class CustomerAdmin(StaffAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Customer) -> None:
         """Deleting customers means erasing them. Their ids stay, because orders refer to them."""
-        services.erase_customer(customer_id=obj.pk)
+        services.erase_customer(customer_id=obj.pk, actor=staff_name(request.user))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
         for customer_id in list(queryset.values_list("pk", flat=True)):
-            services.erase_customer(customer_id=customer_id)
+            services.erase_customer(customer_id=customer_id, actor=staff_name(request.user))
+
+
+admin.site.register(Trail, TrailAdmin)
 
 
 def _is_there(customer: Customer | None) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+
+from eci import text
 
 FAMILY_LIFETIME = timedelta(days=30)
 FRESH = timedelta(minutes=15)  # after logging in; until then nobody is asked for the password again
@@ -15,8 +16,7 @@ REPLAYABLE = timedelta(seconds=60)  # after a refresh; until then its answer, if
 RESET_LIFETIME = timedelta(minutes=30)
 VERIFICATION_LIFETIME = timedelta(days=3)
 
-PHONE_RULE = "A phone number has 5 to 20 digits, spaces and dashes, and may begin with '+'."
-_PHONE = re.compile(r"\+?[0-9][0-9 -]{3,18}[0-9]")
+NAME_KEY = 600  # characters
 
 
 def customer_account(reference: object) -> str:
@@ -53,9 +53,22 @@ def successor_of(token: str, *, key: str, pepper: str) -> str:
 
 
 def email_key(email: str) -> str:
-    """The form in which addresses are unique: in lower case."""
-    return email.lower()
+    """The form in which addresses are compared: one mailbox, one key.
+
+    Of what is no address it is the text in lower case, by which nobody is found, except who registered before that was
+    refused.
+    """
+    try:
+        return text.email_key(email)
+    except ValueError:
+        return text.trim(email).lower()
 
 
-def is_phone(text: str) -> bool:
-    return len(text) <= 20 and bool(_PHONE.fullmatch(text))
+def name_key(full_name: str) -> str:
+    """The form in which names are searched."""
+    return text.fold(full_name)[:NAME_KEY]
+
+
+def search_term(term: str) -> str:
+    """What staff search for, in the form of the keys: addresses as addresses, all else folded."""
+    return " ".join(email_key(word) if "@" in word else text.fold(word) for word in term.split())

@@ -87,6 +87,9 @@ class LocalCustomers(Customers):
     def customer_with(self, *, email: str) -> int | None:
         return selectors.customer_with(email=email)
 
+    def customer_ids_by_email(self, *, email: str) -> tuple[int, ...]:
+        return tuple(selectors.customers_with_email_like(email=email))
+
     def address_of(self, *, account: str) -> str:
         return selectors.address_of(account=account)
 

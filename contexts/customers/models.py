@@ -5,19 +5,25 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from contexts.customers.domain import customer_account, staff_account
+from contexts.customers.domain import NAME_KEY, customer_account, staff_account
+from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Customer(models.Model):
-    """A person who buys. ``email`` is as given; ``email_key`` makes it unique; ``password`` is a hash."""
+    """A person who buys. ``email`` is what mail goes to; ``email_key`` makes it unique; ``password`` is a hash.
 
-    email = models.EmailField(max_length=254)
+    ``name_key`` is what staff search by, for every engine alike.
+    """
+
+    email = models.EmailField(max_length=text.EMAIL)
     email_key = models.CharField(max_length=254)
-    full_name = models.CharField(max_length=200)
-    phone = models.CharField(max_length=20, blank=True, default="")
+    full_name = models.CharField(max_length=text.NAME)
+    name_key = models.CharField(max_length=NAME_KEY, blank=True, default="", db_default="")
+    phone = models.CharField(max_length=text.PHONE, blank=True, default="")
     password = models.CharField(max_length=128)
     password_version = models.PositiveIntegerField(default=1, db_default=1)
     email_verified_at = models.DateTimeField(null=True, blank=True)
@@ -25,6 +31,7 @@ class Customer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     erased_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1, db_default=1)  # raised by every change that people can see
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["email_key"], name="customers_customer_email")]
@@ -38,14 +45,14 @@ class Address(models.Model):
     """Where a customer wants things sent."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="addresses")
-    full_name = models.CharField(max_length=200, blank=True, default="")
+    full_name = models.CharField(max_length=text.NAME, blank=True, default="")
     line1 = models.CharField(max_length=200)
     line2 = models.CharField(max_length=200, blank=True, default="")
     city = models.CharField(max_length=100)
     region = models.CharField(max_length=100, blank=True, default="")
     postal_code = models.CharField(max_length=20, blank=True, default="")
     country = models.CharField(max_length=60)
-    phone = models.CharField(max_length=20, blank=True, default="")
+    phone = models.CharField(max_length=text.PHONE, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -109,6 +116,10 @@ class MailRequest(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
+
+
+class Trail(TrailRow):
+    """Staff's writes to customers."""
 
 
 class Idempotency(IdempotencyRecord):

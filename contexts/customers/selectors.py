@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -20,7 +21,8 @@ from eci.paging import Paging
 
 Row = dict[str, Any]
 
-FIELDS = ("id", "email", "full_name", "phone", "email_verified_at", "blocked_at", "created_at", "updated_at")
+FIELDS = ("id", "email", "full_name", "phone", "email_verified_at", "blocked_at", "created_at", "updated_at", "version")
+MAX_ALIKE = 100
 ADDRESS_FIELDS = (
     "id",
     "full_name",
@@ -37,6 +39,11 @@ ADDRESS_FIELDS = (
 
 
 # -- people -----------------------------------------------------------------------------------------------------------
+
+
+def row_of(*, customer: Customer) -> Row:
+    """The row of a customer who is in memory already."""
+    return {field: getattr(customer, field) for field in FIELDS}
 
 
 def not_found(*, customer_id: int) -> CustomerNotFound:
@@ -118,9 +125,22 @@ def customer_with(*, email: str) -> int | None:
     return found.values_list("pk", flat=True).first()
 
 
+def customers_with_email_like(*, email: str) -> list[int]:
+    """The ids of the customers whose address is, or begins with, this one, in any case: at most ``MAX_ALIKE``."""
+    key = email_key(email)
+    if not key:
+        return []
+    found = Customer.objects.filter(erased_at=None)
+    exact = found.filter(email_key=key).values_list("pk", flat=True)
+    alike = found.filter(email_key__startswith=key).exclude(email_key=key).order_by("pk").values_list("pk", flat=True)
+    return [*exact, *alike[: MAX_ALIKE - 1]]
+
+
 def staff_by_email(*, email: str) -> User | None:
-    """The member of staff with this address; None when several have it."""
-    found = list(_staff().filter(Q(email__iexact=email) | Q(username__iexact=email))[:2])
+    """The member of staff with this address; None when several have it. Locked accounts have none."""
+    unlocked = _staff().exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    address = Q(email__iexact=email) | Q(email__iexact=email_key(email))
+    found = list(unlocked.filter(address | Q(username__iexact=email) | Q(username__iexact=email_key(email)))[:2])
     return found[0] if len(found) == 1 else None
 
 

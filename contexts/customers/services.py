@@ -20,6 +20,7 @@ from contexts.customers.domain import (
     customer_account,
     digest,
     email_key,
+    name_key,
     new_secret,
     successor_of,
 )
@@ -32,15 +33,18 @@ from contexts.customers.public.events import (
     PasswordResetRequested,
     RefreshTokenReused,
 )
-from contexts.customers.selectors import ADDRESS_FIELDS, FIELDS, Row
-from eci import idempotency
+from contexts.customers.selectors import ADDRESS_FIELDS, Row
+from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
+from eci.errors import PreconditionFailed
 from eci.identity.passwords import NO_PASSWORD
 from eci.outbox import deliver_after_commit, emit
 from eci.watch.requests import logger
 
 log = logger(__name__)
+
+_NOT_IN_TRAIL = ("created_at", "updated_at", "version")
 
 
 # -- people -----------------------------------------------------------------------------------------------------------
@@ -55,6 +59,7 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
             email=email,
             email_key=email_key(email),
             full_name=full_name,
+            name_key=name_key(full_name),
             phone=phone,
             password=password_hash,
             created_at=now,
@@ -64,64 +69,89 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
         raise _duplicate() from None
     if settings.ECI_VERIFY_EMAIL:
         _request_verification(customer.email_key)
-    return {field: getattr(customer, field) for field in FIELDS}
+    return selectors.row_of(customer=customer)
 
 
 @writes("customers")
-def update_customer(*, customer_id: int, is_blocked: bool | None = None, **given: str) -> Row:
-    """The row after the changes. ``given``: any of email, full_name, phone. CustomerNotFound, DuplicateEmail.
+def update_customer(
+    *, customer_id: int, actor: str, version: int | None = None, is_blocked: bool | None = None, **given: str
+) -> Row:
+    """The row after the changes. ``given``: any of email, full_name, phone.
 
-    A new address has to be verified again. Blocking a customer ends all their logins.
+    A new address has to be verified again. Blocking a customer ends all their logins. CustomerNotFound, DuplicateEmail;
+    PreconditionFailed when the customer has another ``version``.
     """
-    changes: dict[str, Any] = dict(given)
-    moved = False
-    if "email" in given:
-        changes["email_key"] = email_key(given["email"])
-        before = Customer.objects.filter(pk=customer_id).values_list("email_key", flat=True).first()
-        moved = before != changes["email_key"]
+    customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
+    if customer is None:
+        raise selectors.not_found(customer_id=customer_id)
+    if version not in (None, customer.version):
+        raise PreconditionFailed("This customer has changed meanwhile.", version=customer.version)
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value != getattr(customer, field)}
+    if "email" in changes:
+        changes["email_key"] = email_key(changes["email"])
+    if "full_name" in changes:
+        changes["name_key"] = name_key(changes["full_name"])
+    moved = changes.get("email_key", customer.email_key) != customer.email_key
     if moved:
         changes["email_verified_at"] = None
-        MailRequest.objects.filter(email_key=before).delete()
-    if is_blocked is not None:
-        changes["blocked_at"] = Coalesce("blocked_at", Now()) if is_blocked else None
-    if changes:
-        try:
-            updated = Customer.objects.filter(pk=customer_id, erased_at=None).update(**changes, updated_at=utcnow())
-        except IntegrityError:
-            raise _duplicate() from None
-        if not updated:
-            raise selectors.not_found(customer_id=customer_id)
+        MailRequest.objects.filter(email_key=customer.email_key).delete()
+    if is_blocked is not None and is_blocked != (customer.blocked_at is not None):
+        changes["blocked_at"] = Now() if is_blocked else None
+    if not changes:
+        return selectors.row_of(customer=customer)
+    try:
+        Customer.objects.filter(pk=customer_id).update(**changes, updated_at=utcnow(), version=F("version") + 1)
+    except IntegrityError:
+        raise _duplicate() from None
     if is_blocked:
         _end_families(customer_id)
     if moved and settings.ECI_VERIFY_EMAIL:
         _request_verification(changes["email_key"])
-    return selectors.customer(customer_id=customer_id)
+    row = selectors.customer(customer_id=customer_id)
+    _keep_trail("changed", customer_id, actor=actor, before=selectors.row_of(customer=customer), after=row)
+    return row
 
 
 @writes("customers")
-def add_address(*, customer_id: int, **fields: str) -> Row:
+def add_address(*, customer_id: int, actor: str, **fields: str) -> Row:
     """The new address's row. CustomerNotFound."""
     if not locked(Customer.objects.filter(pk=customer_id, erased_at=None)):  # erasing waits, then deletes it too
         raise selectors.not_found(customer_id=customer_id)
     now = utcnow()
     address = Address.objects.create(customer_id=customer_id, created_at=now, updated_at=now, **fields)
-    return {field: getattr(address, field) for field in ADDRESS_FIELDS}
+    row = {field: getattr(address, field) for field in ADDRESS_FIELDS}
+    _keep_trail("address added", customer_id, actor=actor, after=row)
+    return row
 
 
 @writes("customers")
-def update_address(*, customer_id: int, address_id: int, **changes: str) -> Row:
+def update_address(*, customer_id: int, actor: str, address_id: int, **changes: str) -> Row:
     """The address's row after the changes. NotFound."""
-    if changes:
-        Address.objects.filter(pk=address_id, customer_id=customer_id).update(**changes, updated_at=utcnow())
-    return selectors.address(customer_id=customer_id, address_id=address_id)
+    before = selectors.address(customer_id=customer_id, address_id=address_id)
+    if not changes:
+        return before
+    Address.objects.filter(pk=address_id, customer_id=customer_id).update(**changes, updated_at=utcnow())
+    after = selectors.address(customer_id=customer_id, address_id=address_id)
+    _keep_trail("address changed", customer_id, actor=actor, before=before, after=after)
+    return after
 
 
 @writes("customers")
-def delete_address(*, customer_id: int, address_id: int) -> None:
+def delete_address(*, customer_id: int, actor: str, address_id: int) -> None:
     """Remove the address. NotFound."""
-    deleted, _ = Address.objects.filter(pk=address_id, customer_id=customer_id).delete()
-    if not deleted:
-        raise selectors.address_not_found(address_id=address_id)
+    before = selectors.address(customer_id=customer_id, address_id=address_id)
+    Address.objects.filter(pk=address_id, customer_id=customer_id).delete()
+    _keep_trail("address removed", customer_id, actor=actor, before=before)
+
+
+def _keep_trail(
+    action: str, customer_id: int, *, actor: str, before: Row | None = None, after: Row | None = None
+) -> None:
+    """All lines about a person are about the customer, so that they can be erased together."""
+    sides = [{field: row[field] for field in row if field not in _NOT_IN_TRAIL} for row in (before or {}, after or {})]
+    trail.record(
+        "customers", actor=actor, action=action, thing=customer_account(customer_id), before=sides[0], after=sides[1]
+    )
 
 
 def _duplicate() -> DuplicateEmail:
@@ -129,7 +159,7 @@ def _duplicate() -> DuplicateEmail:
 
 
 @writes("customers")
-def erase_customer(*, customer_id: int) -> None:
+def erase_customer(*, customer_id: int, actor: str) -> None:
     """Forget the person, and announce it. Only the id stays, because orders refer to it. CustomerNotFound."""
     customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
     if customer is None:
@@ -138,18 +168,23 @@ def erase_customer(*, customer_id: int) -> None:
         email="",
         email_key=f"erased:{customer_id}",
         full_name="",
+        name_key="",
         phone="",
         password=NO_PASSWORD,
         email_verified_at=None,
         erased_at=Now(),
         updated_at=utcnow(),
+        version=F("version") + 1,
     )
     MailRequest.objects.filter(email_key=customer.email_key).delete()
     Address.objects.filter(customer_id=customer_id).delete()
     TokenFamily.objects.filter(customer_id=customer_id).delete()
+    trail.erase("customers", things=[customer_account(customer_id)])
+    _keep_trail("erased", customer_id, actor=actor)
     for endpoint in ("customers.register", "customers.add_address"):
         idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
-    emit("customers", CustomerErased(version=1, customer_id=customer_id))
+    digest_of_address = erasure.email_digest(customer.email)
+    emit("customers", CustomerErased(version=1, customer_id=customer_id, email_digest=digest_of_address))
     deliver_after_commit("customers", str(customer_id))
     after_commit("customers", partial(log.info, "customer_erased", subject=customer_account(customer_id)))
 
@@ -305,5 +340,7 @@ def _redeem(purpose: MailRequest.Purpose, secret: str) -> Customer:
     customer = selectors.customer_by_email(email=key) if key else None
     if customer is None or not requests.update(used_at=Now()):
         raise selectors.bad_secret()
-    Customer.objects.filter(pk=customer.pk).update(email_verified_at=Coalesce("email_verified_at", Now()))
+    Customer.objects.filter(pk=customer.pk, email_verified_at=None).update(
+        email_verified_at=Now(), version=F("version") + 1
+    )
     return customer

@@ -81,7 +81,9 @@ def change_password(*, customer_id: int, current: str, new: str) -> Login:
     return _login(*services.open_family(customer_id=customer_id))
 
 
-def change_own(*, customer_id: int, current_password: str, changes: dict[str, str]) -> Row:
+def change_own(
+    *, customer_id: int, actor: str, current_password: str, changes: dict[str, str], version: int | None = None
+) -> Row:
     """As ``services.update_customer``. A new address needs the password, because a new password can be mailed there.
 
     InvalidRequest without the password, WrongPassword.
@@ -89,17 +91,17 @@ def change_own(*, customer_id: int, current_password: str, changes: dict[str, st
     email = changes.get("email")
     if email is not None and email_key(email) != email_key(selectors.customer(customer_id=customer_id)["email"]):
         _confirmed(customer_id, current_password)
-    return services.update_customer(customer_id=customer_id, is_blocked=None, **changes)
+    return services.update_customer(customer_id=customer_id, actor=actor, version=version, is_blocked=None, **changes)
 
 
-def erase_own(*, customer_id: int, session: str, current_password: str) -> None:
+def erase_own(*, customer_id: int, actor: str, session: str, current_password: str) -> None:
     """As ``services.erase_customer``. A stolen token is not enough: it takes the password, or a fresh login.
 
     InvalidRequest without either, WrongPassword.
     """
     if current_password or not selectors.is_fresh_login(session=session):
         _confirmed(customer_id, current_password)
-    services.erase_customer(customer_id=customer_id)
+    services.erase_customer(customer_id=customer_id, actor=actor)
 
 
 class WrongPassword(InvalidRequest):

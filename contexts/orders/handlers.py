@@ -9,12 +9,12 @@ from typing import Any
 from django.db.models import Q
 
 from contexts.customers.public.events import CustomerErased
-from contexts.inventory.public.events import HoldNeedsAttention
+from contexts.inventory.public.events import AllocationEvent, HoldNeedsAttention
 from contexts.orders import services
 from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
 from contexts.orders.workflows import recovery
-from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci import money
 from eci.db import after_commit
@@ -35,15 +35,23 @@ def on_payment_captured(event: PaymentCaptured) -> None:
     )
 
 
+def on_payment_reviewed(event: PaymentReviewed) -> None:
+    """An order that is being placed waits for this. One that is paid later waits for its charge, or its deadline."""
+    _wake(event.order_id, Q(step=Step.PLACE, undo=Undo.NONE))
+
+
 def on_refund_completed(event: RefundCompleted) -> None:
     if not is_our_order(event.order_id):
         return
-    services.record_refund(
+    whole = services.record_refund(
         order_id=event.order_id,
         refunded_minor=money.to_minor(Decimal(event.refunded), event.currency),
         captured_minor=money.to_minor(Decimal(event.captured), event.currency),
         detail=f"{event.amount} {event.currency}",
+        actor=event.actor,
     )
+    if whole:
+        _wake(event.order_id, Q(step=Step.FULFIL, status=OrderStatus.CONFIRMED))
 
 
 def on_shipment_dispatched(event: ShipmentDispatched) -> None:
@@ -55,7 +63,12 @@ def on_shipment_delivered(event: ShipmentDelivered) -> None:
 
 
 def on_customer_erased(event: CustomerErased) -> None:
-    services.erase_customer(customer_id=event.customer_id)
+    services.erase_customer(customer_id=event.customer_id, email_digest=event.email_digest)
+
+
+def on_allocation_changed(event: AllocationEvent) -> None:
+    """Units of the order are missing, or are back. An order that waits for its buyer is owed nothing."""
+    _wake(event.order_id, Q(step__in=(Step.PLACE, Step.CONFIRM, Step.FULFIL)))
 
 
 def on_hold_needs_attention(event: HoldNeedsAttention) -> None:

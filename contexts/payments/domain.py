@@ -30,6 +30,7 @@ class ChargeAsked:
     customer_id: int | None
     method: str
     token: str = field(repr=False)
+    actor: str = "system"
     screened: bool = False
 
 

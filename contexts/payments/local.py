@@ -19,6 +19,7 @@ from contexts.payments.public.contracts import (
     Settlement,
     Statistics,
     Unanswered,
+    WaitingReview,
 )
 from eci.money import from_minor, to_minor
 
@@ -36,6 +37,9 @@ def payment(row: models.Payment) -> Payment:
         refunded=from_minor(row.refunded_minor, row.currency),
         reference=row.reference,
         decline_reason=row.decline_reason,
+        actor=row.actor,
+        under_review=row.is_under_review,
+        reviewed_by=row.reviewed_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -51,6 +55,7 @@ def refund(row: models.Refund) -> Refund:
         currency=row.payment.currency,
         reason=row.reason,
         status=RefundStatus(row.status),
+        actor=row.actor,
         created_at=row.created_at,
     )
 
@@ -70,6 +75,17 @@ def unanswered(row: models.Payment | models.Refund) -> Unanswered:
         amount=from_minor(row.amount_minor, paid.currency),
         currency=paid.currency,
         attempts=row.attempts,
+        since=row.created_at,
+    )
+
+
+def waiting_review(row: models.Payment) -> WaitingReview:
+    return WaitingReview(
+        payment_id=row.pk,
+        order_id=row.order_id,
+        amount=from_minor(row.amount_minor, row.currency),
+        currency=row.currency,
+        suspicion=row.suspicion,
         since=row.created_at,
     )
 
@@ -96,6 +112,7 @@ class LocalPayments(Payments):
         method: str,
         token: str,
         screened: bool = False,
+        actor: str = "system",
     ) -> Payment:
         asked = ChargeAsked(
             order_id=order_id,
@@ -104,6 +121,7 @@ class LocalPayments(Payments):
             customer_id=customer_id,
             method=method,
             token=token,
+            actor=actor,
             screened=screened,
         )
         return payment(workflows.authorise(asked=asked))
@@ -114,11 +132,13 @@ class LocalPayments(Payments):
     def close(self, *, order_id: str, reason: str) -> RequestState:
         return services.close_request(order_id=order_id, reason=reason)
 
-    def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
-        return tuple(payment(row) for row in workflows.cancel(order_id=order_id, reason=reason))
+    def cancel(self, *, order_id: str, reason: str, actor: str = "system") -> tuple[Payment, ...]:
+        return tuple(payment(row) for row in workflows.cancel(order_id=order_id, reason=reason, actor=actor))
 
-    def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
-        row = workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key)
+    def refund(
+        self, *, order_id: str, amount: Decimal | None, reason: str, key: str, actor: str = "system"
+    ) -> Refund | None:
+        row = workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key, actor=actor)
         return None if row is None else refund(row)
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
@@ -133,6 +153,9 @@ class LocalPayments(Payments):
 
     def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
         return tuple(unanswered(row) for row in selectors.unanswered(seconds=seconds))
+
+    def reviews_waiting(self) -> tuple[WaitingReview, ...]:
+        return tuple(waiting_review(row) for row in selectors.reviews_waiting())
 
     def ask_provider(self, *, kind: str, row_id: int) -> str:
         return workflows.ask_provider(kind=kind, row_id=row_id)

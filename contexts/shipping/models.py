@@ -14,6 +14,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
@@ -36,7 +37,9 @@ class Shipment(models.Model):
     """What leaves one warehouse for one order. ``warehouse`` is null for another system's order; the unique constraint
     lets such an order have several shipments.
 
-    ``customer_id``: the customer who may see it; null for guests, and for another system's order.
+    - ``customer_id``: the customer who may see it; null for guests, and for another system's order.
+    - ``ship_to``: the fields of ``ShipTo``; null where ``address`` and ``city`` are all that is known.
+    - ``short``, ``refunded``: it is withheld for this reason (``Withheld``).
     """
 
     order_id = models.CharField(max_length=64)
@@ -46,7 +49,10 @@ class Shipment(models.Model):
     tracking_no = models.CharField(max_length=64, unique=True)
     address = models.TextField(default="", blank=True)
     city = models.CharField(max_length=200, default="", blank=True)
+    ship_to = models.JSONField(null=True, blank=True)
     status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ShipmentStatus])
+    short = models.BooleanField(default=False, db_default=False)
+    refunded = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1)
     dispatched_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -72,7 +78,7 @@ class Shipment(models.Model):
 
 
 class ShipmentEvent(models.Model):
-    """One change of a shipment's status. Rows are only ever added."""
+    """One change of a shipment, with the status that it has since. Rows are only ever added."""
 
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")
     status = models.CharField(max_length=20)
@@ -99,6 +105,10 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     pass
+
+
+class Trail(TrailRow):
+    """What staff did to shipments."""
 
 
 class Idempotency(IdempotencyRecord):

@@ -74,6 +74,8 @@ class EnvelopeSchema(AutoSchema):
                 parameters.append(self.view.query_serializer)
             if self.method in self.view.keyed_methods:
                 parameters.append(_IDEMPOTENCY_KEY)
+            if self.method in self.view.conditional_methods:
+                parameters.append(_IF_MATCH)
         return parameters
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
@@ -83,12 +85,20 @@ class EnvelopeSchema(AutoSchema):
                 content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
             if status == "204":
                 response.pop("content", None)
+            if self._has_versions() and status == "200":
+                response["headers"] = {"ETag": {"description": "The version.", "schema": {"type": "string"}}}
         for status, description in {**_ERRORS, **self._own_refusals()}.items():
             bodies.setdefault(status, {"description": description, "content": {"application/json": {"schema": _ERROR}}})
         return bodies
 
     def _own_refusals(self) -> Mapping[str, str]:
-        return self.view.refusals.get(self.method, {}) if isinstance(self.view, ApiView) else {}
+        if not isinstance(self.view, ApiView):
+            return {}
+        conditional = _CHANGED if self.method in self.view.conditional_methods else {}
+        return {**conditional, **self.view.refusals.get(self.method, {})}
+
+    def _has_versions(self) -> bool:
+        return isinstance(self.view, ApiView) and bool(self.view.conditional_methods)
 
     def _is_paged(self) -> bool:
         query = getattr(self.view, "query_serializer", None)
@@ -130,6 +140,13 @@ _ERROR = {
         "timestamp": {"type": "string", "format": "date-time"},
     },
 }
+_CHANGED = {"412": "Changed since the version that If-Match names"}
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag that you saw. If it has changed meanwhile, nothing is done and the answer is a 412.",
+)
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,

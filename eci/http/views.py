@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, UnsupportedMediaType
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import SAFE_METHODS
-from rest_framework.request import Request
+from rest_framework.request import Request, override_method
 from rest_framework.response import Response
 
 from eci import idempotency
 from eci.db import read_replica
-from eci.errors import InvalidRequest
-from eci.http import rates
+from eci.errors import InvalidRequest, PreconditionFailed
+from eci.http import browsable, rates
 from eci.http.cards import refuse_cards
+from eci.http.conditional import versions
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
@@ -37,6 +39,7 @@ class ApiView(GenericAPIView[Any]):
     - ``query_serializer``: the parameters that a GET takes. Any other parameter is a 400.
     - ``body_serializers``: by method, the body it takes. /docs and the browsable API's forms are made of them.
     - ``keyed_methods``: the methods for which /docs shows the header ``Idempotency-Key``.
+    - ``conditional_methods``: those that obey ``If-Match``, by ``if_match()``. Other writes refuse the header.
     - ``refusals``: by method, the statuses that /docs lists beside the common ones, each with a description.
     - ``refuses_cards``: a card number in a text of the body, or a field named as a security code, is a 400.
     - ``rate``: by method, the class of its rate limits. Without one it is ``read`` or ``write``.
@@ -46,6 +49,7 @@ class ApiView(GenericAPIView[Any]):
     query_serializer: ClassVar[type[serializers.Serializer[Any]] | None] = None
     body_serializers: ClassVar[dict[str, type[serializers.Serializer[Any]]]] = {}
     keyed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    conditional_methods: ClassVar[tuple[str, ...]] = ()
     refusals: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     refuses_cards: ClassVar[bool] = False
     rate: ClassVar[dict[str, str]] = {}
@@ -59,6 +63,10 @@ class ApiView(GenericAPIView[Any]):
     def caller(self) -> Caller:
         return caller(self.request)
 
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        browsable.unwrap(request)
+        return super().initialize_request(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check everything about a request that does not depend on its body."""
         try:
@@ -67,6 +75,10 @@ class ApiView(GenericAPIView[Any]):
             self._count(NOBODY, "refused")
             raise
         self._key_given({})
+        if browsable.is_unsure(request._request) and browsable.must_be_sure(self, str(request.method)):
+            raise InvalidRequest("Nothing was done: first tick the box above the button.")
+        if "If-Match" in request.headers and request.method not in (*SAFE_METHODS, *self.conditional_methods):
+            raise PreconditionFailed("There are no versions here, so no If-Match can be fulfilled.")
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise InvalidRequest("Send the body with a Content-Length header.")
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
@@ -139,6 +151,25 @@ class ApiView(GenericAPIView[Any]):
             key=key,
             fingerprint=idempotency.fingerprint([self.kwargs, asked]),
         )
+
+    def if_match(self) -> int | None:
+        """The version that the client saw, from ``If-Match``. None: the client does not mind which.
+
+        PreconditionFailed for a tag that is none of ours. Whether it is the row's version is for the service to say,
+        in its transaction.
+        """
+        header = self.request.headers.get("If-Match")
+        named = None if header is None else versions(header)
+        if not named:
+            return None
+        now = self._version_now() if len(named) > 1 else None
+        return now if now in named else max(named)
+
+    def _version_now(self) -> int | None:
+        """The version that a GET would answer."""
+        with override_method(self, self.request, "GET") as request:
+            tag = self.get(request, **self.kwargs).headers.get("ETag", "")  # type: ignore[attr-defined]
+        return next(iter(versions(tag) or ()), None)
 
     def _key_given(self, asked: dict[str, Any]) -> str | None:
         header = self.request.headers.get("Idempotency-Key")

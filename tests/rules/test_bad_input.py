@@ -50,6 +50,7 @@ BAD: dict[str, list[Any]] = {
     "password": [*NOT_TEXT, None, "", "five5", "x" * 201],
     "given": [*NOT_TEXT, None, "", "x" * 10_000],
     "address": [5, True, [], "x" * 501, {"street": 5}, {"street": ["x"]}, {"x" * 51: "x"}, "a\0b"],
+    "ship_to": [5, True, [], "x" * 1_001, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
     "means": [5, "x", [], {"token": 5}, {"method": CARDS[0]}, {"token": CARDS[1]}, {"method": {}}],
     "lines": [
         None, 5, "x", {}, [], [None], [5], ["x"], [[]], [{}], [{"product_id": 1}], [{"quantity": 1}],
@@ -214,14 +215,17 @@ DOORS = [
         {"order_id": "FOREIGN"},
         {
             "order_id": "order_id", "address": "note", "city": "note", "carrier": "text", "tracking_no": "sku",
-            "status": "choice",
+            "status": "choice", "ship_to": "ship_to",
         },
     ),
     Door(
         "PATCH",
         "/v1/shipments/{shipment}",
         {"status": "PACKED"},
-        {"status": "choice", "location": "note", "note": "note"},
+        {
+            "status": "choice", "location": "note", "note": "note", "carrier": "text", "tracking_no": "sku",
+            "force": "bool",
+        },
     ),
     Door(
         "POST",

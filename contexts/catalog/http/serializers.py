@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 
 from contexts.catalog import domain
-from eci.http.fields import AmountField, CurrencyField, StrictBooleanField, TextField, exact
+from eci import text
+from eci.http.fields import AmountField, CurrencyField, SkuField, StrictBooleanField, TextField, exact, minor_units
 from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
 
 MAX_WORDS = 10
 
 
-class SkuField(TextField):
-    default_error_messages = {"unprintable": "A SKU has 1 to 64 printable characters."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 64, "trim_whitespace": False, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        if isinstance(data, str) and not (data.isprintable() and data.strip()):
-            self.fail("unprintable")
-        return super().to_internal_value(data)
-
-
 class ProductIn(serializers.Serializer[Any]):
     sku = SkuField()
-    name = TextField(max_length=200)
+    name = TextField(max_length=text.NAME)
     price = AmountField()
-    currency = CurrencyField(required=False)
-    category = TextField(max_length=100, allow_blank=True, required=False)
-    description = TextField(max_length=5000, allow_blank=True, required=False)
+    currency = CurrencyField(required=False, help_text="Another currency needs its own price.")
+    category = TextField(max_length=text.CATEGORY, allow_blank=True, required=False)
+    description = TextField(max_length=text.DESCRIPTION, lines=True, allow_blank=True, required=False)
     is_active = StrictBooleanField(required=False)
 
 
@@ -60,7 +48,7 @@ class ProductOrderingField(OrderingField):
 
 class ProductListQuery(QuerySerializer):
     ordering = ProductOrderingField()
-    category = serializers.CharField(required=False, max_length=100)
+    category = TextField(required=False, max_length=text.CATEGORY)
     is_active = QueryBooleanField(required=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -70,16 +58,11 @@ class ProductListQuery(QuerySerializer):
 
 
 class ProductSearchQuery(ProductListQuery):
-    name = serializers.CharField(required=False, max_length=200)
+    name = TextField(required=False, max_length=text.NAME)
+    currency = CurrencyField(required=False, help_text="Of the products, and of both bounds; with a bound the shop's.")
     min_price = AmountField(required=False)
     max_price = AmountField(required=False)
-    q = serializers.CharField(required=False, max_length=200)
-
-    def validate_min_price(self, amount: Decimal) -> int:
-        return _thousandths(amount)
-
-    def validate_max_price(self, amount: Decimal) -> int:
-        return _thousandths(amount)
+    q = TextField(required=False, max_length=200)
 
     def validate_q(self, query: str) -> str:
         if len(domain.words(query)) > MAX_WORDS:
@@ -87,16 +70,15 @@ class ProductSearchQuery(ProductListQuery):
         return query
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "min_price" in attrs and "max_price" in attrs and attrs["min_price"] > attrs["max_price"]:
+        """Both bounds in minor units of one currency."""
+        bounds = [name for name in ("min_price", "max_price") if name in attrs]
+        if not bounds:
+            return attrs
+        currency = attrs.get("currency", settings.ECI_CURRENCY)
+        found = attrs | {name: minor_units(attrs[name], currency, name) for name in bounds} | {"currency": currency}
+        if len(bounds) == 2 and found["min_price"] > found["max_price"]:
             raise serializers.ValidationError({"min_price": ["min_price must not exceed max_price."]})
-        return attrs
-
-
-def _thousandths(amount: Decimal) -> int:
-    try:
-        return domain.thousandths(amount)
-    except ValueError as error:
-        raise serializers.ValidationError(str(error)) from None
+        return found
 
 
 class ProductOut(serializers.Serializer[Any]):

@@ -7,43 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import EmailValidator
 from rest_framework import serializers
 
-from contexts.customers.domain import PHONE_RULE, email_key, is_phone
-from eci.http.fields import StrictBooleanField, TextField
+from eci import text
+from eci.http.fields import EmailField, PhoneField, StrictBooleanField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
-MAX_EMAIL = 254
 MAX_SECRET = 200
-
-
-class EmailField(TextField):
-    default_error_messages = {"invalid_email": "This is not a valid e-mail address."}
-
-    def to_internal_value(self, data: Any) -> str:
-        email = super().to_internal_value(data)
-        local, _, _ = email.rpartition("@")
-        try:
-            EmailValidator()(email)
-        except ValidationError:
-            self.fail("invalid_email")
-        if len(local) > 64 or max(len(email), len(email_key(email))) > MAX_EMAIL or not email.isprintable():
-            self.fail("invalid_email")
-        return email
-
-
-class PhoneField(TextField):
-    default_error_messages = {"invalid_phone": PHONE_RULE}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "allow_blank": True, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        phone = super().to_internal_value(data)
-        if not is_phone(phone):
-            self.fail("invalid_phone")
-        return phone
 
 
 class PasswordField(TextField):
@@ -73,7 +43,7 @@ class GivenPasswordField(TextField):
 
 class CustomerIn(serializers.Serializer[Any]):
     email = EmailField()
-    full_name = TextField(max_length=200)
+    full_name = TextField(max_length=text.NAME)
     phone = PhoneField()
 
 
@@ -94,7 +64,7 @@ class EraseIn(serializers.Serializer[Any]):
 
 
 class LoginIn(serializers.Serializer[Any]):
-    email = TextField(max_length=MAX_EMAIL)
+    email = TextField(max_length=text.EMAIL)
     password = GivenPasswordField()
 
 
@@ -122,11 +92,11 @@ class EmailVerifyIn(serializers.Serializer[Any]):
 
 class CustomerListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
-    email = serializers.CharField(required=False, max_length=MAX_EMAIL)
+    email = TextField(required=False, max_length=text.EMAIL)
 
 
 class AddressIn(serializers.Serializer[Any]):
-    full_name = TextField(max_length=200, required=False, allow_blank=True)
+    full_name = TextField(max_length=text.NAME, required=False, allow_blank=True)
     line1 = TextField(max_length=200)
     line2 = TextField(max_length=200, required=False, allow_blank=True)
     city = TextField(max_length=100)

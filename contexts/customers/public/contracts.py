@@ -105,6 +105,11 @@ class Customers(ABC):
         """The id of the customer with this e-mail address, in any case; None when nobody has it."""
 
     @abstractmethod
+    def customer_ids_by_email(self, *, email: str) -> tuple[int, ...]:
+        """The ids of the customers whose e-mail address is, or begins with, ``email``, in any case: at most 100, the
+        whole address first. For searching; empty for an empty ``email``."""
+
+    @abstractmethod
     def address_of(self, *, account: str) -> str:
         """The e-mail address of ``customer:5`` or ``staff:3``. AccountNotFound."""
 

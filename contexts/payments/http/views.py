@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -54,6 +55,7 @@ class PaymentChargeView(ApiView):
             customer_id=body["customer_id"],
             method=body["method"],
             token=body["token"],
+            actor=self.caller.name,
             screened=payer is not None,
         )
         return commands.resumable(
@@ -96,19 +98,21 @@ class PaymentRefundView(ApiView):
 
     @extend_schema(responses={200: RefundOut, 202: RefundOut})
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund `amount`, or all that is left. 202: the provider has not answered yet; it settles by itself."""
+        """Refund `amount`, or all that is left without one. 202: the provider has not answered yet; it settles by
+        itself. The amount is in the payment's currency; a `currency` only says so, and another is a 400."""
         body = self.body()
-        amount = body["amount"]
-        if amount is not None:
-            amount = body["amount"] = amount.normalize()  # its currency is the payment's, which may not exist
-        key = self.idempotency_key("payments.refund", body)
+        amount = body.get("amount")
+        key = self.idempotency_key("payments.refund", {"amount": None} | body)
 
         def begin() -> int:
             currency = selectors.payment(payment_id=payment_id).currency
+            if body.get("currency", currency) != currency:
+                raise ValidationError({"currency": [f"This payment is in {currency}."]})
             return workflows.begin_refund(
                 payment_id=payment_id,
                 amount_minor=None if amount is None else minor_units(amount, currency, "amount"),
                 reason=body["reason"],
+                actor=self.caller.name,
                 key=key,
             )
 

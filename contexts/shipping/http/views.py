@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.shipping import selectors, services
 from contexts.shipping.http import presenters
 from contexts.shipping.http.serializers import (
+    ShipmentChangeIn,
     ShipmentIn,
     ShipmentOut,
     ShipmentQuery,
     ShipmentWithEventsOut,
-    StatusChangeIn,
     TrackingOut,
 )
 from eci.http import commands
@@ -59,7 +60,7 @@ class ShipmentDetailView(ApiView):
         "PATCH": only(Role.STOCK, Role.SERVICE),
     }
     keyed_methods = ("PATCH",)
-    body_serializers = {"PATCH": StatusChangeIn}
+    body_serializers = {"PATCH": ShipmentChangeIn}
 
     @extend_schema(responses=ShipmentWithEventsOut)
     def get(self, request: Request, shipment_id: int) -> Response:
@@ -71,11 +72,14 @@ class ShipmentDetailView(ApiView):
 
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:
-        """Change a shipment's status. It may skip some; the one that it already has changes nothing."""
+        """Change a shipment's status, which may skip some, or until it is delivered its carrier and tracking number.
+        What it already has changes nothing. One that is withheld is not dispatched."""
         body = self.body()
+        if body["force"] and not self.caller.may(only(Role.STOCK)):
+            raise serializers.ValidationError({"force": ["Only stock staff may dispatch what was refunded."]})
 
         def execute() -> tuple[int, Any]:
-            row = services.change_status(shipment_id=shipment_id, **body, actor=self.caller.name)
+            row = services.change_shipment(shipment_id=shipment_id, **body, actor=self.caller.name)
             return 200, presenters.shipment(row)
 
         key = self.idempotency_key("shipping.change_status", body)

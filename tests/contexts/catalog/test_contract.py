@@ -19,7 +19,7 @@ def make(sku: str) -> int:
 
 def test_products_by_id_active_or_not() -> None:
     one, two = make("A"), make("B")
-    services.deactivate_products(product_ids=[two])
+    services.deactivate_products(product_ids=[two], actor="test")
     found = catalog.products(product_ids=[two, one, two])
     assert found == {
         one: Product(product_id=one, sku="A", name="A", price=Decimal("1.50"), currency="USD", is_active=True),

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from contexts.catalog import selectors, services
+from eci import text
 
 
 class Command(BaseCommand):
@@ -15,11 +16,21 @@ class Command(BaseCommand):
     stealth_options = ("products", "ids")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``products``: dicts of sku, name, category, price, description. Fills ``ids``: the ids by SKU."""
+        """``products``: dicts of sku, name, category, price, description. Fills ``ids``: the ids by SKU. ValueError."""
         ids: dict[str, int] = options["ids"]
-        ids.update(selectors.product_ids_by_sku(skus=[product["sku"] for product in options["products"]]))
-        for product in options["products"]:
+        products = [_taken_in(product) for product in options["products"]]
+        ids.update(selectors.product_ids_by_sku(skus=[product["sku"] for product in products]))
+        for product in products:
             if product["sku"] not in ids:
-                fields = {name: value for name, value in product.items() if name != "stock"}
-                row = services.create_product(actor="demo", **fields | {"price": Decimal(product["price"])})
-                ids[product["sku"]] = row["id"]
+                ids[product["sku"]] = services.create_product(actor="demo", **product)["id"]
+
+
+def _taken_in(product: dict[str, Any]) -> dict[str, Any]:
+    """The product in the form that every door brings it to, without its stock."""
+    return {name: value for name, value in product.items() if name != "stock"} | {
+        "sku": text.sku(product["sku"]),
+        "name": text.clean(product["name"], limit=text.NAME),
+        "category": text.clean(product.get("category", ""), limit=text.CATEGORY),
+        "description": text.clean(product.get("description", ""), limit=text.DESCRIPTION, lines=True),
+        "price": Decimal(product["price"]),
+    }

@@ -1,0 +1,53 @@
+"""Shipping fees by currency, and what a round sum in dollars is in a currency whose amounts look otherwise."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from django.core.exceptions import ImproperlyConfigured
+
+from eci import money
+
+_OF_A_DOLLAR = {0: Decimal(150), 2: Decimal(1), 3: Decimal("0.3")}  # by decimal places; no rates, only of a likely size
+_USUAL = Decimal("10.00")
+
+
+def likely(dollars: Decimal, currency: str) -> Decimal:
+    """A price of likely size in the currency, for demos and defaults: 10.00 in USD, 1500 in JPY, 3.000 in KWD."""
+    places = money.places(currency)
+    return money.from_minor(money.half_up((dollars * _OF_A_DOLLAR[places]).scaleb(places)), currency)
+
+
+def parse(text: str, *, currency: str) -> dict[str, Decimal]:
+    """Fees by currency from text like ``10.00,JPY:1500``, where a bare number is in ``currency``; the usual one from
+    none. ImproperlyConfigured.
+    """
+    if not money.is_currency(currency):
+        raise ImproperlyConfigured("ECI_CURRENCY is not an ISO 4217 code.")
+    if not text.strip():
+        return {currency: likely(_USUAL, currency)}
+    fees: dict[str, Decimal] = {}
+    for entry in (part.strip() for part in text.split(",")):
+        code, _, number = entry.rpartition(":")
+        code = code.strip() or currency
+        if not money.is_currency(code):
+            raise ImproperlyConfigured(f"ECI_SHIPPING_FEE: '{entry}': {code} is not an ISO 4217 code.")
+        if code in fees:
+            raise ImproperlyConfigured(f"ECI_SHIPPING_FEE gives two fees in {code}.")
+        fees[code] = _fee(entry, number.strip(), code)
+    return fees
+
+
+def _fee(entry: str, number: str, currency: str) -> Decimal:
+    try:
+        fee = Decimal(number)
+        money.to_minor(fee, currency)
+    except InvalidOperation:
+        raise ImproperlyConfigured(
+            f"ECI_SHIPPING_FEE: '{entry}' is not an amount such as 10.00, nor a currency with one such as JPY:1500."
+        ) from None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"ECI_SHIPPING_FEE: '{entry}': {error}") from None
+    if fee < 0:
+        raise ImproperlyConfigured("ECI_SHIPPING_FEE must not be negative.")
+    return fee

@@ -1,0 +1,45 @@
+"""Conditional requests: a row's version as its ETag, for ``If-Match`` on writes and ``If-None-Match`` on reads.
+
+The tag of version 3 is ``"3"``. A proxy may weaken it (``W/"3"``) when it compresses, so tags compare by value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpResponseBase, HttpResponseNotModified
+from django.utils.http import parse_etags
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from eci.errors import PreconditionFailed
+
+_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
+
+
+def etag(version: int) -> dict[str, str]:
+    """The header that names the version."""
+    return {"ETag": f'"{version}"'}
+
+
+def versions(tags: str) -> frozenset[int] | None:
+    """The versions that an ``If-Match`` names; None for ``*``, which any version matches.
+
+    PreconditionFailed when it names none of ours: no row can have such a tag.
+    """
+    given = parse_etags(tags)
+    if given == ["*"]:
+        return None
+    named = frozenset(int(found[1]) for found in map(_TAG.fullmatch, given) if found)
+    if not named:
+        raise PreconditionFailed('If-Match names no version of this: it takes the ETag that a read answered, as "3".')
+    return named
+
+
+def answer(request: Request, data: Any, *, version: int) -> HttpResponseBase:
+    """The answer to a read, with its ETag; 304 when ``If-None-Match`` names this version."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    if "*" in known or str(version) in {found[1] for found in map(_TAG.fullmatch, known) if found}:
+        return HttpResponseNotModified(headers=etag(version))
+    return Response(data, headers=etag(version))

@@ -1,0 +1,113 @@
+"""The trail of staff's writes: who wrote what and when, and how it was before and after. Rows are added, never changed.
+
+A context that keeps a trail has the model ``Trail(TrailRow)`` and registers it with ``eci.staff.TrailAdmin``. Its
+services call ``record`` inside their unit of work. No task prunes a trail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+from django.apps import apps
+from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
+from django.db import models
+from django.db.models.functions import Now
+
+from eci.db import alias_of, in_unit_of_work
+
+_KEPT = ("staff:", "command:")  # how the names of those begin whose writes are kept; open mode's caller is ``open``
+ERASED = {"erased": True}
+
+
+class _Rows(models.QuerySet["TrailRow"]):
+    """Rows to add and to read."""
+
+    def update(self, **values: Any) -> NoReturn:
+        raise TypeError("A trail is never changed.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("A trail is never deleted.")
+
+
+class TrailRow(models.Model):
+    """One write. ``before`` and ``after`` are the fields that changed; ``before`` is empty for what is new."""
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=200)
+    action = models.CharField(max_length=100)
+    thing = models.CharField(max_length=200)  # such as ``product:27``
+    before = models.JSONField(default=dict, encoder=JSONEncoder)
+    after = models.JSONField(default=dict, encoder=JSONEncoder)
+
+    objects = _Rows.as_manager()
+
+    class Meta:
+        abstract = True
+        verbose_name_plural = "trail"
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["thing"], name="%(app_label)s_trail_thing"),
+            models.Index(fields=["actor"], name="%(app_label)s_trail_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} of {self.thing} by {self.actor}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("A trail is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("A trail is never deleted.")
+
+
+def is_kept(actor: str) -> bool:
+    """Whether this actor's writes are kept: those of staff, commands and open mode."""
+    return actor == "open" or actor.startswith(_KEPT)
+
+
+def record(
+    context: str,
+    *,
+    actor: str,
+    action: str,
+    thing: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to the context's trail, inside the unit of work that writes, if the actor's writes are kept.
+
+    ``before`` and ``after`` may be whole rows: only what differs is kept. Two equal rows are no write, and leave no
+    line. Without both, ``action`` says it all. Secrets do not belong into either.
+    """
+    if not in_unit_of_work(alias_of(context)):
+        raise RuntimeError(f"a write of {context} was recorded outside of its unit of work")
+    if not is_kept(actor):
+        return
+    old, new = dict(before or {}), dict(after or {})
+    if old and old == new:
+        return
+    changed = {field for field in old.keys() | new.keys() if field not in old or field not in new}
+    changed |= {field for field in old.keys() & new.keys() if old[field] != new[field]}
+    rows = _trail(context)._default_manager
+    rows.bulk_create([
+        rows.model(
+            actor=actor,
+            action=action,
+            thing=thing,
+            before={field: value for field, value in old.items() if field in changed},
+            after={field: value for field, value in new.items() if field in changed},
+        )
+    ])  # fmt: skip
+
+
+def erase(context: str, *, things: Collection[str]) -> None:
+    """Erase what the lines about these things say, because it is about a person. The lines stay."""
+    lines = _trail(context)._default_manager.filter(thing__in=things).order_by()
+    models.QuerySet.update(lines, before=ERASED, after=ERASED)
+
+
+def _trail(context: str) -> type[TrailRow]:
+    return apps.get_model(context, "Trail")
