@@ -13,10 +13,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.payments import services
-from contexts.payments.models import Payment, PaymentRequest, Refund
+from contexts.payments.models import Payment, PaymentRequest, Refund, Trail
 from eci.identity.auth import staff_name
 from eci.money import from_minor, text
-from eci.staff import ReadOnly, StaffAdmin
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+
+admin.site.register(Trail, TrailAdmin)
 
 
 @admin.register(PaymentRequest)
@@ -45,6 +47,7 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
         "status",
         "review",
         "suspicion",
+        "actor",
         "created_at",
     )
     list_filter = ("review", "status", "mode", "method", "currency", "created_at")
@@ -88,7 +91,7 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnly, StaffAdmin):
-    list_display = ("id", "payment", "amount", "currency", "status", "reason", "created_at")
+    list_display = ("id", "payment", "amount", "currency", "status", "reason", "actor", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)
     search_fields = ("=id", "=payment__id", "payment__order_id", "reason")
