@@ -41,8 +41,8 @@ def reserve(
 ) -> ReservationRows:
     """Hold every unit of ``demand`` (product id -> units) for ``seconds``, or none.
 
-    1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and one
-       that has not becomes ``paying`` if that is asked.
+    1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and
+       one that has not becomes ``paying`` if that is asked.
     2. Lock the stock rows that the products may be taken from, and choose among them: InsufficientStock.
     3. Reclaim expired allocations of the chosen rows whose units are needed.
     4. Add the units to what is reserved, if they are still available.

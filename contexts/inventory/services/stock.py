@@ -49,7 +49,7 @@ def create_warehouse(*, code: str, name: str, priority: int, address: str, is_ac
 @writes("inventory")
 def update_warehouse(*, code: str, version: int | None = None, **changes: Any) -> Warehouse:
     """The warehouse after the change. WarehouseNotFound; PreconditionFailed if it has another ``version``."""
-    warehouse = locked(Warehouse.objects.filter(pk=code)).first()
+    warehouse: Warehouse | None = locked(Warehouse.objects.filter(pk=code)).first()
     if warehouse is None:
         raise selectors.no_warehouse(code=code)
     _require_version(warehouse, version)
@@ -139,9 +139,7 @@ def count(
             movements=selectors.movements_since(row=row, on_hand=expected_on_hand, since=counted_at),
         )
     if reorder_point not in (None, row.reorder_point):
-        Stock.objects.filter(pk=row.pk).update(
-            reorder_point=reorder_point, version=F("version") + 1, updated_at=Now()
-        )
+        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=Now())
     if on_hand is not None and on_hand + moved != row.on_hand:
         _change_on_hand(row, on_hand + moved - row.on_hand, reason=reason, actor=actor, force=force)
     return row
