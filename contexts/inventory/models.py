@@ -15,6 +15,7 @@ from contexts.inventory.public.contracts import AllocationState, ReservationStat
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Warehouse(models.Model):
@@ -155,6 +156,10 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+class Trail(TrailRow):
+    """Staff's writes to warehouses, stock and reservations."""
 
 
 class OutboxEvent(OutboxRow):

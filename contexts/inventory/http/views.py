@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +19,7 @@ from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import holds, stock
 from eci.errors import NotFound, OwnedByOrder
-from eci.http import commands
+from eci.http import commands, conditional
 from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
@@ -69,6 +70,13 @@ class Products:
         return self.row(row) | self.unavailable
 
 
+def _with_etag(answer: Response, written: list[Any]) -> Response:
+    """With the ETag of the row that was just written; a replay, which tells of the past, has written none."""
+    for row in written:
+        answer["ETag"] = conditional.etag(row.version)["ETag"]
+    return answer
+
+
 class WarehouseListView(ApiView):
     roles = only(Role.STOCK)
     query_serializer = serializers.WarehouseQuery
@@ -93,29 +101,33 @@ class WarehouseListView(ApiView):
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.create_warehouse", body),
-            lambda: (200, presenters.warehouse(stock.create_warehouse(**body))),
+            lambda: (200, presenters.warehouse(stock.create_warehouse(**body, actor=self.caller.name))),
         )
 
 
 class WarehouseDetailView(ApiView):
     roles = only(Role.STOCK)
-    keyed_methods = ("PATCH",)
+    keyed_methods = conditional_methods = ("PATCH",)
     body_serializers = {"PATCH": serializers.WarehouseChangeIn}
 
     @extend_schema(responses=serializers.WarehouseOut)
-    def get(self, request: Request, code: str) -> Response:
+    def get(self, request: Request, code: str) -> HttpResponseBase:
         """One warehouse."""
-        return Response(presenters.warehouse(selectors.warehouse(code=code)))
+        row = selectors.warehouse(code=code)
+        return conditional.answer(request, presenters.warehouse(row), version=row.version)
 
     @extend_schema(responses=serializers.WarehouseOut)
     def patch(self, request: Request, code: str) -> Response:
         """Changes a warehouse; its code stays. One that is not active is not allocated from."""
-        body = self.body(partial=True)
-        return commands.once(
-            "inventory",
-            self.idempotency_key("inventory.update_warehouse", body),
-            lambda: (200, presenters.warehouse(stock.update_warehouse(code=code, **body))),
-        )
+        body, version, written = self.body(partial=True), self.if_match(), []
+
+        def execute() -> tuple[int, Any]:
+            row = stock.update_warehouse(code=code, actor=self.caller.name, version=version, **body)
+            written.append(row)
+            return 200, presenters.warehouse(row)
+
+        answer = commands.once("inventory", self.idempotency_key("inventory.update_warehouse", body), execute)
+        return _with_etag(answer, written)
 
 
 class StockRowListView(ApiView):
@@ -170,15 +182,15 @@ def _prepare(products: Products, product_id: int) -> None:
 
 class StockRowDetailView(ApiView):
     roles = only(Role.STOCK)
-    keyed_methods = ("PATCH",)
+    keyed_methods = conditional_methods = ("PATCH",)
     body_serializers = {"PATCH": serializers.CountIn}
 
     @extend_schema(responses=serializers.StockRowOut)
-    def get(self, request: Request, inventory_id: int) -> Response:
+    def get(self, request: Request, inventory_id: int) -> HttpResponseBase:
         """One stock row."""
         row, products = _stock_row(inventory_id), Products()
         products.ask([row.product_id])
-        return Response(products.shown(row))
+        return conditional.answer(request, products.shown(row), version=row.version)
 
     @extend_schema(responses=serializers.StockRowOut)
     def patch(self, request: Request, inventory_id: int) -> Response:
@@ -190,7 +202,7 @@ class StockRowDetailView(ApiView):
         Fewer units than are reserved are a 409. With `force`, unpaid reservations are released instead, the newest
         first; paid ones that still do not fit need attention, and their units are owed to them.
         """
-        body, products = self.body(), Products()
+        body, products, version, written = self.body(), Products(), self.if_match(), []
 
         def execute() -> tuple[int, Any]:
             stock.count(
@@ -202,15 +214,19 @@ class StockRowDetailView(ApiView):
                 actor=self.caller.name,
                 expected_on_hand=body.get("expected_onhand"),
                 counted_at=body.get("counted_at"),
+                version=version,
             )
-            return 200, products.shown(_stock_row(inventory_id))
+            row = _stock_row(inventory_id)
+            written.append(row)
+            return 200, products.shown(row)
 
-        return commands.once(
+        answer = commands.once(
             "inventory",
             self.idempotency_key("inventory.count", body),
             execute,
             prepare=lambda: products.ask([_stock_row(inventory_id).product_id]),
         )
+        return _with_etag(answer, written)
 
 
 class StockAdjustView(ApiView):
