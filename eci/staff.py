@@ -165,7 +165,9 @@ class StaffAdmin(admin.ModelAdmin):
             self.message_user(request, refusal.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
-    def message_user(self, request: HttpRequest, message: Any, level: int | str = messages.INFO, **more: Any) -> None:
+    def message_user(  # type: ignore[override]
+        self, request: HttpRequest, message: Any, level: int | str = messages.INFO, **more: Any
+    ) -> None:
         """As Django's; of a repeated form it says so instead."""
         if staff_forms.is_repeated(request):
             message, level = staff_forms.REPEATED, messages.WARNING

@@ -182,13 +182,14 @@ def both(sent: forms.BaseForm, now: forms.BaseForm, post: QueryDict) -> tuple[Qu
         is_mine = name in sent.changed_data
         if not is_mine:
             again.setlist(name, theirs)
-        if field.has_changed(now[name].initial, sent[name].data):
+        in_words = [_words(field, value) for value in (now[name].value(), sent[name].data)]
+        if field.has_changed(now[name].initial, sent[name].data) and in_words[0] != in_words[1]:
             differences.append(
                 Difference(
                     name=name,
                     label=str(now[name].label),
-                    theirs=_words(field, now[name].value()),
-                    yours=_words(field, sent[name].data),
+                    theirs=in_words[0],
+                    yours=in_words[1],
                     take="yours" if is_mine else "theirs",
                     yours_values=yours,
                 )
@@ -201,8 +202,9 @@ def taken(post: QueryDict) -> QueryDict:
     chosen = post.copy()
     for key in list(post):
         name = key.removeprefix("_take-")
-        if name != key and post[key] != post.get(f"_took-{name}"):
-            source = {"theirs": f"initial-{name}", "yours": f"_yours-{name}"}.get(post[key], name)
+        take = str(post[key])
+        if name != key and take != post.get(f"_took-{name}"):
+            source = {"theirs": f"initial-{name}", "yours": f"_yours-{name}"}.get(take, name)
             chosen.setlist(name, post.getlist(source))
     return chosen
 
@@ -223,7 +225,7 @@ def _words(field: forms.Field, value: Any) -> str:
         value = dict(field.choices).get(value, value)  # type: ignore[arg-type]
     if not isinstance(value, str) and isinstance(value, Iterable) and not isinstance(value, Mapping):
         value = ", ".join(map(str, value))
-    return "(empty)" if value in (None, "") else str(value)
+    return "(empty)" if value in (None, "") else str(value).replace("\r\n", "\n")
 
 
 # -- forms beside a ModelAdmin ----------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ SAFETIES = (
     Safety(
         name="conditional UPDATE that reserves stock",
         file="contexts/inventory/services/parts.py",
-        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units)).update(',
+        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units)).update(',
         instead="Stock.objects.filter(pk__in=units).update(",
         tests=(DEFENCES,),
     ),

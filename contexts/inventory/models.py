@@ -1,8 +1,8 @@
 """Stock, reservations and the ledger.
 
 Three sums hold at any moment: ``Stock.on_hand`` is the sum of the row's movements, ``Stock.reserved`` that of its open
-allocations, ``Stock.owed`` that of its short ones. A writer locks the stock rows of a reservation, in the order of their
-keys, before it changes any of them.
+allocations, ``Stock.owed`` that of its short ones. A writer locks the stock rows of a reservation, in the order of
+their keys, before it changes any of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contexts.inventory.public.contracts import AllocationState, ReservationStat
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Warehouse(models.Model):
@@ -87,7 +88,7 @@ class Movement(models.Model):
 
 class Reservation(models.Model):
     """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
-    ``fingerprint``. ``why`` says why it needs attention, or why it ended though nobody asked for it; ``actor`` changed it
+    ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it
     last."""
 
     key = models.CharField(max_length=255, unique=True)
@@ -155,6 +156,10 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+class Trail(TrailRow):
+    """Staff's writes to warehouses, stock and reservations."""
 
 
 class OutboxEvent(OutboxRow):

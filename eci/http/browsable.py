@@ -1,57 +1,179 @@
-"""The API in a browser: every answer is a page, and every body a JSON form that starts with an example."""
+"""The API in a browser: every answer is a page, with a form for each method that the reader may use.
+
+The forms need no script. A form is sent as a plain POST, and ``unwrap`` makes of it the request that it stands for: the
+method, the JSON body, and the headers ``Idempotency-Key`` and ``If-Match``.
+"""
 
 from __future__ import annotations
 
 import json
+import secrets
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
 from rest_framework import serializers
+from rest_framework.authentication import CSRFCheck
+from rest_framework.exceptions import APIException
 from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import override_method
 
-from eci.http.fields import AmountField, EmailField, IdField, OrderIdField, QuantityField
+from eci.errors import EciError
+from eci.http.fields import IdField, OrderIdField, QuantityField
+
+_HEADERS = ("Idempotency-Key", "If-Match")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageForm:
+    """A form of a page. ``methods``: a button for each. ``content``: the body it begins with, None without one."""
+
+    methods: list[str]
+    content: str | None
+    others: list[str]
+    key: str | None
+    if_match: str | None
+    asks: bool
 
 
 class BrowsableRenderer(BrowsableAPIRenderer):
-    """DRF's page, without what our CSP or our views cannot serve."""
+    """DRF's page, with forms of our own, and without what our CSP or our views cannot serve."""
 
     def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
         """Leave out the colours of code samples: they are an inline style, which our CSP forbids."""
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
-        return context | {"code_style": ""}
+        return context | {"code_style": "", "page_forms": self._forms(renderer_context)}
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
         """None: DRF would make the form from a queryset, which our views do not have."""
 
-    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
-        form: Any = super().get_raw_data_form(data, view, method, request)
-        serializer = view.body_serializers.get(method) if hasattr(view, "body_serializers") else None
-        if serializer is not None and hasattr(form, "fields"):
-            form.fields["_content"].initial = json.dumps(example(serializer()), indent=4)
-        return form
+    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> None:
+        """None: our pages have forms of their own."""
+
+    def _forms(self, renderer_context: Any) -> list[PageForm]:
+        view, request, response = (renderer_context[name] for name in ("view", "request", "response"))
+        if not hasattr(view, "body_serializers"):
+            return []
+        shown = [method for method in _METHODS if self._is_shown(view, method, request)]
+        edits = [method for method in shown if method in ("PUT", "PATCH")]
+        groups = [[method] for method in shown if method not in edits] + ([edits] if edits else [])
+        own, tag = _as_it_is(view, request, response) if edits else ({}, "")
+        return [_form(view, methods, own, tag, request, response) for methods in groups]
+
+    def _is_shown(self, view: Any, method: str, request: Any) -> bool:
+        with override_method(view, request, method) as asked:
+            return bool(self.show_form_for_method(view, method, asked, None))
 
 
-def example(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
-    """A body to fill in: the required fields, and all ids and quantities, as often one of several is required."""
-    return {
-        name: _value(name, field)
-        for name, field in serializer.fields.items()
-        if field.required or isinstance(field, (IdField, QuantityField))
-    }
+def _form(view: Any, methods: list[str], own: dict[str, Any], tag: str, request: Any, response: Any) -> PageForm:
+    serializer = view.body_serializers.get(methods[0], serializers.Serializer)()
+    takes_body = bool(serializer.fields)
+    body = begun_with(serializer, own if methods[0] in ("PUT", "PATCH") else {})
+    content: str | None = json.dumps(body, indent=4, ensure_ascii=False) if takes_body else None
+    if_match = tag if set(methods) & set(view.conditional_methods) else None
+    sent = getattr(request._request, "unwrapped", None)
+    if sent and request.method in methods and response.status_code >= 400:  # a mistake is corrected, not typed again
+        content = sent.get("_content", "") if takes_body else None
+        if_match = sent.get("If-Match", "") if if_match is not None else None
+    return PageForm(
+        methods=methods,
+        content=content,
+        others=[name for name, field in serializer.fields.items() if name not in body and not field.read_only],
+        key=secrets.token_hex(16) if set(methods) & set(view.keyed_methods) else None,
+        if_match=if_match,
+        asks=must_be_sure(view, methods[0]),
+    )
 
 
-def _value(name: str, field: Any) -> Any:
+def _as_it_is(view: Any, request: Any, response: Any) -> tuple[dict[str, Any], str]:
+    """What a GET answers, and its ETag; nothing where it answers no single thing."""
+    if request.method != "GET":
+        try:
+            with override_method(view, request, "GET") as asked:
+                view.check_permissions(asked)
+                response = view.get(asked, **view.kwargs)
+        except (APIException, EciError, AttributeError):
+            return {}, ""
+    data = getattr(response, "data", None)
+    if not isinstance(data, dict) or response.status_code != 200:
+        return {}, ""
+    return data, response.headers.get("ETag", "")
+
+
+def begun_with(serializer: serializers.Serializer[Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The body that a form begins with: the thing's own values, and empty what must be filled in.
+
+    All ids and quantities are there, as often one of several is required. Sent untouched it is refused, or changes
+    nothing.
+    """
+    body: dict[str, Any] = {}
+    for name, field in serializer.fields.items():
+        if field.read_only:
+            continue
+        if name in own:
+            body[name] = own[name]
+        elif field.required or (not own and isinstance(field, IdField | QuantityField)):
+            body[name] = _empty(field)
+    return body
+
+
+def _empty(field: Any) -> Any:
     if isinstance(field, serializers.ListSerializer):
-        return [_value(name, field.child)]
+        return [_empty(field.child)]
     if isinstance(field, serializers.Serializer):
-        return example(field)
-    if isinstance(field, serializers.IntegerField):
-        return 1
-    if isinstance(field, AmountField):
-        return "9.99"
-    if isinstance(field, OrderIdField):
-        return "ORDER-123"
-    if isinstance(field, EmailField):
-        return "somebody@example.com"
-    if isinstance(field, serializers.ChoiceField):
-        return next(iter(field.choices))
-    return name
+        return begun_with(field, {})
+    if isinstance(field, serializers.ListField):
+        return []
+    return "" if isinstance(field, serializers.CharField | serializers.ChoiceField | OrderIdField) else None
+
+
+def must_be_sure(view: Any, method: str) -> bool:
+    """Whether a form could be carried out as it stands, so that it has a box to tick."""
+    if method not in ("POST", "DELETE"):
+        return False
+    fields = view.body_serializers.get(method, serializers.Serializer)().fields
+    return not any(field.required for field in fields.values())
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def unwrap(request: HttpRequest) -> None:
+    """Make of a sent form the request that it stands for; leave any other request as it is.
+
+    PermissionDenied without the CSRF token, whoever calls: in open mode nobody is signed in.
+    """
+    if request.method != "POST" or request.content_type not in _FORMS:
+        return
+    body = request.body  # read before POST, so that it stays readable
+    if not any(name in body for name in (b"_method", b"_content")):
+        return
+    sent = request.POST
+    method = sent.get("_method", "POST" if "_content" in sent else "")
+    if method not in _METHODS:
+        return
+    check = CSRFCheck(lambda request: HttpResponse())
+    check.process_request(request)
+    if check.process_view(request, None, (), {}):  # type: ignore[arg-type]
+        raise PermissionDenied
+    content = sent.get("_content", "").encode(errors="replace")
+    request.unwrapped = sent  # type: ignore[attr-defined]
+    request.method = request.META["REQUEST_METHOD"] = method
+    request.content_type = request.META["CONTENT_TYPE"] = "application/json"
+    request.META["CONTENT_LENGTH"] = str(len(content))
+    request.META[settings.CSRF_HEADER_NAME] = sent.get("csrfmiddlewaretoken", "")
+    for name in _HEADERS:
+        if value := sent.get(name, "").strip():
+            request.META[f"HTTP_{name.upper().replace('-', '_')}"] = value
+    request._body = content  # type: ignore[attr-defined]
+    request.__dict__.pop("headers", None)  # made of META, and kept
+
+
+def is_unsure(request: HttpRequest) -> bool:
+    """Whether this is a sent form whose box was not ticked."""
+    sent = getattr(request, "unwrapped", None)
+    return sent is not None and "_sure" not in sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 from eci import idempotency
 from eci.db import read_replica
 from eci.errors import InvalidRequest, PreconditionFailed
-from eci.http import rates
+from eci.http import browsable, rates
 from eci.http.cards import refuse_cards
 from eci.http.conditional import versions
 from eci.http.fields import IdempotencyKeyField
@@ -62,6 +63,10 @@ class ApiView(GenericAPIView[Any]):
     def caller(self) -> Caller:
         return caller(self.request)
 
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        browsable.unwrap(request)
+        return super().initialize_request(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check everything about a request that does not depend on its body."""
         try:
@@ -70,6 +75,8 @@ class ApiView(GenericAPIView[Any]):
             self._count(NOBODY, "refused")
             raise
         self._key_given({})
+        if browsable.is_unsure(request._request) and browsable.must_be_sure(self, str(request.method)):
+            raise InvalidRequest("Nothing was done: first tick the box above the button.")
         if "If-Match" in request.headers and request.method not in (*SAFE_METHODS, *self.conditional_methods):
             raise PreconditionFailed("There are no versions here, so no If-Match can be fulfilled.")
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):

@@ -18,7 +18,7 @@ class Form:
     fields: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
-    buttons: dict[str, str] = field(default_factory=dict)
+    buttons: dict[str, list[str]] = field(default_factory=dict)
 
     def __or__(self, typed: dict[str, Any]) -> Form:
         return Form(self.method, self.action, self.fields | typed, self.kinds, self.choices, self.buttons)
@@ -68,7 +68,7 @@ class _Reader(HTMLParser):
         if tag == "input":
             self._input(form, name, given)
         elif tag == "button":
-            form.buttons[name] = given.get("value", "")
+            form.buttons.setdefault(name, []).append(given.get("value", ""))
         elif tag == "textarea":
             form.kinds[name], self._area, self._text = "textarea", name, ""
         elif tag == "select":
@@ -79,7 +79,7 @@ class _Reader(HTMLParser):
     def _input(self, form: Form, name: str, given: dict[str, str]) -> None:
         kind = given.get("type", "text")
         if kind == "submit":
-            form.buttons[name] = given.get("value", "")
+            form.buttons.setdefault(name, []).append(given.get("value", ""))
             return
         form.kinds[name] = kind
         if kind in ("checkbox", "radio"):

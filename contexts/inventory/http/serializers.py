@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from contexts.inventory.services.stock import MAX_UNITS
+from eci import text
 from eci.clock import utcnow
 from eci.http.fields import (
     MAX_ID,
@@ -19,24 +20,12 @@ from eci.http.fields import (
     StrictBooleanField,
     StrictIntegerField,
     TextField,
+    WarehouseCodeField,
 )
 from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
 
 MAX_LINES = 1_000
 _STATUSES = [status.value for status in ReservationStatus]
-
-
-class WarehouseCodeField(TextField):
-    default_error_messages = {"unprintable": "A warehouse code has 1 to 64 printable characters."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 64, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        code = super().to_internal_value(data)
-        if not code.isprintable():
-            self.fail("unprintable")
-        return code
 
 
 class UnitsField(StrictIntegerField):
@@ -150,18 +139,15 @@ class AllocationCommandIn(ReservationCommandIn):
     warehouse = WarehouseCodeField(required=False)
 
 
-class WarehouseIn(serializers.Serializer[Any]):
-    code = WarehouseCodeField()
-    name = TextField(max_length=255)
+class WarehouseChangeIn(serializers.Serializer[Any]):
+    name = TextField(max_length=text.WAREHOUSE_NAME)
     priority = StrictIntegerField(default=100, min_value=-1_000_000, max_value=1_000_000)
     address = TextField(default="", allow_blank=True, max_length=300)
     is_active = StrictBooleanField(default=True)
 
 
-class WarehouseChangeIn(WarehouseIn):
-    """Every field is optional; a code is never changed."""
-
-    code = None
+class WarehouseIn(WarehouseChangeIn):
+    code = WarehouseCodeField()
 
 
 class IdQueryField(serializers.IntegerField):
@@ -171,7 +157,7 @@ class IdQueryField(serializers.IntegerField):
 
 class StockRowQuery(QuerySerializer):
     product_id = IdQueryField()
-    warehouse = serializers.CharField(required=False, max_length=64)
+    warehouse = WarehouseCodeField(required=False)
     low_stock = QueryBooleanField(required=False)
     ordering = OrderingField("created_at")
 
@@ -184,13 +170,13 @@ class ReservationQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
     order_id = serializers.CharField(required=False, max_length=64)
     product_id = IdQueryField()
-    warehouse = serializers.CharField(required=False, max_length=64)
+    warehouse = WarehouseCodeField(required=False)
     ordering = OrderingField("created_at")
 
 
 class MovementQuery(QuerySerializer):
     product_id = IdQueryField()
-    warehouse = serializers.CharField(required=False, max_length=64)
+    warehouse = WarehouseCodeField(required=False)
     order_id = serializers.CharField(required=False, max_length=64)
 
 

@@ -124,7 +124,7 @@ class BelowReserved(Conflict):
 
 
 class ChangedMeanwhile(Conflict):
-    """The stock row has moved since the caller looked. ``details``: on_hand and the movements since, the newest first."""
+    """The stock row has moved since the caller looked. ``details``: on_hand, and the movements since, newest first."""
 
     code = "changed_meanwhile"
 
@@ -222,4 +222,4 @@ class Inventory(ABC):
 
     @abstractmethod
     def audit(self) -> tuple[Finding, ...]:
-        """Stock rows that differ from the ledger (on hand), the open allocations (reserved) or the short ones (owed)."""
+        """Stock rows that differ from the ledger (on hand) or the allocations: open (reserved) and short (owed)."""

@@ -22,6 +22,7 @@ from contexts.inventory.public.contracts import (
 )
 from contexts.inventory.selectors import HOLDING, ReservationRows
 from contexts.inventory.services import ledger, parts
+from eci import trail
 from eci.db import Stale, locked, per_row, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
@@ -41,8 +42,8 @@ def reserve(
 ) -> ReservationRows:
     """Hold every unit of ``demand`` (product id -> units) for ``seconds``, or none.
 
-    1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and one
-       that has not becomes ``paying`` if that is asked.
+    1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and
+       one that has not becomes ``paying`` if that is asked.
     2. Lock the stock rows that the products may be taken from, and choose among them: InsufficientStock.
     3. Reclaim expired allocations of the chosen rows whose units are needed.
     4. Add the units to what is reserved, if they are still available.
@@ -132,6 +133,7 @@ def confirm(*, key: str, actor: str = "") -> ReservationRows:
     _require_reserved(rows.reservation)
     confirmed = {"status": ReservationStatus.CONFIRMED, "paying": False, "paying_since": None, "actor": actor}
     parts.change_reservation(reservation=rows.reservation, changes=confirmed)
+    _leave_trail(rows.reservation, ReservationStatus.RESERVED)
     _stop_the_clock(rows.allocations)
     return rows
 
@@ -209,7 +211,7 @@ def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, w
     parts.close_allocations(allocations=holding, state=AllocationState.RELEASED)
     is_short = any(allocation.state == AllocationState.SHORT for allocation in rows.allocations)
     healed = {"needs_attention": False} if was_short and not is_short else {}
-    _record(rows, {"actor": actor, "why": why, **healed})
+    _record(rows, {"actor": actor, "why": why, **healed}, released=sum(one.quantity for one in holding))
 
 
 def _bury(key: str, order_id: str, actor: str) -> ReservationRows:
@@ -271,7 +273,7 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
         reference=key,
         actor=actor,
     )
-    _record(rows, {"actor": actor})
+    _record(rows, {"actor": actor}, shipped=sum(units.values()))
     return rows
 
 
@@ -294,11 +296,24 @@ def _in_warehouse(allocations: list[Allocation], warehouse: str | None) -> list[
     return concerned
 
 
-def _record(rows: ReservationRows, changes: dict[str, Any]) -> None:
+def _record(rows: ReservationRows, changes: dict[str, Any], **units: int) -> None:
     """Write these changes and, if no allocation is left, the reservation's final status."""
+    before = rows.reservation.status
     status = settled(allocation.state for allocation in rows.allocations)
     final = {"status": status, "paying": False, "paying_since": None, "needs_attention": False} if status else {}
     parts.change_reservation(reservation=rows.reservation, changes=changes | final)
+    _leave_trail(rows.reservation, before, **units)
+
+
+def _leave_trail(reservation: Reservation, before: str, **units: int) -> None:
+    trail.record(
+        "inventory",
+        actor=reservation.actor,
+        action="reservation.change",
+        thing=f"reservation:{reservation.pk}",
+        before={"status": str(before)},
+        after={"status": str(reservation.status), **units},
+    )
 
 
 def _stop_the_clock(allocations: list[Allocation]) -> None:

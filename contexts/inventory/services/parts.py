@@ -102,8 +102,9 @@ def change_reservation(*, reservation: Reservation, changes: dict[str, Any]) -> 
     if not unchanged.update(**changes, version=F("version") + 1, updated_at=Now()):
         raise Stale
     reservation.version += 1
-    for name in {"status", "paying", "needs_attention", "why", "actor"} & changes.keys():
-        setattr(reservation, name, changes[name])
+    for name, value in changes.items():
+        if not hasattr(value, "resolve_expression"):  # what the database computes, it alone knows
+            setattr(reservation, name, value)
 
 
 def flag_reservation(*, reservation: Reservation, reason: str) -> None:

@@ -22,6 +22,7 @@ from contexts.inventory.public.contracts import (
     TooManyUnits,
 )
 from contexts.inventory.services import holds, ledger, parts
+from eci import trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, per_row, unit_of_work, writes
 from eci.errors import Conflict, InvalidTransition, NotFound, PreconditionFailed
@@ -35,33 +36,47 @@ class DuplicateWarehouse(Conflict):
 
 
 @writes("inventory")
-def create_warehouse(*, code: str, name: str, priority: int, address: str, is_active: bool) -> Warehouse:
+def create_warehouse(*, code: str, name: str, priority: int, address: str, is_active: bool, actor: str) -> Warehouse:
     """DuplicateWarehouse."""
+    fields = {"name": name, "priority": priority, "address": address, "is_active": is_active}
     try:
         with unit_of_work("inventory"):
-            return Warehouse.objects.create(
-                code=code, name=name, priority=priority, address=address, is_active=is_active, created_at=utcnow()
-            )
+            made = Warehouse.objects.create(code=code, created_at=utcnow(), **fields)
     except IntegrityError:
         raise DuplicateWarehouse(f"There is a warehouse {code} already.", code=code) from None
+    trail.record("inventory", actor=actor, action="warehouse.create", thing=f"warehouse:{code}", after=fields)
+    return made
 
 
 @writes("inventory")
-def update_warehouse(*, code: str, version: int | None = None, **changes: Any) -> Warehouse:
+def update_warehouse(*, code: str, actor: str, version: int | None = None, **changes: Any) -> Warehouse:
     """The warehouse after the change. WarehouseNotFound; PreconditionFailed if it has another ``version``."""
-    warehouse = locked(Warehouse.objects.filter(pk=code)).first()
+    warehouse: Warehouse | None = locked(Warehouse.objects.filter(pk=code)).first()
     if warehouse is None:
         raise selectors.no_warehouse(code=code)
     _require_version(warehouse, version)
-    if any(getattr(warehouse, name) != value for name, value in changes.items()):
+    before = {name: getattr(warehouse, name) for name in changes}
+    if before != changes:
         Warehouse.objects.filter(pk=code).update(**changes, version=F("version") + 1)
         warehouse.refresh_from_db()
+        thing = f"warehouse:{code}"
+        trail.record("inventory", actor=actor, action="warehouse.update", thing=thing, before=before, after=changes)
     return warehouse
 
 
 def _require_version(row: Warehouse | Stock, version: int | None) -> None:
     if version not in (None, row.version):
         raise PreconditionFailed("This has changed since you read it.", version=row.version)
+
+
+def _facts(row: Stock) -> dict[str, int]:
+    return {"on_hand": row.on_hand, "reorder_point": row.reorder_point}
+
+
+def _leave_trail(row: Stock, before: dict[str, int], *, action: str, actor: str) -> None:
+    if trail.is_kept(actor):
+        after = _facts(Stock.objects.get(pk=row.pk))
+        trail.record("inventory", actor=actor, action=action, thing=f"stock:{row.pk}", before=before, after=after)
 
 
 @writes("inventory")
@@ -78,12 +93,14 @@ def receive(
     else:
         selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    before = _facts(row)
     if reorder_point is not None:
         Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
     _require_countable(row, row.on_hand + quantity)
     _add({row.pk: quantity})
     ledger.record(changes=[(row, quantity)], reason="receipt", actor=actor)
     parts.cover(stock_ids=[row.pk])
+    _leave_trail(row, before, action="stock.receive", actor=actor)
     return row
 
 
@@ -131,6 +148,7 @@ def count(
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
     _require_version(row, version)
+    before = _facts(row)
     moved = selectors.units_moved(row=row, since=counted_at) if counted_at else 0
     if expected_on_hand not in (None, row.on_hand - moved):
         raise ChangedMeanwhile(
@@ -139,11 +157,10 @@ def count(
             movements=selectors.movements_since(row=row, on_hand=expected_on_hand, since=counted_at),
         )
     if reorder_point not in (None, row.reorder_point):
-        Stock.objects.filter(pk=row.pk).update(
-            reorder_point=reorder_point, version=F("version") + 1, updated_at=Now()
-        )
+        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=Now())
     if on_hand is not None and on_hand + moved != row.on_hand:
         _change_on_hand(row, on_hand + moved - row.on_hand, reason=reason, actor=actor, force=force)
+    _leave_trail(row, before, action="stock.count", actor=actor)
     return row
 
 
@@ -155,7 +172,9 @@ def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: s
     """
     selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    before = _facts(row)
     _change_on_hand(row, delta, reason=reason, actor=actor, force=False)
+    _leave_trail(row, before, action="stock.adjust", actor=actor)
     return row
 
 
@@ -225,6 +244,7 @@ def transfer(
         short = {"product_id": product_id, "requested": quantity, "available": available}
         raise InsufficientStock(f"Warehouse {from_warehouse} has {available} units available.", items=[short])
     _require_countable(target, target.on_hand + quantity)
+    before = {row.pk: _facts(row) for row in (source, target)}
     Stock.objects.filter(pk=source.pk).update(
         on_hand=F("on_hand") - quantity, version=F("version") + 1, updated_at=Now()
     )
@@ -232,6 +252,8 @@ def transfer(
     ledger.record(changes=[(source, -quantity)], reason=f"transfer to {to_warehouse}", actor=actor)
     ledger.record(changes=[(target, quantity)], reason=f"transfer from {from_warehouse}", actor=actor)
     parts.cover(stock_ids=[target.pk])
+    for row in (source, target):
+        _leave_trail(row, before[row.pk], action="stock.transfer", actor=actor)
     return source, target
 
 
