@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.core.validators import validate_email
 from django.db import DEFAULT_DB_ALIAS
 
 from config.staff import demo
 from config.staff.groups import make_groups
-from eci import trail
+from eci import text, trail
 from eci.db import unit_of_work
 from eci.identity.auth import command_name, staff_name
 
@@ -89,11 +87,11 @@ def forget_one_time_password(username: str) -> None:
 
 def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str, actor: str) -> User:
     """A staff account, which signs in with its address. CommandError; for a weak password it names ``source``."""
-    user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
-        validate_email(email)
-    except ValidationError:
+        email = email if email == ONE_TIME_ADMIN else text.email(email)
+    except ValueError:
         raise CommandError(f"{email!r} is not an e-mail address.") from None
+    user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -113,15 +111,18 @@ def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: b
 
 def holder(address: str, *, besides: int | None = None) -> User | None:
     """Whose address this is, as name or e-mail address. Locked accounts do not count: they cannot sign in."""
-    key = address_key(address)
+    key = _address_key(address)
     accounts = User.objects.filter(is_active=True).exclude(pk=besides or 0)
-    found = (user for user in accounts if key in (address_key(user.username), address_key(user.email)))
+    found = (user for user in accounts if key in (_address_key(user.username), _address_key(user.email)))
     return next((user for user in found if user.has_usable_password()), None)
 
 
-def address_key(address: str) -> str:
-    """By which addresses are compared."""
-    return unicodedata.normalize("NFKC", address).strip().casefold()
+def _address_key(address: str) -> str:
+    """By which addresses are compared. A name that is no address is compared without case."""
+    try:
+        return text.email_key(address)
+    except ValueError:
+        return text.trim(address).casefold()
 
 
 def record_new_password(user: Any, *, actor: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from config.staff import accounts
 from config.staff.models import Trail
 from eci import trail
 from eci.db import unit_of_work
+from eci.forms import EmailField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
 
@@ -34,6 +36,8 @@ def _require_free(form: Any, user: User, *, counts: bool) -> None:
 class NewAccountForm(AdminUserCreationForm):
     """Name, address and password of a new account."""
 
+    email = EmailField(required=False)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         _require_free(self, self.instance, counts=True)
@@ -42,6 +46,8 @@ class NewAccountForm(AdminUserCreationForm):
 
 class AccountForm(UserChangeForm):
     """An account's name, address and rights."""
+
+    email = EmailField(required=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -60,13 +66,23 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class Trailed(StaffAdmin):
-    """Its writes leave a trail, in the transaction that writes."""
+    """Its writes leave a trail, in the transaction that writes. What a person did not change is not written back."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with unit_of_work(DEFAULT_DB_ALIAS) if request.method == "POST" else nullcontext():
+            return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         form.facts_before = accounts.facts(type(obj).objects.get(pk=obj.pk)) if change else {}
-        super().save_model(request, obj, form, change)
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif fields := {field.name for field in obj._meta.concrete_fields} & set(form.changed_data):
+            obj.save(update_fields=fields)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        for field in form.instance._meta.many_to_many if change else ():
+            if field.name not in form.changed_data:
+                form.cleaned_data.pop(field.name, None)
         super().save_related(request, form, formsets, change)
         self._record(request, form.instance, form.facts_before, accounts.facts(form.instance))
 
@@ -81,15 +97,14 @@ class Trailed(StaffAdmin):
 
     def _record(self, request: HttpRequest, obj: Any, before: dict[str, Any], after: dict[str, Any]) -> None:
         what = "changed" if before and after else "deleted" if before else "created"
-        with unit_of_work(DEFAULT_DB_ALIAS):
-            trail.record(
-                "staff",
-                actor=staff_name(request.user),
-                action=f"{obj._meta.model_name.replace('user', 'account')} {what}",
-                thing=accounts.thing(obj),
-                before=before,
-                after=after,
-            )
+        trail.record(
+            "staff",
+            actor=staff_name(request.user),
+            action=f"{accounts.thing(obj).partition(':')[0]} {what}",
+            thing=accounts.thing(obj),
+            before=before,
+            after=after,
+        )
 
 
 class AccountAdmin(Trailed, UserAdmin):

@@ -110,4 +110,4 @@ def on_refresh_token_reused(event: RefreshTokenReused) -> None:
 
 
 def on_customer_erased(event: CustomerErased) -> None:
-    erase_customer(customer_id=event.customer_id)
+    erase_customer(customer_id=event.customer_id, email_digest=event.email_digest)

@@ -161,10 +161,13 @@ def finish_attempt(
 
 
 @writes("notifications")
-def erase_customer(*, customer_id: int) -> None:
-    """Erase the recipients and texts of a customer's notifications; the rows stay. Queued ones are never sent."""
+def erase_customer(*, customer_id: int, email_digest: str) -> None:
+    """Erase the recipients and texts of a customer's notifications; the rows stay. Queued ones are never sent.
+
+    Those to a guest with the same e-mail address, known by its digest (``erasure.email_digest``), are theirs too.
+    """
     erasure.record("notifications", customer_id)
-    _erase([customer_id])
+    _erase([customer_id], email_digest)
 
 
 @writes("notifications")
@@ -174,10 +177,14 @@ def erase_late() -> None:
         _erase(erasure.erased("notifications"))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = "") -> None:
     known = Notification.objects.filter(customer_id__in=customers)
-    addresses = list(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
-    for notifications in (known, Notification.objects.filter(customer_id=None, recipient__in=addresses)):
+    guests = Notification.objects.filter(customer_id=None)
+    addresses = set(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
+    if email_digest:
+        to_guests = guests.exclude(recipient="").values_list("recipient", flat=True).distinct()
+        addresses |= {address for address in to_guests if erasure.email_digest(address) == email_digest}
+    for notifications in (known, guests.filter(recipient__in=addresses)):
         filled = notifications.exclude(recipient="", subject="", message="")
         ids = filled.values_list(Cast("pk", CharField()))
         for endpoint in ("notifications.create", "notifications.retry"):

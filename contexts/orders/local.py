@@ -27,7 +27,7 @@ from eci import money
 class LocalOrders(Orders):
     def recipient(self, *, order_id: str) -> Recipient:
         order = selectors.order(order_id=order_id)
-        return Recipient(customer_id=order.customer_id, email=order.email)
+        return Recipient(customer_id=order.customer_id, email="" if order.buyer_erased else order.email)
 
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)

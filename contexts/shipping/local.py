@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from contexts.shipping import domain, models, selectors, services
 from contexts.shipping.public.contracts import (
@@ -63,7 +62,7 @@ class LocalShipping(Shipping):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, Any] | str | None = None,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
         rows = services.create_shipments(
             order_id=order_id,
@@ -88,6 +87,9 @@ class LocalShipping(Shipping):
 
     def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id, actor=actor))
+
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        services.erase_orders(order_ids=order_ids)
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))

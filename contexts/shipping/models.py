@@ -39,6 +39,7 @@ class Shipment(models.Model):
 
     - ``customer_id``: the customer who may see it; null for guests, and for another system's order.
     - ``ship_to``: the fields of ``ShipTo``; null where ``address`` and ``city`` are all that is known.
+    - ``buyer_erased``: a guest who has been erased; the address is erased when it no longer waits.
     - ``short``, ``refunded``: it is withheld for this reason (``Withheld``).
     """
 
@@ -53,6 +54,7 @@ class Shipment(models.Model):
     status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ShipmentStatus])
     short = models.BooleanField(default=False, db_default=False)
     refunded = models.BooleanField(default=False, db_default=False)
+    buyer_erased = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1)
     dispatched_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -71,6 +73,7 @@ class Shipment(models.Model):
             models.Index(fields=["created_at", "id"], name="shipping_shipment_newest"),
             models.Index(fields=["status", "created_at"], name="shipping_shipment_status"),
             models.Index(fields=["customer_id", "created_at"], name="shipping_shipment_customer"),
+            models.Index(fields=["buyer_erased"], name="shipping_buyer_erased"),
         ]
 
     def __str__(self) -> str:

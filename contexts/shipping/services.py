@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -416,18 +416,27 @@ def erase_customer(*, customer_id: int) -> None:
     """Keep the customer's shipments, but blank what identifies the customer. A shipment that waits still needs its
     address, which is blanked after it has left."""
     erasure.record("shipping", customer_id)
-    _erase([customer_id])
+    _erase(Shipment.objects.filter(customer_id=customer_id))
+
+
+@writes("shipping")
+def erase_orders(*, order_ids: Iterable[str]) -> None:
+    """As ``erase_customer``, for the orders of a guest."""
+    theirs = Shipment.objects.filter(order_id__in=list(order_ids))
+    theirs.filter(buyer_erased=False).update(buyer_erased=True)
+    _erase(theirs)
 
 
 @writes("shipping")
 def erase_late() -> None:
-    """Erase shipments that left, or were created, after their customer was erased."""
+    """Erase shipments that left, or were created, after their customer or guest was erased."""
     if Erasure.objects.exists():
-        _erase(erasure.erased("shipping"))
+        _erase(Shipment.objects.filter(customer_id__in=erasure.erased("shipping")))
+    _erase(Shipment.objects.filter(buyer_erased=True))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
-    shipments = Shipment.objects.filter(customer_id__in=customers).exclude(status__in=domain.WAITING)
+def _erase(theirs: QuerySet[Shipment]) -> None:
+    shipments = theirs.exclude(status__in=domain.WAITING)
     names = shipments.values_list(Cast("pk", CharField()))
     idempotency.erase("shipping", endpoint="shipping.change_status", resources=names)
     steps = ShipmentEvent.objects.filter(shipment__in=shipments.values("pk"))

@@ -33,16 +33,18 @@ def undo(run: Run) -> None:
     4. Record the end: CANCELLED or EXPIRED.
     """
     order = run.order
+    actor = order.undo_actor or services.SYSTEM
     try:
-        run.view.shipments = shipping.cancel(order_id=order.pk)
+        run.view.shipments = shipping.cancel(order_id=order.pk, actor=actor)
     except InvalidTransition:
         if order.confirmed_at is None:  # a shipment left before it was paid for: a person must decide
             raise
         changes = {"undo": Undo.NONE, "undo_reason": "", "undo_actor": ""}
         progress.record(run, changes=changes, event="cancellation_refused")
         return
+    if order.buyer_erased:
+        shipping.erase(order_ids=[order.pk])
     try:
-        actor = order.undo_actor or services.SYSTEM
         run.view.payments = payments.cancel(order_id=order.pk, reason=_close_reason(order), actor=actor)
     except PaymentUnknown:
         progress.wait_for_provider(run)

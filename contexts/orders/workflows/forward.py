@@ -232,6 +232,7 @@ def fulfil(run: Run) -> None:
         _withhold_short(run, None)
         if not order.short:  # the units have come meanwhile
             raise
+    _erase_guest(run)
     status = _status_of(run.view.shipments)
     event = status.lower() if status != order.status else ""
     step = Step.DONE if status == OrderStatus.DELIVERED else Step.FULFIL
@@ -270,8 +271,14 @@ def _withhold_short(run: Run, reservation: Reservation | None) -> None:
 
 
 def done(run: Run) -> None:
-    """Another runner ended the order after this one had seen that it was due."""
+    """Another runner ended the order after this one had seen that it was due, or its guest has been erased."""
+    _erase_guest(run)
     progress.rest(run, changes={})
+
+
+def _erase_guest(run: Run) -> None:
+    if run.order.buyer_erased:
+        shipping.erase(order_ids=[run.order.pk])
 
 
 def _address_of(order: Order) -> tuple[str, str]:

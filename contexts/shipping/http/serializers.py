@@ -70,7 +70,7 @@ class StatusField(serializers.ChoiceField):
 
 class ShipmentIn(serializers.Serializer[Any]):
     order_id = OrderIdField()
-    address = TextField(max_length=1000, allow_blank=True, default="")
+    address = TextField(max_length=1000, allow_blank=True, default="", lines=True)
     city = TextField(max_length=200, allow_blank=True, default="")
     carrier = TextField(max_length=64, default=domain.STANDARD_CARRIER)
     tracking_no = TrackingNumberField(default=None)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from eci.errors import Conflict, NotFound
 
@@ -122,7 +121,7 @@ class Shipping(ABC):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, Any] | str | None = None,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
         """Make one PENDING shipment per warehouse; existing ones stay as they are.
 
@@ -155,6 +154,10 @@ class Shipping(ABC):
 
         When there are none, leave a tombstone, which rejects a late ``create`` for the order.
         """
+
+    @abstractmethod
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        """Forget whose these orders were: their guest has been erased. What waits keeps its address until it leaves."""
 
     @abstractmethod
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from config.staff import accounts, demo
+from config.staff import accounts, demo, groups
 from config.staff.models import Trail
 from tests.support.api import Api
 
@@ -23,6 +23,11 @@ def make(email: str, *, admin: bool = False) -> User:
     return accounts.make_account(
         email=email, password=GOOD, groups=("stock staff",), admin=admin, source="It", actor="command:root"
     )
+
+
+@pytest.fixture(autouse=True)
+def _groups() -> None:
+    groups.make_groups()
 
 
 def token(email: str) -> int:
@@ -110,6 +115,26 @@ class TestTheAdmin:
         assert b"Another account has this address" in refused.content
         assert token("root@shop.example") == 200
 
+    @pytest.mark.parametrize("email", ['"<script>"@example.com', "kırk@shop.example", "ann@shop"])
+    def test_takes_no_address_that_the_api_refuses(self, root: Client, email: str) -> None:
+        assert self.add(root, email=email).status_code == 200
+        assert User.objects.count() == 1
+
+    def test_writes_back_nothing_that_was_not_changed(self, root: Client) -> None:
+        ann = make("ann@shop.example")
+        page = root.get(f"/admin/auth/user/{ann.pk}/change/")
+        shown = dict(re.findall(r'name="(initial-[\w-]+|_version|_form_key)" value="([^"]*)"', page.content.decode()))
+        shown |= dict(re.findall(r'name="(initial-\w+)" value="([^"]*)"', page.content.decode()))
+        User.objects.filter(pk=ann.pk).update(is_active=False, last_name="Lee")
+        ann.groups.clear()
+        group = str(Group.objects.get(name="stock staff").pk)
+        edit = {"username": ann.username, "email": ann.email, "first_name": "Ann", "is_active": "on", "is_staff": "on"}
+        edit |= {"date_joined_0": ann.date_joined.date().isoformat(), "date_joined_1": f"{ann.date_joined:%H:%M:%S}"}
+        edit |= {"groups": group}
+        assert root.post(f"/admin/auth/user/{ann.pk}/change/", shown | edit).status_code == 302
+        ann = User.objects.get(pk=ann.pk)
+        assert (ann.first_name, ann.last_name, ann.is_active, ann.groups.count()) == ("Ann", "Lee", False, 0)
+
     def test_leaves_a_trail_without_secrets(self, root: Client) -> None:
         assert self.add(root).status_code == 302
         ann = User.objects.get(username="ann")
@@ -130,7 +155,7 @@ class TestTheAdmin:
 
     def test_so_do_groups(self, root: Client) -> None:
         accounts.prepare()
-        group = User.objects.model.groups.field.related_model.objects.get(name="stock staff")
+        group = Group.objects.get(name="stock staff")
         root.post(f"/admin/auth/group/{group.pk}/change/", {"name": "stock staff", "permissions": []})
         line = Trail.objects.get(thing=f"group:{group.pk}")
         assert "inventory.view_stock" in line.before["permissions"]

@@ -119,7 +119,7 @@ def test_why_a_return_was_refused_is_erased_with_the_customer() -> None:
     happen(ReturnRefused(version=1, order_id=OURS, return_id=5, reason="Annabel wore it"))
     Notification.objects.update(customer_id=7, recipient="annabel@example.com", message="Annabel wore it")
 
-    services.erase_customer(customer_id=7)
+    services.erase_customer(customer_id=7, email_digest="")
 
     (row,) = Notification.objects.values("recipient", "message", "facts", "status")
     assert row == {"recipient": "", "message": "", "facts": {}, "status": "SUPPRESSED"}

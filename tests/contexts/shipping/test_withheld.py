@@ -85,9 +85,7 @@ def test_withholding_again_changes_nothing_and_one_reason_leaves_the_other(order
     assert shipping.allow(order_id=order_id, warehouse=None, reason="short") == left
 
 
-def test_stock_staff_may_insist_on_what_was_refunded_and_on_nothing_else(
-    order_id: str, api: Any, settings: Any
-) -> None:
+def test_stock_staff_may_insist_on_what_was_refunded_and_no_more(order_id: str, api: Any, settings: Any) -> None:
     """K1"""
     stock, service = staff("S"), staff("V")
     settings.ECI_OPEN = False
