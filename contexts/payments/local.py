@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -37,9 +38,7 @@ def payment(row: models.Payment) -> Payment:
         refunded=from_minor(row.refunded_minor, row.currency),
         reference=row.reference,
         decline_reason=row.decline_reason,
-        actor=row.actor,
         under_review=row.is_under_review,
-        reviewed_by=row.reviewed_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -62,7 +61,9 @@ def refund(row: models.Refund) -> Refund:
 
 def payment_record(row: models.Payment) -> PaymentRecord:
     """Reads the payment's refunds too: they must be at hand."""
-    return PaymentRecord(payment=payment(row), refunds=tuple(refund(one) for one in row.refunds.all()))
+    refunds = [refund(one) for one in row.refunds.all()]
+    unnamed = [replace(one, actor="staff") if one.actor.startswith("staff:") else one for one in refunds]
+    return PaymentRecord(payment=payment(row), refunds=tuple(unnamed))
 
 
 def unanswered(row: models.Payment | models.Refund) -> Unanswered:

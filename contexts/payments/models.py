@@ -11,6 +11,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class PaymentRequest(models.Model):
@@ -157,6 +158,10 @@ class Refund(Asked):
 
     def __str__(self) -> str:
         return f"Refund {self.pk} of payment {self.payment_id}"
+
+
+class Trail(TrailRow):
+    pass
 
 
 class Erasure(ErasureRow):

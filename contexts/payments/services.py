@@ -27,7 +27,7 @@ from contexts.payments.public.contracts import (
     RequestState,
 )
 from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
-from eci import erasure, idempotency, outbox
+from eci import erasure, idempotency, outbox, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.erasure import blank
@@ -134,6 +134,12 @@ def begin_charge(*, asked: ChargeAsked, key: Key | None) -> Payment:
     if is_our_order(asked.order_id):
         asked = replace(asked, customer_id=_take_request(asked))
     payment = _create_payment(asked, Payment.Mode.CHARGE, key)
+    charge = {
+        "order_id": payment.order_id,
+        "amount": _text(payment, payment.amount_minor),
+        "currency": payment.currency,
+    }
+    trail.record("payments", actor=asked.actor, action="charge", thing=f"payment:{payment.pk}", after=charge)
     if key is not None:
         idempotency.claim("payments", key, resource=str(payment.pk))
     return payment
@@ -143,8 +149,10 @@ def _screening(asked: ChargeAsked) -> dict[str, str]:
     """Put a suspicious payment to review, if it is to be screened."""
     if not asked.screened:
         return {}
+    amounts = {**settings.ECI_REVIEW_AMOUNTS, settings.ECI_CURRENCY: settings.ECI_REVIEW_AMOUNT}
+    amount = amounts.get(asked.currency)  # a limit in one currency says nothing about another
     limits = domain.RiskLimits(
-        amount_minor=to_minor(Decimal(settings.ECI_REVIEW_AMOUNT), asked.currency),
+        amount_minor=None if amount is None else to_minor(Decimal(amount), asked.currency),
         payments=settings.ECI_REVIEW_PAYMENTS,
         declined=settings.ECI_REVIEW_DECLINES,
     )
@@ -179,6 +187,14 @@ def _review(payment_id: int, decision: Payment.Review, actor: str) -> bool:
         return False
     payment = Payment.objects.get(pk=payment_id)
     released = decision == Payment.Review.RELEASED
+    trail.record(
+        "payments",
+        actor=actor,
+        action="release" if released else "refuse",
+        thing=f"payment:{payment_id}",
+        before={"review": Payment.Review.WAITING.value},
+        after={"review": decision.value},
+    )
     outbox.emit(
         "payments",
         PaymentReviewed(version=payment.version, order_id=payment.order_id, payment_id=payment.pk, released=released),
@@ -372,7 +388,7 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, actor
         refundable = _text(payment, left)
         raise RefundExceedsCaptured(f"{refundable} {payment.currency} can be refunded.", refundable=refundable)
     now = utcnow()
-    return Refund.objects.create(
+    refund = Refund.objects.create(
         payment=payment,
         nonce=domain.new_nonce(),
         amount_minor=amount,
@@ -384,6 +400,15 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, actor
         **_first_call(),
         **_keyed(key),
     )
+    trail.record(
+        "payments",
+        actor=actor,
+        action="refund",
+        thing=f"payment:{payment_id}",
+        before={"refunded": _text(payment, payment.refunded_minor)},
+        after={"refunded": _text(payment, payment.refunded_minor + amount), "refund": refund.pk},
+    )
+    return refund
 
 
 def free_refused_key(*, refund_id: int) -> bool:

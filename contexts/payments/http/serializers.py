@@ -64,9 +64,9 @@ class PaymentOut(serializers.Serializer[Any]):
     refunded = serializers.CharField()
     reference = serializers.CharField()
     decline_reason = serializers.CharField()
-    actor = serializers.CharField()
     under_review = serializers.BooleanField()
-    reviewed_by = serializers.CharField()
+    actor = serializers.CharField(required=False)
+    reviewed_by = serializers.CharField(required=False)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from eci.http import commands
 from eci.http.fields import exact, minor_units
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.identity.auth import Caller
 from eci.identity.roles import Role, only
 
 
@@ -65,7 +67,7 @@ class PaymentChargeView(ApiView):
                 begin=lambda: workflows.begin_charge(asked=asked, key=key),
                 carry_out=lambda payment_id: workflows.carry_out_charge(payment_id=payment_id),
                 resume=lambda key, _: workflows.resume_charge(key=key),
-                answer=_charged,
+                answer=lambda row: _charged(row, self.caller),
             ),
         )
 
@@ -78,7 +80,8 @@ class PaymentListView(PaymentChargeView):
         """Payments, newest first."""
         paging = self.paging()
         rows = selectors.payments(paging=paging, order_id=self.query.get("order_id"), owner=self.caller.confined_to)
-        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.payment)
+        present = partial(presenters.payment, caller=self.caller)
+        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=present)
 
 
 class PaymentDetailView(ApiView):
@@ -88,7 +91,7 @@ class PaymentDetailView(ApiView):
     def get(self, request: Request, payment_id: int) -> Response:
         """One payment."""
         row = selectors.payment(payment_id=payment_id, owner=self.caller.confined_to)
-        return Response(presenters.payment(row))
+        return Response(presenters.payment(row, caller=self.caller))
 
 
 class PaymentRefundView(ApiView):
@@ -161,10 +164,10 @@ class PaymentWebhookView(ApiView):
         return Response({"received": True})
 
 
-def _charged(row: Any) -> tuple[int, dict[str, Any]]:
+def _charged(row: Any, caller: Caller) -> tuple[int, dict[str, Any]]:
     if row.status == PaymentStatus.FAILED:
         raise workflows.declined(payment=row)
-    return 202 if row.status == PaymentStatus.PENDING else 200, presenters.payment(row)
+    return 202 if row.status == PaymentStatus.PENDING else 200, presenters.payment(row, caller=caller)
 
 
 def _refunded(row: Any) -> tuple[int, dict[str, Any]]:

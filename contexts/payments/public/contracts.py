@@ -52,8 +52,8 @@ class Refund:
 
 @dataclass(frozen=True, kw_only=True)
 class Payment:
-    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it. ``actor``: who asked for
-    it. ``under_review``: it waits for staff, and the provider has not been asked. ``reviewed_by``: who decided that."""
+    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it. ``under_review``: it waits
+    for staff, and the provider has not been asked."""
 
     payment_id: int
     order_id: str
@@ -66,15 +66,15 @@ class Payment:
     refunded: Decimal
     reference: str
     decline_reason: str
-    actor: str
     under_review: bool
-    reviewed_by: str
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRecord:
+    """For the customer: of staff it says that it was staff, and not who."""
+
     payment: Payment
     refunds: tuple[Refund, ...]
 
