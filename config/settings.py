@@ -313,6 +313,7 @@ REST_FRAMEWORK = {
         "eci.http.envelope.EnvelopeRenderer",
         "eci.http.browsable.BrowsableRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eci.http.negotiation.JsonUnlessAsked",
     "DEFAULT_PARSER_CLASSES": ["eci.http.parsers.JSONObjectParser"],
     "EXCEPTION_HANDLER": "eci.http.envelope.exception_handler",
     "DEFAULT_METADATA_CLASS": "eci.http.metadata.Metadata",

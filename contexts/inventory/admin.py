@@ -18,8 +18,10 @@ from contexts.catalog.public.api import catalog
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Warehouse
 from contexts.inventory.services import stock
+from eci import text
 from eci.db import run_in_unit_of_work
 from eci.errors import EciError
+from eci.forms import TextField, WarehouseCodeField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin
 
@@ -29,15 +31,13 @@ MAX_ROWS = 100
 
 
 class WarehouseForm(forms.ModelForm):
+    code = WarehouseCodeField()
+    name = TextField(max_length=text.WAREHOUSE_NAME)
+    address = TextField(max_length=300, required=False)
+
     class Meta:
         model = Warehouse
         fields = ("code", "name", "priority", "address", "is_active")
-
-    def clean_code(self) -> str:
-        code: str = self.cleaned_data["code"]
-        if not code.isprintable():
-            raise forms.ValidationError("A warehouse code has 1 to 40 printable characters.")
-        return code
 
 
 @admin.register(Warehouse)
@@ -112,7 +112,7 @@ class ReceiveForm(StockRowsForm):
 class CountForm(StockRowsForm):
     title = "Record a stock count"
     lowest = 0
-    reason = forms.CharField(max_length=200)
+    reason = TextField(max_length=200)
     force = forms.BooleanField(
         required=False,
         help_text="Release unpaid reservations that no longer fit. Paid ones that do not fit will need attention.",
@@ -132,7 +132,7 @@ class CountForm(StockRowsForm):
 class AdjustForm(StockRowsForm):
     title = "Adjust by a difference"
     lowest = -MAX_UNITS
-    reason = forms.CharField(max_length=200)
+    reason = TextField(max_length=200)
 
     def clean(self) -> None:
         for name, value in list(self.cleaned_data.items()):
