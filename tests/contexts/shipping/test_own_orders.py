@@ -11,7 +11,7 @@ from django.db import IntegrityError, connections
 
 from contexts.shipping import models, services
 from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import ShipmentStatus, ShipTo
+from contexts.shipping.public.contracts import ShipmentShort, ShipmentStatus, ShipTo
 from eci.db import unit_of_work
 from eci.errors import InvalidTransition
 from eci.ids import new_order_id
@@ -173,6 +173,27 @@ def test_an_overtaken_caller_reads_again_before_moving_a_shipment(order_id: str)
     assert [sql.split()[0] for sql in run].count("SELECT") == 2
     assert shipped.status is ShipmentStatus.SHIPPED
     assert len(events(order_id)) == 1
+
+
+def test_one_that_is_withheld_meanwhile_does_not_leave(order_id: str) -> None:
+    """K1"""
+    (made,) = shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    overtaken: list[str] = []
+
+    def overtake(sql: str) -> None:
+        row = models.Shipment.objects.filter(pk=made.shipment_id)
+        if sql.startswith("UPDATE") and not overtaken:
+            overtaken.append(sql)
+            row.update(version=7)
+        elif sql.startswith("SELECT") and len(overtaken) == 1:  # what the first write did was undone with the attempt
+            overtaken.append(sql)
+            row.update(short=True, version=8)
+
+    with statements(before=overtake), pytest.raises(ShipmentShort):
+        shipping.dispatch(order_id=order_id)
+
+    assert len(overtaken) == 2
+    assert events(order_id) == []
 
 
 def test_the_database_itself_refuses_a_second_shipment_for_a_warehouse(order_id: str) -> None:
