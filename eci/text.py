@@ -37,11 +37,11 @@ def trim(text: str) -> str:
     return _OUTER_SPACE.sub("", text)
 
 
-def clean(text: str, *, limit: int, lines: bool = False) -> str:
+def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> str:
     """Text in Unicode NFC, without outer white space. ``lines`` allows line breaks, which become LF.
 
-    White space alone becomes "". ValueError for control characters, more than ``limit`` characters, and text of
-    nothing but invisible characters.
+    White space alone becomes "", which is refused unless ``blank``. ValueError for control characters, more than
+    ``limit`` characters, and text of nothing but invisible characters.
     """
     text = trim(unicodedata.normalize("NFC", text))
     if lines:
@@ -52,6 +52,8 @@ def clean(text: str, *, limit: int, lines: bool = False) -> str:
         raise ValueError(f"This must have at most {limit} characters.")
     if text and _INVISIBLE.fullmatch(text):
         raise ValueError("This must not consist of invisible characters only.")
+    if not text and not blank:
+        raise ValueError("This must not be blank.")
     return text
 
 

@@ -18,7 +18,7 @@ from config.staff import accounts
 from config.staff.models import Trail
 from eci import trail
 from eci.db import unit_of_work
-from eci.forms import EmailField
+from eci.forms import EmailField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
 
@@ -47,6 +47,8 @@ class NewAccountForm(AdminUserCreationForm):
 class AccountForm(UserChangeForm):
     """An account's name, address and rights."""
 
+    first_name = TextField(max_length=150, required=False)
+    last_name = TextField(max_length=150, required=False)
     email = EmailField(required=False)
 
     def clean(self) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def test_text_of_nothing_but_invisible_characters_is_refused(invisible: str) -> 
         clean(f" {invisible} ")
 
 
+def test_blank() -> None:
+    with pytest.raises(ValueError, match="blank"):
+        text.clean(SPACES, limit=20, blank=False)
+
+
 def test_too_long() -> None:
     with pytest.raises(ValueError, match="at most 20 characters"):
         clean("x" * 21)

@@ -100,9 +100,7 @@ def test_every_change_that_people_see_is_another_version(api: Api, stocked: Call
         lambda: stock.adjust(product_id=product_id, warehouse="A", delta=2, reason="found", actor="t"),
         lambda: holds.ship(key="a", actor="t"),
         lambda: stock.count(on_hand=None, reorder_point=3, **again),
-        lambda: stock.transfer(
-            product_id=product_id, from_warehouse="B", to_warehouse="A", quantity=1, actor="t"
-        ),
+        lambda: stock.transfer(product_id=product_id, from_warehouse="B", to_warehouse="A", quantity=1, actor="t"),
         lambda: stock.restock(order_id="X", reference="r", returned={product_id: 1}, disposition="resell", actor="t"),
     ):
         write()

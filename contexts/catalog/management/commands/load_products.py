@@ -29,7 +29,7 @@ def _taken_in(product: dict[str, Any]) -> dict[str, Any]:
     """The product in the form that every door brings it to, without its stock."""
     return {name: value for name, value in product.items() if name != "stock"} | {
         "sku": text.sku(product["sku"]),
-        "name": text.clean(product["name"], limit=text.NAME),
+        "name": text.clean(product["name"], limit=text.NAME, blank=False),
         "category": text.clean(product.get("category", ""), limit=text.CATEGORY),
         "description": text.clean(product.get("description", ""), limit=text.DESCRIPTION, lines=True),
         "price": Decimal(product["price"]),

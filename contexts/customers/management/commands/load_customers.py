@@ -26,7 +26,7 @@ class Command(BaseCommand):
             with contextlib.suppress(DuplicateEmail):
                 services.register_customer(
                     email=text.email(customer["email"]),
-                    full_name=text.clean(customer["full_name"], limit=text.NAME),
-                    phone=text.phone(customer["phone"]) if customer.get("phone") else "",
+                    full_name=text.clean(customer["full_name"], limit=text.NAME, blank=False),
+                    phone=text.phone(customer["phone"]) if text.trim(customer.get("phone", "")) else "",
                     password_hash=NO_PASSWORD,
                 )

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from contexts.inventory.models import Stock, Warehouse
 from contexts.inventory.services import stock
+from eci import text
 
 
 class Command(BaseCommand):
@@ -15,8 +16,11 @@ class Command(BaseCommand):
     stealth_options = ("warehouses", "stock")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``warehouses``: dicts of code, name, priority. ``stock``: product id -> warehouse code -> units."""
-        for warehouse in options["warehouses"]:
+        """``warehouses``: dicts of code, name, priority. ``stock``: product id -> warehouse code -> units.
+
+        ValueError for text that no door takes.
+        """
+        for warehouse in map(_taken_in, options["warehouses"]):
             if not Warehouse.objects.filter(pk=warehouse["code"]).exists():
                 stock.create_warehouse(**warehouse, address="", is_active=True, actor="demo")
         stocked = set(Stock.objects.values_list("product_id", "warehouse_id"))
@@ -31,3 +35,11 @@ class Command(BaseCommand):
                         actor="demo",
                         create_warehouse=False,
                     )
+
+
+def _taken_in(warehouse: dict[str, Any]) -> dict[str, Any]:
+    """The warehouse in the form that every door brings it to."""
+    return warehouse | {
+        "code": text.warehouse_code(warehouse["code"]),
+        "name": text.clean(warehouse["name"], limit=text.WAREHOUSE_NAME, blank=False),
+    }
