@@ -59,6 +59,7 @@ Small things
     errors          the errors that all contexts share
     text            the one intake for text, e-mail addresses, phone numbers and SKUs
     forms           its form fields for staff's pages
+    intake          it for rows that are there already, in migrations
     money           amounts and currencies
     clock           times
     ids             order ids

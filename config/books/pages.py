@@ -10,8 +10,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from config.books import checkup, reconcile
-from config.books.actors import signed_in
 from contexts.orders.public.api import orders
+from eci.identity.auth import staff_name
 
 
 @staff_member_required
@@ -41,7 +41,7 @@ def repair(request: HttpRequest) -> HttpResponse:
     _require_superuser(request)
     name = request.POST.get("item", "")
     found = next((item for item in reconcile.find().items if item.name == name), None)
-    outcome = reconcile.apply(found, actor=signed_in(request)) if found else "it is no longer there"
+    outcome = reconcile.apply(found, actor=staff_name(request.user)) if found else "it is no longer there"
     messages.info(request, f"{name}: {outcome}")
     checkup.check_up()
     return redirect("staff-reconcile")
@@ -52,9 +52,9 @@ def repair(request: HttpRequest) -> HttpResponse:
 def switch_orders(request: HttpRequest) -> HttpResponse:
     _require_superuser(request)
     if request.POST.get("taking") == "yes":
-        orders.start(actor=signed_in(request))
+        orders.start(actor=staff_name(request.user))
     elif reason := request.POST.get("reason", "").strip():
-        orders.stop(reason=reason[:300], actor=signed_in(request))
+        orders.stop(reason=reason[:300], actor=staff_name(request.user))
     else:
         messages.error(request, "Give a reason: customers see it.")
     return redirect("staff-reconcile")

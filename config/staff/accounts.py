@@ -1,29 +1,24 @@
-"""Staff accounts: the groups whose names are roles, the first administrator, and no default password anywhere."""
+"""Staff accounts: the first administrator, one account for an address, and no default password anywhere."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
-from django.core.validators import validate_email
+from django.db import DEFAULT_DB_ALIAS
 
 from config.staff import demo
-from eci.identity.roles import GROUPS
-
-# Which contexts' admin pages each group sees. The pages themselves decide what may be changed there.
-_PAGES = {
-    "catalog staff": ("catalog",),
-    "stock staff": ("inventory", "shipping"),
-    "support staff": ("customers", "orders", "payments", "shipping", "notifications"),
-    "services": (),
-}
-
+from config.staff.groups import make_groups
+from eci import text, trail
+from eci.db import unit_of_work
+from eci.identity.auth import command_name, staff_name
 
 ONE_TIME_ADMIN = "admin@localhost"
 ONE_TIME_PASSWORD = "admin_password"  # noqa: S105 - a file's name
@@ -32,17 +27,10 @@ ONE_TIME_PASSWORD = "admin_password"  # noqa: S105 - a file's name
 def prepare() -> None:
     """Make groups and the first administrator where they are missing; quick when nothing is. CommandError."""
     make_groups()
+    free_demo_address()
     if not settings.ECI_OPEN:
         lock_demo_login()
     make_first_admin()
-
-
-def make_groups() -> None:
-    """Make missing groups. An existing group keeps the permissions that somebody gave it."""
-    present = set(Group.objects.filter(name__in=GROUPS).values_list("name", flat=True))
-    for name in sorted(set(GROUPS) - present):
-        group = Group.objects.create(name=name)
-        group.permissions.set(Permission.objects.filter(content_type__app_label__in=_PAGES[name]))
 
 
 def lock_demo_login() -> None:
@@ -53,6 +41,14 @@ def lock_demo_login() -> None:
         login.save(update_fields=["password"])
 
 
+def free_demo_address() -> None:
+    """The demo's login has no address: one that it was given once may be an administrator's."""
+    login = User.objects.filter(username=demo.USERNAME, email__iexact=demo.ADDRESS).first()
+    if login is not None and (not login.has_usable_password() or login.check_password(demo.PASSWORD)):
+        login.email = ""
+        login.save(update_fields=["email"])
+
+
 def make_first_admin() -> None:
     """Make it from ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD, unless the address has an account. CommandError."""
     email, password = settings.ECI_ADMIN_EMAIL, settings.ECI_ADMIN_PASSWORD
@@ -60,8 +56,10 @@ def make_first_admin() -> None:
         return
     if not email or not password:
         raise CommandError("ECI_ADMIN_EMAIL and ECI_ADMIN_PASSWORD belong together: set both, or neither.")
-    if not User.objects.filter(username__iexact=email).exists():
-        make_account(email=email, password=password, groups=(), admin=True, source="ECI_ADMIN_PASSWORD")
+    if not holder(email):
+        make_account(
+            email=email, password=password, groups=(), admin=True, source="ECI_ADMIN_PASSWORD", actor=command_name()
+        )
 
 
 def make_one_time_admin(file: Path) -> None:
@@ -74,7 +72,7 @@ def make_one_time_admin(file: Path) -> None:
         opened.write(f"{password}\n")
         opened.flush()
         os.fsync(opened.fileno())  # before the account exists: losing its password would lock everybody out
-    make_account(email=ONE_TIME_ADMIN, password=password, groups=(), admin=True, source=str(file))
+    make_account(email=ONE_TIME_ADMIN, password=password, groups=(), admin=True, source=str(file), actor=command_name())
 
 
 def has_one_time_password(username: str) -> bool:
@@ -87,21 +85,64 @@ def forget_one_time_password(username: str) -> None:
         (settings.DATA_DIR / ONE_TIME_PASSWORD).unlink(missing_ok=True)
 
 
-def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str) -> User:
+def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: bool, source: str, actor: str) -> User:
     """A staff account, which signs in with its address. CommandError; for a weak password it names ``source``."""
-    user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
-        validate_email(email)
-    except ValidationError:
+        email = email if email == ONE_TIME_ADMIN else text.email(email)
+    except ValueError:
         raise CommandError(f"{email!r} is not an e-mail address.") from None
+    user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
         validate_password(password, user)
     except ValidationError as error:
         why = error.messages[0]
         raise CommandError(f"{source} is too weak: {why[0].lower()}{why[1:]}") from None
-    if User.objects.filter(username__iexact=email).exists():
+    if holder(email):
         raise CommandError(f"{email} has an account already.")
+    if User.objects.filter(username__iexact=email).exists():
+        raise CommandError(f"{email} has an account already, which is locked: unlock it in the admin.")
     user.set_password(password)
-    user.save()
-    user.groups.set(Group.objects.filter(name__in=groups))
+    with unit_of_work(DEFAULT_DB_ALIAS):
+        user.save()
+        user.groups.set(Group.objects.filter(name__in=groups))
+        trail.record("staff", actor=actor, action="account created", thing=thing(user), after=facts(user))
     return user
+
+
+def holder(address: str, *, besides: int | None = None) -> User | None:
+    """Whose address this is, as name or e-mail address. Locked accounts do not count: they cannot sign in."""
+    key = _address_key(address)
+    accounts = User.objects.filter(is_active=True).exclude(pk=besides or 0)
+    found = (user for user in accounts if key in (_address_key(user.username), _address_key(user.email)))
+    return next((user for user in found if user.has_usable_password()), None)
+
+
+def _address_key(address: str) -> str:
+    """By which addresses are compared. A name that is no address is compared without case."""
+    try:
+        return text.email_key(address)
+    except ValueError:
+        return text.trim(address).casefold()
+
+
+def record_new_password(user: Any, *, actor: str = "") -> None:
+    """Note that the account has another password; without ``actor`` its owner set it."""
+    with unit_of_work(DEFAULT_DB_ALIAS):
+        name = actor or staff_name(user)
+        trail.record("staff", actor=name, action="account password set", thing=thing(user))
+
+
+def thing(row: User | Group) -> str:
+    """Its name in the trail."""
+    return f"{'account' if isinstance(row, User) else 'group'}:{row.pk}"
+
+
+def facts(row: User | Group) -> dict[str, Any]:
+    """What the trail tells of an account or a group: who it is and what it may do, never a password."""
+    permissions = row.user_permissions if isinstance(row, User) else row.permissions
+    pairs = permissions.values_list("content_type__app_label", "codename")
+    codes = sorted(f"{app}.{codename}" for app, codename in pairs)
+    if isinstance(row, Group):
+        return {"name": row.name, "permissions": codes}
+    told = {name: getattr(row, name) for name in ("username", "email", "is_active", "is_staff", "is_superuser")}
+    return told | {"groups": sorted(row.groups.values_list("name", flat=True)), "permissions": codes}

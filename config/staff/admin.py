@@ -1,10 +1,133 @@
-"""The page of the platform's trail."""
+"""Staff's accounts and groups, with the trail of what is done to them, and the page of that trail."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group, User
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
+from config.staff import accounts
 from config.staff.models import Trail
-from eci.staff import TrailAdmin
+from eci import trail
+from eci.db import unit_of_work
+from eci.forms import EmailField
+from eci.identity.auth import staff_name
+from eci.staff import StaffAdmin, TrailAdmin
 
+_TAKEN = "Another account has this address, and staff sign in with it."
+
+
+def _require_free(form: Any, user: User, *, counts: bool) -> None:
+    """One address, one account: an address that two can sign in with is nobody's. ``counts``: whether this one can."""
+    for field in ("username", "email"):
+        address = form.cleaned_data.get(field, getattr(user, field))
+        if counts and address and accounts.holder(address, besides=user.pk):
+            raise forms.ValidationError({field if field in form.fields else "password1": _TAKEN})
+
+
+class NewAccountForm(AdminUserCreationForm):
+    """Name, address and password of a new account."""
+
+    email = EmailField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        _require_free(self, self.instance, counts=True)
+        return cleaned
+
+
+class AccountForm(UserChangeForm):
+    """An account's name, address and rights."""
+
+    email = EmailField(required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        active = cleaned.get("is_active", self.instance.is_active)
+        _require_free(self, self.instance, counts=active and self.instance.has_usable_password())
+        return cleaned
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """A new password, with which a locked account may sign in again."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        _require_free(self, self.user, counts=self.user.is_active)
+        return cleaned
+
+
+class Trailed(StaffAdmin):
+    """Its writes leave a trail, in the transaction that writes. What a person did not change is not written back."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with unit_of_work(DEFAULT_DB_ALIAS) if request.method == "POST" else nullcontext():
+            return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        form.facts_before = accounts.facts(type(obj).objects.get(pk=obj.pk)) if change else {}
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif fields := {field.name for field in obj._meta.concrete_fields} & set(form.changed_data):
+            obj.save(update_fields=fields)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        for field in form.instance._meta.many_to_many if change else ():
+            if field.name not in form.changed_data:
+                form.cleaned_data.pop(field.name, None)
+        super().save_related(request, form, formsets, change)
+        self._record(request, form.instance, form.facts_before, accounts.facts(form.instance))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with unit_of_work(DEFAULT_DB_ALIAS):
+            self._record(request, obj, accounts.facts(obj), {})
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+    def _record(self, request: HttpRequest, obj: Any, before: dict[str, Any], after: dict[str, Any]) -> None:
+        what = "changed" if before and after else "deleted" if before else "created"
+        trail.record(
+            "staff",
+            actor=staff_name(request.user),
+            action=f"{accounts.thing(obj).partition(':')[0]} {what}",
+            thing=accounts.thing(obj),
+            before=before,
+            after=after,
+        )
+
+
+class AccountAdmin(Trailed, UserAdmin):
+    form = AccountForm
+    add_form = NewAccountForm
+    change_password_form = PasswordForm
+    add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        if any("password" in part.get("changed", {}).get("fields", []) for part in _parts(message)):
+            accounts.record_new_password(obj, actor=staff_name(request.user))
+        return super().log_change(request, obj, message)
+
+
+def _parts(message: Any) -> list[dict[str, Any]]:
+    return [part for part in message if isinstance(part, dict)] if isinstance(message, list) else []
+
+
+class StaffGroupAdmin(Trailed, GroupAdmin):
+    """Django's page of groups."""
+
+
+admin.site.unregister([User, Group])
+admin.site.register(User, AccountAdmin)
+admin.site.register(Group, StaffGroupAdmin)
 admin.site.register(Trail, TrailAdmin)

@@ -1,6 +1,7 @@
 """The app ``staff``: its label owns the tables and migrations of books and operations too."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class StaffConfig(AppConfig):
@@ -11,5 +12,7 @@ class StaffConfig(AppConfig):
 
     def ready(self) -> None:
         from config import checks
+        from config.staff import groups
 
         _ = checks  # imported for what it registers
+        post_migrate.connect(groups.after_migrate, dispatch_uid="config.staff.groups")

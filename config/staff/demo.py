@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 USERNAME = "admin"
-EMAIL = "admin@example.com"
+ADDRESS = "admin@example.com"  # that the login had once; now it has none
 PASSWORD = "admin"  # noqa: S105 - for open mode only: any other start disables it
 
 WAREHOUSES = [

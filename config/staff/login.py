@@ -30,6 +30,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
     response = _counted(request, request.user.get_username(), admin.site.password_change)
     if _done(response):
         accounts.forget_one_time_password(request.user.get_username())
+        accounts.record_new_password(request.user)
     return response
 
 

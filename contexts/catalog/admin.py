@@ -63,14 +63,10 @@ class ProductAdmin(StaffAdmin):
     list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
     list_display_links = ("id", "sku")
     list_filter = ("is_active", "currency")
-    search_fields = ("search_text__contains", "category_key__contains")
+    search_fields = ("sku",)
+    search_folded = ("search_text", "category_key")
     ordering = ("-created_at", "-id")
     actions = ("deactivate",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
-    ) -> tuple[QuerySet[Product], bool]:
-        return super().get_search_results(request, queryset, text.fold(search_term))
 
     @admin.display(ordering="price_thousandths")
     def price(self, product: Product) -> str:
@@ -83,11 +79,15 @@ class ProductAdmin(StaffAdmin):
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         actor = staff_name(request.user)
-        if change:
-            changes = {field: form.cleaned_data[field] for field in form.changed_data}
-            services.update_product(product_id=obj.pk, actor=actor, **changes)
-        else:
-            obj.pk = services.create_product(actor=actor, **form.cleaned_data)["id"]
+
+        def save() -> int:
+            if not change:
+                return int(services.create_product(actor=actor, **form.cleaned_data)["id"])
+            seen = self.seen_version(request)
+            services.update_product(product_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            return int(obj.pk)
+
+        obj.pk = self.once(request, "catalog", "product.save", save)
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
         return False
@@ -100,14 +100,10 @@ admin.site.register(Trail, TrailAdmin)
 class PriceChangeAdmin(ReadOnly, StaffAdmin):
     list_display = ("at", "product", "old_price", "new_price", "actor")
     list_filter = ("currency",)
-    search_fields = ("product__search_text__contains", "actor")
+    search_fields = ("actor",)
+    search_folded = ("product__search_text",)
     list_select_related = ("product",)
     ordering = ("-at", "-id")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[PriceChange], search_term: str
-    ) -> tuple[QuerySet[PriceChange], bool]:
-        return super().get_search_results(request, queryset, text.fold(search_term))
 
     @admin.display
     def old_price(self, change: PriceChange) -> str:

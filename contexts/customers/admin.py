@@ -58,17 +58,21 @@ class CustomerAdmin(StaffAdmin):
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")
     list_filter = ("created_at",)
-    search_fields = ("=id", "email_key__contains", "name_key__contains", "phone")
+    search_fields = ("=id", "phone")
+    search_folded = ("email_key", "name_key")
     ordering = ("-created_at", "-id")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Customer], search_term: str
-    ) -> tuple[QuerySet[Customer], bool]:
-        return super().get_search_results(request, queryset, domain.search_term(search_term))
+    def fold(self, text: str) -> str:
+        return domain.search_term(text)
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
-        changes = {field: form.cleaned_data[field] for field in form.changed_data}
-        services.update_customer(customer_id=obj.pk, actor=staff_name(request.user), **changes)
+        actor, seen = staff_name(request.user), self.seen_version(request)
+
+        def save() -> int:
+            services.update_customer(customer_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            return int(obj.pk)
+
+        self.once(request, "customers", "customer.save", save)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -136,9 +137,10 @@ def customers_with_email_like(*, email: str) -> list[int]:
 
 
 def staff_by_email(*, email: str) -> User | None:
-    """The member of staff with this address; None when several have it."""
+    """The member of staff with this address; None when several have it. Locked accounts have none."""
+    unlocked = _staff().exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
     address = Q(email__iexact=email) | Q(email__iexact=email_key(email))
-    found = list(_staff().filter(address | Q(username__iexact=email))[:2])
+    found = list(unlocked.filter(address | Q(username__iexact=email) | Q(username__iexact=email_key(email)))[:2])
     return found[0] if len(found) == 1 else None
 
 

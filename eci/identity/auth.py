@@ -6,7 +6,9 @@ Django session. In open mode every caller without credentials is admin; only dev
 
 from __future__ import annotations
 
+import getpass
 import hmac
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +78,14 @@ OPEN = Caller(name="open", roles=only(Role.ADMIN))
 def staff_name(user: AbstractBaseUser | AnonymousUser) -> str:
     """A staff member's name in records: the actor."""
     return f"staff:{user.get_username()}"
+
+
+def command_name() -> str:
+    """The actor of a command: the account on this machine that runs it. A container's may have a number only."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"command:{os.getuid()}"
 
 
 def staff_roles(user: User) -> Roles:

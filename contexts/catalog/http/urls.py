@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from contexts.catalog.http import views
+from eci import text
 
 
 class SkuConverter:
@@ -13,9 +14,7 @@ class SkuConverter:
     regex = ".{1,64}"
 
     def to_python(self, value: str) -> str:
-        if not value.isprintable():
-            raise ValueError(value)
-        return value
+        return text.sku(value)
 
     def to_url(self, value: str) -> str:
         return value

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpResponseBase, HttpResponseNotModified
-from django.utils.http import parse_etags
+from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +21,7 @@ from contexts.catalog.http.serializers import (
     ProductSearchQuery,
 )
 from contexts.catalog.selectors import Row
-from eci.http import commands
+from eci.http import commands, conditional
 from eci.http.envelope import Page
 from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
@@ -68,12 +65,13 @@ class ProductSearchView(ApiView):
 class ProductDetailView(ApiView):
     roles = {"GET": EVERYBODY, "PUT": only(Role.CATALOG), "PATCH": only(Role.CATALOG), "DELETE": only(Role.CATALOG)}
     keyed_methods = ("PUT", "PATCH")
+    conditional_methods = ("PUT", "PATCH", "DELETE")
     body_serializers = {"PUT": ProductIn, "PATCH": ProductIn}
 
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, product_id: int) -> HttpResponseBase:
         """One product, on sale or not. With `If-None-Match` an unchanged product is a 304."""
-        return _unless_known(request, presenters.product(selectors.product(product_id=product_id)))
+        return _versioned(request, selectors.product(product_id=product_id))
 
     @extend_schema(responses=ProductOut)
     def put(self, request: Request, product_id: int) -> Response:
@@ -88,15 +86,22 @@ class ProductDetailView(ApiView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, product_id: int) -> Response:
         """Take the product off sale. It is kept, because orders refer to it."""
-        services.update_product(product_id=product_id, actor=self.caller.name, is_active=False)
+        services.update_product(product_id=product_id, actor=self.caller.name, version=self.if_match(), is_active=False)
         return Response(status=204)
 
     def _update(self, product_id: int, changes: dict[str, Any]) -> Response:
+        version = self.if_match()
+        written: list[Row] = []
+
         def execute() -> tuple[int, Any]:
-            row = services.update_product(product_id=product_id, actor=self.caller.name, **changes)
+            row = services.update_product(product_id=product_id, actor=self.caller.name, version=version, **changes)
+            written[:] = [row]
             return 200, presenters.product(row)
 
-        return commands.once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
+        answer = commands.once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
+        for row in written:  # none in a replay, which tells of the past
+            answer["ETag"] = conditional.etag(row["version"])["ETag"]
+        return answer
 
 
 class ProductBySkuView(ApiView):
@@ -105,7 +110,7 @@ class ProductBySkuView(ApiView):
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, sku: str) -> HttpResponseBase:
         """One product by its SKU, which is compared exactly and may contain slashes."""
-        return _unless_known(request, presenters.product(selectors.product_by_sku(sku=sku)))
+        return _versioned(request, selectors.product_by_sku(sku=sku))
 
 
 class CategoryListView(ApiView):
@@ -137,11 +142,5 @@ def _position(paging: Paging, pk: str) -> Callable[[Row], tuple[Any, Any]]:
     return lambda row: (row[paging.field], row[pk])
 
 
-def _unless_known(request: Request, data: dict[str, Any]) -> HttpResponseBase:
-    """The answer with its ETag, or 304. The tag is weak, because the envelope's timestamp differs every time."""
-    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
-    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
-    headers = {"ETag": f'W/"{digest}"'}
-    if known & {"*", f'"{digest}"'}:
-        return HttpResponseNotModified(headers=headers)
-    return Response(data, headers=headers)
+def _versioned(request: Request, row: Row) -> HttpResponseBase:
+    return conditional.answer(request, presenters.product(row), version=row["version"])

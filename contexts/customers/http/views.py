@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -39,7 +40,7 @@ from contexts.customers.http.serializers import (
 )
 from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused
-from eci.http import commands
+from eci.http import commands, conditional
 from eci.http.paging import page
 from eci.http.rates import password_guess
 from eci.http.views import ApiView
@@ -191,11 +192,13 @@ class OwnAccountView(ApiView):
 
 class MeView(OwnAccountView):
     body_serializers = {"PATCH": MeIn, "DELETE": EraseIn}
+    conditional_methods = ("PATCH",)
 
     @extend_schema(responses=CustomerOut)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         """The caller's account."""
-        return Response(presenters.customer(selectors.customer(customer_id=self.caller.own())))
+        row = selectors.customer(customer_id=self.caller.own())
+        return conditional.answer(request, presenters.customer(row), version=row["version"])
 
     @extend_schema(responses=CustomerOut)
     def patch(self, request: Request) -> Response:
@@ -204,9 +207,13 @@ class MeView(OwnAccountView):
         password = changes.pop("current_password", "")
         with self.guess() if "email" in changes else nullcontext():
             row = workflows.change_own(
-                customer_id=self.caller.own(), actor=self.caller.name, current_password=password, changes=changes
+                customer_id=self.caller.own(),
+                actor=self.caller.name,
+                current_password=password,
+                changes=changes,
+                version=self.if_match(),
             )
-        return Response(presenters.customer(row))
+        return Response(presenters.customer(row), headers=conditional.etag(row["version"]))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
@@ -267,17 +274,21 @@ class CustomerListView(ApiView):
 class CustomerDetailView(ApiView):
     roles = only(Role.SUPPORT)
     body_serializers = {"PATCH": CustomerForStaffIn}
+    conditional_methods = ("PATCH",)
 
     @extend_schema(responses=CustomerForStaffOut)
-    def get(self, request: Request, customer_id: int) -> Response:
+    def get(self, request: Request, customer_id: int) -> HttpResponseBase:
         """One customer."""
-        return Response(presenters.customer_for_staff(selectors.customer(customer_id=customer_id)))
+        row = selectors.customer(customer_id=customer_id)
+        return conditional.answer(request, presenters.customer_for_staff(row), version=row["version"])
 
     @extend_schema(responses=CustomerForStaffOut)
     def patch(self, request: Request, customer_id: int) -> Response:
         """Change the given fields of a customer. Blocking one ends all their logins."""
-        row = services.update_customer(customer_id=customer_id, actor=self.caller.name, **self.body(partial=True))
-        return Response(presenters.customer_for_staff(row))
+        row = services.update_customer(
+            customer_id=customer_id, actor=self.caller.name, version=self.if_match(), **self.body(partial=True)
+        )
+        return Response(presenters.customer_for_staff(row), headers=conditional.etag(row["version"]))
 
 
 # -- addresses, for staff and for their owners ------------------------------------------------------------------------

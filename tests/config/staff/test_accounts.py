@@ -72,7 +72,9 @@ def test_the_groups_are_roles_and_see_their_pages() -> None:
 
 
 def _staff(group: str) -> User:
-    return accounts.make_account(email="s@shop.example", password=GOOD, groups=(group,), admin=False, source="It")
+    return accounts.make_account(
+        email="s@shop.example", password=GOOD, groups=(group,), admin=False, source="It", actor="system"
+    )
 
 
 def test_a_command_makes_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +105,13 @@ def test_the_demo_s_login_opens_nothing_in_a_closed_shop(settings: Any) -> None:
     accounts.prepare()
     assert not Client().login(username=demo.USERNAME, password=demo.PASSWORD)
     assert signed_in.get("/admin/").status_code == 302, "nor does the session of before"
-    assert token(demo.EMAIL, demo.PASSWORD) == token(demo.USERNAME, demo.PASSWORD) == 401
+    assert token(demo.ADDRESS, demo.PASSWORD) == token(demo.USERNAME, demo.PASSWORD) == 401
 
 
 def test_a_closed_shop_has_the_same_demo_without_a_login(settings: Any) -> None:
     call_command("load_demo")
     assert len(Api().get("/v1/products").data) == 20
-    assert token(demo.EMAIL, demo.PASSWORD) == 401
+    assert token(demo.ADDRESS, demo.PASSWORD) == 401
     settings.ECI_OPEN = True
     call_command("load_demo")
     assert Client().login(username=demo.USERNAME, password=demo.PASSWORD)

@@ -46,13 +46,15 @@ def test_whoever_signs_in_with_it_is_asked_for_another_and_the_file_goes(
 
 
 def test_none_where_somebody_administers_it(tmp_path: Path) -> None:
-    accounts.make_account(email="a@shop.example", password="a long enough one", groups=(), admin=True, source="It")
+    accounts.make_account(
+        email="a@shop.example", password="a long enough one", groups=(), admin=True, source="It", actor="system"
+    )
     accounts.make_one_time_admin(tmp_path / "admin_password")
     assert not (tmp_path / "admin_password").exists()
 
 
 def test_the_demo_s_locked_login_is_nobody(tmp_path: Path) -> None:
-    User.objects.create_superuser(demo.USERNAME, demo.EMAIL, demo.PASSWORD)
+    User.objects.create_superuser(demo.USERNAME, demo.ADDRESS, demo.PASSWORD)
     accounts.lock_demo_login()
     accounts.make_one_time_admin(tmp_path / "admin_password")
     assert (tmp_path / "admin_password").exists()

@@ -84,17 +84,17 @@ class TestCreating:
             ("sku", "   "),
             ("sku", "x" * 65),
             ("sku", "a\tb"),
-            ("sku", "a\n"),
+            ("sku", "a\nb"),
             ("sku", 5),
             ("sku", None),
             ("name", ""),
             ("name", "  "),
-            ("name", "x" * 201),
+            ("name", "x" * 501),
             ("name", 5),
-            ("category", "x" * 101),
+            ("category", "x" * 256),
             ("category", None),
             ("category", 1.5),
-            ("description", "x" * 5001),
+            ("description", "x" * 50_001),
             ("currency", "usd"),
             ("currency", "XXX"),
             ("currency", 7),
@@ -117,7 +117,7 @@ class TestCreating:
         assert list(api.post("/v1/products", body).details) == [field]
 
     def test_the_longest_text_that_folding_makes_longer_still_fits(self, api: Any) -> None:
-        body = LAPTOP | {"name": "\u0390" * 200, "category": "\u0390" * 100}
+        body = LAPTOP | {"name": "\ufb03" * 500, "category": "\ufb03" * 255}
         assert api.post("/v1/products", body).status == 201
         Product.objects.get().full_clean()
 
@@ -224,19 +224,22 @@ class TestChanging:
         answer = api.patch(f"/v1/products/{laptop['product_id']}", body)
         assert (answer.status, answer.code, list(answer.details)) == (400, "validation_error", ["price"])
 
-    def test_a_new_currency_must_be_able_to_express_the_price(self, api: Any, laptop: dict[str, Any]) -> None:
+    def test_a_new_currency_comes_with_its_own_price(self, api: Any, laptop: dict[str, Any]) -> None:
         path = f"/v1/products/{laptop['product_id']}"
-        refused = api.patch(path, {"currency": "JPY"})
-        assert (refused.status, list(refused.details)) == (400, ["price"])
+        for body in ({"currency": "JPY"}, {"currency": "EUR"}, {"currency": "EUR", "price": None}):
+            refused = api.patch(path, body)
+            assert (refused.status, list(refused.details)) == (400, ["price"]), body
+        assert api.get(path).data == laptop
+        assert api.patch(path, {"currency": "USD"}).data == laptop, "it has this one"
         data = api.patch(path, {"currency": "JPY", "price": 1300}).data
         assert (data["price"], data["currency"]) == ("1300", "JPY")
-        assert api.patch(path, {"currency": "KWD"}).data["price"] == "1300.000"
+        assert api.patch(path, {"currency": "KWD", "price": "1300"}).data["price"] == "1300.000"
 
     def test_every_price_is_kept_with_its_actor(self, api: Any, laptop: dict[str, Any]) -> None:
         path = f"/v1/products/{laptop['product_id']}"
         api.patch(path, {"price": "999.99"})
         api.put(path, LAPTOP | {"price": 10})
-        api.patch(path, {"currency": "JPY"})
+        api.patch(path, {"currency": "JPY", "price": 10})
         assert prices(laptop["product_id"]) == [
             (None, "", 129999, "USD", "open"),
             (129999, "USD", 99999, "USD", "open"),

@@ -40,7 +40,7 @@ class TestRegistering:
         assert ann.pop("created_at") == ann.pop("updated_at")
         assert ann.pop("customer_id") > 0
         assert ann == {
-            "email": "Ann@Example.com",
+            "email": "Ann@example.com",
             "full_name": "Ann Other",
             "phone": "+1 555-0100",
             "email_verified": False,
@@ -82,13 +82,12 @@ class TestRegistering:
             ("email", ["a@example.com"]),
             ("full_name", ""),
             ("full_name", "   "),
-            ("full_name", "x" * 201),
+            ("full_name", "x" * 501),
             ("full_name", 5),
             ("phone", "1234"),
             ("phone", "123456789012345678901"),
             ("phone", "call me"),
             ("phone", "-----"),
-            ("phone", "1+234567"),
             ("phone", "\u0661\u0662\u0663\u0664\u0665"),
             ("phone", 5550100),
             ("phone", None),
@@ -233,10 +232,21 @@ class TestStaffView:
     def test_an_address_may_change_its_case_but_not_be_anothers(self, api: Any, ann: dict[str, Any]) -> None:
         register(api, "bob@example.com")
         path = f"/v1/customers/{ann['customer_id']}"
-        assert api.patch(path, {"email": "ANN@EXAMPLE.COM"}).data["email"] == "ANN@EXAMPLE.COM"
+        assert api.patch(path, {"email": "ANN@EXAMPLE.COM"}).data["email"] == "ANN@example.com"
         taken = api.patch(path, {"email": "BOB@example.com", "full_name": "X"})
         assert (taken.status, taken.code) == (409, "duplicate_email")
         assert api.get(path).data["full_name"] == "Ann Other"
+
+    @pytest.mark.parametrize("tag", ['"2"', '"nope"', "nope"])
+    def test_another_version_is_not_changed(self, api: Any, ann: dict[str, Any], tag: str) -> None:
+        path = f"/v1/customers/{ann['customer_id']}"
+        assert api.get(path).headers["ETag"] == '"1"'
+        refused = api.patch(path, {"is_blocked": True}, **{"If-Match": tag})
+        assert (refused.status, refused.code) == (412, "precondition_failed")
+        assert api.patch(path, {"is_blocked": True}, **{"If-Match": '"1"'}).headers["ETag"] == '"2"'
+        late = api.patch(path, {"is_blocked": False}, **{"If-Match": '"1"'})
+        assert (late.status, api.get(path).data["is_blocked"]) == (412, True)
+        assert api.patch(path, {"is_blocked": True}).headers["ETag"] == '"2"', "nothing changed"
 
     @pytest.mark.parametrize("body", [{"email": "x"}, {"full_name": ""}, {"phone": "x"}, {"full_name": None}])
     def test_patch_refuses_bad_fields(self, api: Any, ann: dict[str, Any], body: dict[str, Any]) -> None:
@@ -256,7 +266,7 @@ class TestContract:
         with CaptureQueriesContext(connections["customers"]) as queries:
             customer = customers.customer(customer_id=ann["customer_id"])
         assert len(queries) == 1
-        assert (customer.email, customer.full_name, customer.phone) == ("Ann@Example.com", "Ann Other", "+1 555-0100")
+        assert (customer.email, customer.full_name, customer.phone) == ("Ann@example.com", "Ann Other", "+1 555-0100")
 
     def test_the_unknown_and_the_erased(self, api: Any, ann: dict[str, Any]) -> None:
         with pytest.raises(CustomerNotFound, match=str(UNKNOWN)) as refusal:

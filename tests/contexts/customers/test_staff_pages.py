@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -10,7 +12,9 @@ from django.test import Client
 
 from config.staff.accounts import make_groups
 from contexts.customers import services
-from contexts.customers.models import Customer
+from contexts.customers.models import Customer, Trail
+from eci import trail
+from tests.support.pages import Form, form_in
 
 
 @pytest.fixture
@@ -87,3 +91,112 @@ def test_support_staff_may_and_stock_staff_may_not(customer_id: int) -> None:
         client.force_login(user)
         answers.append(client.post(f"/admin/customers/customer/{customer_id}/delete/", {"post": "yes"}).status_code)
     assert answers == [403, 302]
+
+
+def page_of(customer_id: int) -> str:
+    return f"/admin/customers/customer/{customer_id}/change/"
+
+
+def opened(client: Client, url: str) -> Form:
+    return form_in(client.get(url).content.decode(), having="_form_key")
+
+
+def test_who_was_just_blocked_is_not_unblocked_by_a_late_form(admin: Client, api: Any, customer_id: int) -> None:
+    url = page_of(customer_id)
+    shown = opened(admin, url)
+    assert api.patch(f"/v1/customers/{customer_id}", {"is_blocked": True}).status == 200
+    told = admin.post(url, shown.fields | {"full_name": "Bobby"})
+    assert (told.status_code, b"Somebody else has changed this meanwhile" in told.content) == (200, True)
+    again = form_in(told.content.decode(), having="_form_key")
+    assert admin.post(url, again.fields).status_code == 302
+    bob = Customer.objects.get()
+    assert (bob.full_name, bob.blocked_at is None) == ("Bobby", False)
+
+
+EMAILS = [
+    "a@EX\u00c4MPLE.de",
+    "a@exa\u0308mple.de",
+    "\uff41@example.com",
+    "a@\uff45xample.com",
+    "k\u0131rk@example.com",
+]
+EMAILS += [
+    "\u017fam@example.com",
+    '"<script>"@example.com',
+    " a@example.com\u00a0",
+    "a@b",
+    "a@stra\u00dfe.de",
+    "a\n@b.de",
+]
+PHONES = [
+    "+1 (555) 010-0100 ext. 12",
+    "0711/12345",
+    "1234",
+    "555.0100.22",
+    "call me",
+    " 12345 ",
+    "1\u066112345",
+    "1" * 21,
+]
+NAMES = ["Zoe\u0308", "  Ann ", "a\nb", "\u200b", "x" * 500, "x" * 501, "a\x7fb"]
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [("email", text) for text in EMAILS]
+    + [("phone", text) for text in PHONES]
+    + [("full_name", text) for text in NAMES],
+)
+def test_fields_are_the_apis(admin: Client, api: Any, customer_id: int, field: str, given: str) -> None:
+    other = services.register_customer(email="eve@example.com", full_name="Eve", password_hash="")["id"]
+    answered = api.patch(f"/v1/customers/{other}", {field: given})
+    by_api = Customer.objects.filter(pk=other).values_list(field, "name_key").get()
+    Customer.objects.filter(pk=other).update(email="", email_key="gone", name_key="bob")
+    url = page_of(customer_id)
+    answer = admin.post(url, opened(admin, url).fields | {field: given})
+    by_page = Customer.objects.filter(pk=customer_id).values_list(field, "name_key").get()
+    assert (answer.status_code == 302) == (answered.status == 200)
+    if answered.status == 200:
+        assert by_page[0] == by_api[0]
+        assert field != "full_name" or by_page == by_api
+
+
+def test_one_mailbox_is_one_account_here_too(admin: Client, customer_id: int) -> None:
+    services.register_customer(email="eve@xn--exmple-cua.de", full_name="Eve", password_hash="")
+    url = page_of(customer_id)
+    taken = admin.post(url, opened(admin, url).fields | {"email": "EVE@ex\u00e4mple.de"})
+    assert (taken.status_code, b"Another customer" in taken.content) == (200, True)
+
+
+def test_a_search_folds_letters(admin: Client) -> None:
+    services.register_customer(email="m@xn--exmple-cua.de", full_name="J\u00f6rg M\u00fcller", password_hash="")
+    for term in ("M\u00dcLLER", "mu\u0308ller j\u00d6rg", "M@EX\u00c4MPLE.de"):
+        assert b"m@xn--exmple-cua.de" in admin.get("/admin/customers/customer/", {"q": term}).content, term
+    assert b"m@xn--exmple-cua.de" not in admin.get("/admin/customers/customer/", {"q": "Maller"}).content
+
+
+def test_who_changed_a_person_stands_in_the_trail_until_they_are_erased(
+    admin: Client, api: Any, customer_id: int
+) -> None:
+    url = page_of(customer_id)
+    admin.post(url, opened(admin, url).fields | {"email": "b@example.com"})
+    api.patch(f"/v1/customers/{customer_id}", {"is_blocked": True})
+    address = api.post(f"/v1/customers/{customer_id}/addresses", {"line1": "2 Way", "city": "x", "country": "US"}).data
+    api.patch(f"/v1/customers/{customer_id}/addresses/{address['address_id']}", {"line1": "3 Way"})
+    api.delete(f"/v1/customers/{customer_id}/addresses/{address['address_id']}")
+    lines = list(Trail.objects.order_by("pk").values_list("actor", "action", "thing"))
+    actions = ["changed", "address added", "address changed", "address removed"]
+    assert lines == [
+        ("staff:ann", "changed", f"customer:{customer_id}"),
+        *(("open", action, f"customer:{customer_id}") for action in actions),
+    ]
+    changed = Trail.objects.order_by("pk")[0]
+    assert (changed.before, changed.after) == ({"email": "Bob@example.com"}, {"email": "b@example.com"})
+    admin.post(f"/admin/customers/customer/{customer_id}/delete/", {"post": "yes"})
+    assert Trail.objects.values_list("actor", "action").latest("pk") == ("staff:ann", "erased")
+    assert [line.after for line in Trail.objects.order_by("pk")] == [trail.ERASED] * 5 + [{}]
+
+
+def test_what_customers_do_themselves_is_not_in_the_trail(customer_id: int) -> None:
+    services.update_customer(customer_id=customer_id, actor=f"customer:{customer_id}", full_name="Bobby")
+    assert not Trail.objects.exists()

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.books.actors import at_the_keyboard
 from contexts.orders.public.api import orders
 from eci.clock import iso
 from eci.errors import ContextUnavailable
+from eci.identity.auth import command_name
 
 
 class Command(BaseCommand):
@@ -30,9 +30,9 @@ class Command(BaseCommand):
 
     def _switch(self, options: dict[str, Any]) -> None:
         if options["verb"] == "stop":
-            orders.stop(reason=options["reason"], actor=at_the_keyboard())
+            orders.stop(reason=options["reason"], actor=command_name())
         elif options["verb"] == "start":
-            orders.start(actor=at_the_keyboard())
+            orders.start(actor=command_name())
         switch = orders.switch()
         if switch.taking:
             self.stdout.write("New orders are taken.")

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from config.books import reconcile
-from config.books.actors import at_the_keyboard
 from eci.errors import ContextUnavailable
+from eci.identity.auth import command_name
 
 
 class Command(BaseCommand):
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         for item in items:
             self.stdout.write(f"{item.name}\n    {item.problem}")
             if options["apply"]:
-                outcome = reconcile.apply(item, actor=at_the_keyboard())
+                outcome = reconcile.apply(item, actor=command_name())
                 self.stdout.write(f"    {'done: ' if item.action else ''}{outcome}")
                 left += not item.action or outcome.startswith("not done")
             else:

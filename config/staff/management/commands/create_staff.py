@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.staff import accounts
+from config.staff import accounts, groups
+from eci.identity.auth import command_name
 from eci.identity.roles import GROUPS
 
 
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["group"] and not options["admin"]:
             raise CommandError("Say what the account is for: --group NAME, or --admin.")
-        accounts.make_groups()
+        groups.make_groups()
         password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
         accounts.make_account(
             email=options["email"],
@@ -31,5 +32,6 @@ class Command(BaseCommand):
             groups=tuple(options["group"]),
             admin=options["admin"],
             source="The password",
+            actor=command_name(),
         )
         self.stdout.write(f"{options['email']} may sign in at /admin/ and at POST /v1/staff/token.")

@@ -26,9 +26,7 @@ class Command(BaseCommand):
         login = User.objects.filter(username=demo.USERNAME).first()
         if login is None:
             self._load_shop()
-            login = User.objects.create_superuser(
-                demo.USERNAME, demo.EMAIL
-            )  # made last, as the sign that the demo is complete
+            login = User.objects.create_superuser(demo.USERNAME)  # made last, as the sign that the demo is complete
         if settings.ECI_OPEN and not login.has_usable_password():
             login.set_password(demo.PASSWORD)
             login.save(update_fields=["password"])

@@ -1,0 +1,72 @@
+"""Staff's groups and what each may see in the admin.
+
+Permissions are rows of the platform database. Django makes an app's permissions when it migrates that app's database,
+and only there; a context's database is another one. So they are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+
+from config.staff.models import Grant
+from eci.db import alias_of, unit_of_work
+from eci.identity.roles import GROUPS
+
+# The contexts whose pages are a group's own, and single permissions of others. The pages decide what may be changed.
+_PAGES: dict[str, tuple[str, ...]] = {
+    "catalog staff": ("catalog",),
+    "stock staff": ("inventory", "shipping"),
+    "support staff": ("customers", "orders", "payments", "shipping", "notifications"),
+    "services": (),
+}
+_LOOKS: dict[str, tuple[str, ...]] = {"stock staff": ("catalog.view_product", "catalog.view_pricechange")}
+
+
+def make_groups() -> None:
+    """Make what is missing of permissions and groups. Groups that an administrator has changed stay as they are.
+
+    A group that is empty, or has exactly what it was given here, gets all that is its own.
+    """
+    make_permissions(apps.get_app_configs())
+    known = {f"{one.content_type.app_label}.{one.codename}": one for one in _permissions()}
+    with unit_of_work(DEFAULT_DB_ALIAS):
+        for name in sorted(GROUPS):
+            group, _ = Group.objects.get_or_create(name=name)
+            has = {f"{one.content_type.app_label}.{one.codename}" for one in _permissions().filter(group=group)}
+            given = Grant.objects.filter(group=group).values_list("permissions", flat=True).first() or []
+            own = {code for code in known if _is_of(name, code)}
+            if has != own and (not has or has == set(given) & known.keys()):
+                group.permissions.set([known[code] for code in own])
+                Grant.objects.update_or_create(group=group, defaults={"permissions": sorted(own)})
+
+
+def _permissions() -> Any:
+    return Permission.objects.select_related("content_type")
+
+
+def _is_of(group: str, code: str) -> bool:
+    return code.partition(".")[0] in _PAGES[group] or code in _LOOKS.get(group, ())
+
+
+def make_permissions(configs: Iterable[AppConfig]) -> None:
+    """Make the missing permissions of these apps' models."""
+    for config in configs:
+        create_permissions(config, verbosity=0)
+
+
+def after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """After any ``migrate`` of the app's own database, where the platform's is there to hold its permissions."""
+    if using != alias_of(sender.label) or "plan" not in kwargs:  # without a plan it is a flush
+        return
+    try:
+        there = connections[DEFAULT_DB_ALIAS].introspection.table_names()
+        if Permission._meta.db_table in there:
+            make_permissions([sender])
+    except (OperationalError, InterfaceError):
+        return  # prepare and prepare_staff make them later

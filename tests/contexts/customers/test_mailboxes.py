@@ -1,0 +1,103 @@
+"""One mailbox, one account: an address has one form, at every door."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.core.management import call_command
+
+from contexts.customers.models import Customer, MailRequest
+from contexts.customers.public.api import customers
+from tests.support.api import Api
+from tests.support.people import PASSWORD, customer, log_in, register
+
+pytestmark = pytest.mark.usefixtures("closed")
+
+STORED = "ann@xn--exmple-cua.de"
+FORMS = [
+    STORED,
+    "ANN@XN--EXMPLE-CUA.DE",
+    "ann@ex\u00e4mple.de",
+    "ann@exa\u0308mple.de",
+    "ann@EX\u00c4MPLE.de",
+    "ann@\uff45x\u00e4mple.de",
+    "ann@ex\u00e4mple\u3002de",
+    " ann@ex\u00e4mple.de\u00a0",
+]
+
+
+@pytest.fixture
+def ann() -> int:
+    return register("ann@ex\u00e4mple.de")
+
+
+def person(email: str) -> dict[str, str]:
+    return {"email": email, "full_name": "Ann", "password": PASSWORD}
+
+
+@pytest.mark.parametrize("email", FORMS)
+class TestEachForm:
+    def test_registers_once(self, ann: int, email: str) -> None:
+        again = Api().post("/v1/users/register", person(email))
+        assert (again.status, again.code) == (409, "duplicate_email")
+        call_command("load_customers", customers=[{"email": email, "full_name": "Ann", "phone": ""}])
+        assert list(Customer.objects.values_list("email", "email_key")) == [(STORED, STORED)]
+
+    def test_logs_in(self, ann: int, email: str) -> None:
+        assert log_in(email).data["customer_id"] == ann
+
+    def test_resets_its_own_password(self, ann: int, email: str) -> None:
+        assert Api().post("/v1/users/password/reset", {"email": email}).status == 200
+        assert MailRequest.objects.get(purpose="password_reset").email_key == STORED
+
+    def test_is_nobody_elses_new_address(self, ann: int, email: str) -> None:
+        bob = customer("bob@example.com")
+        answer = bob.patch("/v1/users/me", {"email": email, "current_password": PASSWORD})
+        assert (answer.status, answer.code) == (409, "duplicate_email")
+
+    def test_finds_its_customer(self, ann: int, email: str, settings: Any) -> None:
+        settings.ECI_OPEN = True
+        found = Api().get(f"/v1/customers?{urlencode({'email': email})}").data
+        assert [one["customer_id"] for one in found] == [ann]
+        assert customers.customer_with(email=email) == ann
+        assert customers.customer_ids_by_email(email=email) == (ann,)
+
+
+def test_another_owners_domain_is_another_account() -> None:
+    """IDNA 2003 made one of these two."""
+    sharp, double = register("x@stra\u00dfe.de"), register("x@strasse.de")
+    assert sharp != double
+    assert list(Customer.objects.order_by("pk").values_list("email", flat=True)) == [
+        "x@xn--strae-oqa.de",
+        "x@strasse.de",
+    ]
+
+
+@pytest.mark.parametrize(
+    "email", ["k\u0131rk@example.com", "\u017fam@example.com", '"<script>"@example.com', '"a b"@example.com', "a@b"]
+)
+def test_what_is_no_address_is_refused_at_every_door(email: str) -> None:
+    assert list(Api().post("/v1/users/register", person(email)).details) == ["email"]
+    bob = customer("bob@example.com")
+    changed = bob.patch("/v1/users/me", {"email": email, "current_password": PASSWORD})
+    assert (changed.status, list(changed.details)) == (400, ["email"])
+    assert list(Api().post("/v1/users/password/reset", {"email": email}).details) == ["email"]
+    with pytest.raises(ValueError, match="valid"):
+        call_command("load_customers", customers=[{"email": email, "full_name": "x", "phone": ""}])
+
+
+def test_who_registered_before_that_was_refused_still_logs_in(ann: int) -> None:
+    Customer.objects.update(email='"X y"@example.com', email_key='"x y"@example.com')
+    assert log_in('"x Y"@example.com').data["customer_id"] == ann
+
+
+def test_one_change_of_ones_own_account_does_not_undo_another() -> None:
+    me = customer("ann@example.com")
+    tag = me.get("/v1/users/me").headers["ETag"]
+    assert me.patch("/v1/users/me", {"phone": "12345"}, **{"If-Match": tag}).headers["ETag"] == '"2"'
+    late = me.patch("/v1/users/me", {"phone": "54321"}, **{"If-Match": tag})
+    assert (late.status, late.code) == (412, "precondition_failed")
+    assert me.get("/v1/users/me", **{"If-None-Match": tag}).data["phone"] == "12345"
+    assert me.patch("/v1/users/me", {"full_name": "Ann B"}).data["phone"] == "12345"
