@@ -35,7 +35,7 @@ log = requests.logger(__name__)
 class Caller:
     """Who makes a request. ``name`` is the actor in records; ``session`` the login that the token comes from.
 
-    ``subject`` is the caller's number, ``customer:4`` or ``staff:3``, for logs, which name nobody; empty for a stranger.
+    ``subject`` is the caller's number, ``customer:4`` or ``staff:3``, for logs, which name nobody. A stranger has none.
     ``customer_id`` is None for everybody who is not a customer.
     """
 
