@@ -153,7 +153,10 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     shipped = her.order("shipped")
     returned = her.order("returned")
     back = {"items": [{"product_id": lamp, "quantity": 2}], "reason": f"{NAME} sends it from {STREET}"}
-    assert ann.post(f"/v1/orders/{returned['order_id']}/returns", back, key="return").status == 201
+    asked = ann.post(f"/v1/orders/{returned['order_id']}/returns", back, key="return")
+    assert asked.status == 201
+    receive = f"/v1/orders/{returned['order_id']}/returns/{asked.data['return_id']}/receive"
+    assert stock.post(receive, {}, key="receive").status == 200
     her.order("declined", 402, payment={"token": "tok_declined"})
     cancelled = her.order("cancelled", fulfilment="warehouse")
     reason = {"reason": f"{NAME} has moved to {TOWN}"}

@@ -8,7 +8,6 @@ from typing import Any
 from contexts.inventory.public.contracts import Reservation
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import Line, Quote
-from contexts.orders.models import Return
 from contexts.orders.public.contracts import ReturnStatus
 from eci import money
 from eci.clock import iso
@@ -94,7 +93,7 @@ def quote(priced: Quote) -> dict[str, Any]:
     }
 
 
-def returned(row: Return, *, currency: str) -> dict[str, Any]:
+def returned(row: Any, *, currency: str) -> dict[str, Any]:
     """What is refunded is known once the goods are received."""
     is_received = row.status == ReturnStatus.RECEIVED
     return {

@@ -17,7 +17,6 @@ from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import Came, LineAsked, OrderAsked
 from contexts.orders.http import presenters, serializers
-from contexts.orders.models import Return
 from contexts.orders.workflows import cancelling, placing, quoting, returning
 from contexts.orders.workflows.placing import Outcome
 from contexts.orders.workflows.progress import Caller
@@ -212,11 +211,11 @@ class OrderReturnView(ApiView):
         return commands.resumable("orders", key, _return_command(begin, status=201))
 
 
-def _returned(row: Return) -> dict[str, Any]:
+def _returned(row: Any) -> dict[str, Any]:
     return presenters.returned(row, currency=row.order.currency)
 
 
-def _return_command(begin: Callable[[], Return], *, status: int) -> commands.Resumable[Return, Return]:
+def _return_command(begin: Callable[[], Any], *, status: int) -> commands.Resumable[Any, Any]:
     """Stock and money follow what ``begin`` records; 202 as long as they do."""
     return commands.Resumable(
         begin=begin,
