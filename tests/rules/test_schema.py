@@ -105,7 +105,11 @@ CONTRACT = {
 
 # Served beyond the contract's tables.
 ADDITIONS = {
-    "inventory": "GET /v1/inventory/{inventory_id}",
+    "inventory": """
+        GET /v1/inventory/{inventory_id}
+        GET /v1/warehouses/{code}
+        PATCH /v1/warehouses/{code}
+    """,
     "customers": """
         GET /v1/customers/{customer_id}/addresses
         POST /v1/customers/{customer_id}/addresses
@@ -225,9 +229,19 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
     }
     keyed = {
         "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/warehouses/{code}",
         "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/products/{product_id}",
         "PUT /v1/products/{product_id}",
+    }
+    conditional = {
+        "DELETE /v1/products/{product_id}",
+        "PATCH /v1/products/{product_id}",
+        "PUT /v1/products/{product_id}",
+        "PATCH /v1/customers/{customer_id}",
+        "PATCH /v1/users/me",
+        "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/warehouses/{code}",
     }
     for call, operation in operations(schema):
         method = call.split()[0]
@@ -237,7 +251,8 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
             assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
         else:
             takes_key = (method == "POST" and call not in unkeyed) or call in keyed
-            assert headers == ({"Idempotency-Key"} if takes_key else set()), call
+            expected = {"Idempotency-Key"} if takes_key else set()
+            assert headers == expected | ({"If-Match"} if call in conditional else set()), call
         queries = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
         assert (queries >= {"limit", "cursor"}) == (call in LISTS), call
 

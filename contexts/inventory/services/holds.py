@@ -157,7 +157,7 @@ def stop_paying(*, key: str, seconds: int) -> ReservationRows:
     Nothing is owed to what is not paid, so one that a stock count made short expires at once. A reservation that is not
     ``paying`` stays as it is.
     """
-    rows = parts.lock_reservation(key=key)
+    rows = _lock_covered(key=key)
     reservation = rows.reservation
     if reservation.status != ReservationStatus.RESERVED or not reservation.paying:
         return rows
@@ -244,15 +244,10 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
 
     Repeated, it changes nothing. ReservationExpired; InvalidTransition if everything concerned was released.
     """
-    rows = parts.lock_reservation(key=key)
+    rows = _lock_covered(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
     _require_unexpired(concerned)
-    short = {allocation.stock_id for allocation in concerned if allocation.state == AllocationState.SHORT}
-    if short:
-        parts.reclaim(stock_ids=short)
-        rows = parts.lock_reservation(key=key)
-        concerned = _in_warehouse(rows.allocations, warehouse)
-        _require_covered(concerned)
+    _require_covered(concerned)
     leaving = [allocation for allocation in concerned if allocation.state == AllocationState.OPEN]
     if not leaving:
         if any(allocation.state == AllocationState.SHIPPED for allocation in concerned):
@@ -275,6 +270,16 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
     )
     _record(rows, {"actor": actor}, shipped=sum(units.values()))
     return rows
+
+
+def _lock_covered(*, key: str) -> ReservationRows:
+    """As ``parts.lock_reservation``. What units of expired reservations can cover is not short any more."""
+    rows = parts.lock_reservation(key=key)
+    short = {allocation.stock_id for allocation in rows.allocations if allocation.state == AllocationState.SHORT}
+    if not short:
+        return rows
+    parts.reclaim(stock_ids=short)
+    return parts.lock_reservation(key=key)
 
 
 def _require_unexpired(allocations: list[Allocation]) -> None:

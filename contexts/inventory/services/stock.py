@@ -183,7 +183,7 @@ def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: b
     touched = {row.pk}
     if delta > 0:
         _require_countable(row, target)
-    if target < row.reserved:
+    if target < row.reserved + row.owed:
         parts.reclaim(stock_ids=[row.pk])
         row.refresh_from_db()
     if target < row.reserved and force and target >= 0:

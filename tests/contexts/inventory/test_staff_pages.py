@@ -319,19 +319,14 @@ def test_two_browsers_on_a_warehouse(admin: Client, rows: list[Stock]) -> None:
 def test_text_of_a_warehouse_is_taken_in_as_by_the_api(admin: Client, api: Api) -> None:
     path = "/admin/inventory/warehouse/add/"
     form = {"name": "North", "priority": "5", "address": "", "is_active": "on"}
-    for code, stored in (
-        (" cafe\u0301 ", "café"),
-        ("W" * 64, "W" * 64),
-        ("a\tb", None),
-        ("\u200b", None),
-        ("W" * 65, None),
-    ):
+    refused = ("a\tb", "\u200b", "W" * 65)
+    for code, stored in ((" cafe\u0301 ", "caf\u00e9"), ("W" * 64, "W" * 64), *((code, None) for code in refused)):
         answer = admin.post(path, form | {"code": code})
         assert Warehouse.objects.filter(pk=stored or code).exists() == (stored is not None)
         assert answer.status_code == (302 if stored else 200)
         Warehouse.objects.all().delete()
         sent = api.post("/v1/warehouses", {"code": code, "name": "N" * 255})
-        assert (sent.status, sent.data and sent.data["code"]) == (200 if stored else 400, stored)
+        assert (sent.status, sent.data["code"] if stored else None) == (200 if stored else 400, stored)
         Warehouse.objects.all().delete()
     assert admin.post(path, form | {"code": "N", "name": "x\ny"}).status_code == 200
     assert not Warehouse.objects.exists()
