@@ -94,7 +94,6 @@ ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # secon
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
 ECI_TAX_RATE = Decimal(os.environ.get("ECI_TAX_RATE", "0.05"))
 ECI_SHIPPING_FEES = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=ECI_CURRENCY)
-ECI_SHIPPING_FEE = ECI_SHIPPING_FEES.get(ECI_CURRENCY, Decimal(0))
 ECI_RESERVATION_SECONDS = int(os.environ.get("ECI_RESERVATION_SECONDS", "900"))
 ECI_FULFILMENT = os.environ.get("ECI_FULFILMENT", "automatic")
 if ECI_FULFILMENT not in ("automatic", "warehouse"):

@@ -42,7 +42,7 @@ def test_fees_by_currency(text: str, currency: str, fees: dict[str, str]) -> Non
         (",10", "USD", "not an amount"),
         ("NaN", "USD", "finite"),
         ("XXX:1", "USD", "XXX is not an ISO 4217 code"),
-        ("10.00,USD:9.00", "USD", "two fees in USD"),
+        ("10.00,USD:9.00", "USD", "two amounts in USD"),
         ("-1", "USD", "must not be negative"),
         ("1000000000000", "USD", "12 digits"),
         ("10", "DOLLAR", "ECI_CURRENCY is not an ISO 4217 code"),

@@ -22,7 +22,7 @@ _FOLDERS = "bench|config|contexts|demo|docker|docs|eci|k8s|monitoring|tests|tool
 _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(rf"(?<![\w./<-])(?:{_FOLDERS})/[\w./*<>{{}},-]*")
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")
-_MAKE = re.compile(r"""(?<![\w-])make((?: +(?:[A-Z_]+=(?:"[^"]*"|[^\s"]+)|[a-z][a-z0-9-]*))+)""")
+_MAKE = re.compile(r"""(?<![\w-])make((?: +(?:[A-Z_]+=(?:"[^"]*"|'[^']*'|[^\s"']+)|[a-z][a-z0-9-]*))+)""")
 _MANAGE = re.compile(r"""(?:manage\.py +|ARGS=["']?)([a-z_]+)""")
 _TEST = re.compile(r"(tests/[\w/]+\.py)((?:::\w+)+)")
 _MODULE = re.compile(r"(?<![\w./-])(?:bench|contexts|tests)(?:\.\w+)+|(?<=python -m )[\w.]+")
@@ -88,7 +88,7 @@ def missing_modules(page: Page) -> Iterator[str]:
 def missing_targets(page: Page) -> Iterator[str]:
     for code in page.code():
         for words in _MAKE.findall(code):
-            given = re.sub(r'\w+="[^"]*"', "", words).split()
+            given = re.sub(r"""\w+=("[^"]*"|'[^']*')""", "", words).split()
             yield from (f"make {word}" for word in given if "=" not in word and word not in _targets())
 
 

@@ -24,7 +24,6 @@ from tests.support.api import Api
 )
 def test_load_demo_in_the_shop_s_currency(settings: Any, currency: str, headset: str, mug: str, fee: str) -> None:
     settings.ECI_CURRENCY, settings.ECI_SHIPPING_FEES = currency, fees.parse("", currency=currency)
-    settings.ECI_SHIPPING_FEE = settings.ECI_SHIPPING_FEES[currency]
     call_command("load_demo")
     call_command("load_demo")
     api = Api()
