@@ -11,7 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from config.books import checkup, reconcile
 from contexts.orders.public.api import orders
+from eci import text
 from eci.identity.auth import staff_name
+
+MAX_REASON = 300
 
 
 @staff_member_required
@@ -42,7 +45,7 @@ def repair(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("item", "")
     found = next((item for item in reconcile.find().items if item.name == name), None)
     outcome = reconcile.apply(found, actor=staff_name(request.user)) if found else "it is no longer there"
-    messages.info(request, f"{name}: {outcome}")
+    messages.info(request, f"{name[:MAX_REASON]}: {outcome}")
     checkup.check_up()
     return redirect("staff-reconcile")
 
@@ -53,10 +56,16 @@ def switch_orders(request: HttpRequest) -> HttpResponse:
     _require_superuser(request)
     if request.POST.get("taking") == "yes":
         orders.start(actor=staff_name(request.user))
-    elif reason := request.POST.get("reason", "").strip():
-        orders.stop(reason=reason[:300], actor=staff_name(request.user))
+        return redirect("staff-reconcile")
+    try:
+        reason = text.clean(request.POST.get("reason", ""), limit=MAX_REASON)
+    except ValueError as error:
+        messages.error(request, str(error))
     else:
-        messages.error(request, "Give a reason: customers see it.")
+        if reason:
+            orders.stop(reason=reason, actor=staff_name(request.user))
+        else:
+            messages.error(request, "Give a reason: customers see it.")
     return redirect("staff-reconcile")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreation
 from django.contrib.auth.models import Group, User
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
+from django.forms import model_to_dict
 from django.http import HttpRequest
 
 from config.staff import accounts
@@ -19,6 +22,9 @@ from config.staff.models import Trail
 from eci import trail
 from eci.db import unit_of_work
 from eci.forms import EmailField, TextField
+from eci.db import locked, unit_of_work
+from eci.errors import PreconditionFailed
+from eci.forms import EmailField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
 
@@ -74,8 +80,20 @@ class Trailed(StaffAdmin):
         with unit_of_work(DEFAULT_DB_ALIAS) if request.method == "POST" else nullcontext():
             return super().changeform_view(request, *args, **kwargs)
 
+    def version_of(self, obj: Any) -> int:
+        """A number made of what the page shows: these tables are Django's, and have no column for a version."""
+        shown = model_to_dict(obj, exclude=["password", "last_login", "date_joined"])
+        plain = {
+            name: sorted(row.pk for row in value) if isinstance(value, list) else str(value)
+            for name, value in shown.items()
+        }
+        return int(hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:15], 16)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        form.facts_before = accounts.facts(type(obj).objects.get(pk=obj.pk)) if change else {}
+        before = locked(type(obj).objects.filter(pk=obj.pk)).get() if change else None
+        if before and self.seen_version(request) not in (None, self.version_of(before)):
+            raise PreconditionFailed("This has changed meanwhile.")
+        form.facts_before = accounts.facts(before) if before else {}
         if not change:
             super().save_model(request, obj, form, change)
         elif fields := {field.name for field in obj._meta.concrete_fields} & set(form.changed_data):
@@ -113,6 +131,7 @@ class AccountAdmin(Trailed, UserAdmin):
     form = AccountForm
     add_form = NewAccountForm
     change_password_form = PasswordForm
+    readonly_fields = ("last_login", "date_joined")
     add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:

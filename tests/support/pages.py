@@ -73,7 +73,7 @@ class _Reader(HTMLParser):
             form.kinds[name], self._area, self._text = "textarea", name, ""
         elif tag == "select":
             self._select, self._multiple = name, "multiple" in given
-            form.kinds[name] = "select"
+            form.kinds[name] = "multiple" if self._multiple else "select"
             form.choices[name] = []
 
     def _input(self, form: Form, name: str, given: dict[str, str]) -> None:
