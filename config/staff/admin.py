@@ -20,11 +20,9 @@ from django.http import HttpRequest
 from config.staff import accounts
 from config.staff.models import Trail
 from eci import trail
-from eci.db import unit_of_work
-from eci.forms import EmailField, TextField
 from eci.db import locked, unit_of_work
 from eci.errors import PreconditionFailed
-from eci.forms import EmailField
+from eci.forms import EmailField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
 
