@@ -127,11 +127,6 @@ def test_a_bad_host_is_an_enveloped_400(settings: Any) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")
 
 
-def test_another_format_is_an_enveloped_406(api: Api) -> None:
-    answer = api.get("/v1/products", Accept="application/xml")
-    assert (answer.status, answer.code, set(answer.json)) == (406, "not_acceptable", KEYS)
-
-
 def test_field_errors_stand_under_their_field_and_item(api: Api) -> None:
     items = [{"product_id": 1, "quantity": 1}, {"product_id": 1, "quantity": 0}]
     answer = api.post("/v1/orders", {"customer_id": 1, "items": items})
