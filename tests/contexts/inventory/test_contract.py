@@ -195,7 +195,7 @@ def short_reservation(product_id: int) -> None:
 def test_a_short_reservation_ships_when_its_units_are_there_again(stocked: Callable[..., int]) -> None:
     product_id = stocked(A=10)
     short_reservation(product_id)
-    assert OutboxEvent.objects.get().name == "inventory.hold_needs_attention.v1"
+    assert OutboxEvent.objects.filter(name="inventory.hold_needs_attention.v1").count() == 1
     assert inventory.confirm(key="hold").needs_attention
     with pytest.raises(InsufficientStock) as refusal:
         inventory.ship(key="hold")

@@ -14,10 +14,12 @@ from django.conf import LazySettings
 from django.db import connections
 
 from contexts.inventory import selectors, tasks
-from contexts.inventory.models import Allocation, Movement, OutboxEvent, Reservation, Stock, Trail
+from contexts.inventory.models import Allocation, Movement, OutboxEvent, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand, InsufficientStock, ReservationStatus
+from contexts.inventory.public.events import AllocationCovered, AllocationShort, HoldNeedsAttention
 from contexts.inventory.services import stock
+from eci import events
 from eci.clock import utcnow
 from eci.errors import InvalidTransition
 from tests.support.api import Answer, Api
@@ -196,6 +198,38 @@ def test_the_oldest_gets_its_units_first(stocked: Callable[..., int], api: Api, 
     receive(product_id, 7)
     assert row(api, product_id) == (12, 10, 0, 2)
     assert [what for what, _, _ in told()] == ["short"] * 3 + ["covered"] * 3
+
+
+def test_the_order_is_told_at_once(stocked: Callable[..., int], told: Callable[[], list[Any]]) -> None:
+    """Before the answer: whoever dispatches next must know."""
+    product_id = stocked(A=2)
+    heard: list[Any] = []
+    handlers: dict[tuple[str, str], Any] = {
+        ("orders", event.NAME): (event, heard.append) for event in (AllocationShort, AllocationCovered)
+    }
+    handlers["orders", HoldNeedsAttention.NAME] = (HoldNeedsAttention, lambda event: None)
+    with events.replaced(handlers):
+        held = reserve(product_id, 2)
+        count(0)
+        facts: dict[str, Any] = {
+            "order_id": OURS,
+            "reservation_id": held.reservation_id,
+            "warehouse": "A",
+            "product_id": product_id,
+            "quantity": 2,
+        }
+        assert heard == [AllocationShort(**facts, version=2)]
+        receive(product_id, 2)
+        assert heard[1:] == [AllocationCovered(**facts, version=3)]
+    assert [what for what, _, _ in told()] == ["short", "covered"]
+
+
+def test_a_name_that_came_in_another_form(stocked: Callable[..., int]) -> None:
+    stocked(A=1)
+    Warehouse.objects.update(name=" Cafe\u0301 ")
+    migration = import_module("contexts.inventory.migrations.0006_text_taken_in")
+    migration.take_in(apps, SimpleNamespace(connection=connections["inventory"]))
+    assert Warehouse.objects.values_list("name", "version").get() == ("Caf\u00e9", 2)
 
 
 # -- what is owed is not there ----------------------------------------------------------------------------------------
