@@ -76,4 +76,4 @@ def _values(row: Model) -> dict[str, Any]:
 
 
 def _report(row: Model, name: str, reason: str) -> None:
-    log.warning("text_left_as_it_was", table=row._meta.db_table, row=row.pk, column=name, reason=reason)
+    log.warning("text_left_as_it_was", item=f"{row._meta.db_table}.{name}", id=row.pk, error=reason)

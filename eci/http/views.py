@@ -41,7 +41,7 @@ class ApiView(GenericAPIView[Any]):
     - ``keyed_methods``: the methods for which /docs shows the header ``Idempotency-Key``.
     - ``conditional_methods``: those that obey ``If-Match``, by ``if_match()``. Other writes refuse the header.
     - ``refusals``: by method, the statuses that /docs lists beside the common ones, each with a description.
-    - ``refuses_cards``: a card number or a security code in the body is a 400.
+    - ``refuses_cards``: a card number in a text of the body, or a field named as a security code, is a 400.
     - ``rate``: by method, the class of its rate limits. Without one it is ``read`` or ``write``.
     """
 
@@ -129,11 +129,10 @@ class ApiView(GenericAPIView[Any]):
 
     def body(self, *, partial: bool = False) -> dict[str, Any]:
         """The validated body of this request."""
-        if self.refuses_cards:
-            refuse_cards(self.request.data)
-            refuse_cards({"Idempotency-Key": self.request.headers.get("Idempotency-Key")})
         serializer = self.get_serializer(data=self.request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
+        if self.refuses_cards:
+            refuse_cards(serializer, self.request.data)
         validated: dict[str, Any] = serializer.validated_data
         return validated
 

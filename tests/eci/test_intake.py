@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from django.apps import apps
 from django.db import connections
 
 from contexts.catalog.models import Product
 from contexts.customers.models import Address, Customer, MailRequest
 from eci.clock import utcnow
+from eci.watch.logs import only_allowed
 
 
 def take_in(context: str, migration: str) -> None:
@@ -53,7 +55,7 @@ def test_products(said: list[dict[str, Any]]) -> None:
     )
     assert list(Product.objects.order_by("pk").values_list("version", flat=True)) == [2, 1, 1]
     assert Product.objects.get(pk=same).search_text == "b\nstrasse\n"
-    assert [(line["row"], line["column"]) for line in said] == [(refused, "name")]
+    assert [(line["id"], line["item"]) for line in said] == [(refused, "catalog_product.name")]
     take_in("catalog", "0005_text_taken_in")
     assert Product.objects.get(pk=changed).version == 2, "once is enough"
 
@@ -67,9 +69,9 @@ def test_what_collides_stays_and_is_said(said: list[dict[str, Any]]) -> None:
         ("\u00e9", "Lamp"),
         ("e\u0301 ", "Lamp"),
     ]
-    assert [(line["table"], line["row"], line["column"]) for line in said] == [
-        ("catalog_product", rows[0], "sku"),
-        ("catalog_product", rows[3], "sku"),
+    assert [(line["item"], line["id"], line["error"]) for line in said] == [
+        ("catalog_product.sku", rows[0], "Another row has the same."),
+        ("catalog_product.sku", rows[3], "Another row has the same."),
     ]
 
 
@@ -93,10 +95,10 @@ def test_customers(said: list[dict[str, Any]]) -> None:
     assert set(Customer.objects.exclude(pk=gone).values_list("name_key", flat=True)) == {"ann"}
     assert Address.objects.get().line1 == "1 Ru\u00e9"
     assert MailRequest.objects.get().email_key == "bob@xn--strae-oqa.de"
-    assert sorted((line["row"], line["column"]) for line in said) == [
-        (one, "email"),
-        (strange, "email"),
-        (strange, "phone"),
+    assert sorted((line["id"], line["item"]) for line in said) == [
+        (one, "customers_customer.email"),
+        (strange, "customers_customer.email"),
+        (strange, "customers_customer.phone"),
     ]
 
 
@@ -108,3 +110,14 @@ def test_many_rows(said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) 
         product(f"{number} ")
     take_in("catalog", "0005_text_taken_in")
     assert sorted(Product.objects.values_list("sku", flat=True)) == [str(number) for number in range(10)]
+
+
+def test_a_line_of_the_log_has_no_text_of_the_row() -> None:
+    with structlog.testing.capture_logs() as lines:
+        strange = customer('"x y"@example.com', phone="call me")
+        take_in("customers", "0006_text_taken_in")
+    assert [only_allowed(None, "", line) for line in lines] == [
+        {name: value for name, value in line.items() if name != "log_level"} for line in lines
+    ]
+    assert lines[0]["id"] == strange
+    assert "example.com" not in repr(lines)

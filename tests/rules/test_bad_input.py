@@ -35,6 +35,7 @@ BAD: dict[str, list[Any]] = {
     "amount": [*NOT_NUMBERS, "", " ", "-1", -0.01, 1.001, "1.001", 10**12, "1000000000000", HUGE, "NaN", "1e3", "1,5"],
     "text": [*NOT_TEXT, None, "", "   ", "x" * 20_000],
     "note": [*NOT_TEXT, "x" * 20_000],
+    "long": [*NOT_TEXT, "x" * 50_001],
     "sku": [*NOT_TEXT, None, "", "x" * 65, "a\nb"],
     "code": [*NOT_TEXT, "", "x" * 41, "a\nb"],
     "word": [*NOT_TEXT, "", "two words", "x" * 41, "x\ny"],
@@ -89,7 +90,7 @@ class Door:
 LINES = [{"product_id": "{product}", "quantity": 1}]
 PRODUCT = {
     "sku": "sku", "name": "text", "price": "amount", "category": "note", "currency": "currency", "is_active": "bool",
-    "description": "note",
+    "description": "long",
 }  # fmt: skip
 ORDER = {
     "customer_id": "id", "items": "lines", "shipping_address": "address", "payment": "means", "pay_later": "bool",

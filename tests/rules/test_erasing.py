@@ -169,6 +169,8 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     assert support.post(f"/v1/payments/{payment}/refund", gesture, key="refund").status == 200
     step = {"status": "IN_TRANSIT", "location": f"at {STREET}", "note": f"{NAME} was out"}
     assert stock.send("PATCH", f"/v1/shipments/{parcel}", step, key="step").status == 200
+    for name in (f"{NAME} Senior", NAME):
+        assert support.patch(f"/v1/customers/{ann.customer_id}", {"full_name": name}).status == 200
     call = {"type": "sms", "recipient": PHONE, "message": f"Dear {NAME}", "order_id": shipped["order_id"]}
     assert support.post("/v1/notifications", call, key="call").status == 201
     settle()

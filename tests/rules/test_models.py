@@ -22,6 +22,7 @@ _ALLOWED = {
     ("eci/outbox.py", "get_model"),
     ("eci/erasure.py", "get_model"),
     ("eci/trail.py", "get_model"),
+    ("eci/staff_forms.py", "get_model"),
     ("eci/calls/service_tokens.py", "get_model"),
 }
 
@@ -123,6 +124,7 @@ def test_no_back_door_is_used() -> None:
         for folder in ("eci", "contexts", "config")
         for path in (ROOT / folder).rglob("*.py")
         for name in back_doors(path.read_text())
+        if not (name == "get_model" and path.parent.name == "migrations")  # their own tables, as they were then
     }
     assert used - _ALLOWED == set()
     assert _ALLOWED - used == set(), "no longer needed"

@@ -226,6 +226,13 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
         "PATCH /v1/products/{product_id}",
         "PUT /v1/products/{product_id}",
     }
+    conditional = {
+        "DELETE /v1/products/{product_id}",
+        "PATCH /v1/products/{product_id}",
+        "PUT /v1/products/{product_id}",
+        "PATCH /v1/customers/{customer_id}",
+        "PATCH /v1/users/me",
+    }
     for call, operation in operations(schema):
         method = call.split()[0]
         assert ("requestBody" in operation) == (method in ("POST", "PUT", "PATCH") and call not in without), call
@@ -234,7 +241,8 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
             assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
         else:
             takes_key = (method == "POST" and call not in unkeyed) or call in keyed
-            assert headers == ({"Idempotency-Key"} if takes_key else set()), call
+            expected = {"Idempotency-Key"} if takes_key else set()
+            assert headers == expected | ({"If-Match"} if call in conditional else set()), call
         queries = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
         assert (queries >= {"limit", "cursor"}) == (call in LISTS), call
 
