@@ -79,9 +79,30 @@ SAFETIES = (
     Safety(
         name="conditional UPDATE that reserves stock",
         file="contexts/inventory/services/parts.py",
-        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units)).update(',
+        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units)).update(',
         instead="Stock.objects.filter(pk__in=units).update(",
         tests=(DEFENCES,),
+    ),
+    Safety(
+        name="units that come in go first to what is owed",
+        file="contexts/inventory/services/parts.py",
+        text="    rows = Stock.objects.filter(pk__in=stock_ids, owed__gt=0)\n",
+        instead="    rows = Stock.objects.none()\n",
+        tests=("tests/contexts/inventory/test_owed.py",),
+    ),
+    Safety(
+        name="the oldest of what is owed goes first",
+        file="contexts/inventory/services/parts.py",
+        text="            free[allocation.stock_id] = 0\n",
+        instead="            pass\n",
+        tests=("tests/contexts/inventory/test_owed.py",),
+    ),
+    Safety(
+        name="CHECK 0 <= owed",
+        file="contexts/inventory/migrations/0003_owed_versions_and_longer_names.py",
+        text="('owed__gte', 0)",
+        instead="('owed__gte', -(10**6))",
+        tests=(DEFENCES, MIGRATIONS),
     ),
     Safety(
         name="conditional UPDATE that closes an allocation",

@@ -8,6 +8,7 @@ from contexts.catalog import selectors
 from contexts.catalog.public.contracts import Catalog, Product
 from contexts.catalog.selectors import Row
 from eci import money
+from eci.paging import Paging
 
 _FIELDS = ("id", "sku", "name", "price_minor", "currency", "is_active")
 
@@ -30,3 +31,10 @@ class LocalCatalog(Catalog):
 
     def known_products(self, *, product_ids: Iterable[int]) -> set[int]:
         return selectors.known_products(product_ids=list(product_ids))
+
+    def product_ids(self, *, skus: Iterable[str]) -> dict[str, int]:
+        return selectors.product_ids_by_sku(skus=list(skus))
+
+    def search(self, *, text: str, limit: int) -> tuple[int, ...]:
+        paging = Paging(limit=limit - 1, order="-created_at")  # its slice has one row more
+        return tuple(row["id"] for row in selectors.products(paging=paging, include_inactive=True, q=text))

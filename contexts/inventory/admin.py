@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from contexts.catalog.public.api import catalog
-from contexts.inventory import selectors
-from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Warehouse
+from contexts.catalog.public.contracts import Product
+from contexts.inventory import composed, selectors
+from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
+from contexts.inventory.public.contracts import ChangedMeanwhile
 from contexts.inventory.services import stock
-from eci.db import run_in_unit_of_work
+from eci import text
 from eci.errors import EciError
+from eci.forms import SkuField, TextField, WarehouseCodeField
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly, StaffAdmin
+from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff_forms import OnceForm, sent_before
 
-MAX_UNITS = 1_000_000
 MAX_PRODUCT_ID = 2**53
 MAX_ROWS = 100
+MAX_TOLD = 10  # movements
 
 
 class WarehouseForm(forms.ModelForm):
+    code = WarehouseCodeField()
+    name = TextField(max_length=text.WAREHOUSE_NAME)
+    address = TextField(max_length=300, required=False)
+    priority = forms.IntegerField(
+        initial=100, min_value=-1_000_000, max_value=1_000_000, help_text="The lowest number is asked first."
+    )
+
     class Meta:
         model = Warehouse
         fields = ("code", "name", "priority", "address", "is_active")
-
-    def clean_code(self) -> str:
-        code: str = self.cleaned_data["code"]
-        if not code.isprintable():
-            raise forms.ValidationError("A warehouse code has 1 to 40 printable characters.")
-        return code
 
 
 @admin.register(Warehouse)
@@ -53,16 +59,56 @@ class WarehouseAdmin(StaffAdmin):
         return ("code",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Warehouse, form: Any, change: bool) -> None:
-        if change:
-            stock.update_warehouse(code=obj.pk, **{name: form.cleaned_data[name] for name in form.changed_data})
-        else:
-            stock.create_warehouse(**form.cleaned_data)
+        actor = staff_name(request.user)
+
+        def save() -> str:
+            if not change:
+                return stock.create_warehouse(**form.cleaned_data, actor=actor).code
+            seen = self.seen_version(request)
+            return stock.update_warehouse(code=obj.pk, actor=actor, version=seen, **self.changes(form)).code
+
+        obj.pk = self.once(request, "inventory", "warehouse.save", save)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
-class StockRowsForm(forms.Form):
+class ShowsProducts(StaffAdmin):
+    """Rows of a product, with its SKU and name: one question to the catalog for a page. A search finds both."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        _name_products(changelist.result_list)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        _name_products([row] if row else [])
+        return row
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        ids = composed.products_like(text=search_term[:MAX_TERM])
+        return (found | queryset.filter(product_id__in=ids) if ids else found), duplicates
+
+    @admin.display(description="SKU")
+    def sku(self, row: Any) -> str | None:
+        return row.product.sku if row.product else None
+
+    @admin.display(description="name")
+    def product_name(self, row: Any) -> str | None:
+        return row.product.name if row.product else None
+
+
+def _name_products(rows: Iterable[Any]) -> None:
+    products = composed.products_of(product_ids=[row.product_id for row in rows]) or {}
+    for row in rows:
+        row.product = products.get(row.product_id)
+
+
+class StockRowsForm(OnceForm):
     """A number of units for each of the stock rows."""
 
     title: ClassVar[str]
@@ -74,10 +120,14 @@ class StockRowsForm(forms.Form):
         shared = list(self.fields)
         for row in rows:
             self.fields[f"units_{row.pk}"] = forms.IntegerField(
-                label=str(row).capitalize(),
+                label=_label(row),
                 min_value=self.lowest,
-                max_value=MAX_UNITS,
-                help_text=f"On hand {row.on_hand}, reserved {row.held}, available {row.available}.",
+                max_value=stock.MAX_UNITS,
+                help_text=(
+                    f"On hand {row.on_hand}, reserved {row.held}, owed {row.owed}, available {row.available}."
+                    if row.owed
+                    else f"On hand {row.on_hand}, reserved {row.held}, available {row.available}."
+                ),
             )
         self.order_fields([name for name in self.fields if name not in shared])
 
@@ -85,13 +135,14 @@ class StockRowsForm(forms.Form):
         raise NotImplementedError
 
     def save(self, actor: str) -> None:
-        """Change every row or none."""
+        """Change every row or none: the caller has opened the transaction."""
+        for row in self.rows:
+            self.apply(row, self.cleaned_data[f"units_{row.pk}"], actor)
 
-        def apply_all() -> None:
-            for row in self.rows:
-                self.apply(row, self.cleaned_data[f"units_{row.pk}"], actor)
 
-        run_in_unit_of_work("inventory", apply_all)
+def _label(row: Any) -> str:
+    product = f"{row.product.sku}, {row.product.name}" if row.product else f"Product {row.product_id}"
+    return f"{product}, in {row.warehouse_id}"
 
 
 class ReceiveForm(StockRowsForm):
@@ -110,15 +161,36 @@ class ReceiveForm(StockRowsForm):
 
 
 class CountForm(StockRowsForm):
+    """A count, with on hand as its page showed it: a sale made meanwhile is told, and not overwritten.
+
+    ``shown_…`` is on hand as the person saw it first, ``expected_…`` as they saw it last.
+    """
+
     title = "Record a stock count"
     lowest = 0
-    reason = forms.CharField(max_length=200)
+    reason = TextField(max_length=200)
     force = forms.BooleanField(
         required=False,
         help_text="Release unpaid reservations that no longer fit. Paid ones that do not fit will need attention.",
     )
+    counted_before = forms.BooleanField(
+        required=False,
+        label="Counted before these movements",
+        help_text="Add what has moved since this page was opened to what was counted.",
+    )
+
+    def __init__(self, rows: list[Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(rows, *args, **kwargs)
+        for row in rows:
+            for name in (f"shown_{row.pk}", f"expected_{row.pk}"):
+                self.fields[name] = forms.IntegerField(required=False, initial=row.on_hand, widget=forms.HiddenInput)
+        if not any(self.data.get(f"shown_{row.pk}") != self.data.get(f"expected_{row.pk}") for row in rows):
+            del self.fields["counted_before"]
 
     def apply(self, row: Stock, units: int, actor: str) -> None:
+        shown, expected = (self.cleaned_data[f"{name}_{row.pk}"] for name in ("shown", "expected"))
+        if self.cleaned_data.get("counted_before") and None not in (shown, expected):
+            units += expected - shown
         stock.count(
             inventory_id=row.pk,
             on_hand=units,
@@ -126,13 +198,29 @@ class CountForm(StockRowsForm):
             reason=self.cleaned_data["reason"],
             force=self.cleaned_data["force"],
             actor=actor,
+            expected_on_hand=expected,
         )
+
+    def told(self, rows: list[Any]) -> CountForm:
+        """The same form, beside the rows as they are now and what has moved since they were shown."""
+        data = cast(QueryDict, self.data).copy()
+        moved = {}
+        for row in rows:
+            expected = self.cleaned_data[f"expected_{row.pk}"]
+            if expected not in (None, row.on_hand):
+                moved[row.pk] = selectors.movements_since(row=row, on_hand=expected, since=None, limit=MAX_TOLD)
+                data[f"expected_{row.pk}"] = str(row.on_hand)
+        form = CountForm(rows, data)
+        for pk, movements in moved.items():
+            lines = "; ".join(f"{one['delta']:+d} {one['reason']} {one['order_id'] or ''}".strip() for one in movements)
+            form.add_error(f"units_{pk}", f"On hand has changed since this page was opened: {lines}. Is this right?")
+        return form
 
 
 class AdjustForm(StockRowsForm):
     title = "Adjust by a difference"
-    lowest = -MAX_UNITS
-    reason = forms.CharField(max_length=200)
+    lowest = -stock.MAX_UNITS
+    reason = TextField(max_length=200)
 
     def clean(self) -> None:
         for name, value in list(self.cleaned_data.items()):
@@ -149,19 +237,29 @@ class AdjustForm(StockRowsForm):
         )
 
 
-class ReceiptForm(forms.Form):
+class ReceiptForm(OnceForm):
     """Units of any product, for any warehouse."""
 
-    product_id = forms.IntegerField(label="Product", min_value=1, max_value=MAX_PRODUCT_ID)
+    sku = SkuField(label="SKU", required=False)
+    product_id = forms.IntegerField(
+        label="Product number", min_value=1, max_value=MAX_PRODUCT_ID, required=False, help_text="Without a SKU."
+    )
     warehouse = forms.ModelChoiceField(queryset=Warehouse.objects.order_by("priority", "code"))
-    units = forms.IntegerField(min_value=1, max_value=MAX_UNITS)
-    reorder_point = forms.IntegerField(min_value=0, max_value=MAX_UNITS, required=False)
+    units = forms.IntegerField(min_value=1, max_value=stock.MAX_UNITS)
+    reorder_point = forms.IntegerField(min_value=0, max_value=stock.MAX_UNITS, required=False)
 
-    def clean_product_id(self) -> int:
-        product_id: int = self.cleaned_data["product_id"]
-        if not catalog.known_products(product_ids=[product_id]):
-            raise forms.ValidationError(f"There is no product {product_id}.")
-        return product_id
+    def clean(self) -> None:
+        sku, product_id = self.cleaned_data.get("sku"), self.cleaned_data.get("product_id")
+        if {"sku", "product_id"} & set(self.errors):
+            return
+        if bool(sku) == (product_id is not None):
+            self.add_error("sku", "Give the SKU or the number of the product.")
+        elif sku:
+            self.cleaned_data["product_id"] = catalog.product_ids(skus=[sku]).get(sku)
+            if self.cleaned_data["product_id"] is None:
+                self.add_error("sku", f"There is no product {sku}.")
+        elif product_id is not None and not catalog.known_products(product_ids=[product_id]):
+            self.add_error("product_id", f"There is no product {product_id}.")
 
     def save(self, actor: str) -> None:
         stock.receive(
@@ -175,14 +273,25 @@ class ReceiptForm(forms.Form):
 
 
 @admin.register(Stock)
-class StockAdmin(ReadOnly, StaffAdmin):
-    list_display = ("product_id", "warehouse", "on_hand", "reserved_now", "available", "reorder_point", "updated_at")
+class StockAdmin(ReadOnly, ShowsProducts):
+    list_display = (
+        "product_id",
+        "sku",
+        "product_name",
+        "warehouse",
+        "on_hand",
+        "reserved_now",
+        "owed",
+        "available",
+        "reorder_point",
+        "updated_at",
+    )
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "warehouse__code")
     ordering = ("product_id", "warehouse")
-    fields = ("product_id", "warehouse", "on_hand", "reserved_now", "available", "reorder_point", "updated_at")
-    readonly_fields = ("reserved_now", "available")
+    fields = list_display
+    readonly_fields = ("sku", "product_name", "reserved_now", "available")
     actions = ("receive", "count", "adjust")
     change_list_template = "inventory/stock_change_list.html"
 
@@ -216,15 +325,24 @@ class StockAdmin(ReadOnly, StaffAdmin):
     def _change_rows(
         self, request: HttpRequest, queryset: QuerySet[Stock], form_class: type[StockRowsForm]
     ) -> HttpResponse | None:
-        rows = list(queryset.order_by("pk")[: MAX_ROWS + 1])
+        rows = self._rows(queryset)
         if len(rows) > MAX_ROWS:
             self.message_user(request, f"Choose at most {MAX_ROWS} rows.", messages.ERROR)
             return None
         form = form_class(rows, request.POST if "apply" in request.POST else None)
-        if self._saved(request, form):
-            return None
+        try:
+            if self._saved(request, form):
+                return None
+        except ChangedMeanwhile:
+            assert isinstance(form, CountForm)
+            form = form.told(self._rows(queryset))
         hidden = [("action", request.POST["action"]), *((ACTION_CHECKBOX_NAME, row.pk) for row in rows)]
         return self._page(request, form_class.title, form, hidden)
+
+    def _rows(self, queryset: QuerySet[Stock]) -> list[Any]:
+        rows = list(queryset.order_by("pk")[: MAX_ROWS + 1])
+        _name_products(rows)
+        return rows
 
     def get_urls(self) -> list[URLPattern]:
         receipt = path("receipt/", self.admin_site.admin_view(self.receipt), name="inventory_stock_receipt")
@@ -239,17 +357,23 @@ class StockAdmin(ReadOnly, StaffAdmin):
         """Receive units of any product, even the first ones in a warehouse."""
         if not self.has_stocktaking_permission(request):
             raise PermissionDenied
+        repeated = request.method == "POST" and sent_before(request, "inventory") is not False
+        if repeated:
+            self.message_user(request, "")
         form = ReceiptForm(request.POST or None)
-        if self._saved(request, form):
+        if repeated or self._saved(request, form):
             return redirect("admin:inventory_stock_changelist")
         return self._page(request, "Receive stock", form)
 
     def _saved(self, request: HttpRequest, form: StockRowsForm | ReceiptForm) -> bool:
-        """True if the form was sent, is valid and was carried out. A refusal changes nothing and is shown."""
+        """True if the form was sent, is valid and was carried out, once. A refusal changes nothing and is shown;
+        ChangedMeanwhile is the caller's."""
         try:
             if not form.is_valid():
                 return False
-            form.save(staff_name(request.user))
+            self.once(request, "inventory", "stock.change", lambda: form.save(staff_name(request.user)))
+        except ChangedMeanwhile:
+            raise
         except EciError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return False
@@ -271,8 +395,19 @@ class StockAdmin(ReadOnly, StaffAdmin):
 
 
 @admin.register(Movement)
-class MovementAdmin(ReadOnly, StaffAdmin):
-    list_display = ("at", "product_id", "warehouse", "delta", "on_hand", "reason", "order_id", "actor")
+class MovementAdmin(ReadOnly, ShowsProducts):
+    list_display = (
+        "at",
+        "product_id",
+        "sku",
+        "product_name",
+        "warehouse",
+        "delta",
+        "on_hand",
+        "reason",
+        "order_id",
+        "actor",
+    )
     list_filter = ("warehouse",)
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "order_id__exact", "reference__exact")
@@ -281,15 +416,34 @@ class MovementAdmin(ReadOnly, StaffAdmin):
 
 class AllocationInline(ReadOnly, admin.TabularInline):
     model = Allocation
-    fields = ("product", "warehouse", "quantity", "state", "lapses_at")
-    readonly_fields = ("product", "warehouse")
+    fields = ("product", "sku", "product_name", "warehouse", "quantity", "state", "lapses_at")
+    readonly_fields = ("product", "sku", "product_name", "warehouse")
     ordering = ("stock_id",)
+    _products: dict[int, Product] | None = None  # of this page: an inline is made for each request
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Allocation]:
         return super().get_queryset(request).select_related("stock")
 
     def product(self, allocation: Allocation) -> int:
         return allocation.stock.product_id
+
+    @admin.display(description="SKU")
+    def sku(self, allocation: Allocation) -> str | None:
+        product = self._product(allocation)
+        return product.sku if product else None
+
+    @admin.display(description="name")
+    def product_name(self, allocation: Allocation) -> str | None:
+        product = self._product(allocation)
+        return product.name if product else None
+
+    def _product(self, allocation: Allocation) -> Product | None:
+        if self._products is None:
+            siblings = Allocation.objects.filter(reservation=allocation.reservation_id)
+            self._products = (
+                composed.products_of(product_ids=siblings.values_list("stock__product_id", flat=True)) or {}
+            )
+        return self._products.get(allocation.stock.product_id)
 
     def warehouse(self, allocation: Allocation) -> str:
         return allocation.stock.warehouse_id
@@ -308,6 +462,8 @@ class ReservationAdmin(ReadOnly, StaffAdmin):
         "paying",
         "paying_since",
         "needs_attention",
+        "why",
+        "actor",
         "choice",
         "expires_at",
         "created_at",
@@ -322,3 +478,6 @@ class ReservationAdmin(ReadOnly, StaffAdmin):
     @admin.display(description="status", ordering="current")
     def status_now(self, reservation: Any) -> str:
         return str(reservation.current)
+
+
+admin.site.register(Trail, TrailAdmin)

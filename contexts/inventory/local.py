@@ -35,6 +35,8 @@ def reservation(rows: ReservationRows) -> Reservation:
         allocations=tuple(map(allocation, rows.allocations)),
         expires_at=rows.expires_at,
         needs_attention=row.needs_attention,
+        why=row.why,
+        actor=row.actor,
     )
 
 
@@ -57,29 +59,50 @@ def units(items: Iterable[Demand]) -> dict[int, int]:
 
 class LocalInventory(Inventory):
     def reserve(
-        self, *, order_id: str, key: str, items: tuple[Demand, ...], seconds: int, paying: bool = False
+        self,
+        *,
+        order_id: str,
+        key: str,
+        items: tuple[Demand, ...],
+        seconds: int,
+        paying: bool = False,
+        again: bool = False,
     ) -> Reservation:
-        demand = units(items)
-        return reservation(holds.reserve(key=key, order_id=order_id, demand=demand, seconds=seconds, paying=paying))
+        return reservation(
+            holds.reserve(
+                key=key,
+                order_id=order_id,
+                demand=units(items),
+                seconds=seconds,
+                paying=paying,
+                again=again,
+                actor=ACTOR,
+            )
+        )
 
     def require_available(self, *, items: tuple[Demand, ...]) -> None:
         selectors.require_available(demand=units(items))
 
     def confirm(self, *, key: str) -> Reservation:
-        return reservation(holds.confirm(key=key))
+        return reservation(holds.confirm(key=key, actor=ACTOR))
 
     def mark_paying(self, *, key: str) -> Reservation:
         return reservation(holds.mark_paying(key=key))
 
-    def release(self, *, key: str, order_id: str) -> Reservation:
-        return reservation(holds.release(key=key, tombstone_for=order_id))
+    def stop_paying(self, *, key: str, seconds: int) -> Reservation:
+        return reservation(holds.stop_paying(key=key, seconds=seconds))
 
-    def ship(self, *, key: str, warehouse: str | None = None) -> Reservation:
-        return reservation(holds.ship(key=key, warehouse=warehouse, actor=ACTOR))
+    def release(self, *, key: str, order_id: str, actor: str = ACTOR) -> Reservation:
+        return reservation(holds.release(key=key, tombstone_for=order_id, actor=actor))
 
-    def restock(self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str) -> None:
+    def ship(self, *, key: str, warehouse: str | None = None, actor: str = ACTOR) -> Reservation:
+        return reservation(holds.ship(key=key, warehouse=warehouse, actor=actor))
+
+    def restock(
+        self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = ACTOR
+    ) -> None:
         stock.restock(
-            order_id=order_id, reference=reference, returned=units(items), disposition=disposition, actor=ACTOR
+            order_id=order_id, reference=reference, returned=units(items), disposition=disposition, actor=actor
         )
 
     def reservations(self, *, keys: Iterable[str]) -> dict[str, Reservation]:

@@ -1,7 +1,8 @@
 """Stock, reservations and the ledger.
 
-Two sums hold at any moment: ``Stock.on_hand`` is the sum of the row's movements, ``Stock.reserved`` the sum of its open
-allocations. A writer locks the stock rows of a reservation, in the order of their keys, before it changes either.
+Three sums hold at any moment: ``Stock.on_hand`` is the sum of the row's movements, ``Stock.reserved`` that of its open
+allocations, ``Stock.owed`` that of its short ones. A writer locks the stock rows of a reservation, in the order of
+their keys, before it changes any of them.
 """
 
 from __future__ import annotations
@@ -14,30 +15,38 @@ from contexts.inventory.public.contracts import AllocationState, ReservationStat
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Warehouse(models.Model):
-    code = models.CharField(max_length=40, primary_key=True)
-    name = models.CharField(max_length=100)
+    code = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=255)
     priority = models.IntegerField(default=100, help_text="The lowest number is asked first.")
     address = models.CharField(max_length=300, blank=True, default="")
     is_active = models.BooleanField(default=True, help_text="Only active warehouses are allocated from.")
     created_at = models.DateTimeField(db_default=Now())
+    version = models.PositiveIntegerField(default=1, db_default=1)
 
     def __str__(self) -> str:
         return self.code
 
 
 class Stock(models.Model):
-    """A stock row: one product in one warehouse."""
+    """A stock row: one product in one warehouse.
+
+    ``owed`` are the units that paid reservations were promised and a stock count did not find. Units that come in go to
+    them first: what can be sold is on hand less ``reserved`` and ``owed``.
+    """
 
     product_id = models.BigIntegerField()
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
     on_hand = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)
+    owed = models.BigIntegerField(default=0, db_default=0)
     reorder_point = models.PositiveIntegerField(default=10)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    version = models.PositiveIntegerField(default=1, db_default=1)
 
     class Meta:
         verbose_name_plural = "stock"
@@ -45,6 +54,7 @@ class Stock(models.Model):
             models.UniqueConstraint(fields=["product_id", "warehouse"], name="inventory_stock_place"),
             models.CheckConstraint(condition=Q(reserved__gte=0), name="inventory_reserved_not_negative"),
             models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="inventory_reserved_within_on_hand"),
+            models.CheckConstraint(condition=Q(owed__gte=0), name="inventory_owed_not_negative"),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"], name="inventory_stock_newest")]
 
@@ -78,7 +88,8 @@ class Movement(models.Model):
 
 class Reservation(models.Model):
     """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
-    ``fingerprint``."""
+    ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it
+    last."""
 
     key = models.CharField(max_length=255, unique=True)
     order_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
@@ -90,6 +101,8 @@ class Reservation(models.Model):
     paying_since = models.DateTimeField(null=True, blank=True)
     needs_attention = models.BooleanField(default=False)
     choice = models.CharField(max_length=100, blank=True, default="")
+    why = models.CharField(max_length=200, blank=True, default="", db_default="")
+    actor = models.CharField(max_length=200, blank=True, default="", db_default="")
     expires_at = models.DateTimeField()
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
@@ -143,6 +156,10 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+class Trail(TrailRow):
+    """Staff's writes to warehouses, stock and reservations."""
 
 
 class OutboxEvent(OutboxRow):

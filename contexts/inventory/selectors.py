@@ -25,18 +25,20 @@ from django.db.models import (
     When,
 )
 from django.db.models.fields import BigIntegerField
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Greatest, Now
 
 from contexts.inventory.domain import StockRow, require_enough, settled
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
+from eci.clock import iso
 from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
 
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
+HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
 
 
 # -- stock ------------------------------------------------------------------------------------------------------------
@@ -55,11 +57,17 @@ def _with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
 
 
 def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
-    """Stock rows with ``held``, the units reserved now, and ``available``, which is 0 in an inactive warehouse."""
+    """Stock rows with ``held``, the units reserved now, and ``available``, which is 0 in an inactive warehouse.
+
+    Units that are owed to paid reservations are not available.
+    """
     counted: QuerySet[Any] = _with_lapsed(rows).annotate(
         held=ExpressionWrapper(F("reserved") - F("lapsed"), output_field=BigIntegerField()),
         available=Case(
-            When(warehouse__is_active=True, then=F("on_hand") - F("reserved") + F("lapsed")),
+            When(
+                warehouse__is_active=True,
+                then=Greatest(F("on_hand") - F("reserved") - F("owed") + F("lapsed"), 0),
+            ),
             default=Value(0),
             output_field=BigIntegerField(),
         ),
@@ -87,7 +95,7 @@ def as_stock_row(*, row: Any) -> StockRow:
         product_id=row.product_id,
         warehouse=row.warehouse_id,
         priority=row.warehouse.priority,
-        available=row.on_hand - row.reserved + row.lapsed,
+        available=max(0, row.on_hand - row.reserved - row.owed + row.lapsed),
     )
 
 
@@ -131,11 +139,57 @@ def warehouses(*, paging: Paging) -> list[Warehouse]:
     return paging.slice(Warehouse.objects.all())
 
 
+def no_warehouse(*, code: str) -> WarehouseNotFound:
+    return WarehouseNotFound(f"There is no warehouse {code}.", warehouse=code)
+
+
+def warehouse(*, code: str) -> Warehouse:
+    """WarehouseNotFound."""
+    found = Warehouse.objects.filter(pk=code).first()
+    if found is None:
+        raise no_warehouse(code=code)
+    return found
+
+
 def require_warehouses(*, codes: Iterable[str]) -> None:
     """WarehouseNotFound, naming the first of the codes that no warehouse has."""
     wanted = set(codes)
     for code in sorted(wanted - set(Warehouse.objects.filter(pk__in=wanted).values_list("pk", flat=True))):
-        raise WarehouseNotFound(f"There is no warehouse {code}.", warehouse=code)
+        raise no_warehouse(code=code)
+
+
+def units_moved(*, row: Stock, since: datetime) -> int:
+    """By how many units the ledger has changed on hand of the stock row since then."""
+    total: int | None = _movements_of(row).filter(at__gte=since).aggregate(total=Sum("delta"))["total"]
+    return total or 0
+
+
+def movements_since(*, row: Stock, on_hand: int, since: datetime | None, limit: int = 100) -> list[dict[str, Any]]:
+    """What has moved since then, or since on hand was last ``on_hand``: at most ``limit`` movements, the newest first.
+
+    As JSON values: they are the details of a refusal.
+    """
+    found = _movements_of(row)
+    if since is not None:
+        found = found.filter(at__gte=since)
+    elif last := found.filter(on_hand=on_hand).order_by("-pk").first():
+        found = found.filter(pk__gt=last.pk)
+    return [
+        {
+            "movement_id": line.pk,
+            "delta": line.delta,
+            "on_hand": line.on_hand,
+            "reason": line.reason,
+            "order_id": line.order_id or None,
+            "actor": line.actor,
+            "at": iso(line.at),
+        }
+        for line in found.order_by("-pk")[:limit]
+    ]
+
+
+def _movements_of(row: Stock) -> QuerySet[Movement]:
+    return Movement.objects.filter(product_id=row.product_id, warehouse=row.warehouse_id)
 
 
 def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, order_id: str | None) -> list[Movement]:
@@ -188,8 +242,17 @@ def with_current(*, rows: QuerySet[Reservation]) -> QuerySet[Any]:
     return counted
 
 
-def reservations(*, paging: Paging, status: str | None, order_id: str | None) -> list[ReservationRows]:
+def reservations(
+    *, paging: Paging, status: str | None, order_id: str | None, product_id: int | None, warehouse: str | None
+) -> list[ReservationRows]:
     rows = with_current(rows=Reservation.objects.all())
+    if product_id is not None or warehouse is not None:
+        parts = Allocation.objects.filter(reservation=OuterRef("pk"))
+        if product_id is not None:
+            parts = parts.filter(stock__product_id=product_id)
+        if warehouse is not None:
+            parts = parts.filter(stock__warehouse=warehouse)
+        rows = rows.filter(Exists(parts))
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
     if status is not None:
@@ -271,22 +334,27 @@ def order_has_reservation(*, order_id: str) -> bool:
 
 
 def audit() -> tuple[contracts.Finding, ...]:
-    """Stock rows that differ from the ledger or from the open allocations.
+    """Stock rows that differ from the ledger, or from the allocations that are open or short.
 
     Each comparison is one statement, so that sales made meanwhile are not mistaken for differences.
     """
     moved = _sum_of(
         Movement.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse")), "delta"
     )
-    open_units = _sum_of(Allocation.objects.filter(stock=OuterRef("pk"), state=AllocationState.OPEN), "quantity")
-    rows = Stock.objects.annotate(moved=moved, open_units=open_units).order_by("pk")
+    open_units, short_units = (
+        _sum_of(Allocation.objects.filter(stock=OuterRef("pk"), state=state), "quantity") for state in HOLDING
+    )
+    rows = Stock.objects.annotate(moved=moved, open_units=open_units, short_units=short_units).order_by("pk")
     findings = []
-    for row in rows.exclude(on_hand=F("moved"), reserved=F("open_units")).iterator():
+    for row in rows.exclude(on_hand=F("moved"), reserved=F("open_units"), owed=F("short_units")).iterator():
         if row.on_hand != row.moved:
             problem = f"on hand is {row.on_hand}, the ledger sums up to {row.moved}"
             findings.append(contracts.Finding(subject=str(row), problem=problem))
         if row.reserved != row.open_units:
             problem = f"reserved is {row.reserved}, open allocations sum up to {row.open_units}"
+            findings.append(contracts.Finding(subject=str(row), problem=problem))
+        if row.owed != row.short_units:
+            problem = f"owed is {row.owed}, short allocations sum up to {row.short_units}"
             findings.append(contracts.Finding(subject=str(row), problem=problem))
     same = Stock.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse"))
     without_row = Movement.objects.filter(~Exists(same)).values("product_id", "warehouse_id")
@@ -299,8 +367,8 @@ def audit() -> tuple[contracts.Finding, ...]:
 
 
 def orders_holding() -> tuple[str, ...]:
-    """Our orders with open allocations."""
-    held = Allocation.objects.filter(state=AllocationState.OPEN, reservation__order_id__startswith=ORDER_PREFIX)
+    """Our orders with open or short allocations."""
+    held = Allocation.objects.filter(state__in=HOLDING, reservation__order_id__startswith=ORDER_PREFIX)
     return tuple(held.values_list("reservation__order_id", flat=True).distinct())
 
 

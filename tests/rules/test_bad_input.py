@@ -28,8 +28,10 @@ CARDS = ["4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111"]
 BAD: dict[str, list[Any]] = {
     "id": [*NOT_NUMBERS, None, 0, -1, 1.5, 1.0, "1", 2**53 + 1, 2**64, HUGE],
     "quantity": [*NOT_NUMBERS, None, 0, -1, 1.5, 1.0, "1", 1_000_001, HUGE],
-    "count": [*NOT_NUMBERS, -1, 1.5, "1", 1_000_001, HUGE],
-    "delta": [*NOT_NUMBERS, None, 0, 1.5, "1", -1_000_001, HUGE],
+    "units": [*NOT_NUMBERS, None, 0, -1, 1.5, 1.0, "1", 1_000_000_001, HUGE],
+    "count": [*NOT_NUMBERS, -1, 1.5, "1", 1_000_000_001, HUGE],
+    "delta": [*NOT_NUMBERS, None, 0, 1.5, "1", -1_000_000_001, HUGE],
+    "moment": [*NOT_NUMBERS, None, 0, 1.5, "noon", "9999-01-01T00:00:00Z"],
     "minutes": [*NOT_NUMBERS, 0, -1, 1441, 1.5, "15", HUGE],
     "priority": [*NOT_NUMBERS, 1.5, "1", HUGE],
     "amount": [*NOT_NUMBERS, "", " ", "-1", -0.01, 1.001, "1.001", 10**12, "1000000000000", HUGE, "NaN", "1e3", "1,5"],
@@ -37,7 +39,7 @@ BAD: dict[str, list[Any]] = {
     "note": [*NOT_TEXT, "x" * 20_000],
     "long": [*NOT_TEXT, "x" * 50_001],
     "sku": [*NOT_TEXT, None, "", "x" * 65, "a\nb"],
-    "code": [*NOT_TEXT, "", "x" * 41, "a\nb"],
+    "code": [*NOT_TEXT, "", "x" * 65, "a\nb"],
     "word": [*NOT_TEXT, "", "two words", "x" * 41, "x\ny"],
     "method": [*NOT_TEXT, "", "two words", "x" * 41, *CARDS],
     "token": [*NOT_TEXT, "x" * 101, *CARDS],
@@ -114,13 +116,16 @@ DOORS = [
         "POST",
         "/v1/inventory",
         {"product_id": "{product}", "warehouse": "WH001", "onhand": 5},
-        {"product_id": "id", "warehouse": "code", "onhand": "quantity", "reorder_point": "count"},
+        {"product_id": "id", "warehouse": "code", "onhand": "units", "reorder_point": "count"},
     ),
     Door(
         "PATCH",
         "/v1/inventory/{stock}",
         {"onhand": 50, "reason": "count"},
-        {"onhand": "count", "reorder_point": "count", "reason": "text", "force": "bool"},
+        {
+            "onhand": "count", "expected_onhand": "count", "counted_at": "moment", "reorder_point": "count",
+            "reason": "text", "force": "bool",
+        },
     ),
     Door(
         "POST",
@@ -132,7 +137,7 @@ DOORS = [
         "POST",
         "/v1/inventory/transfers",
         {"product_id": "{product}", "from_warehouse": "WH001", "to_warehouse": "WH002", "quantity": 1},
-        {"product_id": "id", "from_warehouse": "code", "to_warehouse": "code", "quantity": "quantity"},
+        {"product_id": "id", "from_warehouse": "code", "to_warehouse": "code", "quantity": "units"},
     ),
     Door(
         "POST",
@@ -153,6 +158,12 @@ DOORS = [
         "/v1/warehouses",
         {"code": "WH009", "name": "Ninth"},
         {"code": "code", "name": "text", "priority": "priority", "address": "note", "is_active": "bool"},
+    ),
+    Door(
+        "PATCH",
+        "/v1/warehouses/WH002",
+        {"name": "Second"},
+        {"name": "text", "priority": "priority", "address": "note", "is_active": "bool"},
     ),
     Door(
         "POST",
@@ -368,7 +379,7 @@ def test_every_call_with_a_body_is_swept() -> None:
         for method in methods
         if method in ("post", "put", "patch") and not path.endswith("/retry")
     }
-    assert called == {re.sub(r"{[^}]*}", "{}", door.name) for door in DOORS} | ELSEWHERE
+    assert called == {re.sub(r"{[^}]*}", "{}", door.name.replace("WH002", "{}")) for door in DOORS} | ELSEWHERE
 
 
 UNKNOWN = 999_999_999

@@ -61,6 +61,7 @@ def his(bob: Person, lamp: int) -> dict[str, Any]:
         "address_id": address["address_id"],
         "customer_id": bob.customer_id,
         "inventory_id": 1,
+        "code": "WH001",
     }
 
 

@@ -42,6 +42,7 @@ def shop(boss: Person, ann: Person) -> dict[str, list[Any]]:
         "product_id": [product_id],
         "sku": ["LAMP"],
         "warehouse": ["W"],
+        "code": ["W"],
         "customer_id": [ann.customer_id],
         "order_id": [order["order_id"], unpaid["order_id"]],
         "payment_id": [order["payments"][0]["payment_id"]],

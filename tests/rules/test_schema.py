@@ -103,7 +103,11 @@ CONTRACT = {
 
 # Served beyond the contract's tables.
 ADDITIONS = {
-    "inventory": "GET /v1/inventory/{inventory_id}",
+    "inventory": """
+        GET /v1/inventory/{inventory_id}
+        GET /v1/warehouses/{code}
+        PATCH /v1/warehouses/{code}
+    """,
     "customers": """
         GET /v1/customers/{customer_id}/addresses
         POST /v1/customers/{customer_id}/addresses
@@ -222,6 +226,7 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
     }
     keyed = {
         "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/warehouses/{code}",
         "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/products/{product_id}",
         "PUT /v1/products/{product_id}",
@@ -232,6 +237,8 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
         "PUT /v1/products/{product_id}",
         "PATCH /v1/customers/{customer_id}",
         "PATCH /v1/users/me",
+        "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/warehouses/{code}",
     }
     for call, operation in operations(schema):
         method = call.split()[0]

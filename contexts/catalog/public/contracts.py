@@ -38,3 +38,11 @@ class Catalog(ABC):
     @abstractmethod
     def known_products(self, *, product_ids: Iterable[int]) -> set[int]:
         """The ids, out of these, that exist."""
+
+    @abstractmethod
+    def product_ids(self, *, skus: Iterable[str]) -> dict[str, int]:
+        """The ids of the products that have these SKUs, by SKU."""
+
+    @abstractmethod
+    def search(self, *, text: str, limit: int) -> tuple[int, ...]:
+        """The ids of at most ``limit`` products in whose SKU, name, category or description all these words are."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from contexts.catalog.public.contracts import Product
 from contexts.inventory.public.contracts import AllocationState
 from contexts.inventory.selectors import ReservationRows, ReservationStatistics
 from eci.clock import iso
 
 
-def stock_row(row: Any) -> dict[str, Any]:
+def stock_row(row: Any, product: Product | None) -> dict[str, Any]:
     return {
         "inventory_id": row.pk,
         "product_id": row.product_id,
+        "sku": product.sku if product else None,
+        "name": product.name if product else None,
         "warehouse": row.warehouse_id,
         "onhand": row.on_hand,
         "reserved": row.held,
+        "owed": row.owed,
         "available": row.available,
         "reorder_point": row.reorder_point,
         "updated_at": iso(row.updated_at),
@@ -49,6 +53,8 @@ def reservation(rows: ReservationRows) -> dict[str, Any]:
         "status": row.status,
         "paying": row.paying,
         "needs_attention": row.needs_attention,
+        "why": row.why,
+        "actor": row.actor,
         "warehouse": rows.warehouse,
         "choice": row.choice,
         "allocations": [

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from contexts.inventory.services.stock import MAX_UNITS
+from eci import text
+from eci.clock import utcnow
 from eci.http.fields import (
     MAX_ID,
-    MAX_QUANTITY,
     IdempotencyKeyField,
     IdField,
     OrderIdField,
@@ -17,6 +20,7 @@ from eci.http.fields import (
     StrictBooleanField,
     StrictIntegerField,
     TextField,
+    WarehouseCodeField,
 )
 from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
 
@@ -24,31 +28,38 @@ MAX_LINES = 1_000
 _STATUSES = [status.value for status in ReservationStatus]
 
 
-class WarehouseCodeField(TextField):
-    default_error_messages = {"unprintable": "A warehouse code has 1 to 40 printable characters."}
+class UnitsField(StrictIntegerField):
+    """Units of stock: what can be received can be counted, moved and corrected too."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": 40, **kwargs})
-
-    def to_internal_value(self, data: Any) -> str:
-        code = super().to_internal_value(data)
-        if not code.isprintable():
-            self.fail("unprintable")
-        return code
+        super().__init__(**{"min_value": 1, "max_value": MAX_UNITS, **kwargs})
 
 
 class ReceiptIn(serializers.Serializer[Any]):
     product_id = IdField()
     warehouse = WarehouseCodeField()
-    onhand = QuantityField(help_text="Units that arrive.")
-    reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+    onhand = UnitsField(help_text="Units that arrive.")
+    reorder_point = UnitsField(required=False, min_value=0)
 
 
 class CountIn(serializers.Serializer[Any]):
-    onhand = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
-    reorder_point = StrictIntegerField(required=False, min_value=0, max_value=MAX_QUANTITY)
+    onhand = UnitsField(required=False, min_value=0)
+    expected_onhand = UnitsField(
+        required=False, min_value=0, help_text="On hand as you know it: a 409 with the movements since if it differs."
+    )
+    counted_at = serializers.DateTimeField(
+        required=False,
+        default_timezone=UTC,
+        help_text="When the units were counted: what has moved since is added to the count.",
+    )
+    reorder_point = UnitsField(required=False, min_value=0)
     reason = TextField(max_length=200)
     force = StrictBooleanField(default=False)
+
+    def validate_counted_at(self, moment: datetime) -> datetime:
+        if moment > utcnow():
+            raise serializers.ValidationError("This is in the future.")
+        return moment
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "onhand" not in attrs and "reorder_point" not in attrs:
@@ -59,7 +70,7 @@ class CountIn(serializers.Serializer[Any]):
 class AdjustmentIn(serializers.Serializer[Any]):
     product_id = IdField()
     warehouse = WarehouseCodeField()
-    delta = StrictIntegerField(min_value=-MAX_QUANTITY, max_value=MAX_QUANTITY)
+    delta = UnitsField(min_value=-MAX_UNITS)
     reason = TextField(max_length=200)
 
     def validate_delta(self, delta: int) -> int:
@@ -72,7 +83,7 @@ class TransferIn(serializers.Serializer[Any]):
     product_id = IdField()
     from_warehouse = WarehouseCodeField()
     to_warehouse = WarehouseCodeField()
-    quantity = QuantityField()
+    quantity = UnitsField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["from_warehouse"] == attrs["to_warehouse"]:
@@ -128,12 +139,15 @@ class AllocationCommandIn(ReservationCommandIn):
     warehouse = WarehouseCodeField(required=False)
 
 
-class WarehouseIn(serializers.Serializer[Any]):
-    code = WarehouseCodeField()
-    name = TextField(max_length=100)
+class WarehouseChangeIn(serializers.Serializer[Any]):
+    name = TextField(max_length=text.WAREHOUSE_NAME)
     priority = StrictIntegerField(default=100, min_value=-1_000_000, max_value=1_000_000)
     address = TextField(default="", allow_blank=True, max_length=300)
     is_active = StrictBooleanField(default=True)
+
+
+class WarehouseIn(WarehouseChangeIn):
+    code = WarehouseCodeField()
 
 
 class IdQueryField(serializers.IntegerField):
@@ -143,7 +157,7 @@ class IdQueryField(serializers.IntegerField):
 
 class StockRowQuery(QuerySerializer):
     product_id = IdQueryField()
-    warehouse = serializers.CharField(required=False, max_length=40)
+    warehouse = WarehouseCodeField(required=False)
     low_stock = QueryBooleanField(required=False)
     ordering = OrderingField("created_at")
 
@@ -155,12 +169,14 @@ class AvailabilityQuery(serializers.Serializer[Any]):
 class ReservationQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
     order_id = serializers.CharField(required=False, max_length=64)
+    product_id = IdQueryField()
+    warehouse = WarehouseCodeField(required=False)
     ordering = OrderingField("created_at")
 
 
 class MovementQuery(QuerySerializer):
     product_id = IdQueryField()
-    warehouse = serializers.CharField(required=False, max_length=40)
+    warehouse = WarehouseCodeField(required=False)
     order_id = serializers.CharField(required=False, max_length=64)
 
 
@@ -171,9 +187,12 @@ class WarehouseQuery(QuerySerializer):
 class StockRowOut(serializers.Serializer[Any]):
     inventory_id = serializers.IntegerField()
     product_id = serializers.IntegerField()
+    sku = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
     warehouse = serializers.CharField()
     onhand = serializers.IntegerField()
     reserved = serializers.IntegerField()
+    owed = serializers.IntegerField(help_text="Units that paid reservations lack: what comes in goes to them first.")
     available = serializers.IntegerField()
     reorder_point = serializers.IntegerField()
     updated_at = serializers.DateTimeField()
@@ -213,6 +232,8 @@ class ReservationOut(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=_STATUSES)
     paying = serializers.BooleanField()
     needs_attention = serializers.BooleanField()
+    why = serializers.CharField(help_text="Why it needs attention, or ended though nobody asked for it.")
+    actor = serializers.CharField(help_text="Who changed it last.")
     warehouse = serializers.CharField(allow_null=True)
     choice = serializers.CharField()
     allocations = AllocationOut(many=True)

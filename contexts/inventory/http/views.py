@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.catalog.public.api import catalog
-from contexts.catalog.public.contracts import ProductNotFound
-from contexts.inventory import selectors
+from contexts.catalog.public.contracts import Product, ProductNotFound
+from contexts.inventory import composed, selectors
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import holds, stock
 from eci.errors import NotFound, OwnedByOrder
-from eci.http import commands
+from eci.http import commands, conditional
 from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
@@ -41,11 +42,39 @@ def _refuse_our_order(order_id: str) -> None:
     raise NotFound(f"There is no order {order_id}.")
 
 
-def _stock_row(inventory_id: int) -> dict[str, Any]:
+def _stock_row(inventory_id: int) -> Any:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
-    return presenters.stock_row(row)
+    return row
+
+
+class Products:
+    """What stock rows show of their products. The catalog is asked before a command's transaction, never in it."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Product] | None = {}
+
+    def ask(self, product_ids: Iterable[int]) -> None:
+        self.found = composed.products_of(product_ids=product_ids)
+
+    @property
+    def unavailable(self) -> dict[str, list[str]]:
+        return {"unavailable": ["catalog"]} if self.found is None else {}
+
+    def row(self, row: Any) -> dict[str, Any]:
+        return presenters.stock_row(row, (self.found or {}).get(row.product_id))
+
+    def shown(self, row: Any) -> dict[str, Any]:
+        """One row as an answer of its own, which says itself what is missing."""
+        return self.row(row) | self.unavailable
+
+
+def _with_etag(answer: Response, written: list[Any]) -> Response:
+    """With the ETag of the row that was just written; a replay, which tells of the past, has written none."""
+    for row in written:
+        answer["ETag"] = conditional.etag(row.version)["ETag"]
+    return answer
 
 
 class WarehouseListView(ApiView):
@@ -72,8 +101,33 @@ class WarehouseListView(ApiView):
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.create_warehouse", body),
-            lambda: (200, presenters.warehouse(stock.create_warehouse(**body))),
+            lambda: (200, presenters.warehouse(stock.create_warehouse(**body, actor=self.caller.name))),
         )
+
+
+class WarehouseDetailView(ApiView):
+    roles = only(Role.STOCK)
+    keyed_methods = conditional_methods = ("PATCH",)
+    body_serializers = {"PATCH": serializers.WarehouseChangeIn}
+
+    @extend_schema(responses=serializers.WarehouseOut)
+    def get(self, request: Request, code: str) -> HttpResponseBase:
+        """One warehouse."""
+        row = selectors.warehouse(code=code)
+        return conditional.answer(request, presenters.warehouse(row), version=row.version)
+
+    @extend_schema(responses=serializers.WarehouseOut)
+    def patch(self, request: Request, code: str) -> Response:
+        """Changes a warehouse; its code stays. One that is not active is not allocated from."""
+        body, version, written = self.body(partial=True), self.if_match(), []
+
+        def execute() -> tuple[int, Any]:
+            row = stock.update_warehouse(code=code, actor=self.caller.name, version=version, **body)
+            written.append(row)
+            return 200, presenters.warehouse(row)
+
+        answer = commands.once("inventory", self.idempotency_key("inventory.update_warehouse", body), execute)
+        return _with_etag(answer, written)
 
 
 class StockRowListView(ApiView):
@@ -91,12 +145,16 @@ class StockRowListView(ApiView):
             warehouse=self.query.get("warehouse"),
             low_stock=self.query.get("low_stock"),
         )
-        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.stock_row)
+        products = Products()
+        products.ask(row.product_id for row in rows)
+        found = page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=products.row)
+        found.meta.update(products.unavailable)
+        return found
 
     @extend_schema(responses={201: serializers.StockRowOut})
     def post(self, request: Request) -> Response:
-        """Receives units: adds them to on hand."""
-        body = self.body()
+        """Receives units: adds them to on hand. What is owed to paid orders gets them first."""
+        body, products = self.body(), Products()
 
         def execute() -> tuple[int, Any]:
             row = stock.receive(
@@ -107,34 +165,44 @@ class StockRowListView(ApiView):
                 actor=self.caller.name,
                 create_warehouse=settings.ECI_OPEN,
             )
-            return 201, _stock_row(row.pk)
+            return 201, products.shown(_stock_row(row.pk))
 
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.receive", body),
             execute,
-            prepare=lambda: _require_products([body["product_id"]]),
+            prepare=lambda: _prepare(products, body["product_id"]),
         )
+
+
+def _prepare(products: Products, product_id: int) -> None:
+    _require_products([product_id])
+    products.ask([product_id])
 
 
 class StockRowDetailView(ApiView):
     roles = only(Role.STOCK)
-    keyed_methods = ("PATCH",)
+    keyed_methods = conditional_methods = ("PATCH",)
     body_serializers = {"PATCH": serializers.CountIn}
 
     @extend_schema(responses=serializers.StockRowOut)
-    def get(self, request: Request, inventory_id: int) -> Response:
+    def get(self, request: Request, inventory_id: int) -> HttpResponseBase:
         """One stock row."""
-        return Response(_stock_row(inventory_id))
+        row, products = _stock_row(inventory_id), Products()
+        products.ask([row.product_id])
+        return conditional.answer(request, products.shown(row), version=row.version)
 
     @extend_schema(responses=serializers.StockRowOut)
     def patch(self, request: Request, inventory_id: int) -> Response:
         """Records a stock count: sets on hand to what was counted.
 
+        With `expected_onhand`, a row that has moved meanwhile is a 409 that tells the movements. With `counted_at`,
+        what has moved since is added to the count.
+
         Fewer units than are reserved are a 409. With `force`, unpaid reservations are released instead, the newest
-        first; paid ones that still do not fit need attention.
+        first; paid ones that still do not fit need attention, and their units are owed to them.
         """
-        body = self.body()
+        body, products, version, written = self.body(), Products(), self.if_match(), []
 
         def execute() -> tuple[int, Any]:
             stock.count(
@@ -144,10 +212,21 @@ class StockRowDetailView(ApiView):
                 reason=body["reason"],
                 force=body["force"],
                 actor=self.caller.name,
+                expected_on_hand=body.get("expected_onhand"),
+                counted_at=body.get("counted_at"),
+                version=version,
             )
-            return 200, _stock_row(inventory_id)
+            row = _stock_row(inventory_id)
+            written.append(row)
+            return 200, products.shown(row)
 
-        return commands.once("inventory", self.idempotency_key("inventory.count", body), execute)
+        answer = commands.once(
+            "inventory",
+            self.idempotency_key("inventory.count", body),
+            execute,
+            prepare=lambda: products.ask([_stock_row(inventory_id).product_id]),
+        )
+        return _with_etag(answer, written)
 
 
 class StockAdjustView(ApiView):
@@ -157,12 +236,12 @@ class StockAdjustView(ApiView):
     @extend_schema(responses=serializers.StockRowOut)
     def post(self, request: Request) -> Response:
         """Corrects on hand by a difference."""
-        body = self.body()
+        body, products = self.body(), Products()
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.adjust", body),
-            lambda: (200, _stock_row(stock.adjust(**body, actor=self.caller.name).pk)),
-            prepare=lambda: _require_products([body["product_id"]]),
+            lambda: (200, products.shown(_stock_row(stock.adjust(**body, actor=self.caller.name).pk))),
+            prepare=lambda: _prepare(products, body["product_id"]),
         )
 
 
@@ -173,17 +252,18 @@ class StockTransferView(ApiView):
     @extend_schema(responses=serializers.TransferOut)
     def post(self, request: Request) -> Response:
         """Moves available units from one warehouse to another."""
-        body = self.body()
+        body, products = self.body(), Products()
 
         def execute() -> tuple[int, Any]:
             source, target = stock.transfer(**body, actor=self.caller.name)
-            return 200, {"from_row": _stock_row(source.pk), "to_row": _stock_row(target.pk)}
+            rows = {"from_row": _stock_row(source.pk), "to_row": _stock_row(target.pk)}
+            return 200, {name: products.row(row) for name, row in rows.items()} | products.unavailable
 
         return commands.once(
             "inventory",
             self.idempotency_key("inventory.transfer", body),
             execute,
-            prepare=lambda: _require_products([body["product_id"]]),
+            prepare=lambda: _prepare(products, body["product_id"]),
         )
 
 
@@ -239,6 +319,7 @@ class StockReserveView(ApiView):
                 demand=demand,
                 seconds=settings.ECI_RESERVATION_SECONDS if minutes is None else minutes * 60,
                 warehouse=body.get("warehouse"),
+                actor=self.caller.name,
             )
             return 200, presenters.reservation(reserved)
 
@@ -287,7 +368,11 @@ class ReservationConfirmView(ReservationCommandView):
     @extend_schema(responses=serializers.ReservationOut)
     def post(self, request: Request) -> Response:
         """Makes the reservation firm: it no longer expires."""
-        return self.command("inventory.confirm", lambda key, body: presenters.reservation(holds.confirm(key=key)))
+
+        def run(key: str, body: dict[str, Any]) -> dict[str, Any]:
+            return presenters.reservation(holds.confirm(key=key, actor=self.caller.name))
+
+        return self.command("inventory.confirm", run)
 
 
 class ReservationReleaseView(ReservationCommandView):
@@ -299,7 +384,7 @@ class ReservationReleaseView(ReservationCommandView):
 
         def run(key: str, body: dict[str, Any]) -> dict[str, Any]:
             warehouse = body.get("warehouse")
-            rows = holds.release(key=key, warehouse=warehouse)
+            rows = holds.release(key=key, warehouse=warehouse, actor=self.caller.name)
             units = presenters.units_in(rows, AllocationState.RELEASED, warehouse)
             return presenters.reservation(rows) | {"released_quantity": units}
 
@@ -331,7 +416,11 @@ class ReservationListView(ApiView):
         """Reservations, by the status they have now."""
         paging = self.paging()
         found = selectors.reservations(
-            paging=paging, status=self.query.get("status"), order_id=self.query.get("order_id")
+            paging=paging,
+            status=self.query.get("status"),
+            order_id=self.query.get("order_id"),
+            product_id=self.query.get("product_id"),
+            warehouse=self.query.get("warehouse"),
         )
         return page(
             request,

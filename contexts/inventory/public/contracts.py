@@ -1,6 +1,7 @@
 """Inventory's contract: reservations of stock, and what other contexts may ask about them.
 
-Words: *on hand* are the units that are there, *reserved* those that reservations hold, *available* the difference.
+Words: *on hand* are the units that are there, *reserved* those that reservations hold, *owed* those that paid
+reservations lack. *Available* is what is left of on hand, never less than 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ class ReservationStatus(StrEnum):
 
 
 class AllocationState(StrEnum):
-    """OPEN counts as reserved. SHORT does not: a stock count found fewer units than this paid reservation needs."""
+    """OPEN counts as reserved, SHORT as owed: a stock count found fewer units than this paid reservation needs.
+
+    Units that come in make SHORT allocations OPEN again, the oldest first.
+    """
 
     OPEN = "OPEN"
     SHORT = "SHORT"
@@ -55,7 +59,8 @@ class Reservation:
     """Units held for an order. ``key`` is its name, unique across callers.
 
     ``paying``: it neither expires nor is reclaimed. ``warehouse`` is None if the units are in several, ``expires_at``
-    once the reservation is firm. ``choice`` says why these warehouses were chosen.
+    once the reservation is firm. ``choice`` says why these warehouses were chosen. ``why`` says why it needs attention,
+    or why it ended though nobody asked for it; ``actor`` changed it last.
     """
 
     reservation_id: int
@@ -68,6 +73,8 @@ class Reservation:
     allocations: tuple[Allocation, ...]
     expires_at: datetime | None
     needs_attention: bool = False
+    why: str = ""
+    actor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +123,18 @@ class BelowReserved(Conflict):
     code = "below_reserved"
 
 
+class ChangedMeanwhile(Conflict):
+    """The stock row has moved since the caller looked. ``details``: on_hand, and the movements since, newest first."""
+
+    code = "changed_meanwhile"
+
+
+class TooManyUnits(Conflict):
+    """On hand would be more than a stock count can say. ``details``: on_hand, limit."""
+
+    code = "too_many_units"
+
+
 class ReservationNotFound(NotFound):
     pass
 
@@ -129,11 +148,19 @@ class Inventory(ABC):
 
     @abstractmethod
     def reserve(
-        self, *, order_id: str, key: str, items: tuple[Demand, ...], seconds: int, paying: bool = False
+        self,
+        *,
+        order_id: str,
+        key: str,
+        items: tuple[Demand, ...],
+        seconds: int,
+        paying: bool = False,
+        again: bool = False,
     ) -> Reservation:
         """Hold all items or none, for ``seconds`` or, if ``paying``, until the payment has an outcome.
 
-        InsufficientStock if some items are missing; InvalidTransition if the key was released before.
+        With ``again`` a reservation of this key that has expired is made anew, and one that has not becomes ``paying``
+        if that is asked. InsufficientStock if some items are missing; InvalidTransition if the key was released before.
         """
 
     @abstractmethod
@@ -149,21 +176,32 @@ class Inventory(ABC):
         """From now on the reservation does not expire. ReservationNotFound, ReservationExpired, InvalidTransition."""
 
     @abstractmethod
-    def release(self, *, key: str, order_id: str) -> Reservation:
+    def stop_paying(self, *, key: str, seconds: int) -> Reservation:
+        """The payment waits for somebody: a ``paying`` reservation expires in ``seconds``, as any other does.
+
+        One that a stock count made short expires at once, for nothing is owed to what is not paid. All others stay as
+        they are. ReservationNotFound.
+        """
+
+    @abstractmethod
+    def release(self, *, key: str, order_id: str, actor: str = "orders") -> Reservation:
         """Give back the units still held. InvalidTransition if everything was shipped.
 
         If there is no such reservation, a tombstone is left, so that a late reserve with this key is rejected.
         """
 
     @abstractmethod
-    def ship(self, *, key: str, warehouse: str | None = None) -> Reservation:
+    def ship(self, *, key: str, warehouse: str | None = None, actor: str = "orders") -> Reservation:
         """The units leave, so on hand and reserved go down. With ``warehouse``, only the units in that one.
 
-        ReservationNotFound, ReservationExpired, InvalidTransition (released), InsufficientStock (a count took units).
+        ReservationNotFound, ReservationExpired, InvalidTransition (released). InsufficientStock, with no effect, if a
+        count took units of it and they are not back.
         """
 
     @abstractmethod
-    def restock(self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str) -> None:
+    def restock(
+        self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = "orders"
+    ) -> None:
         """Units come back to the warehouses they left, once per ``reference``.
 
         ``disposition`` resell adds them to on hand. With damaged or lost, the ledger shows them as returned and as
@@ -176,7 +214,7 @@ class Inventory(ABC):
 
     @abstractmethod
     def orders_holding(self) -> tuple[str, ...]:
-        """The ids of our orders for which units are held now."""
+        """The ids of our orders for which units are held now, or owed."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
@@ -184,4 +222,4 @@ class Inventory(ABC):
 
     @abstractmethod
     def audit(self) -> tuple[Finding, ...]:
-        """Stock rows that differ from the ledger (on hand) or from the open allocations (reserved)."""
+        """Stock rows that differ from the ledger (on hand) or the allocations: open (reserved) and short (owed)."""

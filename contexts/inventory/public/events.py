@@ -18,3 +18,28 @@ class HoldNeedsAttention(Event):
     order_id: str
     reservation_id: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocationEvent(Event):
+    AGGREGATE: ClassVar[str] = "order_id"
+
+    order_id: str
+    reservation_id: int
+    warehouse: str
+    product_id: int
+    quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocationShort(AllocationEvent):
+    """A stock count left too few units for this part of an order's reservation: they are owed to it."""
+
+    NAME: ClassVar[str] = "inventory.allocation_short.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocationCovered(AllocationEvent):
+    """Units came in, and what was owed to this part of an order's reservation is held for it again."""
+
+    NAME: ClassVar[str] = "inventory.allocation_covered.v1"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, Sum
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
@@ -19,13 +20,12 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     WarehouseNotFound,
 )
-from contexts.inventory.selectors import ReservationRows
+from contexts.inventory.selectors import HOLDING, ReservationRows
 from contexts.inventory.services import ledger, parts
-from eci.db import Stale, per_row, unit_of_work, writes
+from eci import trail
+from eci.db import Stale, locked, per_row, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
-
-_HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
 
 
 @writes("inventory")
@@ -37,10 +37,13 @@ def reserve(
     seconds: int,
     warehouse: str | None = None,
     paying: bool = False,
+    again: bool = False,
+    actor: str = "",
 ) -> ReservationRows:
     """Hold every unit of ``demand`` (product id -> units) for ``seconds``, or none.
 
-    1. If the key has made this reservation before, return it.
+    1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and
+       one that has not becomes ``paying`` if that is asked.
     2. Lock the stock rows that the products may be taken from, and choose among them: InsufficientStock.
     3. Reclaim expired allocations of the chosen rows whose units are needed.
     4. Add the units to what is reserved, if they are still available.
@@ -51,32 +54,34 @@ def reserve(
     asked = fingerprint([order_id, sorted(demand.items()), warehouse])
     existing = Reservation.objects.filter(key=key).first()
     if existing is not None:
-        return _repeated(existing, asked)
+        repeated = _repeated(existing, asked)
+        if not again or repeated.reservation.status not in (ReservationStatus.EXPIRED, ReservationStatus.RESERVED):
+            return repeated
+        if repeated.reservation.status == ReservationStatus.RESERVED:
+            return mark_paying(key=key) if paying else repeated
+        _clear_away(existing, demand)
     rows = parts.lock_allocatable(product_ids=demand, warehouse=warehouse)
     picks, choice = allocate(demand, [selectors.as_stock_row(row=row) for row in rows])
     stock = {row.pk: row for row in rows}
-    reclaimable = [p.stock_id for p in picks if p.quantity > stock[p.stock_id].on_hand - stock[p.stock_id].reserved]
+    reclaimable = [pick.stock_id for pick in picks if pick.quantity > parts.free_units(row=stock[pick.stock_id])]
     if reclaimable:
         parts.reclaim(stock_ids=reclaimable)
     parts.reserve_units(units={pick.stock_id: pick.quantity for pick in picks})
     now: datetime = rows[0].now
     expires_at = now + timedelta(seconds=seconds)
-    try:
-        with unit_of_work("inventory"):
-            reservation = Reservation.objects.create(
-                key=key,
-                order_id=order_id,
-                fingerprint=asked,
-                status=ReservationStatus.RESERVED,
-                paying=paying,
-                paying_since=now if paying else None,
-                choice=choice,
-                expires_at=expires_at,
-                created_at=now,
-                updated_at=now,
-            )
-    except IntegrityError:  # another request made this key's reservation meanwhile: begin again and find it
-        raise Stale from None
+    promise = {
+        "status": ReservationStatus.RESERVED,
+        "paying": paying,
+        "paying_since": now if paying else None,
+        "choice": choice,
+        "expires_at": expires_at,
+        "actor": actor,
+    }
+    if existing is None:
+        reservation = _create(key=key, order_id=order_id, fingerprint=asked, created_at=now, updated_at=now, **promise)
+    else:
+        reservation = existing
+        parts.change_reservation(reservation=reservation, changes=promise | {"why": ""})
     allocations = [
         Allocation(
             reservation=reservation,
@@ -90,6 +95,26 @@ def reserve(
     return ReservationRows(reservation=reservation, allocations=allocations)
 
 
+def _create(**fields: Any) -> Reservation:
+    try:
+        with unit_of_work("inventory"):
+            return Reservation.objects.create(**fields)
+    except IntegrityError:  # another request made this key's reservation meanwhile: begin again and find it
+        raise Stale from None
+
+
+def _clear_away(expired: Reservation, demand: Mapping[int, int]) -> None:
+    """Make room for the reservation's new allocations: its old ones, which count for nothing any more, are deleted.
+
+    Every stock row of the demand is locked first, also in warehouses that have closed since.
+    """
+    list(locked(Stock.objects.filter(product_id__in=list(demand)).order_by("pk")))
+    old = list(expired.allocations.all())
+    parts.close_allocations(allocations=[one for one in old if one.state in HOLDING], state=AllocationState.EXPIRED)
+    Allocation.objects.filter(pk__in=[one.pk for one in old]).delete()
+    parts.cover(stock_ids={one.stock_id for one in old})
+
+
 def _repeated(existing: Reservation, asked: str) -> ReservationRows:
     if existing.fingerprint not in (parts.TOMBSTONE, asked):
         raise IdempotencyKeyReused("This reservation's key was used for a different request.")
@@ -99,15 +124,16 @@ def _repeated(existing: Reservation, asked: str) -> ReservationRows:
 
 
 @writes("inventory")
-def confirm(*, key: str) -> ReservationRows:
+def confirm(*, key: str, actor: str = "") -> ReservationRows:
     """Make the reservation firm: it no longer expires."""
     rows = parts.lock_reservation(key=key)
     _require_unexpired(rows.allocations)
     if rows.reservation.status in (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED):
         return rows
     _require_reserved(rows.reservation)
-    confirmed = {"status": ReservationStatus.CONFIRMED, "paying": False, "paying_since": None}
+    confirmed = {"status": ReservationStatus.CONFIRMED, "paying": False, "paying_since": None, "actor": actor}
     parts.change_reservation(reservation=rows.reservation, changes=confirmed)
+    _leave_trail(rows.reservation, ReservationStatus.RESERVED)
     _stop_the_clock(rows.allocations)
     return rows
 
@@ -125,33 +151,77 @@ def mark_paying(*, key: str) -> ReservationRows:
 
 
 @writes("inventory")
-def release(*, key: str, warehouse: str | None = None, tombstone_for: str | None = None) -> ReservationRows:
+def stop_paying(*, key: str, seconds: int) -> ReservationRows:
+    """The payment waits for somebody, who may never come: the reservation expires in ``seconds``, as any other does.
+
+    Nothing is owed to what is not paid, so one that a stock count made short expires at once. A reservation that is not
+    ``paying`` stays as it is.
+    """
+    rows = _lock_covered(key=key)
+    reservation = rows.reservation
+    if reservation.status != ReservationStatus.RESERVED or not reservation.paying:
+        return rows
+    holding = [allocation for allocation in rows.allocations if allocation.state in HOLDING]
+    is_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
+    waits = {"paying": False, "paying_since": None, "needs_attention": False, "why": ""}
+    if is_short:
+        parts.close_allocations(allocations=holding, state=AllocationState.EXPIRED)
+        _record(rows, waits | {"expires_at": Now(), "why": "a stock count found too little before it was paid"})
+        parts.cover(stock_ids={allocation.stock_id for allocation in holding})
+    else:
+        _record(rows, waits | {"expires_at": Now() + timedelta(seconds=seconds)})
+    reservation.refresh_from_db(fields=["expires_at"])
+    if not is_short:
+        ids = [allocation.pk for allocation in holding]
+        Allocation.objects.filter(pk__in=ids).update(lapses_at=reservation.expires_at)
+    return rows
+
+
+@writes("inventory")
+def release(
+    *, key: str, warehouse: str | None = None, tombstone_for: str | None = None, actor: str = ""
+) -> ReservationRows:
     """Give back what is still open or short, in one warehouse or in all.
 
     1. With ``tombstone_for``, an order id: if there is no such reservation, record it as released, so that a reserve
        that comes late is rejected.
     2. Lock the reservation's stock rows.
-    3. Close its allocations as released, and subtract their units from what is reserved.
+    3. Close its allocations as released, and subtract their units from what is reserved, or owed.
     4. If no allocation is left, give the reservation its final status.
+    5. The units that are free now go to what is owed to others.
 
     Repeated, it changes nothing. InvalidTransition if everything concerned was shipped.
     """
     if tombstone_for is not None and not Reservation.objects.filter(key=key).exists():
-        return _bury(key, tombstone_for)
+        return _bury(key, tombstone_for, actor)
     rows = parts.lock_reservation(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
-    holding = [allocation for allocation in concerned if allocation.state in _HOLDING]
+    holding = [allocation for allocation in concerned if allocation.state in HOLDING]
     if holding:
-        parts.close_allocations(allocations=holding, state=AllocationState.RELEASED)
-        _settle_status(rows)
+        give_back(rows=rows, holding=holding, actor=actor)
+        parts.cover(stock_ids={allocation.stock_id for allocation in holding if allocation.stock.owed})
     elif concerned and all(allocation.state == AllocationState.SHIPPED for allocation in concerned):
         raise InvalidTransition("This reservation was shipped already.")
     return rows
 
 
-def _bury(key: str, order_id: str) -> ReservationRows:
+def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, why: str = "") -> None:
+    """A part of ``release``, whose caller gives the units to what is owed: these allocations are released."""
+    was_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
+    parts.close_allocations(allocations=holding, state=AllocationState.RELEASED)
+    is_short = any(allocation.state == AllocationState.SHORT for allocation in rows.allocations)
+    healed = {"needs_attention": False} if was_short and not is_short else {}
+    _record(rows, {"actor": actor, "why": why, **healed}, released=sum(one.quantity for one in holding))
+
+
+def _bury(key: str, order_id: str, actor: str) -> ReservationRows:
     tombstone = Reservation(
-        key=key, order_id=order_id, fingerprint=parts.TOMBSTONE, status=ReservationStatus.RELEASED, expires_at=Now()
+        key=key,
+        order_id=order_id,
+        fingerprint=parts.TOMBSTONE,
+        status=ReservationStatus.RELEASED,
+        expires_at=Now(),
+        actor=actor,
     )
     try:
         with unit_of_work("inventory"):
@@ -167,27 +237,29 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
     """The units leave, from one warehouse or from all.
 
     1. Lock the reservation's stock rows.
-    2. Mark its open and short allocations as shipped.
-    3. Reserve the units of the short ones again: InsufficientStock if they are not there.
+    2. If one is short, see whether units of expired reservations cover it: InsufficientStock if they do not.
+    3. Mark its allocations as shipped.
     4. Subtract the units from on hand and from reserved, and write the ledger.
     5. If no allocation is left, give the reservation its final status.
 
     Repeated, it changes nothing. ReservationExpired; InvalidTransition if everything concerned was released.
     """
-    rows = parts.lock_reservation(key=key)
+    rows = _lock_covered(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
     _require_unexpired(concerned)
-    leaving = [allocation for allocation in concerned if allocation.state in _HOLDING]
+    _require_covered(concerned)
+    leaving = [allocation for allocation in concerned if allocation.state == AllocationState.OPEN]
     if not leaving:
         if any(allocation.state == AllocationState.SHIPPED for allocation in concerned):
             return rows
         raise InvalidTransition("This reservation was released.")
-    short = [allocation for allocation in leaving if allocation.state == AllocationState.SHORT]
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED)
-    _reserve_again(short)
     units = {allocation.stock_id: allocation.quantity for allocation in leaving}
     Stock.objects.filter(pk__in=units).update(
-        on_hand=F("on_hand") - per_row(units), reserved=F("reserved") - per_row(units), updated_at=Now()
+        on_hand=F("on_hand") - per_row(units),
+        reserved=F("reserved") - per_row(units),
+        version=F("version") + 1,
+        updated_at=Now(),
     )
     ledger.record(
         changes=[(allocation.stock, -allocation.quantity) for allocation in leaving],
@@ -196,8 +268,18 @@ def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRo
         reference=key,
         actor=actor,
     )
-    _settle_status(rows)
+    _record(rows, {"actor": actor}, shipped=sum(units.values()))
     return rows
+
+
+def _lock_covered(*, key: str) -> ReservationRows:
+    """As ``parts.lock_reservation``. What units of expired reservations can cover is not short any more."""
+    rows = parts.lock_reservation(key=key)
+    short = {allocation.stock_id for allocation in rows.allocations if allocation.state == AllocationState.SHORT}
+    if not short:
+        return rows
+    parts.reclaim(stock_ids=short)
+    return parts.lock_reservation(key=key)
 
 
 def _require_unexpired(allocations: list[Allocation]) -> None:
@@ -219,11 +301,24 @@ def _in_warehouse(allocations: list[Allocation], warehouse: str | None) -> list[
     return concerned
 
 
-def _settle_status(rows: ReservationRows) -> None:
+def _record(rows: ReservationRows, changes: dict[str, Any], **units: int) -> None:
+    """Write these changes and, if no allocation is left, the reservation's final status."""
+    before = rows.reservation.status
     status = settled(allocation.state for allocation in rows.allocations)
-    if status is not None:
-        final = {"status": status, "paying": False, "paying_since": None, "needs_attention": False}
-        parts.change_reservation(reservation=rows.reservation, changes=final)
+    final = {"status": status, "paying": False, "paying_since": None, "needs_attention": False} if status else {}
+    parts.change_reservation(reservation=rows.reservation, changes=changes | final)
+    _leave_trail(rows.reservation, before, **units)
+
+
+def _leave_trail(reservation: Reservation, before: str, **units: int) -> None:
+    trail.record(
+        "inventory",
+        actor=reservation.actor,
+        action="reservation.change",
+        thing=f"reservation:{reservation.pk}",
+        before={"status": str(before)},
+        after={"status": str(reservation.status), **units},
+    )
 
 
 def _stop_the_clock(allocations: list[Allocation]) -> None:
@@ -233,17 +328,19 @@ def _stop_the_clock(allocations: list[Allocation]) -> None:
         raise Stale
 
 
-def _reserve_again(short: list[Allocation]) -> None:
-    """Reserve the units that a stock count took from paid reservations: InsufficientStock if they are still missing."""
-    for allocation in short:
-        row = allocation.stock
-        if row.on_hand - row.reserved < allocation.quantity:
-            parts.reclaim(stock_ids=[row.pk])
-            row.refresh_from_db()
-        fits = Stock.objects.filter(pk=row.pk, on_hand__gte=F("reserved") + allocation.quantity)
-        if not fits.update(reserved=F("reserved") + allocation.quantity):
-            item = {"product_id": row.product_id, "requested": allocation.quantity}
-            raise InsufficientStock(
-                "The units of this reservation are not there any more.",
-                items=[item | {"available": row.on_hand - row.reserved}],
-            )
+def _require_covered(allocations: list[Allocation]) -> None:
+    """InsufficientStock if units of a paid reservation, which a stock count did not find, are still missing."""
+    items = [
+        {"product_id": one.stock.product_id, "requested": one.quantity, "available": _left_for(one)}
+        for one in allocations
+        if one.state == AllocationState.SHORT
+    ]
+    if items:
+        raise InsufficientStock("The units of this reservation are not there any more.", items=items)
+
+
+def _left_for(short: Allocation) -> int:
+    """The units of its stock row that older allocations leave to a short one."""
+    older = Allocation.objects.filter(stock=short.stock_id, state=AllocationState.SHORT, pk__lt=short.pk)
+    owed = older.aggregate(units=Sum("quantity"))["units"] or 0
+    return max(0, short.stock.on_hand - short.stock.reserved - owed)

@@ -15,7 +15,12 @@ from django.db.models.functions import Now
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation, Stock
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound, ReservationStatus
-from contexts.inventory.public.events import HoldNeedsAttention
+from contexts.inventory.public.events import (
+    AllocationCovered,
+    AllocationEvent,
+    AllocationShort,
+    HoldNeedsAttention,
+)
 from contexts.inventory.selectors import ReservationRows
 from eci import outbox
 from eci.clock import utcnow
@@ -23,6 +28,7 @@ from eci.db import Stale, locked, per_row
 from eci.ids import is_our_order
 
 TOMBSTONE = ""  # the fingerprint of a reservation that was released before it was made
+_TOLD_AT_ONCE = 20  # orders; the relay tells the others, some moments later
 
 
 # -- locks ------------------------------------------------------------------------------------------------------------
@@ -96,13 +102,14 @@ def change_reservation(*, reservation: Reservation, changes: dict[str, Any]) -> 
     if not unchanged.update(**changes, version=F("version") + 1, updated_at=Now()):
         raise Stale
     reservation.version += 1
-    for name in {"status", "paying", "needs_attention"} & changes.keys():
-        setattr(reservation, name, changes[name])
+    for name, value in changes.items():
+        if not hasattr(value, "resolve_expression"):  # what the database computes, it alone knows
+            setattr(reservation, name, value)
 
 
 def flag_reservation(*, reservation: Reservation, reason: str) -> None:
     """Mark the reservation as needing attention, and announce it if it belongs to one of our orders."""
-    change_reservation(reservation=reservation, changes={"needs_attention": True})
+    change_reservation(reservation=reservation, changes={"needs_attention": True, "why": reason})
     if is_our_order(reservation.order_id):
         outbox.emit(
             "inventory",
@@ -118,10 +125,15 @@ def flag_reservation(*, reservation: Reservation, reason: str) -> None:
 # -- allocations ------------------------------------------------------------------------------------------------------
 
 
+def free_units(*, row: Stock) -> int:
+    """The units of a stock row that are neither reserved nor owed, expired reservations not yet taken into account."""
+    return max(0, row.on_hand - row.reserved - row.owed)
+
+
 def reserve_units(*, units: dict[int, int]) -> None:
     """Add these units (stock row id -> units) to what is reserved; Stale if a row has fewer available by now."""
-    reserved = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units)).update(
-        reserved=F("reserved") + per_row(units), updated_at=Now()
+    reserved = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units)).update(
+        reserved=F("reserved") + per_row(units), version=F("version") + 1, updated_at=Now()
     )
     if reserved != len(units):
         raise Stale  # another writer took units after they were read
@@ -138,21 +150,122 @@ def mark_allocations(*, allocations: list[Allocation], state: AllocationState) -
 
 
 def close_allocations(*, allocations: list[Allocation], state: AllocationState) -> None:
-    """Give allocations their final state, and subtract their units from what is reserved."""
+    """Give allocations their final state, and subtract their units from what is reserved, or owed.
+
+    Units become free by it: once all else is written, call ``cover`` for the stock rows.
+    """
+    reserved, owed = (_units_in(allocations, read) for read in (AllocationState.OPEN, AllocationState.SHORT))
+    mark_allocations(allocations=allocations, state=state)
+    for name, units in (("reserved", reserved), ("owed", owed)):
+        if units:
+            less = {name: F(name) - per_row(units)}
+            Stock.objects.filter(pk__in=units).update(**less, version=F("version") + 1, updated_at=Now())
+
+
+def _units_in(allocations: list[Allocation], state: AllocationState) -> dict[int, int]:
+    """Stock row id -> units of the allocations that are in this state."""
     units: dict[int, int] = defaultdict(int)
     for allocation in allocations:
-        if allocation.state == AllocationState.OPEN:
+        if allocation.state == state:
             units[allocation.stock_id] += allocation.quantity
-    mark_allocations(allocations=allocations, state=state)
-    if units:
-        Stock.objects.filter(pk__in=units).update(reserved=F("reserved") - per_row(units), updated_at=Now())
+    return dict(units)
 
 
-def reclaim(*, stock_ids: Iterable[int]) -> None:
-    """Close the expired allocations of these stock rows, which are locked.
+def reclaim(*, stock_ids: Collection[int]) -> None:
+    """Close the expired allocations of these stock rows, which are locked, and give what is owed its units.
 
     The same reservations' allocations in other rows are left to the sweeper, because locking those rows now would break
     the order of locks. They count for nothing either way.
     """
     lapsed = Allocation.objects.filter(stock__in=stock_ids, state=AllocationState.OPEN, lapses_at__lte=Now())
     close_allocations(allocations=list(lapsed), state=AllocationState.EXPIRED)
+    cover(stock_ids=stock_ids)
+
+
+# -- what is owed to paid reservations --------------------------------------------------------------------------------
+
+
+def shorten(*, allocation: Allocation) -> None:
+    """The units of a paid reservation's allocation are not there: from now on they are owed to it, and it is flagged.
+
+    Its stock row is locked.
+    """
+    units = allocation.quantity
+    marked = Allocation.objects.filter(pk=allocation.pk, state=AllocationState.OPEN).update(
+        state=AllocationState.SHORT, lapses_at=None
+    )
+    if not marked:
+        raise Stale
+    Stock.objects.filter(pk=allocation.stock_id).update(
+        reserved=F("reserved") - units, owed=F("owed") + units, version=F("version") + 1, updated_at=Now()
+    )
+    reason = f"a stock count left too little of product {allocation.stock.product_id}"
+    flag_reservation(reservation=allocation.reservation, reason=reason)
+    _announce(AllocationShort, [allocation])
+
+
+def cover(*, stock_ids: Collection[int]) -> None:
+    """Hold again what is owed to paid reservations, as far as units of these stock rows, which are locked, are free.
+
+    Strictly the oldest allocation first: while it lacks units, a younger one gets none, though it needs fewer. Every
+    writer that adds units to a row, or frees some, calls this last.
+    """
+    rows = Stock.objects.filter(pk__in=stock_ids, owed__gt=0)
+    free = {row.pk: row.on_hand - row.reserved for row in rows}
+    if not free:
+        return
+    short = Allocation.objects.filter(stock__in=free, state=AllocationState.SHORT)
+    covered = []
+    for allocation in short.select_related("stock").order_by("pk"):
+        if free[allocation.stock_id] >= allocation.quantity:
+            free[allocation.stock_id] -= allocation.quantity
+            covered.append(allocation)
+        else:
+            free[allocation.stock_id] = 0
+    if covered:
+        _hold_again(covered)
+
+
+def _hold_again(covered: list[Allocation]) -> None:
+    units = _units_in(covered, AllocationState.SHORT)
+    ids = [allocation.pk for allocation in covered]
+    held = Allocation.objects.filter(pk__in=ids, state=AllocationState.SHORT).update(state=AllocationState.OPEN)
+    fitting = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units))
+    moved = fitting.update(
+        reserved=F("reserved") + per_row(units),
+        owed=F("owed") - per_row(units),
+        version=F("version") + 1,
+        updated_at=Now(),
+    )
+    if (held, moved) != (len(ids), len(units)):
+        raise Stale
+    concerned = {allocation.reservation_id for allocation in covered}
+    reservations = {row.pk: row for row in locked(Reservation.objects.filter(pk__in=concerned).order_by("pk"))}
+    lacking = Allocation.objects.filter(reservation__in=concerned, state=AllocationState.SHORT)
+    whole = concerned - set(lacking.values_list("reservation_id", flat=True))
+    Reservation.objects.filter(pk__in=concerned).update(version=F("version") + 1, updated_at=Now())
+    Reservation.objects.filter(pk__in=whole).update(needs_attention=False, why="")
+    for allocation in covered:
+        allocation.reservation = reservations[allocation.reservation_id]
+    for reservation in reservations.values():
+        reservation.version += 1
+    _announce(AllocationCovered, covered)
+
+
+def _announce(event: type[AllocationEvent], allocations: list[Allocation]) -> None:
+    """Tell the orders among those that the allocations belong to."""
+    facts = [
+        event(
+            order_id=allocation.reservation.order_id,
+            reservation_id=allocation.reservation_id,
+            warehouse=allocation.stock.warehouse_id,
+            product_id=allocation.stock.product_id,
+            quantity=allocation.quantity,
+            version=allocation.reservation.version,
+        )
+        for allocation in allocations
+        if is_our_order(allocation.reservation.order_id)
+    ]
+    outbox.emit("inventory", *facts)
+    for order_id in sorted({fact.order_id for fact in facts})[:_TOLD_AT_ONCE]:
+        outbox.deliver_after_commit("inventory", order_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
@@ -15,14 +16,18 @@ from contexts.inventory.models import Allocation, Movement, Restocking, Stock, W
 from contexts.inventory.public.contracts import (
     AllocationState,
     BelowReserved,
+    ChangedMeanwhile,
     InsufficientStock,
     ReservationStatus,
+    TooManyUnits,
 )
 from contexts.inventory.services import holds, ledger, parts
+from eci import trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, per_row, unit_of_work, writes
-from eci.errors import Conflict, InvalidTransition, NotFound
+from eci.errors import Conflict, InvalidTransition, NotFound, PreconditionFailed
 
+MAX_UNITS = 1_000_000_000  # that one door takes, and that one stock row has: what can be there can be counted
 RETURN = "return"  # the ledger's reason for units that came back
 
 
@@ -31,44 +36,106 @@ class DuplicateWarehouse(Conflict):
 
 
 @writes("inventory")
-def create_warehouse(*, code: str, name: str, priority: int, address: str, is_active: bool) -> Warehouse:
+def create_warehouse(*, code: str, name: str, priority: int, address: str, is_active: bool, actor: str) -> Warehouse:
     """DuplicateWarehouse."""
+    fields = {"name": name, "priority": priority, "address": address, "is_active": is_active}
     try:
         with unit_of_work("inventory"):
-            return Warehouse.objects.create(
-                code=code, name=name, priority=priority, address=address, is_active=is_active, created_at=utcnow()
-            )
+            made = Warehouse.objects.create(code=code, created_at=utcnow(), **fields)
     except IntegrityError:
         raise DuplicateWarehouse(f"There is a warehouse {code} already.", code=code) from None
+    trail.record("inventory", actor=actor, action="warehouse.create", thing=f"warehouse:{code}", after=fields)
+    return made
 
 
 @writes("inventory")
-def update_warehouse(*, code: str, **changes: Any) -> None:
-    Warehouse.objects.filter(pk=code).update(**changes)
+def update_warehouse(*, code: str, actor: str, version: int | None = None, **changes: Any) -> Warehouse:
+    """The warehouse after the change. WarehouseNotFound; PreconditionFailed if it has another ``version``."""
+    warehouse: Warehouse | None = locked(Warehouse.objects.filter(pk=code)).first()
+    if warehouse is None:
+        raise selectors.no_warehouse(code=code)
+    _require_version(warehouse, version)
+    before = {name: getattr(warehouse, name) for name in changes}
+    if before != changes:
+        Warehouse.objects.filter(pk=code).update(**changes, version=F("version") + 1)
+        warehouse.refresh_from_db()
+        thing = f"warehouse:{code}"
+        trail.record("inventory", actor=actor, action="warehouse.update", thing=thing, before=before, after=changes)
+    return warehouse
+
+
+def _require_version(row: Warehouse | Stock, version: int | None) -> None:
+    if version not in (None, row.version):
+        raise PreconditionFailed("This has changed since you read it.", version=row.version)
+
+
+def _facts(row: Stock) -> dict[str, int]:
+    return {"on_hand": row.on_hand, "reorder_point": row.reorder_point}
+
+
+def _leave_trail(row: Stock, before: dict[str, int], *, action: str, actor: str) -> None:
+    if trail.is_kept(actor):
+        after = _facts(Stock.objects.get(pk=row.pk))
+        trail.record("inventory", actor=actor, action=action, thing=f"stock:{row.pk}", before=before, after=after)
 
 
 @writes("inventory")
 def receive(
     *, product_id: int, warehouse: str, quantity: int, reorder_point: int | None, actor: str, create_warehouse: bool
 ) -> Stock:
-    """Units arrive; returns the stock row. WarehouseNotFound, unless ``create_warehouse``: then it is created."""
+    """Units arrive; returns the stock row. TooManyUnits.
+
+    WarehouseNotFound, unless ``create_warehouse``: then it is created.
+    """
     if create_warehouse:
         made = Warehouse(code=warehouse, name=warehouse, created_at=utcnow())
         Warehouse.objects.bulk_create([made], ignore_conflicts=True)
     else:
         selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
-    changes: dict[str, Any] = {} if reorder_point is None else {"reorder_point": reorder_point}
-    Stock.objects.filter(pk=row.pk).update(on_hand=F("on_hand") + quantity, updated_at=Now(), **changes)
+    before = _facts(row)
+    if reorder_point is not None:
+        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
+    _require_countable(row, row.on_hand + quantity)
+    _add({row.pk: quantity})
     ledger.record(changes=[(row, quantity)], reason="receipt", actor=actor)
+    parts.cover(stock_ids=[row.pk])
+    _leave_trail(row, before, action="stock.receive", actor=actor)
     return row
+
+
+def _add(units: dict[int, int]) -> None:
+    """Add units (stock row id -> units) to on hand. The caller writes the ledger, and gives them to what is owed."""
+    Stock.objects.filter(pk__in=units).update(
+        on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
+    )
+
+
+def _require_countable(row: Stock, on_hand: int) -> None:
+    """TooManyUnits, for what is there must be countable."""
+    if on_hand > MAX_UNITS:
+        raise TooManyUnits(
+            f"A warehouse can have at most {MAX_UNITS:,} units of a product.", on_hand=row.on_hand, limit=MAX_UNITS
+        )
 
 
 @writes("inventory")
 def count(
-    *, inventory_id: int, on_hand: int | None, reorder_point: int | None, reason: str, force: bool, actor: str
+    *,
+    inventory_id: int,
+    on_hand: int | None,
+    reorder_point: int | None,
+    reason: str,
+    force: bool,
+    actor: str,
+    expected_on_hand: int | None = None,
+    counted_at: datetime | None = None,
+    version: int | None = None,
 ) -> Stock:
     """Set on hand of a stock row to what was counted; returns the row. NotFound if there is no such row.
+
+    The units were there at ``counted_at``, or now: what has moved since is added to the count. ChangedMeanwhile if on
+    hand was not ``expected_on_hand`` then; PreconditionFailed if the row has another ``version``.
 
     BelowReserved if more than that is reserved, unless ``force``: then unpaid reservations are released, the newest
     first. If that is not enough, allocations of paid ones become SHORT, and those reservations need attention.
@@ -80,29 +147,47 @@ def count(
     )
     if row is None:
         raise NotFound(f"There is no inventory row {inventory_id}.")
-    if reorder_point is not None:
-        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, updated_at=Now())
-    if on_hand is not None and on_hand != row.on_hand:
-        _change_on_hand(row, on_hand - row.on_hand, reason=reason, actor=actor, force=force)
+    _require_version(row, version)
+    before = _facts(row)
+    moved = selectors.units_moved(row=row, since=counted_at) if counted_at else 0
+    if expected_on_hand not in (None, row.on_hand - moved):
+        raise ChangedMeanwhile(
+            f"On hand is {row.on_hand} now: it has changed meanwhile.",
+            on_hand=row.on_hand,
+            movements=selectors.movements_since(row=row, on_hand=expected_on_hand, since=counted_at),
+        )
+    if reorder_point not in (None, row.reorder_point):
+        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=Now())
+    if on_hand is not None and on_hand + moved != row.on_hand:
+        _change_on_hand(row, on_hand + moved - row.on_hand, reason=reason, actor=actor, force=force)
+    _leave_trail(row, before, action="stock.count", actor=actor)
     return row
 
 
 @writes("inventory")
 def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: str) -> Stock:
-    """Correct on hand by ``delta``; returns the stock row. BelowReserved if less than is reserved would be left."""
+    """Correct on hand by ``delta``; returns the stock row.
+
+    BelowReserved if less than is reserved would be left; TooManyUnits.
+    """
     selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    before = _facts(row)
     _change_on_hand(row, delta, reason=reason, actor=actor, force=False)
+    _leave_trail(row, before, action="stock.adjust", actor=actor)
     return row
 
 
 def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: bool) -> None:
     target = row.on_hand + delta
-    if target < row.reserved:
+    touched = {row.pk}
+    if delta > 0:
+        _require_countable(row, target)
+    if target < row.reserved + row.owed:
         parts.reclaim(stock_ids=[row.pk])
         row.refresh_from_db()
     if target < row.reserved and force and target >= 0:
-        _make_room(row, row.reserved - target)
+        touched |= _make_room(row, row.reserved - target, actor=actor)
         row.refresh_from_db()
     if target < row.reserved:
         raise BelowReserved(
@@ -110,29 +195,35 @@ def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: b
             on_hand=row.on_hand,
             reserved=row.reserved,
         )
-    Stock.objects.filter(pk=row.pk).update(on_hand=target, updated_at=Now())
+    Stock.objects.filter(pk=row.pk).update(on_hand=target, version=F("version") + 1, updated_at=Now())
     ledger.record(changes=[(row, delta)], reason=reason, actor=actor)
+    parts.cover(stock_ids=touched)
 
 
-def _make_room(row: Stock, missing: int) -> None:
-    """Free at least ``missing`` reserved units of the row: release unpaid reservations, then shorten paid ones."""
+def _make_room(row: Stock, missing: int, *, actor: str) -> set[int]:
+    """Free at least ``missing`` reserved units of the row: release unpaid reservations, then shorten paid ones.
+
+    Returns the stock rows in which units became free, for what is owed there. (In this row that has to wait until on
+    hand is what was counted.)
+    """
+    touched: set[int] = set()
     open_here = Allocation.objects.filter(stock=row, state=AllocationState.OPEN)
     allocations = open_here.select_related("reservation", "stock")
     paid = Q(reservation__paying=True) | ~Q(reservation__status=ReservationStatus.RESERVED)
     for allocation in allocations.exclude(paid).order_by("-pk"):
         if missing <= 0:
-            return
-        holds.release(key=allocation.reservation.key)
+            return touched
+        rows = parts.lock_reservation(key=allocation.reservation.key)
+        holding = [one for one in rows.allocations if one.state == AllocationState.OPEN]
+        holds.give_back(rows=rows, holding=holding, actor=actor, why="a stock count left too little for it")
+        touched |= {one.stock_id for one in holding}
         missing -= allocation.quantity
     for allocation in allocations.filter(paid).order_by("-pk"):
         if missing <= 0:
-            return
-        Stock.objects.filter(pk=row.pk).update(reserved=F("reserved") - allocation.quantity)
-        Allocation.objects.filter(pk=allocation.pk).update(state=AllocationState.SHORT, lapses_at=None)
-        parts.flag_reservation(
-            reservation=allocation.reservation, reason=f"a stock count left too little of product {row.product_id}"
-        )
+            break
+        parts.shorten(allocation=allocation)
         missing -= allocation.quantity
+    return touched
 
 
 @writes("inventory")
@@ -141,21 +232,28 @@ def transfer(
 ) -> tuple[Stock, Stock]:
     """Move available units between warehouses; returns both stock rows, from and to.
 
-    WarehouseNotFound; InsufficientStock.
+    WarehouseNotFound; InsufficientStock; TooManyUnits.
     """
     selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
     source, target = parts.lock_product(product_id=product_id, warehouses=[from_warehouse, to_warehouse])
-    if source.on_hand - source.reserved < quantity:
+    if parts.free_units(row=source) < quantity:
         parts.reclaim(stock_ids=[source.pk])
         source.refresh_from_db()
-    available = source.on_hand - source.reserved
+    available = parts.free_units(row=source)
     if available < quantity:
         short = {"product_id": product_id, "requested": quantity, "available": available}
         raise InsufficientStock(f"Warehouse {from_warehouse} has {available} units available.", items=[short])
-    Stock.objects.filter(pk=source.pk).update(on_hand=F("on_hand") - quantity, updated_at=Now())
-    Stock.objects.filter(pk=target.pk).update(on_hand=F("on_hand") + quantity, updated_at=Now())
+    _require_countable(target, target.on_hand + quantity)
+    before = {row.pk: _facts(row) for row in (source, target)}
+    Stock.objects.filter(pk=source.pk).update(
+        on_hand=F("on_hand") - quantity, version=F("version") + 1, updated_at=Now()
+    )
+    _add({target.pk: quantity})
     ledger.record(changes=[(source, -quantity)], reason=f"transfer to {to_warehouse}", actor=actor)
     ledger.record(changes=[(target, quantity)], reason=f"transfer from {from_warehouse}", actor=actor)
+    parts.cover(stock_ids=[target.pk])
+    for row in (source, target):
+        _leave_trail(row, before[row.pk], action="stock.transfer", actor=actor)
     return source, target
 
 
@@ -166,8 +264,8 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
     1. Record the reference; if it is recorded already, change nothing.
     2. Lock the stock rows that the order's units left, and subtract earlier returns from what each of them shipped.
     3. Spread the units over the rows: InvalidTransition if more come back than the order shipped.
-    4. With ``disposition`` resell, add them to on hand and write the ledger. With damaged or lost, write them to the
-       ledger twice, as returned and as written off.
+    4. With ``disposition`` resell, add them to on hand and write the ledger; they go first to what is owed to others.
+       With damaged or lost, write them to the ledger twice, as returned and as written off.
     """
     if Restocking.objects.filter(pk=reference).exists():
         return
@@ -198,8 +296,9 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
         raise InvalidTransition("More units come back than the order shipped.")
     changes = [(rows[pk], units) for pk, units in back.items()]
     if disposition == "resell":
-        Stock.objects.filter(pk__in=back).update(on_hand=F("on_hand") + per_row(back), updated_at=Now())
+        _add(back)
     ledger.record(changes=changes, reason=RETURN, order_id=order_id, reference=reference, actor=actor)
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
         ledger.record(changes=written_off, reason=disposition, order_id=order_id, reference=reference, actor=actor)
+    parts.cover(stock_ids=[row.pk for row, _ in changes if row.owed])

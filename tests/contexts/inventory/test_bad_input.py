@@ -17,21 +17,24 @@ HOLD = {"idempotency_key": "k", "order_id": "X"}
 WAREHOUSE = {"code": "A", "name": "A"}
 
 QUANTITIES: list[Any] = [True, False, 0, -1, 1_000_001, 10**30, "1", 1.0, 1.5, None, [], {}, [1]]
+UNITS: list[Any] = [*(value for value in QUANTITIES if value != 1_000_001), 1_000_000_001]
 IDS: list[Any] = [True, 0, -1, "1", 1.0, None, 2**53 + 1, 10**30, []]
-CODES: list[Any] = [True, 5, None, "", "  ", "x" * 41, "a\nb", "a\tb", []]
+CODES: list[Any] = [True, 5, None, "", "  ", "x" * 65, "a\nb", "a\tb", []]
 TEXTS: list[Any] = [True, 5, None, "", "x" * 201, {}]
 
 CASES = [
-    *(("POST", "/v1/inventory", RECEIVE, "onhand", value) for value in QUANTITIES),
+    *(("POST", "/v1/inventory", RECEIVE, "onhand", value) for value in UNITS),
     *(("POST", "/v1/inventory", RECEIVE, "product_id", value) for value in IDS),
     *(("POST", "/v1/inventory", RECEIVE, "warehouse", value) for value in CODES),
     *(("POST", "/v1/inventory", RECEIVE, "reorder_point", value) for value in (-1, True, "5", 1.5)),
-    *(("PATCH", "/v1/inventory/1", COUNT, "onhand", value) for value in (-1, True, "5", 1_000_001, None)),
+    *(("PATCH", "/v1/inventory/1", COUNT, "onhand", value) for value in (-1, True, "5", 1_000_000_001, None)),
+    *(("PATCH", "/v1/inventory/1", COUNT, "expected_onhand", value) for value in (-1, True, "5", None)),
+    *(("PATCH", "/v1/inventory/1", COUNT, "counted_at", value) for value in (5, True, "noon", "9999-01-01", None)),
     *(("PATCH", "/v1/inventory/1", COUNT, "force", value) for value in ("true", 1, 0, None)),
     *(("PATCH", "/v1/inventory/1", COUNT, "reason", value) for value in TEXTS),
-    *(("POST", "/v1/inventory/adjustments", ADJUST, "delta", value) for value in (0, True, 1.5, "1", 1_000_001)),
+    *(("POST", "/v1/inventory/adjustments", ADJUST, "delta", value) for value in (0, True, 1.5, "1", 1_000_000_001)),
     *(("POST", "/v1/inventory/adjustments", ADJUST, "reason", value) for value in TEXTS),
-    *(("POST", "/v1/inventory/transfers", TRANSFER, "quantity", value) for value in QUANTITIES),
+    *(("POST", "/v1/inventory/transfers", TRANSFER, "quantity", value) for value in UNITS),
     ("POST", "/v1/inventory/transfers", TRANSFER, "to_warehouse", "A"),
     *(("POST", "/v1/inventory/reserve", RESERVE, "quantity", value) for value in QUANTITIES),
     *(("POST", "/v1/inventory/reserve", RESERVE, "product_id", value) for value in IDS),

@@ -12,7 +12,9 @@ from django.contrib.messages import get_messages
 from django.test import Client
 
 from contexts.inventory.models import Movement, Reservation, Stock, Warehouse
-from contexts.inventory.services import holds
+from contexts.inventory.services import holds, stock
+from tests.support.api import Api
+from tests.support.pages import Form, form_in
 
 LIST = "/admin/inventory/stock/"
 
@@ -131,10 +133,10 @@ def test_bad_numbers_are_shown_at_their_row(admin: Client, rows: list[Stock]) ->
         ("receive", 0),
         ("receive", "x"),
         ("receive", ""),
-        ("receive", 1_000_001),
+        ("receive", 1_000_000_001),
         ("count", -1),
         ("adjust", 0),
-        ("adjust", -1_000_001),
+        ("adjust", -1_000_000_001),
     ):
         page = run(admin, action, [row], **{f"units_{row.pk}": units, "reason": "r"})
         assert page.status_code == 200
@@ -225,3 +227,161 @@ def test_warehouses_are_edited_but_never_renamed_or_deleted(admin: Client, rows:
     assert (north.name, north.is_active, Warehouse.objects.filter(pk="M").exists()) == ("Far north", False, False)
     assert admin.post(f"{path}delete/", {"post": "yes"}).status_code == 403
     assert b"delete_selected" not in admin.get("/admin/inventory/warehouse/").content
+
+
+# -- read, think, write back ------------------------------------------------------------------------------------------
+
+
+def page_of(client: Client, action: str, rows: list[Stock]) -> Form:
+    return form_in(run(client, action, rows).content.decode(), having=f"units_{rows[0].pk}")
+
+
+def send(client: Client, form: Form, path: str = LIST, **typed: Any) -> Any:
+    return client.post(path, {**(form | typed).fields, "apply": "1"})
+
+
+def test_a_count_saved_late_does_not_overwrite_a_sale(admin: Client, rows: list[Stock]) -> None:
+    """Two browsers: one counts, the other sells meanwhile. Sending the count again says that it was made after."""
+    [row, _] = rows
+    form = page_of(admin, "count", [row])
+    holds.reserve(key="h", order_id="X-1", demand={row.product_id: 3}, seconds=60, warehouse="A")
+    holds.ship(key="h", actor="test")
+    late = send(admin, form, **{f"units_{row.pk}": "10", "reason": "count"})
+    assert (late.status_code, on_hand()[0]) == (200, 7)
+    told = late.content.decode()
+    assert "-3 shipment X-1" in told
+    assert "On hand 7, reserved 0, available 7." in told
+    again = form_in(told, having=f"units_{row.pk}")
+    assert again.fields[f"units_{row.pk}"] == "10"
+    assert "counted_before" in again.kinds
+    assert "counted_before" not in form.kinds
+    assert send(admin, again, counted_before="on").status_code == 302
+    assert on_hand()[0] == 7
+
+
+def test_a_count_made_after_the_sale_stands(admin: Client, rows: list[Stock]) -> None:
+    [row, _] = rows
+    form = page_of(admin, "count", [row])
+    stock.adjust(product_id=row.product_id, warehouse="A", delta=-3, reason="broken", actor="staff:bob")
+    late = send(admin, form, **{f"units_{row.pk}": "6", "reason": "count"})
+    again = form_in(late.content.decode(), having=f"units_{row.pk}")
+    stock.adjust(product_id=row.product_id, warehouse="A", delta=-1, reason="broken", actor="staff:bob")
+    later = send(admin, again)
+    assert (later.status_code, on_hand()[0]) == (200, 6)
+    assert "-1 broken" in later.content.decode()
+    assert send(admin, form_in(later.content.decode(), having=f"units_{row.pk}")).status_code == 302
+    assert on_hand()[0] == 6
+    lost = send(admin, page_of(admin, "count", [row]) | {f"shown_{row.pk}": "99", "counted_before": "on"}, **{
+        f"units_{row.pk}": "0", "reason": "count"
+    })  # fmt: skip
+    assert (lost.status_code, on_hand()[0]) == (200, 6)
+
+
+@pytest.mark.parametrize("action", ["receive", "adjust", "count"])
+def test_a_form_sent_twice_has_one_effect(admin: Client, rows: list[Stock], action: str) -> None:
+    [row, _] = rows
+    form = page_of(admin, action, [row])
+    typed = {f"units_{row.pk}": "7", "reason": "r"}
+    first = send(admin, form, **typed)
+    again = send(admin, form, **typed)
+    assert (first.status_code, again.status_code) == (302, 302)
+    assert "once" in " ".join(messages(again))
+    assert on_hand()[0] == (7 if action == "count" else 17)
+
+
+def test_a_receipt_sent_twice_has_one_effect(admin: Client, rows: list[Stock]) -> None:
+    path = f"{LIST}receipt/"
+    form = form_in(admin.get(path).content.decode(), having="units")
+    typed = {"product_id": str(rows[0].product_id), "warehouse": "A", "units": "7"}
+    assert [send(admin, form, path, **typed).status_code for _ in range(2)] == [302, 302]
+    assert on_hand() == [17, 4]
+    fresh = form_in(admin.get(path).content.decode(), having="units")
+    assert send(admin, fresh, path, **typed).status_code == 302
+    assert on_hand() == [24, 4]
+
+
+def test_two_browsers_on_a_warehouse(admin: Client, rows: list[Stock]) -> None:
+    path = "/admin/inventory/warehouse/A/change/"
+    forms = [form_in(admin.get(path).content.decode(), having="name") for _ in range(2)]
+    closed = {name: value for name, value in forms[0].fields.items() if name != "is_active"}
+    assert admin.post(path, closed).status_code == 302
+    second = admin.post(path, (forms[1] | {"name": "North"}).fields)
+    assert (second.status_code, Warehouse.objects.get(pk="A").name) == (200, "A")
+    again = form_in(second.content.decode(), having="name")
+    assert admin.post(path, again.fields).status_code == 302
+    north = Warehouse.objects.get(pk="A")
+    assert (north.name, north.is_active, north.version) == ("North", False, 3)
+
+
+# -- the API's rules --------------------------------------------------------------------------------------------------
+
+
+def test_text_of_a_warehouse_is_taken_in_as_by_the_api(admin: Client, api: Api) -> None:
+    path = "/admin/inventory/warehouse/add/"
+    form = {"name": "North", "priority": "5", "address": "", "is_active": "on"}
+    refused = ("a\tb", "\u200b", "W" * 65)
+    for code, stored in ((" cafe\u0301 ", "caf\u00e9"), ("W" * 64, "W" * 64), *((code, None) for code in refused)):
+        answer = admin.post(path, form | {"code": code})
+        assert Warehouse.objects.filter(pk=stored or code).exists() == (stored is not None)
+        assert answer.status_code == (302 if stored else 200)
+        Warehouse.objects.all().delete()
+        sent = api.post("/v1/warehouses", {"code": code, "name": "N" * 255})
+        assert (sent.status, sent.data["code"] if stored else None) == (200 if stored else 400, stored)
+        Warehouse.objects.all().delete()
+    assert admin.post(path, form | {"code": "N", "name": "x\ny"}).status_code == 200
+    assert not Warehouse.objects.exists()
+
+
+def test_stock_is_found_by_sku_and_name(admin: Client, api: Api, rows: list[Stock], statements: Any) -> None:
+    other = api.post("/v1/products", {"sku": "KETTLE-7", "name": "Blauer Kessel", "price": 1}).data["product_id"]
+    api.post("/v1/inventory", {"product_id": other, "warehouse": "A", "onhand": 1})
+    for model, number in (("stock", 1), ("movement", 1)):
+        path = f"/admin/inventory/{model}/"
+        for query in ("KETTLE-7", "kessel", str(other)):
+            assert admin.get(path, {"q": query}).context["cl"].result_count == number, query
+        with statements() as counted:
+            page = admin.get(path).content.decode()
+        assert "KETTLE-7" in page
+        assert "Blauer Kessel" in page
+        assert len([line for line in counted.log if "catalog_product" in line[1]]) == 1
+    row = Stock.objects.get(product_id=other)
+    assert "Blauer Kessel" in admin.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert "KETTLE-7, Blauer Kessel, in A" in run(admin, "receive", [row]).content.decode()
+    held = holds.reserve(key="h", order_id="X-1", demand={other: 1}, seconds=60)
+    assert "KETTLE-7" in admin.get(f"/admin/inventory/reservation/{held.reservation.pk}/change/").content.decode()
+
+
+def test_a_receipt_by_sku(admin: Client, rows: list[Stock]) -> None:
+    path = f"{LIST}receipt/"
+    form = {"sku": " SKU-1 ", "warehouse": "A", "units": 2_000_000}
+    assert admin.post(path, form)["Location"] == LIST
+    assert on_hand() == [2_000_010, 4]
+    for bad in ({"sku": "NONE"}, {"sku": ""}, {"product_id": "1"}):
+        assert list(admin.post(path, form | bad).context["form"].errors) == ["sku"]
+    assert run(admin, "count", rows[:1], **{f"units_{rows[0].pk}": 2_000_000, "reason": "r"}).status_code == 302
+    assert on_hand() == [2_000_000, 4]
+
+
+def test_what_is_owed_is_shown(admin: Client, rows: list[Stock]) -> None:
+    [row, _] = rows
+    holds.reserve(key="h", order_id="X", demand={row.product_id: 8}, seconds=60, paying=True, warehouse="A")
+    fields = {f"units_{row.pk}": 5, "reason": "count", "force": "on"}
+    assert run(admin, "count", [row], **fields).status_code == 302
+    page = admin.get(LIST).content.decode()
+    assert '<td class="field-owed">8</td>' in page
+    assert '<td class="field-available">0</td>' in page
+    assert "On hand 5, reserved 0, owed 8, available 0." in run(admin, "receive", [row]).content.decode()
+
+
+def test_nothing_that_a_person_can_send_is_a_5xx(admin: Client, rows: list[Stock]) -> None:
+    for data in (
+        {"action": "count", "_selected_action": ["x"]},
+        {"action": "count", "_selected_action": ["9" * 40], "apply": "1"},
+        {"action": "count", "_selected_action": [rows[0].pk], "apply": "1", f"units_{rows[0].pk}": "9" * 400},
+        {"action": "count", "_selected_action": [rows[0].pk], "apply": "1", f"expected_{rows[0].pk}": "x"},
+        {"action": "nothing", "_selected_action": [rows[0].pk]},
+    ):
+        assert admin.post(LIST, data).status_code < 500
+    for query in ("?q=%00", "?updated_at__year=999999999999", "?warehouse__code__exact=%00", "?p=x"):
+        assert admin.get(f"{LIST}{query}").status_code < 500
+    assert admin.post(f"{LIST}receipt/", {"warehouse": "\x00", "sku": "\x00", "units": "x"}).status_code == 200

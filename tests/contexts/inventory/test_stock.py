@@ -31,9 +31,12 @@ def test_receipts_add_up(api: Api, product: Callable[[], int]) -> None:
     assert set(first.data) == {
         "inventory_id",
         "product_id",
+        "sku",
+        "name",
         "warehouse",
         "onhand",
         "reserved",
+        "owed",
         "available",
         "reorder_point",
         "updated_at",

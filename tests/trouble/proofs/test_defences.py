@@ -23,12 +23,14 @@ from tests.support.shop import Shop
     [
         (Stock, {"reserved": F("on_hand") + 1}),
         (Stock, {"reserved": -1}),
+        (Stock, {"owed": -1}),
         (Payment, {"refunded_minor": F("captured_minor") + 1}),
         (Payment, {"captured_minor": F("amount_minor") + 1}),
     ],
     ids=[
         "more reserved than on hand",
         "less than nothing reserved",
+        "less than nothing owed",
         "more refunded than taken",
         "more taken than due",
     ],

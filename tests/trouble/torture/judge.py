@@ -159,7 +159,9 @@ def _total(rows: Iterable[Row], name: str) -> int:
 
 def _stock(books: Books) -> Iterator[str]:
     ledger = _grouped(books.movements, "product_id", "warehouse_id")
-    held = _grouped((row for row in books.allocations if row["state"] == "OPEN"), "stock_id")
+    held, short = (
+        _grouped((row for row in books.allocations if row["state"] == state), "stock_id") for state in ("OPEN", "SHORT")
+    )
     for row in books.stock:
         place = f"product {row['product_id']} in {row['warehouse_id']}"
         if not 0 <= row["reserved"] <= row["on_hand"]:
@@ -167,6 +169,9 @@ def _stock(books: Books) -> Iterator[str]:
         moved = _total(ledger[row["product_id"], row["warehouse_id"]], "delta")
         if moved != row["on_hand"]:
             yield f"{place}: {row['on_hand']} on hand, its movements add up to {moved}"
+        lacking = _total(short[row["id"]], "quantity")
+        if lacking != row["owed"]:
+            yield f"{place}: {row['owed']} owed, its short holds add up to {lacking}"
         claimed = _total(held[row["id"]], "quantity")
         if claimed != row["reserved"]:
             yield f"{place}: {row['reserved']} reserved, its open holds add up to {claimed}"

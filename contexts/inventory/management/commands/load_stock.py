@@ -18,7 +18,7 @@ class Command(BaseCommand):
         """``warehouses``: dicts of code, name, priority. ``stock``: product id -> warehouse code -> units."""
         for warehouse in options["warehouses"]:
             if not Warehouse.objects.filter(pk=warehouse["code"]).exists():
-                stock.create_warehouse(**warehouse, address="", is_active=True)
+                stock.create_warehouse(**warehouse, address="", is_active=True, actor="demo")
         stocked = set(Stock.objects.values_list("product_id", "warehouse_id"))
         for product_id, units in options["stock"].items():
             for code, quantity in units.items():
