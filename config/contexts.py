@@ -47,6 +47,7 @@ CONTEXTS: dict[str, Context] = {
             calls=("catalog", "customers", "inventory", "payments", "shipping"),
             consumes=(
                 "payments.payment_captured.v1",
+                "payments.payment_reviewed.v1",
                 "payments.refund_completed.v1",
                 "shipping.shipment_dispatched.v1",
                 "shipping.shipment_delivered.v1",

@@ -1,4 +1,4 @@
-"""Shipping fees by currency, and what a round sum in dollars is in a currency whose amounts look otherwise."""
+"""Fees and limits by currency, and what a round sum in dollars is in a currency whose amounts look otherwise."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ def likely(dollars: Decimal, currency: str) -> Decimal:
     return money.from_minor(money.half_up((dollars * _OF_A_DOLLAR[places]).scaleb(places)), currency)
 
 
-def parse(text: str, *, currency: str) -> dict[str, Decimal]:
-    """Fees by currency from text like ``10.00,JPY:1500``, where a bare number is in ``currency``; the usual one from
-    none. ImproperlyConfigured.
+def parse(
+    text: str, *, currency: str, setting: str = "ECI_SHIPPING_FEE", usual: Decimal = _USUAL
+) -> dict[str, Decimal]:
+    """Amounts by currency from text like ``10.00,JPY:1500``, where a bare number is in ``currency``; from none, one of
+    about ``usual`` dollars. ImproperlyConfigured, naming the ``setting``.
     """
     if not money.is_currency(currency):
         raise ImproperlyConfigured("ECI_CURRENCY is not an ISO 4217 code.")
     if not text.strip():
-        return {currency: likely(_USUAL, currency)}
-    fees: dict[str, Decimal] = {}
+        return {currency: likely(usual, currency)}
+    amounts: dict[str, Decimal] = {}
     for entry in (part.strip() for part in text.split(",")):
         code, _, number = entry.rpartition(":")
         code = code.strip() or currency
         if not money.is_currency(code):
-            raise ImproperlyConfigured(f"ECI_SHIPPING_FEE: '{entry}': {code} is not an ISO 4217 code.")
-        if code in fees:
-            raise ImproperlyConfigured(f"ECI_SHIPPING_FEE gives two fees in {code}.")
-        fees[code] = _fee(entry, number.strip(), code)
-    return fees
+            raise ImproperlyConfigured(f"{setting}: '{entry}': {code} is not an ISO 4217 code.")
+        if code in amounts:
+            raise ImproperlyConfigured(f"{setting} gives two amounts in {code}.")
+        amounts[code] = _amount(setting, entry, number.strip(), code)
+    return amounts
 
 
-def _fee(entry: str, number: str, currency: str) -> Decimal:
+def _amount(setting: str, entry: str, number: str, currency: str) -> Decimal:
     try:
-        fee = Decimal(number)
-        money.to_minor(fee, currency)
+        amount = Decimal(number)
+        money.to_minor(amount, currency)
     except InvalidOperation:
         raise ImproperlyConfigured(
-            f"ECI_SHIPPING_FEE: '{entry}' is not an amount such as 10.00, nor a currency with one such as JPY:1500."
+            f"{setting}: '{entry}' is not an amount such as 10.00, nor a currency with one such as JPY:1500."
         ) from None
     except ValueError as error:
-        raise ImproperlyConfigured(f"ECI_SHIPPING_FEE: '{entry}': {error}") from None
-    if fee < 0:
-        raise ImproperlyConfigured("ECI_SHIPPING_FEE must not be negative.")
-    return fee
+        raise ImproperlyConfigured(f"{setting}: '{entry}': {error}") from None
+    if amount < 0:
+        raise ImproperlyConfigured(f"{setting} must not be negative.")
+    return amount

@@ -111,8 +111,12 @@ ECI_WEBHOOK_SECRETS = [one for one in secret("ECI_WEBHOOK_SECRETS").split(",") i
 if not ECI_DEBUG:
     for one in filter(None, [ECI_GATEWAY_SECRET, *ECI_WEBHOOK_SECRETS]):
         strong("A secret in ECI_GATEWAY_SECRET or ECI_WEBHOOK_SECRETS", one)
-# A payment over one of these waits until staff has reviewed it: its amount; a customer's payments, declines in an hour.
-ECI_REVIEW_AMOUNT = int(os.environ.get("ECI_REVIEW_AMOUNT", "50000"))
+# A payment over one of these waits until staff has reviewed it: its amount, where its currency
+# has a limit; a customer's payments, declines in an hour.
+ECI_REVIEW_AMOUNTS = fees.parse(
+    os.environ.get("ECI_REVIEW_AMOUNT", ""), currency=ECI_CURRENCY, setting="ECI_REVIEW_AMOUNT", usual=Decimal(50000)
+)
+ECI_REVIEW_AMOUNT = ECI_REVIEW_AMOUNTS.get(ECI_CURRENCY)
 ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
 # What a customer may have open at once, unpaid: orders, and their value in ECI_CURRENCY (None: any).

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -24,13 +24,14 @@ from contexts.orders.public.contracts import Stuck
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from eci import outbox
-from eci.clock import iso
+from eci.clock import iso, utcnow
 from eci.errors import ContractError
 from eci.watch.requests import logger
 
 log = logger(__name__)
 
 OVERDUE = 60  # seconds; recovery, settling and the relay run every second or two
+UNREVIEWED = timedelta(hours=1)
 IN_VAIN = 5  # failed attempts at delivering an event
 
 
@@ -78,6 +79,7 @@ def _look() -> Result:
         *map(_of_finding, verdict.findings),
         *_of_orders(at_odds),
         *_of_payments(),
+        *_of_reviews(),
         *_of_outboxes(),
         *_of_notifications(),
     ]
@@ -162,6 +164,20 @@ def _of_payments() -> Iterator[Item]:
         )
 
 
+def _of_reviews() -> Iterator[Item]:
+    for row in payments.reviews_waiting():
+        if row.since <= utcnow() - UNREVIEWED:
+            yield Item(
+                kind="payment-review",
+                subject=f"payment-{row.payment_id}",
+                problem=(
+                    f"{row.amount} {row.currency} for {row.order_id}: waits for review ({row.suspicion}) since"
+                    f" {_when(row.since)}"
+                ),
+                advice="Release or refuse it in the admin (Payments, review: Waiting). Its order may hold no stock.",
+            )
+
+
 def _of_outboxes() -> Iterator[Item]:
     for context in settings.ECI_CONTEXTS:
         for row in outbox.undelivered(context, attempts=IN_VAIN):
@@ -217,7 +233,7 @@ def apply(item: Item, *, actor: str) -> str:
 
 
 def _return_money(order_id: str, actor: str) -> str:
-    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}")
+    paid = payments.cancel(order_id=order_id, reason=f"reconciled by {actor}", actor=actor)
     return ", ".join(f"payment {payment.payment_id} is {payment.status}" for payment in paid) or "no payment is left"
 
 
@@ -271,4 +287,4 @@ _ACTIONS: dict[str, Callable[[str, str], str]] = {
     "event-undelivered": _deliver,
     "notice-failed": _queue_notification,
 }
-KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS))
+KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS) | {"payment-review"})

@@ -12,13 +12,14 @@ class OrdersConfig(AppConfig):
         from contexts.inventory.public.events import HoldNeedsAttention
         from contexts.orders import handlers
         from contexts.orders.local import LocalOrders
-        from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+        from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
         from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
         from eci import events
         from eci.calls import rpc
 
         rpc.serve("orders", LocalOrders())
         events.subscribe("orders", PaymentCaptured, handlers.on_payment_captured)
+        events.subscribe("orders", PaymentReviewed, handlers.on_payment_reviewed)
         events.subscribe("orders", RefundCompleted, handlers.on_refund_completed)
         events.subscribe("orders", ShipmentDispatched, handlers.on_shipment_dispatched)
         events.subscribe("orders", ShipmentDelivered, handlers.on_shipment_delivered)

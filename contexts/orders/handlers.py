@@ -14,7 +14,7 @@ from contexts.orders import services
 from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
 from contexts.orders.workflows import recovery
-from contexts.payments.public.events import PaymentCaptured, RefundCompleted
+from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
 from eci import money
 from eci.db import after_commit
@@ -33,6 +33,11 @@ def on_payment_captured(event: PaymentCaptured) -> None:
         Q(step=Step.AWAIT_PAYMENT, undo=Undo.NONE),
         {"step": Step.CONFIRM, "payment_status": OrderPaymentStatus.PAID},
     )
+
+
+def on_payment_reviewed(event: PaymentReviewed) -> None:
+    """An order that is being placed waits for this. One that is paid later waits for its charge, or its deadline."""
+    _wake(event.order_id, Q(step=Step.PLACE, undo=Undo.NONE))
 
 
 def on_refund_completed(event: RefundCompleted) -> None:

@@ -13,10 +13,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.payments import services
-from contexts.payments.models import Payment, PaymentRequest, Refund
+from contexts.payments.models import Payment, PaymentRequest, Refund, Trail
 from eci.identity.auth import staff_name
 from eci.money import from_minor, text
-from eci.staff import ReadOnly, StaffAdmin
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+
+admin.site.register(Trail, TrailAdmin)
 
 
 @admin.register(PaymentRequest)
@@ -45,6 +47,7 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
         "status",
         "review",
         "suspicion",
+        "actor",
         "created_at",
     )
     list_filter = ("review", "status", "mode", "method", "currency", "created_at")
@@ -59,18 +62,22 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
 
     @admin.action(description="Release from review: ask the provider", permissions=["review"])
     def release(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.release_payment, "released")
+        self._decide(request, queryset, "release", services.release_payment, "released")
 
     @admin.action(description="Refuse as suspected fraud", permissions=["review"])
     def refuse(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        self._decide(request, queryset, services.refuse_payment, "refused")
+        self._decide(request, queryset, "refuse", services.refuse_payment, "refused")
 
     def _decide(
-        self, request: HttpRequest, queryset: QuerySet[Payment], decide: Callable[..., bool], done: str
+        self, request: HttpRequest, queryset: QuerySet[Payment], action: str, decide: Callable[..., bool], done: str
     ) -> None:
         actor = staff_name(request.user)
-        chosen = list(queryset.values_list("pk", flat=True))
-        decided = sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
+        chosen = sorted(queryset.values_list("pk", flat=True))
+
+        def decide_all() -> int:
+            return sum(decide(payment_id=payment_id, actor=actor) for payment_id in chosen)
+
+        decided = self.once(request, "payments", f"payment.{action}", decide_all)
         self.message_user(request, f"{decided} of {len(chosen)} payments were under review and are now {done}.")
 
     @admin.display(ordering="amount_minor")
@@ -88,7 +95,7 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnly, StaffAdmin):
-    list_display = ("id", "payment", "amount", "currency", "status", "reason", "created_at")
+    list_display = ("id", "payment", "amount", "currency", "status", "reason", "actor", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)
     search_fields = ("=id", "=payment__id", "payment__order_id", "reason")

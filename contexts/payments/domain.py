@@ -30,6 +30,7 @@ class ChargeAsked:
     customer_id: int | None
     method: str
     token: str = field(repr=False)
+    actor: str = "system"
     screened: bool = False
 
 
@@ -103,17 +104,17 @@ class Recent:
 
 @dataclass(frozen=True, kw_only=True)
 class RiskLimits:
-    """How much a customer may pay at once, and how many payments and declines they may have in an hour, without a
-    review."""
+    """How much a customer may pay at once (None: anything), and how many payments and declines they may have in an
+    hour, without a review."""
 
-    amount_minor: int
+    amount_minor: int | None
     payments: int
     declined: int
 
 
 def suspicion(*, amount_minor: int, recent: Recent, limits: RiskLimits) -> str:
     """Why a person should look at this payment before the provider is asked; empty for nearly all payments."""
-    if amount_minor > limits.amount_minor:
+    if limits.amount_minor is not None and amount_minor > limits.amount_minor:
         return "a large amount"
     if recent.declined >= limits.declined:
         return "many declined payments in an hour"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from contexts.payments.public.contracts import (
     Settlement,
     Statistics,
     Unanswered,
+    WaitingReview,
 )
 from eci.money import from_minor, to_minor
 
@@ -36,6 +38,7 @@ def payment(row: models.Payment) -> Payment:
         refunded=from_minor(row.refunded_minor, row.currency),
         reference=row.reference,
         decline_reason=row.decline_reason,
+        under_review=row.is_under_review,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -51,13 +54,16 @@ def refund(row: models.Refund) -> Refund:
         currency=row.payment.currency,
         reason=row.reason,
         status=RefundStatus(row.status),
+        actor=row.actor,
         created_at=row.created_at,
     )
 
 
 def payment_record(row: models.Payment) -> PaymentRecord:
     """Reads the payment's refunds too: they must be at hand."""
-    return PaymentRecord(payment=payment(row), refunds=tuple(refund(one) for one in row.refunds.all()))
+    refunds = [refund(one) for one in row.refunds.all()]
+    unnamed = [replace(one, actor="staff") if one.actor.startswith("staff:") else one for one in refunds]
+    return PaymentRecord(payment=payment(row), refunds=tuple(unnamed))
 
 
 def unanswered(row: models.Payment | models.Refund) -> Unanswered:
@@ -70,6 +76,17 @@ def unanswered(row: models.Payment | models.Refund) -> Unanswered:
         amount=from_minor(row.amount_minor, paid.currency),
         currency=paid.currency,
         attempts=row.attempts,
+        since=row.created_at,
+    )
+
+
+def waiting_review(row: models.Payment) -> WaitingReview:
+    return WaitingReview(
+        payment_id=row.pk,
+        order_id=row.order_id,
+        amount=from_minor(row.amount_minor, row.currency),
+        currency=row.currency,
+        suspicion=row.suspicion,
         since=row.created_at,
     )
 
@@ -96,6 +113,7 @@ class LocalPayments(Payments):
         method: str,
         token: str,
         screened: bool = False,
+        actor: str = "system",
     ) -> Payment:
         asked = ChargeAsked(
             order_id=order_id,
@@ -104,6 +122,7 @@ class LocalPayments(Payments):
             customer_id=customer_id,
             method=method,
             token=token,
+            actor=actor,
             screened=screened,
         )
         return payment(workflows.authorise(asked=asked))
@@ -114,11 +133,13 @@ class LocalPayments(Payments):
     def close(self, *, order_id: str, reason: str) -> RequestState:
         return services.close_request(order_id=order_id, reason=reason)
 
-    def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
-        return tuple(payment(row) for row in workflows.cancel(order_id=order_id, reason=reason))
+    def cancel(self, *, order_id: str, reason: str, actor: str = "system") -> tuple[Payment, ...]:
+        return tuple(payment(row) for row in workflows.cancel(order_id=order_id, reason=reason, actor=actor))
 
-    def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
-        row = workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key)
+    def refund(
+        self, *, order_id: str, amount: Decimal | None, reason: str, key: str, actor: str = "system"
+    ) -> Refund | None:
+        row = workflows.refund(order_id=order_id, amount=amount, reason=reason, key=key, actor=actor)
         return None if row is None else refund(row)
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
@@ -133,6 +154,9 @@ class LocalPayments(Payments):
 
     def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
         return tuple(unanswered(row) for row in selectors.unanswered(seconds=seconds))
+
+    def reviews_waiting(self) -> tuple[WaitingReview, ...]:
+        return tuple(waiting_review(row) for row in selectors.reviews_waiting())
 
     def ask_provider(self, *, kind: str, row_id: int) -> str:
         return workflows.ask_provider(kind=kind, row_id=row_id)

@@ -11,6 +11,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class PaymentRequest(models.Model):
@@ -37,11 +38,12 @@ class PaymentRequest(models.Model):
 class Asked(models.Model):
     """What a payment and a refund share: they wait for the provider's answer, and keep their caller's key.
 
-    ``nonce``: the part of the provider's key that is never used again. ``next_at``: when to ask the provider again.
-    ``attempts`` is 0 while the first call may still be under way. The caller's key stays with the row, so it is unique
-    for as long as the row exists.
+    ``actor``: who asked for it; empty on the oldest rows. ``nonce``: the part of the provider's key that is never used
+    again. ``next_at``: when to ask the provider again. ``attempts`` is 0 while the first call may still be under way.
+    The caller's key stays with the row, so it is unique for as long as the row exists.
     """
 
+    actor = models.CharField(max_length=200, default="", db_default="", blank=True)
     nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
     next_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
@@ -112,6 +114,27 @@ class Payment(Asked):
     def __str__(self) -> str:
         return f"Payment {self.pk} for {self.order_id}"
 
+    @property
+    def is_under_review(self) -> bool:
+        return self.status == PaymentStatus.PENDING and self.review == self.Review.WAITING
+
+    @property
+    def awaits_order(self) -> bool:
+        """Staff has released the authorisation; its order first reserves again what was free meanwhile."""
+        released = self.mode == self.Mode.AUTHORISE and self.review == self.Review.RELEASED and self.attempts == 0
+        return self.status == PaymentStatus.PENDING and released
+
+    @property
+    def is_held_back(self) -> bool:
+        """The provider has not been asked, and must not be yet."""
+        return self.is_under_review or self.awaits_order
+
+    @classmethod
+    def held_back(cls) -> Q:
+        """``is_held_back``, for the PENDING rows of a query."""
+        released = Q(mode=cls.Mode.AUTHORISE, review=cls.Review.RELEASED, attempts=0)
+        return Q(review=cls.Review.WAITING) | released
+
 
 class Refund(Asked):
     """A refund of a payment. Its amount counts in the payment's ``refunded_minor`` from the start, until it FAILED."""
@@ -135,6 +158,10 @@ class Refund(Asked):
 
     def __str__(self) -> str:
         return f"Refund {self.pk} of payment {self.payment_id}"
+
+
+class Trail(TrailRow):
+    pass
 
 
 class Erasure(ErasureRow):

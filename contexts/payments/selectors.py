@@ -19,6 +19,8 @@ from eci.ids import ORDER_PREFIX
 from eci.money import from_minor
 from eci.paging import Paging
 
+_LISTED = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
@@ -131,7 +133,7 @@ def _begun(model: type[Payment] | type[Refund], key: Key) -> Begun | None:
 def due_payments(*, limit: int) -> list[Payment]:
     """Payments whose outcome is unknown and that are due to be asked for, longest waiting first."""
     due = Payment.objects.filter(status=PaymentStatus.PENDING, next_at__lte=Now())
-    return list(due.exclude(review=Payment.Review.WAITING).order_by("next_at")[:limit])
+    return list(due.exclude(Payment.held_back()).order_by("next_at")[:limit])
 
 
 def due_refunds(*, limit: int) -> list[Refund]:
@@ -144,9 +146,15 @@ def unanswered(*, seconds: int) -> list[Payment | Refund]:
     """Payments and refunds that have waited longer than ``seconds`` for the provider's answer, oldest first."""
     limit = Now() - timedelta(seconds=seconds)
     pending = Payment.objects.filter(status=PaymentStatus.PENDING, created_at__lte=limit)
-    payments = pending.exclude(review=Payment.Review.WAITING)
+    payments = pending.exclude(Payment.held_back())
     refunds = Refund.objects.filter(status=RefundStatus.PENDING, created_at__lte=limit).select_related("payment")
     return sorted([*payments, *refunds], key=lambda row: row.created_at)
+
+
+def reviews_waiting() -> list[Payment]:
+    """See ``Payments.reviews_waiting``."""
+    waiting = Payment.objects.filter(status=PaymentStatus.PENDING, review=Payment.Review.WAITING)
+    return list(waiting.order_by("created_at")[:_LISTED])
 
 
 def pending_of_key(*, key: str) -> Payment | Refund | None:
@@ -181,13 +189,13 @@ def orders_with_money() -> list[str]:
 
 
 def statistics() -> Statistics:
-    pending, waiting = Q(status=PaymentStatus.PENDING), Q(review=Payment.Review.WAITING)
+    pending = Q(status=PaymentStatus.PENDING)
     rows = list(
         Payment.objects.values("currency").annotate(
             completed=Count("pk", filter=Q(status__in=CAPTURED)),
             failed=Count("pk", filter=Q(status=PaymentStatus.FAILED)),
-            unknown=Count("pk", filter=pending & ~waiting),
-            in_review=Count("pk", filter=pending & waiting),
+            unknown=Count("pk", filter=pending & ~Payment.held_back()),
+            in_review=Count("pk", filter=pending & Q(review=Payment.Review.WAITING)),
             revenue=Sum(F("captured_minor") - F("refunded_minor")),
         )
     )
@@ -203,11 +211,12 @@ def statistics() -> Statistics:
 def moves_of(*, day: date) -> list[Move]:
     """Money taken and refunded on the day (UTC)."""
     begin = datetime.combine(day, time.min, UTC)
-    span = (begin, begin + timedelta(days=1) - timedelta(microseconds=1))
-    captured = Q(captured_at__range=span) | Q(captured_at=None, created_at__range=span, status__in=CAPTURED)
-    refunds = Refund.objects.filter(status=RefundStatus.COMPLETED, updated_at__range=span).select_related("payment")
+    end = begin + timedelta(days=1)
+    captured = Q(captured_at__gte=begin, captured_at__lt=end)
+    captured |= Q(captured_at=None, created_at__gte=begin, created_at__lt=end, status__in=CAPTURED)
+    refunds = Refund.objects.filter(status=RefundStatus.COMPLETED, updated_at__gte=begin, updated_at__lt=end)
     return [_taken(row) for row in Payment.objects.filter(captured).order_by("pk")] + [
-        _refunded(row) for row in refunds.order_by("pk")
+        _refunded(row) for row in refunds.select_related("payment").order_by("pk")
     ]
 
 

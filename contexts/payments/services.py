@@ -26,8 +26,8 @@ from contexts.payments.public.contracts import (
     RefundStatus,
     RequestState,
 )
-from contexts.payments.public.events import PaymentCaptured, RefundCompleted
-from eci import erasure, idempotency, outbox
+from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
+from eci import erasure, idempotency, outbox, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.erasure import blank
@@ -134,6 +134,12 @@ def begin_charge(*, asked: ChargeAsked, key: Key | None) -> Payment:
     if is_our_order(asked.order_id):
         asked = replace(asked, customer_id=_take_request(asked))
     payment = _create_payment(asked, Payment.Mode.CHARGE, key)
+    charge = {
+        "order_id": payment.order_id,
+        "amount": _text(payment, payment.amount_minor),
+        "currency": payment.currency,
+    }
+    trail.record("payments", actor=asked.actor, action="charge", thing=f"payment:{payment.pk}", after=charge)
     if key is not None:
         idempotency.claim("payments", key, resource=str(payment.pk))
     return payment
@@ -143,8 +149,10 @@ def _screening(asked: ChargeAsked) -> dict[str, str]:
     """Put a suspicious payment to review, if it is to be screened."""
     if not asked.screened:
         return {}
+    amounts = {**settings.ECI_REVIEW_AMOUNTS, settings.ECI_CURRENCY: settings.ECI_REVIEW_AMOUNT}
+    amount = amounts.get(asked.currency)  # a limit in one currency says nothing about another
     limits = domain.RiskLimits(
-        amount_minor=to_minor(Decimal(settings.ECI_REVIEW_AMOUNT), asked.currency),
+        amount_minor=None if amount is None else to_minor(Decimal(amount), asked.currency),
         payments=settings.ECI_REVIEW_PAYMENTS,
         declined=settings.ECI_REVIEW_DECLINES,
     )
@@ -155,22 +163,53 @@ def _screening(asked: ChargeAsked) -> dict[str, str]:
 
 @writes("payments")
 def release_payment(*, payment_id: int, actor: str) -> bool:
-    """Release a payment from review, so that the provider is asked; False when it is no longer under review."""
-    return _reviewed(payment_id, review=Payment.Review.RELEASED, reviewed_by=actor, next_at=Now())
+    """Release a payment from review; False when it is no longer under review.
+
+    The provider is asked for a charge by the settling task; for an authorisation by the order, when it has its stock.
+    """
+    return _review(payment_id, Payment.Review.RELEASED, actor)
 
 
 @writes("payments")
 def refuse_payment(*, payment_id: int, actor: str) -> bool:
     """Decline a payment under review without asking the provider; False when it is no longer under review."""
-    if not _reviewed(payment_id, review=Payment.Review.REFUSED, reviewed_by=actor):
+    if not _review(payment_id, Payment.Review.REFUSED, actor):
         return False
     record_declined(payment=Payment.objects.get(pk=payment_id), reason=domain.SUSPECTED_FRAUD, reference="")
     return True
 
 
-def _reviewed(payment_id: int, **values: Any) -> bool:
+def _review(payment_id: int, decision: Payment.Review, actor: str) -> bool:
+    """Record the decision once, and tell the order at once."""
     waiting = Payment.objects.filter(pk=payment_id, status=PaymentStatus.PENDING, review=Payment.Review.WAITING)
-    return bool(waiting.update(version=F("version") + 1, updated_at=utcnow(), **values))
+    change = {"review": decision, "reviewed_by": actor, "attempts": 0, "next_at": Now()}
+    if not waiting.update(version=F("version") + 1, updated_at=utcnow(), **change):
+        return False
+    payment = Payment.objects.get(pk=payment_id)
+    released = decision == Payment.Review.RELEASED
+    trail.record(
+        "payments",
+        actor=actor,
+        action="release" if released else "refuse",
+        thing=f"payment:{payment_id}",
+        before={"review": Payment.Review.WAITING.value},
+        after={"review": decision.value},
+    )
+    outbox.emit(
+        "payments",
+        PaymentReviewed(version=payment.version, order_id=payment.order_id, payment_id=payment.pk, released=released),
+    )
+    outbox.deliver_after_commit("payments", payment.order_id)
+    return True
+
+
+@writes("payments")
+def begin_released(*, payment: Payment) -> Payment:
+    """Claim a released payment for the provider's first call: from now on its outcome is unknown, and whoever wants to
+    decline it unasked, because its order is undone, comes too late. Returns the row as it is after that."""
+    unchanged = Payment.objects.filter(pk=payment.pk, version=payment.version)
+    unchanged.update(attempts=1, version=F("version") + 1, updated_at=utcnow(), **_first_call())
+    return _reread(payment)
 
 
 def _create_payment(asked: ChargeAsked, mode: Payment.Mode, key: Key | None = None) -> Payment:
@@ -182,6 +221,7 @@ def _create_payment(asked: ChargeAsked, mode: Payment.Mode, key: Key | None = No
         currency=asked.currency,
         method=asked.method,
         token=asked.token,
+        actor=asked.actor,
         mode=mode,
         status=PaymentStatus.PENDING,
         nonce=domain.new_nonce(),
@@ -311,7 +351,7 @@ def _text(payment: Payment, minor: int) -> str:
 
 
 @writes("payments")
-def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
+def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> Refund:
     """Record the intent.
 
     1. Set the amount (None: all that is left) aside, so that nothing is refunded twice.
@@ -321,19 +361,19 @@ def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key:
     PaymentNotFound, InvalidTransition (nothing was captured), RefundExceedsCaptured; IntegrityError or
     IdempotencyInProgress when ``key`` was taken in the same moment.
     """
-    refund = _create_refund(payment_id, amount_minor, reason, key)
+    refund = _create_refund(payment_id, amount_minor, reason, actor, key)
     if key is not None:
         idempotency.claim("payments", key, resource=str(refund.pk))
     return refund
 
 
 @writes("payments")
-def begin_order_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key) -> Refund:
+def begin_order_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key) -> Refund:
     """As ``begin_refund``, but no answer is remembered: a caller that asks again gets the row."""
-    return _create_refund(payment_id, amount_minor, reason, key)
+    return _create_refund(payment_id, amount_minor, reason, actor, key)
 
 
-def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> Refund:
+def _create_refund(payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> Refund:
     payment = locked(Payment.objects.filter(pk=payment_id)).first()
     if payment is None:
         raise selectors.not_found(payment_id=payment_id)
@@ -348,17 +388,27 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, key: 
         refundable = _text(payment, left)
         raise RefundExceedsCaptured(f"{refundable} {payment.currency} can be refunded.", refundable=refundable)
     now = utcnow()
-    return Refund.objects.create(
+    refund = Refund.objects.create(
         payment=payment,
         nonce=domain.new_nonce(),
         amount_minor=amount,
         reason=reason,
+        actor=actor,
         status=RefundStatus.PENDING,
         created_at=now,
         updated_at=now,
         **_first_call(),
         **_keyed(key),
     )
+    trail.record(
+        "payments",
+        actor=actor,
+        action="refund",
+        thing=f"payment:{payment_id}",
+        before={"refunded": _text(payment, payment.refunded_minor)},
+        after={"refunded": _text(payment, payment.refunded_minor + amount), "refund": refund.pk},
+    )
+    return refund
 
 
 def free_refused_key(*, refund_id: int) -> bool:
@@ -394,6 +444,7 @@ def record_refunded(*, refund: Refund) -> Refund:
                 refunded=_text(payment, payment.refunded_minor),
                 captured=_text(payment, payment.captured_minor),
                 currency=payment.currency,
+                actor=refund.actor or "system",
             ),
         )
     return Refund.objects.select_related("payment").get(pk=refund.pk)

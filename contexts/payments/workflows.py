@@ -58,6 +58,8 @@ def authorise(*, asked: ChargeAsked) -> Payment:
         before = selectors.last_payment(order_id=order_id)
         if before is None:
             raise InvalidTransition(f"Order {order_id} cannot be paid like this.", order_id=order_id) from None
+        if before.awaits_order:
+            before = services.begin_released(payment=before)
         payment = _settle_payment_if_possible(before)
     else:
         payment = _request_payment(begun)
@@ -89,7 +91,7 @@ def capture(*, order_id: str) -> Payment:
     return payment
 
 
-def cancel(*, order_id: str, reason: str) -> list[Payment]:
+def cancel(*, order_id: str, reason: str, actor: str) -> list[Payment]:
     """See ``Payments.cancel``.
 
     1. Close the order's request.
@@ -98,21 +100,21 @@ def cancel(*, order_id: str, reason: str) -> list[Payment]:
     """
     services.close_request(order_id=order_id, reason=services.CANCELLED)
     for payment in selectors.live_payments(order_id=order_id):
-        _undo(payment, reason)
+        _undo(payment, reason, actor)
     return selectors.payments_of(order_ids=[order_id])
 
 
-def _undo(payment: Payment, reason: str) -> None:
+def _undo(payment: Payment, reason: str, actor: str) -> None:
     """Undo one payment.
 
-    1. Decline it if it is under review: the provider has never been asked.
+    1. Decline it if it is held back: the provider has never been asked.
     2. If it is PENDING, ask the provider what became of it.
     3. Void it if it is authorised. It may turn out captured.
     4. If it is captured, settle the refunds that are PENDING: a refused one leaves its amount to be refunded.
     5. Refund what is left.
     """
     order_id = payment.order_id
-    if payment.review == Payment.Review.WAITING:
+    if payment.is_held_back:
         payment = services.record_declined(payment=payment, reason=reason, reference="")
     payment = _settle_payment_if_possible(payment)
     if payment.status == PaymentStatus.PENDING:
@@ -123,12 +125,12 @@ def _undo(payment: Payment, reason: str) -> None:
         for pending in selectors.pending_refunds(payment_id=payment.pk):
             if _settle_refund_if_possible(pending).status == RefundStatus.PENDING:
                 raise _unknown(order_id)
-        refund(order_id=order_id, amount=None, reason=reason, key="cancel")
+        refund(order_id=order_id, amount=None, reason=reason, key="cancel", actor=actor)
         if selectors.pending_refunds(payment_id=payment.pk):  # somebody else began one meanwhile
             raise _unknown(order_id)
 
 
-def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
+def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str, actor: str) -> Refund | None:
     """See ``Payments.refund``.
 
     1. Look up what the key has begun. The key of a refund that was refused a while ago begins another one.
@@ -146,6 +148,7 @@ def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str) -> R
                 payment_id=payment.pk,
                 amount_minor=None if amount is None else to_minor(amount, payment.currency),
                 reason=reason,
+                actor=actor,
                 key=named,
             )
         except (RefundExceedsCaptured, IntegrityError) as refusal:
@@ -217,10 +220,12 @@ def resume_charge(*, key: Key) -> Payment | None:
     return payment
 
 
-def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, key: Key | None) -> int:
+def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> int:
     """Record that the refund was asked for; returns its id. Errors as in ``services.begin_refund``."""
     try:
-        refund = services.begin_refund(payment_id=payment_id, amount_minor=amount_minor, reason=reason, key=key)
+        refund = services.begin_refund(
+            payment_id=payment_id, amount_minor=amount_minor, reason=reason, actor=actor, key=key
+        )
     except IntegrityError:
         if key is None:
             raise
@@ -262,8 +267,8 @@ def _deliver_events(order_id: str) -> None:
 
 def _request_payment(payment: Payment) -> Payment:
     """Have the provider charge or authorise, and record its answer. The payment stays PENDING when there is none, and
-    while it is under review."""
-    if payment.review == Payment.Review.WAITING:
+    while it is held back."""
+    if payment.is_under_review:
         log.warning("payment_under_review", payment_id=payment.pk, suspicion=payment.suspicion)
         return payment
     call = gateway.authorise if payment.mode == Payment.Mode.AUTHORISE else gateway.charge
@@ -297,7 +302,7 @@ def _settle_payment(payment: Payment) -> Payment:
 
 def _settle_payment_if_possible(payment: Payment) -> Payment:
     """The payment as it is unless it is PENDING; then after asking the provider, if it answers."""
-    if payment.status != PaymentStatus.PENDING or payment.review == Payment.Review.WAITING:
+    if payment.status != PaymentStatus.PENDING or payment.is_held_back:
         return payment
     try:
         return _settle_payment(payment)
@@ -402,7 +407,7 @@ def ask_provider(*, kind: str, row_id: int) -> str:
     """See ``Payments.ask_provider``."""
     if kind == "payment":
         payment = selectors.payment(payment_id=row_id)
-        if services.claim_now(row=payment):
+        if not payment.is_held_back and services.claim_now(row=payment):
             payment = _settle_payment_if_possible(payment)
         return str(payment.status)
     refund = selectors.refund(refund_id=row_id)

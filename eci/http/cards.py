@@ -141,19 +141,19 @@ _ALL_DIGITS = re.compile(r"[0-9]{12,19}")
 
 
 class CardlessTextField(TextField):
-    """Text, but a 400 for 12 to 19 digits: these may be a card number, even one that fails the Luhn check."""
+    """Text, but a 400 for a card number."""
 
     default_error_messages = {"card_number": "Card numbers are never accepted."}
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if _ALL_DIGITS.fullmatch(re.sub(r"[ -]", "", text)):
+        if holds_card_number(text):
             self.fail("card_number")
         return text
 
 
 class CardlessWordField(CardlessTextField):
-    """Such a text of up to 40 letters, digits, ``_`` and ``-``."""
+    """Such a text of up to 40 letters, digits, ``_`` and ``-``, and no 12 to 19 digits alone."""
 
     default_error_messages = {"invalid_word": "This must be a word of up to 40 letters, digits, '_' and '-'."}
 
@@ -162,6 +162,8 @@ class CardlessWordField(CardlessTextField):
 
     def to_internal_value(self, data: Any) -> str:
         word = super().to_internal_value(data)
+        if _ALL_DIGITS.fullmatch(word.replace("-", "")):
+            self.fail("card_number")
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", word):
             self.fail("invalid_word")
         return word

@@ -35,8 +35,9 @@ class ChargeIn(serializers.Serializer[Any]):
 
 
 class RefundIn(serializers.Serializer[Any]):
-    amount = AmountField(allow_zero=False, required=False, allow_null=True, default=None)
-    reason = TextField(default="", allow_blank=True, max_length=500)
+    amount = AmountField(allow_zero=False, required=False)
+    currency = CurrencyField(required=False)
+    reason = TextField(max_length=500)
     idempotency_key = IdempotencyKeyField()
 
 
@@ -63,6 +64,9 @@ class PaymentOut(serializers.Serializer[Any]):
     refunded = serializers.CharField()
     reference = serializers.CharField()
     decline_reason = serializers.CharField()
+    under_review = serializers.BooleanField()
+    actor = serializers.CharField(required=False)
+    reviewed_by = serializers.CharField(required=False)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -79,4 +83,5 @@ class RefundOut(serializers.Serializer[Any]):
     currency = serializers.CharField()
     reason = serializers.CharField()
     status = serializers.ChoiceField(choices=list(RefundStatus))
+    actor = serializers.CharField()
     created_at = serializers.DateTimeField()

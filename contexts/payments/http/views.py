@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,6 +30,7 @@ from eci.http import commands
 from eci.http.fields import exact, minor_units
 from eci.http.paging import page
 from eci.http.views import ApiView
+from eci.identity.auth import Caller
 from eci.identity.roles import Role, only
 
 
@@ -54,6 +57,7 @@ class PaymentChargeView(ApiView):
             customer_id=body["customer_id"],
             method=body["method"],
             token=body["token"],
+            actor=self.caller.name,
             screened=payer is not None,
         )
         return commands.resumable(
@@ -63,7 +67,7 @@ class PaymentChargeView(ApiView):
                 begin=lambda: workflows.begin_charge(asked=asked, key=key),
                 carry_out=lambda payment_id: workflows.carry_out_charge(payment_id=payment_id),
                 resume=lambda key, _: workflows.resume_charge(key=key),
-                answer=_charged,
+                answer=lambda row: _charged(row, self.caller),
             ),
         )
 
@@ -76,7 +80,8 @@ class PaymentListView(PaymentChargeView):
         """Payments, newest first."""
         paging = self.paging()
         rows = selectors.payments(paging=paging, order_id=self.query.get("order_id"), owner=self.caller.confined_to)
-        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=presenters.payment)
+        present = partial(presenters.payment, caller=self.caller)
+        return page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=present)
 
 
 class PaymentDetailView(ApiView):
@@ -86,7 +91,7 @@ class PaymentDetailView(ApiView):
     def get(self, request: Request, payment_id: int) -> Response:
         """One payment."""
         row = selectors.payment(payment_id=payment_id, owner=self.caller.confined_to)
-        return Response(presenters.payment(row))
+        return Response(presenters.payment(row, caller=self.caller))
 
 
 class PaymentRefundView(ApiView):
@@ -96,19 +101,21 @@ class PaymentRefundView(ApiView):
 
     @extend_schema(responses={200: RefundOut, 202: RefundOut})
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund `amount`, or all that is left. 202: the provider has not answered yet; it settles by itself."""
+        """Refund `amount`, or all that is left without one. 202: the provider has not answered yet; it settles by
+        itself. The amount is in the payment's currency; a `currency` only says so, and another is a 400."""
         body = self.body()
-        amount = body["amount"]
-        if amount is not None:
-            amount = body["amount"] = amount.normalize()  # its currency is the payment's, which may not exist
-        key = self.idempotency_key("payments.refund", body)
+        amount = body.get("amount")
+        key = self.idempotency_key("payments.refund", {"amount": None} | body)
 
         def begin() -> int:
             currency = selectors.payment(payment_id=payment_id).currency
+            if body.get("currency", currency) != currency:
+                raise ValidationError({"currency": [f"This payment is in {currency}."]})
             return workflows.begin_refund(
                 payment_id=payment_id,
                 amount_minor=None if amount is None else minor_units(amount, currency, "amount"),
                 reason=body["reason"],
+                actor=self.caller.name,
                 key=key,
             )
 
@@ -157,10 +164,10 @@ class PaymentWebhookView(ApiView):
         return Response({"received": True})
 
 
-def _charged(row: Any) -> tuple[int, dict[str, Any]]:
+def _charged(row: Any, caller: Caller) -> tuple[int, dict[str, Any]]:
     if row.status == PaymentStatus.FAILED:
         raise workflows.declined(payment=row)
-    return 202 if row.status == PaymentStatus.PENDING else 200, presenters.payment(row)
+    return 202 if row.status == PaymentStatus.PENDING else 200, presenters.payment(row, caller=caller)
 
 
 def _refunded(row: Any) -> tuple[int, dict[str, Any]]:

@@ -46,12 +46,14 @@ class Refund:
     currency: str
     reason: str
     status: RefundStatus
+    actor: str
     created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payment:
-    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it."""
+    """``captured`` and ``refunded`` are totals; ``reference`` is the provider's name for it. ``under_review``: it waits
+    for staff, and the provider has not been asked."""
 
     payment_id: int
     order_id: str
@@ -64,12 +66,15 @@ class Payment:
     refunded: Decimal
     reference: str
     decline_reason: str
+    under_review: bool
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRecord:
+    """For the customer: of staff it says that it was staff, and not who."""
+
     payment: Payment
     refunds: tuple[Refund, ...]
 
@@ -140,6 +145,18 @@ class Unanswered:
     amount: Decimal
     currency: str
     attempts: int
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingReview:
+    """A payment that waits for staff, because of ``suspicion``."""
+
+    payment_id: int
+    order_id: str
+    amount: Decimal
+    currency: str
+    suspicion: str
     since: datetime
 
 
@@ -214,9 +231,12 @@ class Payments(ABC):
         method: str,
         token: str,
         screened: bool = False,
+        actor: str = "system",
     ) -> Payment:
-        """Open the order's payment request, and have the provider set the amount aside. A suspicious payment that is
-        ``screened`` waits until a person has looked at it, and is unknown until then.
+        """Open the order's payment request, and have the provider set the amount aside.
+
+        A suspicious payment that is ``screened`` is unknown until staff has decided its review. The provider is asked
+        by the next call after that, and by nobody else: so reserve again what is no longer reserved before that call.
 
         PaymentDeclined; PaymentUnknown (call again to ask what became of it); InvalidTransition (closed or undone).
         """
@@ -237,14 +257,16 @@ class Payments(ABC):
         """
 
     @abstractmethod
-    def cancel(self, *, order_id: str, reason: str) -> tuple[Payment, ...]:
+    def cancel(self, *, order_id: str, reason: str, actor: str = "system") -> tuple[Payment, ...]:
         """Close the request, and undo what was paid: void an authorisation, refund what is left of a capture.
 
         PaymentUnknown while the provider has not answered (call again); RefundRefused.
         """
 
     @abstractmethod
-    def refund(self, *, order_id: str, amount: Decimal | None, reason: str, key: str) -> Refund | None:
+    def refund(
+        self, *, order_id: str, amount: Decimal | None, reason: str, key: str, actor: str = "system"
+    ) -> Refund | None:
         """Refund ``amount`` of the order's payment, or all that is left (None), once per ``key``. Returns None when
         nothing is left.
 
@@ -267,6 +289,10 @@ class Payments(ABC):
     @abstractmethod
     def unanswered(self, *, seconds: int) -> tuple[Unanswered, ...]:
         """Payments and refunds that have waited longer than ``seconds`` for the provider's answer, oldest first."""
+
+    @abstractmethod
+    def reviews_waiting(self) -> tuple[WaitingReview, ...]:
+        """The payments that wait for staff's review, oldest first, at most a hundred; ``statistics`` counts all."""
 
     @abstractmethod
     def ask_provider(self, *, kind: str, row_id: int) -> str:

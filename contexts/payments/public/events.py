@@ -35,3 +35,16 @@ class RefundCompleted(Event):
     refunded: str
     captured: str
     currency: str
+    actor: str = "system"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentReviewed(Event):
+    """Staff has decided the review of a suspicious payment: it is ``released``, or declined."""
+
+    NAME: ClassVar[str] = "payments.payment_reviewed.v1"
+    AGGREGATE: ClassVar[str] = "order_id"
+
+    order_id: str
+    payment_id: int
+    released: bool

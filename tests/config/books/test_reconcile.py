@@ -19,6 +19,7 @@ from contexts.notifications.models import Notification
 from contexts.orders.models import Order, OrderLine, OutboxEvent, Return, TimelineEntry
 from contexts.payments.models import Payment
 from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import PaymentUnknown
 from contexts.shipping.public.api import shipping
 from eci.clock import utcnow
 from eci.ids import new_order_id
@@ -32,8 +33,8 @@ def hold(shop: Shop, order_id: str) -> None:
     inventory.reserve(order_id=order_id, key=order_id, items=items, seconds=900, paying=True)
 
 
-def authorise(order_id: str) -> None:
-    means = {"customer_id": None, "method": "credit_card", "token": ""}
+def authorise(order_id: str, **more: Any) -> None:
+    means = {"customer_id": None, "method": "credit_card", "token": ""} | more
     payments.authorise(order_id=order_id, amount=Decimal("10.00"), currency="USD", **means)
 
 
@@ -164,6 +165,21 @@ def test_a_return_that_does_not_get_on(shop: Shop, manage: Any) -> None:
     assert manage("reconcile", "--apply")[0] == 0
     assert Return.objects.get(order=order_id).done_at is not None
     clean(manage)
+
+
+def test_a_review_that_waits_for_long(shop: Shop, manage: Any, settings: Any) -> None:
+    settings.ECI_REVIEW_AMOUNT = 5
+    with pytest.raises(PaymentUnknown):
+        authorise(new_order_id(), screened=True)
+    row = Payment.objects.get()
+    clean(manage)
+    Payment.objects.update(created_at=utcnow() - timedelta(hours=1))
+    code, said = manage("reconcile")
+    assert code == 1
+    assert f"payment-review:payment-{row.pk}" in said
+    assert "a large amount" in said
+    assert "Release or refuse it" in said
+    assert manage("reconcile", "--apply")[0] == 1, "that is for a person to decide"
 
 
 def test_a_payment_the_provider_is_silent_about(shop: Shop, manage: Any, tmp_path: Any) -> None:

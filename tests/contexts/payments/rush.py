@@ -87,7 +87,7 @@ def one_order() -> dict[str, Any]:
 
 def refunds() -> dict[str, Any]:
     payment_id = charge("REFUNDED")[1]["payment_id"]
-    answers = at_once(*[lambda: post(f"/v1/payments/{payment_id}/refund", {"amount": "10.00"})] * 20)
+    answers = at_once(*[lambda: post(f"/v1/payments/{payment_id}/refund", {"amount": "10.00", "reason": "late"})] * 20)
     row = Payment.objects.get(pk=payment_id)
     return {
         "answers": counted(answers),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from contexts.payments import workflows
-from contexts.payments.models import Idempotency, Payment, PaymentRequest
+from contexts.payments.models import Idempotency, Payment, PaymentRequest, Trail
 from contexts.payments.tasks import prune
 from eci.clock import utcnow
 from eci.ids import new_order_id
 from tests.contexts.payments.conftest import authorise, captured, due, make_due, settle
+from tests.support.people import customer, staff
 
 CHARGE = "/v1/payments/charge"
 
@@ -36,6 +38,9 @@ def test_a_foreign_order_is_charged_at_once(api: Any, ledger: Any, path: str) ->
         "captured": "1299.99",
         "refunded": "0.00",
         "decline_reason": "",
+        "actor": "open",
+        "under_review": False,
+        "reviewed_by": "",
     }
     ((key, *operation),) = ledger.operations()
     assert key.startswith(f"payment-{data['payment_id']}-")
@@ -181,7 +186,7 @@ class TestKeys:
 
     def test_the_first_answer_even_after_a_refund(self, api: Any) -> None:
         first = api.post(CHARGE, body(), key="K")
-        api.post(f"/v1/payments/{first.data['payment_id']}/refund", {})
+        api.post(f"/v1/payments/{first.data['payment_id']}/refund", {"reason": "late"})
         assert api.post(CHARGE, body(), key="K").data == first.data
 
     def test_another_request_is_422(self, api: Any, ledger: Any) -> None:
@@ -268,10 +273,50 @@ def test_bad_input_is_400_naming_the_field(api: Any, ledger: Any, change: dict[s
     assert ledger.operations() == []
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"order_id": "408-6907439-1500080"},
+        {"order_id": "490154203237518"},
+        {"order_id": 4111111111111111},
+        {"idempotency_key": "4111111111111111"},
+        {"token": "490154203237518", "method": "gift-card_2"},
+        {"note": "4111111111111111"},
+        {"amount": 99999999.99},
+    ],
+)
+def test_what_is_no_card_number_passes(api: Any, given: dict[str, Any]) -> None:
+    answer = api.post(CHARGE, body() | given)
+    assert answer.status in (200, 402), answer.json
+
+
 @pytest.mark.parametrize(("currency", "amount"), [("JPY", "100"), ("KWD", "1.001"), ("USD", "1.50")])
 def test_amounts_have_their_currencys_places(api: Any, currency: str, amount: str) -> None:
     data = api.post(CHARGE, body(amount=amount, currency=currency)).data
     assert (data["amount"], data["captured"]) == (amount, amount)
+
+
+def test_a_bare_amount_is_in_the_shops_currency(api: Any, payments: Any, ledger: Any) -> None:
+    order_id = due(payments, "1500", currency="JPY")
+    bare = api.post(CHARGE, body(order_id, "1500"))
+    assert (bare.status, bare.code) == (409, "amount_mismatch")
+    assert (bare.details["due"], bare.details["currency"]) == ("1500", "JPY")
+    assert ledger.operations() == []
+    assert api.post(CHARGE, body(order_id, "1500", currency="JPY")).data["amount"] == "1500"
+
+
+def test_it_keeps_who_asked_for_it_and_tells_staff(closed: None, payments: Any) -> None:
+    ann, boss = customer("ann@example.com"), staff("P")
+    order_id = new_order_id()
+    amount = {"amount": Decimal("100.00"), "currency": "USD"}
+    payments.open_request(order_id=order_id, customer_id=ann.customer_id, seconds=900, **amount)
+    hers = ann.post(CHARGE, body(order_id))
+    assert not {"actor", "reviewed_by"} & set(hers.data)
+    shown = boss.get(f"/v1/payments/{hers.data['payment_id']}").data
+    assert (shown["actor"], shown["reviewed_by"]) == (f"customer:{ann.customer_id}", "")
+    assert boss.post(CHARGE, body("FOREIGN")).data["actor"] == "staff:p@shop.example"
+    assert not {"actor", "reviewed_by"} & set(ann.get("/v1/payments").data[0])
+    assert [line.actor for line in Trail.objects.all()] == ["staff:p@shop.example"]
 
 
 def test_the_token_is_neither_shown_nor_kept(api: Any) -> None:
@@ -283,7 +328,7 @@ def test_the_token_is_neither_shown_nor_kept(api: Any) -> None:
 def test_unknown_payments_are_404(api: Any) -> None:
     for payment_id in ("1", "999999999999999", "99999999999999999999", "abc"):
         assert api.get(f"/v1/payments/{payment_id}").status == 404
-    assert api.post("/v1/payments/1/refund", {}).status == 404
+    assert api.post("/v1/payments/1/refund", {"reason": "late"}).status == 404
 
 
 def test_lists_are_paged_newest_first(api: Any) -> None:

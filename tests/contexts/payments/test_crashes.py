@@ -15,6 +15,7 @@ from eci.errors import InvalidTransition
 from eci.ids import new_order_id
 from tests.contexts.payments.conftest import Killed, authorise, captured, due, make_due, refunds, settle
 
+REFUND = {"amount": "40", "reason": "late"}
 MOMENTS = ["die_before", "die_after"]
 
 
@@ -173,11 +174,11 @@ def test_refund_settles_and_its_key_reports_it(api: Any, faulty: Any, ledger: An
     payment_id = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
     kill(faulty, moment, "refund")
     with pytest.raises(Killed):
-        api.post(f"/v1/payments/{payment_id}/refund", {"amount": "40"}, key="R")
+        api.post(f"/v1/payments/{payment_id}/refund", REFUND, key="R")
     faulty.recover()
-    assert api.post(f"/v1/payments/{payment_id}/refund", {"amount": "40"}, key="R").code == "idempotency_in_progress"
+    assert api.post(f"/v1/payments/{payment_id}/refund", REFUND, key="R").code == "idempotency_in_progress"
     assert [settle(), settle()] == [1, 0]
-    assert api.post(f"/v1/payments/{payment_id}/refund", {"amount": "40"}, key="R").data["status"] == "COMPLETED"
+    assert api.post(f"/v1/payments/{payment_id}/refund", REFUND, key="R").data["status"] == "COMPLETED"
     assert ledger.done("refund") == [4000]
     assert len(refunds()) == 1
 
@@ -197,7 +198,7 @@ def test_a_refund_that_two_learn_of_is_recorded_once(api: Any, faulty: Any) -> N
     payment_id = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
     kill(faulty, "die_after", "refund")
     with pytest.raises(Killed):
-        api.post(f"/v1/payments/{payment_id}/refund", {"amount": "40"})
+        api.post(f"/v1/payments/{payment_id}/refund", REFUND)
     row = Refund.objects.get()
     ends = [
         services.record_refunded(refund=row),

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from contexts.payments.adapters.sandbox import SandboxGateway
-from contexts.payments.models import Payment
+from contexts.payments.models import Payment, Refund, Trail
 from eci.ids import new_order_id
 from tests.contexts.payments.conftest import authorise, refunds, settle
+from tests.support.people import staff
+
+BOSS = "staff:p@shop.example"
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def payment_id(api: Any) -> int:
 
 
 def refund(api: Any, payment_id: int, amount: Any = None, key: str | None = None, **more: Any) -> Any:
-    given = {} if amount is None else {"amount": amount}
+    given = {"reason": "late"} if amount is None else {"amount": amount, "reason": "late"}
     return api.post(f"/v1/payments/{payment_id}/refund", given | more, key=key)
 
 
@@ -37,6 +40,7 @@ def test_in_parts_until_nothing_is_left(api: Any, payment_id: int, ledger: Any) 
         "currency": "USD",
         "reason": "late",
         "status": "COMPLETED",
+        "actor": "open",
     }
     assert status(api, payment_id) == ("PARTIALLY_REFUNDED", "30.10")
     too_much = refund(api, payment_id, "69.91")
@@ -65,6 +69,46 @@ def test_nothing_captured_is_nothing_to_refund(api: Any, ledger: Any, token: str
 def test_an_authorisation_is_not_refunded(api: Any, payments: Any) -> None:
     payment = authorise(payments, new_order_id())
     assert refund(api, payment.payment_id).code == "invalid_transition"
+
+
+def test_null_is_no_amount(api: Any, payment_id: int, ledger: Any) -> None:
+    """JSON of a number that is none: not "all that is left"."""
+    answer = api.post(f"/v1/payments/{payment_id}/refund", {"amount": None, "reason": "late"})
+    assert (answer.status, list(answer.details)) == (400, ["amount"])
+    assert ledger.done("refund") == []
+
+
+@pytest.mark.parametrize("reason", [{}, {"reason": ""}, {"reason": " \u200b"}, {"reason": None}])
+def test_a_refund_has_a_reason(api: Any, payment_id: int, ledger: Any, reason: Any) -> None:
+    """So the browsable API's form, sent untouched, refunds nothing."""
+    answer = api.post(f"/v1/payments/{payment_id}/refund", {"amount": "1.00"} | reason)
+    assert (answer.status, list(answer.details)) == (400, ["reason"])
+    assert ledger.done("refund") == []
+
+
+def test_an_amount_is_never_read_in_another_currency(api: Any, payment_id: int, ledger: Any) -> None:
+    answer = refund(api, payment_id, "1.00", currency="EUR")
+    assert (answer.status, list(answer.details)) == (400, ["currency"])
+    assert ledger.done("refund") == []
+    assert refund(api, payment_id, "1.00", currency="USD").data["currency"] == "USD"
+
+
+def test_it_keeps_who_asked_for_it(closed: None, payments: Any) -> None:
+    boss = staff("P")
+    charge = {"order_id": "X-1", "amount": "100.00", "customer_id": 7}
+    payment_id = boss.post("/v1/payments/charge", charge).data["payment_id"]
+    assert boss.post(f"/v1/payments/{payment_id}/refund", {"amount": "40", "reason": "late"}).data["actor"] == BOSS
+    payments.refund(order_id="X-1", amount=None, reason="returned", key="return-1", actor="staff:bob")
+    assert [row.actor for row in Refund.objects.order_by("pk")] == [BOSS, "staff:bob"]
+    assert [event["actor"] for event in refunds()] == [BOSS, "staff:bob"]
+    (exported,) = payments.payments_by(customer_id=7, after=0, limit=9)
+    assert [one.actor for one in exported.refunds] == ["staff", "staff"], "the customer is not told who"
+    charged, *refunded = Trail.objects.order_by("pk")
+    assert (charged.action, charged.actor, charged.after["amount"]) == ("charge", BOSS, "100.00")
+    assert [(one.actor, one.before["refunded"], one.after["refunded"]) for one in refunded] == [
+        (BOSS, "0.00", "40.00"),
+        ("staff:bob", "40.00", "100.00"),
+    ]
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1.001", "abc", True])

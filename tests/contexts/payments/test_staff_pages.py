@@ -1,15 +1,21 @@
-"""The admin shows money and does not change it."""
+"""The admin shows money and does not change it; staff decide reviews there, and refund on the API's own pages."""
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from contexts.payments.models import Payment
+from contexts.payments.models import Payment, Refund, Trail
+from contexts.payments.public.contracts import PaymentUnknown
+from eci.ids import new_order_id
 from tests.contexts.payments.conftest import due
+from tests.support.pages import form_in, forms_in
 
 
 @pytest.fixture
@@ -39,3 +45,78 @@ def test_a_token_is_never_shown(api: Any, staff: Client) -> None:
     row = Payment.objects.get()
     assert row.token == "tok_timeout"
     assert "tok_timeout" not in staff.get(f"/admin/payments/payment/{row.pk}/change/").content.decode()
+
+
+def test_a_refund_pressed_twice_refunds_once(api: Any, staff: Client, ledger: Any) -> None:
+    paid = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
+    page = staff.get(f"/v1/payments/{paid}/refund", headers={"Accept": "text/html"}).content.decode()
+    [form] = [form for form in forms_in(page) if "POST" in form.buttons.get("_method", [])]
+
+    def press(**typed: Any) -> Any:
+        sent = urlencode(form.fields | typed | {"_method": "POST"})
+        return staff.post(
+            form.action, sent, content_type="application/x-www-form-urlencoded", headers={"Accept": "text/html"}
+        )
+
+    assert press().status_code == 400, "untouched it refunds nothing"
+    content = json.dumps({"amount": "40.00", "reason": "late"})
+    first, second = press(_content=content), press(_content=content)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second["Idempotent-Replayed"] == "true"
+    assert ledger.done("refund") == [4000]
+    assert Refund.objects.get().actor == "staff:root"
+    assert Trail.objects.get(action="refund").actor == "staff:root"
+    assert "staff:root" in staff.get("/admin/payments/refund/").content.decode()
+    assert "staff:root" in staff.get("/admin/payments/trail/").content.decode()
+
+
+class TestReviews:
+    URL = "/admin/payments/payment/"
+
+    @pytest.fixture
+    def waiting(self, payments: Any, settings: Any) -> list[int]:
+        settings.ECI_REVIEW_AMOUNT = 50
+        for _ in range(2):
+            with pytest.raises(PaymentUnknown):
+                payments.authorise(
+                    order_id=new_order_id(),
+                    amount=Decimal(100),
+                    currency="USD",
+                    customer_id=7,
+                    method="credit_card",
+                    token="",
+                    screened=True,
+                )
+        return list(Payment.objects.order_by("pk").values_list("pk", flat=True))
+
+    def decide(self, staff: Client, form: Any, action: str, *chosen: int) -> str:
+        sent = form.fields | {"action": action, "_selected_action": [str(pk) for pk in chosen]}
+        return staff.post(self.URL, sent, follow=True).content.decode()
+
+    def test_a_form_sent_twice_decides_once_and_says_so(self, staff: Client, waiting: list[int]) -> None:
+        form = form_in(staff.get(self.URL).content.decode(), having="action")
+        assert "2 of 2 payments" in self.decide(staff, form, "release", *waiting)
+        assert "had been sent before" in self.decide(staff, form, "release", *waiting)
+        assert "had been sent before" in self.decide(staff, form, "refuse", *waiting), "one form, one effect"
+        assert {row.review for row in Payment.objects.all()} == {"released"}
+        assert [line.actor for line in Trail.objects.all()] == ["staff:root"] * 2
+
+    def test_of_two_people_the_first_decides_and_the_second_is_told(self, staff: Client, waiting: list[int]) -> None:
+        other = Client()
+        other.force_login(get_user_model().objects.create_superuser("ann", password="not-used-here"))
+        hers, his = (form_in(one.get(self.URL).content.decode(), having="action") for one in (other, staff))
+        assert "1 of 1 payments" in self.decide(other, hers, "refuse", waiting[0])
+        assert "1 of 2 payments" in self.decide(staff, his, "release", *waiting)
+        decided = [(row.review, row.reviewed_by) for row in Payment.objects.order_by("pk")]
+        assert decided == [("refused", "staff:ann"), ("released", "staff:root")]
+
+    @pytest.mark.parametrize("chosen", ["nonsense", "9" * 30, "-1", "\x00", "1 OR 1=1"])
+    def test_rows_that_cannot_be_decide_nothing(self, staff: Client, waiting: list[int], chosen: str) -> None:
+        answer = staff.post(self.URL, {"action": "release", "_selected_action": [chosen]})
+        assert answer.status_code < 500
+        assert {row.review for row in Payment.objects.all()} == {"waiting"}
+
+    @pytest.mark.parametrize("query", ["created_at__year=999999999999", "review=%00", "status=x", "q=%00", "o=9.9"])
+    @pytest.mark.parametrize("page", ["payment", "refund", "paymentrequest", "trail"])
+    def test_no_filter_breaks_a_list(self, staff: Client, page: str, query: str) -> None:
+        assert staff.get(f"/admin/payments/{page}/?{query}").status_code < 500
