@@ -11,11 +11,13 @@ SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 # Open mode is for development: everybody may do everything. OPEN=0 runs the same shop closed, as anywhere else.
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
+# How another terminal runs commands on this very shop; make run prints it.
+HINT := make manage$(if $(ECI_DATA_DIR), ECI_DATA_DIR=$(ECI_DATA_DIR))$(if $(filter 1,$(OPEN)),, OPEN=$(OPEN))$(if $(SERVERS), SERVERS=1)
 export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-fast test-apart torture lint types style borders migrations audit fuzz format replay prove k8s-check image image-test clean
+.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations audit fuzz format replay prove k8s-check image image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -24,10 +26,19 @@ run: ## start web, worker and beat (PORT=, ECI_DATA_DIR=; OPEN=0: closed; SERVER
 	@tools/setup.sh requirements.txt
 ifdef SERVERS
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-servers.txt
-	@$(MODE) exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
+	@$(MODE) MAKE_MANAGE='$(HINT)' exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
 		$(BIN)/python manage.py up --demo --port $(PORT)
 else
-	@$(MODE) exec $(BIN)/python manage.py up --demo --port $(PORT)
+	@$(MODE) MAKE_MANAGE='$(HINT)' exec $(BIN)/python manage.py up --demo --port $(PORT)
+endif
+
+manage: ## run a command on the shop of make run: ARGS="audit" (ECI_DATA_DIR=, OPEN=0, SERVERS=1: as make run got them)
+	@[ -x $(BIN)/python ] || { echo "Nothing is installed yet: make run does that." >&2; exit 1; }
+ifdef SERVERS
+	@$(MODE) exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers --join \
+		$(BIN)/python manage.py $(ARGS)
+else
+	@$(MODE) exec $(BIN)/python manage.py $(ARGS)
 endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis

@@ -3,6 +3,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -10,6 +11,11 @@ if __name__ == "__main__":
         from eci.watch import metrics_folder
 
         metrics_folder.begin()  # before Django loads database backends, which count there with ECI_DB_METRICS
+    from config import elsewhere
+
+    folder = Path(os.environ.get("ECI_DATA_DIR") or Path(__file__).resolve().parent / "var").absolute()
+    if problem := elsewhere.problem(sys.argv[1:], folder=folder):
+        sys.exit(problem)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -4,10 +4,13 @@ A process has no more threads than a connection pool has connections: see ECI_PO
 """
 
 import gc
+import json
 import os
 import select
 import signal
+from typing import Any
 
+from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 from eci.watch import metrics_folder, tracing
@@ -31,6 +34,22 @@ class Worker(ThreadWorker):
                 listener.close()
 
 
+def write_error(sock: Any, status: int, reason: str, message: str) -> None:
+    """What gunicorn answers where no request reaches Django, such as raw UTF-8 in a URL: in the envelope too."""
+    from eci.http.envelope import failure  # late: it needs Django's settings
+
+    words = {
+        400: "The request is malformed. A URL holds ASCII characters only: anything else is percent-encoded.",
+        414: "The URL is too long.",
+        431: "The headers are too long.",
+    }
+    codes = {414: "request_too_large", 431: "request_too_large", 500: "internal_error"}
+    body = json.dumps(failure(words.get(status, f"{reason}."), codes.get(status, "validation_error"))).encode()
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    util.write_nonblock(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+util.write_error = write_error  # gunicorn has no setting for it
 worker_class = Worker
 workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
 threads = int(os.environ.get("ECI_WEB_THREADS", "4"))

@@ -94,7 +94,6 @@ ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # secon
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
 ECI_TAX_RATE = Decimal(os.environ.get("ECI_TAX_RATE", "0.05"))
 ECI_SHIPPING_FEES = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=ECI_CURRENCY)
-ECI_SHIPPING_FEE = ECI_SHIPPING_FEES.get(ECI_CURRENCY, Decimal(0))
 ECI_RESERVATION_SECONDS = int(os.environ.get("ECI_RESERVATION_SECONDS", "900"))
 ECI_FULFILMENT = os.environ.get("ECI_FULFILMENT", "automatic")
 if ECI_FULFILMENT not in ("automatic", "warehouse"):
@@ -119,6 +118,7 @@ ECI_REVIEW_AMOUNTS = fees.parse(
 ECI_REVIEW_AMOUNT = ECI_REVIEW_AMOUNTS.get(ECI_CURRENCY)
 ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
 ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
+ECI_REVIEW_HOURS = int(os.environ.get("ECI_REVIEW_HOURS", "72"))  # then an order whose payment nobody reviewed ends
 # What a customer may have open at once, unpaid: orders, and their value in ECI_CURRENCY (None: any).
 ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))
 ECI_UNPAID_VALUE = amount("ECI_UNPAID_VALUE")
@@ -312,6 +312,7 @@ REST_FRAMEWORK = {
         "eci.http.envelope.EnvelopeRenderer",
         "eci.http.browsable.BrowsableRenderer",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "eci.http.negotiation.JsonUnlessAsked",
     "DEFAULT_PARSER_CLASSES": ["eci.http.parsers.JSONObjectParser"],
     "EXCEPTION_HANDLER": "eci.http.envelope.exception_handler",
     "DEFAULT_METADATA_CLASS": "eci.http.metadata.Metadata",

@@ -34,6 +34,7 @@ HTTP
     http.envelope       the envelope around answers and errors
     http.fields         strict fields of request bodies
     http.parsers        strict JSON
+    http.negotiation    JSON, unless a page is asked for
     http.paging         pages, with links that hold cursors
     http.present        contract dataclasses as JSON
     http.converters     ids in paths

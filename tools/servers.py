@@ -1,16 +1,21 @@
 """Run PostgreSQL, MariaDB and Redis on free ports of the loopback address, for as long as a command runs.
 
-    python tools/servers.py [--keep FOLDER] COMMAND ...
+    python tools/servers.py [--keep FOLDER [--join]] COMMAND ...
 
 The command gets their URLs in its environment (ECI_<CONTEXT>_DATABASE_URL, ECI_REDIS_URL). Without ``--keep`` they are
 throw-away: in a temporary folder, without fsync, gone with this process. With it they are durable and their data stays
 in the folder. If an earlier run was killed and its servers still run, they are used again.
+
+Nobody stops servers under another: a folder has one owner at a time, which stops its servers in the end. Who comes
+later uses them and leaves them running. ``--join`` never becomes the owner of servers that run already: it stops only
+what it started itself, and not even that while there is an owner.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -22,11 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import IO, ClassVar, TypeVar
 from urllib.parse import quote
 
 HOST = "127.0.0.1"
@@ -369,7 +374,7 @@ class Servers:
 
     def start(self) -> None:
         """Start the servers that are not running, in parallel, and create the databases."""
-        down = [server for server in self.all if server.pid() is None]
+        down = self.down
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda server: server.prepare(), down))
         for server in down:
@@ -379,9 +384,21 @@ class Servers:
         self.postgres.create_databases(list(POSTGRES.values()))
         self.mariadb.create_databases(list(MYSQL.values()))
 
+    @property
+    def down(self) -> list[Server]:
+        return [server for server in self.all if server.pid() is None]
+
     def stop(self) -> None:
+        self._stop(self.all)
+
+    def stop_own(self) -> None:
+        """Stop those that this object has started."""
+        self._stop([server for server in self.all if server.process is not None])
+
+    @staticmethod
+    def _stop(servers: Iterable[Server]) -> None:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(Server.stop, self.all))
+            list(pool.map(Server.stop, servers))
 
     def environment(self) -> dict[str, str]:
         return (
@@ -406,27 +423,60 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
 
 
+@contextlib.contextmanager
+def throw_away() -> Iterator[Servers]:
+    folder = Path(tempfile.mkdtemp(prefix="eci-servers-"))
+    servers = Servers(folder, durable=False)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def kept(folder: Path, *, join: bool) -> Iterator[Servers]:
+    """The folder's servers, running. In the end they are stopped by their owner alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "owner.lock").open("w") as lock, (folder / "start.lock").open("w") as turn:
+        owner = not join and _locked(lock, wait=False)
+        _locked(turn, wait=True)
+        servers = Servers(folder, durable=True)
+        try:
+            servers.start()
+            fcntl.flock(turn, fcntl.LOCK_UN)
+            yield servers
+        finally:
+            if owner:
+                servers.stop()
+            elif _locked(lock, wait=False):  # nobody owns them: not while a run is under way
+                servers.stop_own()
+
+
+def _locked(file: IO[str], *, wait: bool) -> bool:
+    """Lock the file until it is closed, also by the end of this process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run a command with its own PostgreSQL, MariaDB and Redis.")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="durable servers that keep their data in the folder"
     )
+    parser.add_argument("--join", action="store_true", help="leave servers running that this did not start")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     asked = parser.parse_args()
-    folder = asked.keep.absolute() if asked.keep else Path(tempfile.mkdtemp(prefix="eci-servers-"))
     try:
-        servers = Servers(folder, durable=asked.keep is not None)
-        try:
-            servers.start()
+        with kept(asked.keep.absolute(), join=asked.join) if asked.keep else throw_away() as servers:
             return _follow(asked.command, os.environ | servers.environment())
-        finally:
-            servers.stop()
     except ServersError as error:
         print(error, file=sys.stderr)
         return 1
-    finally:
-        if not asked.keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _follow(command: list[str], environment: dict[str, str]) -> int:

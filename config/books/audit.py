@@ -21,7 +21,7 @@ from contexts.orders.public.contracts import OrderFacts, OrderStatus
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import Payment, PaymentStatus
 from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import Shipment, ShipmentStatus
+from contexts.shipping.public.contracts import Shipment, ShipmentStatus, Withheld
 
 PAGE = 500
 PAUSE = 2  # seconds between two looks; work under way has moved on by the second
@@ -39,6 +39,7 @@ class Kind(StrEnum):
     REFUND_OWED = "refund-owed"
     HOLD_LEFT = "hold-left"
     SHIPMENT_LEFT = "shipment-left"
+    OWED = "owed"
     ORDER = "order"
 
 
@@ -133,12 +134,15 @@ def _problems(
         if refunded != facts.refunded:
             yield Kind.ORDER, f"says {facts.refunded} was refunded; payments say {refunded}"
         yield from ((Kind.ORDER, problem) for problem in _stock_problems(facts, reservation, shipments))
+        yield from ((Kind.OWED, problem) for problem in _owed_problems(reservation, shipments))
     elif facts.status in _UNDONE:
         if captured != refunded or any(payment.status == PaymentStatus.AUTHORISED for payment in paid):
             held = captured - refunded
             yield Kind.REFUND_OWED, f"is {facts.status}; {held or 'an authorisation'} of its money is still held"
         if reservation is not None and _units(reservation, AllocationState.OPEN):
             yield Kind.HOLD_LEFT, f"is {facts.status}; its stock is still held"
+        elif reservation is not None and _units(reservation, AllocationState.SHORT):
+            yield Kind.HOLD_LEFT, f"is {facts.status}; units are still owed to it"
         if any(shipment.status != ShipmentStatus.CANCELLED for shipment in shipments):
             yield Kind.SHIPMENT_LEFT, f"is {facts.status}; a shipment is not cancelled"
     else:
@@ -161,6 +165,19 @@ def _stock_problems(facts: OrderFacts, reservation: Reservation | None, shipment
             yield f"is {facts.status}; not all of its units have left"
         if not all(shipment.dispatched for shipment in shipments):
             yield f"is {facts.status}; a shipment has not been dispatched"
+
+
+def _owed_problems(reservation: Reservation | None, shipments: list[Shipment]) -> Iterator[str]:
+    """A shipment is withheld as short if, and only if, units of it are owed."""
+    allocations = reservation.allocations if reservation else ()
+    short = {one.warehouse for one in allocations if one.state == AllocationState.SHORT}
+    for shipment in shipments:
+        if shipment.dispatched or shipment.status == ShipmentStatus.CANCELLED:
+            continue
+        if shipment.warehouse in short and Withheld.SHORT not in shipment.withheld:
+            yield f"units are owed to it in {shipment.warehouse}, and its shipment may leave from there"
+        elif shipment.warehouse not in short and Withheld.SHORT in shipment.withheld:
+            yield f"its shipment may not leave {shipment.warehouse}, and no units are owed to it there"
 
 
 def _units(reservation: Reservation, state: AllocationState) -> int:

@@ -23,6 +23,7 @@ from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Stuck
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import Withheld
 from eci import outbox
 from eci.clock import iso, utcnow
 from eci.errors import ContractError
@@ -104,6 +105,8 @@ def _of_finding(finding: audit.Finding) -> Item:
             action = "void what is authorised, refund what was captured"
         case audit.Kind.SHIPMENT_LEFT:
             action = "cancel the shipments that have not left"
+        case audit.Kind.OWED:
+            action = "withhold the shipments whose units are owed, and no others"
         case audit.Kind.ORDER:
             advice = (
                 "Compare its timeline, payments and shipments in the admin; `manage.py settle DAY` compares the money."
@@ -238,12 +241,22 @@ def _return_money(order_id: str, actor: str) -> str:
 
 
 def _release(order_id: str, actor: str) -> str:
-    return f"the reservation is {inventory.release(key=order_id, order_id=order_id).status}"
+    return f"the reservation is {inventory.release(key=order_id, order_id=order_id, actor=actor).status}"
 
 
 def _cancel_shipments(order_id: str, actor: str) -> str:
-    shipments = shipping.cancel(order_id=order_id)
+    shipments = shipping.cancel(order_id=order_id, actor=actor)
     return ", ".join(f"shipment {shipment.shipment_id} is {shipment.status}" for shipment in shipments)
+
+
+def _withhold(order_id: str, actor: str) -> str:
+    """Withhold what lacks units, and let go of what lacks none."""
+    reservation = inventory.reservations(keys=[order_id])[order_id]
+    short = {one.warehouse for one in reservation.allocations if one.state == AllocationState.SHORT}
+    for shipment in shipping.shipments_of(order_ids=[order_id]):
+        change = shipping.withhold if shipment.warehouse in short else shipping.allow
+        change(order_id=order_id, warehouse=shipment.warehouse, reason=Withheld.SHORT)
+    return f"withheld where units are owed: {', '.join(sorted(short)) or 'nowhere'}"
 
 
 def _retry_order(order_id: str, actor: str) -> str:
@@ -271,7 +284,7 @@ def _deliver(subject: str, actor: str) -> str:
 
 
 def _queue_notification(subject: str, actor: str) -> str:
-    return f"the notification is {notifications.retry(notification_id=int(subject))}"
+    return f"the notification is {notifications.retry(notification_id=int(subject), actor=actor)}"
 
 
 _ACTIONS: dict[str, Callable[[str, str], str]] = {
@@ -280,6 +293,7 @@ _ACTIONS: dict[str, Callable[[str, str], str]] = {
     audit.Kind.HOLD_WITHOUT_ORDER.value: _release,
     audit.Kind.HOLD_LEFT.value: _release,
     audit.Kind.SHIPMENT_LEFT.value: _cancel_shipments,
+    audit.Kind.OWED.value: _withhold,
     "return-stuck": _retry_order,
     "overdue": _retry_order,
     "needs-attention": _attend,

@@ -36,6 +36,7 @@ from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
 from eci import outbox
+from eci.clock import utcnow
 from eci.errors import ContextUnavailable, NotFound
 from eci.http.docs import FirstUnlessAsked
 from eci.http.health import reachable
@@ -56,6 +57,7 @@ def _inventory() -> Iterator[Metric]:
     for state, number in counts.holds.items():
         holds.add_metric([state], number)
     yield holds
+    yield GaugeMetricFamily("inventory_units_owed", "Units that paid orders lack.", value=counts.owed)
     yield GaugeMetricFamily("inventory_low_stock_rows", "Stock rows below their reorder point.", value=counts.low)
     stock = GaugeMetricFamily(
         "inventory_available_stock", "Units that can be sold: the lowest rows.", labels=["product_id", "warehouse"]
@@ -97,6 +99,12 @@ def _payments() -> Iterator[Metric]:
         "payments_unknown", "Payments and refunds whose outcome the provider has not reported.", value=counts.unknown
     )
     yield GaugeMetricFamily("payments_in_review", "Payments that wait for review by staff.", value=counts.in_review)
+    waiting = payments.reviews_waiting()
+    yield GaugeMetricFamily(
+        "payments_review_wait_seconds",
+        "How long the payment has waited that waits longest for its review.",
+        value=max(0.0, (utcnow() - waiting[0].since).total_seconds()) if waiting else 0,
+    )
     revenue = GaugeMetricFamily("payments_revenue", "Money captured less money refunded.", labels=["currency"])
     for currency, amount in counts.revenue.items():
         revenue.add_metric([currency], float(amount))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
+
+from config.fees import likely
 
 USERNAME = "admin"
 ADDRESS = "admin@example.com"  # that the login had once; now it has none
@@ -19,7 +22,7 @@ CUSTOMERS = [
     {"email": "grace@example.com", "full_name": "Grace Murray", "phone": ""},
 ]
 
-# SKU, name, category, price, then units in each warehouse
+# SKU, name, category, price in dollars, then units in each warehouse
 _ROWS = """
 HEADSET-01 | Wireless Headset            | Electronics | 99.99   | 500  | 200
 LAPTOP-13  | Ultrabook 13"               | Electronics | 1099.00 | 40   | 15
@@ -60,8 +63,8 @@ YOGA-MAT   | Yoga Mat                    | Outdoor     | 28.00   | 100  | 100
 """
 
 
-def products() -> list[dict[str, Any]]:
-    """Products in the order of their ids, each with ``stock``: units by warehouse code."""
+def products(*, currency: str) -> list[dict[str, Any]]:
+    """Products in the order of their ids, priced in the currency, each with ``stock``: units by warehouse code."""
     found = []
     for row in _ROWS.strip().splitlines():
         sku, name, category, price, north, south = (cell.strip() for cell in row.split("|"))
@@ -70,7 +73,8 @@ def products() -> list[dict[str, Any]]:
                 "sku": sku,
                 "name": name,
                 "category": category,
-                "price": price,
+                "price": likely(Decimal(price), currency),
+                "currency": currency,
                 "description": f"{name}, from the demo shop.",
                 "stock": {"WH001": int(north), "WH002": int(south)},
             }

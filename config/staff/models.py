@@ -9,7 +9,7 @@ from eci.trail import TrailRow
 
 
 class Trail(TrailRow):
-    """Staff's writes to accounts, groups and switches of the whole shop."""
+    """Staff's writes to accounts and groups."""
 
 
 class Grant(models.Model):

@@ -34,7 +34,7 @@ from contexts.customers.public.events import (
     RefreshTokenReused,
 )
 from contexts.customers.selectors import ADDRESS_FIELDS, Row
-from eci import idempotency, trail
+from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
 from eci.errors import PreconditionFailed
@@ -183,7 +183,8 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
     _keep_trail("erased", customer_id, actor=actor)
     for endpoint in ("customers.register", "customers.add_address"):
         idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
-    emit("customers", CustomerErased(version=1, customer_id=customer_id))
+    digest_of_address = erasure.email_digest(customer.email)
+    emit("customers", CustomerErased(version=1, customer_id=customer_id, email_digest=digest_of_address))
     deliver_after_commit("customers", str(customer_id))
     after_commit("customers", partial(log.info, "customer_erased", subject=customer_account(customer_id)))
 

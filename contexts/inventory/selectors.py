@@ -387,4 +387,5 @@ def statistics(*, limit: int = 200) -> contracts.Statistics:
             for row in lowest
         ),
         low=rows.filter(available__lt=F("reorder_point")).count(),
+        owed=Stock.objects.aggregate(units=Coalesce(Sum("owed"), 0))["units"],
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from contexts.notifications.models import Attempt, Notification
-from eci.staff import ReadOnly, StaffAdmin
+from contexts.notifications.models import Attempt, Notification, Trail
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+
+admin.site.register(Trail, TrailAdmin)
 
 
 class AttemptInline(ReadOnly, admin.TabularInline):
@@ -16,7 +18,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnly, StaffAdmin):
-    list_display = ["id", "kind", "channel", "recipient", "order_id", "status", "attempts", "created_at"]
+    list_display = ["id", "kind", "channel", "recipient", "order_id", "status", "actor", "attempts", "created_at"]
     list_filter = ["status", "channel", "kind"]
     search_fields = ["order_id", "recipient"]
     ordering = ["-created_at", "-id"]

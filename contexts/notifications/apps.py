@@ -22,8 +22,12 @@ class NotificationsConfig(AppConfig):
         events.subscribe("notifications", orders.OrderCancelled, handlers.on_order_cancelled)
         events.subscribe("notifications", orders.OrderExpired, handlers.on_order_expired)
         events.subscribe("notifications", orders.PaymentFailed, handlers.on_payment_failed)
+        events.subscribe("notifications", orders.ReturnRequested, handlers.on_return_requested)
+        events.subscribe("notifications", orders.ReturnReceived, handlers.on_return_received)
+        events.subscribe("notifications", orders.ReturnRefused, handlers.on_return_refused)
         events.subscribe("notifications", payments.RefundCompleted, handlers.on_refund_completed)
         events.subscribe("notifications", shipping.ShipmentDispatched, handlers.on_shipment_dispatched)
+        events.subscribe("notifications", shipping.ShipmentChanged, handlers.on_shipment_changed)
         events.subscribe("notifications", customers.PasswordResetRequested, handlers.on_password_reset_requested)
         events.subscribe(
             "notifications", customers.EmailVerificationRequested, handlers.on_email_verification_requested

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from contexts.notifications.public.contracts import Channel
+from eci import text
+
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 1800, 7200, 21600))
 
 
@@ -19,6 +22,10 @@ class Kind(StrEnum):
     REFUND = "refund"
     PAYMENT_FAILURE = "payment_failure"
     ORDER_EXPIRED = "order_expired"
+    SHIPMENT_CHANGED = "shipment_changed"
+    RETURN_REQUESTED = "return_requested"
+    RETURN_RECEIVED = "return_received"
+    RETURN_REFUSED = "return_refused"
     PASSWORD_RESET = "password_reset"  # noqa: S105
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
@@ -40,8 +47,7 @@ class Wording:
 _WORDINGS = {
     Kind.ORDER_CONFIRMATION: (
         "Your order {order_id} is confirmed",
-        "Thank you for your order {order_id}.\n\nWe have received your payment of {order_total} {currency}. "
-        "We will write to you when your goods are on their way.",
+        "Thank you for your order {order_id}.\n\n{paid} We will write to you when your goods are on their way.",
     ),
     Kind.SHIPPING_CONFIRMATION: (
         "Your order {order_id} is on its way",
@@ -64,6 +70,25 @@ _WORDINGS = {
     Kind.ORDER_EXPIRED: (
         "Your order {order_id} has expired",
         "We received no payment for your order {order_id} in time, so it has expired. You have not been charged.",
+    ),
+    Kind.SHIPMENT_CHANGED: (
+        "Another tracking number for your order {order_id}",
+        "A shipment of your order {order_id} travels under another carrier or tracking number than we told you. These "
+        "are the right ones now:\n\nCarrier: {carrier}\nTracking number: {tracking_no}",
+    ),
+    Kind.RETURN_REQUESTED: (
+        "You want to return goods of your order {order_id}",
+        "We have noted that you want to return goods of your order {order_id}. The number of your return is "
+        "{return_id}.\n\nWe will write to you when we have the goods, or when we cannot take them back.",
+    ),
+    Kind.RETURN_RECEIVED: (
+        "We have the goods you returned of your order {order_id}",
+        "The goods of return {return_id} of your order {order_id} have arrived. If there is money to give back, we "
+        "will write to you again.",
+    ),
+    Kind.RETURN_REFUSED: (
+        "We cannot take back goods of your order {order_id}",
+        "We cannot accept return {return_id} of your order {order_id}.{because}\n\nYou have not been refunded for it.",
     ),
     Kind.PASSWORD_RESET: (
         "Choose a new password",
@@ -98,8 +123,20 @@ def unique_name(notification_id: int, nonce: str) -> str:
 
 def wording(kind: Kind, order_id: str, facts: dict[str, str]) -> Wording:
     """The wording for this kind. ``facts`` are the values it names besides the order."""
-    subject, text = _WORDINGS[kind]
-    return Wording(subject=subject.format(order_id=order_id), text=text.format(order_id=order_id, **facts))
+    subject, body = _WORDINGS[kind]
+    facts = {"return_id": ""} | facts | {"paid": _paid(facts), "because": _because(facts)}
+    return Wording(subject=subject.format(order_id=order_id), text=body.format(order_id=order_id, **facts))
+
+
+def _paid(facts: dict[str, str]) -> str:
+    total = facts.get("order_total", "")
+    if not total.strip("0."):
+        return "There is nothing to pay."
+    return f"We have received your payment of {total} {facts.get('currency', '')}."
+
+
+def _because(facts: dict[str, str]) -> str:
+    return f"\n\n{facts['reason']}" if facts.get("reason") else ""
 
 
 def customer_of(account: str) -> int | None:
@@ -113,9 +150,16 @@ def delay_after(tries: int) -> timedelta | None:
     return BACKOFF[tries - 1] if tries <= len(BACKOFF) else None
 
 
-def is_one_line(text: str) -> bool:
-    """The text has no line break of any kind, so it cannot begin another mail header."""
-    return text == "" or text.splitlines() == [text]
+def recipient(given: str) -> str:
+    """An e-mail address or a phone number in the form that is stored. ValueError with a sentence for people."""
+    try:
+        return text.email(given) if "@" in given else text.phone(given)
+    except ValueError:
+        raise ValueError("This is neither an e-mail address nor a phone number.") from None
+
+
+def channel_to(recipient: str) -> Channel:
+    return Channel.EMAIL if "@" in recipient else Channel.SMS
 
 
 def in_words(answer: object) -> str:

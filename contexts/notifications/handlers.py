@@ -11,9 +11,18 @@ from contexts.customers.public.events import (
 )
 from contexts.notifications.domain import Kind
 from contexts.notifications.services import erase_customer, queue_shop_notification
-from contexts.orders.public.events import OrderCancelled, OrderConfirmed, OrderExpired, PaymentFailed
+from contexts.orders.public.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderExpired,
+    PaymentFailed,
+    ReturnEvent,
+    ReturnReceived,
+    ReturnRefused,
+    ReturnRequested,
+)
 from contexts.payments.public.events import RefundCompleted
-from contexts.shipping.public.events import ShipmentDispatched
+from contexts.shipping.public.events import ShipmentChanged, ShipmentDispatched
 from eci.ids import is_our_order
 
 
@@ -51,6 +60,31 @@ def on_shipment_dispatched(event: ShipmentDispatched) -> None:
         )
 
 
+def on_shipment_changed(event: ShipmentChanged) -> None:
+    """Before dispatch its buyer has been told nothing, and the shipping confirmation will have what it is then."""
+    if is_our_order(event.order_id) and event.dispatched:
+        facts = {"carrier": event.carrier, "tracking_no": event.tracking_no}
+        reference = f"{event.shipment_id}:{event.version}"
+        queue_shop_notification(kind=Kind.SHIPMENT_CHANGED, order_id=event.order_id, reference=reference, facts=facts)
+
+
+def on_return_requested(event: ReturnRequested) -> None:
+    _queue_return(Kind.RETURN_REQUESTED, event)
+
+
+def on_return_received(event: ReturnReceived) -> None:
+    _queue_return(Kind.RETURN_RECEIVED, event)
+
+
+def on_return_refused(event: ReturnRefused) -> None:
+    _queue_return(Kind.RETURN_REFUSED, event, reason=event.reason)
+
+
+def _queue_return(kind: Kind, event: ReturnEvent, **facts: str) -> None:
+    facts["return_id"] = str(event.return_id)
+    queue_shop_notification(kind=kind, order_id=event.order_id, reference=facts["return_id"], facts=facts)
+
+
 def on_password_reset_requested(event: PasswordResetRequested) -> None:
     _queue_secret(Kind.PASSWORD_RESET, event.request_id)
 
@@ -76,4 +110,4 @@ def on_refresh_token_reused(event: RefreshTokenReused) -> None:
 
 
 def on_customer_erased(event: CustomerErased) -> None:
-    erase_customer(customer_id=event.customer_id)
+    erase_customer(customer_id=event.customer_id, email_digest=event.email_digest)

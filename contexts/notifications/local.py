@@ -21,9 +21,10 @@ class LocalNotifications(Notifications):
     def failed(self) -> tuple[Failed, ...]:
         return tuple(map(failed, selectors.failed_notifications()))
 
-    def retry(self, *, notification_id: int) -> NotificationStatus:
+    def retry(self, *, notification_id: int, actor: str = "system") -> NotificationStatus:
         try:
-            return NotificationStatus(services.requeue_notification(notification_id=notification_id)["status"])
+            row = services.requeue_notification(notification_id=notification_id, actor=actor)
+            return NotificationStatus(row["status"])
         except AlreadySent:
             return NotificationStatus.SENT
 

@@ -10,6 +10,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 class Notification(models.Model):
@@ -22,6 +23,7 @@ class Notification(models.Model):
     - ``customer_id``: the customer it belongs to; null for a guest's.
     - ``nonce``: the random part of the Message-ID, which is never used twice.
     - ``tries`` counts since it was last queued, ``attempts`` since it was made.
+    - ``actor``: who queued it last: whoever wrote it, or asked for another try; ``system`` for the shop's own.
     - ``trace``: the trace of the event or request that queued it, for ``eci.watch.requests.continued``.
     """
 
@@ -34,6 +36,7 @@ class Notification(models.Model):
     dedupe_key = models.CharField(max_length=150, null=True, unique=True)
     facts = models.JSONField(default=dict)
     customer_id = models.BigIntegerField(null=True, db_index=True)
+    actor = models.CharField(max_length=200, default="system", db_default="system")
     nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
     status = models.CharField(
         max_length=20,
@@ -85,6 +88,10 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     pass
+
+
+class Trail(TrailRow):
+    """What staff wrote and sent again."""
 
 
 class Idempotency(IdempotencyRecord):

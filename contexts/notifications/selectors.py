@@ -20,6 +20,7 @@ _COLUMNS = (
     "message",
     "status",
     "order_id",
+    "actor",
     "attempts",
     "created_at",
     "updated_at",
@@ -34,9 +35,14 @@ def row_of(*, notification: Notification) -> Row:
 def notifications(
     *, paging: Paging, recipient: str | None = None, order_id: str | None = None, status: str | None = None
 ) -> list[Row]:
-    """One page of notifications, and one row more when there are more; None filters nothing."""
-    wanted = {"recipient": recipient, "order_id": order_id, "status": status}
+    """One page of notifications, and one row more when there are more; None filters nothing.
+
+    ``recipient``: as ``domain.recipient`` returns it; an address is also found as written in lower case.
+    """
+    wanted = {"order_id": order_id, "status": status}
     found = Notification.objects.filter(**{name: value for name, value in wanted.items() if value is not None})
+    if recipient is not None:
+        found = found.filter(recipient__in={recipient, recipient.lower()})
     return paging.slice(_rows(found))
 
 

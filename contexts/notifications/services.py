@@ -14,7 +14,7 @@ from contexts.notifications.domain import Kind
 from contexts.notifications.models import Attempt, Erasure, Notification
 from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationStatus
 from contexts.notifications.selectors import Row
-from eci import erasure, idempotency
+from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import writes
 from eci.erasure import blank
@@ -52,6 +52,7 @@ def queue_written_notification(
     message: str,
     order_id: str,
     customer_id: int | None = None,
+    actor: str,
 ) -> Row:
     """Queue a notification with the recipient and text given. ``customer_id``: the customer it is erased with."""
     now = utcnow()
@@ -63,23 +64,31 @@ def queue_written_notification(
         message=message,
         order_id=order_id,
         customer_id=customer_id,
+        actor=actor,
         nonce=domain.new_nonce(),
         trace=trace_headers(),
         created_at=now,
         updated_at=now,
     )
+    about = {"kind": kind, "order_id": order_id}
+    trail.record("notifications", actor=actor, action="created", thing=_thing(notification.pk), after=about)
     return selectors.row_of(notification=notification)
 
 
 @writes("notifications")
-def requeue_notification(*, notification_id: int) -> Row:
+def requeue_notification(*, notification_id: int, actor: str) -> Row:
     """Make it due now, with a new series of tries. NotificationNotFound, AlreadySent."""
     unsent = Notification.objects.filter(pk=notification_id).exclude(status=NotificationStatus.SENT)
-    queued = unsent.update(status=NotificationStatus.QUEUED, tries=0, next_at=Now(), updated_at=Now())
+    queued = unsent.update(status=NotificationStatus.QUEUED, tries=0, next_at=Now(), updated_at=Now(), actor=actor)
     row = selectors.notification(notification_id=notification_id)
     if not queued:
         raise AlreadySent("This notification has already been sent.", notification_id=notification_id)
+    trail.record("notifications", actor=actor, action="queued again", thing=_thing(notification_id))
     return row
+
+
+def _thing(notification_id: int) -> str:
+    return f"notification:{notification_id}"
 
 
 # -- the sender -------------------------------------------------------------------------------------------------------
@@ -139,6 +148,7 @@ def finish_attempt(
         customer_id=notification.customer_id,
         subject=notification.subject,
         message=notification.message,
+        facts=notification.facts,
         status=status,
         next_at=Now() + (delay or timedelta()),
         lease_owner="",
@@ -151,10 +161,13 @@ def finish_attempt(
 
 
 @writes("notifications")
-def erase_customer(*, customer_id: int) -> None:
-    """Erase the recipients and texts of a customer's notifications; the rows stay. Queued ones are never sent."""
+def erase_customer(*, customer_id: int, email_digest: str) -> None:
+    """Erase the recipients and texts of a customer's notifications; the rows stay. Queued ones are never sent.
+
+    Those to a guest with the same e-mail address, known by its digest (``erasure.email_digest``), are theirs too.
+    """
     erasure.record("notifications", customer_id)
-    _erase([customer_id])
+    _erase([customer_id], email_digest)
 
 
 @writes("notifications")
@@ -164,13 +177,19 @@ def erase_late() -> None:
         _erase(erasure.erased("notifications"))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
+def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = "") -> None:
     known = Notification.objects.filter(customer_id__in=customers)
-    addresses = list(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
-    for notifications in (known, Notification.objects.filter(customer_id=None, recipient__in=addresses)):
+    guests = Notification.objects.filter(customer_id=None)
+    addresses = set(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
+    if email_digest:
+        to_guests = guests.exclude(recipient="").values_list("recipient", flat=True).distinct()
+        addresses |= {address for address in to_guests if erasure.email_digest(address) == email_digest}
+    for notifications in (known, guests.filter(recipient__in=addresses)):
         filled = notifications.exclude(recipient="", subject="", message="")
         ids = filled.values_list(Cast("pk", CharField()))
         for endpoint in ("notifications.create", "notifications.retry"):
             idempotency.erase("notifications", endpoint=endpoint, resources=ids)
         blank(filled.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
+        refused = notifications.filter(kind=Kind.RETURN_REFUSED)  # the reason is what somebody wrote
+        blank(refused.exclude(facts={}), facts={})
         blank(filled, recipient="", subject="", message="")

@@ -99,6 +99,10 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
         if notification.channel == Channel.SMS:
             sms().send(recipient=notification.recipient, text=text)
         else:
+            try:
+                notification.recipient = domain.recipient(notification.recipient)
+            except ValueError as error:
+                return NotificationStatus.FAILED, str(error)
             mailer.send(
                 name=domain.unique_name(notification.pk, notification.nonce),
                 recipient=notification.recipient,
@@ -106,6 +110,7 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
                 text=text,
             )
     except (OrderNotFound, CustomerNotFound, AccountNotFound):
+        notification.facts.pop("reason", None)  # nobody will read it any more
         return NotificationStatus.SUPPRESSED, "The recipient no longer exists."
     except NotDelivered as failure:
         return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer

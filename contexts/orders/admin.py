@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.messages import WARNING
+from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
+from contexts.customers.public.api import customers
+from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry, Trail
 from eci import money
-from eci.staff import ReadOnly, StaffAdmin
+from eci.errors import ContextUnavailable
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+
+admin.site.register(Trail, TrailAdmin)
 
 
 class LineInline(ReadOnly, admin.TabularInline):
@@ -21,12 +29,23 @@ class LineInline(ReadOnly, admin.TabularInline):
 
 class TimelineInline(ReadOnly, admin.TabularInline):
     model = TimelineEntry
-    fields = ["at", "event", "detail"]
+    fields = ["at", "event", "detail", "actor"]
 
 
 class ReturnInline(ReadOnly, admin.TabularInline):
     model = Return
-    fields = ["created_at", "items", "reason", "disposition", "refund", "done_at"]
+    fields = [
+        "created_at",
+        "status",
+        "items",
+        "received",
+        "reason",
+        "refusal",
+        "refund",
+        "actor",
+        "answered_by",
+        "done_at",
+    ]
     readonly_fields = ["refund"]
 
     @admin.display(description="refund")
@@ -42,6 +61,21 @@ class OrderAdmin(ReadOnly, StaffAdmin):
     ordering = ["-created_at", "-order_id"]
     exclude = ["token", "lease_owner", "lease_until", "idempotency_scope", "idempotency_fingerprint"]
     inlines = [LineInline, TimelineInline, ReturnInline]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        """An e-mail address finds the orders of its customer too, whom only customers knows by it."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        address = search_term.strip()
+        if "@" not in address:
+            return found, may_repeat
+        try:
+            theirs = customers.customer_ids_by_email(email=address)
+        except (ContextUnavailable, OperationalError, InterfaceError):
+            self.message_user(request, "Customers cannot be asked just now, so only guests' orders are found.", WARNING)
+            return found, may_repeat
+        return found | queryset.filter(customer_id__in=theirs), may_repeat
 
     @admin.display(description="buyer")
     def buyer(self, order: Order) -> str:

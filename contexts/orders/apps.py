@@ -9,7 +9,7 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         from contexts.customers.public.events import CustomerErased
-        from contexts.inventory.public.events import HoldNeedsAttention
+        from contexts.inventory.public.events import AllocationCovered, AllocationShort, HoldNeedsAttention
         from contexts.orders import handlers
         from contexts.orders.local import LocalOrders
         from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
@@ -24,4 +24,6 @@ class OrdersConfig(AppConfig):
         events.subscribe("orders", ShipmentDispatched, handlers.on_shipment_dispatched)
         events.subscribe("orders", ShipmentDelivered, handlers.on_shipment_delivered)
         events.subscribe("orders", HoldNeedsAttention, handlers.on_hold_needs_attention)
+        events.subscribe("orders", AllocationShort, handlers.on_allocation_changed)
+        events.subscribe("orders", AllocationCovered, handlers.on_allocation_changed)
         events.subscribe("orders", CustomerErased, handlers.on_customer_erased)

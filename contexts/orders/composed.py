@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError
 
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Reservation
 from contexts.orders import selectors
-from contexts.orders.models import Order, OrderLine, TimelineEntry
+from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import Payment
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment
+from eci.errors import ContextUnavailable
 from eci.paging import Paging
+from eci.watch.requests import logger
 
+log = logger(__name__)
+A = TypeVar("A")
 T = TypeVar("T", Payment, Shipment)
 
 
 @dataclass(kw_only=True)
 class OrderView:
-    """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go."""
+    """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go.
+
+    ``unavailable``: the contexts that were away when it was read, whose part is missing.
+    """
 
     order: Order
     lines: list[OrderLine]
     timeline: list[TimelineEntry] = field(default_factory=list)
+    returns: list[Return] = field(default_factory=list)
     reservation: Reservation | None = None
     payments: tuple[Payment, ...] = ()
     shipments: tuple[Shipment, ...] = ()
+    unavailable: tuple[str, ...] = ()
 
 
 def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
@@ -43,24 +54,39 @@ def order_views(*, paging: Paging, **filters: Any) -> list[OrderView]:
 
 
 def views_of(*, orders: Sequence[Order]) -> list[OrderView]:
-    """Everything that belongs to these orders, in a constant number of statements."""
+    """Everything that belongs to these orders, in a constant number of statements; without what is away."""
     ids = [order.order_id for order in orders]
+    if not ids:
+        return []
     lines = selectors.lines_of(order_ids=ids)
     timelines = selectors.timeline_of(order_ids=ids)
-    reservations = inventory.reservations(keys=ids) if ids else {}
-    paid = _by_order(payments.payments_of(order_ids=ids) if ids else ())
-    shipped = _by_order(shipping.shipments_of(order_ids=ids) if ids else ())
+    returns = selectors.returns_of(order_ids=ids)
+    away: list[str] = []
+    reservations = _unless_away("inventory", away, lambda: inventory.reservations(keys=ids)) or {}
+    paid = _by_order(_unless_away("payments", away, lambda: payments.payments_of(order_ids=ids)) or ())
+    shipped = _by_order(_unless_away("shipping", away, lambda: shipping.shipments_of(order_ids=ids)) or ())
     return [
         OrderView(
             order=order,
             lines=lines[order.order_id],
             timeline=timelines[order.order_id],
+            returns=returns[order.order_id],
             reservation=reservations.get(order.order_id),
             payments=tuple(paid[order.order_id]),
             shipments=tuple(shipped[order.order_id]),
+            unavailable=tuple(away),
         )
         for order in orders
     ]
+
+
+def _unless_away(context: str, away: list[str], ask: Callable[[], A]) -> A | None:
+    try:
+        return ask()
+    except (ContextUnavailable, OperationalError, InterfaceError):
+        log.warning("order_read_in_part", context=context)
+        away.append(context)
+        return None
 
 
 def _by_order(items: Iterable[T]) -> dict[str, list[T]]:

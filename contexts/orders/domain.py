@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from eci import money
 from eci.money import half_up
 
 
@@ -25,7 +26,7 @@ class OrderAsked:
     """A validated request for an order, for a customer or for a guest with an e-mail address.
 
     ``by_customer``: the customer asks, not staff or a service, so the cap on unpaid orders and the screening of
-    payments apply. ``shipping_address``: JSON, as it was given.
+    payments apply. ``shipping_address``: JSON, as it was given. ``actor``: who asks.
     """
 
     customer_id: int | None
@@ -37,6 +38,7 @@ class OrderAsked:
     pay_later: bool = False
     fulfilment: str = "automatic"
     by_customer: bool = False
+    actor: str = "system"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,18 @@ class Quote:
     lines: Sequence[Line]
     totals: Totals
 
+    def own_prices(self) -> dict[str, str]:
+        """The prices, by SKU, that are not the catalog's, each with the catalog's."""
+
+        def shown(minor: int) -> str:
+            return money.text(money.from_minor(minor, self.currency), self.currency)
+
+        return {
+            line.sku: f"{shown(line.unit_price)} instead of {shown(line.catalog_price)}"
+            for line in self.lines
+            if line.unit_price != line.catalog_price
+        }
+
 
 def totals(lines: Sequence[Line], *, tax_rate: Decimal, shipping: int) -> Totals:
     """Tax is taken once for the whole order, half-up, and not on shipping."""
@@ -88,24 +102,30 @@ def tax_share(*, tax: int, subtotal: int, returned_before: int, tax_before: int,
 
 
 @dataclass(frozen=True, kw_only=True)
+class Came:
+    """Units of a product that came back, and what becomes of them: ``resell``, ``damaged`` or ``lost``."""
+
+    product_id: int
+    quantity: int
+    disposition: str = "resell"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Returnable:
     """A line as a return sees it."""
 
     line_id: int
     product_id: int
-    unit_price: int
     left: int
 
 
-def spread_return(wanted: Mapping[int, int], lines: Sequence[Returnable]) -> tuple[dict[int, int], int] | None:
-    """Units by line, in the order of the lines, and their worth; None when more units are wanted than are left."""
+def spread_return(wanted: Mapping[int, int], lines: Sequence[Returnable]) -> dict[int, int] | None:
+    """Units by line, in the order of the lines; None when more units are wanted than are left."""
     by_line: dict[int, int] = {}
-    worth = 0
     missing = dict(wanted)
     for line in lines:
         units = min(missing.get(line.product_id, 0), line.left)
         if units:
             by_line[line.line_id] = units
-            worth += units * line.unit_price
             missing[line.product_id] -= units
-    return None if any(missing.values()) else (by_line, worth)
+    return None if any(missing.values()) else by_line

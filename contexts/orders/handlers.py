@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 
 from contexts.customers.public.events import CustomerErased
-from contexts.inventory.public.events import HoldNeedsAttention
+from contexts.inventory.public.events import AllocationEvent, HoldNeedsAttention
 from contexts.orders import services
 from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
@@ -43,12 +43,15 @@ def on_payment_reviewed(event: PaymentReviewed) -> None:
 def on_refund_completed(event: RefundCompleted) -> None:
     if not is_our_order(event.order_id):
         return
-    services.record_refund(
+    whole = services.record_refund(
         order_id=event.order_id,
         refunded_minor=money.to_minor(Decimal(event.refunded), event.currency),
         captured_minor=money.to_minor(Decimal(event.captured), event.currency),
         detail=f"{event.amount} {event.currency}",
+        actor=event.actor,
     )
+    if whole:
+        _wake(event.order_id, Q(step=Step.FULFIL, status=OrderStatus.CONFIRMED))
 
 
 def on_shipment_dispatched(event: ShipmentDispatched) -> None:
@@ -60,7 +63,12 @@ def on_shipment_delivered(event: ShipmentDelivered) -> None:
 
 
 def on_customer_erased(event: CustomerErased) -> None:
-    services.erase_customer(customer_id=event.customer_id)
+    services.erase_customer(customer_id=event.customer_id, email_digest=event.email_digest)
+
+
+def on_allocation_changed(event: AllocationEvent) -> None:
+    """Units of the order are missing, or are back. An order that waits for its buyer is owed nothing."""
+    _wake(event.order_id, Q(step__in=(Step.PLACE, Step.CONFIRM, Step.FULFIL)))
 
 
 def on_hold_needs_attention(event: HoldNeedsAttention) -> None:

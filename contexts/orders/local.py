@@ -14,6 +14,7 @@ from contexts.orders.public.contracts import (
     OrderStatus,
     Recipient,
     ReturnRecord,
+    ReturnStatus,
     Statistics,
     Stuck,
     Switch,
@@ -26,7 +27,7 @@ from eci import money
 class LocalOrders(Orders):
     def recipient(self, *, order_id: str) -> Recipient:
         order = selectors.order(order_id=order_id)
-        return Recipient(customer_id=order.customer_id, email=order.email)
+        return Recipient(customer_id=order.customer_id, email="" if order.buyer_erased else order.email)
 
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)
@@ -124,16 +125,22 @@ def order_record(
         returns=tuple(
             ReturnRecord(
                 return_id=back.pk,
+                status=ReturnStatus(back.status),
                 items=back.items,
+                received=back.received,
                 reason=back.reason,
                 disposition=back.disposition,
+                refusal=back.refusal,
                 refund=amount(back.refund_minor),
                 currency=order.currency,
                 created_at=back.created_at,
             )
             for back in returns
         ),
-        timeline=tuple(TimelineRecord(at=entry.at, event=entry.event, detail=entry.detail) for entry in timeline),
+        timeline=tuple(
+            TimelineRecord(at=entry.at, event=entry.event, detail=entry.detail, actor=entry.actor or services.SYSTEM)
+            for entry in timeline
+        ),
         created_at=order.created_at,
         updated_at=order.updated_at,
     )

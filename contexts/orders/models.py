@@ -6,11 +6,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.text import NAME
+from eci.trail import TrailRow
 
 
 class Step(models.TextChoices):
@@ -36,7 +38,11 @@ class Undo(models.TextChoices):
 
 class Order(models.Model):
     """``next_at`` is when a runner should look at the order (null: nothing to do); the lease names the one that does.
-    ``trace`` is that of the request that placed it, for ``eci.watch.requests.continued``.
+
+    - ``trace``: that of the request that placed it, for ``eci.watch.requests.continued``.
+    - ``undo_actor``: who asked for it to be undone.
+    - ``short``: shipments of it are withheld, because their units are not there.
+    - ``buyer_erased``: a guest who has been erased; what says who it was is erased when the order ends.
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)
@@ -66,12 +72,15 @@ class Order(models.Model):
     step = models.CharField(max_length=20, choices=Step.choices, default=Step.PLACE)
     undo = models.CharField(max_length=20, choices=Undo.choices, default=Undo.NONE, blank=True)
     undo_reason = models.CharField(max_length=300, blank=True, default="")
+    undo_actor = models.CharField(max_length=200, blank=True, default="", db_default="")
     refusal = models.JSONField(null=True, blank=True)
     next_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=32, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     needs_attention = models.BooleanField(default=False)
+    short = models.BooleanField(default=False, db_default=False)
+    buyer_erased = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1)
 
     idempotency_scope = models.CharField(max_length=250, null=True, blank=True)
@@ -92,6 +101,7 @@ class Order(models.Model):
             models.Index(fields=["-created_at", "-order_id"], name="orders_newest"),
             models.Index(fields=["customer_id", "-created_at"], name="orders_of_customer"),
             models.Index(fields=["status", "-created_at"], name="orders_by_status"),
+            models.Index(fields=["buyer_erased"], name="orders_buyer_erased"),
         ]
 
     def __str__(self) -> str:
@@ -99,23 +109,31 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """Name and price at the time of the order. ``catalog_price_minor`` is what the catalog asked then."""
+    """Name and price at the time of the order. ``catalog_price_minor`` is what the catalog asked then.
+
+    ``returned_quantity`` are the units that came back, ``requested_quantity`` those whose return is asked for.
+    """
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="lines")
     line_no = models.PositiveIntegerField()
     product_id = models.BigIntegerField()
     sku = models.CharField(max_length=64)
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=NAME)
     quantity = models.PositiveIntegerField()
     unit_price_minor = models.BigIntegerField()
     catalog_price_minor = models.BigIntegerField()
     returned_quantity = models.PositiveIntegerField(default=0)
+    requested_quantity = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 condition=Q(returned_quantity__lte=F("quantity")), name="orders_returned_within_quantity"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=F("returned_quantity") + F("requested_quantity")),
+                name="orders_requested_within_quantity",
+            ),
         ]
         ordering = ["line_no"]
 
@@ -124,12 +142,13 @@ class OrderLine(models.Model):
 
 
 class TimelineEntry(models.Model):
-    """Something that happened to an order, for people to read."""
+    """Something that happened to an order, for people to read. ``actor``: who did it; empty in rows of before that."""
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="timeline")
     at = models.DateTimeField(db_default=Now())
     event = models.CharField(max_length=40)
     detail = models.CharField(max_length=300, blank=True, default="")
+    actor = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name_plural = "timeline"
@@ -140,13 +159,32 @@ class TimelineEntry(models.Model):
 
 
 class Return(models.Model):
-    """Goods that come back. The return is recorded first; stock and money follow, and then ``done_at`` is set."""
+    """Goods that come back. A customer asks for it, and staff answers; what staff records is received at once.
+
+    - ``items``: [{product_id, quantity}] as asked. ``line_units``: those units as [[id of the line, units], …].
+    - ``received``: [{product_id, quantity, disposition}], what came back; null in returns of before that.
+    - ``refund_minor``: what is refunded for it. ``refund_fixed``: the provider may have been asked for that.
+    - ``done_at``: stock and money have followed, or it was refused.
+    - ``actor`` asked for it; ``answered_by`` received or refused it, the latter for ``refusal``.
+    """
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="returns")
+    status = models.CharField(
+        max_length=10,
+        choices=[(s.value, s.value) for s in ReturnStatus],
+        default=ReturnStatus.RECEIVED.value,
+        db_default=ReturnStatus.RECEIVED.value,
+    )
     items = models.JSONField()
+    line_units = models.JSONField(null=True, blank=True)
+    received = models.JSONField(null=True, blank=True)
     reason = models.CharField(max_length=300)
     disposition = models.CharField(max_length=10)
     refund_minor = models.BigIntegerField()
+    refund_fixed = models.BooleanField(default=False, db_default=False)
+    refusal = models.CharField(max_length=300, blank=True, default="", db_default="")
+    actor = models.CharField(max_length=200, blank=True, default="", db_default="")
+    answered_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     next_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     done_at = models.DateTimeField(null=True, blank=True)
@@ -169,6 +207,10 @@ class Switch(models.Model):
 
     def __str__(self) -> str:
         return "taking orders" if self.taking else f"stopped: {self.reason}"
+
+
+class Trail(TrailRow):
+    pass
 
 
 class Erasure(ErasureRow):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
-from contexts.orders.public.contracts import OrderNotFound, OrderStatus
+from contexts.orders.public.contracts import OrderNotFound, OrderStatus, ReturnStatus
 from eci import money
 from eci.idempotency import Key
 from eci.paging import Paging
@@ -32,11 +32,21 @@ def require_order(*, order_id: str, owner: int | None) -> None:
         order(order_id=order_id, owner=owner)
 
 
-def unpaid_beside(*, order: Order) -> int:
-    """How many other unpaid orders of its customer hold stock."""
+class Unpaid(NamedTuple):
+    """``minor``: the value of those in the same currency, in minor units."""
+
+    orders: int
+    minor: int
+
+
+def unpaid_beside(*, order: Order) -> Unpaid:
+    """Other unpaid orders of its customer that hold stock."""
     others = Order.objects.filter(customer_id=order.customer_id, by_customer=True).exclude(pk=order.pk)
     resting = Q(status__in=(OrderStatus.AWAITING_PAYMENT, OrderStatus.PAYMENT_PENDING))
-    return others.filter(resting | Q(status=OrderStatus.PENDING, pay_later=True)).count()
+    unpaid = others.filter(resting | Q(status=OrderStatus.PENDING, pay_later=True))
+    return Unpaid(
+        **unpaid.aggregate(orders=Count("pk"), minor=Sum("total_minor", filter=Q(currency=order.currency), default=0))
+    )
 
 
 def order_of_key(*, key: Key) -> Order | None:
@@ -51,13 +61,14 @@ def orders(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> list[Order]:
+    """``created_after`` is included, ``created_before`` is not."""
     rows = Order.objects.all()
     if customer_id is not None:
         rows = rows.filter(customer_id=customer_id)
     # an order being placed may yet be refused and never have been: it is listed only when asked for
     rows = rows.exclude(status=OrderStatus.PENDING) if status is None else rows.filter(status=status)
     if created_after is not None:
-        rows = rows.filter(created_at__gte=created_after + timedelta(milliseconds=1))  # answers show milliseconds
+        rows = rows.filter(created_at__gte=created_after)
     if created_before is not None:
         rows = rows.filter(created_at__lt=created_before)
     return paging.slice(rows)
@@ -106,7 +117,8 @@ def units_of(*, order_ids: Collection[str]) -> dict[str, dict[int, int]]:
 
 
 def return_of(*, return_id: int) -> Return:
-    return Return.objects.get(pk=return_id)
+    """Its order is at hand too."""
+    return Return.objects.select_related("order").get(pk=return_id)
 
 
 def due_orders(*, limit: int) -> list[str]:
@@ -144,7 +156,7 @@ def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
     found = list(Order.objects.filter(Q(needs_attention=True) | _overdue(seconds=seconds)).order_by("order_id"))
     given_up = TimelineEntry.objects.filter(order__in=found, event="needs_attention").order_by("pk")
     reasons = dict(given_up.values_list("order_id", "detail"))
-    returns = Return.objects.filter(done_at=None, created_at__lte=late).select_related("order").order_by("pk")
+    returns = Return.objects.filter(done_at=None, status=ReturnStatus.RECEIVED, created_at__lte=late)
     return tuple(
         contracts.Stuck(
             order_id=row.order_id,
@@ -163,7 +175,7 @@ def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
             detail=row.reason,
             since=row.created_at,
         )
-        for row in returns
+        for row in returns.select_related("order").order_by("pk")
     )
 
 

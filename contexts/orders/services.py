@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, When
 from django.db.models.functions import Cast, Now
 
-from contexts.orders.domain import OrderAsked, Quote, Returnable, spread_return, tax_share
+from contexts.orders.domain import Came, OrderAsked, Quote, Returnable, spread_return, tax_share
 from contexts.orders.models import Erasure, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
-from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnExceedsShipped
-from eci import erasure, events, idempotency, outbox
+from contexts.orders.public.contracts import (
+    OrderNotFound,
+    OrderPaymentStatus,
+    OrderStatus,
+    ReturnExceedsShipped,
+    ReturnNotFound,
+    ReturnStatus,
+    ReturnTooLate,
+)
+from contexts.orders.public.events import ReturnReceived, ReturnRefused, ReturnRequested
+from eci import erasure, events, idempotency, outbox, trail
 from eci.clock import utcnow
 from eci.db import Stale, per_row, writes
 from eci.erasure import blank
-from eci.errors import EciError, InvalidTransition
+from eci.errors import EciError, InvalidTransition, Unfinished
 from eci.idempotency import Answer, Key
 
 LEASE = timedelta(seconds=15)
@@ -25,10 +35,18 @@ ATTENTION_AFTER = 10  # attempts at one step
 _BACKOFF_LIMIT = 10  # seconds
 UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
 RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+_LEFT = ("shipped", "delivered")  # the timeline's words for an order that has left
+
+
+SYSTEM = "system"  # the actor of what no person asked for
 
 
 class LeaseLost(Exception):
     """Another runner has taken the order over, so this one may know less than the database."""
+
+
+class ReturnsInLine(Unfinished):
+    """Another return of the order is being refunded: one at a time, so that none pays back what another will."""
 
 
 @writes("orders")
@@ -82,18 +100,25 @@ def create_order(
         for number, line in enumerate(quote.lines, 1)
     ]
     OrderLine.objects.bulk_create(lines)
-    return order, lines, _note(order, "placed")
+    own_prices = quote.own_prices()
+    if own_prices:
+        trail.record("orders", actor=asked.actor, action="priced", thing=f"order:{order_id}", after=own_prices)
+    told = ", ".join(f"{sku} at {price}" for sku, price in own_prices.items())
+    return order, lines, _note(order, "placed", told, actor=asked.actor)
 
 
-def shortened(*, detail: str) -> str:
-    """As much of a text as a timeline entry keeps."""
-    return detail[:300]
+def entry(*, event: str, detail: str, actor: str, at: datetime) -> TimelineEntry:
+    """A timeline entry as it will be recorded."""
+    return TimelineEntry(event=event, detail=detail[:300], actor=actor, at=at)
 
 
-def _note(order: Order, event: str, detail: str = "", *, at: datetime | None = None) -> TimelineEntry:
-    entry = TimelineEntry(order=order, event=event, detail=shortened(detail=detail), at=at or utcnow())
-    TimelineEntry.objects.bulk_create([entry])
-    return entry
+def _note(
+    order: Order, event: str, detail: str = "", *, at: datetime | None = None, actor: str = SYSTEM
+) -> TimelineEntry:
+    noted = entry(event=event, detail=detail, actor=actor, at=at or utcnow())
+    noted.order = order
+    TimelineEntry.objects.bulk_create([noted])
+    return noted
 
 
 @writes("orders")
@@ -161,16 +186,17 @@ def record_rest(
     at: datetime,
     event: str = "",
     detail: str = "",
+    actor: str = SYSTEM,
     facts: Sequence[events.Event] = (),
     remembered: tuple[Key, Answer] | None = None,
 ) -> TimelineEntry | None:
     """The workflow pauses or ends here: the lease is given back, and the caller's answer, if any, remembered."""
     _rest(order, changes, at=at)
-    entry = _note(order, event, detail, at=at) if event else None
+    noted = _note(order, event, detail, at=at, actor=actor) if event else None
     outbox.emit("orders", *facts)
     if remembered is not None:
         idempotency.finish("orders", *remembered)
-    return entry
+    return noted
 
 
 @writes("orders")
@@ -200,19 +226,23 @@ def discard_order(*, order: Order, key: Key | None, refusal: EciError) -> None:
 
 
 @writes("orders")
-def postpone(*, order: Order, error: str) -> None:
-    """A step failed for now: it is due again after a pause that grows. After many attempts a person is asked for."""
+def postpone(*, order: Order, error: str, told: bool = False) -> None:
+    """A step failed for now: it is due again after a pause that grows. After many attempts a person is asked for.
+
+    ``told``: a buyer will be told of the order, so it is listed from now on, and ends as one of theirs.
+    """
     delay = timedelta(seconds=min(2 ** min(order.attempts, 10) / 2, _BACKOFF_LIMIT))
     attention = order.needs_attention or order.attempts >= ATTENTION_AFTER
     if attention and not order.needs_attention:
         _note(order, "needs_attention", error)
-    Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner).update(
-        lease_owner="", lease_until=None, next_at=Now() + delay, needs_attention=attention, updated_at=Now()
-    )
+    mine = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)
+    mine.update(lease_owner="", lease_until=None, next_at=Now() + delay, needs_attention=attention, updated_at=Now())
+    if told:
+        Order.objects.filter(pk=order.pk, status=OrderStatus.PENDING).update(status=OrderStatus.PAYMENT_PENDING)
 
 
 @writes("orders")
-def request_cancel(*, order_id: str, reason: str, key: Key | None) -> bool:
+def request_cancel(*, order_id: str, reason: str, actor: str, key: Key | None) -> bool:
     """Ask for the order to be undone; False when its state no longer allows it. The runner, not this, decides.
 
     IdempotencyInProgress when the key is taken.
@@ -220,15 +250,17 @@ def request_cancel(*, order_id: str, reason: str, key: Key | None) -> bool:
     if key is not None:
         idempotency.claim("orders", key, resource=order_id)
     open_orders = Order.objects.filter(pk=order_id, undo=Undo.NONE, status__in=UNFINISHED)
-    return bool(
-        open_orders.update(
-            undo=Undo.CANCELLED,
-            undo_reason=reason[:300],
-            next_at=Now(),
-            version=F("version") + 1,
-            updated_at=Now(),
-        )
+    asked = open_orders.update(
+        undo=Undo.CANCELLED,
+        undo_reason=reason[:300],
+        undo_actor=actor,
+        next_at=Now(),
+        version=F("version") + 1,
+        updated_at=Now(),
     )
+    if asked:
+        trail.record("orders", actor=actor, action="cancelled", thing=f"order:{order_id}")
+    return bool(asked)
 
 
 @writes("orders")
@@ -240,12 +272,17 @@ def wake(*, order_id: str, when: Q, changes: Mapping[str, Any] | None = None) ->
 
 
 @writes("orders")
-def record_refund(*, order_id: str, refunded_minor: int, captured_minor: int, detail: str) -> None:
-    """Record the payment's totals after a refund. Totals only grow, so an event that comes late changes nothing."""
-    status = OrderPaymentStatus.REFUNDED if refunded_minor >= captured_minor else OrderPaymentStatus.PARTIALLY_REFUNDED
+def record_refund(*, order_id: str, refunded_minor: int, captured_minor: int, detail: str, actor: str = SYSTEM) -> bool:
+    """Record the payment's totals after a refund. Totals only grow, so an event that comes late changes nothing.
+
+    True when all that was captured is refunded now.
+    """
+    whole = refunded_minor >= captured_minor
+    status = OrderPaymentStatus.REFUNDED if whole else OrderPaymentStatus.PARTIALLY_REFUNDED
     older = Order.objects.filter(pk=order_id, refunded_minor__lt=refunded_minor)
     if older.update(refunded_minor=refunded_minor, payment_status=status, version=F("version") + 1, updated_at=Now()):
-        _note(Order(pk=order_id), "refunded", detail)
+        _note(Order(pk=order_id), "refunded", detail, actor=actor)
+    return whole
 
 
 @writes("orders")
@@ -259,7 +296,8 @@ def record_attended(*, order_id: str, actor: str) -> None:
     """OrderNotFound."""
     if not Order.objects.filter(pk=order_id).update(needs_attention=False, version=F("version") + 1, updated_at=Now()):
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
-    _note(Order(pk=order_id), "attended", actor)
+    _note(Order(pk=order_id), "attended", actor=actor)
+    trail.record("orders", actor=actor, action="attended", thing=f"order:{order_id}")
 
 
 @writes("orders")
@@ -268,42 +306,203 @@ def make_due(*, order_id: str, actor: str) -> None:
     unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
     waiting = Order.objects.filter(unleased, pk=order_id).exclude(next_at=None).exclude(step=Step.AWAIT_PAYMENT)
     if waiting.update(next_at=Now(), attempts=0):
-        _note(Order(pk=order_id), "retried", actor)
+        _note(Order(pk=order_id), "retried", actor=actor)
+        trail.record("orders", actor=actor, action="retried", thing=f"order:{order_id}")
     Return.objects.filter(order=order_id, done_at=None, attempts__gt=0).update(next_at=Now())
 
 
 @writes("orders")
 def set_switch(*, taking: bool, reason: str, actor: str) -> None:
+    action = "orders taken again" if taking else "orders stopped"
+    trail.record("orders", actor=actor, action=action, thing="switch", after={"reason": reason} if reason else None)
     Switch.objects.create(taking=taking, reason=reason, actor=actor, at=utcnow())
 
 
+# -- returns ----------------------------------------------------------------------------------------------------------
+
+
 @writes("orders")
-def open_return(*, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, key: Key | None) -> Return:
-    """Record that units come back and what is to be refunded for them.
+def open_return(
+    *, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, actor: str, key: Key | None
+) -> Return:
+    """Record that units are back and what is to be refunded for them. Stock and money follow.
 
     OrderNotFound; InvalidTransition before SHIPPED; ReturnExceedsShipped; IdempotencyInProgress.
     """
+    order, lines = _returnable(order_id)
+    by_line = _spread(wanted, lines)
+    items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]
+    opened = Return.objects.create(
+        order=order,
+        status=ReturnStatus.RECEIVED,
+        items=items,
+        received=[item | {"disposition": disposition} for item in items],
+        reason=reason,
+        disposition=disposition,
+        refund_minor=_take_back(order, lines, by_line),
+        actor=actor,
+        next_at=Now() + LEASE,
+    )
+    opened.refresh_from_db(fields=["created_at"])
+    trail.record(
+        "orders", actor=actor, action="return received", thing=f"order:{order_id}", after={"received": opened.received}
+    )
+    if key is not None:
+        idempotency.claim("orders", key, resource=str(opened.pk))
+    return opened
+
+
+@writes("orders")
+def request_return(*, order_id: str, wanted: Mapping[int, int], reason: str, actor: str) -> Return:
+    """Record that a customer asks to return units, which nobody can ask for again meanwhile. Nothing moves.
+
+    OrderNotFound; InvalidTransition before SHIPPED; ReturnTooLate; ReturnExceedsShipped.
+    """
+    order, lines = _returnable(order_id)
+    days = settings.ECI_RETURN_DAYS
+    left = TimelineEntry.objects.filter(order=order, event__in=_LEFT, at__gt=Now() - timedelta(days=days))
+    if not left.exists():
+        raise ReturnTooLate(f"An order can be returned for {days} days after it was dispatched.", days=days)
+    by_line = _spread(wanted, lines)
+    _change_returned(order, {})
+    OrderLine.objects.filter(pk__in=by_line).update(requested_quantity=F("requested_quantity") + per_row(by_line))
+    asked = Return.objects.create(
+        order=order,
+        status=ReturnStatus.REQUESTED,
+        items=[{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()],
+        line_units=list(by_line.items()),
+        reason=reason,
+        disposition="resell",
+        refund_minor=0,
+        actor=actor,
+    )
+    asked.refresh_from_db(fields=["created_at"])
+    _note(order, "return_requested", reason, actor=actor)
+    outbox.emit("orders", ReturnRequested(order_id=order_id, return_id=asked.pk, version=order.version + 1))
+    return asked
+
+
+@writes("orders")
+def receive_return(
+    *, order_id: str, return_id: int, came: Sequence[Came] | None, actor: str, key: Key | None
+) -> Return:
+    """Record what came back of what was requested (None: all of it, to be sold again), and what is to be refunded.
+    Stock and money follow.
+
+    OrderNotFound, ReturnNotFound; InvalidTransition when it has been answered; ReturnExceedsShipped when more came
+    than was requested; IdempotencyInProgress.
+    """
+    order, lines = _returnable(order_id)
+    asked = _requested(order, return_id)
+    requested = dict(asked.line_units or ())
+    if came is None:
+        came = [Came(**item) for item in asked.items]
+    units: dict[int, int] = {}
+    for part in came:
+        units[part.product_id] = units.get(part.product_id, 0) + part.quantity
+    spread = spread_return(units, _as_returnable(lines, requested))
+    if spread is None:
+        excess = _excess(units, {item["product_id"]: item["quantity"] for item in asked.items})
+        raise ReturnExceedsShipped("More units came back than were requested.", items=excess)
+    _answer(asked, status=ReturnStatus.RECEIVED, answered_by=actor, next_at=Now() + LEASE, received=[*map(vars, came)])
+    OrderLine.objects.filter(pk__in=requested).update(requested_quantity=F("requested_quantity") - per_row(requested))
+    asked.refund_minor = _take_back(order, lines, spread)
+    Return.objects.filter(pk=asked.pk).update(refund_minor=asked.refund_minor)
+    outbox.emit("orders", ReturnReceived(order_id=order_id, return_id=return_id, version=order.version + 1))
+    trail.record(
+        "orders",
+        actor=actor,
+        action="return received",
+        thing=f"order:{order_id}",
+        after={"return_id": return_id, "received": asked.received},
+    )
+    if key is not None:
+        idempotency.claim("orders", key, resource=str(return_id))
+    return asked
+
+
+@writes("orders")
+def refuse_return(*, order_id: str, return_id: int, reason: str, actor: str) -> Return:
+    """Refuse a requested return: its units may be asked for again.
+
+    OrderNotFound, ReturnNotFound; InvalidTransition when it has been answered.
+    """
+    order, _ = _returnable(order_id)
+    asked = _requested(order, return_id)
+    requested = dict(asked.line_units or ())
+    _answer(asked, status=ReturnStatus.REFUSED, answered_by=actor, refusal=reason, refund_minor=0, done_at=utcnow())
+    _change_returned(order, {})
+    OrderLine.objects.filter(pk__in=requested).update(requested_quantity=F("requested_quantity") - per_row(requested))
+    _note(order, "return_refused", reason, actor=actor)
+    outbox.emit(
+        "orders", ReturnRefused(order_id=order_id, return_id=return_id, reason=reason, version=order.version + 1)
+    )
+    trail.record(
+        "orders", actor=actor, action="return refused", thing=f"order:{order_id}", after={"return_id": return_id}
+    )
+    return asked
+
+
+def _returnable(order_id: str) -> tuple[Order, list[OrderLine]]:
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
     if order.status not in RETURNABLE:
         raise InvalidTransition(f"An order that is {order.status} cannot be returned.", status=order.status)
-    lines = list(OrderLine.objects.filter(order=order).order_by("line_no"))
-    spread = spread_return(
-        wanted,
-        [
-            Returnable(
-                line_id=line.pk,
-                product_id=line.product_id,
-                unit_price=line.unit_price_minor,
-                left=line.quantity - line.returned_quantity,
-            )
-            for line in lines
-        ],
-    )
+    return order, list(OrderLine.objects.filter(order=order).order_by("line_no"))
+
+
+def _requested(order: Order, return_id: int) -> Return:
+    asked = Return.objects.filter(pk=return_id, order=order).select_related("order").first()
+    if asked is None:
+        raise ReturnNotFound(f"Order {order.pk} has no return {return_id}.", return_id=return_id)
+    if asked.status != ReturnStatus.REQUESTED:
+        raise InvalidTransition(f"This return is {asked.status} already.", status=asked.status)
+    return asked
+
+
+def _answer(asked: Return, **changes: Any) -> None:
+    """Stale when somebody else answered first."""
+    if not Return.objects.filter(pk=asked.pk, status=ReturnStatus.REQUESTED).update(**changes):
+        raise Stale
+    for name, value in changes.items():
+        setattr(asked, name, value)
+
+
+def _as_returnable(lines: Iterable[OrderLine], left: Mapping[int, int]) -> list[Returnable]:
+    return [
+        Returnable(
+            line_id=line.pk,
+            product_id=line.product_id,
+            left=left.get(line.pk, 0),
+        )
+        for line in lines
+    ]
+
+
+def _spread(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> dict[int, int]:
+    """Units by line. ReturnExceedsShipped when so many are not left."""
+    left = {line.pk: line.quantity - line.returned_quantity - line.requested_quantity for line in lines}
+    spread = spread_return(wanted, _as_returnable(lines, left))
     if spread is None:
-        raise ReturnExceedsShipped("More units are returned than were shipped.", items=_excess(wanted, lines))
-    by_line, goods = spread
+        returnable: dict[int, int] = {}
+        for line in lines:
+            returnable[line.product_id] = returnable.get(line.product_id, 0) + left[line.pk]
+        raise ReturnExceedsShipped("More units are returned than were shipped.", items=_excess(wanted, returnable))
+    return spread
+
+
+def _excess(wanted: Mapping[int, int], returnable: Mapping[int, int]) -> list[dict[str, int]]:
+    return [
+        {"product_id": product_id, "requested": units, "returnable": returnable.get(product_id, 0)}
+        for product_id, units in wanted.items()
+        if units > returnable.get(product_id, 0)
+    ]
+
+
+def _take_back(order: Order, lines: Sequence[OrderLine], by_line: Mapping[int, int]) -> int:
+    """Record on the order and its lines that these units are back; returns what they are worth with their tax."""
+    goods = sum(by_line.get(line.pk, 0) * line.unit_price_minor for line in lines)
     tax = tax_share(
         tax=order.tax_minor,
         subtotal=order.subtotal_minor,
@@ -311,38 +510,40 @@ def open_return(*, order_id: str, wanted: Mapping[int, int], reason: str, dispos
         tax_before=order.returned_tax_minor,
         returning=goods,
     )
-    everything = sum(by_line.values()) == sum(line.quantity - line.returned_quantity for line in lines)
-    if everything:
+    if all(line.returned_quantity + by_line.get(line.pk, 0) == line.quantity for line in lines):
         tax = order.tax_minor - order.returned_tax_minor
-    if not Order.objects.filter(pk=order_id, version=order.version).update(
-        returned_goods_minor=F("returned_goods_minor") + goods,
-        returned_tax_minor=F("returned_tax_minor") + tax,
-        version=F("version") + 1,
-        updated_at=Now(),
-    ):
-        raise Stale
-    OrderLine.objects.filter(pk__in=by_line).update(returned_quantity=F("returned_quantity") + per_row(by_line))
-    opened = Return.objects.create(
-        order=order,
-        items=[{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()],
-        reason=reason,
-        disposition=disposition,
-        refund_minor=goods + tax,
-        next_at=Now() + LEASE,
+    _change_returned(
+        order,
+        {
+            "returned_goods_minor": F("returned_goods_minor") + goods,
+            "returned_tax_minor": F("returned_tax_minor") + tax,
+        },
     )
-    opened.refresh_from_db(fields=["created_at"])
-    if key is not None:
-        idempotency.claim("orders", key, resource=str(opened.pk))
-    return opened
+    units = dict(by_line)
+    OrderLine.objects.filter(pk__in=units).update(returned_quantity=F("returned_quantity") + per_row(units))
+    return goods + tax
 
 
-def _excess(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> list[dict[str, int]]:
-    excess = []
-    for product_id, units in wanted.items():
-        left = sum(line.quantity - line.returned_quantity for line in lines if line.product_id == product_id)
-        if units > left:
-            excess.append({"product_id": product_id, "requested": units, "returnable": left})
-    return excess
+def _change_returned(order: Order, changes: Mapping[str, Any]) -> None:
+    """Stale when the order has changed since it was read: returns of one order are recorded one by one."""
+    unchanged = Order.objects.filter(pk=order.pk, version=order.version)
+    if not unchanged.update(**changes, version=F("version") + 1, updated_at=Now()):
+        raise Stale
+
+
+@writes("orders")
+def fix_refund(*, opened: Return, refundable_minor: int) -> int:
+    """Settle how much the return refunds: what it is worth, but at most ``refundable_minor``. Returns that amount.
+
+    ReturnsInLine while another return of the order is being refunded.
+    """
+    order = Order.objects.get(pk=opened.order_id)
+    _change_returned(order, {})
+    if Return.objects.filter(order=order, refund_fixed=True, done_at=None).exclude(pk=opened.pk).exists():
+        raise ReturnsInLine("Another return of this order is being refunded.", order_id=order.pk)
+    amount = max(0, min(opened.refund_minor, refundable_minor))
+    Return.objects.filter(pk=opened.pk, done_at=None).update(refund_minor=amount, refund_fixed=True)
+    return amount
 
 
 @writes("orders")
@@ -359,20 +560,19 @@ def finish_return(
     """
     unfinished = Return.objects.filter(pk=opened.pk, done_at=None)
     if not unfinished.update(done_at=Now(), next_at=None, refund_minor=refund_minor):
-        opened.refresh_from_db()
         return
-    opened.refund_minor = refund_minor
-    opened.done_at = utcnow()
+    actor = opened.answered_by or opened.actor or SYSTEM
     record_refund(
         order_id=opened.order_id,
         refunded_minor=order_refunded_minor,
         captured_minor=order_captured_minor,
         detail=opened.reason,
+        actor=actor,
     )
     out = OrderLine.objects.filter(order=opened.order_id, returned_quantity__lt=F("quantity"))
     changes: dict[str, Any] = {} if out.exists() else {"status": OrderStatus.RETURNED, "step": Step.DONE}
     Order.objects.filter(pk=opened.order_id).update(**changes, version=F("version") + 1, updated_at=Now())
-    _note(Order(pk=opened.order_id), "returned", opened.reason)
+    _note(Order(pk=opened.order_id), "returned", opened.reason, actor=actor)
 
 
 @writes("orders")
@@ -395,33 +595,51 @@ def claim_return(*, return_id: int) -> Return | None:
 
 # -- erasing people ---------------------------------------------------------------------------------------------------
 
-_TOLD_IN_WORDS = ("cancelled", "refunded", "returned")  # timeline entries whose detail somebody wrote
+# timeline entries whose detail somebody wrote
+_TOLD_IN_WORDS = ("cancelled", "refunded", "returned", "return_requested", "return_refused")
 
 
 @writes("orders")
-def erase_customer(*, customer_id: int) -> None:
-    """Keep the orders, and erase what says whose they were. Orders under way keep it until they end."""
+def erase_customer(*, customer_id: int, email_digest: str) -> None:
+    """Keep the orders, and erase what says whose they were. Orders under way keep it until they end.
+
+    Guests' orders of the same e-mail address, known by its digest (``erasure.email_digest``), are theirs too.
+    """
     erasure.record("orders", customer_id)
-    _erase([customer_id])
+    _mark_guest(email_digest)
+    _erase(Order.objects.filter(customer_id=customer_id))
+    _erase(Order.objects.filter(buyer_erased=True))
+
+
+def _mark_guest(email_digest: str) -> None:
+    guests = Order.objects.filter(customer_id=None, buyer_erased=False).exclude(email="")
+    addresses = guests.order_by().values_list("email", flat=True).distinct()
+    theirs = [address for address in addresses if erasure.email_digest(address) == email_digest]
+    if theirs:
+        # Shipping is told by the runner, as soon as it may look at the order.
+        look = Case(When(step__in=[Step.FULFIL, Step.DONE], then=Now()), default=F("next_at"))
+        guests.filter(email__in=theirs).update(buyer_erased=True, next_at=look, version=F("version") + 1)
 
 
 @writes("orders")
 def erase_late() -> None:
     """Erase what ended, or arrived, after its customer had been erased."""
     if Erasure.objects.exists():
-        _erase(erasure.erased("orders"))
+        _erase(Order.objects.filter(customer_id__in=erasure.erased("orders")))
+        _erase(Order.objects.filter(buyer_erased=True))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
-    ended = Order.objects.filter(customer_id__in=customers).exclude(status__in=UNFINISHED)
+def _erase(theirs: QuerySet[Order]) -> None:
+    ended = theirs.exclude(status__in=UNFINISHED)
     orders = ended.values("pk")
-    returns = Return.objects.filter(order__in=orders).exclude(done_at=None)
+    returns = Return.objects.filter(order__in=orders).exclude(done_at=None, status=ReturnStatus.RECEIVED)
     idempotency.erase("orders", endpoint="orders.place", resources=orders)
     idempotency.erase("orders", endpoint="orders.cancel", resources=orders)
-    idempotency.erase("orders", endpoint="orders.return", resources=returns.values_list(Cast("pk", CharField())))
-    blank(returns.exclude(reason=""), reason="")
+    for endpoint in ("orders.return", "orders.receive_return", "orders.refuse_return"):
+        idempotency.erase("orders", endpoint=endpoint, resources=returns.values_list(Cast("pk", CharField())))
+    blank(returns.exclude(reason="", refusal=""), reason="", refusal="")
     blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
-    told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="")
-    blank(ended.filter(told), shipping_address=None, token="", undo_reason="")
+    told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="") | ~Q(email="")
+    blank(ended.filter(told), shipping_address=None, token="", undo_reason="", email="")
     own_keys = ended.filter(idempotency_scope__startswith="customer:")
     blank(own_keys, idempotency_scope=None, idempotency_key=None, idempotency_fingerprint="")

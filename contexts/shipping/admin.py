@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from contexts.shipping.models import Shipment, ShipmentEvent
-from eci.staff import ReadOnly, StaffAdmin
+from contexts.shipping.models import Shipment, ShipmentEvent, Trail
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+
+admin.site.register(Trail, TrailAdmin)
 
 
 class EventInline(ReadOnly, admin.TabularInline):

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contexts.shipping import models, selectors, services
-from contexts.shipping.public.contracts import Shipment, ShipmentRecord, ShipmentStatus, ShipmentStep, Shipping
+from contexts.shipping import domain, models, selectors, services
+from contexts.shipping.public.contracts import (
+    ORDERS,
+    Shipment,
+    ShipmentRecord,
+    ShipmentStatus,
+    ShipmentStep,
+    Shipping,
+    ShipTo,
+    Withheld,
+)
 
 
 def shipment(row: models.Shipment) -> Shipment:
@@ -21,7 +30,15 @@ def shipment(row: models.Shipment) -> Shipment:
         dispatched_at=row.dispatched_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        ship_to=ship_to(row),
+        withheld=tuple(reason for reason in Withheld if getattr(row, reason)),
     )
+
+
+def ship_to(row: models.Shipment) -> ShipTo:
+    if row.ship_to is None:
+        return domain.ship_to(row.address, city=row.city)
+    return ShipTo(**row.ship_to | {"lines": tuple(row.ship_to["lines"])})
 
 
 def shipment_step(row: models.ShipmentEvent) -> ShipmentStep:
@@ -38,18 +55,41 @@ class LocalShipping(Shipping):
         services.expect_shipments(order_id=order_id)
 
     def create(
-        self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
+        self,
+        *,
+        order_id: str,
+        customer_id: int | None,
+        warehouses: tuple[str, ...],
+        address: str,
+        city: str,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
         rows = services.create_shipments(
-            order_id=order_id, customer_id=customer_id, warehouses=warehouses, address=address, city=city
+            order_id=order_id,
+            customer_id=customer_id,
+            warehouses=warehouses,
+            address=address,
+            city=city,
+            ship_to=ship_to,
         )
         return tuple(shipment(row) for row in rows)
 
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in services.dispatch_shipments(order_id=order_id))
 
-    def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
-        return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id))
+    def withhold(self, *, order_id: str, warehouse: str | None, reason: str) -> tuple[Shipment, ...]:
+        rows = services.withhold_shipments(order_id=order_id, warehouse=warehouse, reason=Withheld(reason))
+        return tuple(shipment(row) for row in rows)
+
+    def allow(self, *, order_id: str, warehouse: str | None, reason: str) -> tuple[Shipment, ...]:
+        rows = services.allow_shipments(order_id=order_id, warehouse=warehouse, reason=Withheld(reason))
+        return tuple(shipment(row) for row in rows)
+
+    def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
+        return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id, actor=actor))
+
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        services.erase_orders(order_ids=order_ids)
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))

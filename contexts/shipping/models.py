@@ -14,6 +14,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.trail import TrailRow
 
 
 def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
@@ -36,7 +37,10 @@ class Shipment(models.Model):
     """What leaves one warehouse for one order. ``warehouse`` is null for another system's order; the unique constraint
     lets such an order have several shipments.
 
-    ``customer_id``: the customer who may see it; null for guests, and for another system's order.
+    - ``customer_id``: the customer who may see it; null for guests, and for another system's order.
+    - ``ship_to``: the fields of ``ShipTo``; null where ``address`` and ``city`` are all that is known.
+    - ``buyer_erased``: a guest who has been erased; the address is erased when it no longer waits.
+    - ``short``, ``refunded``: it is withheld for this reason (``Withheld``).
     """
 
     order_id = models.CharField(max_length=64)
@@ -46,7 +50,11 @@ class Shipment(models.Model):
     tracking_no = models.CharField(max_length=64, unique=True)
     address = models.TextField(default="", blank=True)
     city = models.CharField(max_length=200, default="", blank=True)
+    ship_to = models.JSONField(null=True, blank=True)
     status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ShipmentStatus])
+    short = models.BooleanField(default=False, db_default=False)
+    refunded = models.BooleanField(default=False, db_default=False)
+    buyer_erased = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1)
     dispatched_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -65,6 +73,7 @@ class Shipment(models.Model):
             models.Index(fields=["created_at", "id"], name="shipping_shipment_newest"),
             models.Index(fields=["status", "created_at"], name="shipping_shipment_status"),
             models.Index(fields=["customer_id", "created_at"], name="shipping_shipment_customer"),
+            models.Index(fields=["buyer_erased"], name="shipping_buyer_erased"),
         ]
 
     def __str__(self) -> str:
@@ -72,7 +81,7 @@ class Shipment(models.Model):
 
 
 class ShipmentEvent(models.Model):
-    """One change of a shipment's status. Rows are only ever added."""
+    """One change of a shipment, with the status that it has since. Rows are only ever added."""
 
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")
     status = models.CharField(max_length=20)
@@ -99,6 +108,10 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     pass
+
+
+class Trail(TrailRow):
+    """What staff did to shipments."""
 
 
 class Idempotency(IdempotencyRecord):

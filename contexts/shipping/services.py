@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,19 +15,23 @@ from django.db.models.functions import Cast
 
 from contexts.shipping import domain, selectors
 from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
-from contexts.shipping.public.contracts import DuplicateTrackingNumber, ShipmentStatus
-from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
-from eci import erasure, idempotency
+from contexts.shipping.public.contracts import (
+    ORDERS,
+    DuplicateTrackingNumber,
+    OrderRefunded,
+    ShipmentShort,
+    ShipmentStatus,
+    Withheld,
+)
+from contexts.shipping.public.events import ShipmentChanged, ShipmentDelivered, ShipmentDispatched
+from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.erasure import blank
-from eci.errors import InvalidTransition, NotFound, OwnedByOrder
+from eci.errors import InvalidTransition, NotFound, OwnedByOrder, PreconditionFailed
 from eci.events import Event
 from eci.ids import is_our_order
 from eci.outbox import deliver_after_commit, emit
-
-_ORDERS = "orders"  # the actor of what the orders context commands
-
 
 # -- our own orders, commanded by orders ------------------------------------------------------------------------------
 
@@ -38,7 +43,13 @@ def expect_shipments(*, order_id: str) -> None:
 
 
 def create_shipments(
-    *, order_id: str, customer_id: int | None, warehouses: Iterable[str], address: str, city: str
+    *,
+    order_id: str,
+    customer_id: int | None,
+    warehouses: Iterable[str],
+    address: str,
+    city: str,
+    ship_to: dict[str, Any] | str | None = None,
 ) -> list[Shipment]:
     """Make one PENDING shipment per warehouse, and return all shipments of the order.
 
@@ -48,7 +59,8 @@ def create_shipments(
     InvalidTransition when the order's shipments were cancelled before.
     """
     wanted = sorted(set(warehouses))
-    where = {"customer_id": customer_id, "address": address, "city": city}
+    whole = None if ship_to is None else asdict(domain.ship_to(ship_to, address=address, city=city))
+    where = {"customer_id": customer_id, "address": address, "city": city, "ship_to": whole}
     try:
         return _create_first(order_id, wanted, where)
     except IntegrityError:
@@ -72,14 +84,36 @@ def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any])
 
 @writes("shipping")
 def dispatch_shipments(*, order_id: str) -> list[Shipment]:
-    """Dispatch the shipments of the order that wait; returns all its shipments."""
+    """Dispatch the shipments of the order that wait; returns all its shipments. ShipmentShort, OrderRefunded."""
     shipments = _locked_shipments(order_id)
-    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, _ORDERS)
+    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, ORDERS)
     return shipments
 
 
 @writes("shipping")
-def cancel_shipments(*, order_id: str) -> list[Shipment]:
+def withhold_shipments(*, order_id: str, warehouse: str | None, reason: Withheld) -> list[Shipment]:
+    """Mark what waits of the order, or of its one warehouse; returns all its shipments."""
+    _mark(order_id, warehouse, reason, True)
+    return selectors.shipments_of(order_ids=[order_id])
+
+
+@writes("shipping")
+def allow_shipments(*, order_id: str, warehouse: str | None, reason: Withheld) -> list[Shipment]:
+    """Take the mark away again; returns all shipments of the order."""
+    _mark(order_id, warehouse, reason, False)
+    return selectors.shipments_of(order_ids=[order_id])
+
+
+def _mark(order_id: str, warehouse: str | None, reason: Withheld, marked: bool) -> None:
+    """``version`` goes up, so that a dispatch that has read the shipment before reads it again."""
+    waiting = Shipment.objects.filter(order_id=order_id, status__in=domain.WAITING, **{reason: not marked})
+    if warehouse is not None:
+        waiting = waiting.filter(warehouse=warehouse)
+    waiting.update(**{reason: marked}, version=F("version") + 1, updated_at=utcnow())
+
+
+@writes("shipping")
+def cancel_shipments(*, order_id: str, actor: str = ORDERS) -> list[Shipment]:
     """Cancel all shipments of the order; returns them.
 
     1. Mark the order as cancelled; if shipping does not know it, insert a tombstone and stop.
@@ -94,7 +128,12 @@ def cancel_shipments(*, order_id: str) -> list[Shipment]:
     shipments = _locked_shipments(order_id)
     if any(shipment.status in domain.LEFT for shipment in shipments):
         raise InvalidTransition("A shipment of this order has already left.", order_id=order_id)
-    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.CANCELLED, _ORDERS)
+    waiting = [shipment for shipment in shipments if shipment.status in domain.WAITING]
+    before = [_in_trail(shipment) for shipment in waiting]
+    _move(waiting, ShipmentStatus.CANCELLED, actor)
+    for shipment, was in zip(waiting, before, strict=True):
+        after = _in_trail(shipment)
+        trail.record("shipping", actor=actor, action="changed", thing=_thing(shipment), before=was, after=after)
     return shipments
 
 
@@ -110,8 +149,10 @@ def create_foreign_shipment(
     tracking_no: str | None,
     status: ShipmentStatus,
     actor: str,
+    ship_to: dict[str, Any] | str | None = None,
 ) -> Shipment:
-    """Make a shipment for another system's order, anywhere along the journey.
+    """Make a shipment for another system's order, anywhere along the journey. Where ``address`` or ``city`` is empty,
+    it is taken from ``ship_to``.
 
     DuplicateTrackingNumber; for an order id of ours OwnedByOrder, or NotFound when shipping does not know the order.
     """
@@ -120,12 +161,14 @@ def create_foreign_shipment(
             raise OwnedByOrder("Shipments of this order are made by the order itself.", order_id=order_id)
         raise NotFound("There is no such order.", order_id=order_id)
     now = utcnow()
+    whole = None if ship_to is None else domain.ship_to(ship_to, address=address, city=city)
     shipment = Shipment(
         order_id=order_id,
         carrier=carrier,
         tracking_no=tracking_no or domain.new_tracking_no(),
-        address=address,
-        city=city,
+        address=address or ("" if whole is None else ", ".join(whole.lines)),
+        city=city or ("" if whole is None else whole.city[:200]),
+        ship_to=None if whole is None else asdict(whole),
         status=status,
         dispatched_at=now if status in domain.LEFT else None,
         created_at=now,
@@ -134,38 +177,79 @@ def create_foreign_shipment(
     try:
         _create_foreign(shipment, actor)
     except IntegrityError:
-        raise DuplicateTrackingNumber(
-            "Another shipment has this tracking number.", tracking_no=shipment.tracking_no
-        ) from None
+        raise _number_taken(shipment.tracking_no) from None
     return shipment
 
 
 @writes("shipping")
 def _create_foreign(shipment: Shipment, actor: str) -> None:
     _insert([shipment], actor)
-    emit("shipping", *_news(shipment, left=shipment.status in domain.LEFT))
+    emit("shipping", *_news(shipment, actor, left=shipment.status in domain.LEFT))
+    trail.record("shipping", actor=actor, action="created", thing=_thing(shipment), after=_in_trail(shipment))
+
+
+def change_shipment(
+    *,
+    shipment_id: int,
+    actor: str,
+    status: ShipmentStatus | None = None,
+    carrier: str | None = None,
+    tracking_no: str | None = None,
+    location: str = "",
+    note: str = "",
+    force: bool = False,
+    version: int | None = None,
+) -> Shipment:
+    """Move one shipment, or give it another carrier or tracking number. None leaves a field as it is.
+
+    What it already has changes nothing; without a status, ``location`` and ``note`` become an event of their own.
+    ShipmentNotFound, DuplicateTrackingNumber, InvalidTransition; PreconditionFailed when it has another ``version``;
+    OwnedByOrder for cancelling or returning a shipment of one of our orders; ShipmentShort; OrderRefunded, unless
+    ``force``.
+    """
+    try:
+        return _change(shipment_id, actor, status, carrier, tracking_no, location, note, force, version)
+    except IntegrityError:
+        raise _number_taken(tracking_no or "") from None
 
 
 @writes("shipping")
-def change_status(
-    *, shipment_id: int, status: ShipmentStatus, location: str = "", note: str = "", actor: str
+def _change(
+    shipment_id: int,
+    actor: str,
+    status: ShipmentStatus | None,
+    carrier: str | None,
+    tracking_no: str | None,
+    location: str,
+    note: str,
+    force: bool,
+    version: int | None,
 ) -> Shipment:
-    """Move one shipment. The status that it already has changes nothing.
-
-    ShipmentNotFound, InvalidTransition; OwnedByOrder for cancelling or returning a shipment of one of our orders.
-    """
     shipment = Shipment.objects.filter(pk=shipment_id).first()
     if shipment is None:
         raise selectors.not_found()
+    if version not in (None, shipment.version):
+        raise PreconditionFailed("This shipment has changed since you read it.")
     current = ShipmentStatus(shipment.status)
-    if status is current:
+    wanted = current if status is None else status
+    given = {"carrier": carrier, "tracking_no": tracking_no}
+    labels = {name: text for name, text in given.items() if text not in (None, getattr(shipment, name))}
+    if wanted is current and not labels and (status is not None or not (location or note)):
         return shipment
     ours = is_our_order(shipment.order_id)
-    if ours and status not in domain.JOURNEY:
-        raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
-    if not domain.may_move(current, status):
-        raise InvalidTransition(f"A shipment that is {current} cannot become {status}.", current=current, wanted=status)
-    announced = _move([shipment], status, actor, location=location, note=note)
+    if wanted is not current:
+        if ours and wanted not in domain.JOURNEY:
+            raise OwnedByOrder("Shipments of this order are cancelled and returned through the order itself.")
+        if not domain.may_move(current, wanted):
+            message = f"A shipment that is {current} cannot become {wanted}."
+            raise InvalidTransition(message, current=current, wanted=wanted)
+    if labels and current not in domain.UNDER_WAY:
+        raise InvalidTransition(f"A shipment that is {current} keeps its carrier and tracking number.", current=current)
+    before = _in_trail(shipment)
+    note = note or ", ".join(f"{name} was {before[name]}" for name in labels)
+    announced = _move([shipment], wanted, actor, labels=labels, location=location, note=note, force=force)
+    after = _in_trail(shipment) | ({"force": True} if force else {})
+    trail.record("shipping", actor=actor, action="changed", thing=_thing(shipment), before=before, after=after)
     if ours and announced:
         deliver_after_commit("shipping", shipment.order_id)
     return shipment
@@ -174,12 +258,25 @@ def change_status(
 # -- parts they share -------------------------------------------------------------------------------------------------
 
 
+def _number_taken(tracking_no: str) -> DuplicateTrackingNumber:
+    return DuplicateTrackingNumber("Another shipment has this tracking number.", tracking_no=tracking_no)
+
+
+def _thing(shipment: Shipment) -> str:
+    return f"shipment:{shipment.pk}"
+
+
+def _in_trail(shipment: Shipment) -> dict[str, str]:
+    """Nothing of people: no address, location or note."""
+    return {name: getattr(shipment, name) for name in ("order_id", "status", "carrier", "tracking_no")}
+
+
 def _locked_shipments(order_id: str) -> list[Shipment]:
     return list(locked(Shipment.objects.filter(order_id=order_id).order_by("pk")))
 
 
 def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    """``where``: customer_id, address and city, the same for all shipments."""
+    """``where``: customer and address, the same for all shipments."""
     now = utcnow()
     shipments = [
         Shipment(
@@ -193,7 +290,7 @@ def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any])
         )
         for warehouse in warehouses
     ]
-    _insert(shipments, _ORDERS)
+    _insert(shipments, ORDERS)
     return shipments
 
 
@@ -221,19 +318,45 @@ def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: 
     )
 
 
-def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, location: str = "", note: str = "") -> bool:
-    """Move shipments to ``status``; returns whether events were emitted.
+def _require_allowed(shipments: list[Shipment], *, force: bool) -> None:
+    """ShipmentShort, always; OrderRefunded, unless staff insists."""
+    short = [shipment.pk for shipment in shipments if shipment.short]
+    if short:
+        raise ShipmentShort("The units of this shipment are not there, so it cannot leave.", shipment_ids=short)
+    refunded = [shipment.pk for shipment in shipments if shipment.refunded]
+    if refunded and not force:
+        raise OrderRefunded("This order was paid back in full, so its shipment does not leave.", shipment_ids=refunded)
 
-    1. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
-    2. Add an event row to each.
-    3. Emit the events that others subscribe to.
+
+def _move(
+    shipments: list[Shipment],
+    status: ShipmentStatus,
+    actor: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    location: str = "",
+    note: str = "",
+    force: bool = False,
+) -> bool:
+    """Move shipments to ``status``; returns whether events were emitted. ShipmentShort, OrderRefunded (not if forced).
+
+    ``labels``: another carrier or tracking number, for one shipment.
+
+    1. When they leave, require that none is withheld.
+    2. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
+    3. Add an event row to each.
+    4. Emit the events that others subscribe to.
     """
     if not shipments:
         return False
     now = utcnow()
-    leaving = status in domain.LEFT and shipments[0].status in domain.WAITING
+    waited = shipments[0].status in domain.WAITING
+    leaving = status in domain.LEFT and waited
+    moved = shipments[0].status != status
+    if leaving:
+        _require_allowed(shipments, force=force)
     as_read = functools.reduce(operator.or_, (Q(pk=shipment.pk, version=shipment.version) for shipment in shipments))
-    changes: dict[str, str | datetime] = {"status": status, "updated_at": now}
+    changes: dict[str, str | datetime] = {"status": status, "updated_at": now, **(labels or {})}
     if leaving:
         changes["dispatched_at"] = now
     if Shipment.objects.filter(as_read).update(**changes, version=F("version") + 1) != len(shipments):
@@ -243,12 +366,14 @@ def _move(shipments: list[Shipment], status: ShipmentStatus, actor: str, *, loca
         for name, value in changes.items():
             setattr(shipment, name, value)
     _record(shipments, actor, location=location, note=note)
-    news = [event for shipment in shipments for event in _news(shipment, left=leaving)]
+    news = [event for shipment in shipments for event in _news(shipment, actor, left=leaving, moved=moved)]
+    if labels:
+        news += [_changed(shipment, actor, dispatched=not waited) for shipment in shipments]
     emit("shipping", *news)
     return bool(news)
 
 
-def _news(shipment: Shipment, *, left: bool) -> list[Event]:
+def _news(shipment: Shipment, actor: str, *, left: bool, moved: bool = True) -> list[Event]:
     news: list[Event] = []
     if left:
         news.append(
@@ -259,11 +384,28 @@ def _news(shipment: Shipment, *, left: bool) -> list[Event]:
                 warehouse=shipment.warehouse,
                 carrier=shipment.carrier,
                 tracking_no=shipment.tracking_no,
+                actor=actor,
             )
         )
-    if shipment.status == ShipmentStatus.DELIVERED:
-        news.append(ShipmentDelivered(version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk))
+    if moved and shipment.status == ShipmentStatus.DELIVERED:
+        news.append(
+            ShipmentDelivered(
+                version=shipment.version, order_id=shipment.order_id, shipment_id=shipment.pk, actor=actor
+            )
+        )
     return news
+
+
+def _changed(shipment: Shipment, actor: str, *, dispatched: bool) -> Event:
+    return ShipmentChanged(
+        version=shipment.version,
+        order_id=shipment.order_id,
+        shipment_id=shipment.pk,
+        carrier=shipment.carrier,
+        tracking_no=shipment.tracking_no,
+        dispatched=dispatched,
+        actor=actor,
+    )
 
 
 # -- erasing people ---------------------------------------------------------------------------------------------------
@@ -274,20 +416,29 @@ def erase_customer(*, customer_id: int) -> None:
     """Keep the customer's shipments, but blank what identifies the customer. A shipment that waits still needs its
     address, which is blanked after it has left."""
     erasure.record("shipping", customer_id)
-    _erase([customer_id])
+    _erase(Shipment.objects.filter(customer_id=customer_id))
+
+
+@writes("shipping")
+def erase_orders(*, order_ids: Iterable[str]) -> None:
+    """As ``erase_customer``, for the orders of a guest."""
+    theirs = Shipment.objects.filter(order_id__in=list(order_ids))
+    theirs.filter(buyer_erased=False).update(buyer_erased=True)
+    _erase(theirs)
 
 
 @writes("shipping")
 def erase_late() -> None:
-    """Erase shipments that left, or were created, after their customer was erased."""
+    """Erase shipments that left, or were created, after their customer or guest was erased."""
     if Erasure.objects.exists():
-        _erase(erasure.erased("shipping"))
+        _erase(Shipment.objects.filter(customer_id__in=erasure.erased("shipping")))
+    _erase(Shipment.objects.filter(buyer_erased=True))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
-    shipments = Shipment.objects.filter(customer_id__in=customers).exclude(status__in=domain.WAITING)
+def _erase(theirs: QuerySet[Shipment]) -> None:
+    shipments = theirs.exclude(status__in=domain.WAITING)
     names = shipments.values_list(Cast("pk", CharField()))
     idempotency.erase("shipping", endpoint="shipping.change_status", resources=names)
     steps = ShipmentEvent.objects.filter(shipment__in=shipments.values("pk"))
     blank(steps.exclude(location="", note=""), location="", note="")
-    blank(shipments.exclude(address="", city=""), address="", city="")
+    blank(shipments.exclude(address="", city="", ship_to=None), address="", city="", ship_to=None)

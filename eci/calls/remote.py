@@ -140,6 +140,11 @@ class _Breaker:
                 raise _unavailable(context)
             self._next_try = time.monotonic() + PAUSE
 
+    def is_open(self) -> bool:
+        """Whether a call would be rejected now."""
+        with self._lock:
+            return self._failures >= FAILURES and time.monotonic() < self._next_try
+
     def failed(self) -> None:
         with self._lock:
             self._failures += 1
@@ -151,6 +156,12 @@ class _Breaker:
 
 
 _breakers: dict[str, _Breaker] = defaultdict(_Breaker)
+
+
+def require_reachable(context: str) -> None:
+    """ContextUnavailable while the context is left alone after failures."""
+    if _breakers[context].is_open():
+        raise _unavailable(context)
 
 
 def forget_failures() -> None:

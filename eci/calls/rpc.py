@@ -77,3 +77,11 @@ class _Client:
 def client(context: str, contract: type[T]) -> T:
     """The one object through which other contexts call ``context``."""
     return cast(T, _Client(context, contract))
+
+
+def require_reachable(context: str) -> None:
+    """ContextUnavailable where another process hosts the context and is known not to answer. Nobody is asked."""
+    if settings.ECI_SERVICES[context] != "local":
+        from eci.calls import remote
+
+        remote.require_reachable(context)

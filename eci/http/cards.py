@@ -39,7 +39,7 @@ _NO_TEXT = (AmountField, serializers.IntegerField, serializers.BooleanField, ser
 _REFUSED = "Card numbers and security codes are never accepted. Send the payment provider's token instead."
 
 
-def refuse_cards(serializer: serializers.Serializer[Any], data: Any) -> None:
+def refuse_cards(serializer: serializers.BaseSerializer[Any], data: Any) -> None:
     """A 400 if a text that the serializer takes holds a card number, or if any field is named as a security code.
 
     It names the field, never its content.

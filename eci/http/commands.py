@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from django.db import Error as AnyDatabaseError
 from rest_framework.response import Response
 
 from eci import idempotency
@@ -17,6 +18,9 @@ from eci.db import run_in_unit_of_work
 from eci.errors import EciError, IdempotencyInProgress
 from eci.http.envelope import failure
 from eci.idempotency import Answer, IdempotencyRecord, Key, refusal_answer
+from eci.watch.requests import logger
+
+log = logger(__name__)
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -162,7 +166,10 @@ def _outcome(context: str, key: Key, resource: str, command: Resumable[B, R]) ->
             return None
         answer = remembered(command.answer, result)
     _remember(context, key, answer)
-    record = idempotency.find(context, key)  # whoever carried it on meanwhile may have remembered the answer first
+    try:
+        record = idempotency.find(context, key)  # whoever carried it on meanwhile may have remembered the answer first
+    except AnyDatabaseError:
+        return answer
     return (idempotency.answer_of(record) if record else None) or answer
 
 
@@ -176,8 +183,13 @@ def remembered(answer: Callable[[R], tuple[int, Any]], result: R) -> Answer:
 
 
 def _remember(context: str, key: Key, answer: Answer) -> None:
-    if answer.status != 202:
+    """Where that fails, the command is done all the same, and a replay finds out how it went."""
+    if answer.status == 202:
+        return
+    try:
         idempotency.finish(context, key, answer)
+    except AnyDatabaseError:
+        log.warning("answer_not_remembered", exc_info=True)
 
 
 # -- both -------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import register_converter
 
+from eci import text
+
 
 class IdConverter:
     regex = "[0-9]{1,15}"
@@ -16,14 +18,12 @@ class IdConverter:
 
 
 class ReferenceConverter:
-    """An order id, SKU or tracking number: one path segment of up to 64 printable characters."""
+    """An order id or tracking number: one path segment of up to 64 printable characters, once it is taken in."""
 
-    regex = "[^/]{1,64}"
+    regex = "[^/]{1,200}"
 
     def to_python(self, value: str) -> str:
-        if not value.isprintable():
-            raise ValueError(value)
-        return value
+        return text.code(value, limit=64, name="A reference")
 
     def to_url(self, value: str) -> str:
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -27,7 +28,9 @@ class JSONObjectParser(BaseParser):
         if not raw.strip():
             return {}
         try:
-            body = json.loads(raw.decode("utf-8"), parse_float=_decimal, parse_constant=_refuse)
+            body = json.loads(
+                raw.decode("utf-8"), parse_float=_decimal, parse_constant=_refuse, object_pairs_hook=_once
+            )
         except UnicodeDecodeError:
             raise ParseError("The body is not valid UTF-8.") from None
         except RecursionError:
@@ -45,6 +48,16 @@ def _decimal(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError("a number is out of range") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of a name given twice, one value would be lost: which one did the client mean?"""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        twice = json.dumps(names.most_common(1)[0][0])
+        raise ParseError(f"The body gives {twice[:100]} twice in one object.")
+    return found
 
 
 def _refuse(constant: str) -> None:

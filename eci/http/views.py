@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, UnsupportedMediaType
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request, override_method
@@ -83,6 +83,9 @@ class ApiView(GenericAPIView[Any]):
             versions(request.headers["If-Match"])
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise InvalidRequest("Send the body with a Content-Length header.")
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ("", "identity") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+            raise UnsupportedMediaType(encoding, "Send the body as it is: compressed bodies are not understood.")
         known = self.query_serializer() if self.query_serializer and request.method in ("GET", "HEAD") else None
         names = set(known.fields) if known else set()
         unknown = sorted(set(request.query_params) - names - _ALWAYS_KNOWN)

@@ -35,11 +35,13 @@ log = requests.logger(__name__)
 class Caller:
     """Who makes a request. ``name`` is the actor in records; ``session`` the login that the token comes from.
 
+    ``subject`` is the caller's number, ``customer:4`` or ``staff:3``, for logs, which name nobody. A stranger has none.
     ``customer_id`` is None for everybody who is not a customer.
     """
 
     name: str
     roles: Roles
+    subject: str = ""
     customer_id: int | None = None
     session: str = ""
 
@@ -72,7 +74,7 @@ class Caller:
 
 
 NOBODY = Caller(name="anonymous", roles=only(Role.ANONYMOUS))
-OPEN = Caller(name="open", roles=only(Role.ADMIN))
+OPEN = Caller(name="open", roles=only(Role.ADMIN), subject="open")
 
 
 def staff_name(user: AbstractBaseUser | AnonymousUser) -> str:
@@ -167,7 +169,13 @@ def _as_of_now(claims: Claims) -> Claims | None:
 def caller_of(claims: Claims) -> Caller:
     kind, _, number = claims.subject.partition(":")
     customer_id = int(number) if kind == "customer" else None
-    return Caller(name=claims.name, roles=claims.roles, customer_id=customer_id, session=claims.session)
+    return Caller(
+        name=claims.name,
+        roles=claims.roles,
+        subject=claims.subject,
+        customer_id=customer_id,
+        session=claims.session,
+    )
 
 
 class StaffSession(SessionAuthentication):
@@ -178,7 +186,8 @@ class StaffSession(SessionAuthentication):
         if found is None or not found[0].is_staff:
             return None
         user = found[0]
-        return Caller(name=staff_name(user), roles=staff_roles(user) | {Role.ANONYMOUS}), None
+        roles = staff_roles(user) | {Role.ANONYMOUS}
+        return Caller(name=staff_name(user), roles=roles, subject=f"staff:{user.pk}"), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

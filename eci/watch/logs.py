@@ -24,7 +24,7 @@ from eci.watch import tracing
 _ALLOWED = frozenset(
     (
         *("timestamp", "level", "logger", "event", "request_id", "trace_id", "span_id", "task", "exception"),
-        *("method", "route", "status", "ms"),
+        *("method", "route", "status", "ms", "caller"),
         *("kind", "error", "step", "outcome", "item", "actor", "subject", "suspicion"),
         *("context", "consumer", "event_name", "attempts"),
         *("id", "order_id", "return_id", "payment_id", "notification_id"),

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
 
 from eci.ids import is_our_order
 from eci.watch import tracing
@@ -121,6 +122,7 @@ class RequestMiddleware:
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 1),
+                **_filled({"caller": _caller_of(request)}),
             )
             structlog.contextvars.unbind_contextvars("order_id")
         if request.method == "HEAD" and not response.streaming:
@@ -133,6 +135,18 @@ class RequestMiddleware:
         order_id = kwargs.get("order_id")
         if order_id and is_our_order(order_id):
             about_order(scrubbed(order_id))
+
+
+def _caller_of(request: HttpRequest) -> str:
+    """The number of who called, ``customer:4`` or ``staff:3``; empty for a stranger, and where nobody asked who it is.
+
+    The API leaves its caller in the request, and Django's pages the account that they looked up.
+    """
+    user = getattr(request, "user", None)
+    if not isinstance(user, SimpleLazyObject):
+        return str(getattr(user, "subject", ""))
+    account = getattr(request, "_cached_user", None)  # only if somebody has asked: it costs statements
+    return f"staff:{account.pk}" if account is not None and account.pk else ""
 
 
 def _traced(request: HttpRequest, method: str, carried: Mapping[str, str]) -> AbstractContextManager[None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.product import DemoShop, Product
-from tests.support.world import ON_SERVERS, environment
+from tests.support.world import ON_SERVERS, ROOT, environment
 from tools.servers import Servers
 
 pytestmark = [
@@ -47,3 +48,56 @@ def test_an_order_outlives_the_kill_of_everything(tmp_path: Path) -> None:
     finally:
         product.clean_up()
         Servers(folder, durable=True).stop()
+
+
+def test_commands_beside_it_use_its_servers_and_leave_them_running(tmp_path: Path) -> None:
+    data = tmp_path / "var"
+    under = [sys.executable, "tools/servers.py", "--keep", str(data / "servers")]
+    own = environment(data, {})
+    product = Product(data, own, under=under)
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
+
+    def manage(arguments: str) -> subprocess.CompletedProcess[str]:
+        return run("make", "--no-print-directory", "manage", "SERVERS=1", f"ARGS={arguments}")
+
+    try:
+        product.start()
+        assert DemoShop(product.api).order(1, 2).status == 201
+        servers = Servers(data / "servers", durable=True)
+        running = [server.pid() for server in servers.all]
+        assert all(running)
+
+        audit = manage("audit")
+        assert (audit.returncode, audit.stdout) == (0, "The books agree: 1 orders checked, 0 under way.\n"), (
+            audit.stderr
+        )
+        assert manage('orders stop "we count"').returncode == 0
+        stopped = DemoShop(product.api).order(1, 2)
+        assert (stopped.status, stopped.code) == (503, "orders_stopped")
+        assert manage("orders start").returncode == 0
+
+        beside = run(sys.executable, "manage.py", "audit")
+        assert (beside.returncode, beside.stdout) == (1, "")
+        assert "make manage SERVERS=1 ARGS=audit" in beside.stderr
+        assert not (data / "orders.sqlite3").exists()
+
+        obvious = run(*under, sys.executable, "manage.py", "audit")
+        assert obvious.returncode == 0, obvious.stderr
+        assert [server.pid() for server in servers.all] == running
+        assert DemoShop(product.api).order(1, 2).status == 201
+
+        product.kill()
+        assert manage("audit").returncode == 0
+        assert [server.pid() for server in servers.all] == running, "they are the next run's"
+        for server in servers.all:
+            server.stop()
+        assert manage("audit").returncode == 0
+        assert not any(server.pid() for server in servers.all), "whoever started them has stopped them"
+        product.start()
+        product.stop()
+        assert not any(server.pid() for server in servers.all)
+    finally:
+        product.clean_up()
+        Servers(data / "servers", durable=True).stop()

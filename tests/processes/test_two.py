@@ -74,9 +74,10 @@ def test_kill_9_of_the_called_process_under_load_loses_nothing_and_doubles_nothi
         wait_until(lambda: sum(future.done() for future in futures) >= 4, 60, "some orders are placed")
         back.kill()
         first = [future.result() for future in futures]
-    assert {answer.status for answer in first} == {201, 503}, [answer.json for answer in first]
+    statuses = {answer.status for answer in first}
+    assert {201, 202} <= statuses <= {201, 202, 503}, [answer.json for answer in first]
     refused = [answer for answer in first if answer.status == 503]
-    assert {(answer.code, answer.headers["Retry-After"]) for answer in refused} == {("context_unavailable", "2")}
+    assert {(answer.code, answer.headers["Retry-After"]) for answer in refused} <= {("context_unavailable", "2")}
 
     back.start()
     back.wait()
@@ -86,7 +87,7 @@ def test_kill_9_of_the_called_process_under_load_loses_nothing_and_doubles_nothi
     assert {answer.status for answer in again} == {201}
     ids = [answer.data["order_id"] for answer in again]
     assert len(set(ids)) == len(names)
-    acknowledged = {name: one.data["order_id"] for name, one in zip(names, first, strict=True) if one.status == 201}
+    acknowledged = {name: one.data["order_id"] for name, one in zip(names, first, strict=True) if one.status != 503}
     assert acknowledged
     assert acknowledged.items() <= dict(zip(names, ids, strict=True)).items(), "what was acknowledged stands"
     assert shop.stock() == (76, 0, 76)
@@ -100,9 +101,9 @@ def test_while_the_called_process_is_away_reads_and_other_contexts_go_on(api: Cu
     back.kill()
     try:
         assert api.get("/v1/products").status == 200
-        assert shop.order().status == 503
-        assert api.get(f"/v1/orders/{order_id}").code == "context_unavailable"
-        assert api.get("/v1/orders").code == "context_unavailable"
+        assert shop.order(key="waits").status in (202, 503)
+        assert api.get(f"/v1/orders/{order_id}").data["unavailable"] == ["inventory", "payments"]
+        assert api.get("/v1/orders").status == 200
     finally:
         back.start()
         back.wait()
@@ -153,7 +154,7 @@ def test_a_process_whose_key_was_taken_away_calls_nobody(api: Cut, shop: Shop, r
     key = known.read_bytes()
     known.write_bytes(keys.public_pem(keys.new().public_key()))
     try:
-        assert (shop.order().status, shop.stock()) == (503, (100, 0, 100))
+        assert (shop.order().status, shop.stock()) == (202, (100, 0, 100))
     finally:
         known.write_bytes(key)
     api.hasten()

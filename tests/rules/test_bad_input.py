@@ -13,6 +13,7 @@ from django.apps import apps
 from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
 
+from contexts.orders import services
 from tests.support.api import Answer, Api
 from tests.support.product import require_envelope
 from tests.support.shop import Shop
@@ -53,11 +54,16 @@ BAD: dict[str, list[Any]] = {
     "password": [*NOT_TEXT, None, "", "five5", "x" * 201],
     "given": [*NOT_TEXT, None, "", "x" * 10_000],
     "address": [5, True, [], "x" * 501, {"street": 5}, {"street": ["x"]}, {"x" * 51: "x"}, "a\0b"],
+    "ship_to": [5, True, [], "x" * 1_001, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
     "means": [5, "x", [], {"token": 5}, {"method": CARDS[0]}, {"token": CARDS[1]}, {"method": {}}],
     "lines": [
         None, 5, "x", {}, [], [None], [5], ["x"], [[]], [{}], [{"product_id": 1}], [{"quantity": 1}],
         *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, 1_000_001, HUGE)),
         *([{"product_id": product_id, "quantity": 1}] for product_id in (0, -1, True, "1", 1.5, [], HUGE)),
+    ],
+    "received_lines": [
+        [], {}, 5, *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, HUGE)),
+        *([{"product_id": 1, "quantity": 1, "disposition": word}] for word in ("", "eaten", None, 5)),
     ],
     "order_lines": [
         [{"product_id": 1, "quantity": 1, "price": price}] for price in (-1, "x", True, [], float("nan"), OVERFLOW)
@@ -212,6 +218,8 @@ DOORS = [
         {"items": LINES, "reason": "too small"},
         {"items": "lines", "reason": "text", "disposition": "choice"},
     ),
+    Door("POST", "/v1/orders/{asked}/returns/{return}/receive", {"items": LINES}, {"items": "received_lines"}),
+    Door("POST", "/v1/orders/{asked}/returns/{return}/refuse", {"reason": "worn"}, {"reason": "text"}),
     Door("POST", "/v1/payments/charge", {"order_id": "FOREIGN", "amount": 1}, CHARGE),
     Door("POST", "/v1/payments", {"order_id": "FOREIGN", "amount": 1}, CHARGE),
     Door(
@@ -226,14 +234,17 @@ DOORS = [
         {"order_id": "FOREIGN"},
         {
             "order_id": "order_id", "address": "note", "city": "note", "carrier": "text", "tracking_no": "sku",
-            "status": "choice",
+            "status": "choice", "ship_to": "ship_to",
         },
     ),
     Door(
         "PATCH",
         "/v1/shipments/{shipment}",
         {"status": "PACKED"},
-        {"status": "choice", "location": "note", "note": "note"},
+        {
+            "status": "choice", "location": "note", "note": "note", "carrier": "text", "tracking_no": "sku",
+            "force": "bool",
+        },
     ),
     Door(
         "POST",
@@ -265,6 +276,10 @@ class World:
             "payment": api.post("/v1/payments", {"order_id": "FOREIGN", "amount": 50}).data["payment_id"],
             "shipment": api.post("/v1/shipments", {"order_id": "FOREIGN"}).data["shipment_id"],
         }
+        self.names["asked"] = shop.order(1).data["order_id"]
+        wanted = {shop.product_id: 1}
+        asked = services.request_return(order_id=self.names["asked"], wanted=wanted, reason="small", actor="customer:1")
+        self.names["return"] = asked.pk
         self.before = self.everything()
 
     def filled(self, template: Any) -> Any:
@@ -411,6 +426,8 @@ REFUSED = [
     ("POST", "/v1/orders/{shipped}/cancel", {}, 409, "invalid_transition"),
     ("POST", "/v1/orders/{confirmed}/returns", {"items": LINES, "reason": "x"}, 409, "invalid_transition"),
     ("POST", "/v1/orders/{shipped}/returns", {"items": LINES * 2, "reason": "x"}, 409, "return_exceeds_shipped"),
+    ("POST", "/v1/orders/{shipped}/returns/{return}/receive", {}, 404, "not_found"),
+    ("POST", "/v1/orders/{asked}/returns/{return}/receive", {"items": LINES * 2}, 409, "return_exceeds_shipped"),
     ("POST", "/v1/payments/{payment}/refund", {"amount": "50.01", "reason": "x"}, 409, "refund_exceeds_captured"),
     ("POST", "/v1/payments/charge", {"order_id": "{shipped}", "amount": 1}, 409, None),
     ("POST", "/v1/inventory/reserve", {"product_id": "{product}", "quantity": 5_000}, 409, "insufficient_stock"),

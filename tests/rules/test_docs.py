@@ -22,8 +22,8 @@ _FOLDERS = "bench|config|contexts|demo|docker|docs|eci|k8s|monitoring|tests|tool
 _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(rf"(?<![\w./<-])(?:{_FOLDERS})/[\w./*<>{{}},-]*")
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")
-_MAKE = re.compile(r"(?<![\w-])make((?: +(?:[A-Z_]+=\S+|[a-z][a-z0-9-]*))+)")
-_MANAGE = re.compile(r"manage\.py +([a-z_]+)")
+_MAKE = re.compile(r"""(?<![\w-])make((?: +(?:[A-Z_]+=(?:"[^"]*"|'[^']*'|[^\s"']+)|[a-z][a-z0-9-]*))+)""")
+_MANAGE = re.compile(r"""(?:manage\.py +|ARGS=["']?)([a-z_]+)""")
 _TEST = re.compile(r"(tests/[\w/]+\.py)((?:::\w+)+)")
 _MODULE = re.compile(r"(?<![\w./-])(?:bench|contexts|tests)(?:\.\w+)+|(?<=python -m )[\w.]+")
 _NAMED_SETTING = re.compile(r"ECI_(?:\{name\.upper\(\)\}|[A-Z0-9])[A-Z0-9_]*")
@@ -88,7 +88,8 @@ def missing_modules(page: Page) -> Iterator[str]:
 def missing_targets(page: Page) -> Iterator[str]:
     for code in page.code():
         for words in _MAKE.findall(code):
-            yield from (f"make {word}" for word in words.split() if "=" not in word and word not in _targets())
+            given = re.sub(r"""\w+=("[^"]*"|'[^']*')""", "", words).split()
+            yield from (f"make {word}" for word in given if "=" not in word and word not in _targets())
 
 
 def missing_commands(page: Page) -> Iterator[str]:
@@ -197,8 +198,14 @@ CHECKS = {
         3,
     ),
     missing_modules: ("`python -m bench.nowhere`, `contexts.orders.nowhere`; `python -m bench.rpc`, `config.env`", 2),
-    missing_targets: ("`make nowhere`, and\n```\nSERVERS=1 make run PORT=1 astray  # make sense\n```\nmake sure", 2),
-    missing_commands: ("`.venv/bin/python manage.py nowhere --all` after `manage.py audit`", 1),
+    missing_targets: (
+        '`make nowhere`, and\n```\nSERVERS=1 make run ARGS="a b" PORT=1 astray  # make sense\n```\nmake sure',
+        2,
+    ),
+    missing_commands: (
+        '`.venv/bin/python manage.py nowhere --all` after `manage.py audit`; `make manage ARGS="nowhere now"`',
+        2,
+    ),
     missing_settings: (
         "Set `ECI_NOWHERE`, ECI_CATALOG_NOWHERE, `ECI_<CONTEXT>_DATABASE_URL`, ECI_CATALOG_REPLICA_URL or"
         " `ECI_SECRET_KEY_FILE`",

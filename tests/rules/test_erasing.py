@@ -153,7 +153,10 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     shipped = her.order("shipped")
     returned = her.order("returned")
     back = {"items": [{"product_id": lamp, "quantity": 2}], "reason": f"{NAME} sends it from {STREET}"}
-    assert ann.post(f"/v1/orders/{returned['order_id']}/returns", back, key="return").status == 201
+    asked = ann.post(f"/v1/orders/{returned['order_id']}/returns", back, key="return")
+    assert asked.status == 201
+    receive = f"/v1/orders/{returned['order_id']}/returns/{asked.data['return_id']}/receive"
+    assert stock.post(receive, {}, key="receive").status == 200
     her.order("declined", 402, payment={"token": "tok_declined"})
     cancelled = her.order("cancelled", fulfilment="warehouse")
     reason = {"reason": f"{NAME} has moved to {TOWN}"}
@@ -208,7 +211,7 @@ def test_erased_is_everywhere_and_the_books_stay(life: Life) -> None:
     assert life.ann.send("DELETE", ME).status == 204
     settle()
     still = {"orders_order.shipping_address", "orders_idempotency.answer"}
-    still |= {"shipping_shipment.address", "shipping_shipment.city"}
+    still |= {"shipping_shipment.address", "shipping_shipment.city", "shipping_shipment.ship_to"}
     assert {".".join(column) for column in found()} == still, "an order that is to be sent needs its address"
     assert list(books()) == before
     assert before[-1][1] == ()
@@ -217,6 +220,7 @@ def test_erased_is_everywhere_and_the_books_stay(life: Life) -> None:
     shown = life.support.get(f"/v1/orders/{life.orders['under way']['order_id']}").data
     parcel = shown["shipments"][0]
     assert (parcel["address"], parcel["city"]) == (STREET, TOWN)
+    assert (parcel["ship_to"]["name"], parcel["ship_to"]["phone"]) == (NAME, PHONE)
     assert life.stock.patch(f"/v1/shipments/{parcel['shipment_id']}", {"status": "SHIPPED"}).status == 200
     assert life.support.post(f"/v1/orders/{life.orders['unpaid']['order_id']}/cancel", {}).status == 200
     sent = len(mail.outbox)
@@ -293,6 +297,29 @@ def test_an_address_she_had_before_goes_too(lamp: int) -> None:
     settle()
     assert her.ann.send("DELETE", ME).status == 204
     assert found((*MARKS, "new@example.com")) == {}
+
+
+def test_what_they_ordered_as_a_guest_goes_too(lamp: int) -> None:
+    """Orders tells shipping, which does not know whose a guest's shipment is."""
+    her = Life(enter(), staff("P"), staff("S"), lamp)
+    for fulfilment in ("automatic", "warehouse"):
+        guest = {"email": EMAIL.upper(), "shipping_address": WHERE, "items": [{"product_id": lamp, "quantity": 1}]}
+        placed = her.support.post("/v1/orders", guest | {"fulfilment": fulfilment})
+        assert placed.status == 201, placed.json
+    settle()
+    (parcel,) = placed.data["shipments"]
+    assert her.ann.send("DELETE", ME).status == 204
+    settle()
+    still = {".".join(column) for column in found()}
+    assert {"shipping_shipment.address", "shipping_shipment.city", "shipping_shipment.ship_to"} <= still, (
+        "it is to be sent"
+    )
+    assert her.stock.patch(f"/v1/shipments/{parcel['shipment_id']}", {"status": "DELIVERED"}).status == 200
+    sent = len(mail.outbox)
+    settle()
+    assert len(mail.outbox) == sent, "they get no mail any more"
+    prune()
+    assert found() == {}
 
 
 class TestWhatComesLate:

@@ -77,6 +77,8 @@ CONTRACT = {
         GET /v1/orders/{order_id}
         POST /v1/orders/{order_id}/cancel
         POST /v1/orders/{order_id}/returns
+        POST /v1/orders/{order_id}/returns/{return_id}/receive
+        POST /v1/orders/{order_id}/returns/{return_id}/refuse
     """,
     "payments": """
         POST /v1/payments/charge
@@ -130,6 +132,7 @@ MAY_BE_ACCEPTED = {
     "POST /v1/orders",
     "POST /v1/orders/{order_id}/cancel",
     "POST /v1/orders/{order_id}/returns",
+    "POST /v1/orders/{order_id}/returns/{return_id}/receive",
     "POST /v1/payments",
     "POST /v1/payments/charge",
     "POST /v1/payments/{payment_id}/refund",

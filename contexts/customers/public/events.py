@@ -49,9 +49,13 @@ class RefreshTokenReused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerErased(Event):
-    """Every context forgets what it keeps of this person. The event may overtake work of theirs that is under way."""
+    """Every context forgets what it keeps of this person. The event may overtake work of theirs that is under way.
+
+    ``email_digest`` (``eci.erasure``) names their mailbox, for what they did as a guest.
+    """
 
     NAME: ClassVar[str] = "customers.customer_erased.v1"
     AGGREGATE: ClassVar[str] = "customer_id"
 
     customer_id: int
+    email_digest: str = ""

@@ -168,7 +168,7 @@ class AvailabilityQuery(serializers.Serializer[Any]):
 
 class ReservationQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
-    order_id = serializers.CharField(required=False, max_length=64)
+    order_id = OrderIdField(required=False)
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
     ordering = OrderingField("created_at")
@@ -177,7 +177,7 @@ class ReservationQuery(QuerySerializer):
 class MovementQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
-    order_id = serializers.CharField(required=False, max_length=64)
+    order_id = OrderIdField(required=False)
 
 
 class WarehouseQuery(QuerySerializer):

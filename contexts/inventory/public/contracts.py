@@ -99,12 +99,13 @@ class Statistics:
     """``holds``: the number of reservations ever made, by the status they have now.
 
     ``lowest``: the stock rows of active warehouses with the fewest units available. ``low``: the number of such rows
-    below their reorder point.
+    below their reorder point. ``owed``: the units that paid reservations lack.
     """
 
     holds: dict[str, int]
     lowest: tuple[Level, ...]
     low: int
+    owed: int
 
 
 class InsufficientStock(Conflict):

@@ -17,6 +17,7 @@ def notification(row: dict[str, Any]) -> dict[str, Any]:
         "message": row["message"],
         "status": row["status"],
         "order_id": row["order_id"] or None,
+        "actor": row["actor"],
         "attempts": row["attempts"],
         "created_at": iso(row["created_at"]),
         "updated_at": iso(row["updated_at"]),

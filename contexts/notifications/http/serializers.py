@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator, validate_email
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
-from contexts.notifications.domain import is_one_line
+from contexts.notifications import domain
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from eci.http.fields import OrderIdField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
-_PHONE_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{5,18}[0-9]")
 
+class RecipientField(TextField):
+    """An e-mail address or a phone number, as it is stored."""
 
-def _channel_of(recipient: str) -> Channel | None:
-    if _PHONE_NUMBER.fullmatch(recipient):
-        return Channel.SMS
-    try:
-        validate_email(recipient)
-    except ValidationError:
-        return None
-    return Channel.EMAIL
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 320, **kwargs})
 
-
-class SubjectField(TextField):
-    default_error_messages = {"lines": "A subject must be one line."}
-
-    def to_internal_value(self, data: Any) -> str:
-        subject = super().to_internal_value(data)
-        if not is_one_line(subject):
-            self.fail("lines")
-        return subject
+    def intake(self, given: str) -> str:
+        return domain.recipient(given)
 
 
 class NotificationIn(serializers.Serializer[Any]):
@@ -43,15 +29,13 @@ class NotificationIn(serializers.Serializer[Any]):
             RegexValidator(r"\A[A-Za-z0-9_-]{1,40}\Z", "A type is a word of up to 40 letters, digits, '_', '-'.")
         ]
     )
-    recipient = TextField(max_length=320)
-    subject = SubjectField(max_length=200, allow_blank=True, trim_whitespace=False, default="")
-    message = TextField(max_length=10_000)
+    recipient = RecipientField()
+    subject = TextField(max_length=200, allow_blank=True, default="")
+    message = TextField(max_length=10_000, lines=True)
     order_id = OrderIdField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        channel = _channel_of(attrs["recipient"])
-        if channel is None:
-            raise serializers.ValidationError({"recipient": ["This is neither an e-mail address nor a phone number."]})
+        channel = domain.channel_to(attrs["recipient"])
         if attrs["type"] in list(Channel) and attrs["type"] != channel:
             raise serializers.ValidationError({"recipient": [f"This recipient does not fit the type {attrs['type']}."]})
         return {
@@ -65,7 +49,7 @@ class NotificationIn(serializers.Serializer[Any]):
 
 
 class NotificationQuery(QuerySerializer):
-    recipient = serializers.CharField(required=False, max_length=320)
+    recipient = RecipientField(required=False)
     order_id = OrderIdField(required=False)
     status = serializers.ChoiceField(required=False, choices=[str(status) for status in NotificationStatus])
     ordering = OrderingField("created_at")
@@ -80,6 +64,7 @@ class NotificationOut(serializers.Serializer[Any]):
     message = serializers.CharField()
     status = serializers.ChoiceField(choices=list(NotificationStatus))
     order_id = serializers.CharField(allow_null=True)
+    actor = serializers.CharField(help_text="Who queued it last.")
     attempts = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()

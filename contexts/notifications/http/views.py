@@ -58,7 +58,7 @@ class NotificationListView(ApiView):
             return workflows.customer_written_to(order_id=body["order_id"], recipient=body["recipient"])
 
         def execute() -> tuple[int, dict[str, Any]]:
-            row = services.queue_written_notification(**body, customer_id=customer())
+            row = services.queue_written_notification(**body, customer_id=customer(), actor=self.caller.name)
             return 201, presenters.notification(row)
 
         key = self.idempotency_key("notifications.create", body)
@@ -83,7 +83,8 @@ class NotificationRetryView(ApiView):
         """Send a notification now: one that was given up is queued again, one that waits becomes due."""
 
         def execute() -> tuple[int, dict[str, Any]]:
-            return 200, presenters.notification(services.requeue_notification(notification_id=notification_id))
+            row = services.requeue_notification(notification_id=notification_id, actor=self.caller.name)
+            return 200, presenters.notification(row)
 
         key = self.idempotency_key("notifications.retry", {})
         return commands.once("notifications", key, execute, about=_id)

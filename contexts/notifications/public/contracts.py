@@ -66,7 +66,7 @@ class Notifications(ABC):
         """Notifications that were given up, oldest first."""
 
     @abstractmethod
-    def retry(self, *, notification_id: int) -> NotificationStatus:
+    def retry(self, *, notification_id: int, actor: str = "system") -> NotificationStatus:
         """Send now what was given up or is queued; what was sent stays so. NotificationNotFound."""
 
     @abstractmethod

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from contexts.inventory.public.contracts import Reservation
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import Line, Quote
+from contexts.orders.public.contracts import ReturnStatus
 from eci import money
 from eci.clock import iso
 from eci.http.present import as_json
@@ -47,12 +49,21 @@ def order(view: OrderView) -> dict[str, Any]:
         "needs_attention": row.needs_attention,
         "expires_at": iso(row.expires_at),
         "reservation": reservation(view.reservation) if view.reservation else None,
-        "payments": [as_json(payment) for payment in view.payments],
-        "shipments": [as_json(shipment) for shipment in view.shipments],
-        "timeline": [{"at": iso(entry.at), "event": entry.event, "detail": entry.detail} for entry in view.timeline],
+        "payments": _unless_away("payments", view, view.payments),
+        "shipments": _unless_away("shipping", view, view.shipments),
+        "unavailable": list(view.unavailable),
+        "returns": [returned(one, currency=row.currency) for one in view.returns],
+        "timeline": [
+            {"at": iso(entry.at), "event": entry.event, "detail": entry.detail, "actor": entry.actor or "system"}
+            for entry in view.timeline
+        ],
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
     }
+
+
+def _unless_away(context: str, view: OrderView, parts: Sequence[Any]) -> list[Any] | None:
+    return None if context in view.unavailable else [as_json(part) for part in parts]
 
 
 def reservation(hold: Reservation) -> dict[str, Any]:
@@ -82,15 +93,21 @@ def quote(priced: Quote) -> dict[str, Any]:
     }
 
 
-def returned(row: Any) -> dict[str, Any]:
-    currency = row.order.currency
+def returned(row: Any, *, currency: str) -> dict[str, Any]:
+    """What is refunded is known once the goods are received."""
+    is_received = row.status == ReturnStatus.RECEIVED
     return {
         "return_id": row.pk,
         "order_id": row.order_id,
+        "status": str(row.status),
         "items": row.items,
+        "received": row.received,
         "reason": row.reason,
         "disposition": row.disposition,
-        "refund": _amount(row.refund_minor, currency),
+        "refusal": row.refusal or None,
+        "refund": _amount(row.refund_minor, currency) if is_received else None,
         "currency": currency,
+        "actor": row.actor or "system",
+        "answered_by": row.answered_by or None,
         "created_at": iso(row.created_at),
     }

@@ -7,11 +7,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnStatus
+from eci import text
 from eci.http.cards import CardlessTextField, CardlessWordField
 from eci.http.fields import (
     MAX_ID,
     AmountField,
+    EmailField,
     IdempotencyKeyField,
     IdField,
     QuantityField,
@@ -21,6 +23,7 @@ from eci.http.fields import (
 from eci.http.paging import OrderingField, QuerySerializer
 
 MAX_LINES = 1_000
+DISPOSITIONS = ["resell", "damaged", "lost"]
 
 
 class LineIn(serializers.Serializer[Any]):
@@ -42,15 +45,19 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
     default_error_messages = {"invalid": "An address is a text of up to 500 characters, or an object of such texts."}
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, str) and len(data) <= 500:
-            return data
-        if (
-            isinstance(data, dict)
-            and len(data) <= 20
-            and all(len(name) <= 50 and isinstance(text, str) and len(text) <= 500 for name, text in data.items())
-        ):
-            return data
+        if isinstance(data, str):
+            return self._clean(data)
+        if isinstance(data, dict) and len(data) <= 20 and all(len(name) <= 50 for name in data):
+            return {name: self._clean(value) for name, value in data.items()}
         return self.fail("invalid")
+
+    def _clean(self, given: Any) -> str:
+        if not isinstance(given, str) or len(given) > 500:
+            self.fail("invalid")
+        try:
+            return text.clean(given, limit=500, lines=True)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
     def to_representation(self, value: Any) -> Any:
         return value
@@ -58,7 +65,7 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
 
 class OrderIn(serializers.Serializer[Any]):
     customer_id = IdField(required=False, allow_null=True)
-    email = serializers.EmailField(required=False, max_length=254, help_text="A guest's address (staff).")
+    email = EmailField(required=False, help_text="A guest's address (staff).")
     items = LineIn(many=True, allow_empty=False)
     shipping_address = AddressField(required=False)
     payment = PaymentMeansIn(required=False)
@@ -86,8 +93,26 @@ class ReturnIn(serializers.Serializer[Any]):
     items = ReturnLineIn(many=True, allow_empty=False)
     reason = TextField(max_length=300)
     disposition = serializers.ChoiceField(
-        choices=["resell", "damaged", "lost"], required=False, help_text="What becomes of the goods (staff): `resell`."
+        choices=DISPOSITIONS, required=False, help_text="What becomes of the goods (staff): `resell`."
     )
+    idempotency_key = IdempotencyKeyField()
+
+
+class ReceivedLineIn(ReturnLineIn):
+    disposition = serializers.ChoiceField(
+        choices=DISPOSITIONS, default="resell", help_text="What becomes of these units."
+    )
+
+
+class ReceiveIn(serializers.Serializer[Any]):
+    items = ReceivedLineIn(
+        many=True, allow_empty=False, required=False, help_text="What really came back; all of it, if not given."
+    )
+    idempotency_key = IdempotencyKeyField()
+
+
+class RefuseIn(serializers.Serializer[Any]):
+    reason = TextField(max_length=300, help_text="The customer is told this.")
     idempotency_key = IdempotencyKeyField()
 
 
@@ -126,6 +151,7 @@ class TimelineOut(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     event = serializers.CharField()
     detail = serializers.CharField()
+    actor = serializers.CharField()
 
 
 class TotalsOut(serializers.Serializer[Any]):
@@ -145,6 +171,31 @@ class AddressOut(serializers.Field[Any, Any, Any, Any]):
     """As it was given, or null."""
 
 
+class ReturnedLineOut(serializers.Serializer[Any]):
+    product_id = serializers.IntegerField()
+    quantity = serializers.IntegerField()
+
+
+class ReceivedLineOut(ReturnedLineOut):
+    disposition = serializers.ChoiceField(choices=DISPOSITIONS)
+
+
+class ReturnOut(serializers.Serializer[Any]):
+    return_id = serializers.IntegerField()
+    order_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=[status.value for status in ReturnStatus])
+    items = ReturnedLineOut(many=True)
+    received = ReceivedLineOut(many=True, allow_null=True)
+    reason = serializers.CharField()
+    disposition = serializers.ChoiceField(choices=DISPOSITIONS)
+    refusal = serializers.CharField(allow_null=True)
+    refund = serializers.CharField(allow_null=True)
+    currency = serializers.CharField()
+    actor = serializers.CharField()
+    answered_by = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
 class OrderOut(TotalsOut):
     order_id = serializers.CharField()
     customer_id = serializers.IntegerField(allow_null=True)
@@ -158,24 +209,10 @@ class OrderOut(TotalsOut):
     needs_attention = serializers.BooleanField()
     expires_at = serializers.DateTimeField(allow_null=True)
     reservation = serializers.DictField(allow_null=True)
-    payments = serializers.ListField(child=serializers.DictField())
-    shipments = serializers.ListField(child=serializers.DictField())
+    payments = serializers.ListField(child=serializers.DictField(), allow_null=True)
+    shipments = serializers.ListField(child=serializers.DictField(), allow_null=True)
+    unavailable = serializers.ListField(child=serializers.CharField(), help_text="Contexts whose part is missing.")
+    returns = ReturnOut(many=True)
     timeline = TimelineOut(many=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
-
-
-class ReturnedLineOut(serializers.Serializer[Any]):
-    product_id = serializers.IntegerField()
-    quantity = serializers.IntegerField()
-
-
-class ReturnOut(serializers.Serializer[Any]):
-    return_id = serializers.IntegerField()
-    order_id = serializers.CharField()
-    items = ReturnedLineOut(many=True)
-    reason = serializers.CharField()
-    disposition = serializers.ChoiceField(choices=["resell", "damaged", "lost"])
-    refund = serializers.CharField()
-    currency = serializers.CharField()
-    created_at = serializers.DateTimeField()

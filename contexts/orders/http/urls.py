@@ -10,4 +10,6 @@ urlpatterns = [
     path("orders/<ref:order_id>", views.OrderDetailView.as_view()),
     path("orders/<ref:order_id>/cancel", views.OrderCancelView.as_view()),
     path("orders/<ref:order_id>/returns", views.OrderReturnView.as_view()),
+    path("orders/<ref:order_id>/returns/<id:return_id>/receive", views.ReturnReceiveView.as_view()),
+    path("orders/<ref:order_id>/returns/<id:return_id>/refuse", views.ReturnRefuseView.as_view()),
 ]

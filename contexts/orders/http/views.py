@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from contexts.customers.public.contracts import CustomerNotFound
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
-from contexts.orders.domain import LineAsked, OrderAsked
+from contexts.orders.domain import Came, LineAsked, OrderAsked
 from contexts.orders.http import presenters, serializers
 from contexts.orders.workflows import cancelling, placing, quoting, returning
 from contexts.orders.workflows.placing import Outcome
@@ -26,6 +27,7 @@ from eci.idempotency import Key
 from eci.identity.roles import Role, only
 
 BUYERS_AND_STAFF = only(Role.CUSTOMER, Role.SUPPORT, Role.SERVICE)
+RETURNS_STAFF = only(Role.STOCK, Role.SUPPORT, Role.SERVICE)
 
 
 class OrderListView(ApiView):
@@ -77,6 +79,10 @@ def _order_body(view: ApiView) -> dict[str, Any]:
             raise drf.ValidationError({"email": ["Only staff places orders for guests."]})
         if any("unit_price" in line for line in body["items"]):
             raise drf.ValidationError({"items": ["Only staff sets prices."]})
+        most = settings.ECI_MAX_UNITS_PER_LINE
+        units = serializers.units_by_product(body["items"])
+        if any(quantity > most for quantity in units.values()):
+            raise drf.ValidationError({"items": [f"An order has at most {most} units of a product."]})
         _require_own(owner, body.get("customer_id"))
         return body | {"customer_id": owner}
     if (body.get("customer_id") is None) == ("email" not in body):
@@ -101,6 +107,7 @@ def _asked(view: ApiView, body: dict[str, Any]) -> OrderAsked:
         pay_later=body["pay_later"],
         fulfilment=body.get("fulfilment", settings.ECI_FULFILMENT),
         by_customer=view.caller.confined_to is not None,
+        actor=view.caller.name,
     )
 
 
@@ -147,9 +154,9 @@ class OrderCancelView(ApiView):
         selectors.require_order(order_id=order_id, owner=self.caller.confined_to)
         key = self.idempotency_key("orders.cancel", body)
         command = commands.Resumable(
-            begin=partial(cancelling.begin, order_id=order_id, reason=body["reason"], key=key),
+            begin=partial(cancelling.begin, order_id=order_id, reason=body["reason"], actor=self.caller.name, key=key),
             carry_out=cancelling.carry_on,
-            resume=lambda _, resource: composed.order_view(order_id=resource) if resource else None,
+            resume=lambda _, resource: cancelling.resume(order_id=resource) if resource else None,
             answer=_cancelled,
         )
         return commands.resumable("orders", key, command)
@@ -166,25 +173,101 @@ class OrderReturnView(ApiView):
 
     @extend_schema(responses={201: serializers.ReturnOut, 202: serializers.ReturnOut})
     def post(self, request: Request, order_id: str) -> Response:
-        """Units come back after dispatch. 202: the refund was not answered, or refused for now; it is tried again."""
+        """Units come back after dispatch. A customer asks for it, and nothing moves before the goods are received.
+
+        From staff they are received at once. 202: the refund was not answered, or refused for now; it is tried again.
+        """
         body = self.body()
         owner = self.caller.confined_to
         selectors.require_order(order_id=order_id, owner=owner)
-        if owner is not None and "disposition" in body:
-            raise drf.ValidationError({"disposition": ["Only staff says what becomes of the goods."]})
+        wanted = serializers.units_by_product(body["items"])
+        if owner is not None:
+            if "disposition" in body:
+                raise drf.ValidationError({"disposition": ["Only staff says what becomes of the goods."]})
+            ask = partial(
+                services.request_return,
+                order_id=order_id,
+                wanted=wanted,
+                reason=body["reason"],
+                actor=self.caller.name,
+            )
+            return commands.once(
+                "orders",
+                self.idempotency_key("orders.return", body),
+                lambda: (201, _returned(ask())),
+                about=lambda data: data["return_id"],
+            )
         body.setdefault("disposition", "resell")
         key = self.idempotency_key("orders.return", body)
-        command = commands.Resumable(
-            begin=partial(
-                services.open_return,
-                order_id=order_id,
-                wanted=serializers.units_by_product(body["items"]),
-                reason=body["reason"],
-                disposition=body["disposition"],
-                key=key,
-            ),
-            carry_out=returning.run_return_for_caller,
-            resume=lambda _, resource: returning.resume_return(return_id=int(resource)) if resource else None,
-            answer=lambda row: (201 if returning.outcome(row) == Outcome.DONE else 202, presenters.returned(row)),
+        begin = partial(
+            services.open_return,
+            order_id=order_id,
+            wanted=wanted,
+            reason=body["reason"],
+            disposition=body["disposition"],
+            actor=self.caller.name,
+            key=key,
         )
-        return commands.resumable("orders", key, command)
+        return commands.resumable("orders", key, _return_command(begin, status=201))
+
+
+def _returned(row: Any) -> dict[str, Any]:
+    return presenters.returned(row, currency=row.order.currency)
+
+
+def _return_command(begin: Callable[[], Any], *, status: int) -> commands.Resumable[Any, Any]:
+    """Stock and money follow what ``begin`` records; 202 as long as they do."""
+    return commands.Resumable(
+        begin=begin,
+        carry_out=returning.run_return_for_caller,
+        resume=lambda _, resource: returning.resume_return(return_id=int(resource)) if resource else None,
+        answer=lambda row: (status if returning.outcome(row) == Outcome.DONE else 202, _returned(row)),
+    )
+
+
+class ReturnReceiveView(ApiView):
+    roles = RETURNS_STAFF
+    refuses_cards = True
+    body_serializers = {"POST": serializers.ReceiveIn}
+
+    @extend_schema(responses={200: serializers.ReturnOut, 202: serializers.ReturnOut})
+    def post(self, request: Request, order_id: str, return_id: int) -> Response:
+        """The goods are back: all that was asked for, or what ``items`` says. Stock and money follow.
+
+        202: the refund was not answered, or refused for now; it is tried again.
+        """
+        body = self.body()
+        key = self.idempotency_key("orders.receive_return", body)
+        begin = partial(
+            services.receive_return,
+            order_id=order_id,
+            return_id=return_id,
+            came=[Came(**item) for item in body["items"]] if "items" in body else None,
+            actor=self.caller.name,
+            key=key,
+        )
+        return commands.resumable("orders", key, _return_command(begin, status=200))
+
+
+class ReturnRefuseView(ApiView):
+    roles = RETURNS_STAFF
+    refuses_cards = True
+    body_serializers = {"POST": serializers.RefuseIn}
+
+    @extend_schema(responses=serializers.ReturnOut)
+    def post(self, request: Request, order_id: str, return_id: int) -> Response:
+        """The goods are not taken back. The customer is told why."""
+        body = self.body()
+        refuse = partial(
+            services.refuse_return,
+            order_id=order_id,
+            return_id=return_id,
+            reason=body["reason"],
+            actor=self.caller.name,
+        )
+        return commands.once(
+            "orders",
+            self.idempotency_key("orders.refuse_return", body),
+            lambda: (200, _returned(refuse())),
+            about=lambda data: data["return_id"],
+        )

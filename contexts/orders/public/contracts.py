@@ -35,6 +35,14 @@ class OrderPaymentStatus(StrEnum):
     REFUNDED = "REFUNDED"
 
 
+class ReturnStatus(StrEnum):
+    """REQUESTED by a customer: staff answers. RECEIVED: the goods are back. REFUSED by staff."""
+
+    REQUESTED = "REQUESTED"
+    RECEIVED = "RECEIVED"
+    REFUSED = "REFUSED"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
     """The recipient of an order's notifications: a customer's id, or a guest's e-mail address."""
@@ -72,10 +80,16 @@ class LineRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ReturnRecord:
+    """``items``: as asked. ``received``: [{product_id, quantity, disposition}], None as long as nothing is back.
+    ``refusal``: why staff refused it."""
+
     return_id: int
+    status: ReturnStatus
     items: list[dict[str, int]]
+    received: list[dict[str, int | str]] | None
     reason: str
     disposition: str
+    refusal: str
     refund: Decimal
     currency: str
     created_at: datetime
@@ -86,6 +100,7 @@ class TimelineRecord:
     at: datetime
     event: str
     detail: str
+    actor: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +197,7 @@ class ProductUnavailable(Conflict):
 
 
 class TooManyUnpaid(Conflict):
-    """The customer has reached the cap on unpaid orders, each of which keeps stock from others."""
+    """The customer has reached the cap on unpaid orders, their number or their value: each keeps stock from others."""
 
     code = "too_many_unpaid_orders"
 
@@ -191,6 +206,22 @@ class ReturnExceedsShipped(Conflict):
     """``details.items``: [{product_id, requested, returnable}]."""
 
     code = "return_exceeds_shipped"
+
+
+class ReturnTooLate(Conflict):
+    """The order left too long ago for its customer to return it. ``details.days``: how many days they have."""
+
+    code = "return_too_late"
+
+
+class ReturnNotFound(NotFound):
+    pass
+
+
+class NoFeeForCurrency(Conflict):
+    """The shop has no shipping fee in the order's currency. ``details.currency``."""
+
+    code = "no_fee_for_currency"
 
 
 class Orders(ABC):

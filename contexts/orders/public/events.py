@@ -45,3 +45,30 @@ class PaymentFailed(OrderEvent):
     NAME: ClassVar[str] = "orders.payment_failed.v1"
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnEvent(OrderEvent):
+    return_id: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnRequested(ReturnEvent):
+    """A customer asks to return goods. Why they do is in the return."""
+
+    NAME: ClassVar[str] = "orders.return_requested.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnReceived(ReturnEvent):
+    """The goods of a request are back; stock and money follow."""
+
+    NAME: ClassVar[str] = "orders.return_received.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnRefused(ReturnEvent):
+    """``reason``: what staff tells the customer."""
+
+    NAME: ClassVar[str] = "orders.return_refused.v1"

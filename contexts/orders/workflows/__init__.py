@@ -8,12 +8,16 @@
                                           inventory.confirm                                  inventory.release
                                           shipping.create                                    shipping.cancel
                                           payments.capture: THE PIVOT   CONFIRMED, PAID      payments.cancel
+      nothing due:                        inventory.confirm                                  inventory.release
+                                          shipping.create               CONFIRMED, PAID      shipping.cancel
       pay later:                          shipping.expect                                    shipping.cancel
                                           payments.open_request         AWAITING_PAYMENT     payments.cancel
+      under review:                       inventory.stop_paying         PAYMENT_PENDING      inventory.release
     AWAIT_PAYMENT  forward.await_payment  payments.close                paid, or to undo
     CONFIRM        forward.confirm_paid   inventory.confirm                                  inventory.release
                                           shipping.create               CONFIRMED            shipping.cancel
-    FULFIL         forward.fulfil         inventory.ship                                     a return
+    FULFIL         forward.fulfil         shipping.withhold or allow    short                shipping.cancel
+                                          inventory.ship                                     a return
                                           shipping.dispatch             SHIPPED, DELIVERED   a return
     DONE           forward.done           nothing                       nothing is due
 
@@ -26,6 +30,9 @@ calls of the last column until nothing is left. After the pivot steps are only r
 The runner (``runner.py``) is a loop over this table, for as long as it holds the order's lease. A step ends in one of
 three ways, all in ``progress.py``: it records progress and keeps the lease, it rests and gives the lease back, or it
 raises, and is walked again later.
+
+Once an order is recorded, no failure is an answer: its caller is told the order, which is listed from then on, and
+recovery carries it on. One that nobody was told of, and that holds nothing, may still be discarded.
 
 ``placing``, ``cancelling``, ``returning`` and ``quoting`` are what the API calls; ``recovery`` is what beat and other
 contexts' events call.

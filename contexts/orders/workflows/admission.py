@@ -13,6 +13,8 @@ from contexts.orders.domain import LineAsked, OrderAsked, Quote
 from contexts.orders.models import Order, OrderLine, Switch
 from contexts.orders.public.contracts import OrdersStopped, TooManyUnpaid
 from contexts.orders.workflows import quoting
+from eci import money
+from eci.calls import rpc
 from eci.remembered import Remembered
 
 SWITCH_KEPT = 1.0  # seconds
@@ -22,9 +24,12 @@ SOLD_OUT_KEPT = 10.0  # seconds
 def admit(*, asked: OrderAsked) -> Quote:
     """The quote of an order that nothing known speaks against; nothing is written or held.
 
-    OrdersStopped; what ``quoting.quote`` raises; InsufficientStock.
+    OrdersStopped; ContextUnavailable when a participant is known to be away; what ``quoting.quote`` raises;
+    InsufficientStock.
     """
     _require_taking_orders()
+    for context in ("inventory", "payments", "shipping"):
+        rpc.require_reachable(context)
     priced = quoting.quote(asked=asked)
     if _sold_out_lately(asked.lines):
         inventory.require_available(items=demand(lines=asked.lines))
@@ -32,8 +37,21 @@ def admit(*, asked: OrderAsked) -> Quote:
 
 
 def require_few_unpaid(order: Order) -> None:
-    """TooManyUnpaid when the order's customer has reached the cap with other orders."""
-    if order.by_customer and selectors.unpaid_beside(order=order) >= settings.ECI_UNPAID_ORDERS:
+    """TooManyUnpaid when the order's customer has reached a cap: of other orders, or of their value.
+
+    An order that is paid later counts towards the value itself. That is counted in the shop's currency only.
+    """
+    if not order.by_customer:
+        return
+    unpaid = selectors.unpaid_beside(order=order)
+    value = unpaid.minor + (order.total_minor if order.pay_later else 0)
+    limit = settings.ECI_UNPAID_VALUE
+    too_dear = (
+        limit is not None
+        and order.currency == settings.ECI_CURRENCY
+        and value > limit.scaleb(money.places(order.currency))
+    )
+    if too_dear or unpaid.orders >= settings.ECI_UNPAID_ORDERS:
         raise TooManyUnpaid("Too many of your orders wait to be paid. Please pay or cancel some of them first.")
 
 

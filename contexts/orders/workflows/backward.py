@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from contexts.inventory.public.api import inventory
+from contexts.orders import services
 from contexts.orders.composed import OrderView
 from contexts.orders.models import Order, Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
@@ -32,19 +33,23 @@ def undo(run: Run) -> None:
     4. Record the end: CANCELLED or EXPIRED.
     """
     order = run.order
+    actor = order.undo_actor or services.SYSTEM
     try:
-        run.view.shipments = shipping.cancel(order_id=order.pk)
+        run.view.shipments = shipping.cancel(order_id=order.pk, actor=actor)
     except InvalidTransition:
         if order.confirmed_at is None:  # a shipment left before it was paid for: a person must decide
             raise
-        progress.record(run, changes={"undo": Undo.NONE, "undo_reason": ""}, event="cancellation_refused")
+        changes = {"undo": Undo.NONE, "undo_reason": "", "undo_actor": ""}
+        progress.record(run, changes=changes, event="cancellation_refused")
         return
+    if order.buyer_erased:
+        shipping.erase(order_ids=[order.pk])
     try:
-        run.view.payments = payments.cancel(order_id=order.pk, reason=_close_reason(order))
+        run.view.payments = payments.cancel(order_id=order.pk, reason=_close_reason(order), actor=actor)
     except PaymentUnknown:
         progress.wait_for_provider(run)
         return
-    run.view.reservation = inventory.release(key=order.pk, order_id=order.pk)
+    run.view.reservation = inventory.release(key=order.pk, order_id=order.pk, actor=actor)
     _end(run)
 
 
@@ -58,9 +63,11 @@ def _end(run: Run) -> None:
         "refunded_minor": money.to_minor(refunded, order.currency),
         "step": Step.DONE,
         "expires_at": None,
+        "short": False,
     }
     event, fact = _news(order)
-    progress.rest(run, changes=changes, event=event, detail=order.undo_reason, facts=[fact])
+    actor = order.undo_actor or services.SYSTEM
+    progress.rest(run, changes=changes, event=event, detail=order.undo_reason, actor=actor, facts=[fact])
 
 
 def _news(order: Order) -> tuple[str, Event]:

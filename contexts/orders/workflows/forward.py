@@ -7,55 +7,71 @@ undoes each, stands in this package's docstring.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import InsufficientStock
+from contexts.inventory.public.contracts import AllocationState, InsufficientStock, Reservation, ReservationExpired
 from contexts.orders import services
 from contexts.orders.models import Order, Step, Undo
-from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, TooManyUnpaid
 from contexts.orders.public.events import OrderConfirmed
 from contexts.orders.workflows import admission, progress
 from contexts.orders.workflows.progress import Run
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentDeclined, PaymentUnknown, RequestState
 from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import Shipment, ShipmentStatus
+from contexts.shipping.public.contracts import Shipment, ShipmentStatus, Withheld
 from eci import money
+from eci.clock import utcnow
 from eci.errors import Conflict, InvalidRequest, NotFound
+from eci.watch.requests import logger
+
+log = logger(__name__)
 
 HOLD_MARGIN = 120  # seconds a pay-later reservation outlives its deadline, so that a charge in the last second finds it
+LOOK_AGAIN = timedelta(seconds=30)  # whether staff has reviewed a payment; the event of that comes first
 
 
 def place(run: Run) -> None:
     """Reserve, then take the money, or ask for it by a deadline.
 
-    1. Reserve the stock. Too little of it: the order is discarded, as if it had never been.
-    2. Pay later: open a payment request, and rest until it is paid or its time is over.
-    3. Otherwise authorise the payment, confirm the reservation and create the shipments.
-    4. Capture. From here on the order stands.
-    A refusal after step 1 undoes the order. Where the provider does not answer, the order waits for it.
+    1. Reserve the stock, again if that has run out while the payment waited for staff. Too little of it: the order is
+       discarded, as if it had never been; one that its buyer has been told of is refused.
+    2. Nothing is due: confirm the reservation, create the shipments, and the order stands.
+    3. Pay later: open a payment request, and rest until it is paid or its time is over.
+    4. Otherwise authorise the payment, confirm the reservation and create the shipments.
+    5. Capture. From here on the order stands.
+    A refusal after step 1 undoes the order. Where the provider does not answer, the order waits for it; where staff
+    reviews the payment, it waits for them, and its reservation runs out meanwhile.
     """
     order = run.order
+    told = order.status != OrderStatus.PENDING
+    if told and _is_under_review(run):
+        _wait_for_review(run)
+        return
     try:
-        run.view.reservation = inventory.reserve(
-            order_id=order.pk,
-            key=order.pk,
-            items=admission.demand(lines=run.view.lines),
-            seconds=settings.ECI_RESERVATION_SECONDS + (HOLD_MARGIN if order.pay_later else 0),
-            paying=not order.pay_later,
-        )
-    except InsufficientStock as refusal:
-        admission.remember_sold_out(refusal)
-        progress.discard(run, refusal=refusal)
+        if order.attempts == 0:  # the request that brought it, and not a later runner: nothing is reserved yet
+            admission.require_few_unpaid(order)
+        _reserve(run, paying=order.total_minor == 0 or not order.pay_later, again=told)
+    except (InsufficientStock, TooManyUnpaid) as refusal:
+        if isinstance(refusal, InsufficientStock):
+            admission.remember_sold_out(refusal)
+        if told:
+            progress.refuse(run, why=Undo.STOCK_GONE, refusal=refusal)
+        else:
+            progress.discard(run, refusal=refusal)
         return
     except Conflict as refusal:
         progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
         return
     try:
-        if order.pay_later:
+        if order.total_minor == 0:
+            _prepare_dispatch(run)
+            _confirm(run)
+        elif order.pay_later:
             _open_request(run)
         else:
             _authorise(run)
@@ -64,12 +80,42 @@ def place(run: Run) -> None:
             _confirm(run)
     except PaymentUnknown:
         shipping.expect(order_id=order.pk)
-        run.view.payments = payments.payments_of(order_ids=[order.pk])
-        progress.wait_for_provider(run)
+        if _is_under_review(run):
+            _wait_for_review(run)
+        else:
+            progress.wait_for_provider(run)
     except PaymentDeclined as refusal:
         progress.refuse(run, why=Undo.DECLINED, refusal=refusal)
     except (Conflict, InvalidRequest) as refusal:
         progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
+
+
+def _reserve(run: Run, *, paying: bool, again: bool) -> None:
+    order = run.order
+    run.view.reservation = inventory.reserve(
+        order_id=order.pk,
+        key=order.pk,
+        items=admission.demand(lines=run.view.lines),
+        seconds=settings.ECI_RESERVATION_SECONDS + (HOLD_MARGIN if order.pay_later else 0),
+        paying=paying,
+        again=again,
+    )
+
+
+def _is_under_review(run: Run) -> bool:
+    """Whether a payment of the order waits for staff, as payments says now."""
+    run.view.payments = payments.payments_of(order_ids=[run.order.pk])
+    return any(payment.under_review for payment in run.view.payments)
+
+
+def _wait_for_review(run: Run) -> None:
+    """What waits for staff keeps no stock from others for longer than a reservation lasts, and ends by itself."""
+    order = run.order
+    run.view.reservation = inventory.stop_paying(key=order.pk, seconds=settings.ECI_RESERVATION_SECONDS)
+    if utcnow() - order.created_at > timedelta(hours=settings.ECI_REVIEW_HOURS):
+        progress.undo(run, why=Undo.EXPIRED, reason="its payment was not reviewed in time")
+    else:
+        progress.wait_for_provider(run, pause=LOOK_AGAIN)
 
 
 def _open_request(run: Run) -> None:
@@ -116,6 +162,7 @@ def _prepare_dispatch(run: Run) -> None:
         warehouses=tuple(warehouses),
         address=address,
         city=city,
+        ship_to=order.shipping_address,
     )
 
 
@@ -132,11 +179,17 @@ def _confirm(run: Run) -> None:
 
 
 def await_payment(run: Run) -> None:
-    """The deadline has come: no charge may begin any more. One that is under way is waited for, and its stock kept."""
+    """The deadline has come: no charge may begin any more. One that is under way is waited for, and its stock kept,
+    unless it waits for staff."""
     order = run.order
     state = payments.close(order_id=order.pk, reason="expired")
-    if state == RequestState.PAYING:
-        inventory.mark_paying(key=order.pk)
+    if state == RequestState.PAYING and _is_under_review(run):
+        _wait_for_review(run)
+    elif state == RequestState.PAYING:
+        try:
+            _reserve(run, paying=True, again=True)
+        except Conflict:  # gone: the money is given back if it is taken
+            log.warning("stock_gone_while_paying", order_id=order.pk)
         progress.rest(run, changes={"next_at": Now() + progress.ASK_AGAIN})
     elif state == RequestState.PAID:
         progress.record(run, changes={"step": Step.CONFIRM, "payment_status": OrderPaymentStatus.PAID}, event="paid")
@@ -145,9 +198,13 @@ def await_payment(run: Run) -> None:
 
 
 def confirm_paid(run: Run) -> None:
-    """A charge was the pivot. Only if the reservation is gone after all is the money given back."""
+    """A charge was the pivot. Only if the stock is gone after all is the money given back."""
     try:
-        _prepare_dispatch(run)
+        try:
+            _prepare_dispatch(run)
+        except ReservationExpired:  # its payment was under review
+            _reserve(run, paying=True, again=True)
+            _prepare_dispatch(run)
     except (NotFound, Conflict):
         progress.undo(run, why=Undo.STOCK_GONE, reason="its stock was gone")
     else:
@@ -155,25 +212,73 @@ def confirm_paid(run: Run) -> None:
 
 
 def fulfil(run: Run) -> None:
-    """Stock leaves with the shipments: all at once, or as staff dispatches them."""
+    """Stock leaves with the shipments: all at once, or as staff dispatches them.
+
+    1. Withhold the shipments whose units are missing, and allow them once the units are back.
+    2. Withhold those of an order whose money was all refunded: staff may insist.
+    3. Ship what leaves, and rest. While units are missing, the order waits for them.
+    """
     order = run.order
-    if order.fulfilment == "automatic" and order.status == OrderStatus.CONFIRMED:
-        run.view.reservation = inventory.ship(key=order.pk)
-        run.view.shipments = shipping.dispatch(order_id=order.pk)
-    else:
-        run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
-        for shipment in run.view.shipments:
-            if shipment.dispatched and order.status == OrderStatus.CONFIRMED:
-                run.view.reservation = inventory.ship(key=order.pk, warehouse=shipment.warehouse)
+    waiting = order.status == OrderStatus.CONFIRMED
+    automatic = order.fulfilment == "automatic"
+    if waiting and (order.short or not automatic):
+        _withhold_short(run, run.view.reservation)
+    if waiting and order.payment_status == OrderPaymentStatus.REFUNDED:
+        automatic = False
+        shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.REFUNDED)
+    try:
+        _ship(run, at_once=waiting and automatic and not order.short)
+    except InsufficientStock:
+        _withhold_short(run, None)
+        if not order.short:  # the units have come meanwhile
+            raise
+    _erase_guest(run)
     status = _status_of(run.view.shipments)
     event = status.lower() if status != order.status else ""
     step = Step.DONE if status == OrderStatus.DELIVERED else Step.FULFIL
     progress.rest(run, changes={"status": status, "step": step}, event=event)
 
 
+def _ship(run: Run, *, at_once: bool) -> None:
+    order = run.order
+    if at_once:
+        run.view.reservation = inventory.ship(key=order.pk)
+        run.view.shipments = shipping.dispatch(order_id=order.pk)
+        return
+    run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
+    for shipment in run.view.shipments:
+        if shipment.dispatched and order.status == OrderStatus.CONFIRMED:
+            run.view.reservation = inventory.ship(key=order.pk, warehouse=shipment.warehouse)
+
+
+def _withhold_short(run: Run, reservation: Reservation | None) -> None:
+    """Withhold the shipments whose units are missing, allow the others, and record whether there are any.
+
+    ``reservation``: as it is known to be; None asks.
+    """
+    order = run.order
+    held = reservation or inventory.reservations(keys=[order.pk])[order.pk]
+    run.view.reservation = held
+    short = {part.warehouse for part in held.allocations if part.state == AllocationState.SHORT}
+    if not short and not order.short:
+        return
+    for warehouse in sorted({part.warehouse for part in held.allocations}):
+        change = shipping.withhold if warehouse in short else shipping.allow
+        run.view.shipments = change(order_id=order.pk, warehouse=warehouse, reason=Withheld.SHORT)
+    if bool(short) != order.short:
+        changes = {"short": bool(short), "needs_attention": bool(short)}
+        progress.record(run, changes=changes, event="units_missing" if short else "units_back")
+
+
 def done(run: Run) -> None:
-    """Another runner ended the order after this one had seen that it was due."""
+    """Another runner ended the order after this one had seen that it was due, or its guest has been erased."""
+    _erase_guest(run)
     progress.rest(run, changes={})
+
+
+def _erase_guest(run: Run) -> None:
+    if run.order.buyer_erased:
+        shipping.erase(order_ids=[run.order.pk])
 
 
 def _address_of(order: Order) -> tuple[str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError
 
+from contexts.inventory.public.contracts import InsufficientStock
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import OrderAsked
 from contexts.orders.models import Undo
-from contexts.orders.public.contracts import OrderStatus, TooManyUnpaid
+from contexts.orders.public.contracts import OrderStatus
 from contexts.orders.workflows import admission, progress, runner
-from contexts.orders.workflows.progress import Caller, Run
+from contexts.orders.workflows.progress import Caller
 from contexts.payments.public.contracts import PaymentDeclined
 from eci.errors import Conflict, IdempotencyInProgress, IdempotencyKeyReused
 from eci.idempotency import Key
@@ -55,27 +57,25 @@ def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:
 
     TooManyUnpaid, InsufficientStock: the order never was, and that is remembered for its key.
     """
-    try:
-        admission.require_few_unpaid(view.order)
-    except TooManyUnpaid as refusal:
-        progress.discard(Run(view=view, caller=caller), refusal=refusal)
-        raise
     return runner.run_for_caller(view, caller=caller)
 
 
 def resume(*, order_id: str, caller: Caller) -> OrderView:
     """An order whose first answer was never given, or was "pending": as it is now, carried on if nobody does.
 
-    IdempotencyInProgress while its runner is still at it.
+    IdempotencyInProgress while its runner is still at it, or its rows cannot be read.
     """
     order = selectors.order(order_id=order_id)
-    if order.status in progress.BEING_PLACED or order.lease_owner:
-        leased = services.claim(order_id=order_id, version=order.version)
-        if leased is not None:
-            return runner.run_for_caller(composed.views_of(orders=[leased])[0], caller=caller)
-        if order.status != OrderStatus.PAYMENT_PENDING:
-            raise IdempotencyInProgress("The order is still being placed.")
-    return composed.views_of(orders=[order])[0]
+    try:
+        if order.status in progress.BEING_PLACED or order.lease_owner:
+            leased = services.claim(order_id=order_id, version=order.version)
+            if leased is not None:
+                return runner.run_for_caller(composed.views_of(orders=[leased])[0], caller=caller)
+            if order.status != OrderStatus.PAYMENT_PENDING:
+                raise IdempotencyInProgress("The order is still being placed.")
+        return composed.views_of(orders=[order])[0]
+    except AnyDatabaseError:
+        raise IdempotencyInProgress("The order is being placed.") from None
 
 
 def order_of_key(*, key: Key) -> str | None:
@@ -89,7 +89,8 @@ def order_of_key(*, key: Key) -> str | None:
 
 
 def outcome(view: OrderView) -> Outcome:
-    """How the request to place this order ends. Raises its refusal: PaymentDeclined, RefusedBeforePivot."""
+    """How the request to place this order ends. Raises its refusal: PaymentDeclined, InsufficientStock,
+    RefusedBeforePivot."""
     order = view.order
     if order.status in progress.BEING_PLACED:
         return Outcome.PENDING
@@ -97,5 +98,7 @@ def outcome(view: OrderView) -> Outcome:
         error = order.refusal["error"]
         if order.undo == Undo.DECLINED:
             raise PaymentDeclined(error["message"], **error["details"])
+        if error["code"] == InsufficientStock.code:
+            raise InsufficientStock(error["message"], **error["details"])
         raise RefusedBeforePivot(error["message"], **error["details"])
     return Outcome.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,13 +40,21 @@ class Run:
     """One runner's turn at a leased order.
 
     ``view`` gathers what participants answer, so that the caller's answer needs no reading. ``leased`` is true until
-    the lease is given back. ``discarded`` is why the order never was.
+    the lease is given back. ``discarded`` is why the order never was. ``recorded`` is the order as it stood before the
+    step that is being walked, for an answer while the database cannot tell.
     """
 
     view: OrderView
     caller: Caller | None = None
     leased: bool = True
     discarded: EciError | None = None
+    recorded: OrderView = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keep()
+
+    def keep(self) -> None:
+        self.recorded = replace(self.view, order=copy.copy(self.view.order), timeline=[*self.view.timeline])
 
     @property
     def order(self) -> Order:
@@ -74,7 +82,13 @@ def refuse(run: Run, *, why: Undo, refusal: EciError) -> None:
 
 
 def rest(
-    run: Run, *, changes: Mapping[str, Any], event: str = "", detail: str = "", facts: Sequence[Event] = ()
+    run: Run,
+    *,
+    changes: Mapping[str, Any],
+    event: str = "",
+    detail: str = "",
+    actor: str = services.SYSTEM,
+    facts: Sequence[Event] = (),
 ) -> None:
     """The run ends here, for now or for good. A final answer to the caller is remembered in the same transaction."""
     order = run.order
@@ -82,28 +96,34 @@ def rest(
     final = changes.get("status", order.status) not in BEING_PLACED
     remembered = None
     if run.caller is not None and final:
-        after = _after(run.view, changes, event=event, detail=detail, at=at)
-        remembered = (run.caller.key, run.caller.answer(after))
+        entries = [services.entry(event=event, detail=detail, actor=actor, at=at)] if event else []
+        remembered = (run.caller.key, run.caller.answer(_after(run.view, changes, entries, at=at)))
     entry = services.record_rest(
-        order=order, changes=changes, at=at, event=event, detail=detail, facts=facts, remembered=remembered
+        order=order,
+        changes=changes,
+        at=at,
+        event=event,
+        detail=detail,
+        actor=actor,
+        facts=facts,
+        remembered=remembered,
     )
     if entry is not None:
         note(run, entry=entry)
     run.leased = False
 
 
-def _after(view: OrderView, changes: Mapping[str, Any], *, event: str, detail: str, at: datetime) -> OrderView:
+def _after(view: OrderView, changes: Mapping[str, Any], entries: list[TimelineEntry], *, at: datetime) -> OrderView:
     """The order as it will stand once ``changes`` are recorded."""
     order = copy.copy(view.order)
     for name, value in {**changes, "updated_at": at}.items():
         setattr(order, name, value)
-    entries = [TimelineEntry(event=event, detail=services.shortened(detail=detail), at=at)] if event else []
     return replace(view, order=order, timeline=[*view.timeline, *entries])
 
 
-def wait_for_provider(run: Run) -> None:
-    """The payment provider has not said what happened: rest, and ask again soon."""
-    asking = {"next_at": Now() + ASK_AGAIN}
+def wait_for_provider(run: Run, *, pause: timedelta = ASK_AGAIN) -> None:
+    """The payment provider, or staff, has not said what happens: rest, and look again soon."""
+    asking = {"next_at": Now() + pause}
     if run.order.status not in BEING_PLACED:
         rest(run, changes=asking)
         return
@@ -115,16 +135,16 @@ def wait_for_provider(run: Run) -> None:
 def discard(run: Run, *, refusal: EciError) -> None:
     """Nothing is held, so the order never was. Its caller is told the refusal, which is remembered for its key."""
     key = run.caller.key if run.caller is not None else key_of(run.order)
-    services.discard_order(order=run.order, key=key, refusal=refusal)
     run.discarded = refusal
+    services.discard_order(order=run.order, key=key, refusal=refusal)
     run.leased = False
 
 
-def postpone(run: Run, *, error: Exception) -> None:
-    """The step failed for now; it is walked again later."""
+def postpone(run: Run, *, error: Exception, told: bool = False) -> None:
+    """The step failed for now; it is walked again later. ``told``: somebody will be told of the order."""
     run.leased = False
     try:
-        services.postpone(order=run.order, error=type(error).__name__)
+        services.postpone(order=run.order, error=type(error).__name__, told=told)
     except AnyDatabaseError:
         log.warning("postpone_failed", order_id=run.order.pk)  # its lease runs out by itself
 

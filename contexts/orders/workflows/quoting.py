@@ -11,7 +11,7 @@ from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.customers.public.api import customers
 from contexts.orders.domain import Line, LineAsked, OrderAsked, Quote, totals
-from contexts.orders.public.contracts import PriceChanged, ProductUnavailable
+from contexts.orders.public.contracts import NoFeeForCurrency, PriceChanged, ProductUnavailable
 from eci import money
 from eci.errors import Conflict, InvalidRequest
 
@@ -23,8 +23,8 @@ class MixedCurrencies(Conflict):
 def quote(*, asked: OrderAsked) -> Quote:
     """What the order would cost; nothing is held.
 
-    CustomerNotFound, ProductNotFound, ProductUnavailable, PriceChanged, MixedCurrencies; InvalidRequest for a price
-    that the currency cannot express and for a total of too many digits.
+    CustomerNotFound, ProductNotFound, ProductUnavailable, PriceChanged, MixedCurrencies, NoFeeForCurrency;
+    InvalidRequest for a price that the currency cannot express and for a total of too many digits.
     """
     if asked.customer_id is not None:
         customers.customer(customer_id=asked.customer_id)
@@ -32,8 +32,7 @@ def quote(*, asked: OrderAsked) -> Quote:
     _require_sellable(asked.lines, products)
     currency = _one_currency(products)
     lines = [_priced(number, line, products[line.product_id], currency) for number, line in enumerate(asked.lines)]
-    fee = money.half_up(settings.ECI_SHIPPING_FEE.scaleb(money.places(currency)))
-    cost = totals(lines, tax_rate=settings.ECI_TAX_RATE, shipping=fee)
+    cost = totals(lines, tax_rate=settings.ECI_TAX_RATE, shipping=_shipping_fee(currency))
     if cost.total >= 10**money.MAX_DIGITS:
         raise InvalidRequest(
             f"An order's total has at most {money.MAX_DIGITS} digits.", items=["The total is too large."]
@@ -67,6 +66,14 @@ def _one_currency(products: Mapping[int, Product]) -> str:
     if len(currencies) > 1:
         raise MixedCurrencies(f"One order has one currency, not {' and '.join(currencies)}.", currencies=currencies)
     return currencies[0]
+
+
+def _shipping_fee(currency: str) -> int:
+    """In minor units."""
+    fee = settings.ECI_SHIPPING_FEES.get(currency)
+    if fee is None:
+        raise NoFeeForCurrency(f"The shop has no shipping fee in {currency}.", currency=currency)
+    return money.to_minor(fee, currency)
 
 
 def _minor(index: int, field: str, amount: Decimal, currency: str) -> int:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from django.db import Error as AnyDatabaseError
+
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
 from contexts.orders import selectors, services
 from contexts.orders.models import Order, Return
 from contexts.orders.workflows.placing import Outcome
 from contexts.payments.public.api import payments
-from contexts.payments.public.contracts import PaymentUnknown, RefundExceedsCaptured, RefundRefused
+from contexts.payments.public.contracts import RefundExceedsCaptured
 from eci import money
-from eci.errors import ContextUnavailable, IdempotencyInProgress
+from eci.errors import IdempotencyInProgress
 from eci.watch.requests import continued, logger
 
 log = logger(__name__)
 
 
 def run_return_for_caller(opened: Return) -> Return:
-    """Run a return now. It is recorded, so recovery finishes it where that fails for now."""
+    """Run a return now, and return it as it is then. It is recorded, so recovery finishes it where that fails now."""
     try:
         run_return(opened)
-    except (PaymentUnknown, RefundRefused, ContextUnavailable) as error:
-        services.postpone_return(opened=opened, error=type(error).__name__)
-    return opened
+        return selectors.return_of(return_id=opened.pk)
+    except Exception as error:
+        _postpone(opened, error)
+        return opened
 
 
 def resume_return(*, return_id: int) -> Return:
@@ -44,8 +49,15 @@ def run_due_return(*, return_id: int) -> None:
     try:
         run_return(opened)
     except Exception as error:
-        log.warning("return_postponed", return_id=opened.pk, exc_info=True)
+        _postpone(opened, error)
+
+
+def _postpone(opened: Return, error: Exception) -> None:
+    log.warning("return_postponed", return_id=opened.pk, exc_info=True)
+    try:
         services.postpone_return(opened=opened, error=type(error).__name__)
+    except AnyDatabaseError:
+        log.warning("postpone_failed", return_id=opened.pk)  # its lease runs out by itself
 
 
 def run_return(opened: Return) -> None:
@@ -58,12 +70,7 @@ def run_return(opened: Return) -> None:
     order = selectors.order(order_id=opened.order_id)
     reference = f"return-{opened.pk}"
     with continued(order.trace or {}, "return", {"eci.context": "orders"}, order_id=order.pk):
-        inventory.restock(
-            order_id=order.pk,
-            reference=reference,
-            items=tuple(Demand(**item) for item in opened.items),
-            disposition=opened.disposition,
-        )
+        _restock(opened, reference)
         refunded = _refund(order, opened, reference)
         paid = payments.payments_of(order_ids=[order.pk]) if refunded else ()
         services.finish_return(
@@ -74,16 +81,56 @@ def run_return(opened: Return) -> None:
         )
 
 
+def _restock(opened: Return, reference: str) -> None:
+    received = opened.received or [item | {"disposition": opened.disposition} for item in opened.items]
+    dispositions = sorted({item["disposition"] for item in received})
+    for disposition in dispositions:
+        inventory.restock(
+            order_id=opened.order_id,
+            reference=reference if len(dispositions) == 1 else f"{reference}-{disposition}",
+            items=tuple(
+                Demand(product_id=item["product_id"], quantity=item["quantity"])
+                for item in received
+                if item["disposition"] == disposition
+            ),
+            disposition=disposition,
+            actor=_actor(opened),
+        )
+
+
 def _refund(order: Order, opened: Return, reference: str) -> int:
-    """Refund what the return is worth, or what is left if staff has refunded some of it by hand; in minor units."""
-    if opened.refund_minor == 0:
-        return 0
-    amount = money.from_minor(opened.refund_minor, order.currency)
-    try:
-        refund = payments.refund(order_id=order.pk, amount=amount, reason=opened.reason, key=reference)
-    except RefundExceedsCaptured:
-        refund = payments.refund(order_id=order.pk, amount=None, reason=opened.reason, key=f"{reference}-rest")
-    return 0 if refund is None else money.to_minor(refund.amount, order.currency)
+    """Refund what the return is worth, or as much as is left, in minor units. The shipping fee is never refunded by a
+    return, whatever staff has refunded by hand.
+
+    The amount is recorded before the provider is asked, because a repeated command must ask for the same.
+    """
+    amount = opened.refund_minor
+    if amount and not opened.refund_fixed:
+        amount = services.fix_refund(opened=opened, refundable_minor=_refundable(order))
+    while amount:
+        try:
+            refund = payments.refund(
+                order_id=order.pk,
+                amount=money.from_minor(amount, order.currency),
+                reason=opened.reason,
+                key=reference,
+                actor=_actor(opened),
+            )
+        except RefundExceedsCaptured:  # staff has refunded some of it meanwhile
+            amount = services.fix_refund(opened=opened, refundable_minor=_refundable(order))
+            continue
+        return 0 if refund is None else money.to_minor(refund.amount, order.currency)
+    return 0
+
+
+def _refundable(order: Order) -> int:
+    paid = payments.payments_of(order_ids=[order.pk])
+    left = sum((payment.captured - payment.refunded for payment in paid), Decimal(0))
+    return money.to_minor(left, order.currency) - order.shipping_minor
+
+
+def _actor(opened: Return) -> str:
+    return opened.answered_by or opened.actor or services.SYSTEM
 
 
 def outcome(opened: Return) -> Outcome:

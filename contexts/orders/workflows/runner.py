@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import Error as AnyDatabaseError
 
-from contexts.orders import composed, services
+from contexts.orders import selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.models import Step
+from contexts.orders.public.contracts import OrderNotFound
 from contexts.orders.workflows import STEPS, backward, progress
 from contexts.orders.workflows.progress import Caller, Run
-from eci.errors import ContextUnavailable, EciError
 from eci.watch import tracing
 from eci.watch.requests import continued, logger
 
@@ -19,20 +21,33 @@ log = logger(__name__)
 def run_for_caller(view: OrderView, *, caller: Caller | None) -> OrderView:
     """Carry the order on as far as it goes now, for somebody who waits; the order as it is then.
 
-    Raises why the order was discarded. A database or a context that is away: the order is tried again later, and the
-    error is raised.
+    Raises why the order was discarded, and nothing else: it is recorded, so a failure means that it is carried on
+    later.
     """
     run = Run(view=view, caller=caller)
     try:
         _run(run)
     except services.LeaseLost:
-        return composed.order_view(order_id=run.order.pk)
-    except (AnyDatabaseError, ContextUnavailable) as error:
-        progress.postpone(run, error=error)
-        raise
+        return _as_it_is(run)
+    except Exception as error:
+        log.warning("order_step_failed", order_id=run.order.pk, step=run.order.step, exc_info=True)
+        progress.postpone(run, error=error, told=True)
+        return _as_it_is(run)
     if run.discarded is not None:
         raise run.discarded
     return run.view
+
+
+def _as_it_is(run: Run) -> OrderView:
+    """The order as the database has it now, or had it when it last answered, with what participants have said."""
+    try:
+        order = selectors.order(order_id=run.order.pk)
+        timeline = selectors.timeline_of(order_ids=[order.pk])[order.pk]
+    except OrderNotFound:
+        raise run.discarded or OrderNotFound(f"There is no order {run.order.pk}.", order_id=run.order.pk) from None
+    except AnyDatabaseError:
+        return run.recorded
+    return replace(run.view, order=order, timeline=timeline)
 
 
 def run_for_nobody(view: OrderView) -> None:
@@ -58,6 +73,7 @@ def _run(run: Run) -> None:
     name = f"undo order: {order.undo}" if order.undo else f"order: {order.step}"
     with continued(order.trace or {}, name, about, order_id=order.pk):
         while run.leased:
+            run.keep()
             _walk(run)
         tracing.note({"eci.order.status": order.status})
 
@@ -66,11 +82,5 @@ def _walk(run: Run) -> None:
     order = run.order
     if order.undo and order.step != Step.DONE:
         backward.undo(run)
-        return
-    try:
+    else:
         STEPS[order.step](run)
-    except (EciError, AnyDatabaseError) as error:
-        if order.step != Step.FULFIL:
-            raise
-        log.warning("fulfilment_postponed", order_id=order.pk, exc_info=True)
-        progress.postpone(run, error=error)  # past the pivot: the order stands, and the rest follows

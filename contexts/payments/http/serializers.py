@@ -48,7 +48,7 @@ class WebhookIn(serializers.Serializer[Any]):
 
 
 class PaymentQuery(QuerySerializer):
-    order_id = serializers.CharField(required=False, max_length=64)
+    order_id = OrderIdField(required=False)
     ordering = OrderingField("created_at")
 
 

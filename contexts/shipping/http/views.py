@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.shipping import selectors, services
 from contexts.shipping.http import presenters
 from contexts.shipping.http.serializers import (
+    ShipmentChangeIn,
     ShipmentIn,
     ShipmentOut,
     ShipmentQuery,
     ShipmentWithEventsOut,
-    StatusChangeIn,
     TrackingOut,
 )
-from eci.http import commands
+from contexts.shipping.models import Shipment
+from eci.http import commands, conditional
 from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
@@ -59,27 +62,38 @@ class ShipmentDetailView(ApiView):
         "PATCH": only(Role.STOCK, Role.SERVICE),
     }
     keyed_methods = ("PATCH",)
-    body_serializers = {"PATCH": StatusChangeIn}
+    conditional_methods = ("PATCH",)
+    body_serializers = {"PATCH": ShipmentChangeIn}
 
     @extend_schema(responses=ShipmentWithEventsOut)
-    def get(self, request: Request, shipment_id: int) -> Response:
+    def get(self, request: Request, shipment_id: int) -> HttpResponseBase:
         """One shipment with its events."""
         owner = self.caller.confined_to
         row = selectors.shipment(shipment_id=shipment_id, owner=owner)
         present = presenters.shipment_with_events if owner is None else presenters.shipment_for_customer
-        return Response(present(row))
+        return conditional.answer(request, present(row), version=row.version)
 
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:
-        """Change a shipment's status. It may skip some; the one that it already has changes nothing."""
+        """Change a shipment's status, which may skip some, or until it is delivered its carrier and tracking number.
+        What it already has changes nothing. One that is withheld is not dispatched."""
         body = self.body()
+        if body["force"] and not self.caller.may(only(Role.STOCK)):
+            raise serializers.ValidationError({"force": ["Only stock staff may dispatch what was refunded."]})
+
+        version = self.if_match()
+        changed: list[Shipment] = []
 
         def execute() -> tuple[int, Any]:
-            row = services.change_status(shipment_id=shipment_id, **body, actor=self.caller.name)
+            row = services.change_shipment(shipment_id=shipment_id, **body, version=version, actor=self.caller.name)
+            changed[:] = [row]
             return 200, presenters.shipment(row)
 
         key = self.idempotency_key("shipping.change_status", body)
-        return commands.once("shipping", key, execute, about=lambda data: shipment_id)
+        answer = commands.once("shipping", key, execute, about=lambda data: shipment_id)
+        for row in changed:  # none, when an earlier answer is repeated
+            answer["ETag"] = conditional.etag(row.version)["ETag"]
+        return answer
 
 
 class TrackingView(ApiView):

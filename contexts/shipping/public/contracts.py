@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from eci.errors import Conflict, NotFound
 
+ORDERS = "orders"
+"""The actor of what the orders context commands by itself."""
+
 
 class ShipmentStatus(StrEnum):
     PENDING = "PENDING"
@@ -22,9 +25,30 @@ class ShipmentStatus(StrEnum):
     RETURNED = "RETURNED"
 
 
+class Withheld(StrEnum):
+    """Why a shipment must not leave. SHORT: its units are not there. REFUNDED: its order was paid back in full."""
+
+    SHORT = "short"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShipTo:
+    """A whole address. ``lines``: the street, and everything given that has no field here, in the order given."""
+
+    name: str = ""
+    company: str = ""
+    lines: tuple[str, ...] = ()
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+    phone: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shipment:
-    """``warehouse`` is None for another system's order."""
+    """``warehouse`` is None for another system's order. ``withheld``: the reasons why it must not leave, if any."""
 
     shipment_id: int
     order_id: str
@@ -37,6 +61,8 @@ class Shipment:
     dispatched_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    ship_to: ShipTo = ShipTo()
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def dispatched(self) -> bool:
@@ -67,6 +93,18 @@ class DuplicateTrackingNumber(Conflict):
     code = "duplicate_tracking_no"
 
 
+class ShipmentShort(Conflict):
+    """The units of a shipment are not there, so it cannot leave."""
+
+    code = "insufficient_stock"
+
+
+class OrderRefunded(Conflict):
+    """The shipment's order was paid back in full, so it leaves only if staff insists."""
+
+    code = "order_refunded"
+
+
 class Shipping(ABC):
     """The shipments of our own orders. Every command may be repeated."""
 
@@ -76,24 +114,50 @@ class Shipping(ABC):
 
     @abstractmethod
     def create(
-        self, *, order_id: str, customer_id: int | None, warehouses: tuple[str, ...], address: str, city: str
+        self,
+        *,
+        order_id: str,
+        customer_id: int | None,
+        warehouses: tuple[str, ...],
+        address: str,
+        city: str,
+        ship_to: dict[str, str] | str | None = None,
     ) -> tuple[Shipment, ...]:
-        """Make one PENDING shipment per warehouse; existing ones stay as they are. ``customer_id``: the customer who
-        may see them; None for a guest's order.
+        """Make one PENDING shipment per warehouse; existing ones stay as they are.
+
+        - ``customer_id``: the customer who may see them; None for a guest's order.
+        - ``ship_to``: the whole address as the buyer gave it; None where ``address`` and ``city`` are all there is.
 
         InvalidTransition when the order's shipments were cancelled before.
         """
 
     @abstractmethod
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
-        """Dispatch all shipments of the order that have not left; returns all its shipments."""
+        """Dispatch all shipments of the order that have not left; returns all its shipments.
+
+        ShipmentShort, OrderRefunded when one is withheld; then none leaves.
+        """
 
     @abstractmethod
-    def cancel(self, *, order_id: str) -> tuple[Shipment, ...]:
+    def withhold(self, *, order_id: str, warehouse: str | None, reason: str) -> tuple[Shipment, ...]:
+        """Let no shipment of the order leave, or only not the one from ``warehouse``, until ``allow`` is called with
+        the same ``reason``, a ``Withheld``. Returns all shipments of the order. Those that have left are not changed.
+        """
+
+    @abstractmethod
+    def allow(self, *, order_id: str, warehouse: str | None, reason: str) -> tuple[Shipment, ...]:
+        """Undo ``withhold``. Other reasons stay. Returns all shipments of the order."""
+
+    @abstractmethod
+    def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
         """Cancel all shipments of the order, or none: InvalidTransition when one has left.
 
         When there are none, leave a tombstone, which rejects a late ``create`` for the order.
         """
+
+    @abstractmethod
+    def erase(self, *, order_ids: Iterable[str]) -> None:
+        """Forget whose these orders were: their guest has been erased. What waits keeps its address until it leaves."""
 
     @abstractmethod
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:

@@ -21,8 +21,10 @@ from contexts.payments.models import Payment
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
 from contexts.shipping.public.api import shipping
+from contexts.shipping.public.contracts import Withheld
 from eci.clock import utcnow
 from eci.ids import new_order_id
+from tests.support.api import settle
 from tests.support.shop import Shop
 
 LONG_AGO = timedelta(minutes=10)
@@ -180,6 +182,44 @@ def test_a_review_that_waits_for_long(shop: Shop, manage: Any, settings: Any) ->
     assert "a large amount" in said
     assert "Release or refuse it" in said
     assert manage("reconcile", "--apply")[0] == 1, "that is for a person to decide"
+
+
+def short(shop: Shop) -> dict[str, Any]:
+    """A paid order whose two units a forced count has taken."""
+    order: dict[str, Any] = shop.order(2, fulfilment="warehouse").data
+    row = Stock.objects.get(product_id=shop.product_id)
+    count = {"onhand": 0, "reason": "count", "force": True}
+    assert shop.api.patch(f"/v1/inventory/{row.pk}", count).status == 200
+    settle()
+    return order
+
+
+def test_what_is_owed_is_no_contradiction_while_its_shipment_is_withheld(shop: Shop, manage: Any) -> None:
+    order = short(shop)
+    assert manage("audit")[0] == 0
+    code, said = manage("reconcile")
+    assert (code, f"needs-attention:{order['order_id']}" in said, "owed:" in said) == (1, True, False)
+    assert "Units for it are missing. Receive some" in said
+
+
+def test_a_short_shipment_that_may_leave(shop: Shop, manage: Any) -> None:
+    order_id = short(shop)["order_id"]
+    shipping.allow(order_id=order_id, warehouse=None, reason=Withheld.SHORT)
+    code, said = manage("audit")
+    assert (code, "units are owed to it in WH001, and its shipment may leave from there" in said) == (1, True)
+    expect(manage, f"owed:{order_id}", "withhold the shipments whose units are owed, and no others")
+    manage("reconcile", "--apply", "--only", "owed")
+    assert shipping.shipments_of(order_ids=[order_id])[0].withheld == (Withheld.SHORT,)
+    assert manage("audit")[0] == 0
+
+
+def test_a_shipment_withheld_for_nothing(shop: Shop, manage: Any) -> None:
+    order_id = shop.order(2, fulfilment="warehouse").data["order_id"]
+    shipping.withhold(order_id=order_id, warehouse=None, reason=Withheld.SHORT)
+    expect(manage, f"owed:{order_id}", "withhold the shipments whose units are owed, and no others")
+    assert manage("reconcile", "--apply")[0] == 0
+    assert shipping.shipments_of(order_ids=[order_id])[0].withheld == ()
+    clean(manage)
 
 
 def test_a_payment_the_provider_is_silent_about(shop: Shop, manage: Any, tmp_path: Any) -> None:

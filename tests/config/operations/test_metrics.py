@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.operations import metrics
 from config.operations.models import Backup
 from contexts.inventory.models import Reservation, Stock, Warehouse
+from contexts.payments.models import Payment
+from contexts.payments.public.api import payments
+from contexts.payments.public.contracts import PaymentUnknown
 from eci.clock import utcnow
+from eci.ids import new_order_id
 from eci.remembered import forget_everything
 from tests.support.away import without_database
 from tests.support.shop import Shop
@@ -75,6 +80,33 @@ def test_available_stock_is_that_of_the_lowest_rows_of_open_warehouses(shop: Sho
     assert rows["inventory_available_stock{product_id=1000000003,warehouse=OPEN}"] == 3
     assert max(rows.values()) <= 200
     assert not any("CLOSED" in name for name in rows), "nothing is to be sold there"
+
+
+def test_units_that_paid_orders_lack(shop: Shop) -> None:
+    shop.order(2, fulfilment="warehouse")
+    assert samples("/metrics/inventory")["inventory_units_owed"] == 0
+    row = Stock.objects.get(product_id=shop.product_id)
+    shop.api.patch(f"/v1/inventory/{row.pk}", {"onhand": 0, "reason": "count", "force": True})
+    assert samples("/metrics/inventory")["inventory_units_owed"] == 2
+
+
+def test_how_long_the_oldest_review_has_waited(shop: Shop, settings: Any) -> None:
+    assert samples("/metrics/payments")["payments_review_wait_seconds"] == 0
+    settings.ECI_REVIEW_AMOUNT = 5
+    with pytest.raises(PaymentUnknown):
+        payments.authorise(
+            order_id=new_order_id(),
+            amount=Decimal(10),
+            currency="USD",
+            customer_id=None,
+            method="credit_card",
+            token="",
+            screened=True,
+        )
+    Payment.objects.update(created_at=utcnow() - timedelta(hours=2))
+    said = samples("/metrics/payments")
+    assert said["payments_in_review"] == 1
+    assert 7200 <= said["payments_review_wait_seconds"] < 7260
 
 
 def test_each_part_has_its_own_and_all_have_everything(shop: Shop) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from contexts.notifications import workflows
-from contexts.notifications.models import Notification
+from contexts.notifications.models import Notification, Trail
+from tests.support.people import staff
 
 BODY = {"type": "email", "recipient": "reader@example.com", "subject": "Hello", "message": "How are you?"}
 
@@ -26,6 +27,7 @@ def test_a_notification_is_queued_and_later_sent(api: Any, others: Any) -> None:
         "message": "How are you?",
         "status": "QUEUED",
         "order_id": "1001",
+        "actor": "open",
         "attempts": 0,
         "created_at": made["created_at"],
         "updated_at": made["created_at"],
@@ -50,6 +52,7 @@ def test_a_notification_is_queued_and_later_sent(api: Any, others: Any) -> None:
         ("order_confirmation", "reader@example.com", "email"),
         ("order_confirmation", "+15551234567", "sms"),
         ("PROMO-2026", "reader@example.com", "email"),
+        ("sms", "030/123 45-67 ext 9", "sms"),
     ],
 )
 def test_the_type_is_the_channel_or_the_kind(api: Any, given: str, recipient: str, channel: str) -> None:
@@ -72,7 +75,12 @@ def test_the_type_is_the_channel_or_the_kind(api: Any, given: str, recipient: st
         ({"type": "x" * 41}, "type"),
         ({"type": 7}, "type"),
         ({"subject": "Hello\r\nBcc: other@example.com"}, "subject"),
-        ({"subject": "Hello\n"}, "subject"),
+        ({"subject": "Hello\u2028you"}, "subject"),
+        ({"recipient": "kırk@example.com"}, "recipient"),
+        ({"recipient": '"a b"@example.com'}, "recipient"),
+        ({"type": "sms", "recipient": "1234"}, "recipient"),
+        ({"message": "a\x07b"}, "message"),
+        ({"message": "\u200b"}, "message"),
         ({"subject": "x" * 201}, "subject"),
         ({"message": "  \n "}, "message"),
         ({"message": "x" * 10_001}, "message"),
@@ -86,6 +94,24 @@ def test_a_malformed_notification_is_refused_by_field(api: Any, change: dict[str
     assert (answer.status, answer.code) == (400, "validation_error")
     assert list(answer.details) == [field]
     assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize("given", ["reader@straße.de", "reader@Straße.DE ", "reader@xn--strae-oqa.de"])
+def test_one_mailbox_has_one_spelling(api: Any, given: str) -> None:
+    """K5"""
+    made = api.post("/v1/notifications", BODY | {"recipient": given}).data
+
+    assert made["recipient"] == "reader@xn--strae-oqa.de"
+    assert [row["notification_id"] for row in api.get("/v1/notifications?recipient=reader@straße.de").data] == [
+        made["notification_id"]
+    ]
+    assert len(api.get("/v1/notifications?recipient=Reader@STRAßE.de").data) == 1
+
+
+def test_outer_space_and_line_breaks_in_messages_are_fine(api: Any) -> None:
+    made = api.post("/v1/notifications", BODY | {"subject": " Hello\n", "message": " one\r\ntwo "}).data
+
+    assert (made["subject"], made["message"]) == ("Hello", "one\ntwo")
 
 
 @pytest.mark.parametrize("field", ["type", "recipient", "message"])
@@ -145,6 +171,21 @@ def test_what_was_given_up_can_be_queued_again(api: Any, others: Any, status: st
 
     assert (again.status, again.data["status"]) == (200, "QUEUED")
     assert workflows.send_due() == 1
+
+
+def test_who_wrote_one_and_who_sent_it_again_is_kept(api: Any, settings: Any) -> None:
+    support, stock = staff("P"), staff("S")
+    settings.ECI_OPEN = False
+    made = support.post("/v1/notifications", BODY).data
+    assert made["actor"] == "staff:p@shop.example"
+    Notification.objects.update(status="FAILED")
+
+    path = f"/v1/notifications/{made['notification_id']}"
+    assert stock.post(f"{path}/retry", {}).data["actor"] == "staff:s@shop.example"
+    assert support.get(path).data["actor"] == "staff:s@shop.example"
+    lines = [(line.actor, line.action, line.thing) for line in Trail.objects.order_by("pk")]
+    thing = f"notification:{made['notification_id']}"
+    assert lines == [("staff:p@shop.example", "created", thing), ("staff:s@shop.example", "queued again", thing)]
 
 
 def test_a_waiting_notification_can_be_sent_now(api: Any, others: Any) -> None:

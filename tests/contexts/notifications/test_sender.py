@@ -28,7 +28,13 @@ def queue(order_id: str = "ORD-1", kind: Kind = Kind.ORDER_CONFIRMATION) -> Noti
 
 def queue_to(recipient: str, channel: Channel = Channel.EMAIL) -> Notification:
     row = services.queue_written_notification(
-        kind=str(channel), channel=channel, recipient=recipient, subject="Hello", message="How are you?", order_id=""
+        kind=str(channel),
+        channel=channel,
+        recipient=recipient,
+        subject="Hello",
+        message="How are you?",
+        order_id="",
+        actor="staff:ann",
     )
     return Notification.objects.get(pk=row["notification_id"])
 
@@ -145,7 +151,7 @@ def test_after_eight_tries_a_notification_is_given_up_and_may_be_queued_again(ot
 
     notification.refresh_from_db()
     assert (notification.status, notification.attempts) == ("FAILED", 8)
-    services.requeue_notification(notification_id=notification.pk)
+    services.requeue_notification(notification_id=notification.pk, actor="staff:ann")
     workflows.send_due()
     notification.refresh_from_db()
     assert (notification.status, notification.attempts, notification.tries) == ("QUEUED", 9, 1)
@@ -222,6 +228,32 @@ def test_a_round_begins_nothing_more_when_its_time_is_up(others: Any, monkeypatc
 
     monkeypatch.undo()
     assert workflows.send_due() == 1
+
+
+@pytest.mark.parametrize("given", ["reader@straße.de", "reader@STRASSE\u0301.de", "reader@xn--strae-oqa.de"])
+def test_mail_goes_to_the_domain_that_was_written(others: Any, given: str) -> None:
+    """K5: straße.de and strasse.de have different owners."""
+    written = "reader@xn--strass-gva.de" if "\u0301" in given else "reader@xn--strae-oqa.de"
+    others.guest("ORD-1", given)
+    notification = queue()
+
+    assert workflows.send_due() == 1
+
+    (sent,) = mail.outbox
+    assert (sent.recipients(), sent.message()["To"]) == ([written], written)
+    notification.refresh_from_db()
+    assert notification.recipient == written
+
+
+@pytest.mark.parametrize("given", ["kırk@example.com", '"a b"@example.com', "reader"])
+def test_what_is_no_address_is_not_mailed_to(others: Any, given: str) -> None:
+    others.guest("ORD-1", given)
+    notification = queue()
+
+    assert workflows.send_due() == 0
+
+    notification.refresh_from_db()
+    assert (notification.status, mail.outbox) == ("FAILED", [])
 
 
 def test_a_line_break_in_a_subject_makes_no_header(others: Any) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import Client
 
+from contexts.inventory.models import Allocation, Reservation
+from contexts.orders.models import Order
 from contexts.payments.models import Payment
 from tests.support.api import Api, settle
 from tests.support.ledger import Ledger
@@ -66,6 +71,30 @@ def test_others_and_staff_are_not_held_to_it(boss: Person, ann: Person, lamp: in
         assert order(boss, lamp, pay_later=True, customer_id=ann.customer_id).status == 201
 
 
+def test_a_customer_holds_only_so_much_value_unpaid(boss: Person, ann: Person, lamp: int, settings: Any) -> None:
+    settings.ECI_UNPAID_VALUE = Decimal("500.00")
+    first = order(ann, lamp, quantity=2, pay_later=True)  # 220.00
+    assert first.status == 201
+    third = order(ann, lamp, quantity=3, pay_later=True)  # 325.00
+    assert (third.status, third.code) == (409, "too_many_unpaid_orders")
+    assert order(ann, lamp, quantity=6).status == 201, "one paid at once does not wait"
+    assert order(boss, lamp, quantity=9, pay_later=True, customer_id=ann.customer_id).status == 201
+    assert ann.post(f"/v1/orders/{first.data['order_id']}/cancel", {}).status == 200
+    assert order(ann, lamp, quantity=3, pay_later=True).status == 201
+    assert available(boss, lamp) == 1000 - 6 - 9 - 3
+
+
+def test_a_customer_orders_only_so_many_units_of_a_product(boss: Person, ann: Person, lamp: int, settings: Any) -> None:
+    settings.ECI_MAX_UNITS_PER_LINE = 5
+    line = {"product_id": lamp, "quantity": 3}
+    for path in ("/v1/orders", "/v1/orders/quote"):
+        for items in ([line | {"quantity": 6}], [line, line]):
+            refused = ann.post(path, {"items": items})
+            assert (refused.status, refused.code, list(refused.details)) == (400, "validation_error", ["items"])
+    assert order(ann, lamp, quantity=5).status == 201
+    assert order(boss, lamp, quantity=6, customer_id=ann.customer_id).status == 201
+
+
 def review(boss: Person, action: str, *payment_ids: int) -> None:
     client = Client()
     client.force_login(User.objects.get(is_superuser=True))
@@ -90,7 +119,6 @@ def state(boss: Person, order_id: str) -> tuple[str, str]:
 
 def due_now() -> None:
     """Make everything that waits for its next check due at once."""
-    from contexts.orders.models import Order
     from eci.clock import utcnow
 
     Order.objects.filter(next_at__isnull=False).update(next_at=utcnow())
@@ -103,6 +131,74 @@ def test_the_provider_is_not_asked_before_a_person_has_looked(boss: Person, susp
     assert ledger.operations() == []
     payment = Payment.objects.get()
     assert (payment.review, payment.suspicion) == ("waiting", "a large amount")
+
+
+def lapse(order_id: str) -> None:
+    """Let the time of its reservation be over."""
+    past = Now() - timedelta(seconds=1)
+    Reservation.objects.filter(key=order_id).update(expires_at=past)
+    Allocation.objects.filter(reservation__key=order_id).update(lapses_at=past)
+    assert Allocation.objects.get(reservation__key=order_id).lapses_at is not None
+
+
+def test_its_stock_is_kept_no_longer_than_any_other(boss: Person, suspected: str, lamp: int) -> None:
+    waiting = boss.get(f"/v1/orders/{suspected}").data["reservation"]
+    assert (waiting["paying"], waiting["expires_at"] is not None) == (False, True)
+    assert available(boss, lamp) == 994
+    lapse(suspected)
+    for _ in range(2):
+        assert available(boss, lamp) == 1000
+        due_now()
+        assert state(boss, suspected) == ("PAYMENT_PENDING", "PENDING")
+
+
+def test_released_too_late_its_stock_is_reserved_again(boss: Person, suspected: str, lamp: int, ledger: Ledger) -> None:
+    lapse(suspected)
+    review(boss, "release", Payment.objects.get().pk)
+    due_now()
+    assert state(boss, suspected) == ("SHIPPED", "PAID")
+    assert available(boss, lamp) == 994
+    assert len(ledger.done("capture")) == 1
+
+
+def test_released_too_late_for_its_stock_it_is_cancelled(
+    boss: Person, ann: Person, suspected: str, lamp: int, ledger: Ledger
+) -> None:
+    lapse(suspected)
+    assert order(boss, lamp, quantity=999, customer_id=ann.customer_id).status == 201
+    review(boss, "release", Payment.objects.get(order_id=suspected).pk)
+    due_now()
+    assert state(boss, suspected)[0] == "CANCELLED"
+    assert len(ledger.done("capture")) == 1, "the other order's"
+    told = [row["type"] for row in boss.get(f"/v1/notifications?order_id={suspected}").data]
+    assert told == ["order_cancellation"]
+
+
+def test_what_nobody_reviews_ends_by_itself(boss: Person, suspected: str, lamp: int, ledger: Ledger) -> None:
+    Order.objects.update(created_at=Now() - timedelta(hours=73))
+    due_now()
+    assert state(boss, suspected) == ("EXPIRED", "UNPAID")
+    assert available(boss, lamp) == 1000
+    assert ledger.operations() == []
+    review(boss, "release", Payment.objects.get().pk)
+    assert Payment.objects.get().status == "FAILED"
+
+
+def test_a_later_charge_under_review_keeps_no_stock_either(
+    boss: Person, ann: Person, lamp: int, settings: Any, ledger: Ledger
+) -> None:
+    settings.ECI_REVIEW_AMOUNT = 500
+    placed = order(ann, lamp, quantity=6, pay_later=True).data
+    charged = ann.post("/v1/payments/charge", {"order_id": placed["order_id"], "amount": placed["order_total"]})
+    assert charged.status == 202
+    lapse(placed["order_id"])
+    due_now()
+    assert state(boss, placed["order_id"])[0] == "AWAITING_PAYMENT"
+    assert available(boss, lamp) == 1000
+    review(boss, "release", charged.data["payment_id"])
+    due_now()
+    assert state(boss, placed["order_id"]) == ("SHIPPED", "PAID")
+    assert available(boss, lamp) == 994
 
 
 def test_released_it_goes_on(boss: Person, suspected: str, ledger: Ledger) -> None:

@@ -11,6 +11,8 @@ from contexts.shipping import models
 from contexts.shipping.public.api import shipping
 from eci.ids import new_order_id
 
+ADDRESS = dict.fromkeys(("name", "company", "city", "region", "postal_code", "country", "phone"), "") | {"lines": []}
+
 
 def emitted(order_id: str) -> list[str]:
     rows = models.OutboxEvent.objects.filter(aggregate_id=order_id).order_by("pk")
@@ -50,6 +52,8 @@ def test_create_answers_the_shipment_and_get_shows_it_with_its_events(api: Any) 
         "dispatched_at": None,
         "created_at": made["created_at"],
         "updated_at": made["created_at"],
+        "ship_to": ADDRESS | {"lines": ["1 Main Street"], "city": "Springfield"},
+        "withheld": [],
     }
     events = [{"status": "PENDING", "location": "", "note": "", "actor": "open", "at": made["created_at"]}]
     assert api.get(f"/v1/shipments/{made['shipment_id']}").data == made | {"events": events}
@@ -117,6 +121,11 @@ def test_a_shipment_may_begin_further_along(api: Any, status: str, news: list[st
         ({"tracking_no": "x" * 65}, "tracking_no"),
         ({"address": {"street": "1 Main Street"}}, "address"),
         ({"city": "x" * 201}, "city"),
+        ({"city": "Spring\nfield"}, "city"),
+        ({"carrier": "D\u2028HL"}, "carrier"),
+        ({"carrier": "\u200b"}, "carrier"),
+        ({"ship_to": {"zip": 12345}}, "ship_to"),
+        ({"ship_to": {"name": "Ann\x07"}}, "ship_to"),
     ],
 )
 def test_a_malformed_shipment_is_refused_by_field(api: Any, change: dict[str, Any], field: str) -> None:
@@ -227,7 +236,21 @@ def test_other_ways_are_a_409_and_change_nothing(
     assert api.get(path).data == before
 
 
-@pytest.mark.parametrize("body", [{}, {"status": None}, {"status": "GONE"}, {"status": "SHIPPED", "note": 1}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"force": True},
+        {"status": None},
+        {"status": "GONE"},
+        {"status": "SHIPPED", "note": 1},
+        {"carrier": None},
+        {"carrier": "D\nHL"},
+        {"tracking_no": ""},
+        {"tracking_no": "a/b"},
+        {"status": "SHIPPED", "force": 1},
+    ],
+)
 def test_a_malformed_change_is_a_400(api: Any, shipment: dict[str, Any], body: dict[str, Any]) -> None:
     assert api.patch(f"/v1/shipments/{shipment['shipment_id']}", body).status == 400
 
@@ -260,6 +283,125 @@ def test_an_order_of_ours_cancels_and_returns_its_own_shipments(api: Any, ours: 
     answer = api.patch(f"/v1/shipments/{ours.shipment_id}", {"status": status})
 
     assert (answer.status, answer.code) == (409, "owned_by_order")
+
+
+class TestVersions:
+    """K2: a shipment that has changed since the caller saw it."""
+
+    def test_if_match_is_obeyed(self, api: Any, shipment: dict[str, Any]) -> None:
+        path = f"/v1/shipments/{shipment['shipment_id']}"
+        seen = api.get(path).headers["ETag"]
+        changed = api.patch(path, {"carrier": "DHL"}, **{"If-Match": seen})
+        assert (changed.status, changed.headers["ETag"]) == (200, api.get(path).headers["ETag"])
+        assert changed.headers["ETag"] != seen
+
+        for tag in (seen, '"nope"', "nope", '"999"'):
+            late = api.patch(path, {"status": "SHIPPED", "carrier": "UPS"}, **{"If-Match": tag})
+            assert (late.status, late.code) == (412, "precondition_failed")
+        assert (api.get(path).data["status"], api.get(path).data["carrier"]) == ("PENDING", "DHL")
+        assert "shipping.shipment_dispatched.v1" not in emitted("EXT-1")
+        assert api.patch(path, {"status": "SHIPPED"}, **{"If-Match": "*"}).status == 200
+
+    def test_to_withhold_is_a_change(self, api: Any, ours: Any) -> None:
+        path = f"/v1/shipments/{ours.shipment_id}"
+        seen = api.get(path).headers["ETag"]
+        shipping.withhold(order_id=ours.order_id, warehouse=None, reason="short")
+        assert api.patch(path, {"status": "PACKED"}, **{"If-Match": seen}).status == 412
+
+
+class TestLabels:
+    """K7: carrier and tracking number."""
+
+    def test_can_change_until_it_is_delivered_and_the_change_is_announced(self, api: Any, ours: Any) -> None:
+        path, name = f"/v1/shipments/{ours.shipment_id}", "shipping.shipment_changed.v1"
+
+        waiting = api.patch(path, {"carrier": " DHL ", "tracking_no": "T-1"})
+        assert (waiting.status, waiting.data["carrier"], waiting.data["tracking_no"]) == (200, "DHL", "T-1")
+        assert api.get("/v1/shipments/track/T-1").data["carrier"] == "DHL"
+        api.patch(path, {"status": "SHIPPED", "tracking_no": "T-2"})
+        moved = api.patch(path, {"tracking_no": "T-3"})
+        assert (moved.data["status"], moved.data["tracking_no"]) == ("SHIPPED", "T-3")
+        assert api.patch(path, {"tracking_no": "T-3", "carrier": "DHL"}).status == 200, "what it has: no effect"
+
+        news = models.OutboxEvent.objects.filter(name=name, consumer="notifications").order_by("pk")
+        assert [(row.payload["tracking_no"], row.payload["dispatched"], row.payload["actor"]) for row in news] == [
+            ("T-1", False, "open"),
+            ("T-2", False, "open"),
+            ("T-3", True, "open"),
+        ]
+        sent = models.OutboxEvent.objects.get(name="shipping.shipment_dispatched.v1", consumer="notifications").payload
+        assert (sent["carrier"], sent["tracking_no"], sent["actor"]) == ("DHL", "T-2", "open")
+        assert all(row.delivered_at for row in news), "at once"
+
+        assert api.patch(path, {"status": "DELIVERED", "carrier": "UPS"}).data["carrier"] == "UPS"
+        late = api.patch(path, {"tracking_no": "T-4"})
+        assert (late.status, late.code) == (409, "invalid_transition")
+        assert api.patch(path, {"tracking_no": "T-3"}).status == 200
+        seen = api.get(path).data
+        assert [event["status"] for event in seen["events"]] == [
+            "PENDING",
+            "PENDING",
+            "SHIPPED",
+            "SHIPPED",
+            "DELIVERED",
+        ]
+        assert seen["events"][3]["note"] == "tracking_no was T-2"
+
+    def test_of_another_system_s_order_too(self, api: Any, shipment: dict[str, Any]) -> None:
+        path = f"/v1/shipments/{shipment['shipment_id']}"
+        assert api.patch(path, {"carrier": "DHL"}).data["carrier"] == "DHL"
+        api.patch(path, {"status": "CANCELLED"})
+        assert api.patch(path, {"carrier": "UPS"}).code == "invalid_transition"
+
+    def test_a_tracking_number_stays_unique(self, api: Any, ours: Any, shipment: dict[str, Any]) -> None:
+        path = f"/v1/shipments/{ours.shipment_id}"
+        for key in (None, "k", "k"):
+            taken = api.patch(path, {"tracking_no": shipment["tracking_no"], "status": "SHIPPED"}, key=key)
+            assert (taken.status, taken.code) == (409, "duplicate_tracking_no")
+        assert api.get(path).data["status"] == "PENDING"
+        assert emitted(ours.order_id) == []
+
+    def test_where_it_is_can_be_noted_without_another_status(self, api: Any, ours: Any) -> None:
+        path = f"/v1/shipments/{ours.shipment_id}"
+        assert api.patch(path, {"location": "Hub 7", "note": "wet\nbox"}).data["status"] == "PENDING"
+        event = api.get(path).data["events"][-1]
+        assert (event["status"], event["location"], event["note"]) == ("PENDING", "Hub 7", "wet\nbox")
+        assert emitted(ours.order_id) == []
+
+    def test_the_rest_of_an_order_s_shipment_is_the_order_s(self, api: Any, ours: Any) -> None:
+        answer = api.patch(f"/v1/shipments/{ours.shipment_id}", {"status": "CANCELLED", "carrier": "DHL"})
+        assert (answer.status, answer.code) == (409, "owned_by_order")
+        assert api.get(f"/v1/shipments/{ours.shipment_id}").data["carrier"] == "standard"
+
+
+class TestTheWholeAddress:
+    """K7: nothing of it gets lost."""
+
+    def test_is_shown_to_staff_and_not_at_public_tracking(self, api: Any) -> None:
+        given = {
+            "first_name": "Ann",
+            "last_name": "Lee",
+            "address1": "1 Main St",
+            "address2": "Apt 4",
+            "zip": "12345",
+            "country_code": "US",
+        }
+        made = api.post("/v1/shipments", {"order_id": "EXT-1", "ship_to": given, "tracking_no": "T-1"}).data
+        whole = ADDRESS | {
+            "name": "Ann Lee",
+            "lines": ["1 Main St", "Apt 4"],
+            "postal_code": "12345",
+            "country": "US",
+        }
+        assert (made["ship_to"], made["address"], made["city"]) == (whole, "1 Main St, Apt 4", "")
+        assert api.get(f"/v1/shipments/{made['shipment_id']}").data["ship_to"] == whole
+        assert "ship_to" not in api.get("/v1/shipments/track/T-1").data
+
+    def test_a_text_becomes_lines(self, api: Any) -> None:
+        body = {"order_id": "EXT-1", "ship_to": "Ann Lee\n1 Main St\n12345 Springfield", "city": "Springfield"}
+        made = api.post("/v1/shipments", body).data
+        assert made["ship_to"]["lines"] == ["Ann Lee", "1 Main St", "12345 Springfield"]
+        assert (made["address"], made["city"]) == ("Ann Lee, 1 Main St, 12345 Springfield", "Springfield")
 
 
 def test_tracking_shows_the_way_and_nobody(api: Any) -> None:

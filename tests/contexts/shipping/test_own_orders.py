@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connections
 
-from contexts.shipping import models
+from contexts.shipping import models, services
 from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import ShipmentStatus
+from contexts.shipping.public.contracts import ShipmentStatus, ShipTo
 from eci.db import unit_of_work
 from eci.errors import InvalidTransition
 from eci.ids import new_order_id
@@ -196,3 +196,21 @@ def test_an_engine_that_gives_no_keys_back_has_them_read(order_id: str, monkeypa
 
     assert made == shipping.shipments_of(order_ids=[order_id])
     assert models.ShipmentEvent.objects.filter(shipment__order_id=order_id).count() == 2
+
+
+def test_a_guest_s_shipments_are_erased_and_one_that_waits_after_it_has_left(order_id: str, api: Any) -> None:
+    given = WHERE | {"ship_to": {"name": "Ann Lee", "street": "1 Main Street"}}
+    first, second = shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **given)
+    api.patch(f"/v1/shipments/{first.shipment_id}", {"status": "SHIPPED", "note": "Ann was out"})
+
+    for _ in range(2):
+        shipping.erase(order_ids=[order_id])
+
+    gone, waiting = shipping.shipments_of(order_ids=[order_id])
+    assert (gone.address, gone.city, gone.ship_to) == ("", "", ShipTo())
+    assert not models.ShipmentEvent.objects.exclude(note="").exists()
+    assert waiting.ship_to == second.ship_to
+
+    api.patch(f"/v1/shipments/{second.shipment_id}", {"status": "SHIPPED"})
+    services.erase_late()
+    assert {one.ship_to for one in shipping.shipments_of(order_ids=[order_id])} == {ShipTo()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from contextlib import suppress
 from decimal import Decimal
@@ -44,6 +45,10 @@ BROKEN = {
     "-Infinity": GOOD % b"-Infinity",
     "exponent": GOOD % b"1.0e99999999999999999999",
     "endless integer": GOOD % (b"9" * 5_000),
+    "twice": b'{"amount": 5, "amount": 500}',
+    "twice inside": b'{"items": [{"a": 1, "a": 1}]}',
+    "twice, escaped": b'{"a": 1, "\\u0061": 2}',
+    "surrogate twice": b'{"\\ud800": 1, "\\ud800": 1}',
     "NUL": b'{"sku": "a\\u0000b"}',
     "raw NUL": b'{"sku": "a\x00b"}',
     "NUL in a name": b'{"a\\u0000": 1}',
@@ -68,6 +73,11 @@ def test_a_broken_body_is_refused(api: Api, raw: bytes) -> None:
     assert (answer.status, answer.code) == (400, "validation_error")
     assert answer.error
     assert api.get("/v1/products").data == []
+
+
+def test_the_name_that_is_given_twice_is_named(api: Api) -> None:
+    answer = api.post("/v1/payments", b'{"order_id": "X-1", "amount": 5, "amount": 500}')
+    assert (answer.status, answer.error) == (400, 'The body gives "amount" twice in one object.')
 
 
 @pytest.mark.no_database
@@ -124,3 +134,15 @@ def test_other_media_types_are_refused(api: Api, media_type: str) -> None:
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])
 def test_json_is_json_however_it_is_written(api: Api, media_type: str) -> None:
     assert api.post("/v1/products", GOOD % b"1", content_type=media_type).status == 201
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown", "gzip, identity"])
+def test_a_compressed_body_is_refused_in_words(api: Api, encoding: str) -> None:
+    answer = api.post("/v1/products", gzip.compress(GOOD % b"1"), **{"Content-Encoding": encoding})
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    assert "compressed" in answer.error
+
+
+def test_a_body_that_is_called_uncompressed(api: Api) -> None:
+    assert api.post("/v1/products", GOOD % b"1", **{"Content-Encoding": "identity"}).status == 201
+    assert api.get("/v1/products", **{"Content-Encoding": "gzip"}).status == 200, "there is no body"

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
+from typing import Any
 
+import jwt
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from contexts.payments.models import OutboxEvent
 from eci.watch import logs, requests
 from tests.support.api import Api
+from tests.support.people import customer, staff
 
 
 @pytest.mark.parametrize("given", ["abc", "a-b_c.D9", "x" * 64])
@@ -47,6 +52,38 @@ def test_one_log_line_is_written_for_a_request(caplog: pytest.LogCaptureFixture)
     assert (line["request_id"], line["method"], line["status"]) == ("request-1", "GET", 404)
     assert line["route"].endswith("products/<id:product_id>"), "the route, not the address"
     assert line["ms"] >= 0
+
+
+def access_lines(caplog: pytest.LogCaptureFixture, call: Callable[[], object]) -> list[dict[str, Any]]:
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "eci.access"):
+        call()
+    return [record.msg for record in caplog.records if record.name == "eci.access" and isinstance(record.msg, dict)]
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_log_line_has_the_caller_s_number_and_no_name(caplog: pytest.LogCaptureFixture) -> None:
+    ann, helper = customer("ann@example.com"), staff("P")
+    number = jwt.decode(helper.login["access"], options={"verify_signature": False})["sub"]
+    browser = Client()
+    boss = User.objects.create_superuser("boss@shop.example", "boss@shop.example", "a long enough secret")
+    browser.force_login(boss)
+    for call, caller in (
+        (lambda: ann.get("/v1/users/me"), f"customer:{ann.customer_id}"),
+        (lambda: helper.get("/v1/orders"), number),
+        (lambda: browser.get("/admin/"), f"staff:{boss.pk}"),
+        (lambda: browser.get("/v1/customers"), f"staff:{boss.pk}"),
+        (lambda: Api().get("/v1/products"), None),
+        (lambda: Api().get("/v1/orders"), None),
+        (lambda: Client().get("/health"), None),
+    ):
+        (line,) = access_lines(caplog, call)
+        assert line.get("caller") == caller
+        assert "@" not in str(line)
+
+
+def test_in_open_mode_it_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert access_lines(caplog, lambda: Api().get("/v1/customers"))[0]["caller"] == "open"
 
 
 def test_log_lines_are_json() -> None:

@@ -193,6 +193,8 @@ def _banner(port: int) -> str:
         f"  Health       {at}/health",
         f"  Data         {settings.DATA_DIR}",
     ]
+    if hint := os.environ.get("MAKE_MANAGE"):
+        lines.append(f'  Commands     {hint} ARGS="audit"   (docs/operating.md)')
     one_time = settings.DATA_DIR / accounts.ONE_TIME_PASSWORD
     if one_time.exists():
         lines.insert(5, f"               login: {accounts.ONE_TIME_ADMIN}, its one-time password is in {one_time}")

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             login.save(update_fields=["password"])
 
     def _load_shop(self) -> None:
-        products = demo.products()
+        products = demo.products(currency=settings.ECI_CURRENCY)
         ids: dict[str, int] = {}
         call_command("load_products", products=products, ids=ids)
         call_command("load_customers", customers=demo.CUSTOMERS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from contexts.catalog.models import Product
 from contexts.inventory.models import Movement, Stock
 from contexts.inventory.public.contracts import InsufficientStock
 from contexts.orders.domain import OrderAsked, Quote
+from contexts.orders.models import Order
 from contexts.orders.workflows import admission
 from tests.support.api import Api
 from tests.support.shop import Shop
@@ -312,6 +315,61 @@ def test_lists_filter_page_and_refuse_what_they_do_not_know(shop: Shop) -> None:
     assert shop.api.get("/v1/orders?colour=red").status == 400
     assert shop.api.get("/v1/orders?created_after=2100-01-01T00:00:00Z").data == []
     assert shop.api.get("/v1/orders/ORD-NONE").status == 404
+
+
+def test_a_day_s_orders_are_those_from_its_first_instant_to_the_next_day_s(shop: Shop) -> None:
+    midnight, before = (shop.order(1).data["order_id"] for _ in range(2))
+    Order.objects.filter(pk=midnight).update(created_at=datetime(2026, 2, 1, tzinfo=UTC))
+    Order.objects.filter(pk=before).update(created_at=datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC))
+
+    def listed(query: str) -> list[str]:
+        return [row["order_id"] for row in shop.api.get(f"/v1/orders?{query}").data]
+
+    assert listed("created_after=2026-01-31&created_before=2026-02-01") == [before]
+    assert listed("created_after=2026-02-01&created_before=2026-02-02") == [midnight]
+    assert listed("created_after=2026-02-01T00:00:00Z&created_before=2026-02-01T00:00:00.001Z") == [midnight]
+    assert listed("created_before=2026-02-01T00:00:00Z") == [before]
+    assert midnight not in listed("created_after=2026-02-01T00:00:00.001Z")
+
+
+def test_a_shipping_fee_is_in_its_own_currency(shop: Shop, settings: Any) -> None:
+    settings.ECI_SHIPPING_FEES = {"USD": Decimal("10.00"), "JPY": Decimal(1500)}
+
+    def quoted(currency: str, price: str) -> Any:
+        product = {"sku": currency, "name": currency, "price": price, "currency": currency}
+        product_id = shop.api.post("/v1/products", product).data["product_id"]
+        items = [{"product_id": product_id, "quantity": 3}]
+        return shop.api.post("/v1/orders/quote", {"customer_id": shop.customer_id, "items": items})
+
+    yen = quoted("JPY", "1999").data
+    assert [yen[name] for name in ("subtotal", "tax_amount", "shipping_amount", "order_total")] == [
+        "5997", "300", "1500", "7797",
+    ]  # fmt: skip
+    dinars = quoted("KWD", "1.999")
+    assert (dinars.status, dinars.code, dinars.details) == (409, "no_fee_for_currency", {"currency": "KWD"})
+
+
+@pytest.mark.parametrize("name", ["price", "unit_price"])
+def test_null_is_no_amount(shop: Shop, name: str) -> None:
+    items = [{"product_id": shop.product_id, "quantity": 1, name: None}]
+    answer = shop.api.post("/v1/orders", {"customer_id": shop.customer_id, "items": items})
+    assert (answer.status, list(answer.details["items"]["0"])) == (400, [name])
+
+
+def test_a_product_s_whole_name_is_kept(shop: Shop) -> None:
+    shop.api.patch(f"/v1/products/{shop.product_id}", {"name": "L" * 500})
+    assert shop.order(1).data["items"][0]["name"] == "L" * 500
+
+
+def test_the_whole_address_reaches_the_shipment(shop: Shop) -> None:
+    whole = {"name": "Ann", "address1": "1 Lamp St", "address2": "Flat 5", "city": "Oz", "zip": "9", "country": "US"}
+    [shipment] = shop.order(1, shipping_address=whole).data["shipments"]
+    assert shipment["ship_to"] == {
+        "name": "Ann", "company": "", "lines": ["1 Lamp St", "Flat 5"], "city": "Oz", "region": "",
+        "postal_code": "9", "country": "US", "phone": "",
+    }  # fmt: skip
+    [plain] = shop.order(1, shipping_address="Ann\n1 Lamp St\nOz").data["shipments"]
+    assert plain["ship_to"]["lines"] == ["Ann", "1 Lamp St", "Oz"]
 
 
 def test_statements_of_an_order_of_one_line(shop: Shop, statements: Any) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from contexts.orders import services
 from tests.support.shop import Shop
 
 
@@ -52,15 +57,45 @@ def test_before_shipping_nothing_can_be_returned(shop: Shop) -> None:
     assert (answer.status, answer.code) == (409, "invalid_transition")
 
 
-def test_a_return_after_a_refund_by_hand_gives_what_is_left(shop: Shop) -> None:
+def test_a_return_after_a_refund_by_hand_gives_what_is_left_but_never_the_shipping_fee(shop: Shop) -> None:
     order = shop.order(1).data  # 99.99 + 5.00 + 10.00
     payment = order["payments"][0]["payment_id"]
     shop.api.post(f"/v1/payments/{payment}/refund", {"amount": "100.00", "reason": "gesture"})
     items = [{"product_id": shop.product_id, "quantity": 1}]
     answer = shop.api.post(f"/v1/orders/{order['order_id']}/returns", {"items": items, "reason": "r"})
-    assert (answer.status, answer.data["refund"]) == (201, "14.99")
+    assert (answer.status, answer.data["refund"]) == (201, "4.99")
     shop.api.settle()
-    assert shop.read(order["order_id"])["payment_status"] == "REFUNDED"
+    after = shop.read(order["order_id"])
+    assert (after["payment_status"], after["refunded_amount"]) == ("PARTIALLY_REFUNDED", "104.99")
+
+
+def test_a_return_after_everything_was_refunded_by_hand_gives_nothing(shop: Shop) -> None:
+    order = shop.order(1).data
+    payment = order["payments"][0]["payment_id"]
+    shop.api.post(f"/v1/payments/{payment}/refund", {"reason": "gesture"})
+    items = [{"product_id": shop.product_id, "quantity": 1}]
+    answer = shop.api.post(f"/v1/orders/{order['order_id']}/returns", {"items": items, "reason": "r"})
+    assert (answer.status, answer.data["refund"]) == (201, "0.00")
+    assert shop.read(order["order_id"])["status"] == "RETURNED"
+
+
+def test_a_refund_by_hand_in_the_middle_of_a_return_leaves_the_shipping_fee(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = shop.order(1).data
+    payment = order["payments"][0]["payment_id"]
+    fix = services.fix_refund
+
+    def refund_after(**asked: Any) -> int:
+        monkeypatch.setattr(services, "fix_refund", fix)
+        fixed = fix(**asked)
+        shop.api.post(f"/v1/payments/{payment}/refund", {"amount": "100.00", "reason": "gesture"})
+        return fixed
+
+    monkeypatch.setattr(services, "fix_refund", refund_after)
+    items = [{"product_id": shop.product_id, "quantity": 1}]
+    answer = shop.api.post(f"/v1/orders/{order['order_id']}/returns", {"items": items, "reason": "r"})
+    assert (answer.status, answer.data["refund"]) == (201, "4.99")
 
 
 def test_a_refund_by_staff_shows_on_the_order(shop: Shop) -> None:

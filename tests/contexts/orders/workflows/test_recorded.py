@@ -1,0 +1,185 @@
+"""Once an order, a cancellation or a return is recorded, its caller gets a 202 and recovery carries it on: a 503 means
+that nothing was done and nothing will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections
+
+from contexts.orders import services
+from contexts.orders.models import Order
+from eci.calls import remote, rpc
+from eci.errors import ContextUnavailable
+from tests.support.crashes import later
+from tests.support.shop import Shop
+
+COMMANDS = [
+    ("inventory", "reserve"),
+    ("payments", "authorise"),
+    ("inventory", "confirm"),
+    ("shipping", "create"),
+    ("payments", "capture"),
+]
+
+
+@contextmanager
+def failing(context: str, command: str, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Iterator[None]:
+    def fail(**arguments: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rpc.served(context)[1], command, fail)
+        yield
+
+
+@contextmanager
+def lost_after(write: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database of orders answers nothing any more once this write is committed."""
+    lost = False
+
+    def lose(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if lost and sql.split(None, 1)[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, *rest)
+
+    commit = getattr(services, write)
+
+    def then_lost(**asked: Any) -> Any:
+        nonlocal lost
+        done = commit(**asked)
+        lost = True
+        return done
+
+    with monkeypatch.context() as patch, connections["orders"].execute_wrapper(lose):
+        patch.setattr(services, write, then_lost)
+        yield
+
+
+@pytest.mark.parametrize(("context", "command"), COMMANDS)
+@pytest.mark.parametrize("error", [ContextUnavailable("away"), OperationalError("gone"), RuntimeError("broken")])
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_an_order_whose_participant_is_away_is_a_202_and_one_order(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, context: str, command: str, error: Exception, key: str | None
+) -> None:
+    with failing(context, command, monkeypatch, error):
+        answer = shop.order(2, key=key)
+    assert answer.status == 202
+    assert answer.data["status"] == "PAYMENT_PENDING"
+    assert [item["quantity"] for item in answer.data["items"]] == [2]
+    assert [order["order_id"] for order in shop.api.get("/v1/orders").data] == [answer.data["order_id"]]
+    later()
+    assert shop.read(answer.data["order_id"])["status"] == "SHIPPED"
+    assert shop.stock() == (98, 0, 98)
+    if key:
+        replay = shop.order(2, key=key)
+        assert (replay.status, replay.data["status"]) == (201, "SHIPPED")
+        assert Order.objects.count() == 1
+
+
+def test_four_answers_of_an_order_that_waits_are_one_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    with failing("shipping", "create", monkeypatch, ContextUnavailable("away")):
+        answers = [shop.order(2, key="mine") for _ in range(4)]
+    assert [answer.status for answer in answers] == [202] * 4
+    assert len({answer.data["order_id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("write", ["create_order", "record_confirmed"])
+def test_an_order_is_a_202_though_its_own_database_is_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    with lost_after(write, monkeypatch):
+        answer = shop.order(2, key="mine")
+    assert answer.status == (202 if write == "create_order" else 201)
+    assert answer.data["status"] == ("PENDING" if write == "create_order" else "CONFIRMED")
+    later()
+    replay = shop.order(2, key="mine")
+    assert (replay.status, replay.data["status"]) == (201, "SHIPPED")
+    assert replay.data["order_id"] == answer.data["order_id"]
+    assert shop.stock() == (98, 0, 98)
+
+
+def test_an_order_that_somebody_was_told_of_does_not_vanish_for_want_of_stock(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with failing("inventory", "reserve", monkeypatch, ContextUnavailable("away")):
+        told = shop.order(60, key="late")
+    assert told.status == 202
+    assert shop.order(60).status == 201
+    later()
+    order = shop.read(told.data["order_id"])
+    assert (order["status"], order["payment_status"]) == ("CANCELLED", "UNPAID")
+    assert shop.notices(order["order_id"]) == ["order_cancellation"]
+    replay = shop.order(60, key="late")
+    assert (replay.status, replay.code) == (409, "insufficient_stock")
+    assert replay.details["order_id"] == told.data["order_id"]
+
+
+def test_a_503_leaves_nothing_behind(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    with failing("catalog", "products", monkeypatch, ContextUnavailable("away")):
+        answer = shop.order(2)
+    assert (answer.status, answer.code) == (503, "context_unavailable")
+    assert Order.objects.count() == 0
+
+
+def test_what_is_known_to_be_away_is_refused_before_anything_is_recorded(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(remote, "_breakers", type(remote._breakers)(remote._Breaker))
+    for _ in range(remote.FAILURES):
+        remote._breakers["payments"].failed()
+    settings.ECI_SERVICES = settings.ECI_SERVICES | {"payments": "http://payments.example"}
+    assert shop.order(2).status == 503
+    assert Order.objects.count() == 0
+
+
+@pytest.mark.parametrize("key", [None, "c"])
+def test_a_cancellation_that_is_recorded_is_a_202(shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    order = shop.order(2, fulfilment="warehouse").data
+    path = f"/v1/orders/{order['order_id']}/cancel"
+    with lost_after("request_cancel", monkeypatch):
+        answer = shop.api.post(path, {}, key=key)
+    assert (answer.status, answer.data["status"]) == (202, "CONFIRMED")
+    assert answer.data["items"] == order["items"]
+    later()
+    assert shop.read(order["order_id"])["status"] == "CANCELLED"
+    done = shop.api.post(path, {}, key=key)
+    assert (done.status, done.data["status"]) == (200, "CANCELLED")
+
+
+@pytest.mark.parametrize("context", ["inventory", "payments", "shipping"])
+def test_a_cancellation_whose_participants_are_away_is_a_202(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, context: str
+) -> None:
+    order_id = shop.order(2, fulfilment="warehouse").data["order_id"]
+    command = "release" if context == "inventory" else "cancel"
+    with failing(context, command, monkeypatch, ContextUnavailable("away")):
+        assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}, key="c").status == 202
+    later()
+    assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}, key="c").data["status"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("key", [None, "r"])
+def test_a_return_that_is_recorded_is_a_202(shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    order_id = shop.order(2).data["order_id"]
+    path = f"/v1/orders/{order_id}/returns"
+    body = {"items": [{"product_id": shop.product_id, "quantity": 2}], "reason": "r"}
+    with lost_after("open_return", monkeypatch):
+        answer = shop.api.post(path, body, key=key)
+    assert (answer.status, answer.data["refund"]) == (202, "209.98")
+    later()
+    assert shop.read(order_id)["status"] == "RETURNED"
+    if key:
+        assert shop.api.post(path, body, key=key).status == 201
+
+
+def test_a_read_answers_with_what_it_has(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = shop.order(2).data["order_id"]
+    with failing("payments", "payments_of", monkeypatch, ContextUnavailable("away")):
+        answer = shop.api.get(f"/v1/orders/{order_id}")
+    assert (answer.status, answer.data["payments"], answer.data["unavailable"]) == (200, None, ["payments"])
+    assert answer.data["shipments"]
+    assert shop.read(order_id)["unavailable"] == []
