@@ -77,8 +77,10 @@ class ApiView(GenericAPIView[Any]):
         self._key_given({})
         if browsable.is_unsure(request._request) and browsable.must_be_sure(self, str(request.method)):
             raise InvalidRequest("Nothing was done: first tick the box above the button.")
-        if "If-Match" in request.headers and request.method not in (*SAFE_METHODS, *self.conditional_methods):
-            raise PreconditionFailed("There are no versions here, so no If-Match can be fulfilled.")
+        if "If-Match" in request.headers and request.method not in SAFE_METHODS:
+            if request.method not in self.conditional_methods:
+                raise PreconditionFailed("There are no versions here, so no If-Match can be fulfilled.")
+            versions(request.headers["If-Match"])
         if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
             raise InvalidRequest("Send the body with a Content-Length header.")
         encoding = request.headers.get("Content-Encoding", "").strip().lower()

@@ -13,6 +13,7 @@ from django.test import Client
 from config.staff import accounts, demo, groups
 from config.staff.models import Trail
 from tests.support.api import Api
+from tests.support.pages import form_in
 
 pytestmark = pytest.mark.usefixtures("closed")
 
@@ -131,7 +132,10 @@ class TestTheAdmin:
         edit = {"username": ann.username, "email": ann.email, "first_name": "Ann", "is_active": "on", "is_staff": "on"}
         edit |= {"date_joined_0": ann.date_joined.date().isoformat(), "date_joined_1": f"{ann.date_joined:%H:%M:%S}"}
         edit |= {"groups": group}
-        assert root.post(f"/admin/auth/user/{ann.pk}/change/", shown | edit).status_code == 302
+        told = root.post(f"/admin/auth/user/{ann.pk}/change/", shown | edit)
+        assert {one.name for one in told.context["differences"]} == {"first_name", "last_name", "is_active", "groups"}
+        again = form_in(told.content.decode(), having="_version").fields
+        assert root.post(f"/admin/auth/user/{ann.pk}/change/", again).status_code == 302
         ann = User.objects.get(pk=ann.pk)
         assert (ann.first_name, ann.last_name, ann.is_active, ann.groups.count()) == ("Ann", "Lee", False, 0)
 
