@@ -229,6 +229,7 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
     }
     keyed = {
         "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/warehouses/{code}",
         "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/products/{product_id}",
@@ -241,6 +242,7 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
         "PATCH /v1/customers/{customer_id}",
         "PATCH /v1/users/me",
         "PATCH /v1/inventory/{inventory_id}",
+        "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/warehouses/{code}",
     }
     for call, operation in operations(schema):
