@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
+from eci.remembered import forget_everything
 from tests.support import statements as counting
 from tests.support import world
 from tests.support.api import Api
@@ -52,10 +53,9 @@ def _gateway_ledger(tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_was_sold_out_lately() -> None:
-    from contexts.orders import workflows
-
-    workflows._sold_out = {}
+def _nothing_is_remembered() -> None:
+    """A test finds no short-lived cache and no pause of the test before it."""
+    forget_everything()
 
 
 @pytest.fixture

@@ -231,7 +231,6 @@ def test_bodies_and_keys_are_documented(schema: Any) -> None:
         "PATCH /v1/inventory/{inventory_id}",
         "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/warehouses/{code}",
-        "PATCH /v1/shipments/{shipment_id}",
         "PATCH /v1/products/{product_id}",
         "PUT /v1/products/{product_id}",
     }

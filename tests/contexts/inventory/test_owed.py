@@ -73,12 +73,13 @@ def owed(stocked: Callable[..., int]) -> int:
 
 @pytest.fixture
 def told(settings: LazySettings) -> Callable[[], list[tuple[str, str, int]]]:
-    """The events of allocations that were written for the orders context: name, warehouse, units."""
+    """The events of allocations that were written for the orders context from here on: name, warehouse, units."""
+    before = OutboxEvent.objects.order_by("pk").values_list("pk", flat=True).last() or 0
     names = ("inventory.allocation_short.v1", "inventory.allocation_covered.v1")
     settings.ECI_SUBSCRIPTIONS = settings.ECI_SUBSCRIPTIONS | dict.fromkeys(names, ("orders",))
 
     def read() -> list[tuple[str, str, int]]:
-        rows = OutboxEvent.objects.filter(name__in=names).order_by("pk")
+        rows = OutboxEvent.objects.filter(name__in=names, pk__gt=before).order_by("pk")
         return [(row.name.split("_")[1][:-3], row.payload["warehouse"], row.payload["quantity"]) for row in rows]
 
     return read
