@@ -86,10 +86,6 @@ class Invoice:
         return self.number.upper().startswith("C")
 
     @property
-    def is_correction(self) -> bool:
-        return self.number.upper().startswith("A")
-
-    @property
     def email(self) -> str:
         return f"customer-{self.customer}@example.com" if self.customer else f"guest-{self.number}@example.com"
 

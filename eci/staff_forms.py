@@ -69,8 +69,8 @@ def once(request: HttpRequest, context: str, action: str, function: Callable[[],
 def key_of(request: HttpRequest, action: str) -> idempotency.Key | None:
     """The form's key for one of its effects: for ``once``, and for workflows that take keys themselves. None without.
 
-    What the form says is no part of it: who goes back, corrects the form and sends it again is told that it had been
-    sent.
+    It does not depend on the form's values. So a form that was sent, then corrected in the browser's history and sent
+    again, is answered as one that had been sent before.
     """
     key = request.POST.get(FORM_KEY, "")
     if not key:

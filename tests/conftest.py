@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
+from eci.calls import remote
 from eci.remembered import forget_everything
 from tests.support import statements as counting
 from tests.support import world
@@ -54,8 +55,9 @@ def _gateway_ledger(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> None:
-    """A test finds no short-lived cache and no pause of the test before it."""
+    """A test finds no short-lived cache, no pause and no broken circuit of the test before it."""
     forget_everything()
+    remote.forget_failures()
 
 
 @pytest.fixture

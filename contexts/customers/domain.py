@@ -55,8 +55,7 @@ def successor_of(token: str, *, key: str, pepper: str) -> str:
 def email_key(email: str) -> str:
     """The form in which addresses are compared: one mailbox, one key.
 
-    Of what is no address it is the text in lower case, by which nobody is found, except who registered before that was
-    refused.
+    A text that is no address is put in lower case: it finds only customers of before such texts were refused.
     """
     try:
         return text.email_key(email)

@@ -83,7 +83,7 @@ _WORDINGS = {
     ),
     Kind.RETURN_RECEIVED: (
         "We have the goods you returned of your order {order_id}",
-        "The goods of return {return_id} of your order {order_id} have arrived. If there is money to give back, we "
+        "The goods of return {return_id} of your order {order_id} have arrived. If there is money to refund, we "
         "will write to you again.",
     ),
     Kind.RETURN_REFUSED: (

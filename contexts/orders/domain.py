@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum, auto
 from typing import Any
 
 from eci import money
 from eci.money import half_up
+
+
+class Outcome(Enum):
+    """Of what was asked: it is DONE, or recorded and carried on."""
+
+    DONE = auto()
+    PENDING = auto()
 
 
 @dataclass(frozen=True, kw_only=True)

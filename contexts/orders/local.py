@@ -61,7 +61,10 @@ class LocalOrders(Orders):
         return selectors.lag()
 
     def stuck(self, *, seconds: int) -> tuple[Stuck, ...]:
-        return selectors.stuck(seconds=seconds)
+        orders = selectors.stuck_orders(seconds=seconds)
+        reasons = selectors.attention_reasons(orders=orders)
+        found = [stuck(order, detail=reasons.get(order.order_id, "")) for order in orders]
+        return (*found, *map(stuck_return, selectors.stuck_returns(seconds=seconds)))
 
     def retry(self, *, order_id: str, actor: str) -> OrderStatus:
         return recovery.retry(order_id=order_id, actor=actor)
@@ -71,6 +74,27 @@ class LocalOrders(Orders):
 
     def statistics(self) -> Statistics:
         return selectors.statistics()
+
+
+def stuck(order: models.Order, *, detail: str) -> Stuck:
+    return Stuck(
+        order_id=order.order_id,
+        status=OrderStatus(order.status),
+        attention=order.needs_attention,
+        settled=order.next_at is None and order.lease_owner == "",
+        detail=detail,
+        since=order.updated_at if order.needs_attention or order.next_at is None else order.next_at,
+    )
+
+
+def stuck_return(back: models.Return) -> Stuck:
+    return Stuck(
+        order_id=back.order_id,
+        status=OrderStatus(back.order.status),
+        return_id=back.pk,
+        detail=back.reason,
+        since=back.created_at,
+    )
 
 
 def order_facts(order: models.Order, units: dict[int, int]) -> OrderFacts:

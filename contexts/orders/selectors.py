@@ -151,32 +151,22 @@ def _overdue(*, seconds: int) -> Q:
     return Q(next_at__lte=late) & (Q(lease_until=None) | Q(lease_until__lte=late))
 
 
-def stuck(*, seconds: int) -> tuple[contracts.Stuck, ...]:
+def stuck_orders(*, seconds: int) -> list[Order]:
+    """Orders that need attention, or have been overdue for more than ``seconds``."""
+    return list(Order.objects.filter(Q(needs_attention=True) | _overdue(seconds=seconds)).order_by("order_id"))
+
+
+def attention_reasons(*, orders: Collection[Order]) -> dict[str, str]:
+    """Why each order was last given up to a person, by its id."""
+    given_up = TimelineEntry.objects.filter(order__in=orders, event="needs_attention").order_by("pk")
+    return dict(given_up.values_list("order_id", "detail"))
+
+
+def stuck_returns(*, seconds: int) -> list[Return]:
+    """Received returns that have been unfinished for more than ``seconds``, each with its order."""
     late = Now() - timedelta(seconds=seconds)
-    found = list(Order.objects.filter(Q(needs_attention=True) | _overdue(seconds=seconds)).order_by("order_id"))
-    given_up = TimelineEntry.objects.filter(order__in=found, event="needs_attention").order_by("pk")
-    reasons = dict(given_up.values_list("order_id", "detail"))
-    returns = Return.objects.filter(done_at=None, status=ReturnStatus.RECEIVED, created_at__lte=late)
-    return tuple(
-        contracts.Stuck(
-            order_id=row.order_id,
-            status=OrderStatus(row.status),
-            attention=row.needs_attention,
-            settled=row.next_at is None and row.lease_owner == "",
-            detail=reasons.get(row.order_id, ""),
-            since=row.updated_at if row.needs_attention or row.next_at is None else row.next_at,
-        )
-        for row in found
-    ) + tuple(
-        contracts.Stuck(
-            order_id=row.order_id,
-            status=OrderStatus(row.order.status),
-            return_id=row.pk,
-            detail=row.reason,
-            since=row.created_at,
-        )
-        for row in returns.select_related("order").order_by("pk")
-    )
+    unfinished = Return.objects.filter(done_at=None, status=ReturnStatus.RECEIVED, created_at__lte=late)
+    return list(unfinished.select_related("order").order_by("pk"))
 
 
 def switch() -> Switch | None:

@@ -208,13 +208,24 @@ def change_shipment(
     ``force``.
     """
     try:
-        return _change(shipment_id, actor, status, carrier, tracking_no, location, note, force, version)
+        return _change(
+            shipment_id=shipment_id,
+            actor=actor,
+            status=status,
+            carrier=carrier,
+            tracking_no=tracking_no,
+            location=location,
+            note=note,
+            force=force,
+            version=version,
+        )
     except IntegrityError:
         raise _number_taken(tracking_no or "") from None
 
 
 @writes("shipping")
 def _change(
+    *,
     shipment_id: int,
     actor: str,
     status: ShipmentStatus | None,
@@ -325,7 +336,7 @@ def _require_allowed(shipments: list[Shipment], *, force: bool) -> None:
         raise ShipmentShort("The units of this shipment are not there, so it cannot leave.", shipment_ids=short)
     refunded = [shipment.pk for shipment in shipments if shipment.refunded]
     if refunded and not force:
-        raise OrderRefunded("This order was paid back in full, so its shipment does not leave.", shipment_ids=refunded)
+        raise OrderRefunded("This order was refunded in full, so its shipment does not leave.", shipment_ids=refunded)
 
 
 def _move(

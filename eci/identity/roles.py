@@ -1,4 +1,4 @@
-"""Who may call: docs/api.md's letters. They stand in access tokens, so they are never renamed."""
+"""Who may call: the letters of docs/security.md. They stand in access tokens, so they are never renamed."""
 
 from __future__ import annotations
 

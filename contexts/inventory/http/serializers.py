@@ -155,7 +155,7 @@ class IdQueryField(serializers.IntegerField):
         super().__init__(**{"min_value": 1, "max_value": MAX_ID, "required": False, **kwargs})
 
 
-class StockRowQuery(QuerySerializer):
+class StockRowListQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
     low_stock = QueryBooleanField(required=False)
@@ -166,7 +166,7 @@ class AvailabilityQuery(serializers.Serializer[Any]):
     product_ids = serializers.RegexField(r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", help_text="Up to 200 ids: 1,2,3")
 
 
-class ReservationQuery(QuerySerializer):
+class ReservationListQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
     order_id = OrderIdField(required=False)
     product_id = IdQueryField()
@@ -174,13 +174,13 @@ class ReservationQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
-class MovementQuery(QuerySerializer):
+class MovementListQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
     order_id = OrderIdField(required=False)
 
 
-class WarehouseQuery(QuerySerializer):
+class WarehouseListQuery(QuerySerializer):
     ordering = OrderingField("created_at", "name")
 
 

@@ -45,7 +45,7 @@ def _refuse_our_order(order_id: str) -> None:
 def _stock_row(inventory_id: int) -> Any:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
-        raise NotFound(f"There is no inventory row {inventory_id}.")
+        raise NotFound(f"There is no stock row {inventory_id}.")
     return row
 
 
@@ -79,7 +79,7 @@ def _with_etag(answer: Response, written: list[Any]) -> Response:
 
 class WarehouseListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.WarehouseQuery
+    query_serializer = serializers.WarehouseListQuery
     body_serializers = {"POST": serializers.WarehouseIn}
 
     @extend_schema(responses=serializers.WarehouseOut(many=True))
@@ -132,7 +132,7 @@ class WarehouseDetailView(ApiView):
 
 class StockRowListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.StockRowQuery
+    query_serializer = serializers.StockRowListQuery
     body_serializers = {"POST": serializers.ReceiptIn}
 
     @extend_schema(responses=serializers.StockRowOut(many=True))
@@ -409,7 +409,7 @@ class ReservationShipView(ReservationCommandView):
 
 class ReservationListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.ReservationQuery
+    query_serializer = serializers.ReservationListQuery
 
     @extend_schema(responses=serializers.ReservationOut(many=True))
     def get(self, request: Request) -> Response:
@@ -454,7 +454,7 @@ class ReservationStatisticsView(ApiView):
 
 class MovementListView(ApiView):
     roles = only(Role.STOCK)
-    query_serializer = serializers.MovementQuery
+    query_serializer = serializers.MovementListQuery
 
     @extend_schema(responses=serializers.MovementOut(many=True))
     def get(self, request: Request) -> Response:

@@ -146,7 +146,7 @@ def count(
         else locked(Stock.objects.filter(pk=inventory_id)).first()
     )
     if row is None:
-        raise NotFound(f"There is no inventory row {inventory_id}.")
+        raise NotFound(f"There is no stock row {inventory_id}.")
     _require_version(row, version)
     before = _facts(row)
     moved = selectors.units_moved(row=row, since=counted_at) if counted_at else 0

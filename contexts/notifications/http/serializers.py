@@ -48,7 +48,7 @@ class NotificationIn(serializers.Serializer[Any]):
         }
 
 
-class NotificationQuery(QuerySerializer):
+class NotificationListQuery(QuerySerializer):
     recipient = RecipientField(required=False)
     order_id = OrderIdField(required=False)
     status = serializers.ChoiceField(required=False, choices=[str(status) for status in NotificationStatus])

@@ -13,8 +13,8 @@ from contexts.notifications import selectors, services, workflows
 from contexts.notifications.http import presenters
 from contexts.notifications.http.serializers import (
     NotificationIn,
+    NotificationListQuery,
     NotificationOut,
-    NotificationQuery,
     NotificationWithLogOut,
 )
 from eci.http import commands
@@ -27,7 +27,7 @@ _SENDERS = only(Role.STOCK, Role.SUPPORT, Role.SERVICE)  # open to anybody, it w
 
 class NotificationListView(ApiView):
     roles = _SENDERS
-    query_serializer = NotificationQuery
+    query_serializer = NotificationListQuery
     body_serializers = {"POST": NotificationIn}
 
     @extend_schema(responses=NotificationOut(many=True))

@@ -124,7 +124,7 @@ def units_by_product(items: list[dict[str, int]]) -> dict[int, int]:
     return units
 
 
-class OrdersQuery(QuerySerializer):
+class OrderListQuery(QuerySerializer):
     FILTERS = ("customer_id", "status", "created_after", "created_before")
 
     customer_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)

@@ -15,10 +15,9 @@ from rest_framework.response import Response
 from contexts.customers.public.contracts import CustomerNotFound
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
-from contexts.orders.domain import Came, LineAsked, OrderAsked
+from contexts.orders.domain import Came, LineAsked, OrderAsked, Outcome
 from contexts.orders.http import presenters, serializers
 from contexts.orders.workflows import cancelling, placing, quoting, returning
-from contexts.orders.workflows.placing import Outcome
 from contexts.orders.workflows.progress import Caller
 from eci.http import commands
 from eci.http.paging import page
@@ -35,13 +34,14 @@ class OrderListView(ApiView):
     refusals = {"POST": {"402": "Payment declined"}}
     refuses_cards = True
     rate = {"POST": "order"}
-    query_serializer = serializers.OrdersQuery
+    query_serializer = serializers.OrderListQuery
     body_serializers = {"POST": serializers.OrderIn}
 
     @extend_schema(responses=serializers.OrderOut(many=True))
     def get(self, request: Request) -> Response:
+        """The orders, newest first; a customer's own. An order being placed is listed only by its status."""
         paging = self.paging()
-        filters = {name: value for name, value in self.query.items() if name in serializers.OrdersQuery.FILTERS}
+        filters = {name: value for name, value in self.query.items() if name in serializers.OrderListQuery.FILTERS}
         owner = self.caller.confined_to
         if owner is not None:
             _require_own(owner, filters.get("customer_id"))
@@ -139,6 +139,7 @@ class OrderDetailView(ApiView):
 
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
+        """One order with its items, reservation, payments, shipments, returns and timeline."""
         return Response(presenters.order(composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
 
 

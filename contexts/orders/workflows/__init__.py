@@ -2,7 +2,7 @@
 
     step           walked by              calls, one after the other    records              undone by
     -------------  ---------------------  ----------------------------  -------------------  ----------------------
-    (a request)    placing.begin          catalog, customers            the order, leased    progress.discard
+    (a request)    placing.begin          customers, catalog            the order, leased    progress.discard
     PLACE          forward.place          inventory.reserve                                  inventory.release
                                           payments.authorise                                 payments.cancel
                                           inventory.confirm                                  inventory.release
@@ -12,9 +12,13 @@
                                           shipping.create               CONFIRMED, PAID      shipping.cancel
       pay later:                          shipping.expect                                    shipping.cancel
                                           payments.open_request         AWAITING_PAYMENT     payments.cancel
+      no answer yet:                      shipping.expect               PAYMENT_PENDING      shipping.cancel
       under review:                       inventory.stop_paying         PAYMENT_PENDING      inventory.release
     AWAIT_PAYMENT  forward.await_payment  payments.close                paid, or to undo
+      being paid:                         inventory.reserve (again)                          inventory.release
+      under review:                       inventory.stop_paying         in time: to undo     inventory.release
     CONFIRM        forward.confirm_paid   inventory.confirm                                  inventory.release
+      expired:                            inventory.reserve (again)                          inventory.release
                                           shipping.create               CONFIRMED            shipping.cancel
     FULFIL         forward.fulfil         shipping.withhold or allow    short                shipping.cancel
                                           inventory.ship                                     a return
@@ -27,12 +31,12 @@ the next runner walks the step again from its beginning.
 Before the pivot a refusal undoes everything: the step records ``undo`` and returns, and ``backward.undo`` makes the
 calls of the last column until nothing is left. After the pivot steps are only repeated.
 
-The runner (``runner.py``) is a loop over this table, for as long as it holds the order's lease. A step ends in one of
-three ways, all in ``progress.py``: it records progress and keeps the lease, it rests and gives the lease back, or it
-raises, and is walked again later.
+The runner (``runner.py``) is a loop over this table, for as long as it holds the order's lease. At its end a step calls
+one function of ``progress.py``: ``record``, ``undo`` or ``refuse`` keep the lease, and the loop goes on; ``rest`` gives
+it back; ``discard`` deletes an order that holds nothing. If a step raises, the order is postponed, and walked again.
 
-Once an order is recorded, no failure is an answer: its caller is told the order, which is listed from then on, and
-recovery carries it on. One that nobody was told of, and that holds nothing, may still be discarded.
+Once an order is recorded, no failure is an answer: the caller gets the order, which is listed from then on, and
+recovery carries it on. Only an order that holds nothing, and that no caller has been given, may still be discarded.
 
 ``placing``, ``cancelling``, ``returning`` and ``quoting`` are what the API calls; ``recovery`` is what beat and other
 contexts' events call.

@@ -8,10 +8,10 @@ from django.db import Error as AnyDatabaseError
 
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
+from contexts.orders.domain import Outcome
 from contexts.orders.models import Undo
 from contexts.orders.public.contracts import OrderStatus
 from contexts.orders.workflows import progress, recovery
-from contexts.orders.workflows.placing import Outcome
 from eci.errors import IdempotencyInProgress, InvalidTransition
 from eci.idempotency import Key
 

@@ -188,7 +188,7 @@ def await_payment(run: Run) -> None:
     elif state == RequestState.PAYING:
         try:
             _reserve(run, paying=True, again=True)
-        except Conflict:  # gone: the money is given back if it is taken
+        except Conflict:  # gone: the money is refunded if it is taken
             log.warning("stock_gone_while_paying", order_id=order.pk)
         progress.rest(run, changes={"next_at": Now() + progress.ASK_AGAIN})
     elif state == RequestState.PAID:
@@ -198,7 +198,7 @@ def await_payment(run: Run) -> None:
 
 
 def confirm_paid(run: Run) -> None:
-    """A charge was the pivot. Only if the stock is gone after all is the money given back."""
+    """A charge was the pivot. The money is refunded only if the stock is gone after all."""
     try:
         try:
             _prepare_dispatch(run)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-
 from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError
 
 from contexts.inventory.public.contracts import InsufficientStock
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
-from contexts.orders.domain import OrderAsked
+from contexts.orders.domain import OrderAsked, Outcome
 from contexts.orders.models import Undo
 from contexts.orders.public.contracts import OrderStatus
 from contexts.orders.workflows import admission, progress, runner
@@ -20,11 +18,6 @@ from eci.errors import Conflict, IdempotencyInProgress, IdempotencyKeyReused
 from eci.idempotency import Key
 from eci.ids import new_order_id
 from eci.watch import requests
-
-
-class Outcome(Enum):
-    DONE = auto()
-    PENDING = auto()
 
 
 class RefusedBeforePivot(Conflict):

@@ -9,8 +9,8 @@ from django.db import Error as AnyDatabaseError
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
 from contexts.orders import selectors, services
+from contexts.orders.domain import Outcome
 from contexts.orders.models import Order, Return
-from contexts.orders.workflows.placing import Outcome
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import RefundExceedsCaptured
 from eci import money

@@ -47,7 +47,7 @@ class WebhookIn(serializers.Serializer[Any]):
     key = TextField(max_length=100)
 
 
-class PaymentQuery(QuerySerializer):
+class PaymentListQuery(QuerySerializer):
     order_id = OrderIdField(required=False)
     ordering = OrderingField("created_at")
 

@@ -17,8 +17,8 @@ from contexts.payments.domain import ChargeAsked
 from contexts.payments.http import presenters
 from contexts.payments.http.serializers import (
     ChargeIn,
+    PaymentListQuery,
     PaymentOut,
-    PaymentQuery,
     RefundIn,
     RefundOut,
     WebhookIn,
@@ -73,7 +73,7 @@ class PaymentChargeView(ApiView):
 
 
 class PaymentListView(PaymentChargeView):
-    query_serializer = PaymentQuery
+    query_serializer = PaymentListQuery
 
     @extend_schema(responses=PaymentOut(many=True))
     def get(self, request: Request) -> Response:

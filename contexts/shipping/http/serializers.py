@@ -92,7 +92,7 @@ class ShipmentChangeIn(serializers.Serializer[Any]):
         return attrs
 
 
-class ShipmentQuery(QuerySerializer):
+class ShipmentListQuery(QuerySerializer):
     order_id = OrderIdField(required=False)
     status = StatusField(required=False)
     ordering = OrderingField("created_at")

@@ -15,8 +15,8 @@ from contexts.shipping.http import presenters
 from contexts.shipping.http.serializers import (
     ShipmentChangeIn,
     ShipmentIn,
+    ShipmentListQuery,
     ShipmentOut,
-    ShipmentQuery,
     ShipmentWithEventsOut,
     TrackingOut,
 )
@@ -28,7 +28,7 @@ from eci.identity.roles import EVERYBODY, Role, only
 
 class ShipmentListView(ApiView):
     roles = {"GET": only(Role.CUSTOMER, Role.STOCK, Role.SUPPORT, Role.SERVICE), "POST": only(Role.STOCK, Role.SERVICE)}
-    query_serializer = ShipmentQuery
+    query_serializer = ShipmentListQuery
     body_serializers = {"POST": ShipmentIn}
 
     @extend_schema(responses=ShipmentOut(many=True))

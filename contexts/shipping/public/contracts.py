@@ -26,7 +26,7 @@ class ShipmentStatus(StrEnum):
 
 
 class Withheld(StrEnum):
-    """Why a shipment must not leave. SHORT: its units are not there. REFUNDED: its order was paid back in full."""
+    """Why a shipment must not leave. SHORT: its units are not there. REFUNDED: its order was refunded in full."""
 
     SHORT = "short"
     REFUNDED = "refunded"
@@ -100,7 +100,7 @@ class ShipmentShort(Conflict):
 
 
 class OrderRefunded(Conflict):
-    """The shipment's order was paid back in full, so it leaves only if staff insists."""
+    """The shipment's order was refunded in full, so it leaves only if staff insists."""
 
     code = "order_refunded"
 

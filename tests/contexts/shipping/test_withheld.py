@@ -1,4 +1,4 @@
-"""Shipments that must not leave: their units are not there, or their order was paid back in full."""
+"""Shipments that must not leave: their units are not there, or their order was refunded in full."""
 
 from __future__ import annotations
 

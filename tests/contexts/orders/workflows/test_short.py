@@ -1,4 +1,4 @@
-"""What must not leave: orders whose units a count has taken, and orders that were paid back in full."""
+"""What must not leave: orders whose units a count has taken, and orders that were refunded in full."""
 
 from __future__ import annotations
 
