@@ -436,3 +436,20 @@ def test_what_can_be_is_countable(stocked: Callable[..., int], api: Api) -> None
     assert api.post("/v1/inventory/transfers", back | {"quantity": most - 1}).status == 200
     assert api.post("/v1/inventory/adjustments", adjustment | {"delta": -1}).data["onhand"] == 0
     assert selectors.audit() == ()
+
+
+# -- from before ------------------------------------------------------------------------------------------------------
+
+
+def test_orders_are_told_what_earlier_versions_left_short(stocked: Callable[..., int]) -> None:
+    order_id = "ORD-0000000000SHORT"
+    reserve(stocked(A=2), 2, key="old", order_id=order_id)
+    inventory.confirm(key="old")
+    count(0)
+    OutboxEvent.objects.all().delete()  # earlier versions had no such event
+    migration = import_module("contexts.inventory.migrations.0007_orders_told_what_is_short")
+    migration.tell_orders(apps, SimpleNamespace(connection=connections["inventory"]))
+    [event] = OutboxEvent.objects.all()
+    assert (event.name, event.consumer, event.aggregate_id) == ("inventory.allocation_short.v1", "orders", order_id)
+    told = AllocationShort.from_payload(event.payload)
+    assert (told.warehouse, told.quantity, told.order_id) == ("A", 2, order_id)
