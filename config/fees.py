@@ -30,8 +30,8 @@ def parse(
         return {currency: likely(usual, currency)}
     amounts: dict[str, Decimal] = {}
     for entry in (part.strip() for part in text.split(",")):
-        code, _, number = entry.rpartition(":")
-        code = code.strip() or currency
+        code, colon, number = entry.rpartition(":")
+        code = code.strip() if colon else currency
         if not money.is_currency(code):
             raise ImproperlyConfigured(f"{setting}: '{entry}': {code} is not an ISO 4217 code.")
         if code in amounts:

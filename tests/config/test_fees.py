@@ -43,6 +43,7 @@ def test_fees_by_currency(text: str, currency: str, fees: dict[str, str]) -> Non
         ("NaN", "USD", "finite"),
         ("XXX:1", "USD", "XXX is not an ISO 4217 code"),
         ("10.00,USD:9.00", "USD", "two amounts in USD"),
+        (":5", "USD", "is not an ISO 4217 code"),
         ("-1", "USD", "must not be negative"),
         ("1000000000000", "USD", "12 digits"),
         ("10", "DOLLAR", "ECI_CURRENCY is not an ISO 4217 code"),
