@@ -34,6 +34,8 @@ from tests.support.api import Api
 from tests.support.routes import routes
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.long
+
 Rule = Callable[[str], str]
 
 

@@ -27,6 +27,8 @@ from tests.support.api import Api
 from tests.support.pages import Form, forms_in
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.long
+
 NOT_YET: set[str] = set()
 # What two people enter adds up, so the second one overwrites nothing.
 ADDS_UP = {

@@ -9,6 +9,8 @@ from django.test import Client
 
 from contexts.orders.public.api import orders
 
+pytestmark = pytest.mark.long
+
 TEXTS = ["", " ", "\x00", "a\x00b", "a\nb", "\u200b", "\ufffd", "x" * 100_000, "٣", "'; --", "<script>"]
 
 
