@@ -25,8 +25,9 @@ AFTER_THE_RANKED = 1_000
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Every test may use every context's database, each rolled back after it; pure tests and e2e use none of them."""
     if world.ON_SERVERS:
-        config.hook.pytest_deselected(items=[item for item in items if "any_engine" in item.keywords])
-        items[:] = [item for item in items if "any_engine" not in item.keywords]
+        on_any = [item for item in items if {"any_engine", "no_database"} & set(item.keywords)]
+        config.hook.pytest_deselected(items=on_any)
+        items[:] = [item for item in items if item not in set(on_any)]
     for item in items:
         if not ({"no_database", "e2e"} & set(item.keywords)):
             item.add_marker(pytest.mark.django_db(databases="__all__"))
