@@ -197,6 +197,7 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     return her
 
 
+@pytest.mark.any_engine
 def test_where_people_are_is_written_down_and_the_export_has_it(life: Life) -> None:
     hits, table = found(), documented()
     assert set(hits) - set(table) == set(), "kept of people, but nobody has written it down"
@@ -234,6 +235,7 @@ def test_erased_is_everywhere_and_the_books_stay(life: Life) -> None:
     assert shown["order_total"] == life.orders["shipped"]["order_total"]
 
 
+@pytest.mark.any_engine
 def test_a_key_that_was_used_stays_used_and_its_answer_is_gone(life: Life) -> None:
     life.ann.send("DELETE", ME)
     body = {"email": EMAIL, "full_name": NAME, "password": PASSWORD, "phone": PHONE}
@@ -259,6 +261,7 @@ class TestTheLogin:
         settle()
         assert mail.outbox == []
 
+    @pytest.mark.any_engine
     def test_whoever_comes_with_the_address_later_is_somebody_else(self, life: Life) -> None:
         life.ann.send("DELETE", ME)
         new = register(EMAIL, full_name=NAME)
@@ -346,6 +349,7 @@ class TestWhatComesLate:
         prune()
         assert not [column for column in found() if not column[0].startswith("customers_")]
 
+    @pytest.mark.any_engine
     def test_the_event_twice(self, life: Life) -> None:
         life.ann.send("DELETE", ME)
         settle()
@@ -382,6 +386,7 @@ class TestWhatComesLate:
         assert found() == {}
 
 
+@pytest.mark.any_engine
 class TestTheExport:
     def test_is_of_the_caller_alone(self, life: Life) -> None:
         exported = life.ann.get(EXPORT)

@@ -9,7 +9,7 @@ from django.test import Client
 
 from contexts.orders.public.api import orders
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.any_engine]
 
 TEXTS = ["", " ", "\x00", "a\x00b", "a\nb", "\u200b", "\ufffd", "x" * 100_000, "٣", "'; --", "<script>"]
 

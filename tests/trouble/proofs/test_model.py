@@ -30,6 +30,7 @@ from contexts.inventory.services import sweeping
 from contexts.orders.models import Order
 from contexts.payments.models import PaymentRequest
 from tests.support.api import Answer, Api, settle
+from tests.support.world import ON_SERVERS
 from tests.trouble.proofs.model import DEADLINE, HOLD_OF_WAITING, Hold, Model
 
 pytestmark = pytest.mark.first(2)
@@ -38,7 +39,7 @@ SEED = int(os.environ.get("ECI_MODEL_SEED", random.randrange(2**32)))
 STEPS_OF_AN_EXAMPLE = 100
 EXAMPLES = 3  # of a turn; the first is the dullest that there is, and ends at once
 STEPS_OF_A_TURN = STEPS_OF_AN_EXAMPLE * (EXAMPLES - 1)
-TURNS = int(os.environ.get("ECI_MODEL_STEPS", "2000")) // STEPS_OF_A_TURN
+TURNS = int(os.environ.get("ECI_MODEL_STEPS", "600" if ON_SERVERS else "2000")) // STEPS_OF_A_TURN
 PRICES = (1999, 500, 333)
 PAUSE = 6  # minutes: no deadline of 10, 15, 17 or 20 minutes comes near a multiple of it
 

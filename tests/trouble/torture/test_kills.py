@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.first(0)]
 
 
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened() -> None:
-    command = [sys.executable, "-m", "tests.trouble.torture", "--kills", "150"]
+    command = [sys.executable, "-m", "tests.trouble.torture", "--kills", "100"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
