@@ -61,6 +61,12 @@ BAD: dict[str, list[Any]] = {
         *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, 1_000_001, HUGE)),
         *([{"product_id": product_id, "quantity": 1}] for product_id in (0, -1, True, "1", 1.5, [], HUGE)),
     ],
+    "counts": [
+        None, 5, {}, [], [None], [[]], [{}], [{"product_id": 1, "warehouse": "WH001"}],
+        *([{"product_id": 1, "warehouse": "WH001", "onhand": units}] for units in (-1, 1.5, True, "1", None, HUGE)),
+        *([{"product_id": product_id, "warehouse": "WH001", "onhand": 1}] for product_id in (0, True, "1", [], HUGE)),
+        *([{"sku": sku, "warehouse": "WH001", "onhand": 1}] for sku in (5, None, "", "x" * 65, "a\nb")),
+    ],
     "received_lines": [
         [], {}, 5, *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, HUGE)),
         *([{"product_id": 1, "quantity": 1, "disposition": word}] for word in ("", "eaten", None, 5)),
@@ -108,6 +114,7 @@ CHARGE = {
     "order_id": "order_id", "amount": "amount", "method": "method", "token": "token", "currency": "currency",
     "idempotency_key": "key",
 }  # fmt: skip
+COUNTS = {"items": [{"product_id": "{product}", "warehouse": "WH001", "onhand": 50}], "reason": "count"}
 HOLD = {"idempotency_key": "{hold}", "order_id": "FOREIGN"}
 ADJUSTMENT = {"product_id": "{product}", "warehouse": "WH001", "delta": 1, "reason": "found"}
 MESSAGE = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
@@ -138,6 +145,12 @@ DOORS = [
         "/v1/inventory/adjustments",
         ADJUSTMENT,
         {"product_id": "id", "warehouse": "code", "delta": "delta", "reason": "text"},
+    ),
+    Door(
+        "POST",
+        "/v1/inventory/counts",
+        COUNTS,
+        {"items": "counts", "reason": "text", "mode": "choice", "partial": "bool"},
     ),
     Door(
         "POST",
