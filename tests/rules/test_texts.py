@@ -26,8 +26,7 @@ from contexts.customers.http.serializers import AddressIn
 from contexts.customers.models import Customer
 from contexts.inventory.models import Movement, Warehouse
 from contexts.notifications.http.serializers import RecipientField
-from contexts.orders.http.serializers import AddressField
-from contexts.shipping.http.serializers import ShipToField, TrackingNumberField
+from contexts.shipping.http.serializers import TrackingNumberField
 from eci import forms, text
 from eci.http import cards, fields
 from tests.support.api import Api
@@ -157,8 +156,7 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     fields.IdempotencyKeyField: lambda _: key,
     TrackingNumberField: lambda _: tracking_no,
     RecipientField: lambda _: recipient,
-    AddressField: lambda _: cleaned(500, lines=True),
-    ShipToField: lambda _: cleaned(1000, lines=True),
+    fields.AddressField: lambda field: cleaned(field.limit, lines=True),
     cards.CardlessTextField: lambda field: cleaned(field.max_length),
     forms.TextField: lambda field: cleaned(field.max_length, lines=field.lines),
     forms.EmailField: lambda _: text.email,

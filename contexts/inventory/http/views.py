@@ -309,11 +309,11 @@ class Asked:
 def _refuse_repeated(asked: list[counts.Counted]) -> None:
     """Two counts of one row contradict each other."""
     first: dict[tuple[int, str], int] = {}
-    errors: dict[int, Any] = {}
+    errors: dict[str, Any] = {}
     for index, one in enumerate(asked):
         at = first.setdefault((one.product_id, one.warehouse), index) if one.product_id else index
         if at != index:
-            errors[index] = {"onhand": [f"Item {at} counts the same product in the same warehouse."]}
+            errors[str(index)] = {"onhand": [f"Item {at} counts the same product in the same warehouse."]}
     if errors:
         raise drf.ValidationError({"items": errors})
 
