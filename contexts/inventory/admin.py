@@ -391,7 +391,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
             "opts": Stock._meta,
             "media": self.media + form.media,
         }
-        return TemplateResponse(request, "inventory/stock_form.html", context)
+        return TemplateResponse(request, "eci/form.html", context)
 
 
 @admin.register(Movement)
