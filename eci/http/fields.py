@@ -240,7 +240,7 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
         if not isinstance(given, str):
             self.fail("no_text")
         try:
-            return text.clean(given, limit=limit, lines=True)
+            return text.clean_lines(given, limit=limit)
         except ValueError as error:
             raise serializers.ValidationError(str(error), code="invalid") from None
 
