@@ -117,6 +117,22 @@ def email(text: str) -> str:
     return address
 
 
+def earlier_email(text: str) -> str:
+    """An address that was kept before there was this rule, as mail may go to it: what comes before the @ as it is, the
+    domain by IDNA 2008, so that it is nobody else's. ValueError when it can be no address at all."""
+    text = trim(text)
+    local, _, domain = text.rpartition("@")
+    quoted = len(local) > 2 and local[0] == local[-1] == '"'
+    if not local or not domain or not text.isprintable() or " " in (domain if quoted else text):
+        raise ValueError(_NO_EMAIL)
+    if domain.isascii():
+        return text
+    try:
+        return f"{local}@{idna.encode(unicodedata.normalize('NFC', domain), strict=True, uts46=True).decode()}"
+    except (idna.IDNAError, UnicodeError):
+        raise ValueError(_NO_EMAIL) from None
+
+
 def email_key(text: str) -> str:
     """The form in which addresses are compared: one mailbox, one key. ValueError when it is no address."""
     return email(text).lower()

@@ -22,7 +22,8 @@ from django.test import Client
 from rest_framework import serializers
 
 from contexts.catalog.models import Product
-from contexts.customers.http.serializers import AddressIn
+from contexts.customers.domain import known_email
+from contexts.customers.http.serializers import AddressIn, KnownEmailField
 from contexts.customers.models import Customer
 from contexts.inventory.models import Movement, Warehouse
 from contexts.notifications.http.serializers import RecipientField
@@ -155,6 +156,7 @@ def recipient(given: str) -> str:
 RULES: dict[type, Callable[[Any], Rule]] = {
     fields.TextField: lambda field: cleaned(field.max_length, lines=field.lines),
     fields.EmailField: lambda _: text.email,
+    KnownEmailField: lambda _: known_email,
     fields.PhoneField: lambda _: text.phone,
     fields.SkuField: lambda _: text.sku,
     fields.WarehouseCodeField: lambda _: text.warehouse_code,
