@@ -58,9 +58,8 @@ _WRONG: dict[type[Exception], str] = {
 def _words(status: int, reason: str) -> str:
     """What is wrong, in a sentence. Gunicorn calls ``write_error`` while it handles the exception."""
     error = sys.exception()
-    if isinstance(error, errors.InvalidHTTPVersion) and not str(error.version).startswith(
-        "HTTP/"
-    ):  # a space in the URL
+    version = getattr(error, "version", None)
+    if isinstance(version, str) and not version.startswith("HTTP/"):  # there is a space in the URL
         return _WRONG[errors.InvalidRequestLine]
     if isinstance(error, errors.InvalidHeader) and re.fullmatch(r"[A-Za-z0-9-]{1,60}", str(error.hdr)):
         return f"The header {error.hdr.title()} is malformed."
