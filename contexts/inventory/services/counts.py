@@ -21,6 +21,8 @@ from eci.clock import utcnow
 from eci.db import locked, per_row, writes
 from eci.errors import EciError
 
+Place = tuple[int, str]  # a product, and the code of a warehouse
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
@@ -58,11 +60,12 @@ def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, acto
     """
     codes = {one.warehouse for one in counts}
     known = set(Warehouse.objects.filter(pk__in=codes).values_list("pk", flat=True))
-    rows = _lock({(one.product_id, one.warehouse) for one in counts if one.product_id and one.warehouse in known})
+    found = [one for one in counts if one.product_id is not None and one.warehouse in known]
+    rows = _lock({_place(one) for one in found}, new={_place(one) for one in found if not one.expected_on_hand})
     if not add:
-        rows = _with_room(rows, counts)
+        rows = _with_room(rows, found)
     on_hand = {place: row.on_hand for place, row in rows.items()}
-    outcomes = [_judge(one, rows.get((one.product_id or 0, one.warehouse)), on_hand, add=add) for one in counts]
+    outcomes = [_judge(one, rows.get(_place(one)), on_hand, known=known, add=add) for one in counts]
     refused = {index: one.refusal for index, one in enumerate(outcomes) if one.refusal}
     if refused and not partial:
         raise _refusal_of_all(refused)
@@ -70,10 +73,14 @@ def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, acto
     return outcomes
 
 
-def _lock(places: set[tuple[int, str]]) -> dict[tuple[int, str], Stock]:
-    """The stock rows of these products in these warehouses, by product and warehouse."""
+def _place(one: Counted) -> Place:
+    return one.product_id or 0, one.warehouse
+
+
+def _lock(places: set[Place], *, new: set[Place]) -> dict[Place, Stock]:
+    """The stock rows in these places. Missing ones are created, if they are among the ``new``."""
     found = _ids_of(places)
-    missing = sorted(places - found.keys())
+    missing = sorted(new - found.keys())
     if missing:
         now = utcnow()
         made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
@@ -83,7 +90,7 @@ def _lock(places: set[tuple[int, str]]) -> dict[tuple[int, str], Stock]:
     return {(row.product_id, row.warehouse_id): row for row in rows}
 
 
-def _ids_of(places: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
+def _ids_of(places: set[Place]) -> dict[Place, int]:
     rows = Stock.objects.filter(
         product_id__in={product_id for product_id, _ in places}, warehouse__in={code for _, code in places}
     )
@@ -91,12 +98,9 @@ def _ids_of(places: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
     return {place: pk for place, pk in ids.items() if place in places}
 
 
-def _with_room(rows: dict[tuple[int, str], Stock], counts: Iterable[Counted]) -> dict[tuple[int, str], Stock]:
-    tight = set()
-    for one in counts:
-        row = rows.get((one.product_id or 0, one.warehouse))
-        if row and one.units < row.reserved + row.owed:
-            tight.add(row.pk)
+def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted]) -> dict[Place, Stock]:
+    below = ((rows.get(_place(one)), one.units) for one in counts)
+    tight = {row.pk for row, units in below if row and units < row.reserved + row.owed}
     if not tight:
         return rows
     parts.reclaim(stock_ids=tight)
@@ -104,25 +108,24 @@ def _with_room(rows: dict[tuple[int, str], Stock], counts: Iterable[Counted]) ->
     return {place: again.get(row.pk, row) for place, row in rows.items()}
 
 
-def _judge(one: Counted, row: Stock | None, on_hand: dict[tuple[int, str], int], *, add: bool) -> Outcome:
-    """``on_hand``: what each row has after the counts before this one."""
+def _judge(one: Counted, row: Stock | None, on_hand: dict[Place, int], *, known: set[str], add: bool) -> Outcome:
+    """``on_hand``: what each row has after the counts before this one. ``known``: the warehouses that there are."""
     if one.product_id is None:
         return Outcome(refusal=ProductNotFound(f"There is no product {one.product}.", product=one.product))
-    if row is None:
+    if one.warehouse not in known:
         return Outcome(refusal=selectors.no_warehouse(code=one.warehouse))
-    place = one.product_id, one.warehouse
-    now = on_hand[place]
+    now = on_hand.get(_place(one), 0)
     target = now + one.units if add else one.units
-    if one.expected_on_hand not in (None, now):
+    if row is None or one.expected_on_hand not in (None, now):
         message = f"On hand is {now} now: it has changed meanwhile."
-        return Outcome(stock_id=row.pk, refusal=ChangedMeanwhile(message, on_hand=now))
+        return Outcome(stock_id=row.pk if row else None, refusal=ChangedMeanwhile(message, on_hand=now))
     if target > MAX_UNITS:
         message = f"A warehouse can have at most {MAX_UNITS:,} units of a product."
         return Outcome(stock_id=row.pk, refusal=TooManyUnits(message, on_hand=now, limit=MAX_UNITS))
     if target < row.reserved:
         message = f"{row.reserved} units are reserved; on hand cannot become {target}."
         return Outcome(stock_id=row.pk, refusal=BelowReserved(message, on_hand=now, reserved=row.reserved))
-    on_hand[place] = target
+    on_hand[_place(one)] = target
     return Outcome(stock_id=row.pk, delta=target - now)
 
 

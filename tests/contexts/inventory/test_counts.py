@@ -77,8 +77,11 @@ def test_all_or_none_and_each_by_itself(api: Api, stocked: Callable[..., int]) -
     assert (late.status, late.code, late.details["items"][0]["details"]["on_hand"]) == (409, "changed_meanwhile", 10)
     assert on_hand() == before
 
-    each = counted(api, *items, partial=True)
-    assert [one["outcome"] for one in each.data["items"]] == ["counted", *["refused"] * 4]
+    api.post("/v1/warehouses", {"code": "D", "name": "D"})
+    never = {"product_id": lamp, "warehouse": "D", "onhand": 1, "expected_onhand": 2}
+    each = counted(api, *items, never, partial=True)
+    assert [one["outcome"] for one in each.data["items"]] == ["counted", *["refused"] * 5]
+    assert each.data["items"][5]["code"] == "changed_meanwhile"
     assert each.data["items"][4]["details"]["reserved"] == 6
     assert on_hand() == before | {(lamp, "A"): 9}
 
