@@ -18,8 +18,9 @@ from django.http import HttpRequest
 
 from contexts.customers.public.api import customers
 from contexts.orders import services
-from contexts.orders.domain import Outcome
+from contexts.orders.domain import Came, Outcome
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry, Trail
+from contexts.orders.public.contracts import ReturnStatus
 from contexts.orders.workflows import cancelling, returning
 from contexts.orders.workflows.cancelling import Cancellation
 from eci import money
@@ -91,18 +92,18 @@ class CancelForm(CommandForm):
         return "The order is cancelled." if done else "The order will be cancelled, once its payment is settled."
 
 
+_DISPOSITIONS = [
+    ("resell", "as new: back into stock"),
+    ("damaged", "damaged: written off"),
+    ("lost", "lost: written off"),
+]
+
+
 class ReturnForm(CommandForm):
     """Units that are back: a number for each product of the order."""
 
     name, title = "return", "Register a return"
-    disposition = forms.ChoiceField(
-        label="The units are",
-        choices=[
-            ("resell", "as new: back into stock"),
-            ("damaged", "damaged: written off"),
-            ("lost", "lost: written off"),
-        ],
-    )
+    disposition = forms.ChoiceField(label="The units are", choices=_DISPOSITIONS)
     reason = CardlessTextField(max_length=300)
 
     def __init__(self, row: Order, *args: Any, **kwargs: Any) -> None:
@@ -143,15 +144,80 @@ class ReturnForm(CommandForm):
         )
 
     def carry_on(self, begun: Return) -> str:
-        back = returning.run_return_for_caller(begun)
-        if returning.outcome(back) == Outcome.PENDING:
-            return f"Return {back.pk} is registered. Its stock and money will follow."
-        return f"Return {back.pk} is registered, and {amount(back.refund_minor, self.row.currency)} were refunded."
+        return _in_words(returning.run_return_for_caller(begun), self.row)
+
+
+def _in_words(back: Return, order: Order) -> str:
+    if returning.outcome(back) == Outcome.PENDING:
+        return f"Return {back.pk} is registered. Its stock and money will follow."
+    return f"Return {back.pk} is registered, and {amount(back.refund_minor, order.currency)} were refunded."
+
+
+class AnswerForm(CommandForm):
+    """The answer to a return that the customer has asked for."""
+
+    return_id = forms.TypedChoiceField(label="Return", coerce=int)
+
+    def __init__(self, row: Order, *args: Any, **kwargs: Any) -> None:
+        super().__init__(row, *args, **kwargs)
+        self.asked = {one.pk: one for one in _requested(row)}
+        skus = {line.product_id: line.sku for line in row.lines.all()}
+        units = {
+            pk: ", ".join(f"{item['quantity']} × {skus[item['product_id']]}" for item in one.items)
+            for pk, one in self.asked.items()
+        }
+        choices = [(pk, f"{units[pk]}: {one.reason}") for pk, one in self.asked.items()]
+        self.fields["return_id"].choices = choices  # type: ignore[attr-defined]
+
+    @classmethod
+    def fits(cls, row: Order) -> bool:
+        return bool(_requested(row))
+
+
+def _requested(order: Order) -> list[Return]:
+    return list(order.returns.filter(status=ReturnStatus.REQUESTED).order_by("pk"))
+
+
+class ReceiveForm(AnswerForm):
+    name, title = "receive", "Receive what was to be returned"
+    disposition = forms.ChoiceField(label="The units are", choices=_DISPOSITIONS)
+
+    def explanation(self) -> str:
+        return "All units are back that the customer asked to return. Less, or units of several kinds: over the API."
+
+    def begin(self, *, actor: str, version: int | None) -> Return:
+        asked = self.asked[self.cleaned_data["return_id"]]
+        return services.receive_return(
+            order_id=self.row.pk,
+            return_id=asked.pk,
+            came=[Came(**item, disposition=self.cleaned_data["disposition"]) for item in asked.items],
+            actor=actor,
+            key=None,
+        )
+
+    def carry_on(self, begun: Return) -> str:
+        return _in_words(returning.run_return_for_caller(begun), self.row)
+
+
+class RefuseForm(AnswerForm):
+    name, title = "refuse", "Refuse a return"
+    reason = CardlessTextField(max_length=300, help_text="The customer is told this.")
+
+    def begin(self, *, actor: str, version: int | None) -> Return:
+        return services.refuse_return(
+            order_id=self.row.pk,
+            return_id=self.cleaned_data["return_id"],
+            reason=self.cleaned_data["reason"],
+            actor=actor,
+        )
+
+    def carry_on(self, begun: Return) -> str:
+        return f"Return {begun.pk} is refused, and the customer is told why."
 
 
 @admin.register(Order)
 class OrderAdmin(ReadOnly, CommandPages):
-    commands = (CancelForm, ReturnForm)
+    commands = (CancelForm, ReturnForm, ReceiveForm, RefuseForm)
     list_display = ["order_id", "created_at", "status", "payment_status", "buyer", "total", "needs_attention"]
     list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
     search_fields = ["order_id", "email", "=customer_id", "lines__sku"]

@@ -22,6 +22,7 @@ from django.test import Client
 from django.urls import reverse
 from django.urls.exceptions import NoReverseMatch
 
+from contexts.orders import services
 from eci.staff import ReadOnly
 from tests.support.api import Api
 from tests.support.pages import Form, forms_in
@@ -57,12 +58,16 @@ _UNSEEN = {"sessions.session", "admin.logentry"}
 FITS: dict[str, dict[str, Any]] = {
     "orders_order_cancel": {"status": "CONFIRMED"},
     "orders_order_return": {"status": "SHIPPED"},
+    "orders_order_receive": {"returns__status": "REQUESTED"},
+    "orders_order_refuse": {"returns__status": "REQUESTED"},
     "payments_payment_refund": {"status": "COMPLETED"},
 }
 
 
 @pytest.fixture
 def world(shop: Shop, api: Api) -> Shop:
+    asked = shop.order().data["order_id"]
+    services.request_return(order_id=asked, wanted={shop.product_id: 1}, reason="too small", actor="customer:1")
     shop.order(fulfilment="warehouse")
     shop.order()
     api.settle()

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from config.staff import groups
+from contexts.orders import services
 from contexts.orders.models import Trail
 from tests.support import people
 from tests.support.api import Api
@@ -114,10 +115,39 @@ def test_a_late_command_must_be_asked_for_again(api: Api, support: Client, staff
     assert shop.stock() == (99, 0, 99)
 
 
+def test_what_a_customer_asked_to_return_is_received_or_refused(api: Api, support: Client, staff: Client) -> None:
+    shop = Shop.open(api)
+    order_id = shop.order(3).data["order_id"]
+    assert "not as it is now" in support.get(f"/admin/orders/order/{order_id}/receive/", follow=True).content.decode()
+    for units, reason in ((1, "too small"), (2, "too big")):
+        services.request_return(
+            order_id=order_id, wanted={shop.product_id: units}, reason=reason, actor=f"customer:{shop.customer_id}"
+        )
+
+    def opened(client: Client, command: str) -> Form:
+        page = client.get(f"/admin/orders/order/{order_id}/{command}/").content.decode()
+        return form_in(page, having="return_id")
+
+    form, late = opened(support, "receive"), opened(staff, "refuse")
+    first = form.choices["return_id"][0]
+    done = sent(support, order_id, "receive", form, return_id=first, disposition="damaged")
+    assert "is registered, and 104.99 USD were refunded." in done
+    assert "had been sent before" in sent(support, order_id, "receive", form, return_id=first, disposition="damaged")
+    assert "Select a valid choice" in sent(staff, order_id, "refuse", late, return_id=first, reason="worn")
+    [second] = opened(staff, "refuse").choices["return_id"]
+    assert "is refused" in sent(staff, order_id, "refuse", opened(staff, "refuse"), return_id=second, reason="worn")
+    order = shop.read(order_id)
+    assert {(one["status"], one["answered_by"]) for one in order["returns"]} == {
+        ("RECEIVED", "staff:support staff@shop.example"),
+        ("REFUSED", "staff:boss"),
+    }
+    assert shop.stock() == (97, 0, 97)
+
+
 def test_whoever_may_not_change_orders_is_offered_nothing(api: Api) -> None:
     order_id = Shop.open(api).order(2).data["order_id"]
     other = browser("stock staff")
-    for command in ("cancel", "return"):
+    for command in ("cancel", "return", "receive", "refuse"):
         assert other.get(f"/admin/orders/order/{order_id}/{command}/").status_code == 403
         assert other.post(f"/admin/orders/order/{order_id}/{command}/", {"reason": "x"}).status_code == 403
     support = browser("support staff")
