@@ -14,7 +14,7 @@ if __name__ == "__main__":
     from config import elsewhere
 
     folder = Path(os.environ.get("ECI_DATA_DIR") or Path(__file__).resolve().parent / "var").absolute()
-    if problem := elsewhere.problem(sys.argv[1:], folder=folder):
+    if problem := elsewhere.problem(sys.argv[1:], folder=folder) or elsewhere.missing(sys.argv[1:], folder=folder):
         sys.exit(problem)
     from django.core.management import execute_from_command_line
 

@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from django.core.exceptions import ImproperlyConfigured
+
 from bench import report, retail
 from bench.checks import Bought, Rules, Sale, Stock, shares
 from bench.client import Answer, Client, Unreachable
 from bench.progress import Progress
 from bench.retail import Adjustment, Line, Order, Piece, Plan, Product, Return
+from config import fees
 
 ROOT = Path(__file__).resolve().parent.parent
 MONTH = ROOT.parent / "shared/data/online-retail/2010-12.csv.gz"
@@ -61,7 +64,7 @@ class Settings:
             limit=_whole("LIMIT", 0) or None,
             workers=max(1, _whole("WORKERS", 4)),
             scarce=min(100, _whole("SCARCE", 0)),
-            rules=Rules(_amount("ECI_TAX_RATE", "0.05"), _amount("ECI_SHIPPING_FEE", "10.00")),
+            rules=Rules(_amount("ECI_TAX_RATE", "0.05"), _fee()),
         )
 
 
@@ -78,6 +81,18 @@ def _amount(name: str, default: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise CannotReplay(f"{name} must be a decimal number, not '{text}'.") from None
+
+
+def _fee() -> Decimal:
+    """The fee of the shop's currency, in which the replay trades."""
+    currency = os.environ.get("ECI_CURRENCY") or "USD"
+    try:
+        amounts = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=currency)
+    except ImproperlyConfigured as error:
+        raise CannotReplay(str(error)) from None
+    if currency not in amounts:
+        raise CannotReplay(f"ECI_SHIPPING_FEE has no amount in {currency}.")
+    return amounts[currency]
 
 
 @dataclass

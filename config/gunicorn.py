@@ -6,11 +6,14 @@ A process has no more threads than a connection pool has connections: see ECI_PO
 import gc
 import json
 import os
+import re
 import select
 import signal
+import sys
 from typing import Any
 
 from gunicorn import util
+from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from eci.watch import metrics_folder, tracing
@@ -34,17 +37,41 @@ class Worker(ThreadWorker):
                 listener.close()
 
 
+_LIMITS = {414: "The URL is too long.", 431: "The headers are too long."}
+_ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
+_WRONG: dict[type[Exception], str] = {
+    errors.InvalidRequestLine: f"The request line is malformed. It is like GET /v1/products HTTP/1.1. {_ASCII}",
+    errors.InvalidRequestMethod: "The method in the request line is none.",
+    errors.InvalidHTTPVersion: "The HTTP version in the request line is none that is understood. Send HTTP/1.1.",
+    errors.InvalidHeaderName: "The name of a header is malformed: it has letters, digits and hyphens.",
+    errors.InvalidHeader: "A header is malformed: it is like Name: value.",
+    errors.ObsoleteFolding: "A header is broken into lines. Write each on one line.",
+    errors.UnsupportedTransferCoding: "The Transfer-Encoding is none that is understood. Send a Content-Length.",
+    errors.ExpectationFailed: "The Expect header asks for what is not understood: only 100-continue is.",
+    errors.InvalidSchemeHeaders: "The proxy's headers contradict each other: is this http or https?",
+    errors.InvalidChunkSize: "The size of a chunk of the body is malformed.",
+    errors.ChunkMissingTerminator: "A chunk of the body does not end where it says.",
+    errors.InvalidChunkExtension: "An extension of a chunk of the body is malformed.",
+}
+
+
+def _words(status: int, reason: str) -> str:
+    """What is wrong, in a sentence. Gunicorn calls ``write_error`` while it handles the exception."""
+    error = sys.exception()
+    version = getattr(error, "version", None)
+    if isinstance(version, str) and not version.startswith("HTTP/"):  # there is a space in the URL
+        return _WRONG[errors.InvalidRequestLine]
+    if isinstance(error, errors.InvalidHeader) and re.fullmatch(r"[A-Za-z0-9-]{1,60}", str(error.hdr)):
+        return f"The header {error.hdr.title()} is malformed."
+    return next((words for kind, words in _WRONG.items() if type(error) is kind), _LIMITS.get(status, f"{reason}."))
+
+
 def write_error(sock: Any, status: int, reason: str, message: str) -> None:
     """What gunicorn answers where no request reaches Django, such as raw UTF-8 in a URL: in the envelope too."""
     from eci.http.envelope import failure  # late: it needs Django's settings
 
-    words = {
-        400: "The request is malformed. A URL holds ASCII characters only: anything else is percent-encoded.",
-        414: "The URL is too long.",
-        431: "The headers are too long.",
-    }
     codes = {414: "request_too_large", 431: "request_too_large", 500: "internal_error"}
-    body = json.dumps(failure(words.get(status, f"{reason}."), codes.get(status, "validation_error"))).encode()
+    body = json.dumps(failure(_words(status, reason), codes.get(status, "validation_error"))).encode()
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
     util.write_nonblock(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 

@@ -67,6 +67,7 @@ Small things
     remembered      values that a process keeps for some seconds
     staff           what admin pages share
     staff_forms     forms that carry the version they showed and a one-time key
+    staff_commands  pages beside a row's own, each a form for one command
     checks          start-up checks
     apps            the kernel as a Django app
 

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from eci import text
+from eci.http.cards import holds_card_number
 
 
 class TextField(forms.CharField):
@@ -28,6 +29,16 @@ class TextField(forms.CharField):
     def intake(self, given: str) -> str:
         assert self.max_length is not None
         return text.clean(given, limit=self.max_length, lines=self.lines)
+
+
+class CardlessTextField(TextField):
+    """Text, but no card number."""
+
+    def intake(self, given: str) -> str:
+        clean = super().intake(given)
+        if holds_card_number(clean):
+            raise ValueError("Card numbers are never accepted.")
+        return clean
 
 
 class _OneRule(TextField):

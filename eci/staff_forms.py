@@ -66,6 +66,23 @@ def once(request: HttpRequest, context: str, action: str, function: Callable[[],
     return _again(request, record)
 
 
+def once_outside(request: HttpRequest, context: str, action: str, function: Callable[[], Any]) -> bool:
+    """As ``once``, for what calls out or takes several transactions: the key is taken before it begins. Whether it was
+    carried out now, and not before. If it raises, the key stays taken, and the page has to be opened again."""
+    key = key_of(request, action)
+    if key is None:
+        function()
+        return True
+    try:
+        idempotency.claim(context, key)
+    except IdempotencyInProgress:
+        request.form_is_repeated = True  # type: ignore[attr-defined]
+        return False
+    function()
+    idempotency.finish(context, key, idempotency.Answer(status=200, body={"data": None}))
+    return True
+
+
 def key_of(request: HttpRequest, action: str) -> idempotency.Key | None:
     """The form's key for one of its effects: for ``once``, and for workflows that take keys themselves. None without.
 

@@ -28,6 +28,9 @@ _INVISIBLE = re.compile(
     f"[{_SPACE}\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
 )
+# Embeddings, overrides and isolates, which turn the words around them, and spaces that nobody sees. Joiners stay, for
+# scripts and emoji need them, and so do the marks that only say a direction.
+_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -41,7 +44,8 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
     """Text in Unicode NFC, without outer white space. ``lines`` allows line breaks, which become LF.
 
     White space alone becomes "", which is refused unless ``blank``. ValueError for control characters, more than
-    ``limit`` characters, and text of nothing but invisible characters.
+    ``limit`` characters, and text of nothing but invisible characters; in one line also for characters that hide in it
+    and make it look like another.
     """
     text = trim(unicodedata.normalize("NFC", text))
     if lines:
@@ -52,9 +56,16 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
         raise ValueError(f"This must have at most {limit} characters.")
     if text and _INVISIBLE.fullmatch(text):
         raise ValueError("This must not consist of invisible characters only.")
+    if not lines and (hidden := _HIDDEN.search(text)):
+        raise ValueError(f"This must not contain the invisible character U+{ord(hidden[0]):04X}.")
     if not text and not blank:
         raise ValueError("This must not be blank.")
     return text
+
+
+def clean_lines(text: str, *, limit: int) -> str:
+    """Several lines, such as an address has: each is one line as ``clean`` returns it."""
+    return "\n".join(clean(line, limit=limit) for line in clean(text, limit=limit, lines=True).split("\n"))
 
 
 # -- identifiers ------------------------------------------------------------------------------------------------------
@@ -104,6 +115,22 @@ def email(text: str) -> str:
     if not dot or len(top) < 2 or top.isdecimal() or len(address) > EMAIL:
         raise ValueError(_NO_EMAIL)
     return address
+
+
+def earlier_email(text: str) -> str:
+    """An address that was kept before there was this rule, as mail may go to it: what comes before the @ as it is, the
+    domain by IDNA 2008, so that it is nobody else's. ValueError when it can be no address at all."""
+    text = trim(text)
+    local, _, domain = text.rpartition("@")
+    quoted = len(local) > 2 and local[0] == local[-1] == '"'
+    if not local or not domain or not text.isprintable() or " " in (domain if quoted else text):
+        raise ValueError(_NO_EMAIL)
+    if domain.isascii():
+        return text
+    try:
+        return f"{local}@{idna.encode(unicodedata.normalize('NFC', domain), strict=True, uts46=True).decode()}"
+    except (idna.IDNAError, UnicodeError):
+        raise ValueError(_NO_EMAIL) from None
 
 
 def email_key(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
@@ -11,7 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from config.books import checkup, reconcile
 from contexts.orders.public.api import orders
-from eci import text
+from contexts.orders.public.contracts import Switch
+from eci import staff_forms, text
+from eci.clock import iso
 from eci.identity.auth import staff_name
 
 MAX_REASON = 300
@@ -21,10 +26,14 @@ MAX_REASON = 300
 @require_http_methods(["GET", "HEAD"])
 def reconcile_page(request: HttpRequest) -> HttpResponse:
     """Shows the last check-up, because a new one takes seconds."""
+    last, switch = checkup.last(), orders.switch()
     context = admin.site.each_context(request) | {
         "title": "Reconcile",
-        "last": checkup.last(),
-        "switch": orders.switch(),
+        "last": last,
+        "items": [(item, staff_forms.new_key()) for item in last.items] if last else [],
+        "switch": switch,
+        "switch_seen": _seen(switch),
+        "form_key": staff_forms.new_key(),
         "may_act": request.user.is_active and request.user.is_superuser,
     }
     return render(request, "books/reconcile.html", context)
@@ -33,7 +42,7 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_POST
 def look_again(request: HttpRequest) -> HttpResponse:
-    checkup.check_up()
+    _once(request, "look", checkup.check_up)
     return redirect("staff-reconcile")
 
 
@@ -43,10 +52,14 @@ def repair(request: HttpRequest) -> HttpResponse:
     """Do the safe action of one item, if the item is still there."""
     _require_superuser(request)
     name = request.POST.get("item", "")
-    found = next((item for item in reconcile.find().items if item.name == name), None)
-    outcome = reconcile.apply(found, actor=staff_name(request.user)) if found else "it is no longer there"
-    messages.info(request, f"{name[:MAX_REASON]}: {outcome}")
-    checkup.check_up()
+
+    def act() -> None:
+        found = next((item for item in reconcile.find().items if item.name == name), None)
+        outcome = reconcile.apply(found, actor=staff_name(request.user)) if found else "it is no longer there"
+        messages.info(request, f"{name[:MAX_REASON]}: {outcome}")
+        checkup.check_up()
+
+    _once(request, "repair", act)
     return redirect("staff-reconcile")
 
 
@@ -54,19 +67,37 @@ def repair(request: HttpRequest) -> HttpResponse:
 @require_POST
 def switch_orders(request: HttpRequest) -> HttpResponse:
     _require_superuser(request)
-    if request.POST.get("taking") == "yes":
-        orders.start(actor=staff_name(request.user))
-        return redirect("staff-reconcile")
+    actor, taking = staff_name(request.user), request.POST.get("taking") == "yes"
     try:
         reason = text.clean(request.POST.get("reason", ""), limit=MAX_REASON)
     except ValueError as error:
         messages.error(request, str(error))
-    else:
-        if reason:
-            orders.stop(reason=reason, actor=staff_name(request.user))
+        return redirect("staff-reconcile")
+    if not taking and not reason:
+        messages.error(request, "Give a reason: customers see it.")
+        return redirect("staff-reconcile")
+
+    def change() -> None:
+        if request.POST.get(staff_forms.VERSION) not in (None, _seen(orders.switch())):
+            messages.error(request, "Somebody else has changed this meanwhile. It is as you see it now.")
+        elif taking:
+            orders.start(actor=actor)
         else:
-            messages.error(request, "Give a reason: customers see it.")
+            orders.stop(reason=reason, actor=actor)
+
+    _once(request, "switch", change)
     return redirect("staff-reconcile")
+
+
+def _once(request: HttpRequest, action: str, function: Callable[[], Any]) -> None:
+    """Orders keeps the keys: the page is served where orders is."""
+    if not staff_forms.once_outside(request, "orders", f"reconcile.{action}", function):
+        messages.warning(request, staff_forms.REPEATED)
+
+
+def _seen(switch: Switch) -> str:
+    """What a form carries, to tell whether the switch was changed since."""
+    return f"{switch.taking} {iso(switch.at)}"
 
 
 def _require_superuser(request: HttpRequest) -> None:

@@ -24,7 +24,7 @@ from contexts.orders.public.contracts import Stuck
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Withheld
-from eci import outbox
+from eci import intake, outbox
 from eci.clock import iso, utcnow
 from eci.errors import ContractError
 from eci.watch.requests import logger
@@ -83,6 +83,7 @@ def _look() -> Result:
         *_of_reviews(),
         *_of_outboxes(),
         *_of_notifications(),
+        *_of_texts(),
     ]
     return Result(orders=verdict.orders, in_flight=verdict.in_flight, items=tuple(items))
 
@@ -205,6 +206,17 @@ def _of_notifications() -> Iterator[Item]:
         )
 
 
+def _of_texts() -> Iterator[Item]:
+    for context in settings.ECI_CONTEXTS:
+        for row in intake.left(context):
+            yield Item(
+                kind="text-left",
+                subject=f"{context}-{row.thing}-{row.field}",
+                problem=f"{row.field} of {row.thing} in {context} is as it came in long ago: {row.why}",
+                advice="Change it in the admin or over the API. Until then it is found only as it stands.",
+            )
+
+
 def _when(moment: datetime) -> str:
     return (iso(moment) or "")[:19].replace("T", " ")
 
@@ -301,4 +313,4 @@ _ACTIONS: dict[str, Callable[[str, str], str]] = {
     "event-undelivered": _deliver,
     "notice-failed": _queue_notification,
 }
-KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS) | {"payment-review"})
+KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS) | {"payment-review", "text-left"})

@@ -63,6 +63,16 @@ def email_key(email: str) -> str:
         return text.trim(email).lower()
 
 
+def known_email(email: str) -> str:
+    """An address to compare with those that are kept, some of which are older than today's rule. ValueError when it can
+    be no address."""
+    try:
+        return text.email(email)
+    except ValueError:
+        text.earlier_email(email)
+        return text.trim(email)
+
+
 def name_key(full_name: str) -> str:
     """The form in which names are searched."""
     return text.fold(full_name)[:NAME_KEY]

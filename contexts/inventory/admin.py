@@ -202,18 +202,23 @@ class CountForm(StockRowsForm):
         )
 
     def told(self, rows: list[Any]) -> CountForm:
-        """The same form, beside the rows as they are now and what has moved since they were shown."""
+        """The same form, beside the rows as they are now and what has moved since they were shown. The counts of those
+        are asked for again: nobody records a late count by pressing twice."""
         data = cast(QueryDict, self.data).copy()
+        data.pop("counted_before", None)
         moved = {}
         for row in rows:
             expected = self.cleaned_data[f"expected_{row.pk}"]
             if expected not in (None, row.on_hand):
                 moved[row.pk] = selectors.movements_since(row=row, on_hand=expected, since=None, limit=MAX_TOLD)
                 data[f"expected_{row.pk}"] = str(row.on_hand)
+                data[f"units_{row.pk}"] = ""
         form = CountForm(rows, data)
         for pk, movements in moved.items():
             lines = "; ".join(f"{one['delta']:+d} {one['reason']} {one['order_id'] or ''}".strip() for one in movements)
-            form.add_error(f"units_{pk}", f"On hand has changed since this page was opened: {lines}. Is this right?")
+            said = f"On hand has changed since this page was opened: {lines}."
+            form.errors.pop(f"units_{pk}", None)  # that it is empty now
+            form.add_error(f"units_{pk}", f"{said} You counted {self.cleaned_data[f'units_{pk}']}. Enter it again.")
         return form
 
 
@@ -391,7 +396,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
             "opts": Stock._meta,
             "media": self.media + form.media,
         }
-        return TemplateResponse(request, "inventory/stock_form.html", context)
+        return TemplateResponse(request, "eci/form.html", context)
 
 
 @admin.register(Movement)

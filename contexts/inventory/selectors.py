@@ -120,6 +120,11 @@ def stock_row(*, inventory_id: int) -> Stock | None:
     return with_available(rows=Stock.objects.filter(pk=inventory_id)).first()
 
 
+def stock_rows_of(*, inventory_ids: Iterable[int]) -> dict[int, Stock]:
+    """The stock rows with these ids, by id."""
+    return {row.pk: row for row in with_available(rows=Stock.objects.filter(pk__in=list(inventory_ids)))}
+
+
 def availability(*, product_ids: Iterable[int]) -> dict[int, list[Stock]]:
     """Each product's stock rows, by warehouse code; an empty list for a product without any."""
     found: dict[int, list[Stock]] = {product_id: [] for product_id in product_ids}

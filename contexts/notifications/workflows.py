@@ -17,6 +17,7 @@ from contexts.notifications.models import Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound
+from eci import text
 from eci.ids import is_our_order
 from eci.watch import tracing
 from eci.watch.logs import scrubbed
@@ -24,6 +25,7 @@ from eci.watch.requests import continued, logger
 
 log = logger(__name__)
 
+_ABOUT_ACCOUNT = (*domain.WITH_SECRET, *domain.ABOUT_ACCOUNT)
 ROUND = 10.0  # seconds, then no attempt begins: a slow mail server must not keep the worker from other tasks
 
 
@@ -93,21 +95,21 @@ def _send(notification: Notification, mailer: Mailer) -> bool:
 def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
     """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
-        text = notification.message if notification.dedupe_key is None else _compose(notification)
+        words = notification.message if notification.dedupe_key is None else _compose(notification)
         if not notification.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
         if notification.channel == Channel.SMS:
-            sms().send(recipient=notification.recipient, text=text)
+            sms().send(recipient=notification.recipient, text=words)
         else:
             try:
-                notification.recipient = domain.recipient(notification.recipient)
+                notification.recipient = _mailbox(notification)
             except ValueError as error:
                 return NotificationStatus.FAILED, str(error)
             mailer.send(
                 name=domain.unique_name(notification.pk, notification.nonce),
                 recipient=notification.recipient,
                 subject=notification.subject or "A message about your order",
-                text=text,
+                text=words,
             )
     except (OrderNotFound, CustomerNotFound, AccountNotFound):
         notification.facts.pop("reason", None)  # nobody will read it any more
@@ -117,6 +119,17 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
     except Exception as error:  # it concerns this notification only, and may pass
         return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
     return NotificationStatus.SENT, "Accepted."
+
+
+def _mailbox(notification: Notification) -> str:
+    """Where the mail goes. ValueError. Mail about an account goes to the address that it has, though it is older than
+    today's rule: who forgot their password needs it there."""
+    try:
+        return domain.recipient(notification.recipient)
+    except ValueError:
+        if notification.dedupe_key is None or notification.kind not in _ABOUT_ACCOUNT:
+            raise
+        return text.earlier_email(notification.recipient)
 
 
 def _compose(notification: Notification) -> str:

@@ -25,9 +25,9 @@ from contexts.orders.public.contracts import (
 from contexts.orders.public.events import ReturnReceived, ReturnRefused, ReturnRequested
 from eci import erasure, events, idempotency, outbox, trail
 from eci.clock import utcnow
-from eci.db import Stale, per_row, writes
+from eci.db import Stale, locked, per_row, writes
 from eci.erasure import blank
-from eci.errors import EciError, InvalidTransition, Unfinished
+from eci.errors import EciError, InvalidTransition, PreconditionFailed, Unfinished
 from eci.idempotency import Answer, Key
 
 LEASE = timedelta(seconds=15)
@@ -242,11 +242,12 @@ def postpone(*, order: Order, error: str, told: bool = False) -> None:
 
 
 @writes("orders")
-def request_cancel(*, order_id: str, reason: str, actor: str, key: Key | None) -> bool:
+def request_cancel(*, order_id: str, reason: str, actor: str, key: Key | None, version: int | None = None) -> bool:
     """Ask for the order to be undone; False when its state no longer allows it. The runner, not this, decides.
 
-    IdempotencyInProgress when the key is taken.
+    IdempotencyInProgress when the key is taken; PreconditionFailed if the order has another ``version``.
     """
+    _require_version(order_id, version)
     if key is not None:
         idempotency.claim("orders", key, resource=order_id)
     open_orders = Order.objects.filter(pk=order_id, undo=Undo.NONE, status__in=UNFINISHED)
@@ -261,6 +262,11 @@ def request_cancel(*, order_id: str, reason: str, actor: str, key: Key | None) -
     if asked:
         trail.record("orders", actor=actor, action="cancelled", thing=f"order:{order_id}")
     return bool(asked)
+
+
+def _require_version(order_id: str, version: int | None) -> None:
+    if version is not None and locked(Order.objects.filter(pk=order_id, version=version)).first() is None:
+        raise PreconditionFailed("This order has changed since you read it.")
 
 
 @writes("orders")
@@ -323,12 +329,21 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
 
 @writes("orders")
 def open_return(
-    *, order_id: str, wanted: Mapping[int, int], reason: str, disposition: str, actor: str, key: Key | None
+    *,
+    order_id: str,
+    wanted: Mapping[int, int],
+    reason: str,
+    disposition: str,
+    actor: str,
+    key: Key | None,
+    version: int | None = None,
 ) -> Return:
     """Record that units are back and what is to be refunded for them. Stock and money follow.
 
-    OrderNotFound; InvalidTransition before SHIPPED; ReturnExceedsShipped; IdempotencyInProgress.
+    OrderNotFound; InvalidTransition before SHIPPED; ReturnExceedsShipped; IdempotencyInProgress; PreconditionFailed if
+    the order has another ``version``.
     """
+    _require_version(order_id, version)
     order, lines = _returnable(order_id)
     by_line = _spread(wanted, lines)
     items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]

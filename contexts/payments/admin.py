@@ -1,24 +1,33 @@
 """Payments, requests and refunds for staff to look at.
 
-Money changes only through the services, which ask the provider and keep the books; staff releases or refuses what is
-under review.
+Money changes only through the services, which ask the provider and keep the books: staff refunds, and releases or
+refuses what is under review.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contexts.payments import services
+from contexts.payments import services, workflows
 from contexts.payments.models import Payment, PaymentRequest, Refund, Trail
+from contexts.payments.public.contracts import RefundStatus
+from eci import money
+from eci.forms import CardlessTextField
 from eci.identity.auth import staff_name
-from eci.money import from_minor, text
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff_commands import CommandForm, CommandPages
 
 admin.site.register(Trail, TrailAdmin)
+
+
+def _amount(minor: int, row: Payment | PaymentRequest) -> str:
+    return money.text(money.from_minor(minor, row.currency), row.currency)
 
 
 @admin.register(PaymentRequest)
@@ -30,11 +39,55 @@ class PaymentRequestAdmin(ReadOnly, StaffAdmin):
 
     @admin.display(ordering="amount_minor")
     def due(self, row: PaymentRequest) -> str:
-        return text(from_minor(row.amount_minor, row.currency), row.currency) if row.currency else ""
+        return _amount(row.amount_minor, row) if row.currency else ""
+
+
+class RefundForm(CommandForm):
+    name, title = "refund", "Refund this payment"
+    amount = forms.DecimalField(max_digits=money.MAX_DIGITS, decimal_places=3)
+    reason = CardlessTextField(max_length=500)
+
+    @classmethod
+    def fits(cls, row: Payment) -> bool:
+        return row.captured_minor > row.refunded_minor
+
+    def explanation(self) -> str:
+        left = _amount(self.row.captured_minor - self.row.refunded_minor, self.row)
+        return f"{left} {self.row.currency} of this payment can be refunded."
+
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        if amount <= 0:
+            raise forms.ValidationError("An amount must be more than zero.")
+        try:
+            money.to_minor(amount, self.row.currency)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+        return amount
+
+    def begin(self, *, actor: str, version: int | None) -> int:
+        return workflows.begin_refund(
+            payment_id=self.row.pk,
+            amount_minor=money.to_minor(self.cleaned_data["amount"], self.row.currency),
+            reason=self.cleaned_data["reason"],
+            actor=actor,
+            key=None,
+            version=version,
+        )
+
+    def carry_on(self, begun: int) -> str:
+        refund = workflows.carry_out_refund(refund_id=begun)
+        amount = f"{_amount(refund.amount_minor, self.row)} {self.row.currency}"
+        if refund.status == RefundStatus.FAILED:
+            raise workflows.refused(refund=refund)
+        if refund.status == RefundStatus.PENDING:
+            return f"The provider has not answered yet. {amount} will be refunded once it does."
+        return f"{amount} were refunded."
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnly, StaffAdmin):
+class PaymentAdmin(ReadOnly, CommandPages):
+    commands = (RefundForm,)
     list_display = (
         "id",
         "order_id",
@@ -82,15 +135,15 @@ class PaymentAdmin(ReadOnly, StaffAdmin):
 
     @admin.display(ordering="amount_minor")
     def amount(self, row: Payment) -> str:
-        return text(from_minor(row.amount_minor, row.currency), row.currency)
+        return _amount(row.amount_minor, row)
 
     @admin.display(ordering="captured_minor")
     def captured(self, row: Payment) -> str:
-        return text(from_minor(row.captured_minor, row.currency), row.currency)
+        return _amount(row.captured_minor, row)
 
     @admin.display(ordering="refunded_minor")
     def refunded(self, row: Payment) -> str:
-        return text(from_minor(row.refunded_minor, row.currency), row.currency)
+        return _amount(row.refunded_minor, row)
 
 
 @admin.register(Refund)
@@ -104,7 +157,7 @@ class RefundAdmin(ReadOnly, StaffAdmin):
 
     @admin.display(ordering="amount_minor")
     def amount(self, row: Refund) -> str:
-        return text(from_minor(row.amount_minor, row.payment.currency), row.payment.currency)
+        return _amount(row.amount_minor, row.payment)
 
     @admin.display(ordering="payment__currency")
     def currency(self, row: Refund) -> str:

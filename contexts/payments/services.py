@@ -31,7 +31,7 @@ from eci import erasure, idempotency, outbox, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.erasure import blank
-from eci.errors import EciError, InvalidTransition, NotFound
+from eci.errors import EciError, InvalidTransition, NotFound, PreconditionFailed
 from eci.idempotency import Key
 from eci.ids import is_our_order
 from eci.money import from_minor, text, to_minor
@@ -351,7 +351,15 @@ def _text(payment: Payment, minor: int) -> str:
 
 
 @writes("payments")
-def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> Refund:
+def begin_refund(
+    *,
+    payment_id: int,
+    amount_minor: int | None,
+    reason: str,
+    actor: str,
+    key: Key | None,
+    version: int | None = None,
+) -> Refund:
     """Record the intent.
 
     1. Set the amount (None: all that is left) aside, so that nothing is refunded twice.
@@ -359,8 +367,11 @@ def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, acto
     3. Claim ``key`` for it.
 
     PaymentNotFound, InvalidTransition (nothing was captured), RefundExceedsCaptured; IntegrityError or
-    IdempotencyInProgress when ``key`` was taken in the same moment.
+    IdempotencyInProgress when ``key`` was taken in the same moment; PreconditionFailed if the payment has another
+    ``version``.
     """
+    if version is not None and locked(Payment.objects.filter(pk=payment_id, version=version)).first() is None:
+        raise PreconditionFailed("This payment has changed since you read it.")
     refund = _create_refund(payment_id, amount_minor, reason, actor, key)
     if key is not None:
         idempotency.claim("payments", key, resource=str(refund.pk))

@@ -220,11 +220,19 @@ def resume_charge(*, key: Key) -> Payment | None:
     return payment
 
 
-def begin_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> int:
+def begin_refund(
+    *,
+    payment_id: int,
+    amount_minor: int | None,
+    reason: str,
+    actor: str,
+    key: Key | None,
+    version: int | None = None,
+) -> int:
     """Record that the refund was asked for; returns its id. Errors as in ``services.begin_refund``."""
     try:
         refund = services.begin_refund(
-            payment_id=payment_id, amount_minor=amount_minor, reason=reason, actor=actor, key=key
+            payment_id=payment_id, amount_minor=amount_minor, reason=reason, actor=actor, key=key, version=version
         )
     except IntegrityError:
         if key is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from contexts.shipping.public.contracts import ShipmentStatus, ShipTo
@@ -24,6 +24,7 @@ NEVER_LEFT = WAITING | {ShipmentStatus.CANCELLED}
 UNDER_WAY = frozenset(JOURNEY) - {ShipmentStatus.DELIVERED}
 
 STANDARD_CARRIER = "standard"
+CITY = 200  # characters
 
 
 def may_move(current: ShipmentStatus, wanted: ShipmentStatus) -> bool:
@@ -87,6 +88,23 @@ def ship_to(given: Any, *, address: str = "", city: str = "") -> ShipTo:
             others += [f"{key}: {line}" for line in lines if line not in said]
     ordered = [line for _, lines in sorted(street, key=lambda part: part[0]) for line in lines]
     return ShipTo(lines=(*dict.fromkeys(ordered or _lines(address)), *others), **fields)
+
+
+def is_part_of_address(name: str) -> bool:
+    """Whether a field of this name can only be a part of an address. (``lines`` may be those of an order.)"""
+    plain = _plain(name)
+    known = {other for names in (*_FIELDS.values(), *_NAME_PARTS) for other in names}
+    return plain in known or (bool(_STREET.fullmatch(plain)) and plain not in ("line", "lines"))
+
+
+def with_parts(given: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """An address, as text or object, together with parts that were given beside it."""
+    return {**(given if isinstance(given, dict) else {"lines": list(_lines(given))}), **parts}
+
+
+def street_and_city(whole: ShipTo) -> tuple[str, str]:
+    """What stands in a shipment's ``address`` and ``city``."""
+    return ", ".join(whole.lines), whole.city[:CITY]
 
 
 def _plain(key: str) -> str:

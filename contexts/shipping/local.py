@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contexts.shipping import domain, models, selectors, services
 from contexts.shipping.public.contracts import (
     ORDERS,
+    AddressGiven,
     Shipment,
     ShipmentRecord,
     ShipmentStatus,
@@ -62,7 +63,7 @@ class LocalShipping(Shipping):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, str] | str | None = None,
+        ship_to: AddressGiven | None = None,
     ) -> tuple[Shipment, ...]:
         rows = services.create_shipments(
             order_id=order_id,

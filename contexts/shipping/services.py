@@ -17,6 +17,7 @@ from contexts.shipping import domain, selectors
 from contexts.shipping.models import Consignment, Erasure, Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import (
     ORDERS,
+    AddressGiven,
     DuplicateTrackingNumber,
     OrderRefunded,
     ShipmentShort,
@@ -49,7 +50,7 @@ def create_shipments(
     warehouses: Iterable[str],
     address: str,
     city: str,
-    ship_to: dict[str, Any] | str | None = None,
+    ship_to: AddressGiven | None = None,
 ) -> list[Shipment]:
     """Make one PENDING shipment per warehouse, and return all shipments of the order.
 
@@ -59,12 +60,20 @@ def create_shipments(
     InvalidTransition when the order's shipments were cancelled before.
     """
     wanted = sorted(set(warehouses))
-    whole = None if ship_to is None else asdict(domain.ship_to(ship_to, address=address, city=city))
-    where = {"customer_id": customer_id, "address": address, "city": city, "ship_to": whole}
+    where = {"customer_id": customer_id, **_where(ship_to, address=address, city=city)}
     try:
         return _create_first(order_id, wanted, where)
     except IntegrityError:
         return _create_missing(order_id, wanted, where)
+
+
+def _where(given: AddressGiven | None, *, address: str, city: str) -> dict[str, Any]:
+    """The address columns. Where ``address`` or ``city`` is empty, it is taken from the whole address."""
+    if given is None:
+        return {"address": address, "city": city, "ship_to": None}
+    whole = domain.ship_to(given, address=address, city=city)
+    street, town = domain.street_and_city(whole)
+    return {"address": address or street, "city": city or town, "ship_to": asdict(whole)}
 
 
 @writes("shipping")
@@ -149,7 +158,7 @@ def create_foreign_shipment(
     tracking_no: str | None,
     status: ShipmentStatus,
     actor: str,
-    ship_to: dict[str, Any] | str | None = None,
+    ship_to: AddressGiven | None = None,
 ) -> Shipment:
     """Make a shipment for another system's order, anywhere along the journey. Where ``address`` or ``city`` is empty,
     it is taken from ``ship_to``.
@@ -161,14 +170,11 @@ def create_foreign_shipment(
             raise OwnedByOrder("Shipments of this order are made by the order itself.", order_id=order_id)
         raise NotFound("There is no such order.", order_id=order_id)
     now = utcnow()
-    whole = None if ship_to is None else domain.ship_to(ship_to, address=address, city=city)
     shipment = Shipment(
         order_id=order_id,
         carrier=carrier,
         tracking_no=tracking_no or domain.new_tracking_no(),
-        address=address or ("" if whole is None else ", ".join(whole.lines)),
-        city=city or ("" if whole is None else whole.city[:200]),
-        ship_to=None if whole is None else asdict(whole),
+        **_where(ship_to, address=address, city=city),
         status=status,
         dispatched_at=now if status in domain.LEFT else None,
         created_at=now,

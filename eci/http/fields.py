@@ -199,6 +199,55 @@ def _digits(number: int) -> str:
     return str(number) if abs(number) < 10**63 else ""  # Python refuses to write down the longest
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object"}]})
+class AddressField(serializers.Field[Any, Any, Any, Any]):
+    """A whole address: a text of up to ``limit`` characters, or an object of texts and lists of texts, named as any
+    shop names them. What is null in it is left out."""
+
+    MAX_FIELDS = 50
+    MAX_NAME = 50
+    MAX_TEXT = 500
+    default_error_messages = {
+        "invalid": f"An address is a text, or an object of up to {MAX_FIELDS} texts or lists of texts.",
+        "no_text": "In an address this is a text, or a list of texts.",
+    }
+
+    def __init__(self, *, limit: int, **kwargs: Any) -> None:
+        self.limit = limit
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            return self._clean(data, self.limit)
+        if not isinstance(data, dict) or len(data) > self.MAX_FIELDS or any(len(name) > self.MAX_NAME for name in data):
+            self.fail("invalid")
+        found: dict[str, Any] = {}
+        for name, value in data.items():
+            if value is None:
+                continue
+            try:
+                found[self._clean(name, self.MAX_NAME)] = self._value(value)
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({name: error.detail}) from None
+        return found
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, list) and len(value) <= self.MAX_FIELDS:
+            return [self._clean(inner, self.MAX_TEXT) for inner in value]
+        return self._clean(value, self.MAX_TEXT)
+
+    def _clean(self, given: Any, limit: int) -> str:
+        if not isinstance(given, str):
+            self.fail("no_text")
+        try:
+            return text.clean_lines(given, limit=limit)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class IdempotencyKeyField(TextField):
     default_error_messages = {"invalid_key": "An idempotency key has 1 to 255 printable characters."}
 

@@ -1,4 +1,4 @@
-"""A command that would answer for an empty shop, because the shop is on servers, says so and what to type instead."""
+"""A command that would answer for an empty shop, because the shop is on servers or nowhere, says so and what to do."""
 
 from __future__ import annotations
 
@@ -65,3 +65,23 @@ def test_manage_py_asks(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "make manage SERVERS=1 ARGS=audit" in done.stderr
     assert not (tmp_path / "orders.sqlite3").exists()
+
+
+def test_where_there_is_no_shop_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in ("audit", "reconcile", "create_staff"):
+        done = run(tmp_path, "manage.py", arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert (
+            done.stderr == f"There is no shop in {tmp_path} yet: make run makes one, and so does manage.py prepare.\n"
+        )
+    assert not list(tmp_path.glob("*.sqlite3"))
+    for name in ("orders", "counters"):
+        (tmp_path / f"{name}.sqlite3").touch()
+    (tmp_path / "counters.sqlite3").write_text("x")
+    assert elsewhere.missing(["audit"], folder=tmp_path)
+    assert [elsewhere.missing([free], folder=tmp_path) for free in ("up", "prepare", "restore", "help")] == [""] * 4
+    (tmp_path / "orders.sqlite3").write_text("x")
+    assert elsewhere.missing(["audit"], folder=tmp_path) == ""
+    (tmp_path / "orders.sqlite3").unlink()
+    monkeypatch.setenv("ECI_ORDERS_DATABASE_URL", "postgresql://orders")
+    assert elsewhere.missing(["audit"], folder=tmp_path) == ""

@@ -12,8 +12,13 @@ from django.apps import apps
 from django.db import connections
 
 from contexts.catalog.models import Product
+from contexts.customers import services
 from contexts.customers.models import Address, Customer, MailRequest
+from contexts.notifications.models import Notification
+from contexts.shipping.models import Shipment, ShipmentEvent
+from eci import text
 from eci.clock import utcnow
+from eci.intake import left
 from eci.watch.logs import only_allowed
 
 
@@ -100,6 +105,65 @@ def test_customers(said: list[dict[str, Any]]) -> None:
         (strange, "customers_customer.email"),
         (strange, "customers_customer.phone"),
     ]
+
+
+def shipment(number: str, **more: Any) -> int:
+    now = {"created_at": utcnow(), "updated_at": utcnow()}
+    return Shipment.objects.create(order_id="E-1", tracking_no=number, **{"status": "PENDING"} | now | more).pk
+
+
+def test_shipments() -> None:
+    whole = {"name": "Mu\u0308ller ", "lines": [" 1 Rue\u0301", "Ann\u202eeeL"], "city": "\u00a0Oz"}
+    waits = shipment(" T-1", carrier="D\nHL", city="Oz ", ship_to=whole, address="x\u202ey")
+    same = shipment("T-1")
+    gone = shipment("T-3", carrier="U\nPS", status="DELIVERED", dispatched_at=utcnow())
+    event = ShipmentEvent.objects.create(shipment_id=gone, status="PENDING", location=" Hub\n", actor="a", at=utcnow())
+    take_in("shipping", "0008_text_taken_in")
+    rows = Shipment.objects.in_bulk()
+    assert (rows[waits].tracking_no, rows[waits].carrier, rows[waits].city) == (" T-1", "D\nHL", "Oz")
+    assert rows[waits].ship_to == {"name": "M\u00fcller", "lines": ["1 Ru\u00e9", "Ann\u202eeeL"], "city": "Oz"}
+    assert (rows[same].version, rows[gone].carrier) == (1, "U\nPS")
+    event.refresh_from_db()
+    assert event.location == "Hub"
+    take_in("shipping", "0008_text_taken_in")
+    assert {(one.thing, one.field) for one in left("shipping")} == {
+        (f"shipment:{waits}", "carrier"),
+        (f"shipment:{waits}", "tracking_no"),
+    }
+
+
+def test_notifications() -> None:
+    made = {"kind": "note", "channel": "email", "message": "a\r\nb\n", "subject": " Hi"}
+    waits, sent, wrong = (
+        Notification.objects.create(recipient=recipient, status=status, **made)
+        for recipient, status in (("x@stra\u00dfe.de", "QUEUED"), ("x@stra\u00dfe.de", "SENT"), ("nobody", "FAILED"))
+    )
+    take_in("notifications", "0007_text_taken_in")
+    for row in (waits, sent, wrong):
+        row.refresh_from_db()
+    assert (waits.recipient, waits.subject, waits.message) == ("x@xn--strae-oqa.de", "Hi", "a\nb")
+    assert (sent.recipient, sent.subject, wrong.recipient) == ("x@stra\u00dfe.de", "Hi", "nobody")
+    assert left("notifications") == []
+
+
+def test_what_is_left_is_listed_until_somebody_has_changed_it() -> None:
+    refused, other = product("C", "line\nbreak", category="\u202ex"), product(" D")
+    product("D")
+    strange = customer('"x y"@example.com', phone="call me")
+    for _ in range(2):
+        take_in("catalog", "0005_text_taken_in")
+        take_in("customers", "0006_text_taken_in")
+    assert {(one.thing, one.field) for one in left("catalog")} == {
+        (f"product:{refused}", "name"),
+        (f"product:{refused}", "category"),
+        (f"product:{other}", "sku"),
+    }
+    assert {one.why for one in left("customers")} == {"This is not a valid e-mail address.", text.PHONE_RULE}
+    Product.objects.filter(pk=refused).update(name="line break")
+    Product.objects.filter(pk=other).delete()
+    assert [one.field for one in left("catalog")] == ["category"]
+    services.erase_customer(customer_id=strange, actor="staff:ann")
+    assert left("customers") == []
 
 
 def test_many_rows(said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,40 @@ def test_control_characters_are_refused(control: str) -> None:
 
 @pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
 def test_text_of_nothing_but_invisible_characters_is_refused(invisible: str) -> None:
-    assert clean(f"a{invisible}b") == f"a{invisible}b"
+    assert clean_lines(f"a{invisible}b") == f"a{invisible}b"
     with pytest.raises(ValueError, match="invisible"):
         clean(f" {invisible} ")
+
+
+HIDDEN = [chr(number) for number in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200B, 0x2060, 0xFEFF)]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN, ids=ascii)
+def test_one_line_hides_nothing(hidden: str) -> None:
+    for spoof in (f"Ann{hidden}Lee", f"{hidden}Ann", f"Ann{hidden}", f"{hidden}txt.exe\u202c"):
+        with pytest.raises(ValueError, match=rf"U\+{ord(hidden):04X}"):
+            clean(spoof)
+        with pytest.raises(ValueError, match=rf"U\+{ord(hidden):04X}"):
+            text.clean_lines(f"1 Main St\n{spoof}", limit=40)
+        assert clean_lines(spoof) == spoof
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "می\u200cخواهم", "क्\u200dष", "ശ്രീ", "👩\u200d👩\u200d👧\u200d👦", "🏳\ufe0f\u200d🌈", "❤\ufe0f",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "דוד בן-גוריון", "محمد علي", "Lee דוד 12",
+        "שלום\u200f!", "(\u200e+972)", "Donau\xaddampf", "ᠮᠣᠩᠭᠣᠯ\u180e", "Ｔｏｋｙｏ　東京", "Nguyễn Văn An",
+    ],
+)  # fmt: skip
+def test_what_scripts_and_emoji_need_passes(word: str) -> None:
+    assert text.clean(word, limit=40) == text.clean_lines(word, limit=40) == unicodedata.normalize("NFC", word)
+
+
+def test_each_line_of_an_address_is_a_line() -> None:
+    assert text.clean_lines(" Ann Lee \r\n 1 Main St \n\n Oz ", limit=40) == "Ann Lee\n1 Main St\n\nOz"
+    with pytest.raises(ValueError, match="at most 5"):
+        text.clean_lines("a\nb\nc\nd", limit=5)
 
 
 def test_blank() -> None:

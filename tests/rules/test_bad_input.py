@@ -53,13 +53,19 @@ BAD: dict[str, list[Any]] = {
     "phone": [*NOT_TEXT, "none", "1" * 60],
     "password": [*NOT_TEXT, None, "", "five5", "x" * 201],
     "given": [*NOT_TEXT, None, "", "x" * 10_000],
-    "address": [5, True, [], "x" * 501, {"street": 5}, {"street": ["x"]}, {"x" * 51: "x"}, "a\0b"],
+    "address": [5, True, [], "x" * 501, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
     "ship_to": [5, True, [], "x" * 1_001, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
     "means": [5, "x", [], {"token": 5}, {"method": CARDS[0]}, {"token": CARDS[1]}, {"method": {}}],
     "lines": [
         None, 5, "x", {}, [], [None], [5], ["x"], [[]], [{}], [{"product_id": 1}], [{"quantity": 1}],
         *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, 1_000_001, HUGE)),
         *([{"product_id": product_id, "quantity": 1}] for product_id in (0, -1, True, "1", 1.5, [], HUGE)),
+    ],
+    "counts": [
+        None, 5, {}, [], [None], [[]], [{}], [{"product_id": 1, "warehouse": "WH001"}],
+        *([{"product_id": 1, "warehouse": "WH001", "onhand": units}] for units in (-1, 1.5, True, "1", None, HUGE)),
+        *([{"product_id": product_id, "warehouse": "WH001", "onhand": 1}] for product_id in (0, True, "1", [], HUGE)),
+        *([{"sku": sku, "warehouse": "WH001", "onhand": 1}] for sku in (5, None, "", "x" * 65, "a\nb")),
     ],
     "received_lines": [
         [], {}, 5, *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, HUGE)),
@@ -108,6 +114,7 @@ CHARGE = {
     "order_id": "order_id", "amount": "amount", "method": "method", "token": "token", "currency": "currency",
     "idempotency_key": "key",
 }  # fmt: skip
+COUNTS = {"items": [{"product_id": "{product}", "warehouse": "WH001", "onhand": 50}], "reason": "count"}
 HOLD = {"idempotency_key": "{hold}", "order_id": "FOREIGN"}
 ADJUSTMENT = {"product_id": "{product}", "warehouse": "WH001", "delta": 1, "reason": "found"}
 MESSAGE = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
@@ -138,6 +145,12 @@ DOORS = [
         "/v1/inventory/adjustments",
         ADJUSTMENT,
         {"product_id": "id", "warehouse": "code", "delta": "delta", "reason": "text"},
+    ),
+    Door(
+        "POST",
+        "/v1/inventory/counts",
+        COUNTS,
+        {"items": "counts", "reason": "text", "mode": "choice", "partial": "bool"},
     ),
     Door(
         "POST",
@@ -233,7 +246,7 @@ DOORS = [
         "/v1/shipments",
         {"order_id": "FOREIGN"},
         {
-            "order_id": "order_id", "address": "note", "city": "note", "carrier": "text", "tracking_no": "sku",
+            "order_id": "order_id", "address": "ship_to", "city": "note", "carrier": "text", "tracking_no": "sku",
             "status": "choice", "ship_to": "ship_to",
         },
     ),

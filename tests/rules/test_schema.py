@@ -32,6 +32,7 @@ CONTRACT = {
         GET /v1/inventory
         PATCH /v1/inventory/{inventory_id}
         POST /v1/inventory/adjustments
+        POST /v1/inventory/counts
         POST /v1/inventory/transfers
         GET /v1/inventory/availability/{product_id}
         GET /v1/inventory/availability

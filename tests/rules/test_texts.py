@@ -22,12 +22,12 @@ from django.test import Client
 from rest_framework import serializers
 
 from contexts.catalog.models import Product
-from contexts.customers.http.serializers import AddressIn
+from contexts.customers.domain import known_email
+from contexts.customers.http.serializers import AddressIn, KnownEmailField
 from contexts.customers.models import Customer
 from contexts.inventory.models import Movement, Warehouse
 from contexts.notifications.http.serializers import RecipientField
-from contexts.orders.http.serializers import AddressField
-from contexts.shipping.http.serializers import ShipToField, TrackingNumberField
+from contexts.shipping.http.serializers import TrackingNumberField
 from eci import forms, text
 from eci.http import cards, fields
 from tests.support.api import Api
@@ -82,6 +82,12 @@ TEXTS = [
         "👩\u200d👧",
         "a\u200bb",
         "\u202ea",
+        "a\u202eb\u202c",
+        "a\u2067b\u2069",
+        "a\u2060b",
+        "\ufeffa",
+        "a\u200fb",
+        "می\u200cخواهم",
         "e\u0301" * 64,
         "x" * 64,
         "x" * 65,
@@ -150,6 +156,7 @@ def recipient(given: str) -> str:
 RULES: dict[type, Callable[[Any], Rule]] = {
     fields.TextField: lambda field: cleaned(field.max_length, lines=field.lines),
     fields.EmailField: lambda _: text.email,
+    KnownEmailField: lambda _: known_email,
     fields.PhoneField: lambda _: text.phone,
     fields.SkuField: lambda _: text.sku,
     fields.WarehouseCodeField: lambda _: text.warehouse_code,
@@ -157,10 +164,10 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     fields.IdempotencyKeyField: lambda _: key,
     TrackingNumberField: lambda _: tracking_no,
     RecipientField: lambda _: recipient,
-    AddressField: lambda _: cleaned(500, lines=True),
-    ShipToField: lambda _: cleaned(1000, lines=True),
+    fields.AddressField: lambda field: lambda given: text.clean_lines(given, limit=field.limit),
     cards.CardlessTextField: lambda field: cleaned(field.max_length),
     forms.TextField: lambda field: cleaned(field.max_length, lines=field.lines),
+    forms.CardlessTextField: lambda field: cleaned(field.max_length),
     forms.EmailField: lambda _: text.email,
     forms.PhoneField: lambda _: text.phone,
     forms.SkuField: lambda _: text.sku,

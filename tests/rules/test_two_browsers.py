@@ -22,6 +22,7 @@ from django.test import Client
 from django.urls import reverse
 from django.urls.exceptions import NoReverseMatch
 
+from contexts.orders import services
 from eci.staff import ReadOnly
 from tests.support.api import Api
 from tests.support.pages import Form, forms_in
@@ -53,8 +54,21 @@ _OWN = ("changelist", "add", "history", "delete", "change", "autocomplete")
 _UNSEEN = {"sessions.session", "admin.logentry"}
 
 
+# The rows that a command is for.
+FITS: dict[str, dict[str, Any]] = {
+    "orders_order_cancel": {"status": "CONFIRMED"},
+    "orders_order_return": {"status": "SHIPPED"},
+    "orders_order_receive": {"returns__status": "REQUESTED"},
+    "orders_order_refuse": {"returns__status": "REQUESTED"},
+    "payments_payment_refund": {"status": "COMPLETED"},
+}
+
+
 @pytest.fixture
 def world(shop: Shop, api: Api) -> Shop:
+    asked = shop.order().data["order_id"]
+    services.request_return(order_id=asked, wanted={shop.product_id: 1}, reason="too small", actor="customer:1")
+    shop.order(fulfilment="warehouse")
     shop.order()
     api.settle()
     Group.objects.create(name="night shift")
@@ -278,7 +292,7 @@ def custom() -> Iterator[tuple[str, str]]:
 def opened(client: Client, label: str, name: str) -> tuple[str, Form] | None:
     """Where to send the form, and the form: of the page, of the action's own page, or of the list."""
     one = of(label)
-    row = one.model._default_manager.order_by("pk").last()
+    row = one.model._default_manager.filter(**FITS.get(name, {})).order_by("pk").last()
     listed = page_of(one, "changelist")
     if name in [action if isinstance(action, str) else action.__name__ for action in one.actions or ()]:
         [form] = [form for form in forms_in(client.get(listed).content.decode()) if "action" in form.kinds]
@@ -298,6 +312,7 @@ def opened(client: Client, label: str, name: str) -> tuple[str, Form] | None:
             url = reverse(f"admin:{name}", args=[row.pk])
         page = client.get(url)
     found = [form for form in forms_in(page.content.decode()) if form.method == "post" and list(form.visible())]
+    assert found or name not in FITS, f"{url}: no form"
     return (url, found[0]) if found else None
 
 

@@ -50,6 +50,7 @@ BODIES: dict[str, Any] = {
     "/v1/warehouses": {"code": "EVIL", "name": "Evil"},
     "/v1/inventory": {"product_id": 7, "warehouse": "WH001", "onhand": 5},
     "/v1/inventory/adjustments": {"product_id": 7, "warehouse": "WH001", "delta": -1, "reason": "theft"},
+    "/v1/inventory/counts": {"items": [{"product_id": 7, "warehouse": "WH001", "onhand": 0}], "reason": "theft"},
     "/v1/inventory/transfers": {"product_id": 7, "from_warehouse": "A", "to_warehouse": "B", "quantity": 1},
     "/v1/inventory/reserve": {"product_id": 7, "quantity": 1},
     "/v1/payments": {"order_id": "FOREIGN-1", "amount": "5.00"},

@@ -7,6 +7,7 @@ from typing import Any
 from contexts.catalog.public.contracts import Product
 from contexts.inventory.public.contracts import AllocationState
 from contexts.inventory.selectors import ReservationRows, ReservationStatistics
+from contexts.inventory.services.counts import Outcome
 from eci.clock import iso
 
 
@@ -23,6 +24,25 @@ def stock_row(row: Any, product: Product | None) -> dict[str, Any]:
         "available": row.available,
         "reorder_point": row.reorder_point,
         "updated_at": iso(row.updated_at),
+    }
+
+
+def counts(outcomes: list[Outcome], rows: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """``rows``: the stock rows as JSON, by id."""
+    items = [_count(index, one, rows) for index, one in enumerate(outcomes)]
+    totals = {word: sum(item["outcome"] == word for item in items) for word in ("counted", "same", "refused")}
+    return totals | {"items": items}
+
+
+def _count(index: int, one: Outcome, rows: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    refusal = one.refusal
+    return {
+        "item": index,
+        "outcome": "refused" if refusal else "counted" if one.delta else "same",
+        "row": rows.get(one.stock_id or 0),
+        "code": refusal.code if refusal else None,
+        "error": refusal.message if refusal else None,
+        "details": refusal.details if refusal else None,
     }
 
 

@@ -17,6 +17,7 @@ from eci.http.fields import (
     IdField,
     OrderIdField,
     QuantityField,
+    SkuField,
     StrictBooleanField,
     StrictIntegerField,
     TextField,
@@ -65,6 +66,40 @@ class CountIn(serializers.Serializer[Any]):
         if "onhand" not in attrs and "reorder_point" not in attrs:
             raise serializers.ValidationError({"onhand": ["Give onhand, reorder_point or both."]})
         return attrs
+
+
+class CountLineIn(serializers.Serializer[Any]):
+    """What was counted of one product in one warehouse."""
+
+    product_id = IdField(required=False)
+    sku = SkuField(required=False, help_text="In place of product_id.")
+    warehouse = WarehouseCodeField()
+    onhand = UnitsField(min_value=0, help_text="Units that were counted.")
+    expected_onhand = UnitsField(
+        required=False, min_value=0, help_text="On hand as you know it: refused if it differs."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("product_id" in attrs) == ("sku" in attrs):
+            raise serializers.ValidationError({"product_id": ["Give product_id or sku."]})
+        return attrs
+
+
+class CountsIn(serializers.Serializer[Any]):
+    items = CountLineIn(many=True, allow_empty=False)
+    reason = TextField(max_length=200)
+    mode = serializers.ChoiceField(
+        choices=["set", "add"], default="set", help_text="`set`: on hand becomes this. `add`: it grows by this."
+    )
+    partial = StrictBooleanField(  # type: ignore[assignment]  # DRF keeps fields apart from its own attributes
+        default=False, help_text="Record what can be recorded, and tell what cannot."
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        lines = data.get("items") if isinstance(data, dict) else None
+        if isinstance(lines, list) and len(lines) > MAX_LINES:  # told once, not once for each line
+            raise serializers.ValidationError({"items": [f"Give at most {MAX_LINES} items."]})
+        return super().to_internal_value(data)
 
 
 class AdjustmentIn(serializers.Serializer[Any]):
@@ -196,6 +231,22 @@ class StockRowOut(serializers.Serializer[Any]):
     available = serializers.IntegerField()
     reorder_point = serializers.IntegerField()
     updated_at = serializers.DateTimeField()
+
+
+class CountOutcomeOut(serializers.Serializer[Any]):
+    item = serializers.IntegerField(help_text="Its index in the request.")
+    outcome = serializers.ChoiceField(choices=["counted", "same", "refused"])
+    row = StockRowOut(allow_null=True)
+    code = serializers.CharField(allow_null=True, help_text="Why it was refused.")
+    error = serializers.CharField(allow_null=True)
+    details = serializers.DictField(allow_null=True)
+
+
+class CountsOut(serializers.Serializer[Any]):
+    counted = serializers.IntegerField()
+    same = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    items = CountOutcomeOut(many=True)
 
 
 class TransferOut(serializers.Serializer[Any]):

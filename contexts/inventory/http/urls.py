@@ -10,6 +10,7 @@ urlpatterns = [
     path("inventory", views.StockRowListView.as_view()),
     path("inventory/<id:inventory_id>", views.StockRowDetailView.as_view()),
     path("inventory/adjustments", views.StockAdjustView.as_view()),
+    path("inventory/counts", views.StockCountView.as_view()),
     path("inventory/transfers", views.StockTransferView.as_view()),
     path("inventory/availability", views.AvailabilityListView.as_view()),
     path("inventory/availability/<id:product_id>", views.AvailabilityDetailView.as_view()),

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as drf
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +18,7 @@ from contexts.catalog.public.contracts import Product, ProductNotFound
 from contexts.inventory import composed, selectors
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
-from contexts.inventory.services import holds, stock
+from contexts.inventory.services import counts, holds, stock
 from eci.errors import NotFound, OwnedByOrder
 from eci.http import commands, conditional
 from eci.http.paging import page
@@ -243,6 +244,78 @@ class StockAdjustView(ApiView):
             lambda: (200, products.shown(_stock_row(stock.adjust(**body, actor=self.caller.name).pk))),
             prepare=lambda: _prepare(products, body["product_id"]),
         )
+
+
+class StockCountView(ApiView):
+    roles = only(Role.STOCK)
+    body_serializers = {"POST": serializers.CountsIn}
+
+    @extend_schema(responses=serializers.CountsOut)
+    def post(self, request: Request) -> Response:
+        """Records a stock count of up to 1,000 products and warehouses: all or none.
+
+        A refusal names the item, and `details.items` has all that are refused. With `partial` the others are recorded,
+        and the answer has the outcome of each.
+        """
+        body, products, asked = self.body(), Products(), Asked()
+
+        def prepare() -> None:
+            asked.ask(body["items"])
+            if body["mode"] == "set":
+                _refuse_repeated(asked.counts)
+            products.ask(one.product_id for one in asked.counts if one.product_id)
+
+        def execute() -> tuple[int, Any]:
+            outcomes = counts.record(
+                counts=asked.counts,
+                add=body["mode"] == "add",
+                partial=body["partial"],
+                reason=body["reason"],
+                actor=self.caller.name,
+            )
+            rows = selectors.stock_rows_of(inventory_ids={one.stock_id for one in outcomes if one.stock_id})
+            shown = {pk: products.row(row) for pk, row in rows.items()}
+            return 200, presenters.counts(outcomes, shown) | products.unavailable
+
+        key = self.idempotency_key("inventory.counts", body)
+        return commands.once("inventory", key, execute, prepare=prepare)
+
+
+class Asked:
+    """The counts of a request, once the catalog has said which products they mean."""
+
+    def __init__(self) -> None:
+        self.counts: list[counts.Counted] = []
+
+    def ask(self, items: list[dict[str, Any]]) -> None:
+        skus = {item["sku"] for item in items if "sku" in item}
+        by_sku = catalog.product_ids(skus=skus) if skus else {}
+        given = {item["product_id"] for item in items if "product_id" in item}
+        unseen = selectors.products_without_stock(product_ids=given)
+        known = given - unseen | (catalog.known_products(product_ids=unseen) if unseen else set())
+        for item in items:
+            product = item["sku"] if "sku" in item else item["product_id"]
+            self.counts.append(
+                counts.Counted(
+                    product=product,
+                    product_id=by_sku.get(product, product if product in known else None),
+                    warehouse=item["warehouse"],
+                    units=item["onhand"],
+                    expected_on_hand=item.get("expected_onhand"),
+                )
+            )
+
+
+def _refuse_repeated(asked: list[counts.Counted]) -> None:
+    """Two counts of one row contradict each other."""
+    first: dict[tuple[int, str], int] = {}
+    errors: dict[str, Any] = {}
+    for index, one in enumerate(asked):
+        at = first.setdefault((one.product_id, one.warehouse), index) if one.product_id else index
+        if at != index:
+            errors[str(index)] = {"onhand": [f"Item {at} counts the same product in the same warehouse."]}
+    if errors:
+        raise drf.ValidationError({"items": errors})
 
 
 class StockTransferView(ApiView):

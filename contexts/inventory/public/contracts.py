@@ -125,7 +125,10 @@ class BelowReserved(Conflict):
 
 
 class ChangedMeanwhile(Conflict):
-    """The stock row has moved since the caller looked. ``details``: on_hand, and the movements since, newest first."""
+    """The stock row has moved since the caller looked.
+
+    ``details``: on_hand and, of a single count, the movements since, newest first.
+    """
 
     code = "changed_meanwhile"
 

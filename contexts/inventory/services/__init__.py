@@ -2,6 +2,7 @@
 
 - ``holds``: reserve, confirm, mark_paying, release, ship
 - ``stock``: warehouses, receive, count, adjust, transfer, restock
+- ``counts``: counts of many stock rows at once
 - ``sweeping``: tidy up expired reservations, flag those whose payment takes too long
 - ``parts``: what these share: locks, and changes of reservations and allocations
 - ``ledger``: writes movements

@@ -8,10 +8,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnStatus
-from eci import text
 from eci.http.cards import CardlessTextField, CardlessWordField
 from eci.http.fields import (
     MAX_ID,
+    AddressField,
     AmountField,
     EmailField,
     IdempotencyKeyField,
@@ -38,36 +38,11 @@ class PaymentMeansIn(serializers.Serializer[Any]):
     token = CardlessTextField(default="", allow_blank=True, max_length=100)
 
 
-@extend_schema_field({"oneOf": [{"type": "string", "maxLength": 500}, {"type": "object"}]})
-class AddressField(serializers.Field[Any, Any, Any, Any]):
-    """Free text, or an object of short texts."""
-
-    default_error_messages = {"invalid": "An address is a text of up to 500 characters, or an object of such texts."}
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, str):
-            return self._clean(data)
-        if isinstance(data, dict) and len(data) <= 20 and all(len(name) <= 50 for name in data):
-            return {name: self._clean(value) for name, value in data.items()}
-        return self.fail("invalid")
-
-    def _clean(self, given: Any) -> str:
-        if not isinstance(given, str) or len(given) > 500:
-            self.fail("invalid")
-        try:
-            return text.clean(given, limit=500, lines=True)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
 class OrderIn(serializers.Serializer[Any]):
     customer_id = IdField(required=False, allow_null=True)
     email = EmailField(required=False, help_text="A guest's address (staff).")
     items = LineIn(many=True, allow_empty=False)
-    shipping_address = AddressField(required=False)
+    shipping_address = AddressField(limit=500, required=False)
     payment = PaymentMeansIn(required=False)
     pay_later = StrictBooleanField(default=False)
     fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"], required=False)

@@ -117,7 +117,7 @@ class OrderRecord:
     total: Decimal
     refunded: Decimal
     currency: str
-    shipping_address: dict[str, str] | str | None
+    shipping_address: dict[str, str | list[str]] | str | None
     cancel_reason: str
     lines: tuple[LineRecord, ...]
     returns: tuple[ReturnRecord, ...]

@@ -25,12 +25,13 @@ class Cancellation(NamedTuple):
     may_run: bool
 
 
-def begin(*, order_id: str, reason: str, actor: str, key: Key | None) -> Cancellation:
-    """Ask for the order to be undone, where its state allows that. OrderNotFound, IdempotencyInProgress."""
+def begin(*, order_id: str, reason: str, actor: str, key: Key | None, version: int | None = None) -> Cancellation:
+    """Ask for the order to be undone, where its state allows that. OrderNotFound, IdempotencyInProgress,
+    PreconditionFailed."""
     order = selectors.order(order_id=order_id)
     lines = selectors.lines_of(order_ids=[order_id])[order_id]
     timeline = selectors.timeline_of(order_ids=[order_id])[order_id]
-    asked = services.request_cancel(order_id=order_id, reason=reason, actor=actor, key=key)
+    asked = services.request_cancel(order_id=order_id, reason=reason, actor=actor, key=key, version=version)
     may_run = asked and order.status not in progress.BEING_PLACED
     if asked:
         order.undo = Undo.CANCELLED

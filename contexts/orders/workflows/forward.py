@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import AllocationState, InsufficientStock, Reservation, ReservationExpired
 from contexts.orders import services
-from contexts.orders.models import Order, Step, Undo
+from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, TooManyUnpaid
 from contexts.orders.public.events import OrderConfirmed
 from contexts.orders.workflows import admission, progress
@@ -154,14 +154,13 @@ def _authorise(run: Run) -> None:
 def _prepare_dispatch(run: Run) -> None:
     order = run.order
     run.view.reservation = inventory.confirm(key=order.pk)
-    address, city = _address_of(order)
     warehouses = sorted({allocation.warehouse for allocation in run.view.reservation.allocations})
     run.view.shipments = shipping.create(
         order_id=order.pk,
         customer_id=order.customer_id,
         warehouses=tuple(warehouses),
-        address=address,
-        city=city,
+        address="",
+        city="",
         ship_to=order.shipping_address,
     )
 
@@ -279,15 +278,6 @@ def done(run: Run) -> None:
 def _erase_guest(run: Run) -> None:
     if run.order.buyer_erased:
         shipping.erase(order_ids=[run.order.pk])
-
-
-def _address_of(order: Order) -> tuple[str, str]:
-    """Street and city for the shipments, from what the buyer gave: text, or an object with such fields."""
-    given = order.shipping_address
-    if isinstance(given, dict):
-        street = given.get("address") or given.get("street") or given.get("line1") or ""
-        return str(street)[:300], str(given.get("city") or "")[:100]
-    return str(given or "")[:300], ""
 
 
 def _status_of(shipments: Sequence[Shipment]) -> OrderStatus:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from contexts.shipping import domain
 from contexts.shipping.public.contracts import ShipmentStatus, Withheld
 from eci import text
-from eci.http.fields import OrderIdField, StrictBooleanField, TextField
+from eci.http.fields import AddressField, OrderIdField, StrictBooleanField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
-_TEXT = 500  # characters of one field of an address
-_FIELDS = 50
+ADDRESS = 1000  # characters of one as a text
 
 
 class TrackingNumberField(TextField):
@@ -28,38 +26,6 @@ class TrackingNumberField(TextField):
         return number
 
 
-@extend_schema_field({"oneOf": [{"type": "string", "maxLength": 1000}, {"type": "object"}]})
-class ShipToField(serializers.Field[Any, Any, Any, Any]):
-    """A whole address: a text, or an object of texts and lists of texts, named as any shop names them."""
-
-    default_error_messages = {
-        "invalid": f"An address is a text, or an object of up to {_FIELDS} texts or lists of texts."
-    }
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, str):
-            return self._clean(data, 1000)
-        if not isinstance(data, dict) or len(data) > _FIELDS or any(len(name) > 50 for name in data):
-            return self.fail("invalid")
-        return {self._clean(name, 50): self._value(value) for name, value in data.items()}
-
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, list) and len(value) <= _FIELDS:
-            return [self._clean(inner, _TEXT) for inner in value]
-        return None if value is None else self._clean(value, _TEXT)
-
-    def _clean(self, given: Any, limit: int) -> str:
-        if not isinstance(given, str):
-            self.fail("invalid")
-        try:
-            return text.clean(given, limit=limit, lines=True)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error), code="invalid") from None
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
 class StatusField(serializers.ChoiceField):
     def __init__(self, choices: tuple[ShipmentStatus, ...] = tuple(ShipmentStatus), **kwargs: Any) -> None:
         super().__init__(choices=[str(status) for status in choices], **kwargs)
@@ -70,12 +36,31 @@ class StatusField(serializers.ChoiceField):
 
 class ShipmentIn(serializers.Serializer[Any]):
     order_id = OrderIdField()
-    address = TextField(max_length=1000, allow_blank=True, default="", lines=True)
+    address = AddressField(limit=ADDRESS, default="", help_text="The street, or as an object the whole address.")
     city = TextField(max_length=200, allow_blank=True, default="")
     carrier = TextField(max_length=64, default=domain.STANDARD_CARRIER)
     tracking_no = TrackingNumberField(default=None)
     status = StatusField(choices=domain.JOURNEY, default=ShipmentStatus.PENDING)
-    ship_to = ShipToField(required=False, help_text="The whole address; address and city are taken from it.")
+    ship_to = AddressField(
+        limit=ADDRESS, required=False, help_text="The whole address; address and city are taken from it."
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Parts of the address that stand beside the others (``postal_code``, ``country``) belong to the whole."""
+        found = super().to_internal_value(data)
+        beside = {name: data[name] for name in data if name not in self.fields and domain.is_part_of_address(name)}
+        parts = AddressField(limit=ADDRESS).to_internal_value(beside)
+        if isinstance(found["address"], dict):
+            if "ship_to" in found:
+                raise serializers.ValidationError({"address": ["Give the whole address once, here or as ship_to."]})
+            found |= {"ship_to": found["address"], "address": ""}
+        if parts:
+            whole = found.get("ship_to") or found["address"]
+            for name in parts.keys() & (whole.keys() if isinstance(whole, dict) else set()):
+                if parts[name] != whole[name]:
+                    raise serializers.ValidationError({name: ["The address itself says something else."]})
+            found["ship_to"] = domain.with_parts(whole, parts)
+        return found
 
 
 class ShipmentChangeIn(serializers.Serializer[Any]):

@@ -14,6 +14,10 @@ ORDERS = "orders"
 """The actor of what the orders context commands by itself."""
 
 
+AddressGiven = dict[str, str | list[str]] | str
+"""A whole address as somebody wrote it: a text, or an object with the names of any shop."""
+
+
 class ShipmentStatus(StrEnum):
     PENDING = "PENDING"
     PACKED = "PACKED"
@@ -121,12 +125,13 @@ class Shipping(ABC):
         warehouses: tuple[str, ...],
         address: str,
         city: str,
-        ship_to: dict[str, str] | str | None = None,
+        ship_to: AddressGiven | None = None,
     ) -> tuple[Shipment, ...]:
         """Make one PENDING shipment per warehouse; existing ones stay as they are.
 
         - ``customer_id``: the customer who may see them; None for a guest's order.
         - ``ship_to``: the whole address as the buyer gave it; None where ``address`` and ``city`` are all there is.
+          Where one of these is empty, it is taken from ``ship_to``.
 
         InvalidTransition when the order's shipments were cancelled before.
         """

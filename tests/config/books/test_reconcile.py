@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,19 +13,23 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from config.books.models import Repair
+from contexts.catalog.models import Product
 from contexts.inventory.models import Stock
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
 from contexts.notifications.models import Notification
-from contexts.orders.models import Order, OrderLine, OutboxEvent, Return, TimelineEntry
+from contexts.orders.models import Order, OrderLine, OutboxEvent, Return, Switch, TimelineEntry
 from contexts.payments.models import Payment
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Withheld
+from eci import text
 from eci.clock import utcnow
 from eci.ids import new_order_id
+from eci.intake import bring_in
 from tests.support.api import settle
+from tests.support.pages import Form, forms_in
 from tests.support.shop import Shop
 
 LONG_AGO = timedelta(minutes=10)
@@ -304,3 +309,51 @@ def test_the_page_lists_the_same_and_acts_for_superusers(shop: Shop) -> None:
     assert shop.stock()[1] == 0
     assert Repair.objects.get().actor == "staff:boss"
     assert "Nothing is stuck or at odds." in client.get("/staff/reconcile").content.decode()
+
+
+def test_a_form_of_the_page_has_one_effect_and_overwrites_nothing(shop: Shop) -> None:
+    clients = []
+    for name in ("ann", "bob"):
+        clients.append(Client())
+        clients[-1].force_login(get_user_model().objects.create_superuser(name, password="a-long-pass-1"))
+    ann, bob = clients
+
+    def opened(client: Client, button: str) -> Form:
+        page = client.get("/staff/reconcile").content.decode()
+        [form] = [one for one in forms_in(page) if button in one.action]
+        assert "_form_key" in form.kinds
+        return form
+
+    def press(client: Client, form: Form, **typed: str) -> str:
+        return client.post(form.action, form.fields | typed, follow=True).content.decode()
+
+    first, late = opened(ann, "orders"), opened(bob, "orders")
+    assert "by staff:ann: flood" in press(ann, first, reason="flood")
+    assert "sent before" in press(ann, first, reason="flood")
+    told = press(bob, late, reason="fire")
+    assert "Somebody else has changed this meanwhile" in told and "by staff:ann: flood" in told
+    assert "New orders are taken." in press(bob, opened(bob, "orders"), taking="yes")
+    assert Switch.objects.count() == 2
+
+    order_id = new_order_id()
+    hold(shop, order_id)
+    look = opened(ann, "look")
+    assert order_id in press(ann, look)
+    assert "sent before" in press(ann, look)
+    repair = opened(ann, "repair")
+    wanted = {"item": f"hold-without-order:{order_id}"}
+    assert "the reservation is RELEASED" in press(ann, repair, **wanted)
+    hold(shop, new_order_id())
+    assert "sent before" in press(ann, repair, **wanted)
+    assert Repair.objects.count() == 1
+
+
+def test_a_text_that_a_migration_left_is_listed_for_people_to_change(shop: Shop, manage: Any) -> None:
+    Product.objects.filter(pk=shop.product_id).update(name="Ann\u202eeeL")
+    bring_in(Product.objects.all(), {"name": partial(text.clean, limit=text.NAME)})
+    code, said = manage("reconcile")
+    assert (code, f"text-left:catalog-product:{shop.product_id}-name" in said) == (1, True)
+    assert f"name of product:{shop.product_id} in catalog is as it came in long ago" in said
+    assert "U+202E" in said
+    shop.api.patch(f"/v1/products/{shop.product_id}", {"name": "Lamp"})
+    clean(manage)

@@ -212,6 +212,15 @@ class TestChanging:
         data = api.put(f"/v1/products/{laptop['product_id']}", {"sku": "NEW", "name": "New", "price": 5}).data
         assert (data["sku"], data["name"], data["price"], data["category"]) == ("NEW", "New", "5.00", "Electronics")
 
+    def test_put_keeps_the_currency_and_its_places(self, api: Any, laptop: dict[str, Any]) -> None:
+        path, body = f"/v1/products/{laptop['product_id']}", {"sku": "NEW", "name": "New"}
+        api.patch(path, {"currency": "JPY", "price": 1300})
+        refused = api.put(path, body | {"price": "19.99"})
+        assert (refused.status, list(refused.details)) == (400, ["price"])
+        assert "An amount in JPY has at most 0 decimal places" in refused.error
+        assert api.get(path).data["price"] == "1300"
+        assert api.put(path, body | {"price": "1999"}).data["currency"] == "JPY"
+
     def test_a_taken_sku_is_a_conflict_and_changes_nothing(self, api: Any, laptop: dict[str, Any]) -> None:
         api.post("/v1/products", LAPTOP | {"sku": "OTHER"})
         answer = api.patch(f"/v1/products/{laptop['product_id']}", {"sku": "OTHER", "price": 1})

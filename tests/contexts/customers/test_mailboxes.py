@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.core import mail as sent
 from django.core.management import call_command
 
 from contexts.customers.models import Customer, MailRequest
 from contexts.customers.public.api import customers
-from tests.support.api import Api
+from contexts.notifications.models import Notification
+from tests.support.api import Api, settle
 from tests.support.people import PASSWORD, customer, log_in, register
 
 pytestmark = pytest.mark.usefixtures("closed")
@@ -83,14 +86,39 @@ def test_what_is_no_address_is_refused_at_every_door(email: str) -> None:
     bob = customer("bob@example.com")
     changed = bob.patch("/v1/users/me", {"email": email, "current_password": PASSWORD})
     assert (changed.status, list(changed.details)) == (400, ["email"])
-    assert list(Api().post("/v1/users/password/reset", {"email": email}).details) == ["email"]
     with pytest.raises(ValueError, match="valid"):
         call_command("load_customers", customers=[{"email": email, "full_name": "x", "phone": ""}])
 
 
-def test_who_registered_before_that_was_refused_still_logs_in(ann: int) -> None:
-    Customer.objects.update(email='"X y"@example.com', email_key='"x y"@example.com')
-    assert log_in('"x Y"@example.com').data["customer_id"] == ann
+@pytest.mark.parametrize(
+    ("stored", "mailed"),
+    [
+        ('"X y"@example.com', '"X y"@example.com'),
+        ("k\u0131rk@example.com", "k\u0131rk@example.com"),
+        ("a@b", "a@b"),
+        ('"Ann"@stra\u00dfe.de', '"Ann"@xn--strae-oqa.de'),
+    ],
+)
+def test_who_registered_before_that_was_refused_still_gets_in(ann: int, stored: str, mailed: str) -> None:
+    Customer.objects.update(email=stored, email_key=stored.lower())
+    assert log_in(stored).data["customer_id"] == ann
+    asked = Api().post("/v1/users/password/reset", {"email": f" {stored} "})
+    nobodys = Api().post("/v1/users/password/reset", {"email": f"x{stored.strip(chr(34)).replace(' ', '')}"})
+    assert (asked.status, asked.data) == (nobodys.status, nobodys.data)
+    settle()
+    assert Notification.objects.get(kind="password_reset", status="SENT").recipient == mailed
+    [mail] = [one for one in sent.outbox if "new password" in one.subject]
+    assert mail.to == [mailed]
+    secret = re.search(r"choose one with:\s+(\S+)", mail.body)
+    assert secret is not None
+    new = {"token": secret[1], "new_password": "another horse battery"}
+    assert Api().post("/v1/users/password/reset/confirm", new).status == 200
+    assert log_in(stored, "another horse battery").data["customer_id"] == ann
+
+
+@pytest.mark.parametrize("email", ["x", "a@", "@b.c", "a b@c.de", "a@b c.de", '"a\nb"@c.de', "a@\u202eb.de"])
+def test_what_never_was_an_address_resets_nothing(email: str) -> None:
+    assert list(Api().post("/v1/users/password/reset", {"email": email}).details) == ["email"]
 
 
 def test_one_change_of_ones_own_account_does_not_undo_another() -> None:

@@ -1,4 +1,4 @@
-"""The admin shows money and does not change it; staff decide reviews there, and refund on the API's own pages."""
+"""The admin shows money, and does not let it be edited: staff decide reviews there, and refund."""
 
 from __future__ import annotations
 
@@ -120,3 +120,33 @@ class TestReviews:
     @pytest.mark.parametrize("page", ["payment", "refund", "paymentrequest", "trail"])
     def test_no_filter_breaks_a_list(self, staff: Client, page: str, query: str) -> None:
         assert staff.get(f"/admin/payments/{page}/?{query}").status_code < 500
+
+
+def test_a_refund_in_the_admin(api: Any, staff: Client, ledger: Any) -> None:
+    paid = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
+    url = f"/admin/payments/payment/{paid}/refund/"
+    shown = staff.get(url).content.decode()
+    assert "100.00 USD of this payment can be refunded" in shown
+    form, late = form_in(shown, having="amount"), form_in(staff.get(url).content.decode(), having="amount")
+
+    def press(form: Any, amount: str, reason: str = "dented") -> str:
+        answer = staff.post(url, form.fields | {"amount": amount, "reason": reason}, follow=True)
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    for wrong, told in (
+        ("0", "more than zero"), ("-1", "more than zero"), ("1.001", "decimal places"), ("", "required"),
+        ("NaN", "Enter a number"), ("101", "100.00 USD can be refunded"), ("9" * 13, "no more than"),
+    ):  # fmt: skip
+        assert told in press(form, wrong), wrong
+    assert "40.00 USD were refunded." in press(form, "40")
+    assert "had been sent before" in press(form, "40")
+    assert "This has changed since its page was opened" in press(late, "40")
+    again = form_in(press(late, "40"), having="amount")
+    assert again.fields["amount"] == ""
+    refund = Refund.objects.get()
+    assert (refund.amount_minor, refund.reason, refund.actor) == (4000, "dented", "staff:root")
+    assert Trail.objects.get(action="refund").actor == "staff:root"
+    assert "60.00 USD were refunded." in press(again, "60")
+    assert "not as it is now" in staff.get(url, follow=True).content.decode()
+    assert Payment.objects.get().refunded_minor == 10000

@@ -119,7 +119,10 @@ def test_a_shipment_may_begin_further_along(api: Any, status: str, news: list[st
         ({"tracking_no": "a/b"}, "tracking_no"),
         ({"tracking_no": "a\nb"}, "tracking_no"),
         ({"tracking_no": "x" * 65}, "tracking_no"),
-        ({"address": {"street": "1 Main Street"}}, "address"),
+        ({"address": {"street": {"name": "1 Main Street"}}}, "address"),
+        ({"address": {"city": "Oz"}, "ship_to": {"city": "Oz"}}, "address"),
+        ({"ship_to": "1 Main St", "postal_code": 12345}, "postal_code"),
+        ({"ship_to": {"zip": "1"}, "zip": "2"}, "zip"),
         ({"city": "x" * 201}, "city"),
         ({"city": "Spring\nfield"}, "city"),
         ({"carrier": "D\u2028HL"}, "carrier"),
@@ -396,6 +399,17 @@ class TestTheWholeAddress:
         assert (made["ship_to"], made["address"], made["city"]) == (whole, "1 Main St, Apt 4", "")
         assert api.get(f"/v1/shipments/{made['shipment_id']}").data["ship_to"] == whole
         assert "ship_to" not in api.get("/v1/shipments/track/T-1").data
+
+    @pytest.mark.parametrize("field", ["ship_to", "address"])
+    def test_parts_beside_it_belong_to_it(self, api: Any, field: str) -> None:
+        rest = {"name": "Ann Lee", "zip": "12345", "province": "NY", "country": "US", "city": "Oz", "status": "PACKED"}
+        whole = {"name": "Ann Lee", "city": "Oz", "region": "NY", "postal_code": "12345", "country": "US"}
+        for given, lines in (("1 Main St\nApt 4", ["1 Main St", "Apt 4"]), ({"line1": "1 Main St"}, ["1 Main St"])):
+            made = api.post("/v1/shipments", {"order_id": "EXT-1", field: given} | rest).data
+            assert made["ship_to"] == ADDRESS | whole | {"lines": lines}
+            assert (made["city"], made["status"]) == ("Oz", "PACKED")
+        made = api.post("/v1/shipments", {"order_id": "EXT-1", "address1": "1 Main St", "lines": [{"sku": "A"}]}).data
+        assert (made["ship_to"]["lines"], made["address"]) == (["1 Main St"], "1 Main St")
 
     def test_a_text_becomes_lines(self, api: Any) -> None:
         body = {"order_id": "EXT-1", "ship_to": "Ann Lee\n1 Main St\n12345 Springfield", "city": "Springfield"}

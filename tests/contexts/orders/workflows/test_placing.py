@@ -361,15 +361,36 @@ def test_a_product_s_whole_name_is_kept(shop: Shop) -> None:
     assert shop.order(1).data["items"][0]["name"] == "L" * 500
 
 
-def test_the_whole_address_reaches_the_shipment(shop: Shop) -> None:
-    whole = {"name": "Ann", "address1": "1 Lamp St", "address2": "Flat 5", "city": "Oz", "zip": "9", "country": "US"}
-    [shipment] = shop.order(1, shipping_address=whole).data["shipments"]
-    assert shipment["ship_to"] == {
-        "name": "Ann", "company": "", "lines": ["1 Lamp St", "Flat 5"], "city": "Oz", "region": "",
-        "postal_code": "9", "country": "US", "phone": "",
-    }  # fmt: skip
+OURS = {"name": "Ann", "lines": ["1 Lamp St", "Flat 5"], "city": "Oz", "postal_code": "9", "country": "US"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        OURS,
+        OURS | {"company": "", "region": None, "phone": ""},
+        {"name": "Ann", "address1": "1 Lamp St", "address2": "Flat 5", "city": "Oz", "zip": "9", "country": "US"},
+        {"full_name": "Ann", "street": ["1 Lamp St", "Flat 5"], "town": "Oz", "postcode": "9", "country_code": "US"},
+    ],
+)
+def test_the_whole_address_reaches_the_shipment(shop: Shop, given: Any) -> None:
+    order = shop.order(1, shipping_address=given).data
+    [shipment] = order["shipments"]
+    assert shipment["ship_to"] == {"company": "", "region": "", "phone": ""} | OURS
+    assert (shipment["address"], shipment["city"]) == ("1 Lamp St, Flat 5", "Oz")
+    assert order["shipping_address"] == {name: value for name, value in given.items() if value is not None}
+
+
+def test_an_address_as_text_becomes_lines(shop: Shop) -> None:
     [plain] = shop.order(1, shipping_address="Ann\n1 Lamp St\nOz").data["shipments"]
-    assert plain["ship_to"]["lines"] == ["Ann", "1 Lamp St", "Oz"]
+    assert (plain["ship_to"]["lines"], plain["address"]) == (["Ann", "1 Lamp St", "Oz"], "Ann, 1 Lamp St, Oz")
+
+
+def test_what_is_no_address_is_told_by_its_part(shop: Shop) -> None:
+    answer = shop.order(1, shipping_address=OURS | {"postal_code": 9})
+    assert (answer.status, list(answer.details["shipping_address"])) == (400, ["postal_code"])
+    card = shop.order(1, shipping_address={"lines": ["4111 1111 1111 1111"]})
+    assert (card.status, list(card.details["shipping_address"])) == (400, ["lines"])
 
 
 def test_statements_of_an_order_of_one_line(shop: Shop, statements: Any) -> None:

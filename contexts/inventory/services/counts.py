@@ -1,0 +1,158 @@
+"""Counts of many stock rows at once: read, judge and write them as a set, in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from contexts.catalog.public.contracts import ProductNotFound
+from contexts.inventory import selectors
+from contexts.inventory.models import Stock, Warehouse
+from contexts.inventory.public.contracts import BelowReserved, ChangedMeanwhile, TooManyUnits
+from contexts.inventory.services import ledger, parts
+from contexts.inventory.services.stock import MAX_UNITS
+from eci import trail
+from eci.clock import utcnow
+from eci.db import locked, per_row, writes
+from eci.errors import EciError
+
+Place = tuple[int, str]  # a product, and the code of a warehouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Units of a product that were counted in a warehouse. ``product``: its id or SKU, as the caller wrote it.
+
+    ``product_id`` is None for a product that the catalog does not know.
+    """
+
+    product: int | str
+    product_id: int | None
+    warehouse: str
+    units: int
+    expected_on_hand: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one count: the stock row, and by how many units it changed; or why it was refused."""
+
+    stock_id: int | None = None
+    delta: int = 0
+    refusal: EciError | None = None
+
+
+@writes("inventory")
+def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, actor: str) -> list[Outcome]:
+    """Set on hand to what was counted, or with ``add`` raise it by that; the outcomes, in the order of the counts.
+
+    1. Lock the stock rows, in the order of their keys; those that are missing are created.
+    2. Take back the units of expired reservations where a count would leave too few.
+    3. Judge each count: ProductNotFound, WarehouseNotFound, ChangedMeanwhile, TooManyUnits, BelowReserved.
+    4. If one is refused, refuse all with its error, whose ``details.items`` are all refusals. With ``partial`` the
+       others are recorded.
+    5. Write on hand, ledger and trail; what came in goes first to what is owed.
+    """
+    codes = {one.warehouse for one in counts}
+    known = set(Warehouse.objects.filter(pk__in=codes).values_list("pk", flat=True))
+    found = [one for one in counts if one.product_id is not None and one.warehouse in known]
+    rows = _lock({_place(one) for one in found}, new={_place(one) for one in found if not one.expected_on_hand})
+    if not add:
+        rows = _with_room(rows, found)
+    on_hand = {place: row.on_hand for place, row in rows.items()}
+    outcomes = [_judge(one, rows.get(_place(one)), on_hand, known=known, add=add) for one in counts]
+    refused = {index: one.refusal for index, one in enumerate(outcomes) if one.refusal}
+    if refused and not partial:
+        raise _refusal_of_all(refused)
+    _write({row.pk: row for row in rows.values()}, outcomes, reason=reason, actor=actor)
+    return outcomes
+
+
+def _place(one: Counted) -> Place:
+    return one.product_id or 0, one.warehouse
+
+
+def _lock(places: set[Place], *, new: set[Place]) -> dict[Place, Stock]:
+    """The stock rows in these places. Missing ones are created, if they are among the ``new``."""
+    found = _ids_of(places)
+    missing = sorted(new - found.keys())
+    if missing:
+        now = utcnow()
+        made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
+        Stock.objects.bulk_create(made, ignore_conflicts=True)
+        found = _ids_of(places)
+    rows = locked(Stock.objects.filter(pk__in=found.values()).order_by("pk"))
+    return {(row.product_id, row.warehouse_id): row for row in rows}
+
+
+def _ids_of(places: set[Place]) -> dict[Place, int]:
+    rows = Stock.objects.filter(
+        product_id__in={product_id for product_id, _ in places}, warehouse__in={code for _, code in places}
+    )
+    ids = {(product_id, code): pk for pk, product_id, code in rows.values_list("pk", "product_id", "warehouse_id")}
+    return {place: pk for place, pk in ids.items() if place in places}
+
+
+def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted]) -> dict[Place, Stock]:
+    below = ((rows.get(_place(one)), one.units) for one in counts)
+    tight = {row.pk for row, units in below if row and units < row.reserved + row.owed}
+    if not tight:
+        return rows
+    parts.reclaim(stock_ids=tight)
+    again = Stock.objects.in_bulk(list(tight))
+    return {place: again.get(row.pk, row) for place, row in rows.items()}
+
+
+def _judge(one: Counted, row: Stock | None, on_hand: dict[Place, int], *, known: set[str], add: bool) -> Outcome:
+    """``on_hand``: what each row has after the counts before this one. ``known``: the warehouses that there are."""
+    if one.product_id is None:
+        return Outcome(refusal=ProductNotFound(f"There is no product {one.product}.", product=one.product))
+    if one.warehouse not in known:
+        return Outcome(refusal=selectors.no_warehouse(code=one.warehouse))
+    now = on_hand.get(_place(one), 0)
+    target = now + one.units if add else one.units
+    if row is None or one.expected_on_hand not in (None, now):
+        message = f"On hand is {now} now: it has changed meanwhile."
+        return Outcome(stock_id=row.pk if row else None, refusal=ChangedMeanwhile(message, on_hand=now))
+    if target > MAX_UNITS:
+        message = f"A warehouse can have at most {MAX_UNITS:,} units of a product."
+        return Outcome(stock_id=row.pk, refusal=TooManyUnits(message, on_hand=now, limit=MAX_UNITS))
+    if target < row.reserved:
+        message = f"{row.reserved} units are reserved; on hand cannot become {target}."
+        return Outcome(stock_id=row.pk, refusal=BelowReserved(message, on_hand=now, reserved=row.reserved))
+    on_hand[_place(one)] = target
+    return Outcome(stock_id=row.pk, delta=target - now)
+
+
+def _refusal_of_all(refused: dict[int, EciError]) -> EciError:
+    """The first refusal, with all of them in ``details.items``."""
+    index, first = next(iter(refused.items()))
+    items = [
+        {"item": at, "code": one.code, "error": one.message, "details": one.details} for at, one in refused.items()
+    ]
+    message = f"Nothing was recorded. Item {index}: {first.message}"
+    return type(first)(message, **(first.details | {"items": items}))
+
+
+def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, reason: str, actor: str) -> None:
+    changes = [(rows[one.stock_id], one.delta) for one in outcomes if one.stock_id and one.delta and not one.refusal]
+    if not changes:
+        return
+    units: dict[int, int] = defaultdict(int)
+    for row, delta in changes:
+        units[row.pk] += delta
+    before = {pk: rows[pk].on_hand for pk in units}
+    Stock.objects.filter(pk__in=units).update(
+        on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
+    )
+    ledger.record(changes=changes, reason=reason, actor=actor)
+    parts.cover(stock_ids=units)
+    lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()
+    ]
+    trail.record_all("inventory", actor=actor, action="stock.count", lines=lines)
