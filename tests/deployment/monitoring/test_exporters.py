@@ -1,4 +1,4 @@
-"""Real exporters beside real servers, scraped by a real Prometheus with our jobs: all panels of Servers have answers."""
+"""Real exporters beside real servers, scraped by a real Prometheus with our jobs: no panel of Servers stays empty."""
 
 from __future__ import annotations
 
