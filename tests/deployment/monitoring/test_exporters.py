@@ -9,6 +9,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,8 +47,15 @@ SEEN = ("pg_up", "mysql_up", "redis_up")
 ELSEWHERE = {"mysql_slave_status_seconds_behind_master", "mysql_slave_status_seconds_behind_source"}  # of a replica
 
 
+@dataclass(frozen=True)
+class Watched:
+    prometheus: Prometheus
+    postgres: Postgres
+    password: str
+
+
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("exporters")
     password = secrets.token_hex(12)
     (folder / "password").write_text(password)
@@ -97,7 +105,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         command = [path_of("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
         command += [f"--web.listen-address=127.0.0.1:{ports['prometheus']}", "--log.level=warn"]
         stack.enter_context(running(command, folder / "prometheus.log", asked.ready))
-        yield asked
+        yield Watched(asked, own, password)
+
+
+@pytest.fixture
+def prometheus(watched: Watched) -> Prometheus:
+    return watched.prometheus
 
 
 def make_account(script: str, folder: Path, *, mysql: Any = None, **environment: str) -> None:
@@ -172,3 +185,24 @@ def test_the_primary_says_how_far_behind_its_replica_is(prometheus: Prometheus) 
     assert behind < 64e6
     firing = {rule["labels"]["alertname"] for rule in prometheus.api("alerts")["alerts"] if rule["state"] == "firing"}
     assert "ReplicationLag" not in firing and "Watchdog" in firing
+
+
+def test_the_exporters_account_reads_no_row(watched: Watched) -> None:
+    import MySQLdb
+    import psycopg
+
+    with psycopg.connect(watched.postgres.dsn("catalog_db"), autocommit=True) as owner:
+        owner.execute("CREATE TABLE people AS SELECT 'ann@shop.example' AS email")
+    dsn = watched.postgres.dsn("catalog_db").replace(
+        f"eci:{watched.postgres.password}", f"eci_monitor:{watched.password}"
+    )
+    with psycopg.connect(dsn) as exporter, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        exporter.execute("SELECT email FROM people")
+    mysql = urlsplit(os.environ["ECI_ORDERS_DATABASE_URL"])
+    port, password = int(mysql.port or 3306), watched.password
+    with MySQLdb.connect(host="127.0.0.1", port=port, user="eci_monitor", password=password) as exporter:
+        assert exporter.cursor().execute("SHOW GLOBAL STATUS LIKE 'Threads_connected'") == 1
+        with pytest.raises(MySQLdb.OperationalError, match="denied"):
+            exporter.cursor().execute("SELECT * FROM mysql.user")
+        with pytest.raises(MySQLdb.OperationalError, match="denied"):
+            exporter.cursor().execute(f"USE {mysql.path.lstrip('/')}")
