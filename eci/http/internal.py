@@ -34,7 +34,7 @@ def call(request: HttpRequest, context: str, method: str) -> HttpResponse:
         if codec is None:
             raise NotFound(f"{context} has no such method.")
         arguments = _read(codec.read_arguments, request)
-        requests.about_order(arguments.get("order_id"))
+        requests.about_order(arguments.get("order_id") or arguments.get("key"))  # a key of ours is the id of an order
     except EciError as refusal:
         return _refused(refusal)
     try:
