@@ -1,5 +1,6 @@
 #!/bin/sh
 # Generates the random secrets that docker/compose.yml mounts, in docker/secrets (or ECI_SECRETS). Existing ones stay.
+# usage: docker/secrets.sh [--demo]      --demo: Grafana's password is admin123
 set -eu
 cd "$(dirname "$0")"
 folder=${ECI_SECRETS:-secrets}
@@ -11,7 +12,8 @@ keep() { # NAME: writes standard input to it, unless it exists
   if [ -e "$1" ]; then cat >/dev/null; else cat >"$1.new" && chmod 444 "$1.new" && mv "$1.new" "$1"; fi
 }
 
-for name in secret_key metrics_token admin_password redis_password \
+if [ "${1:-}" = --demo ]; then printf admin123 | keep grafana_password; fi
+for name in secret_key grafana_password monitor_password metrics_token admin_password redis_password \
   postgres_root_password postgres_password mysql_root_password mysql_password; do
   openssl rand -hex 32 | tr -d '\n' | keep "$name"
 done
@@ -24,4 +26,10 @@ for database in platform:platform_db catalog:catalog_db inventory:inventory_db c
 done
 for database in orders:order_db shipping:shipping_db; do
   printf 'mysql://eci:%s@mysql:3306/%s' "$(cat mysql_password)" "${database#*:}" | keep "${database%:*}_database_url"
+done
+
+printf '[client]\nhost=mysql\nuser=eci_monitor\npassword=%s\n' "$(cat monitor_password)" | keep mysqld_exporter
+printf '{"redis://redis:6379": "%s"}\n' "$(cat redis_password)" | keep redis_exporter
+for name in critical warning watchdog; do # put your chat's and your dead man's switch's addresses in their places
+  printf 'https://alerts.invalid/%s' "$name" | keep "alerts_${name}_url"
 done

@@ -145,13 +145,14 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
 
 
 def _hand_over(row: OutboxRow) -> bool:
-    try:
-        _deliverer(row.consumer)(row.consumer, row.event_id, row.name, row.payload, row.trace)
-    except Exception:  # whatever the handler raises, the event stays and is delivered again
-        log.exception(
-            "event_not_handled", extra={"event_name": row.name, "consumer": row.consumer, "attempts": row.attempts}
-        )
-        return False
+    with requests.lines_about(str(row.payload.get("order_id", "")), row.trace):
+        try:
+            _deliverer(row.consumer)(row.consumer, row.event_id, row.name, row.payload, row.trace)
+        except Exception:  # whatever the handler raises, the event stays and is delivered again
+            log.exception(
+                "event_not_handled", extra={"event_name": row.name, "consumer": row.consumer, "attempts": row.attempts}
+            )
+            return False
     return True
 
 

@@ -22,6 +22,7 @@ from django.views.decorators.csrf import csrf_protect
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
 from eci.text import fold
+from eci.watch.requests import about_order
 
 MAX_TERM = 200  # characters of a search
 MAX_WORDS = 10
@@ -226,7 +227,9 @@ class StaffAdmin(admin.ModelAdmin):
         return found | queryset.filter(folded), duplicates
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+        found = None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+        about_order(getattr(found, "order_id", None))
+        return found
 
     def _require_known_rows(self, request: HttpRequest) -> None:
         """BadList when the form names rows by what no row can have."""

@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
+nodes=ecommerce-nodes # the namespace of what runs on every node
 
 need_minikube kubectl minikube
 if ! there namespace "$namespace"; then
@@ -19,5 +20,8 @@ fi
 say "Deleting ..."
 k delete namespace "$namespace" --timeout="$patience" >/dev/null ||
   fail "The namespace $namespace is not gone within $patience." "See what keeps it: kubectl describe namespace $namespace"
+if there namespace "$nodes"; then
+  k delete namespace "$nodes" --timeout="$patience" >/dev/null || fail "The namespace $nodes is not gone within $patience."
+fi
 rm -rf "$here/.deploy"
 say "Deleted. The image and the add-ons stay: minikube image rm, minikube addons disable."

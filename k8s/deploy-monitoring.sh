@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
-# Deploys Prometheus, Alertmanager, Grafana and Jaeger beside the product on minikube. A second run applies only changes.
+# Deploys Prometheus, Alertmanager, Grafana, Loki, Jaeger and the exporters beside the product on minikube, and what runs on
+# every node. A second run applies only changes.
 # usage: k8s/deploy-monitoring.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
+nodes=ecommerce-nodes # the namespace of what runs on every node
 
 need_minikube kubectl minikube
 there deployment web || fail "The product is not deployed yet." "First: k8s/deploy.sh"
 say "Applying ..."
 k apply --kustomize "$here/overlays/minikube/monitoring" >/dev/null || fail "The cluster refused what was applied: see above."
-for part in prometheus alertmanager jaeger grafana; do healthy "$part"; done
+kubectl --context "$profile" apply --kustomize "$here/monitoring/nodes" >/dev/null ||
+  fail "The cluster refused what runs on every node: see above."
+for part in prometheus alertmanager loki jaeger grafana postgres-exporter mysqld-exporter redis-exporter; do healthy "$part"; done
+for part in node-exporter fluent-bit; do
+  say "Waiting for $part ..."
+  kubectl --context "$profile" --namespace "$nodes" rollout status "daemonset/$part" --timeout="$patience" >/dev/null ||
+    fail "$part did not become healthy within $patience." "Look closer: kubectl -n $nodes describe pods -l $(selector "$part")"
+done
 
 ip=$(minikube --profile "$profile" ip)
 say "" "It runs." \

@@ -41,10 +41,10 @@ make_secrets() {
         "Restore the Secret from your copy, or give up the data: k8s/cleanup.sh"
     fi
     say "Creating the Secret eci ..."
-    mkdir "$made/eci"
+    mkdir "$made/eci" "$made/exporters"
     (
       cd "$made/eci"
-      for name in POSTGRES_PASSWORD MYSQL_PASSWORD REDIS_PASSWORD; do openssl rand -hex 24 | tr -d '\n' >"$name"; done
+      for name in POSTGRES_PASSWORD MYSQL_PASSWORD REDIS_PASSWORD MONITOR_PASSWORD; do openssl rand -hex 24 | tr -d '\n' >"$name"; done
       for name in ECI_SECRET_KEY ECI_WEBHOOK_SECRETS ECI_METRICS_TOKEN; do openssl rand -base64 48 | tr -d '\n' >"$name"; done
       openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ECI_TOKEN_KEY 2>/dev/null
       postgres="postgres://eci:$(cat POSTGRES_PASSWORD)@postgres-main:5432"
@@ -58,8 +58,12 @@ make_secrets() {
       printf '%s' "$mysql/order_db" >ECI_ORDERS_DATABASE_URL
       printf '%s' "$mysql/shipping_db" >ECI_SHIPPING_DATABASE_URL
       printf '%s' "redis://:$(cat REDIS_PASSWORD)@redis:6379/0" >ECI_REDIS_URL
+      cp MONITOR_PASSWORD ../exporters/postgres_password
+      printf '[client]\nhost=mysql\nuser=eci_monitor\npassword=%s\n' "$(cat MONITOR_PASSWORD)" >../exporters/mysql.cnf
+      printf '{"redis://redis:6379": "%s"}\n' "$(cat REDIS_PASSWORD)" >../exporters/redis.json
     )
     k create secret generic eci --from-file="$made/eci" >/dev/null || fail "The Secret eci cannot be made."
+    k create secret generic exporters --from-file="$made/exporters" >/dev/null || fail "The Secret exporters cannot be made."
   fi
 
   if ! there secret eci-admin; then

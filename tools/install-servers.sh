@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--monitoring]: Prometheus and Alertmanager too, as tests/deployment/monitoring needs them
+# usage: tools/install-servers.sh [--monitoring]: Prometheus, Alertmanager and exporters too, as tests/deployment/monitoring
+# needs them
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,9 @@ have redis-server || packages="$packages redis-server"
 if [ "${1:-}" = --monitoring ]; then
   { have prometheus && have promtool; } || packages="$packages prometheus"
   { have prometheus-alertmanager && have amtool; } || packages="$packages prometheus-alertmanager"
+  for exporter in node postgres mysqld redis; do
+    have "prometheus-$exporter-exporter" || packages="$packages prometheus-$exporter-exporter"
+  done
 fi
 have cc || packages="$packages gcc libc6-dev"
 have pkg-config || packages="$packages pkg-config"

@@ -158,8 +158,8 @@ SAFETIES = (
     Safety(
         name="an event that was not handled stays due",
         file="eci/outbox.py",
-        text='"attempts": row.attempts}\n        )\n        return False',
-        instead='"attempts": row.attempts}\n        )\n        return True',
+        text='"attempts": row.attempts}\n            )\n            return False',
+        instead='"attempts": row.attempts}\n            )\n            return True',
         tests=("tests/eci/test_outbox.py",),
     ),
     Safety(

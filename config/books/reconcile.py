@@ -27,7 +27,8 @@ from contexts.shipping.public.contracts import Withheld
 from eci import intake, outbox
 from eci.clock import iso, utcnow
 from eci.errors import ContractError
-from eci.watch.requests import logger
+from eci.ids import is_our_order
+from eci.watch.requests import lines_about, logger
 
 log = logger(__name__)
 
@@ -234,16 +235,17 @@ def apply(item: Item, *, actor: str) -> str:
     if not item.action:
         return "nothing done: " + item.advice
     repair = Repair.objects.create(actor=actor, item=item.name, problem=item.problem[:500], action=item.action)
-    try:
-        outcome = _ACTIONS[item.kind](item.subject, actor)
-    except (ContractError, DatabaseError) as error:
-        outcome = f"not done: {error}"
-    except Exception as error:  # one item must not keep the others from being handled
-        log.exception("repair_failed", item=item.name)
-        outcome = f"not done: {type(error).__name__}: {error}"
-    repair.outcome = outcome[:500]
-    repair.save(update_fields=["outcome"])
-    log.info("repair", item=item.name, actor=actor, outcome=outcome)
+    with lines_about(item.subject if is_our_order(item.subject) else ""):
+        try:
+            outcome = _ACTIONS[item.kind](item.subject, actor)
+        except (ContractError, DatabaseError) as error:
+            outcome = f"not done: {error}"
+        except Exception as error:  # one item must not keep the others from being handled
+            log.exception("repair_failed", item=item.name)
+            outcome = f"not done: {type(error).__name__}: {error}"
+        repair.outcome = outcome[:500]
+        repair.save(update_fields=["outcome"])
+        log.info("repair", item=item.name, actor=actor, outcome=outcome)
     return outcome
 
 

@@ -31,7 +31,7 @@ from eci.errors import ContextUnavailable, IdempotencyInProgress, InvalidTransit
 from eci.idempotency import Key
 from eci.ids import is_our_order
 from eci.money import to_minor
-from eci.watch.requests import logger
+from eci.watch.requests import about_order, lines_about, logger
 
 log = logger(__name__)
 gateway: Gateway = configured_gateway()
@@ -243,7 +243,9 @@ def begin_refund(
 
 def carry_out_refund(*, refund_id: int) -> Refund:
     """As ``carry_out_charge``."""
-    refund = _request_refund(selectors.refund(refund_id=refund_id))
+    refund = selectors.refund(refund_id=refund_id)
+    about_order(refund.payment.order_id)
+    refund = _request_refund(refund)
     _deliver_events(refund.payment.order_id)
     return refund
 
@@ -255,9 +257,15 @@ def resume_refund(*, key: Key) -> Refund | None:
         return None
     if begun.under_way:
         raise _still_running()
-    refund = _settle_refund_if_possible(selectors.refund(refund_id=begun.row_id))
+    refund = selectors.refund(refund_id=begun.row_id)
+    about_order(refund.payment.order_id)
+    refund = _settle_refund_if_possible(refund)
     _deliver_events(refund.payment.order_id)
     return refund
+
+
+def _order_of(row: Payment | Refund) -> str:
+    return row.order_id if isinstance(row, Payment) else row.payment.order_id
 
 
 def _still_running() -> IdempotencyInProgress:
@@ -399,14 +407,15 @@ def settle_unknown() -> int:
     for row in due:
         if not services.claim_due(row=row):
             continue
-        try:
-            after = _settle_payment(row) if isinstance(row, Payment) else _settle_refund(row)
-        except GatewayUnavailable:
-            log.warning("gateway_unavailable")
-            break
-        except Exception:  # one row must not keep the others waiting
-            log.exception("not_settled", kind=type(row).__name__, id=row.pk)
-            continue
+        with lines_about(_order_of(row)):
+            try:
+                after = _settle_payment(row) if isinstance(row, Payment) else _settle_refund(row)
+            except GatewayUnavailable:
+                log.warning("gateway_unavailable")
+                break
+            except Exception:  # one row must not keep the others waiting
+                log.exception("not_settled", kind=type(row).__name__, id=row.pk)
+                continue
         settled += after.status != PaymentStatus.PENDING
     return settled
 
@@ -415,12 +424,14 @@ def ask_provider(*, kind: str, row_id: int) -> str:
     """See ``Payments.ask_provider``."""
     if kind == "payment":
         payment = selectors.payment(payment_id=row_id)
-        if not payment.is_held_back and services.claim_now(row=payment):
-            payment = _settle_payment_if_possible(payment)
+        with lines_about(payment.order_id):
+            if not payment.is_held_back and services.claim_now(row=payment):
+                payment = _settle_payment_if_possible(payment)
         return str(payment.status)
     refund = selectors.refund(refund_id=row_id)
-    if services.claim_now(row=refund):
-        refund = _settle_refund_if_possible(refund)
+    with lines_about(refund.payment.order_id):
+        if services.claim_now(row=refund):
+            refund = _settle_refund_if_possible(refund)
     return str(refund.status)
 
 
@@ -438,6 +449,7 @@ def take_webhook(*, message_id: str, key: str) -> None:
         return
     row = selectors.pending_of_key(key=key)
     if row is not None:
+        about_order(_order_of(row))
         try:
             outcome = gateway.lookup(key=key)
         except GatewayUnavailable:

@@ -21,6 +21,7 @@ from eci.calls import rpc, service_tokens, wire
 from eci.calls.remote import REFUSED
 from eci.errors import ContractError, EciError, InvalidRequest, NotAuthenticated, NotFound
 from eci.http.envelope import describe
+from eci.watch import requests
 
 
 @csrf_exempt
@@ -33,6 +34,7 @@ def call(request: HttpRequest, context: str, method: str) -> HttpResponse:
         if codec is None:
             raise NotFound(f"{context} has no such method.")
         arguments = _read(codec.read_arguments, request)
+        requests.about_order(arguments.get("order_id") or arguments.get("key"))  # a key of ours is the id of an order
     except EciError as refusal:
         return _refused(refusal)
     try:
@@ -51,6 +53,7 @@ def deliver(request: HttpRequest, context: str, event: str) -> HttpResponse:
         if events.handler_of(context, event) is None:
             raise NotFound(f"{context} has no handler of this event.")
         delivery = _read(_DELIVERY.validate_json, request)
+        requests.about_order(delivery.payload.get("order_id"))
     except EciError as refusal:
         return _refused(refusal)
     outbox.receive(context, delivery.event_id, event, delivery.payload, delivery.trace)

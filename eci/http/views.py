@@ -26,6 +26,7 @@ from eci.identity.auth import NOBODY, Caller, caller
 from eci.identity.roles import Roles, only
 from eci.limits import Quota, Throttled
 from eci.paging import Paging
+from eci.watch.requests import about_order
 
 P = TypeVar("P")
 
@@ -97,6 +98,7 @@ class ApiView(GenericAPIView[Any]):
             bound = self.query_serializer(data=request.query_params.dict())  # type: ignore[misc]
             bound.is_valid(raise_exception=True)
             self.query = bound.validated_data
+            about_order(self.query.get("order_id"))
 
     def check_throttles(self, request: Request) -> None:
         """Called by ``initial`` once the caller is allowed in."""
@@ -117,6 +119,9 @@ class ApiView(GenericAPIView[Any]):
         answer: Response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         for name, value in rates.headers(self._quota).items() if self._quota else ():
             answer[name] = value
+        data = getattr(answer, "data", None)
+        if isinstance(data, dict):  # what belongs to an order, such as a payment, names it; so do refusals
+            about_order(data.get("order_id") or (data.get("details") or {}).get("order_id"))
         return answer
 
     def paging(self, *, default: str = "-created_at") -> Paging:
@@ -137,6 +142,7 @@ class ApiView(GenericAPIView[Any]):
         if self.refuses_cards:
             refuse_cards(serializer, self.request.data)
         validated: dict[str, Any] = serializer.validated_data
+        about_order(validated.get("order_id"))
         return validated
 
     def idempotency_key(self, endpoint: str, asked: Any, *, scope: str | None = None) -> idempotency.Key | None:

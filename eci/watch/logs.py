@@ -38,6 +38,7 @@ _MARKS = {
     "[token]": re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+|(?i:\bbearer )[^\s,;\"']+"),
     "[number]": re.compile(r"(?<![0-9A-Za-z-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])"),
 }
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 def scrubbed(text: str) -> str:
@@ -48,11 +49,16 @@ def scrubbed(text: str) -> str:
 
 
 def constant_part(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Cut a library's message down to its format, without arguments, up to where it may hold a value anyway."""
+    """Cut a library's message down to where it may begin to hold values.
+
+    Some begin at once, as Django's ``"%s: %s"``, or are no text, as an exception. Then the event is the place in the
+    library's code.
+    """
     record = entry["_record"]
     trusted = any(record.name == one or record.name.startswith(f"{one}.") for one in _TRUSTED)
     if not (entry["_from_structlog"] or trusted):
-        entry["event"] = re.split("[:={\n]", str(record.msg), maxsplit=1)[0]
+        constant = re.split("[:={%\n]", record.msg, maxsplit=1)[0].strip() if isinstance(record.msg, str) else ""
+        entry["event"] = constant if _LETTER.search(constant) else f"{record.module}.{record.funcName}"
     return entry
 
 

@@ -79,19 +79,29 @@ def continued(
 
     ``order_id`` is the order that the work is about. Log lines and the span name it.
     """
-    bound = {"request_id": request_id() or carried.get("request_id", ""), "order_id": order_id}
     about = {"eci.order_id": scrubbed(order_id), "eci.task": _bound("task")}
     with (
-        structlog.contextvars.bound_contextvars(**_filled(bound)),
+        lines_about(order_id, carried),
         tracing.continued(carried.get("traceparent", ""), name, {**(attributes or {}), **_filled(about)}, kind=kind),
     ):
         yield
 
 
-def about_order(order_id: str) -> None:
-    """From now on, the request's log lines and its span name this order."""
-    structlog.contextvars.bind_contextvars(order_id=order_id)
-    tracing.note({"eci.order_id": order_id})
+def lines_about(order_id: str, carried: Mapping[str, str] | None = None) -> AbstractContextManager[None]:
+    """Log lines within name this order and a request: the current one, else the earlier one, else a new id."""
+    identity = request_id() or (carried or {}).get("request_id", "") or uuid.uuid4().hex
+    return structlog.contextvars.bound_contextvars(**_filled({"request_id": identity, "order_id": order_id}))
+
+
+def about_order(order_id: object) -> None:
+    """From now on, the request's log lines and its span name this order, if it is one of ours.
+
+    Another system's id may be anything that a caller chose to write there.
+    """
+    if isinstance(order_id, str) and is_our_order(order_id):
+        clean = scrubbed(order_id)
+        structlog.contextvars.bind_contextvars(order_id=clean)
+        tracing.note({"eci.order_id": clean})
 
 
 class RequestMiddleware:
@@ -132,9 +142,8 @@ class RequestMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
-        order_id = kwargs.get("order_id")
-        if order_id and is_our_order(order_id):
-            about_order(scrubbed(order_id))
+        for value in kwargs.values():
+            about_order(value)
 
 
 def _caller_of(request: HttpRequest) -> str:

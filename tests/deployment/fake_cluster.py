@@ -102,12 +102,19 @@ def _kubectl(state: dict[str, Any], words: list[str]) -> int:
         case ["rollout", "status", deployment, _]:
             return 0 if deployment in found else 1
         case ["delete", "namespace", "ecommerce", _]:
-            state |= {"objects": {}, "secrets": {}}
+            state |= {"objects": {name: found[name] for name in found if _on_nodes(found[name])}, "secrets": {}}
+        case ["delete", "namespace", "ecommerce-nodes", _]:
+            state["objects"] = {name: found[name] for name in found if not _on_nodes(found[name])}
         case ["delete", job]:
             del found[job.replace("job.batch", "job")]
         case _:
             raise SystemExit(f"kubectl {words}: unknown")
     return 0
+
+
+def _on_nodes(each: dict[str, Any]) -> bool:
+    """Whether it is, or is in, the namespace of what runs on every node."""
+    return "ecommerce-nodes" in (each["metadata"]["name"], each["metadata"].get("namespace"))
 
 
 def _apply(found: dict[str, Any], text: str) -> int:

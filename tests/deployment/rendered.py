@@ -18,6 +18,7 @@ from tests.support.world import ROOT
 PRODUCT = ("k8s/overlays/minikube", "k8s/overlays/production")
 MONITORING = ("k8s/overlays/minikube/monitoring", "k8s/overlays/production/monitoring")
 OVERLAYS = PRODUCT + MONITORING
+NODES = "k8s/monitoring/nodes"  # in a namespace of its own: tests/deployment/monitoring looks at it
 
 Object = dict[str, Any]
 

@@ -15,6 +15,7 @@ from django.http.request import validate_host
 
 from tests.deployment.rendered import (
     MONITORING,
+    NODES,
     OVERLAYS,
     PRODUCT,
     SECRETS,
@@ -119,6 +120,8 @@ def test_a_name_for_each_context_and_one_address_for_each_pod(overlay: str) -> N
 def test_every_selector_finds_its_pods_and_every_named_port(overlay: str) -> None:
     templates = [template for _, template in pods(overlay)]
     for service in of_kind(overlay, "Service"):
+        if service["spec"].get("type") == "ExternalName":
+            continue
         wanted = service["spec"]["selector"].items()
         chosen = [each for each in templates if wanted <= each["metadata"]["labels"].items()]
         assert chosen, service["metadata"]["name"]
@@ -304,12 +307,12 @@ def test_all_that_is_provisioned_is_mounted(overlay: str) -> None:
     """Every file of monitoring/ that a program reads is in a ConfigMap of some pod."""
     mounted = {
         volume["configMap"]["name"]
-        for _, template in pods(overlay)
+        for place in (overlay, NODES)
+        for _, template in pods(place)
         for volume in template["spec"]["volumes"]
         if "configMap" in volume
     }
-    held = {
-        name for each in of_kind(overlay, "ConfigMap") if each["metadata"]["name"] in mounted for name in each["data"]
-    }
+    maps = [*of_kind(overlay, "ConfigMap"), *of_kind(NODES, "ConfigMap")]
+    held = {name for each in maps if each["metadata"]["name"] in mounted for name in each["data"]}
     files = {file.name for kind in ("*.yml", "*.yaml", "*.json") for file in (ROOT / "monitoring").rglob(kind)}
     assert files - {"kustomization.yaml"} == held

@@ -208,8 +208,21 @@ def test_monitoring_comes_after_the_product(cluster: Cluster, first: tuple[Any, 
     before = cluster.state
     assert cluster.run("deploy-monitoring.sh").returncode == 0
     assert cluster.state == before
-    failed = cluster.run("deploy-monitoring.sh", refuse="rollout status deployment/grafana")
-    assert failed.returncode == 1 and "FAILED: grafana did not become healthy" in failed.stderr
+    for part in ("deployment/grafana", "daemonset/fluent-bit"):
+        failed = cluster.run("deploy-monitoring.sh", refuse=f"rollout status {part}")
+        assert failed.returncode == 1
+        assert f"FAILED: {part.partition('/')[2]} did not become healthy" in failed.stderr
+    assert cluster.run("cleanup.sh", "--yes").returncode == 0
+    assert cluster.state["objects"] == {}, "nothing is left on the nodes either"
+
+
+def test_the_exporters_have_passwords_of_their_own(deployed: Cluster) -> None:
+    secrets = deployed.state["secrets"]
+    own = secrets["eci"]["MONITOR_PASSWORD"]
+    assert own not in (secrets["eci"]["POSTGRES_PASSWORD"], secrets["eci"]["MYSQL_PASSWORD"])
+    assert secrets["exporters"]["postgres_password"] == own
+    assert f"user=eci_monitor\npassword={own}\n" in secrets["exporters"]["mysql.cnf"]
+    assert json.loads(secrets["exporters"]["redis.json"]) == {"redis://redis:6379": secrets["eci"]["REDIS_PASSWORD"]}
 
 
 def test_cleaning_up_asks_first(deployed: Cluster) -> None:

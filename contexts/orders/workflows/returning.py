@@ -15,7 +15,7 @@ from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import RefundExceedsCaptured
 from eci import money
 from eci.errors import IdempotencyInProgress
-from eci.watch.requests import continued, logger
+from eci.watch.requests import continued, lines_about, logger
 
 log = logger(__name__)
 
@@ -46,10 +46,11 @@ def run_due_return(*, return_id: int) -> None:
     opened = services.claim_return(return_id=return_id)
     if opened is None:
         return
-    try:
-        run_return(opened)
-    except Exception as error:
-        _postpone(opened, error)
+    with lines_about(opened.order_id, opened.order.trace):
+        try:
+            run_return(opened)
+        except Exception as error:
+            _postpone(opened, error)
 
 
 def _postpone(opened: Return, error: Exception) -> None:

@@ -13,7 +13,7 @@ from contexts.orders.public.contracts import OrderNotFound
 from contexts.orders.workflows import STEPS, backward, progress
 from contexts.orders.workflows.progress import Caller, Run
 from eci.watch import tracing
-from eci.watch.requests import continued, logger
+from eci.watch.requests import continued, lines_about, logger
 
 log = logger(__name__)
 
@@ -53,13 +53,14 @@ def _as_it_is(run: Run) -> OrderView:
 def run_for_nobody(view: OrderView) -> None:
     """Carry the order on; a failure is tried again later."""
     run = Run(view=view)
-    try:
-        _run(run)
-    except services.LeaseLost:
-        log.info("lease_lost", order_id=run.order.pk)
-    except Exception as error:
-        log.warning("order_step_failed", order_id=run.order.pk, step=run.order.step, exc_info=True)
-        progress.postpone(run, error=error)
+    with lines_about(run.order.pk, run.order.trace):
+        try:
+            _run(run)
+        except services.LeaseLost:
+            log.info("lease_lost")
+        except Exception as error:
+            log.warning("order_step_failed", step=run.order.step, exc_info=True)
+            progress.postpone(run, error=error)
 
 
 def _run(run: Run) -> None:

@@ -32,6 +32,7 @@ from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.identity.auth import Caller
 from eci.identity.roles import Role, only
+from eci.watch.requests import about_order
 
 
 class PaymentChargeView(ApiView):
@@ -108,7 +109,9 @@ class PaymentRefundView(ApiView):
         key = self.idempotency_key("payments.refund", {"amount": None} | body)
 
         def begin() -> int:
-            currency = selectors.payment(payment_id=payment_id).currency
+            payment = selectors.payment(payment_id=payment_id)
+            about_order(payment.order_id)
+            currency = payment.currency
             if body.get("currency", currency) != currency:
                 raise ValidationError({"currency": [f"This payment is in {currency}."]})
             return workflows.begin_refund(

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.deployment.monitoring.expressions import MONITORING
-from tests.deployment.monitoring.programs import needs_prometheus, path_of, running
+from tests.deployment.monitoring.programs import for_this_alertmanager, needs_prometheus, path_of, running
 from tests.support.product import free_port, wait_until
 
 pytestmark = [pytest.mark.e2e, needs_prometheus, pytest.mark.any_engine, pytest.mark.long]
@@ -28,7 +28,10 @@ class Chat:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                said.update((self.path, attachment["title"]) for attachment in body["attachments"])
+                if "attachments" in body:
+                    said.update((self.path, attachment["title"]) for attachment in body["attachments"])
+                else:  # what a dead man's switch is sent: Alertmanager's own format
+                    said.update((self.path, alert["labels"]["alertname"]) for alert in body["alerts"])
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(b"ok")
@@ -55,7 +58,11 @@ def test_critical_and_other_alerts_reach_their_rooms_and_explained_ones_none(cha
         file = tmp_path / severity
         file.write_text(f"{chat.url}/{severity}")
         text = text.replace(f"/run/secrets/alerts_{severity}_url", str(file))
-    config = yaml.safe_load(text)
+    (tmp_path / "watchdog").write_text(f"{chat.url}/watchdog")
+    text = for_this_alertmanager(text).replace(
+        "http://127.0.0.1/run/secrets/alerts_watchdog_url", f"{chat.url}/watchdog"
+    )
+    config = yaml.safe_load(text.replace("/run/secrets/alerts_watchdog_url", str(tmp_path / "watchdog")))
     config["route"]["group_wait"] = config["route"]["routes"][0]["group_wait"] = "0s"
     (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
     port = free_port()
@@ -77,7 +84,8 @@ def test_critical_and_other_alerts_reach_their_rooms_and_explained_ones_none(cha
         with running(command, tmp_path / "alertmanager.log", ready):
             tell("ServiceDown", severity="critical", job="catalog-service")
             tell("AvailabilityBurnRate", severity="critical", burn="6x")
-            down = {("/critical", "ServiceDown"), ("/critical", "AvailabilityBurnRate")}
+            tell("Watchdog", severity="none")
+            down = {("/critical", "ServiceDown"), ("/critical", "AvailabilityBurnRate"), ("/watchdog", "Watchdog")}
             wait_until(lambda: chat.said == down, 60, "the critical ones")
             tell("OutboxLag", severity="warning", job="catalog-service")
             tell("AvailabilityBurnRate", severity="warning", burn="1x")

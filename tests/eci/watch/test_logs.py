@@ -28,7 +28,9 @@ def written(record: logging.LogRecord) -> Any:
 
 
 def record(name: str, message: str, *args: Any, **more: Any) -> logging.LogRecord:
-    made = logging.LogRecord(name, logging.ERROR, "f.py", 1, message, args, more.pop("exc_info", None))
+    made = logging.LogRecord(
+        name, logging.ERROR, "f.py", 1, message, args, more.pop("exc_info", None), more.pop("func", None)
+    )
     for field, value in more.items():
         setattr(made, field, value)
     return made
@@ -59,6 +61,21 @@ def test_of_a_library_only_the_constant_part_is_written() -> None:
         "Invalid request from ip"
     )
     assert written(record("eci.db", "said %s", "this"))["event"] == "said this"
+
+
+@pytest.mark.parametrize(
+    ("message", "args"),
+    [("%s", ("ann@x",)), ("%s: %s", ("Not Found", "/v1/x")), ("%(who)s", ({"who": "Ann"},)), ("%s", ()), ("{who}", ())],
+)
+def test_a_message_that_is_all_values_is_named_by_its_place(message: str, args: tuple[Any, ...]) -> None:
+    assert written(record("django.request", message, *args, func="log_response"))["event"] == "f.log_response"
+
+
+def test_an_exception_as_a_message_is_named_by_its_place() -> None:
+    made = record("some.library", "", func="connect")
+    made.msg = ValueError("12 Acacia Avenue")  # as logger.error(error) does
+    assert written(made)["event"] == "f.connect"
+    assert written(record("some.library", "Retry in %d s for %s", 5, "Ann"))["event"] == "Retry in"
 
 
 def test_an_exception_tells_its_kind_and_place_and_not_its_message() -> None:

@@ -91,4 +91,4 @@ def test_log_lines_are_json() -> None:
     formatter = config["()"](**{name: value for name, value in config.items() if name != "()"})
     record = logging.LogRecord("some.package", logging.WARNING, "f.py", 1, "said %s", ("this",), None)
     line = json.loads(formatter.format(record))
-    assert (line["event"], line["level"], line["logger"]) == ("said %s", "warning", "some.package")
+    assert (line["event"], line["level"], line["logger"]) == ("said", "warning", "some.package")

@@ -72,7 +72,7 @@ def test_a_caller_that_does_not_sample_is_not_sampled(shop: Shop, collector: Col
     shop.notices(placed.data["order_id"])
     tracing.stop()
     assert collector.trace(A).spans == []
-    assert collector.about(placed.data["order_id"]) == []
+    assert {span.name for span in collector.about(placed.data["order_id"])} <= {"GET v1/notifications"}, "later reads"
 
 
 @pytest.mark.parametrize("given", ["", "nonsense", f"00-{'0' * 32}-{'c' * 16}-01", f"ff-{A}-{'c' * 16}-01"])
