@@ -20,7 +20,7 @@ NAME_KEY = 600  # characters
 
 
 def customer_account(reference: object) -> str:
-    """How tokens and events name a customer: ``customer:5``. Limits on guessing name them by e-mail key instead."""
+    """How tokens, events and limits on guessing name a customer: ``customer:5``."""
     return f"customer:{reference}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -136,14 +135,6 @@ def customers_with_email_like(*, email: str) -> list[int]:
     return [*exact, *alike[: MAX_ALIKE - 1]]
 
 
-def staff_by_email(*, email: str) -> User | None:
-    """The member of staff with this address; None when several have it. Locked accounts have none."""
-    unlocked = _staff().exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-    address = Q(email__iexact=email) | Q(email__iexact=email_key(email))
-    found = list(unlocked.filter(address | Q(username__iexact=email) | Q(username__iexact=email_key(email)))[:2])
-    return found[0] if len(found) == 1 else None
-
-
 def staff_stamp(*, user: User) -> str:
     """A value that changes with the user's password."""
     return user.get_session_auth_hash()
@@ -227,6 +218,10 @@ def is_live_secret(*, purpose: MailRequest.Purpose, secret: str) -> bool:
     return live_requests(purpose=purpose).filter(digest=digest(secret)).exists()
 
 
-def bad_secret() -> InvalidRequest:
+class BadSecret(InvalidRequest):
+    """Somebody guessed. The answer looks like that for any other bad field."""
+
+
+def bad_secret() -> BadSecret:
     sentence = "This token is invalid or has expired."
-    return InvalidRequest(f"token: {sentence}", token=[sentence])
+    return BadSecret(f"token: {sentence}", token=[sentence])

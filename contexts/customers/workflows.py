@@ -16,6 +16,7 @@ from contexts.customers.public.contracts import EmailNotVerified
 from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused, InvalidRequest, NotAuthenticated
 from eci.identity import tokens
+from eci.identity.names import staff_named
 from eci.identity.passwords import hash_password, matches
 from eci.identity.tokens import Claims
 
@@ -47,7 +48,7 @@ def log_in(*, email: str, password: str) -> Login:
 
 def log_in_staff(*, email: str, password: str) -> Login:
     """NotAuthenticated."""
-    user = selectors.staff_by_email(email=email)
+    user = staff_named(email)
     if not matches(password, user.password if user else None) or user is None:
         raise _wrong_credentials()
     return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user=user)))

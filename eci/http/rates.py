@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from eci import limits
 from eci.errors import EciError, NotAuthenticated
 from eci.identity.auth import Caller
+from eci.identity.names import likeness
 from eci.limits import Limit, Quota
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,15 +34,18 @@ def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
 
 
 @contextmanager
-def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] = NotAuthenticated) -> Iterator[None]:
-    """Put this around the check of a password, which raises ``wrong`` for a wrong one. Only those are counted.
+def password_guess(
+    request: HttpRequest, account: str, *, name: str = "", wrong: type[EciError] = NotAuthenticated
+) -> Iterator[None]:
+    """Put this around the check of a password or a secret, which raises ``wrong`` for a wrong one. Only those count.
 
-    Throttled after too many: see ``limits.begin_login``.
+    ``account`` is the one that was found; ``name`` what was typed, as ``named`` makes it. Throttled after too many:
+    see ``limits.begin_login``.
     """
     if settings.ECI_OPEN:
         yield
         return
-    attempt = limits.begin_login(account=account, address=client_address(request))
+    attempt = limits.begin_login(account=account, name=name, address=client_address(request))
     try:
         yield
     except wrong:
@@ -49,7 +53,12 @@ def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] 
     except BaseException:
         attempt.take_back()
         raise
-    attempt.take_back()
+    attempt.was_right()
+
+
+def named(kind: str, typed: str) -> str:
+    """What guesses at a typed name are counted by, whether or not anybody has it: ``customer``'s or ``staff``'s."""
+    return f"{kind}-named:{likeness(typed)}"
 
 
 def headers(quota: Quota) -> dict[str, str]:

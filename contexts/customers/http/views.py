@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.customers import selectors, services, workflows
-from contexts.customers.domain import customer_account, email_key, staff_account
+from contexts.customers.domain import customer_account, staff_account
 from contexts.customers.http import presenters
 from contexts.customers.http.serializers import (
     AddressIn,
@@ -38,12 +38,13 @@ from contexts.customers.http.serializers import (
     RevokedOut,
     StaffLoginOut,
 )
-from contexts.customers.selectors import Row
-from eci.errors import IdempotencyKeyReused
+from contexts.customers.selectors import BadSecret, Row
+from eci.errors import EciError, IdempotencyKeyReused, NotAuthenticated
 from eci.http import commands, conditional
 from eci.http.paging import page
-from eci.http.rates import password_guess
+from eci.http.rates import named, password_guess
 from eci.http.views import ApiView
+from eci.identity.names import staff_named
 from eci.identity.passwords import hash_password
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
@@ -70,7 +71,7 @@ class RegisterView(ApiView):
             about=lambda data: data["customer_id"],
         )
         if answer.status_code == 201 and "Idempotent-Replayed" in answer.headers:
-            with password_guess(request, customer_account(email_key(body["email"])), wrong=IdempotencyKeyReused):
+            with _guess(request, body["email"], wrong=IdempotencyKeyReused):
                 workflows.require_same_password(customer_id=answer.data["customer_id"], password=password)
         return answer
 
@@ -94,7 +95,7 @@ class LoginView(TokenView):
     def post(self, request: Request) -> Response:
         """Log in as a customer."""
         body = self.body()
-        with password_guess(request, customer_account(email_key(body["email"]))):
+        with _guess(request, body["email"]):
             login = workflows.log_in(**body)
         return _private(presenters.login(login))
 
@@ -107,7 +108,9 @@ class StaffTokenView(TokenView):
     def post(self, request: Request) -> Response:
         """Log in as a member of staff."""
         body = self.body()
-        with password_guess(request, staff_account(email_key(body["email"]))):
+        found = staff_named(body["email"])
+        account = staff_account(found.pk) if found else ""
+        with password_guess(request, account, name=named("staff", body["email"])):
             login = workflows.log_in_staff(**body)
         return _private(presenters.login(login))
 
@@ -157,7 +160,8 @@ class PasswordResetConfirmView(TokenView):
     def post(self, request: Request) -> Response:
         """Set a new password with the token from the mail. Every login of the account ends."""
         body = self.body()
-        workflows.reset_password(secret=body["token"], password=body["new_password"])
+        with password_guess(request, "", wrong=BadSecret):
+            workflows.reset_password(secret=body["token"], password=body["new_password"])
         return Response({"message": "The password was changed. Please log in."})
 
 
@@ -167,8 +171,16 @@ class EmailVerifyView(TokenView):
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
         """Confirm an e-mail address with the token from the mail."""
-        services.verify_email(secret=self.body()["token"])
+        with password_guess(request, "", wrong=BadSecret):
+            services.verify_email(secret=self.body()["token"])
         return Response({"message": "The e-mail address is confirmed."})
+
+
+def _guess(request: Request, email: str, *, wrong: type[EciError] = NotAuthenticated) -> AbstractContextManager[None]:
+    """Around the check of a password that somebody gives with an e-mail address."""
+    found = selectors.customer_with(email=email)
+    account = "" if found is None else customer_account(found)
+    return password_guess(request, account, name=named("customer", email), wrong=wrong)
 
 
 def _private(data: dict[str, Any]) -> Response:
@@ -186,8 +198,8 @@ class OwnAccountView(ApiView):
     def guess(self) -> AbstractContextManager[None]:
         """Around the check of a password: wrong ones count together with those of logins."""
         customer = selectors.customer(customer_id=self.caller.own())
-        account = customer_account(email_key(customer["email"]))
-        return password_guess(self.request, account, wrong=workflows.WrongPassword)
+        account, name = customer_account(customer["id"]), named("customer", customer["email"])
+        return password_guess(self.request, account, name=name, wrong=workflows.WrongPassword)
 
 
 class MeView(OwnAccountView):
