@@ -76,20 +76,31 @@ def client_address(request: HttpRequest) -> str:
 
     An IPv6 address counts as its /64 network, because one household has all of it.
     """
-    trusted = _networks(tuple(settings.ECI_TRUSTED_PROXIES))
     hops = [request.META.get("REMOTE_ADDR", ""), *reversed(request.headers.get("X-Forwarded-For", "").split(","))]
     nearest = ""
     for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop.strip())
-        except ValueError:
+        address = _address(hop)
+        if address is None:
             break  # no proxy of ours wrote this, so the rest cannot be trusted either
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
         nearest = str(address if address.version == 4 else ipaddress.ip_network(f"{address}/64", strict=False))
-        if not any(address in network for network in trusted):
+        if not is_trusted_proxy(hop):
             break
     return nearest or "unknown"
+
+
+def is_trusted_proxy(text: str) -> bool:
+    """Whether this is the address of a proxy that ``ECI_TRUSTED_PROXIES`` names."""
+    address = _address(text)
+    return address is not None and any(address in network for network in _networks(tuple(settings.ECI_TRUSTED_PROXIES)))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from eci.http.conditional import versions
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
-from eci.identity.roles import Roles, only
+from eci.identity.roles import Role, Roles, only
 from eci.limits import Quota, Throttled
 from eci.paging import Paging
 
@@ -117,7 +117,14 @@ class ApiView(GenericAPIView[Any]):
         answer: Response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         for name, value in rates.headers(self._quota).items() if self._quota else ():
             answer[name] = value
+        if not self._is_public():
+            answer.headers.setdefault("Cache-Control", "no-store")
         return answer
+
+    def _is_public(self) -> bool:
+        """Whether a GET here tells everybody the same, so that it may be kept where it has an ETag."""
+        allowed = self.roles if isinstance(self.roles, frozenset) else self.roles.get("GET", only())
+        return Role.ANONYMOUS in allowed
 
     def paging(self, *, default: str = "-created_at") -> Paging:
         """The page that the query parameters ask for."""
