@@ -62,6 +62,7 @@ class RegisterView(ApiView):
         """Register as a customer."""
         body = self.body()
         password = body.pop("password")  # not in the key's fingerprint, from which it would be cheap to guess
+        workflows.require_impersonal(password=password, email=body["email"], full_name=body["full_name"])
         hashed = functools.cache(lambda: hash_password(password))
         answer = commands.once(
             "customers",
@@ -170,7 +171,7 @@ class EmailVerifyView(TokenView):
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
-        """Confirm an e-mail address with the token from the mail."""
+        """Confirm an e-mail address with the token from the mail. An account that was to move there has moved."""
         with password_guess(request, "", wrong=BadSecret):
             services.verify_email(secret=self.body()["token"])
         return Response({"message": "The e-mail address is confirmed."})
@@ -214,13 +215,15 @@ class MeView(OwnAccountView):
 
     @extend_schema(responses=CustomerOut)
     def patch(self, request: Request) -> Response:
-        """Change the given fields of the caller's account. A new e-mail address needs `current_password`."""
+        """Change the given fields of the caller's account. A new e-mail address needs `current_password`, and counts
+        once the link that is mailed to it is followed; then every other login ends. The old address is told."""
         changes = self.body(partial=True)
         password = changes.pop("current_password", "")
         with self.guess() if "email" in changes else nullcontext():
             row = workflows.change_own(
                 customer_id=self.caller.own(),
                 actor=self.caller.name,
+                session=self.caller.session,
                 current_password=password,
                 changes=changes,
                 version=self.if_match(),
@@ -296,7 +299,8 @@ class CustomerDetailView(ApiView):
 
     @extend_schema(responses=CustomerForStaffOut)
     def patch(self, request: Request, customer_id: int) -> Response:
-        """Change the given fields of a customer. Blocking one ends all their logins."""
+        """Change the given fields of a customer. A new e-mail address counts once the link that is mailed to it is
+        followed, and the old one is told. Blocking a customer ends all their logins."""
         row = services.update_customer(
             customer_id=customer_id, actor=self.caller.name, version=self.if_match(), **self.body(partial=True)
         )
