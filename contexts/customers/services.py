@@ -417,7 +417,8 @@ def _used(purpose: MailRequest.Purpose, secret: str) -> tuple[MailRequest, Custo
     """Use the secret up. InvalidRequest when it is not good, or nobody is there for it."""
     request = selectors.request_with(purpose=purpose, secret=secret)
     customer = selectors.owner_of(request=request) if request else None
-    unused = MailRequest.objects.filter(pk=request.pk, used_at=None) if request else MailRequest.objects.none()
-    if request is None or customer is None or not unused.update(used_at=Now()):
+    if request is None or customer is None or not locked(Customer.objects.filter(pk=customer.pk)):
+        raise selectors.bad_secret()
+    if not selectors.live_requests(purpose=purpose).filter(pk=request.pk).update(used_at=Now()):  # it is void by now
         raise selectors.bad_secret()
     return request, customer

@@ -10,7 +10,6 @@ from enum import StrEnum
 from contexts.notifications.public.contracts import Channel
 from eci import text
 
-MAILS_AN_HOUR = 10  # to an address that nobody has confirmed: it may be anybody's
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 1800, 7200, 21600))
 
 
@@ -37,6 +36,9 @@ class Kind(StrEnum):
 
 WITH_SECRET = (Kind.PASSWORD_RESET, Kind.EMAIL_VERIFICATION, Kind.EMAIL_CHANGE)
 ABOUT_ACCOUNT = (Kind.EMAIL_CHANGE_ASKED, Kind.PASSWORD_CHANGED, Kind.LOGIN_ENDED)
+COST_NOTHING = (*WITH_SECRET, *ABOUT_ACCOUNT, Kind.ORDER_CANCELLATION, Kind.PAYMENT_FAILURE, Kind.ORDER_EXPIRED)
+"""No payment stands behind these, so anybody can cause any number of them, with a stranger's address."""
+MAILS_AN_HOUR = 10  # of these, to a customer who has not confirmed the address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from contexts.notifications import domain
 from contexts.notifications.models import Attempt, Notification
 from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
 from eci.paging import Paging
@@ -63,9 +64,9 @@ def notification_with_log(*, notification_id: int) -> Row:
 
 
 def mails_lately(*, customer_id: int | None) -> int:
-    """How many mails this customer has been sent within an hour."""
-    sent = Attempt.objects.filter(notification__customer_id=customer_id, ok=True, at__gt=Now() - timedelta(hours=1))
-    return sent.count()
+    """How many mails that cost nothing this customer has been sent within an hour."""
+    sent = Attempt.objects.filter(notification__customer_id=customer_id, notification__kind__in=domain.COST_NOTHING)
+    return sent.filter(ok=True, at__gt=Now() - timedelta(hours=1)).count()
 
 
 def waiting() -> int:

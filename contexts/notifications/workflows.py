@@ -94,7 +94,7 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
     """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
         text, confirmed = (notification.message, True) if notification.dedupe_key is None else _compose(notification)
-        if not (confirmed or settings.ECI_OPEN) and _has_enough(notification):
+        if not confirmed and _has_enough(notification):
             return NotificationStatus.QUEUED, "This address has had enough mails for an hour: nobody has confirmed it."
         if not notification.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
@@ -124,6 +124,9 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
 
 
 def _has_enough(notification: Notification) -> bool:
+    """Open mode has no cap."""
+    if settings.ECI_OPEN or notification.kind not in domain.COST_NOTHING:
+        return False
     return selectors.mails_lately(customer_id=notification.customer_id) >= domain.MAILS_AN_HOUR
 
 
