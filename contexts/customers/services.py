@@ -278,7 +278,7 @@ def forget_ended_logins(*, keep: timedelta) -> None:
 def change_password(*, customer_id: int, before: str, after: str) -> bool:
     """Replace the hash ``before`` by ``after``, and end every login. False when ``before`` is not the hash any more."""
     unchanged = Customer.objects.filter(pk=customer_id, password=before, erased_at=None, blocked_at=None)
-    new = {"password": after, "password_version": F("password_version") + 1}
+    new = {"password": after, "password_version": F("password_version") + 1, "version": F("version") + 1}
     if not unchanged.update(**new, new_email="", updated_at=utcnow()):
         return False
     _after_new_password(customer_id)
@@ -365,7 +365,7 @@ def reset_password(*, secret: str, password_hash: str) -> None:
     """
     customer = _redeem(MailRequest.Purpose.PASSWORD_RESET, secret)
     found = Customer.objects.filter(pk=customer.pk, erased_at=None)
-    new = {"password": password_hash, "password_version": F("password_version") + 1}
+    new = {"password": password_hash, "password_version": F("password_version") + 1, "version": F("version") + 1}
     if not found.update(**new, new_email="", updated_at=utcnow()):
         raise selectors.bad_secret()
     _after_new_password(customer.pk)
