@@ -74,6 +74,7 @@ CONTEXTS: dict[str, Context] = {
                 "shipping.shipment_changed.v1",
                 "customers.password_reset_requested.v1",
                 "customers.email_verification_requested.v1",
+                "customers.email_change_requested.v1",
                 "customers.password_changed.v1",
                 "customers.refresh_token_reused.v1",
                 "customers.customer_erased.v1",

@@ -83,6 +83,10 @@ threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
 timeout = 60
 graceful_timeout = 8
 keepalive = 30
+# By default it believes whoever calls from this machine. eci/http/security.py believes ECI_TRUSTED_PROXIES instead.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 limit_request_line = 8190
 limit_request_field_size = 16380
 accesslog = None

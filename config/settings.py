@@ -16,7 +16,7 @@ from corsheaders.defaults import default_headers as cors_headers
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
-from config import fees, limits
+from config import fees, limits, private
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
 from config.environment import amount, secret, strong
 from eci.watch.logs import logging_config
@@ -29,7 +29,7 @@ def flag(name: str, default: bool = False) -> bool:
 
 
 DATA_DIR = Path(os.environ.get("ECI_DATA_DIR") or BASE_DIR / "var").absolute()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+private.begin(DATA_DIR)
 
 # Django's own debug pages would answer API clients with HTML and keep every query in memory: never on.
 DEBUG = False
@@ -211,6 +211,7 @@ INSTALLED_APPS = [
     *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [
+    "eci.http.security.ProxyHeaders",
     "eci.watch.requests.RequestMiddleware",
     "eci.watch.metrics.MeasureMiddleware",
     "eci.http.security.SecurityHeaders",
@@ -242,6 +243,7 @@ TEMPLATES = [
         },
     }
 ]
+AUTHENTICATION_BACKENDS = ["config.staff.backend.PeopleOnly"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -251,6 +253,13 @@ AUTH_PASSWORD_VALIDATORS = [
 PASSWORD_HASHERS = ["eci.identity.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("ECI_STATIC_ROOT") or None  # set in the image, where they are collected
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {  # the image's build collects them as root, and another user reads them
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
+}
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -262,6 +271,7 @@ LOGGING = logging_config()
 # -- the web ----------------------------------------------------------------------------------------------------------
 ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))
 ECI_TRUSTED_PROXIES = [network for network in os.environ.get("ECI_TRUSTED_PROXIES", "").split(",") if network]
+SESSION_ENGINE = "eci.identity.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))

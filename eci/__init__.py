@@ -23,7 +23,9 @@ Who is calling
     identity.tokens             access tokens, and the keys that sign them
     identity.published_keys     the same keys, read by a process that signs none
     identity.keys               key files
+    identity.names              names that people sign in with, and how guesses at them are counted
     identity.passwords          password hashes
+    identity.sessions           sessions of the admin, kept by a digest
     limits                      how many requests and passwords a caller may try
     counters                    what limits count with: Redis or a file
 
@@ -40,7 +42,7 @@ HTTP
     http.converters     ids in paths
     http.cards          the guard against card numbers
     http.rates          rate limits
-    http.security       security headers
+    http.security       what proxies may say, and security headers
     http.internal       the endpoint that other processes call
     http.jwks           the endpoint of public keys
     http.health         health checks

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
-from eci.counters import Step, add
+from eci.counters import Count, Step, add
 from eci.errors import EciError
 
 LOGIN_WINDOW = 15 * 60  # seconds
 LOGIN_TRIES = 10  # wrong passwords for one account from one address
 LOGIN_SIEGE = 50  # wrong passwords for one account from anywhere: from then on an address has fewer tries
 LOGIN_TRIES_UNDER_SIEGE = 3
+LOGIN_SPRAY = 100  # wrong passwords from one address, for whatever accounts
+LOGIN_KNOWN = 30 * 24 * 3600  # seconds after signing in, for which an account is known at that address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,38 +70,65 @@ def take(limits: Mapping[str, Limit]) -> Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class LoginAttempt:
-    """One try of a password. It counts as wrong until it is taken back."""
+    """One try of a password. It counts as wrong until it is taken back, or was right."""
 
     account: str
     address: str
+    name: str
 
     def take_back(self) -> None:
-        add([Step(self._from_here, -1, LOGIN_WINDOW), Step(self._from_anywhere, -1, LOGIN_WINDOW)])
+        add([Step(counter, -1, LOGIN_WINDOW) for counter in self._counters])
+
+    def was_right(self) -> None:
+        self.take_back()
+        if self.account:
+            add([Step(self._known, 1, LOGIN_KNOWN)])
 
     @property
-    def _from_here(self) -> str:
-        return f"login:{self.account}:{self.address}"
+    def _accounts(self) -> list[str]:
+        return sorted({self.account, self.name} - {""})
 
     @property
-    def _from_anywhere(self) -> str:
-        return f"login:{self.account}"
+    def _counters(self) -> list[str]:
+        """From this address for any account, then for each account: from here, from anywhere."""
+        return [f"login-from:{self.address}"] + [
+            counter for account in self._accounts for counter in (f"login:{account}:{self.address}", f"login:{account}")
+        ]
+
+    @property
+    def _known(self) -> str:
+        return f"login-known:{self.account}:{self.address}"
+
+    def _is_known(self) -> bool:
+        return bool(self.account) and add([Step(self._known, 0, 1)])[0].times > 0
 
     def _begin(self) -> None:
-        here, anywhere = add([Step(self._from_here, 1, LOGIN_WINDOW), Step(self._from_anywhere, 1, LOGIN_WINDOW)])
-        tries = LOGIN_TRIES_UNDER_SIEGE if anywhere.times > LOGIN_SIEGE else LOGIN_TRIES
-        if here.times > tries:
-            add([Step(self._from_anywhere, -1, LOGIN_WINDOW)])  # its password is not even checked
-            quota = Quota(limit=Limit(times=tries, seconds=LOGIN_WINDOW), left=0, resets_in=_whole(here.seconds_left))
-            raise Throttled("Too many failed attempts. Please try again later.", quota=quota)
+        sprayed, *counts = add([Step(counter, 1, LOGIN_WINDOW) for counter in self._counters])
+        for here, anywhere in zip(counts[::2], counts[1::2], strict=True):
+            tries = LOGIN_TRIES_UNDER_SIEGE if anywhere.times > LOGIN_SIEGE else LOGIN_TRIES
+            if here.times > tries:
+                self._refuse(tries, here)
+        if sprayed.times > LOGIN_SPRAY and not self._is_known():
+            self._refuse(LOGIN_SPRAY, sprayed)
+
+    def _refuse(self, tries: int, count: Count) -> NoReturn:
+        self.take_back()  # the password is not even looked at
+        quota = Quota(limit=Limit(times=tries, seconds=LOGIN_WINDOW), left=0, resets_in=_whole(count.seconds_left))
+        raise Throttled("Too many failed attempts. Please try again later.", quota=quota)
 
 
-def begin_login(*, account: str, address: str) -> LoginAttempt:
-    """Call this before a password is checked. ``account`` names an account, existing or not: ``customer:<e-mail>``.
+def begin_login(*, account: str, address: str, name: str = "") -> LoginAttempt:
+    """Call this before a password is checked.
 
-    Throttled after 10 wrong passwords for the account from this address in 15 minutes. Each address has tries of its
-    own, so nobody can lock the owner out. After 50 wrong ones for the account from anywhere, each address has only 3.
+    ``account`` is the account that was found (``customer:5``), ``name`` what was typed, in the form of
+    ``names.likeness``: where nothing was found, that is counted all the same. Throttled:
+
+    - after 10 wrong passwords for the account from this address in 15 minutes. Each address has tries of its own, so
+      nobody can lock the owner out. After 50 wrong ones for the account from anywhere, each address has only 3;
+    - after 100 wrong ones from this address, for whatever accounts, except for those that have signed in from there
+      within 30 days: one guesser in an office does not lock the others out.
     """
-    attempt = LoginAttempt(account=account, address=address)
+    attempt = LoginAttempt(account=account, address=address, name=name)
     attempt._begin()
     return attempt
 

@@ -84,11 +84,10 @@ def statements() -> Callable[[], AbstractContextManager[counting.Counted]]:
 
 
 @pytest.fixture
-def closed(settings: Any, tmp_path: Path) -> None:
+def closed(own_counters: None, settings: Any, tmp_path: Path) -> None:
     """The shop as it is outside development, with keys of its own; how often one may call is not the subject here."""
     from config import limits
 
-    settings.ECI_OPEN = False
     settings.ECI_KEYS_DIR = tmp_path / "keys"
     settings.ECI_RATE_LIMITS = limits.parse("off")
 

@@ -13,6 +13,7 @@ os.makedirs(os.path.join(os.environ["ECI_DATA_DIR"], "callers"), exist_ok=True)
 
 from config.settings import *  # noqa: E402, F403
 
+os.umask(0o022)  # tests make files for containers and servers, which run as somebody else
 PASSWORD_HASHERS = ["tests.support.hashers.Quick"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 
 from django.conf import settings
@@ -13,7 +14,10 @@ from django.views.decorators.cache import never_cache
 
 from config.staff import accounts
 from eci import limits
-from eci.http.rates import client_address
+from eci.http.rates import client_address, named
+from eci.identity.names import staff_named
+
+MAX_NAME = 150  # characters: Django's form takes no more
 
 
 @never_cache
@@ -37,16 +41,17 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
 def _counted(request: HttpRequest, username: str, view: Callable[[HttpRequest], HttpResponse]) -> HttpResponseBase:
     if request.method != "POST" or settings.ECI_OPEN:
         return view(request)
-    account = f"staff:{username.strip().lower()}"
+    found = staff_named(unicodedata.normalize("NFKC", username[:MAX_NAME]))  # as Django's form does
+    account = f"staff:{found.pk}" if found else ""
     try:
-        attempt = limits.begin_login(account=account, address=client_address(request))
+        attempt = limits.begin_login(account=account, name=named("staff", username), address=client_address(request))
     except limits.Throttled as refusal:
         page = render(request, "staff/throttled.html", {"minutes": refusal.retry_after // 60 + 1}, status=429)
         page.headers["Retry-After"] = str(refusal.retry_after)
         return page
     response = view(request)
     if _done(response):
-        attempt.take_back()
+        attempt.was_right()
     return response
 
 

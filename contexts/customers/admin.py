@@ -20,7 +20,7 @@ from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 class CustomerForm(forms.ModelForm):
     """A customer, with blocking as a tick. The other fields are the API's."""
 
-    email = EmailField()
+    email = EmailField(help_text="Another one counts once the link that is mailed to it is followed; this one is told.")
     full_name = TextField(max_length=text.NAME)
     phone = PhoneField(required=False)
     is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and unable to log in.")
@@ -46,14 +46,14 @@ class AddressInline(ReadOnly, admin.TabularInline):
     fields = ("full_name", "line1", "line2", "city", "region", "postal_code", "country", "phone")
 
 
-_TIMES = ("email_verified_at", "blocked_at", "created_at", "updated_at", "erased_at")
+_SHOWN = ("new_email", "email_verified_at", "blocked_at", "created_at", "updated_at", "erased_at")
 
 
 @admin.register(Customer)
 class CustomerAdmin(StaffAdmin):
     form = CustomerForm
-    fields = ("email", "full_name", "phone", "is_blocked", *_TIMES)
-    readonly_fields = _TIMES
+    fields = ("email", "full_name", "phone", "is_blocked", *_SHOWN)
+    readonly_fields = _SHOWN
     inlines = (AddressInline,)
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")

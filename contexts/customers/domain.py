@@ -15,12 +15,15 @@ FRESH = timedelta(minutes=15)  # after logging in; until then nobody is asked fo
 REPLAYABLE = timedelta(seconds=60)  # after a refresh; until then its answer, if lost, can be asked for again
 RESET_LIFETIME = timedelta(minutes=30)
 VERIFICATION_LIFETIME = timedelta(days=3)
+HOUR = timedelta(hours=1)
+RESETS = 5  # mails an hour to one address, whoever asks
+MOVES = 10  # the same, to an address that an account is to move to
 
 NAME_KEY = 600  # characters
 
 
 def customer_account(reference: object) -> str:
-    """How tokens and events name a customer: ``customer:5``. Limits on guessing name them by e-mail key instead."""
+    """How tokens, events and limits on guessing name a customer: ``customer:5``."""
     return f"customer:{reference}"
 
 

@@ -10,6 +10,7 @@ from contexts.customers.public.contracts import (
     Customer,
     CustomerRecord,
     Customers,
+    FormerAddress,
     LoginRecord,
     MailedSecret,
     MailRecord,
@@ -18,7 +19,13 @@ from contexts.customers.selectors import Row
 
 
 def customer(row: Row) -> Customer:
-    return Customer(customer_id=row["id"], email=row["email"], full_name=row["full_name"], phone=row["phone"])
+    return Customer(
+        customer_id=row["id"],
+        email=row["email"],
+        full_name=row["full_name"],
+        phone=row["phone"],
+        email_verified=row["email_verified_at"] is not None,
+    )
 
 
 def customer_record(
@@ -33,6 +40,7 @@ def customer_record(
         email=row["email"],
         full_name=row["full_name"],
         phone=row["phone"],
+        new_email=row["new_email"],
         email_verified_at=row["email_verified_at"],
         blocked_at=row["blocked_at"],
         created_at=row["created_at"],
@@ -67,8 +75,14 @@ def mail_record(request: models.MailRequest) -> MailRecord:
     return MailRecord(purpose=request.purpose, asked_at=request.created_at, used_at=request.used_at)
 
 
-def mailed_secret(owner: models.Customer, secret: str) -> MailedSecret:
-    return MailedSecret(customer_id=owner.pk, email=owner.email, secret=secret)
+def mailed_secret(row: Row, secret: str) -> MailedSecret:
+    verified = row["email_verified_at"] is not None
+    return MailedSecret(customer_id=row["id"], email=row["email"], secret=secret, email_verified=verified)
+
+
+def former_address(row: Row) -> FormerAddress:
+    verified = row["email_verified_at"] is not None
+    return FormerAddress(customer_id=row["id"], email=row["email"], email_verified=verified)
 
 
 class LocalCustomers(Customers):
@@ -81,7 +95,7 @@ class LocalCustomers(Customers):
             row,
             addresses=selectors.all_addresses(customer_id=customer_id),
             families=selectors.families(customer_id=customer_id),
-            mails=selectors.mail_requests(email=row["email"]),
+            mails=selectors.mail_requests(customer_id=customer_id, email=row["email"]),
         )
 
     def customer_with(self, *, email: str) -> int | None:
@@ -95,3 +109,6 @@ class LocalCustomers(Customers):
 
     def new_secret(self, *, request_id: int) -> MailedSecret:
         return mailed_secret(*services.issue_secret(request_id=request_id))
+
+    def former_address(self, *, request_id: int) -> FormerAddress:
+        return former_address(selectors.former_address(request_id=request_id))

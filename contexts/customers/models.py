@@ -16,11 +16,13 @@ from eci.trail import TrailRow
 class Customer(models.Model):
     """A person who buys. ``email`` is what mail goes to; ``email_key`` makes it unique; ``password`` is a hash.
 
+    ``new_email`` becomes ``email`` once the link that was mailed to it is followed.
     ``name_key`` is what staff search by, for every engine alike.
     """
 
     email = models.EmailField(max_length=text.EMAIL)
     email_key = models.CharField(max_length=254)
+    new_email = models.EmailField(max_length=text.EMAIL, blank=True, default="", db_default="")
     full_name = models.CharField(max_length=text.NAME)
     name_key = models.CharField(max_length=NAME_KEY, blank=True, default="", db_default="")
     phone = models.CharField(max_length=text.PHONE, blank=True, default="")
@@ -103,15 +105,20 @@ class RefreshToken(models.Model):
 class MailRequest(models.Model):
     """A mail with a secret that somebody asked for. The secret is made when the mail is sent, and kept as a digest.
 
-    ``email_key`` may be nobody's: requests are recorded without a look-up, so that they reveal no account.
+    ``email_key`` may be nobody's: requests are recorded without a look-up, so that they reveal no account. Only one to
+    move an account to another address has its ``customer``, the address ``moves_from``, and the login that asked.
     """
 
     class Purpose(models.TextChoices):
         PASSWORD_RESET = "password_reset"  # noqa: S105
         EMAIL_VERIFICATION = "email_verification"
+        EMAIL_CHANGE = "email_change"
 
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     email_key = models.CharField(max_length=254, db_index=True)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, null=True, related_name="moves")
+    moves_from = models.EmailField(max_length=text.EMAIL, blank=True, default="", db_default="")
+    asked_in = models.BigIntegerField(null=True)
     digest = models.CharField(max_length=64, null=True, unique=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(db_index=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
 
-from contexts.customers.domain import FRESH, account_parts, digest, email_key
+from contexts.customers.domain import FRESH, HOUR, account_parts, digest, email_key
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
 from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
 from eci.errors import InvalidRequest, NotFound
@@ -21,7 +20,18 @@ from eci.paging import Paging
 
 Row = dict[str, Any]
 
-FIELDS = ("id", "email", "full_name", "phone", "email_verified_at", "blocked_at", "created_at", "updated_at", "version")
+FIELDS = (
+    "id",
+    "email",
+    "new_email",
+    "full_name",
+    "phone",
+    "email_verified_at",
+    "blocked_at",
+    "created_at",
+    "updated_at",
+    "version",
+)
 MAX_ALIKE = 100
 ADDRESS_FIELDS = (
     "id",
@@ -136,14 +146,6 @@ def customers_with_email_like(*, email: str) -> list[int]:
     return [*exact, *alike[: MAX_ALIKE - 1]]
 
 
-def staff_by_email(*, email: str) -> User | None:
-    """The member of staff with this address; None when several have it. Locked accounts have none."""
-    unlocked = _staff().exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-    address = Q(email__iexact=email) | Q(email__iexact=email_key(email))
-    found = list(unlocked.filter(address | Q(username__iexact=email) | Q(username__iexact=email_key(email)))[:2])
-    return found[0] if len(found) == 1 else None
-
-
 def staff_stamp(*, user: User) -> str:
     """A value that changes with the user's password."""
     return user.get_session_auth_hash()
@@ -213,9 +215,31 @@ def claims_of(*, family: TokenFamily) -> Claims | None:
 # -- mailed secrets ---------------------------------------------------------------------------------------------------
 
 
-def mail_requests(*, email: str) -> list[MailRequest]:
-    """Every request that is kept for this address."""
-    return list(MailRequest.objects.filter(email_key=email_key(email)).order_by("pk"))
+def mail_requests(*, customer_id: int, email: str) -> list[MailRequest]:
+    """Every request that is kept for this address, or of this customer to move to another."""
+    return list(MailRequest.objects.filter(Q(email_key=email_key(email)) | Q(customer=customer_id)).order_by("pk"))
+
+
+def owner_of(*, request: MailRequest) -> Customer | None:
+    """The customer whom the request is about: whoever has its address now, or is to get it."""
+    if request.customer_id is None:
+        return customer_by_email(email=request.email_key)
+    owner = Customer.objects.filter(pk=request.customer_id, erased_at=None, blocked_at=None).first()
+    return owner if owner is not None and email_key(owner.new_email) == request.email_key else None
+
+
+def former_address(*, request_id: int) -> Row:
+    """The address from which an account is to move, or has moved. AccountNotFound when somebody has taken that back."""
+    request = MailRequest.objects.select_related("customer").filter(pk=request_id, customer__erased_at=None).first()
+    if request is None or request.customer is None:
+        raise AccountNotFound("There is nobody to tell.")
+    return row_of(customer=request.customer) | {"email": request.moves_from}
+
+
+def mailed_lately(*, request: MailRequest) -> int:
+    """How many other mails of this purpose the address has got within an hour."""
+    others = MailRequest.objects.filter(purpose=request.purpose, email_key=request.email_key).exclude(pk=request.pk)
+    return others.filter(created_at__gt=Now() - HOUR).exclude(digest=None).count()
 
 
 def live_requests(*, purpose: MailRequest.Purpose) -> QuerySet[MailRequest]:
@@ -223,10 +247,15 @@ def live_requests(*, purpose: MailRequest.Purpose) -> QuerySet[MailRequest]:
     return MailRequest.objects.filter(purpose=purpose, used_at=None, expires_at__gt=Now())
 
 
-def is_live_secret(*, purpose: MailRequest.Purpose, secret: str) -> bool:
-    return live_requests(purpose=purpose).filter(digest=digest(secret)).exists()
+def request_with(*, purpose: MailRequest.Purpose, secret: str) -> MailRequest | None:
+    """The request that this secret is good for."""
+    return live_requests(purpose=purpose).filter(digest=digest(secret)).first()
 
 
-def bad_secret() -> InvalidRequest:
+class BadSecret(InvalidRequest):
+    """Somebody guessed. The answer looks like that for any other bad field."""
+
+
+def bad_secret() -> BadSecret:
     sentence = "This token is invalid or has expired."
-    return InvalidRequest(f"token: {sentence}", token=[sentence])
+    return BadSecret(f"token: {sentence}", token=[sentence])

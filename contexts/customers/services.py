@@ -8,14 +8,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from contexts.customers import selectors
 from contexts.customers.domain import (
     FAMILY_LIFETIME,
+    MOVES,
     REPLAYABLE,
     RESET_LIFETIME,
+    RESETS,
     VERIFICATION_LIFETIME,
     customer_account,
     digest,
@@ -25,9 +27,10 @@ from contexts.customers.domain import (
     successor_of,
 )
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
-from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail
+from contexts.customers.public.contracts import AccountNotFound, DuplicateEmail, EnoughMails
 from contexts.customers.public.events import (
     CustomerErased,
+    EmailChangeRequested,
     EmailVerificationRequested,
     PasswordChanged,
     PasswordResetRequested,
@@ -74,12 +77,19 @@ def register_customer(*, email: str, full_name: str, password_hash: str, phone: 
 
 @writes("customers")
 def update_customer(
-    *, customer_id: int, actor: str, version: int | None = None, is_blocked: bool | None = None, **given: str
+    *,
+    customer_id: int,
+    actor: str,
+    version: int | None = None,
+    is_blocked: bool | None = None,
+    session: str = "",
+    **given: str,
 ) -> Row:
     """The row after the changes. ``given``: any of email, full_name, phone.
 
-    A new address has to be verified again. Blocking a customer ends all their logins. CustomerNotFound, DuplicateEmail;
-    PreconditionFailed when the customer has another ``version``.
+    A new address counts once the link that is mailed to it is followed (``verify_email``); ``session``: the login that
+    then goes on. The address of now takes that back. Blocking a customer ends all their logins. CustomerNotFound,
+    DuplicateEmail; PreconditionFailed when the customer has another ``version``.
     """
     customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
     if customer is None:
@@ -87,26 +97,23 @@ def update_customer(
     if version not in (None, customer.version):
         raise PreconditionFailed("This customer has changed meanwhile.", version=customer.version)
     changes: dict[str, Any] = {field: value for field, value in given.items() if value != getattr(customer, field)}
-    if "email" in changes:
-        changes["email_key"] = email_key(changes["email"])
     if "full_name" in changes:
         changes["name_key"] = name_key(changes["full_name"])
-    moved = changes.get("email_key", customer.email_key) != customer.email_key
-    if moved:
-        changes["email_verified_at"] = None
-        MailRequest.objects.filter(email_key=customer.email_key).delete()
+    new_email = given.get("email", "")
+    if new_email and email_key(new_email) != customer.email_key:
+        changes |= {"new_email": new_email}
+        del changes["email"]
+        _request_move(customer, new_email, session=session)
+    elif new_email and customer.new_email:
+        changes |= {"new_email": ""}
+        _void_moves(customer_id)
     if is_blocked is not None and is_blocked != (customer.blocked_at is not None):
         changes["blocked_at"] = Now() if is_blocked else None
     if not changes:
         return selectors.row_of(customer=customer)
-    try:
-        Customer.objects.filter(pk=customer_id).update(**changes, updated_at=utcnow(), version=F("version") + 1)
-    except IntegrityError:
-        raise _duplicate() from None
+    Customer.objects.filter(pk=customer_id).update(**changes, updated_at=utcnow(), version=F("version") + 1)
     if is_blocked:
         _end_families(customer_id)
-    if moved and settings.ECI_VERIFY_EMAIL:
-        _request_verification(changes["email_key"])
     row = selectors.customer(customer_id=customer_id)
     _keep_trail("changed", customer_id, actor=actor, before=selectors.row_of(customer=customer), after=row)
     return row
@@ -167,6 +174,7 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
     Customer.objects.filter(pk=customer_id).update(
         email="",
         email_key=f"erased:{customer_id}",
+        new_email="",
         full_name="",
         name_key="",
         phone="",
@@ -176,7 +184,7 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
         updated_at=utcnow(),
         version=F("version") + 1,
     )
-    MailRequest.objects.filter(email_key=customer.email_key).delete()
+    MailRequest.objects.filter(Q(email_key=customer.email_key) | Q(customer=customer_id)).delete()
     Address.objects.filter(customer_id=customer_id).delete()
     TokenFamily.objects.filter(customer_id=customer_id).delete()
     trail.erase("customers", things=[customer_account(customer_id)])
@@ -250,8 +258,9 @@ def end_families(*, customer_id: int) -> int:
     return _end_families(customer_id)
 
 
-def _end_families(customer_id: int) -> int:
-    return TokenFamily.objects.filter(customer_id=customer_id, revoked_at=None).update(revoked_at=Now())
+def _end_families(customer_id: int, *, besides: int | None = None) -> int:
+    ended = TokenFamily.objects.filter(customer_id=customer_id, revoked_at=None).exclude(pk=besides or 0)
+    return ended.update(revoked_at=Now())
 
 
 @writes("customers")
@@ -269,14 +278,17 @@ def forget_ended_logins(*, keep: timedelta) -> None:
 def change_password(*, customer_id: int, before: str, after: str) -> bool:
     """Replace the hash ``before`` by ``after``, and end every login. False when ``before`` is not the hash any more."""
     unchanged = Customer.objects.filter(pk=customer_id, password=before, erased_at=None, blocked_at=None)
-    if not unchanged.update(password=after, password_version=F("password_version") + 1, updated_at=utcnow()):
+    new = {"password": after, "password_version": F("password_version") + 1, "version": F("version") + 1}
+    if not unchanged.update(**new, new_email="", updated_at=utcnow()):
         return False
     _after_new_password(customer_id)
     return True
 
 
 def _after_new_password(customer_id: int) -> None:
+    """Whoever knew the old one may have begun to move the account away: that is off, too."""
     _end_families(customer_id)
+    _void_moves(customer_id)
     version = Customer.objects.values_list("password_version", flat=True).get(pk=customer_id)
     emit("customers", PasswordChanged(version=version, account=customer_account(customer_id)))
 
@@ -299,17 +311,50 @@ def _request_verification(key: str) -> None:
     emit("customers", EmailVerificationRequested(version=1, request_id=request.pk))
 
 
+def _request_move(customer: Customer, new_email: str, *, session: str) -> None:
+    """Ask the new address, and tell the one of now. An earlier question is void."""
+    if selectors.email_taken(email=new_email, besides=customer.pk):
+        raise _duplicate()
+    _void_moves(customer.pk)
+    request = MailRequest.objects.create(
+        purpose=MailRequest.Purpose.EMAIL_CHANGE,
+        email_key=email_key(new_email),
+        customer=customer,
+        moves_from=customer.email,
+        asked_in=int(session) if session else None,
+        expires_at=Now() + VERIFICATION_LIFETIME,
+    )
+    emit("customers", EmailChangeRequested(version=1, request_id=request.pk))
+
+
+def _void_moves(customer_id: int) -> None:
+    """The rows stay for a while, because mails are counted by them."""
+    MailRequest.objects.filter(customer=customer_id, used_at=None).update(expires_at=Now())
+
+
+_MAILS_AN_HOUR = {MailRequest.Purpose.PASSWORD_RESET: RESETS, MailRequest.Purpose.EMAIL_CHANGE: MOVES}
+
+
 @writes("customers")
-def issue_secret(*, request_id: int) -> tuple[Customer, str]:
-    """Make the secret of a mail; see ``Customers.new_secret``. The recipient and the secret. AccountNotFound."""
+def issue_secret(*, request_id: int) -> tuple[Row, str]:
+    """Make the secret of a mail; see ``Customers.new_secret``. AccountNotFound, EnoughMails.
+
+    Returns it after the customer's row, which has the address that the mail goes to.
+    """
     requests = MailRequest.objects.filter(pk=request_id, used_at=None, expires_at__gt=Now())
-    key = requests.values_list("email_key", flat=True).first()
-    customer = selectors.customer_by_email(email=key) if key else None
-    if customer is None:
+    request = requests.first()
+    customer = selectors.owner_of(request=request) if request else None
+    if request is None or customer is None or not locked(Customer.objects.filter(pk=customer.pk)):
         raise AccountNotFound("There is nobody to send this mail to.")
+    limit = _MAILS_AN_HOUR.get(MailRequest.Purpose(request.purpose))
+    if limit is not None and selectors.mailed_lately(request=request) >= limit:
+        raise EnoughMails("This address has had enough of these mails for an hour.")
     secret = new_secret()
     requests.update(digest=digest(secret))
-    return customer, secret
+    row = selectors.row_of(customer=customer)
+    if request.customer_id is not None:
+        row |= {"email": customer.new_email, "email_verified_at": None}
+    return row, secret
 
 
 @writes("customers")
@@ -320,7 +365,8 @@ def reset_password(*, secret: str, password_hash: str) -> None:
     """
     customer = _redeem(MailRequest.Purpose.PASSWORD_RESET, secret)
     found = Customer.objects.filter(pk=customer.pk, erased_at=None)
-    if not found.update(password=password_hash, password_version=F("password_version") + 1, updated_at=utcnow()):
+    new = {"password": password_hash, "password_version": F("password_version") + 1, "version": F("version") + 1}
+    if not found.update(**new, new_email="", updated_at=utcnow()):
         raise selectors.bad_secret()
     _after_new_password(customer.pk)
     MailRequest.objects.filter(purpose=MailRequest.Purpose.PASSWORD_RESET, email_key=customer.email_key).update(
@@ -330,17 +376,49 @@ def reset_password(*, secret: str, password_hash: str) -> None:
 
 @writes("customers")
 def verify_email(*, secret: str) -> None:
-    """Mark the address that got the mail as verified. InvalidRequest when the secret is unknown, used or expired."""
-    _redeem(MailRequest.Purpose.EMAIL_VERIFICATION, secret)
+    """Mark the address that got the mail as verified; an account that was to move there has moved.
+
+    InvalidRequest when the secret is unknown, used or expired; DuplicateEmail when somebody has taken the address.
+    """
+    if selectors.request_with(purpose=MailRequest.Purpose.EMAIL_CHANGE, secret=secret):
+        _move(secret)
+    else:
+        _redeem(MailRequest.Purpose.EMAIL_VERIFICATION, secret)
+
+
+def _move(secret: str) -> None:
+    """Give the account its new address, and end every login but the one that asked. The old address's secrets go."""
+    request, customer = _used(MailRequest.Purpose.EMAIL_CHANGE, secret)
+    try:
+        Customer.objects.filter(pk=customer.pk).update(
+            email=customer.new_email,
+            email_key=request.email_key,
+            new_email="",
+            email_verified_at=Now(),
+            updated_at=utcnow(),
+            version=F("version") + 1,
+        )
+    except IntegrityError:
+        raise _duplicate() from None
+    MailRequest.objects.filter(email_key=customer.email_key, customer=None).delete()
+    _end_families(customer.pk, besides=request.asked_in)
+    after_commit("customers", partial(log.info, "customer_moved", subject=customer_account(customer.pk)))
 
 
 def _redeem(purpose: MailRequest.Purpose, secret: str) -> Customer:
-    requests = selectors.live_requests(purpose=purpose).filter(digest=digest(secret))
-    key = requests.values_list("email_key", flat=True).first()
-    customer = selectors.customer_by_email(email=key) if key else None
-    if customer is None or not requests.update(used_at=Now()):
-        raise selectors.bad_secret()
+    _, customer = _used(purpose, secret)
     Customer.objects.filter(pk=customer.pk, email_verified_at=None).update(
         email_verified_at=Now(), version=F("version") + 1
     )
     return customer
+
+
+def _used(purpose: MailRequest.Purpose, secret: str) -> tuple[MailRequest, Customer]:
+    """Use the secret up. InvalidRequest when it is not good, or nobody is there for it."""
+    request = selectors.request_with(purpose=purpose, secret=secret)
+    customer = selectors.owner_of(request=request) if request else None
+    if request is None or customer is None or not locked(Customer.objects.filter(pk=customer.pk)):
+        raise selectors.bad_secret()
+    if not selectors.live_requests(purpose=purpose).filter(pk=request.pk).update(used_at=Now()):  # it is void by now
+        raise selectors.bad_secret()
+    return request, customer

@@ -8,16 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
+from django.core.exceptions import ValidationError
 
 from contexts.customers import selectors, services
 from contexts.customers.domain import email_key
-from contexts.customers.models import MailRequest, TokenFamily
+from contexts.customers.models import Customer, MailRequest, TokenFamily
 from contexts.customers.public.contracts import EmailNotVerified
 from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused, InvalidRequest, NotAuthenticated
 from eci.identity import tokens
+from eci.identity.names import staff_named
 from eci.identity.passwords import hash_password, matches
 from eci.identity.tokens import Claims
+
+_PERSONAL = UserAttributeSimilarityValidator(user_attributes=("email", "full_name"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,16 @@ def require_same_password(*, customer_id: int, password: str) -> None:
         raise IdempotencyKeyReused("This idempotency key was used for a different request.")
 
 
+def require_impersonal(*, password: str, email: str, full_name: str, field: str = "password") -> None:
+    """InvalidRequest for a password that is much like the person's own name or address. Open mode takes any."""
+    if settings.ECI_OPEN:
+        return
+    try:
+        _PERSONAL.validate(password, Customer(email=email, full_name=full_name))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InvalidRequest(f"{field}: {error.messages[0]}", **{field: error.messages}) from None
+
+
 def log_in(*, email: str, password: str) -> Login:
     """NotAuthenticated; EmailNotVerified, but only after the right password."""
     customer = selectors.customer_by_email(email=email)
@@ -47,7 +62,7 @@ def log_in(*, email: str, password: str) -> Login:
 
 def log_in_staff(*, email: str, password: str) -> Login:
     """NotAuthenticated."""
-    user = selectors.staff_by_email(email=email)
+    user = staff_named(email)
     if not matches(password, user.password if user else None) or user is None:
         raise _wrong_credentials()
     return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user=user)))
@@ -76,13 +91,21 @@ def _wrong_credentials() -> NotAuthenticated:
 def change_password(*, customer_id: int, current: str, new: str) -> Login:
     """End every login, and give the caller a new one. InvalidRequest without the current password, WrongPassword."""
     before = _confirmed(customer_id, current)
+    row = selectors.customer(customer_id=customer_id)
+    require_impersonal(password=new, email=row["email"], full_name=row["full_name"], field="new_password")
     if not services.change_password(customer_id=customer_id, before=before, after=hash_password(new)):
         raise _wrong_current()
     return _login(*services.open_family(customer_id=customer_id))
 
 
 def change_own(
-    *, customer_id: int, actor: str, current_password: str, changes: dict[str, str], version: int | None = None
+    *,
+    customer_id: int,
+    actor: str,
+    session: str,
+    current_password: str,
+    changes: dict[str, str],
+    version: int | None = None,
 ) -> Row:
     """As ``services.update_customer``. A new address needs the password, because a new password can be mailed there.
 
@@ -91,7 +114,9 @@ def change_own(
     email = changes.get("email")
     if email is not None and email_key(email) != email_key(selectors.customer(customer_id=customer_id)["email"]):
         _confirmed(customer_id, current_password)
-    return services.update_customer(customer_id=customer_id, actor=actor, version=version, is_blocked=None, **changes)
+    return services.update_customer(
+        customer_id=customer_id, actor=actor, version=version, is_blocked=None, session=session, **changes
+    )
 
 
 def erase_own(*, customer_id: int, actor: str, session: str, current_password: str) -> None:
@@ -126,6 +151,9 @@ def _wrong_current() -> WrongPassword:
 
 def reset_password(*, secret: str, password: str) -> None:
     """See ``services.reset_password``. A bad secret is rejected before the slow hashing."""
-    if not selectors.is_live_secret(purpose=MailRequest.Purpose.PASSWORD_RESET, secret=secret):
+    request = selectors.request_with(purpose=MailRequest.Purpose.PASSWORD_RESET, secret=secret)
+    owner = selectors.owner_of(request=request) if request else None
+    if owner is None:
         raise selectors.bad_secret()
+    require_impersonal(password=password, email=owner.email, full_name=owner.full_name, field="new_password")
     services.reset_password(secret=secret, password_hash=hash_password(password))

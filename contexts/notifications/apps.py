@@ -32,6 +32,7 @@ class NotificationsConfig(AppConfig):
         events.subscribe(
             "notifications", customers.EmailVerificationRequested, handlers.on_email_verification_requested
         )
+        events.subscribe("notifications", customers.EmailChangeRequested, handlers.on_email_change_requested)
         events.subscribe("notifications", customers.PasswordChanged, handlers.on_password_changed)
         events.subscribe("notifications", customers.RefreshTokenReused, handlers.on_refresh_token_reused)
         events.subscribe("notifications", customers.CustomerErased, handlers.on_customer_erased)

@@ -28,12 +28,17 @@ class Kind(StrEnum):
     RETURN_REFUSED = "return_refused"
     PASSWORD_RESET = "password_reset"  # noqa: S105
     EMAIL_VERIFICATION = "email_verification"
+    EMAIL_CHANGE = "email_change"
+    EMAIL_CHANGE_ASKED = "email_change_asked"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     LOGIN_ENDED = "login_ended"
 
 
-WITH_SECRET = (Kind.PASSWORD_RESET, Kind.EMAIL_VERIFICATION)
-ABOUT_ACCOUNT = (Kind.PASSWORD_CHANGED, Kind.LOGIN_ENDED)
+WITH_SECRET = (Kind.PASSWORD_RESET, Kind.EMAIL_VERIFICATION, Kind.EMAIL_CHANGE)
+ABOUT_ACCOUNT = (Kind.EMAIL_CHANGE_ASKED, Kind.PASSWORD_CHANGED, Kind.LOGIN_ENDED)
+COST_NOTHING = (*WITH_SECRET, *ABOUT_ACCOUNT, Kind.ORDER_CANCELLATION, Kind.PAYMENT_FAILURE, Kind.ORDER_EXPIRED)
+"""No payment stands behind these, so anybody can cause any number of them, with a stranger's address."""
+MAILS_AN_HOUR = 10  # of these, to a customer who has not confirmed the address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,17 @@ _WORDINGS = {
     Kind.EMAIL_VERIFICATION: (
         "Please confirm your e-mail address",
         "Confirm that this address is yours with:\n\n{secret}\n\nIf you did not register with us, do nothing.",
+    ),
+    Kind.EMAIL_CHANGE: (
+        "Please confirm your new e-mail address",
+        "Somebody, probably you, wants to use this address for their account with us. Confirm that it is yours "
+        "with:\n\n{secret}\n\nIf it wasn't you, do nothing.",
+    ),
+    Kind.EMAIL_CHANGE_ASKED: (
+        "Your account is to have another e-mail address",
+        "Somebody, probably you, wants your account to have another e-mail address. It counts once the link that we "
+        "have mailed to that address is followed; your other logins end then.\n\nIf it wasn't you, choose a new "
+        "password now: then nothing changes.",
     ),
     Kind.PASSWORD_CHANGED: (
         "Your password was changed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contexts.customers.public.events import (
     CustomerErased,
+    EmailChangeRequested,
     EmailVerificationRequested,
     PasswordChanged,
     PasswordResetRequested,
@@ -91,6 +92,11 @@ def on_password_reset_requested(event: PasswordResetRequested) -> None:
 
 def on_email_verification_requested(event: EmailVerificationRequested) -> None:
     _queue_secret(Kind.EMAIL_VERIFICATION, event.request_id)
+
+
+def on_email_change_requested(event: EmailChangeRequested) -> None:
+    _queue_secret(Kind.EMAIL_CHANGE, event.request_id)
+    _queue_secret(Kind.EMAIL_CHANGE_ASKED, event.request_id)
 
 
 def _queue_secret(kind: Kind, request_id: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Now
 
+from contexts.notifications import domain
 from contexts.notifications.models import Attempt, Notification
 from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
 from eci.paging import Paging
@@ -58,6 +61,12 @@ def notification_with_log(*, notification_id: int) -> Row:
     """As ``notification``, with its ``attempts_log``, oldest first. NotificationNotFound."""
     log = Attempt.objects.filter(notification_id=notification_id).order_by("pk").values("at", "ok", "answer")
     return notification(notification_id=notification_id) | {"attempts_log": list(log)}
+
+
+def mails_lately(*, customer_id: int | None) -> int:
+    """How many mails that cost nothing this customer has been sent within an hour."""
+    sent = Attempt.objects.filter(notification__customer_id=customer_id, notification__kind__in=domain.COST_NOTHING)
+    return sent.filter(ok=True, at__gt=Now() - timedelta(hours=1)).count()
 
 
 def waiting() -> int:

@@ -8,8 +8,8 @@ import uuid
 from django.conf import settings
 
 from contexts.customers.public.api import customers
-from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
-from contexts.notifications import domain, services
+from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound, EnoughMails
+from contexts.notifications import domain, selectors, services
 from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.adapters.sms import sms
@@ -95,7 +95,9 @@ def _send(notification: Notification, mailer: Mailer) -> bool:
 def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
     """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
-        words = notification.message if notification.dedupe_key is None else _compose(notification)
+        words, confirmed = (notification.message, True) if notification.dedupe_key is None else _compose(notification)
+        if not confirmed and _has_enough(notification):
+            return NotificationStatus.QUEUED, "This address has had enough mails for an hour: nobody has confirmed it."
         if not notification.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
         if notification.channel == Channel.SMS:
@@ -114,6 +116,8 @@ def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationSt
     except (OrderNotFound, CustomerNotFound, AccountNotFound):
         notification.facts.pop("reason", None)  # nobody will read it any more
         return NotificationStatus.SUPPRESSED, "The recipient no longer exists."
+    except EnoughMails as refusal:
+        return NotificationStatus.SUPPRESSED, refusal.message
     except NotDelivered as failure:
         return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer
     except Exception as error:  # it concerns this notification only, and may pass
@@ -132,34 +136,67 @@ def _mailbox(notification: Notification) -> str:
         return text.earlier_email(notification.recipient)
 
 
-def _compose(notification: Notification) -> str:
-    """Fill in recipient and wording of one of the shop's own. Returns the text to send; the kept one has no secret."""
+def _has_enough(notification: Notification) -> bool:
+    """Open mode has no cap."""
+    if settings.ECI_OPEN or notification.kind not in domain.COST_NOTHING:
+        return False
+    return selectors.mails_lately(customer_id=notification.customer_id) >= domain.MAILS_AN_HOUR
+
+
+def _compose(notification: Notification) -> tuple[str, bool]:
+    """Fill in recipient and wording of one of the shop's own. Returns the text to send, and whether the recipient has
+    confirmed the address; the kept text has no secret."""
     kind = domain.Kind(notification.kind)
     secret = ""
     if kind in domain.WITH_SECRET:
         mailed = customers.new_secret(request_id=int(notification.facts["request_id"]))
         notification.customer_id, notification.recipient, secret = mailed.customer_id, mailed.email, mailed.secret
+        confirmed = mailed.email_verified
+    elif kind is domain.Kind.EMAIL_CHANGE_ASKED:
+        former = customers.former_address(request_id=int(notification.facts["request_id"]))
+        notification.customer_id, notification.recipient = former.customer_id, former.email
+        confirmed = former.email_verified
     elif kind in domain.ABOUT_ACCOUNT:
-        notification.recipient = customers.address_of(account=notification.facts["account"])
-        notification.customer_id = domain.customer_of(notification.facts["account"])
+        confirmed = _address_account(notification)
     else:
-        notification.customer_id, notification.channel, notification.recipient = _recipient(notification.order_id)
+        confirmed = _address_order(notification)
     kept = domain.wording(kind, notification.order_id, notification.facts | {"secret": "(not kept)"})
     notification.subject, notification.message = kept.subject, kept.text
-    return domain.wording(kind, notification.order_id, notification.facts | {"secret": _link(kind, secret)}).text
+    shown = domain.wording(kind, notification.order_id, notification.facts | {"secret": _link(kind, secret)})
+    return shown.text, confirmed
 
 
 def _link(kind: domain.Kind, secret: str) -> str:
     """The storefront's page with the secret as fragment, which no server logs. Without a storefront, the secret."""
+    kind = domain.Kind.EMAIL_VERIFICATION if kind is domain.Kind.EMAIL_CHANGE else kind  # one page for both
     page = f"{settings.ECI_STOREFRONT_URL}/{kind.replace('_', '-')}"
     return f"{page}#token={secret}" if settings.ECI_STOREFRONT_URL else secret
 
 
-def _recipient(order_id: str) -> tuple[int | None, Channel, str]:
-    """Customer, channel and address for an order's notifications; the address is empty when there is none."""
-    buyer = orders.recipient(order_id=order_id)
+def _address_account(notification: Notification) -> bool:
+    """Fill in whose account it is about. Whether they have confirmed their address."""
+    account = notification.facts["account"]
+    notification.customer_id = domain.customer_of(account)
+    if notification.customer_id is None:
+        notification.recipient = customers.address_of(account=account)
+        return True
+    owner = customers.customer(customer_id=notification.customer_id)
+    notification.recipient = owner.email
+    return owner.email_verified
+
+
+def _address_order(notification: Notification) -> bool:
+    """Fill in customer, channel and address of the order's buyer; the address is empty where there is none.
+
+    Whether they have confirmed it: staff and other systems, who order for guests, answer for those.
+    """
+    buyer = orders.recipient(order_id=notification.order_id)
+    notification.customer_id = buyer.customer_id
     if buyer.customer_id is None:
-        return None, Channel.EMAIL, buyer.email
-    customer = customers.customer(customer_id=buyer.customer_id)
-    channel, address = (Channel.EMAIL, customer.email) if customer.email else (Channel.SMS, customer.phone)
-    return buyer.customer_id, channel, address
+        notification.channel, notification.recipient = Channel.EMAIL, buyer.email
+        return True
+    owner = customers.customer(customer_id=buyer.customer_id)
+    by_mail = bool(owner.email)
+    notification.channel = Channel.EMAIL if by_mail else Channel.SMS
+    notification.recipient = owner.email if by_mail else owner.phone
+    return owner.email_verified

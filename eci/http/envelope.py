@@ -6,7 +6,7 @@ import sys
 from typing import Any, cast
 
 import structlog
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
@@ -90,6 +90,8 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         return 404, failure("There is nothing here.", "not_found"), {}
     if isinstance(error, RequestDataTooBig):
         return 413, failure("The request is too large.", "request_too_large"), {}
+    if isinstance(error, DisallowedHost):
+        return 400, failure("The Host header names no host that is served here.", "validation_error"), {}
     if isinstance(error, (BadRequest, SuspiciousOperation)):
         return 400, failure("The request is malformed.", "validation_error"), {}
     if isinstance(error, PermissionDenied):

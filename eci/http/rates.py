@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from eci import limits
 from eci.errors import EciError, NotAuthenticated
 from eci.identity.auth import Caller
+from eci.identity.names import likeness
 from eci.limits import Limit, Quota
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -33,15 +34,18 @@ def take(request: HttpRequest, caller: Caller, rate: str) -> Quota | None:
 
 
 @contextmanager
-def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] = NotAuthenticated) -> Iterator[None]:
-    """Put this around the check of a password, which raises ``wrong`` for a wrong one. Only those are counted.
+def password_guess(
+    request: HttpRequest, account: str, *, name: str = "", wrong: type[EciError] = NotAuthenticated
+) -> Iterator[None]:
+    """Put this around the check of a password or a secret, which raises ``wrong`` for a wrong one. Only those count.
 
-    Throttled after too many: see ``limits.begin_login``.
+    ``account`` is the one that was found; ``name`` what was typed, as ``named`` makes it. Throttled after too many:
+    see ``limits.begin_login``.
     """
     if settings.ECI_OPEN:
         yield
         return
-    attempt = limits.begin_login(account=account, address=client_address(request))
+    attempt = limits.begin_login(account=account, name=name, address=client_address(request))
     try:
         yield
     except wrong:
@@ -49,7 +53,12 @@ def password_guess(request: HttpRequest, account: str, *, wrong: type[EciError] 
     except BaseException:
         attempt.take_back()
         raise
-    attempt.take_back()
+    attempt.was_right()
+
+
+def named(kind: str, typed: str) -> str:
+    """What guesses at a typed name are counted by, whether or not anybody has it: ``customer``'s or ``staff``'s."""
+    return f"{kind}-named:{likeness(typed)}"
 
 
 def headers(quota: Quota) -> dict[str, str]:
@@ -67,20 +76,31 @@ def client_address(request: HttpRequest) -> str:
 
     An IPv6 address counts as its /64 network, because one household has all of it.
     """
-    trusted = _networks(tuple(settings.ECI_TRUSTED_PROXIES))
     hops = [request.META.get("REMOTE_ADDR", ""), *reversed(request.headers.get("X-Forwarded-For", "").split(","))]
     nearest = ""
     for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop.strip())
-        except ValueError:
+        address = _address(hop)
+        if address is None:
             break  # no proxy of ours wrote this, so the rest cannot be trusted either
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
         nearest = str(address if address.version == 4 else ipaddress.ip_network(f"{address}/64", strict=False))
-        if not any(address in network for network in trusted):
+        if not is_trusted_proxy(hop):
             break
     return nearest or "unknown"
+
+
+def is_trusted_proxy(text: str) -> bool:
+    """Whether this is the address of a proxy that ``ECI_TRUSTED_PROXIES`` names."""
+    address = _address(text)
+    return address is not None and any(address in network for network in _networks(tuple(settings.ECI_TRUSTED_PROXIES)))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 @functools.cache

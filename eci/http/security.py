@@ -1,4 +1,4 @@
-"""Security headers for browsers, beside those of Django and django-csp."""
+"""What a proxy may tell us, and security headers for browsers, beside those of Django and django-csp."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from eci.http.rates import is_trusted_proxy
+
 _PERMISSIONS = ", ".join(f"{feature}=()" for feature in ("camera", "geolocation", "microphone", "payment", "usb"))
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
+_ONLY_PROXIES_SAY = (
+    "HTTP_FORWARDED",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_X_FORWARDED_PROTO",
+)
+
+
+class ProxyHeaders:
+    """Forgets what only a proxy may say of a request, unless a proxy of ``ECI_TRUSTED_PROXIES`` says it.
+
+    It stands before everything that asks for host or scheme.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        said = [name for name in _ONLY_PROXIES_SAY if name in request.META]
+        if said and not is_trusted_proxy(request.META.get("REMOTE_ADDR", "")):
+            for name in said:
+                del request.META[name]
+        return self.get_response(request)
+
+
 class SecurityHeaders:
-    """JSON may run nothing, and no cache may store it unless it has an ETag.
+    """JSON may run nothing. No cache may store pages, nor anything else that has no ETag: people may stand in it.
 
     This stands outside of every middleware that answers by itself, so that those answers have the headers too.
     """
@@ -22,8 +49,9 @@ class SecurityHeaders:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
-        if "json" in response.headers.get("Content-Type", ""):
+        kind = response.headers.get("Content-Type", "")
+        if "json" in kind:
             response.headers["Content-Security-Policy"] = _NOTHING
-            if "ETag" not in response.headers:
-                response.headers.setdefault("Cache-Control", "no-store")
+        if "ETag" not in response.headers or "html" in kind:
+            response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -23,7 +23,7 @@ from eci.http.conditional import versions
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
-from eci.identity.roles import Roles, only
+from eci.identity.roles import Role, Roles, only
 from eci.limits import Quota, Throttled
 from eci.paging import Paging
 from eci.watch.requests import about_order
@@ -122,7 +122,14 @@ class ApiView(GenericAPIView[Any]):
         data = getattr(answer, "data", None)
         if isinstance(data, dict):  # what belongs to an order, such as a payment, names it; so do refusals
             about_order(data.get("order_id") or (data.get("details") or {}).get("order_id"))
+        if not self._is_public():
+            answer.headers.setdefault("Cache-Control", "no-store")
         return answer
+
+    def _is_public(self) -> bool:
+        """Whether a GET here tells everybody the same, so that it may be kept where it has an ETag."""
+        allowed = self.roles if isinstance(self.roles, frozenset) else self.roles.get("GET", only())
+        return Role.ANONYMOUS in allowed
 
     def paging(self, *, default: str = "-created_at") -> Paging:
         """The page that the query parameters ask for."""

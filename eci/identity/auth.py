@@ -97,6 +97,11 @@ def staff_roles(user: User) -> Roles:
     return frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
 
 
+def is_machine(user: User) -> bool:
+    """Whether the account is another system's: one of the group ``services``."""
+    return Role.SERVICE in staff_roles(user)
+
+
 Vouch = Callable[[Claims], Claims | None]
 _vouch: Vouch | None = None
 

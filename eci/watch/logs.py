@@ -139,6 +139,7 @@ def logging_config() -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django.request": {"level": "ERROR"},
+            "django.security": {"level": "CRITICAL"},  # anybody can send a bad Host: that is a 400, and no error
             "django.server": {"handlers": [], "propagate": False},
             "celery": {"level": "WARNING"},
             "celery.redirected": {"handlers": [], "propagate": False},  # what code prints

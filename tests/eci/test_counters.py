@@ -219,3 +219,14 @@ def test_names_are_hidden_in_redis() -> None:
         keys = [key.decode() for key in client.scan_iter("eci:limit:*")]
     assert keys
     assert not any("ann" in key or "1.1.1.1" in key for key in keys)
+
+
+def test_four_hundred_names_from_one_address_are_a_hundred_guesses(store: str) -> None:
+    at_home = begin_login(account="staff:3", address="1.1.1.1")
+    at_home.was_right()
+    names = [f"staff-named:{number}" for number in range(400)]
+    tried = [passes(lambda: begin_login(account="", name=name, address="1.1.1.1")) for name in names]  # noqa: B023
+    assert tried == [True] * 100 + [False] * 300
+    assert passes(lambda: begin_login(account="staff:3", address="1.1.1.1")), "signed in from there before"
+    assert not passes(lambda: begin_login(account="staff:4", address="1.1.1.1"))
+    assert passes(lambda: begin_login(account="staff:4", address="2.2.2.2"))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import httpx
 import jwt
 import pytest
 
 from config.staff import demo
 from tests.support.api import Answer
+from tests.support.people import spellings
 from tests.support.product import HttpApi, Product, Running, at_once, wait_until
+from tests.support.world import ON_SERVERS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
+pytestmark = pytest.mark.e2e
 
 ADMIN = {"email": "root@shop.example", "password": "a long enough secret"}
 ANN = {"email": "ann@example.com", "password": "correct horse battery"}
@@ -21,7 +24,7 @@ ANN = {"email": "ann@example.com", "password": "correct horse battery"}
 @pytest.fixture
 def closed(own_product: Running) -> Iterator[Product]:
     admin = {"ECI_ADMIN_EMAIL": ADMIN["email"], "ECI_ADMIN_PASSWORD": ADMIN["password"]}
-    with own_product(ECI_DEBUG="0", ECI_OPEN="0", **admin) as product:
+    with own_product(ECI_DEBUG="0", ECI_OPEN="0", ECI_SECURE_COOKIES="0", **admin) as product:
         assert product.api.post("/v1/users/register", ANN | {"full_name": "Ann"}).status == 201
         yield product
 
@@ -54,6 +57,9 @@ def test_closed(closed: Product) -> None:
     _rotation_logs_nobody_out(closed, login)
     _at_the_same_moment(api)
     _ten_wrong_passwords(api)
+    _no_header_makes_it_another_shop(closed)
+    _for_its_owner_alone(closed)
+    _three_hundred_spellings(closed)
 
 
 def _rotation_logs_nobody_out(closed: Product, login: dict[str, str]) -> None:
@@ -99,6 +105,49 @@ def _ten_wrong_passwords(api: HttpApi) -> None:
     assert (refused.status, refused.code) == (429, "throttled")
     assert int(refused.headers["Retry-After"]) <= 15 * 60 + 1
     log_in(api)
+
+
+def _three_hundred_spellings(closed: Product) -> None:
+    """Of an administrator's address and of nobody's, at the admin and at the token's door: ten guesses each."""
+    for name in (ADMIN["email"], "nobody.is@shop.example"):
+        written = spellings(name, 300)
+        answers = Counter(_at_the_admin(closed, written))
+        assert answers == {200: 10, 429: 290}
+        token = [closed.api.post("/v1/staff/token", {"email": one, "password": "guess"}).status for one in written[:9]]
+        assert token == [429] * 9, "counted together"
+
+
+def _at_the_admin(closed: Product, names: list[str]) -> list[int]:
+    url = f"{closed.url}/admin/login/"
+    with httpx.Client(trust_env=False, timeout=60) as browser:
+        browser.get(url)
+        form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], "password": "guess"}
+        return [
+            browser.post(url, data=form | {"username": name}, headers={"Referer": url}).status_code for name in names
+        ]
+
+
+def _no_header_makes_it_another_shop(closed: Product) -> None:
+    """A proxy blocks paths, and this machine is none: what loopback says of path, scheme and host is not believed."""
+    said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "SCRIPT_NAME": "/v1", "PATH_INFO": "/x"}
+    for path in ("/v1/products?limit=1", "/products"):
+        plain, lied = closed.api.page(path), closed.api.page(path, **said)
+        assert plain.status_code == lied.status_code
+        assert "Strict-Transport-Security" not in lied.headers
+        assert "evil" not in lied.text
+    assert closed.api.page("/v1/products?limit=1", **said).json()["meta"]["next"].startswith(closed.url)
+    assert closed.api.page("/v1/products", Host="evil.example").status_code == 400
+    assert "DisallowedHost" not in closed.log.read_text()
+
+
+def _for_its_owner_alone(closed: Product) -> None:
+    wait_until(lambda: list(closed.data_dir.glob("mail/*")), 60, "a mail")
+    found = [closed.data_dir, *closed.data_dir.rglob("*")]
+    assert {path.name for path in found} >= {"orders.sqlite3", "keys", "signing.pem", "secret_key", "mail"} - (
+        {"orders.sqlite3"} if ON_SERVERS else set()
+    )
+    modes = {str(path): path.lstat().st_mode & 0o077 for path in found if path.exists()}
+    assert {path for path, mode in modes.items() if mode} == set()
 
 
 def _mails(api: HttpApi) -> str:

@@ -174,6 +174,7 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     assert stock.send("PATCH", f"/v1/shipments/{parcel}", step, key="step").status == 200
     for name in (f"{NAME} Senior", NAME):
         assert support.patch(f"/v1/customers/{ann.customer_id}", {"full_name": name}).status == 200
+    assert ann.patch(ME, {"email": f"new.{EMAIL}", "current_password": PASSWORD}).status == 200
     call = {"type": "sms", "recipient": PHONE, "message": f"Dear {NAME}", "order_id": shipped["order_id"]}
     assert support.post("/v1/notifications", call, key="call").status == 201
     settle()

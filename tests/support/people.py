@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from django.contrib.auth.models import Group, User
@@ -59,3 +60,23 @@ def staff(role: str, email: str | None = None) -> Person:
 
 def refresh(token: str, key: str | None = None) -> Answer:
     return Api().post("/v1/users/token/refresh", {"refresh": token}, key=key)
+
+
+_LOOKS = {"i": "\u0131\u0130", "k": "\u212a", "s": "\u017f"}
+
+
+def spellings(name: str, many: int) -> list[str]:
+    """Texts that databases, Unicode or browsers may take for this name: case, width, \u017f and \u0131, white space."""
+    chance = random.Random(1)
+    found = {name: True}
+    while len(found) < many:
+        letters = [
+            chance.choice([*letter * 4, letter.upper(), _wide(letter), *_LOOKS.get(letter, "")]) for letter in name
+        ]
+        space = chance.choice(["", " ", "\u00a0", "\u3000"])
+        found[f"{space}{''.join(letters)}{chance.choice(['', ' ', '  '])}"] = True
+    return list(found)
+
+
+def _wide(letter: str) -> str:
+    return chr(ord(letter) + 0xFEE0) if letter.isalnum() else letter

@@ -16,6 +16,7 @@ def customer(row: Row) -> dict[str, Any]:
     return {
         "customer_id": row["id"],
         "email": row["email"],
+        "new_email": row["new_email"] or None,
         "full_name": row["full_name"],
         "phone": row["phone"],
         "email_verified": row["email_verified_at"] is not None,

@@ -121,6 +121,9 @@ class AddressListQuery(QuerySerializer):
 class CustomerOut(serializers.Serializer[Any]):
     customer_id = serializers.IntegerField()
     email = serializers.CharField()
+    new_email = serializers.CharField(
+        allow_null=True, help_text="Becomes `email` once the link that was mailed to it is followed."
+    )
     full_name = serializers.CharField()
     phone = serializers.CharField()
     email_verified = serializers.BooleanField()

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.customers import selectors, services, workflows
-from contexts.customers.domain import customer_account, email_key, staff_account
+from contexts.customers.domain import customer_account, staff_account
 from contexts.customers.http import presenters
 from contexts.customers.http.serializers import (
     AddressIn,
@@ -38,12 +38,13 @@ from contexts.customers.http.serializers import (
     RevokedOut,
     StaffLoginOut,
 )
-from contexts.customers.selectors import Row
-from eci.errors import IdempotencyKeyReused
+from contexts.customers.selectors import BadSecret, Row
+from eci.errors import EciError, IdempotencyKeyReused, NotAuthenticated
 from eci.http import commands, conditional
 from eci.http.paging import page
-from eci.http.rates import password_guess
+from eci.http.rates import named, password_guess
 from eci.http.views import ApiView
+from eci.identity.names import staff_named
 from eci.identity.passwords import hash_password
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
@@ -61,6 +62,7 @@ class RegisterView(ApiView):
         """Register as a customer."""
         body = self.body()
         password = body.pop("password")  # not in the key's fingerprint, from which it would be cheap to guess
+        workflows.require_impersonal(password=password, email=body["email"], full_name=body["full_name"])
         hashed = functools.cache(lambda: hash_password(password))
         answer = commands.once(
             "customers",
@@ -70,7 +72,7 @@ class RegisterView(ApiView):
             about=lambda data: data["customer_id"],
         )
         if answer.status_code == 201 and "Idempotent-Replayed" in answer.headers:
-            with password_guess(request, customer_account(email_key(body["email"])), wrong=IdempotencyKeyReused):
+            with _guess(request, body["email"], wrong=IdempotencyKeyReused):
                 workflows.require_same_password(customer_id=answer.data["customer_id"], password=password)
         return answer
 
@@ -94,7 +96,7 @@ class LoginView(TokenView):
     def post(self, request: Request) -> Response:
         """Log in as a customer."""
         body = self.body()
-        with password_guess(request, customer_account(email_key(body["email"]))):
+        with _guess(request, body["email"]):
             login = workflows.log_in(**body)
         return _private(presenters.login(login))
 
@@ -107,7 +109,9 @@ class StaffTokenView(TokenView):
     def post(self, request: Request) -> Response:
         """Log in as a member of staff."""
         body = self.body()
-        with password_guess(request, staff_account(email_key(body["email"]))):
+        found = staff_named(body["email"])
+        account = staff_account(found.pk) if found else ""
+        with password_guess(request, account, name=named("staff", body["email"])):
             login = workflows.log_in_staff(**body)
         return _private(presenters.login(login))
 
@@ -157,7 +161,8 @@ class PasswordResetConfirmView(TokenView):
     def post(self, request: Request) -> Response:
         """Set a new password with the token from the mail. Every login of the account ends."""
         body = self.body()
-        workflows.reset_password(secret=body["token"], password=body["new_password"])
+        with password_guess(request, "", wrong=BadSecret):
+            workflows.reset_password(secret=body["token"], password=body["new_password"])
         return Response({"message": "The password was changed. Please log in."})
 
 
@@ -166,9 +171,17 @@ class EmailVerifyView(TokenView):
 
     @extend_schema(responses=DoneOut)
     def post(self, request: Request) -> Response:
-        """Confirm an e-mail address with the token from the mail."""
-        services.verify_email(secret=self.body()["token"])
+        """Confirm an e-mail address with the token from the mail. An account that was to move there has moved."""
+        with password_guess(request, "", wrong=BadSecret):
+            services.verify_email(secret=self.body()["token"])
         return Response({"message": "The e-mail address is confirmed."})
+
+
+def _guess(request: Request, email: str, *, wrong: type[EciError] = NotAuthenticated) -> AbstractContextManager[None]:
+    """Around the check of a password that somebody gives with an e-mail address."""
+    found = selectors.customer_with(email=email)
+    account = "" if found is None else customer_account(found)
+    return password_guess(request, account, name=named("customer", email), wrong=wrong)
 
 
 def _private(data: dict[str, Any]) -> Response:
@@ -186,8 +199,8 @@ class OwnAccountView(ApiView):
     def guess(self) -> AbstractContextManager[None]:
         """Around the check of a password: wrong ones count together with those of logins."""
         customer = selectors.customer(customer_id=self.caller.own())
-        account = customer_account(email_key(customer["email"]))
-        return password_guess(self.request, account, wrong=workflows.WrongPassword)
+        account, name = customer_account(customer["id"]), named("customer", customer["email"])
+        return password_guess(self.request, account, name=name, wrong=workflows.WrongPassword)
 
 
 class MeView(OwnAccountView):
@@ -202,13 +215,15 @@ class MeView(OwnAccountView):
 
     @extend_schema(responses=CustomerOut)
     def patch(self, request: Request) -> Response:
-        """Change the given fields of the caller's account. A new e-mail address needs `current_password`."""
+        """Change the given fields of the caller's account. A new e-mail address needs `current_password`, and counts
+        once the link that is mailed to it is followed; then every other login ends. The old address is told."""
         changes = self.body(partial=True)
         password = changes.pop("current_password", "")
         with self.guess() if "email" in changes else nullcontext():
             row = workflows.change_own(
                 customer_id=self.caller.own(),
                 actor=self.caller.name,
+                session=self.caller.session,
                 current_password=password,
                 changes=changes,
                 version=self.if_match(),
@@ -284,7 +299,8 @@ class CustomerDetailView(ApiView):
 
     @extend_schema(responses=CustomerForStaffOut)
     def patch(self, request: Request, customer_id: int) -> Response:
-        """Change the given fields of a customer. Blocking one ends all their logins."""
+        """Change the given fields of a customer. A new e-mail address counts once the link that is mailed to it is
+        followed, and the old one is told. Blocking a customer ends all their logins."""
         row = services.update_customer(
             customer_id=customer_id, actor=self.caller.name, version=self.if_match(), **self.body(partial=True)
         )

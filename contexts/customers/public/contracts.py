@@ -15,6 +15,7 @@ class Customer:
     email: str
     full_name: str
     phone: str
+    email_verified: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,14 @@ class MailedSecret:
     customer_id: int
     email: str
     secret: str
+    email_verified: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormerAddress:
+    customer_id: int
+    email: str
+    email_verified: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,7 @@ class CustomerRecord:
     blocked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    new_email: str = ""
     addresses: tuple[AddressRecord, ...]
     logins: tuple[LoginRecord, ...]
     mails: tuple[MailRecord, ...]
@@ -80,6 +90,10 @@ class CustomerNotFound(NotFound):
 
 class AccountNotFound(NotFound):
     """Nobody has the account, or the address."""
+
+
+class EnoughMails(NotFound):
+    """This address has had as many mails of this kind as it gets in an hour."""
 
 
 class EmailNotVerified(EciError):
@@ -117,5 +131,9 @@ class Customers(ABC):
     def new_secret(self, *, request_id: int) -> MailedSecret:
         """A new secret for a mail that somebody asked for. An earlier secret of the same request becomes void.
 
-        AccountNotFound when nobody has the address, or the request has been used or has expired.
+        AccountNotFound when nobody has the address, or the request has been used or has expired. EnoughMails.
         """
+
+    @abstractmethod
+    def former_address(self, *, request_id: int) -> FormerAddress:
+        """The address from which somebody asked to move an account: it is told. AccountNotFound when that is off."""

@@ -27,6 +27,16 @@ class EmailVerificationRequested(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmailChangeRequested(Event):
+    """Somebody wants an account to have another address, which gets a link to follow. The old one is told."""
+
+    NAME: ClassVar[str] = "customers.email_change_requested.v1"
+    AGGREGATE: ClassVar[str] = "request_id"
+
+    request_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PasswordChanged(Event):
     """``version`` counts the passwords that the account has had."""
 

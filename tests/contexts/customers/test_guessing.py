@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from config import limits
+from eci.limits import begin_login
 from tests.support.api import Answer, Api
-from tests.support.people import PASSWORD, Person, customer, register
+from tests.support.people import PASSWORD, Person, customer, register, spellings
 
 pytestmark = pytest.mark.usefixtures("own_counters")
 
@@ -105,8 +108,8 @@ def staff_member() -> None:
     user.save()
 
 
-def at_the_admin(password: str, **headers: str) -> int:
-    form = {"username": "boss@shop.example", "password": password, "next": "/admin/"}
+def at_the_admin(password: str, name: str = "boss@shop.example", **headers: str) -> int:
+    form = {"username": name, "password": password, "next": "/admin/"}
     return Client(headers=headers).post("/admin/login/", form).status_code
 
 
@@ -140,3 +143,82 @@ def test_an_open_session_of_the_admin_is_no_way_to_guess() -> None:
     elsewhere = session.post("/admin/password_change/", form | {"old_password": PASSWORD}, headers=ELSEWHERE)
     assert elsewhere.status_code == 302
     assert Client().get("/admin/password_change/").status_code == 302, "to the login"
+
+
+@pytest.fixture
+def unlimited(settings: Any) -> None:
+    """As often as one likes, as far as rates go: not what is the subject here."""
+    settings.ECI_RATE_LIMITS = limits.parse("off")
+
+
+@pytest.mark.usefixtures("unlimited")
+class TestSpellings:
+    """However its name is written, an account has ten guesses; and so has one that does not exist.
+
+    `tests/processes/test_closed.py` tries 300.
+    """
+
+    @pytest.mark.parametrize("name", ["boss.kid@shop.example", "nobody.is@shop.example"])
+    def test_ten_at_each_door(self, name: str) -> None:
+        User.objects.create_superuser("boss.kid@shop.example", "boss.kid@shop.example", PASSWORD)
+        register("boss.kid@shop.example")
+        written = spellings(name, 18)
+        assert Counter(at_the_admin("wrong", one) for one in written) == {200: 10, 429: 8}
+        assert {log_in(one, PASSWORD, "/v1/staff/token").status for one in written} == {429}, "counted together"
+        assert Counter(log_in(one, "wrong").status for one in written) == {401: 10, 429: 8}
+
+    def test_name_and_address_of_one_account_share_its_guesses(self) -> None:
+        User.objects.create_superuser("boss", "boss@shop.example", PASSWORD)
+        url = "/v1/staff/token"
+        tries = [log_in(name, "wrong", url).status for name in ["boss", "boss@shop.example"] * 6]
+        assert tries == [401] * 10 + [429] * 2
+        assert at_the_admin(PASSWORD, "boss") == 429
+
+    def test_a_customer_who_moves_takes_the_guesses_along(self) -> None:
+        ann = customer("ann@example.com")
+        for _ in range(10):
+            log_in("ann@example.com", "wrong")
+        guess = ann.post("/v1/users/password/change", {"current_password": "x", "new_password": "another good one"})
+        assert guess.status == 429
+
+
+@pytest.mark.parametrize("name", ["bo\u017fs@shop.example", "b\u00f6ss@shop.example", "bo\u017fs", "\uff42oss"])
+def test_nobody_signs_in_by_a_name_that_only_folds_to_theirs(name: str) -> None:
+    """PostgreSQL's upper case of \u017f is S."""
+    User.objects.create_superuser("boss", "boss@shop.example", PASSWORD)
+    assert log_in(name, PASSWORD, "/v1/staff/token").status == 401
+    assert log_in("BOSS@shop.example", PASSWORD, "/v1/staff/token").status == 200
+
+
+@pytest.mark.usefixtures("unlimited")
+class TestSpraying:
+    """One password for many names, from one address: a hundred guesses, and the office behind it still works."""
+
+    def test_a_hundred_and_no_more(self) -> None:
+        staff_member()
+        for name in ("here@example.com", "new@example.com"):
+            register(name)
+        assert log_in("here@example.com", PASSWORD).status == 200
+        for number in range(97):
+            begin_login(account="", name=f"staff-named:name{number}@shop.example", address="127.0.0.1")
+        assert [log_in("a@example.com", "Summer2026!").status, at_the_admin("Summer2026!", "b@shop.example")] == [
+            401,
+            200,
+        ]
+        assert log_in("c@example.com", "Summer2026!", "/v1/staff/token").status == 401
+        assert {log_in(f"d{number}@example.com", "Summer2026!").status for number in range(4)} == {429}
+        assert (log_in("new@example.com", PASSWORD).status, at_the_admin(PASSWORD)) == (429, 429)
+        assert log_in("here@example.com", PASSWORD).status == 200, "has signed in from here before"
+        assert log_in("new@example.com", PASSWORD, **ELSEWHERE).status == 200
+        assert log_in("new@example.com", PASSWORD).status == 429, "signing in elsewhere is not signing in here"
+
+    def test_guessed_secrets_of_mails_count_too(self) -> None:
+        for _ in range(98):
+            begin_login(account="", address="127.0.0.1")
+        confirm = {"token": "guess", "new_password": "another good password"}
+        for _ in range(2):
+            answers = [
+                Api().post("/v1/users/password/reset/confirm", confirm).status,
+                Api().post("/v1/users/email/verify", {"token": "guess"}).status,
+            ]
+        assert answers == [429, 429]

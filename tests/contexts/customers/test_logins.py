@@ -323,8 +323,8 @@ class TestAddressOfTheAccount:
             answer = ann.patch(ME, {"email": "thief@example.com"} | guess)
             assert (answer.status, list(answer.details)) == (400, ["current_password"])
         changed = ann.patch(ME, {"email": "new@example.com", "current_password": PASSWORD})
-        assert (changed.status, changed.data["email"]) == (200, "new@example.com")
-        assert ann.patch(ME, {"email": "NEW@example.com", "phone": "+1 555 0100"}).status == 200, "only its case"
+        assert (changed.status, changed.data["new_email"]) == (200, "new@example.com")
+        assert ann.patch(ME, {"email": "ANN@example.com"}).data["email"] == "ANN@example.com", "only its case"
 
     def test_is_verified_before_the_first_login_where_that_is_asked(self, settings: Any) -> None:
         settings.ECI_VERIFY_EMAIL = True
@@ -335,14 +335,6 @@ class TestAddressOfTheAccount:
         token = secret_in(mails("confirm your e-mail")[0])
         assert [Api().post("/v1/users/email/verify", {"token": token}).status for _ in range(2)] == [200, 400]
         assert Person(log_in("eve@example.com").data).get(ME).data["email_verified"] is True
-
-    def test_another_one_is_to_be_verified_again(self, settings: Any) -> None:
-        eve = customer("eve@example.com")
-        settings.ECI_VERIFY_EMAIL = True
-        Customer.objects.update(email_verified_at=utcnow())
-        eve.patch(ME, {"email": "new@example.com", "current_password": PASSWORD})
-        assert log_in("new@example.com").code == "email_not_verified"
-        assert [letter.to for letter in mails("confirm your e-mail")] == [["new@example.com"]]
 
     def test_no_mail_where_it_is_not_asked(self) -> None:
         register("eve@example.com")

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.support.api import Api
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.any_engine
 
@@ -62,9 +63,28 @@ def test_json_may_load_nothing_and_is_kept_by_no_cache() -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_what_has_a_tag_may_be_kept(api: Api) -> None:
-    product_id = api.post("/v1/products", {"sku": "A", "name": "A", "price": 1}).data["product_id"]
-    assert "Cache-Control" not in api.get(f"/v1/products/{product_id}").headers
+def test_of_what_has_a_tag_only_what_everybody_may_read_is_kept(shop: Shop) -> None:
+    product, person = f"/v1/products/{shop.product_id}", f"/v1/customers/{shop.customer_id}"
+    stock = shop.api.get("/v1/inventory").data[0]["inventory_id"]
+    assert "Cache-Control" not in shop.api.get(product).headers
+    for url in (person, f"/v1/inventory/{stock}"):
+        answer = shop.api.get(url)
+        assert answer.headers["Cache-Control"] == "no-store"
+        again = Client().get(url, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again["Cache-Control"]) == (304, "no-store")
+
+
+def test_no_page_is_kept(shop: Shop) -> None:
+    """The browser of a shared desk shows nobody's orders after they have signed out."""
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("ann", "ann@example.com", "secret-123"))
+    for url in (
+        *("/", "/docs", "/staff/reconcile", "/admin/", "/admin/customers/customer/", "/v1/orders"),
+        *(f"/v1/customers/{shop.customer_id}", f"/v1/products/{shop.product_id}"),
+        f"/admin/customers/customer/{shop.customer_id}/change/",
+    ):
+        answer = boss.get(url, headers={"Accept": "text/html"})
+        assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True), url
 
 
 def test_other_origins_are_not_let_in() -> None:
@@ -94,4 +114,48 @@ def test_https_by_setting(settings: Any) -> None:
     assert Client().get("/v1/products").status_code == 301
     assert Client().get("/health").status_code == 200
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.ECI_TRUSTED_PROXIES = ["127.0.0.1"]
     assert Client().get("/v1/products", headers={"X-Forwarded-Proto": "https"}).status_code == 200
+
+
+FORWARDED = {
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "444",
+    "Forwarded": "proto=https;host=evil.example",
+}
+
+
+@pytest.mark.parametrize(
+    ("caller", "believed"), [("10.1.2.3", True), ("127.0.0.1", False), ("::1", False), ("", False)]
+)
+def test_what_a_proxy_says_is_believed_of_trusted_ones_only(settings: Any, caller: str, believed: bool) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_HSTS_SECONDS = 86400
+    settings.USE_X_FORWARDED_HOST = settings.USE_X_FORWARDED_PORT = True  # even if somebody switches them on
+    settings.ECI_TRUSTED_PROXIES = ["10.0.0.0/8"]
+    answer = Client(REMOTE_ADDR=caller).get("/v1/products", headers=FORWARDED)
+    assert ("Strict-Transport-Security" in answer) == believed
+    request = answer.wsgi_request
+    assert request.build_absolute_uri("/") == ("https://evil.example/" if believed else "http://testserver/")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "a b", "localhost:80:80", "localhost/x", "[::1", "\u00fc", "localhost\x00"]
+)
+def test_a_bad_host_is_a_400_and_no_error(settings: Any, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    settings.ALLOWED_HOSTS = ["localhost"]
+    for url in ("/v1/products", "/admin/login/", "/", "/health"):
+        answer = Client(raise_request_exception=False).get(url, headers={"Host": host})
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "validation_error"
+        assert "evil" not in answer.content.decode()
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+@pytest.mark.parametrize("where", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_nobody_is_led_elsewhere_after_signing_in(where: str) -> None:
+    User.objects.create_superuser("ann", "ann@example.com", "secret-123")
+    form = {"username": "ann", "password": "secret-123", "next": where}
+    answer = Client().post("/admin/login/", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/profile/")

@@ -10,8 +10,9 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from config import private
 from config.operations import processes
 from config.operations.migrating import migrate_all
 from config.staff import accounts
@@ -71,9 +73,17 @@ class Command(BaseCommand):
 
 def prepare(say: Callable[[str], object]) -> None:
     """Check, migrate and make accounts before the first process starts; quick when all is done. CommandError."""
+    private.mend(folders=[settings.DATA_DIR, settings.ECI_KEYS_DIR, Path(settings.EMAIL_FILE_PATH)], files=_databases())
     call_command("check", databases=primaries(), fail_level="ERROR")
     migrate_all(say)
     accounts.prepare()
+
+
+def _databases() -> Iterator[Path]:
+    """SQLite's files, wherever they are."""
+    names = [str(one["NAME"]) for one in settings.DATABASES.values() if one["ENGINE"].endswith("sqlite3")]
+    for name in (*names, str(settings.ECI_SANDBOX_LEDGER)):
+        yield from (Path(f"{name}{more}") for more in ("", "-wal", "-shm"))
 
 
 def _require_free(port: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.staff import accounts, groups
-from eci.identity.auth import command_name
+from eci.identity.auth import command_name, is_machine
 from eci.identity.roles import GROUPS
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError("Say what the account is for: --group NAME, or --admin.")
         groups.make_groups()
         password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-        accounts.make_account(
+        user = accounts.make_account(
             email=options["email"],
             password=password,
             groups=tuple(options["group"]),
@@ -34,4 +34,5 @@ class Command(BaseCommand):
             source="The password",
             actor=command_name(),
         )
-        self.stdout.write(f"{options['email']} may sign in at /admin/ and at POST /v1/staff/token.")
+        doors = "at POST /v1/staff/token" if is_machine(user) else "at /admin/ and at POST /v1/staff/token"
+        self.stdout.write(f"{options['email']} may sign in {doors}.")
