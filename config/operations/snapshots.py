@@ -197,6 +197,7 @@ class Postgres(Store):
     def open(self) -> None:
         with self.reader.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # it waits until all is saved
             cursor.execute("SELECT pg_export_snapshot()")
             self._snapshot = cursor.fetchone()[0]
 

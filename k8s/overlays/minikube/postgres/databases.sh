@@ -2,7 +2,7 @@
 # PostgreSQL's image runs this once, when its data directory is new.
 set -eu
 psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/eci/POSTGRES_PASSWORD)" <<'SQL'
-CREATE ROLE eci LOGIN PASSWORD :'password';
+CREATE ROLE eci LOGIN CREATEDB PASSWORD :'password'; -- for the scratch databases of manage.py restore_drill
 -- A read-only role for the demonstration's commands, psql -U poojasrinivasan. It works only from inside the pod.
 CREATE ROLE poojasrinivasan LOGIN;
 GRANT pg_read_all_data, pg_monitor TO poojasrinivasan;
