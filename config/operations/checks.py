@@ -22,6 +22,8 @@ def sandbox_ledger(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     folder = settings.ECI_SANDBOX_LEDGER.parent
     if settings.ECI_GATEWAY != "sandbox" or not folder.exists() or os.access(folder, os.W_OK | os.X_OK):
         return []
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # the image's own: a process that takes no payments has no volume there
+        return []
     return [
         Error(
             f"ECI_SANDBOX_LEDGER: user {os.geteuid()} may not write to {folder}, so nobody could pay.",

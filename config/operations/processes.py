@@ -27,7 +27,7 @@ def worker() -> list[str]:
 
 
 def beat() -> list[str]:
-    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+    return [*_celery("beat"), "--scheduler", "config.celery:Scheduler", "--pidfile="]
 
 
 def backup() -> list[str]:
