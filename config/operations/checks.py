@@ -22,7 +22,7 @@ def sandbox_ledger(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     folder = settings.ECI_SANDBOX_LEDGER.parent
     if settings.ECI_GATEWAY != "sandbox" or not folder.exists() or os.access(folder, os.W_OK | os.X_OK):
         return []
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # the image's own: a process that takes no payments has no volume there
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # the image's own: this process takes no payments
         return []
     return [
         Error(

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -35,10 +34,12 @@ _OURS = ("_DATABASE_URL", "_DATABASE_URL_FILE", "_REPLICA_URL", "_REPLICA_URL_FI
 def drill(say: Say) -> float:
     """Restore, migrate and audit the newest kept backup somewhere else. The seconds that took. Failed."""
     began = time.monotonic()
-    with fetched(NEWEST, say) as folder, tempfile.TemporaryDirectory(prefix="eci-drill-") as data, ExitStack() as made:
+    with fetched(NEWEST, say) as folder, ExitStack() as made:
+        data = folder.with_name("drill")
+        data.mkdir()
         databases: dict[str, str] = {}
         for row in json.loads((folder / MANIFEST).read_text())["databases"]:
-            url = made.enter_context(_scratch(row["aliases"][0], row["engine"], Path(data)))
+            url = made.enter_context(_scratch(row["aliases"][0], row["engine"], data))
             databases |= {_variable(alias): url for alias in row["aliases"]}
         command = [sys.executable, "manage.py", "restore", str(folder), "--audit"]
         environment = _environment(data, databases)
@@ -57,9 +58,9 @@ def _variable(alias: str) -> str:
     return f"ECI_{'PLATFORM' if alias == PLATFORM else alias.upper()}_DATABASE_URL"
 
 
-def _environment(data: str, databases: dict[str, str]) -> dict[str, str]:
+def _environment(data: Path, databases: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.endswith(_OURS)}
-    return kept | databases | {"ECI_DATA_DIR": data, "ECI_KEYS_DIR": f"{data}/keys"}
+    return kept | databases | {"ECI_DATA_DIR": str(data), "ECI_KEYS_DIR": str(data / "keys")}
 
 
 @contextmanager

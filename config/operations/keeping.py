@@ -67,12 +67,13 @@ def keep(say: Say) -> None:
     3. If every place has it, delete the oldest, so that ECI_BACKUP_KEEP are left, and record it for the metrics.
     """
     _require_settings()
+    into = places()
     with _work() as work:
         made = backup(work / "backup", say)
         ending = "tar.gz.age" if settings.ECI_BACKUP_RECIPIENTS else "tar.gz"
         archive = work / f"eci-{made.at.strftime(_MOMENT)}.{ending}"
         archives.pack(work / "backup", archive, settings.ECI_BACKUP_RECIPIENTS)
-        _put(archive, places(), say)
+        _put(archive, into, say)
     _prune(say)
     record(made, say)
 

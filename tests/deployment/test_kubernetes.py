@@ -107,16 +107,16 @@ def test_each_role_runs_from_the_one_image(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_a_name_for_each_context_and_one_address_for_each_pod(overlay: str) -> None:
-    web = {"app.kubernetes.io/name": "eci", "eci/role": "web"}
+    web = {"app.kubernetes.io/name": "eci", "ecommerce/role": "web"}
     for context, (name, port) in SERVICES.items():
         spec = one(overlay, "Service", name)["spec"]
-        assert spec["selector"] == web | {f"eci/hosts-{context}": "true"}
+        assert spec["selector"] == web | {f"ecommerce/hosts-{context}": "true"}
         ports = {each["port"]: each["targetPort"] for each in spec["ports"]}
         assert ports == {port: "http", 8000: "http"}
     for name, port in (("web", 8000), ("worker", 9808)):
         spec = one(overlay, "Service", name)["spec"]
         assert (spec["clusterIP"], spec["ports"][0]["port"]) == ("None", port)
-        assert spec["selector"] == web | {"eci/role": name}
+        assert spec["selector"] == web | {"ecommerce/role": name}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -216,9 +216,9 @@ def test_finished_jobs_go_and_backups_stay(overlay: str) -> None:
 def test_a_context_can_leave_and_nothing_else_changes(overlay: str) -> None:
     """It gets pods of its own, with its label, which the others lose: Services and policies follow by themselves."""
     here = dict(pods(overlay))["web"]["metadata"]["labels"]
-    shared = {key: value for key, value in here.items() if key != "eci/hosts-inventory"}
-    alone = {key: value for key, value in here.items() if not key.startswith("eci/hosts-")}
-    alone |= {"app.kubernetes.io/component": "inventory-web", "eci/hosts-inventory": "true"}
+    shared = {key: value for key, value in here.items() if key != "ecommerce/hosts-inventory"}
+    alone = {key: value for key, value in here.items() if not key.startswith("ecommerce/hosts-")}
+    alone |= {"app.kubernetes.io/component": "inventory-web", "ecommerce/hosts-inventory": "true"}
 
     def reached(labels: dict[str, str]) -> set[str]:
         services = of_kind(overlay, "Service")

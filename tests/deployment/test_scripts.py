@@ -206,8 +206,8 @@ def test_what_a_cluster_refuses_is_said(deployed: Cluster) -> None:
     [
         ("job/migrate-", "spec template spec restartPolicy", "OnFailure", "spec.template: field is immutable"),
         ("job/migrate-", "metadata name", "migrate-V1.2_RC", "metadata.name: 'migrate-V1.2_RC'"),
-        ("deployment/beat", "spec selector matchLabels eci/role", "beat", "spec.selector: field is immutable"),
-        ("deployment/beat", "spec template metadata labels eci/role", "a drum", "label eci/role: 'a drum'"),
+        ("deployment/beat", "spec selector matchLabels ecommerce/role", "beat", "spec.selector: field is immutable"),
+        ("deployment/beat", "spec template metadata labels ecommerce/role", "a drum", "label ecommerce/role: 'a drum'"),
         ("service/web", "spec clusterIP", "10.0.0.7", "spec.clusterIP: field is immutable"),
         ("service/web", "metadata name", "web.v1", "metadata.name: 'web.v1'"),
         ("persistentvolumeclaim/backups", "spec resources requests storage", "2Gi", "can not be less than before"),

@@ -1,5 +1,7 @@
-"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat, and backups
-where a place for them is set."""
+"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat.
+
+Where a place for backups is set, a fourth process keeps them.
+"""
 
 from __future__ import annotations
 
