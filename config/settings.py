@@ -47,6 +47,10 @@ def _secret_key() -> str:
         return given if ECI_DEBUG else strong("ECI_SECRET_KEY", given)
     path = DATA_DIR / "secret_key"
     if not path.exists():
+        if not os.access(DATA_DIR, os.W_OK | os.X_OK):
+            raise ImproperlyConfigured(
+                f"ECI_DATA_DIR: user {os.geteuid()} may not write to {DATA_DIR}. Make that user its owner."
+            )
         with tempfile.NamedTemporaryFile(
             "w", dir=DATA_DIR
         ) as file:  # 0600; linked when complete, so nobody reads half of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,8 @@ def test_back_from_the_bucket_after_everything_is_gone(demo_seed: world.Seed, tm
         assert not list(folder.glob(".backup-work-*")), "nothing unencrypted is left"
 
         key = {"ECI_BACKUP_IDENTITY_FILE": str(identity)}
+        if world.ON_SERVERS:
+            key["ECI_DRILL_POSTGRES_URL"] = os.environ["ECI_CATALOG_DATABASE_URL"]
         with world.world(None, tmp_path / "again", **settings, **key) as again:
             restored = manage(again, "restore", "newest", "--audit")
             assert "The books agree: 1 orders checked" in restored

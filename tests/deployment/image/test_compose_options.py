@@ -147,8 +147,9 @@ def test_it_sells_backs_up_loses_everything_and_comes_back(compose: Compose) -> 
         return time.time() - float(re.findall(shown, text, re.MULTILINE)[0])
 
     wait_until(lambda: age() < 3600, 120, "the alert's metric tells of a backup")
-    healthy = compose.services["backup"]["healthcheck"]["test"][1].replace("$$", "$")
-    compose("exec", "backup", "sh", "-c", healthy)
+    for service in ("backup", "beat"):
+        healthy = compose.services[service]["healthcheck"]["test"][1].replace("$$", "$")
+        compose("exec", service, "sh", "-c", healthy)
     assert "RTO" in (drilled := compose.manage("restore_drill")), drilled
 
     compose("down")
@@ -169,3 +170,7 @@ def test_a_folder_that_is_somebody_elses_is_told_before_anybody_pays(compose: Co
     theirs.mkdir(mode=0o755)
     refused = compose("run", "--rm", "--no-deps", "--volume", f"{theirs}:/sandbox", "migrate", code=1)
     assert "user 10001 may not write to /sandbox, so nobody could pay" in refused
+    alone = ["docker", "run", "--rm", "--network=host", f"--volume={theirs}:/data", IMAGE]
+    done = subprocess.run(alone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "ECI_DATA_DIR: user 10001 may not write to /data" in done.stderr
