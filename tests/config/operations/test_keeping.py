@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from config.operations import archives, keeping
+from config.operations.checks import backup_settings
 from config.operations.models import Backup
 from config.operations.snapshots import Failed
 from eci.clock import utcnow
@@ -188,3 +189,5 @@ def test_settings_that_cannot_be_are_refused(two_places: Any, settings: Any, wro
         setattr(settings, name, value)
     with pytest.raises(CommandError, match=said):
         call_command("backup", "--list")
+    at_start_up = str(backup_settings(None))
+    assert (said in at_start_up) is (said != "No place for backups is set"), "which is nothing wrong with a shop"
