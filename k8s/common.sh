@@ -24,13 +24,15 @@ need_minikube() {
     fail "minikube is not running." "Start it: minikube start --memory=8192 --cpus=4"
 }
 
-render() { # overlay file: writes the manifests; sets job, the name of the Job that migrates: migrate-<digest of all in it>
+# overlay file: writes the manifests; sets job, the name of the Job that migrates. Kustomize's name for it knows image,
+# configuration and limits; this one has a digest of all that is in the Job.
+render() {
   local digest separator='\n---\n'
   kubectl kustomize "$1" >"$2.new" || fail "The overlay $1 cannot be rendered: see above."
   digest=$(awk -v RS="$separator" '/(^|\n)kind: Job\n/' "$2.new" | openssl dgst -sha256 -r)
   job=migrate-${digest:0:12}
   awk -v RS="$separator" -v ORS="$separator" -v name="$job" \
-    '/(^|\n)kind: Job\n/ { sub(/\n  name: migrate\n/, "\n  name: " name "\n") } 1' "$2.new" >"$2"
+    '/(^|\n)kind: Job\n/ { sub(/\n  name: migrate-[a-z0-9]+\n/, "\n  name: " name "\n") } 1' "$2.new" >"$2"
   rm "$2.new"
   grep -q "^  name: $job\$" "$2" || fail "The overlay $1 has no Job migrate."
 }

@@ -17,7 +17,7 @@ import yaml
 from cryptography import x509
 
 from tests.deployment import fake_cluster
-from tests.deployment.rendered import kubectl
+from tests.deployment.rendered import kubectl, render
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
@@ -192,6 +192,24 @@ def test_an_image_may_be_named_as_registries_name_them(cluster: Cluster) -> None
     assert cluster.run("apply.sh", str(overlay)).returncode == 0
     assert cluster.state == before
     assert [len(each) for each in jobs] == [1, 1] and jobs[0] != jobs[1]
+
+
+def test_kubectl_alone_can_deploy_a_changed_image_setting_or_limit(tmp_path: Path) -> None:
+    k8s = Path(shutil.copytree(ROOT / "k8s", tmp_path / "k8s"))
+    overlay = k8s / "overlays/production"
+    found: dict[str, Any] = {}
+    for file, old, new in (
+        (overlay / "config.env", "EMAIL_PORT=587", "EMAIL_PORT=465"),
+        (overlay / "kustomization.yaml", "newTag: 0.1.0", "newTag: V1.2_RC"),
+        (k8s / "base/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
+        (overlay / "kustomization.yaml", "newTag: V1.2_RC", f'digest: "sha256:{"0123456789abcdef" * 4}"'),
+    ):
+        _edit(file, old, new)
+        for each in yaml.load_all(render(overlay), yaml.CSafeLoader):
+            name = f"{each['kind']}/{each['metadata']['name']}"
+            assert not list(fake_cluster.refusals(found.get(name), each)), name
+            found[name] = each
+    assert len([name for name in found if name.startswith("Job/migrate-")]) == 4
 
 
 def test_what_a_cluster_refuses_is_said(deployed: Cluster) -> None:
