@@ -47,6 +47,10 @@ def _secret_key() -> str:
         return given if ECI_DEBUG else strong("ECI_SECRET_KEY", given)
     path = DATA_DIR / "secret_key"
     if not path.exists():
+        if not os.access(DATA_DIR, os.W_OK | os.X_OK):
+            raise ImproperlyConfigured(
+                f"ECI_DATA_DIR: user {os.geteuid()} may not write to {DATA_DIR}. Make that user its owner."
+            )
         with tempfile.NamedTemporaryFile(
             "w", dir=DATA_DIR
         ) as file:  # 0600; linked when complete, so nobody reads half of it
@@ -135,6 +139,19 @@ ECI_METRICS_PORT = int(os.environ.get("ECI_METRICS_PORT", "9808"))
 ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds
 ECI_DB_METRICS = flag("ECI_DB_METRICS")
 ECI_CERTIFICATES = [Path(path) for path in os.environ.get("ECI_CERTIFICATES", "").split(",") if path]
+# Backups that are kept (config/operations/keeping.py), and the servers where a restore drill makes scratch databases.
+ECI_BACKUP_DIR = Path(os.environ["ECI_BACKUP_DIR"]).absolute() if os.environ.get("ECI_BACKUP_DIR") else None
+ECI_BACKUP_HOURS = float(os.environ.get("ECI_BACKUP_HOURS", "24"))
+ECI_BACKUP_KEEP = int(os.environ.get("ECI_BACKUP_KEEP", "14"))
+ECI_BACKUP_RECIPIENTS = [one.strip() for one in os.environ.get("ECI_BACKUP_RECIPIENTS", "").split(",") if one.strip()]
+ECI_BACKUP_IDENTITY = secret("ECI_BACKUP_IDENTITY")
+ECI_BACKUP_S3_URL = os.environ.get("ECI_BACKUP_S3_URL", "")
+ECI_BACKUP_S3_ENDPOINT = os.environ.get("ECI_BACKUP_S3_ENDPOINT", "")
+ECI_BACKUP_S3_REGION = os.environ.get("ECI_BACKUP_S3_REGION", "us-east-1")
+ECI_BACKUP_S3_KEY_ID = secret("ECI_BACKUP_S3_KEY_ID")
+ECI_BACKUP_S3_SECRET = secret("ECI_BACKUP_S3_SECRET")
+ECI_DRILL_POSTGRES_URL = secret("ECI_DRILL_POSTGRES_URL")
+ECI_DRILL_MYSQL_URL = secret("ECI_DRILL_MYSQL_URL")
 
 # -- databases --------------------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {

@@ -19,6 +19,9 @@ for name in secret_key grafana_password monitor_password metrics_token admin_pas
 done
 openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt | keep token_key
 
+# For you to fill in, where backups go to S3-compatible storage, and where they are restored. Empty: not set.
+for name in backup_s3_secret backup_identity; do printf '' | keep "$name"; done
+
 printf 'redis://:%s@redis:6379/0' "$(cat redis_password)" | keep redis_url
 for database in platform:platform_db catalog:catalog_db inventory:inventory_db customers:customer_db \
   payments:payment_db notifications:notifications; do

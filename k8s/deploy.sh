@@ -89,32 +89,10 @@ apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [../overlays/minikube]
 images: [{name: eci, newTag: "$tag"}]
-patches:
-  - target: {kind: Job, name: migrate}
-    patch: |
-      - {op: replace, path: /metadata/name, value: migrate-$tag}
 EOF
+  render "$here/.deploy" "$here/.deploy/manifests"
   say "Applying ..."
-  k apply --kustomize "$here/.deploy" >/dev/null || fail "The cluster refused what was applied: see above."
-}
-
-migrated() {
-  say "Waiting for the migrations ..."
-  local state waited=0
-  until state=$(k get job "migrate-$tag" --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') &&
-    [[ $state == *Complete* ]]; do
-    if [[ $state == *Failed* ]] || [ "$waited" -ge "${patience%s}" ]; then
-      k logs "job/migrate-$tag" --tail=30 >&2 || true
-      fail "The migrations did not finish." "The previous release keeps running." \
-        "To try again: kubectl -n $namespace delete job migrate-$tag; k8s/deploy.sh"
-    fi
-    sleep 2
-    waited=$((waited + 2))
-  done
-  local job
-  for job in $(k get jobs -l app.kubernetes.io/component=migrate --output name); do
-    [ "$job" = "job.batch/migrate-$tag" ] || k delete "$job" >/dev/null
-  done
+  k apply --filename "$here/.deploy/manifests" >/dev/null || fail "The cluster refused what was applied: see above."
 }
 
 need_minikube kubectl minikube docker openssl

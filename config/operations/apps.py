@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class OperationsConfig(AppConfig):
     name = "config.operations"
     label = "operations"
+
+    def ready(self) -> None:
+        from config.operations import checks  # noqa: F401 - registers them

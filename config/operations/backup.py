@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ class Saved:
     migrations: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A complete backup: the moment that it saved, and how long it took."""
+
+    at: datetime
+    seconds: float
+
+
 def distinct_databases() -> list[list[str]]:
     """Aliases, those of one physical database together."""
     groups: dict[tuple[str, ...], list[str]] = {}
@@ -59,14 +68,13 @@ def distinct_databases() -> list[list[str]]:
 # -- backup -----------------------------------------------------------------------------------------------------------
 
 
-def backup(folder: Path, say: Say) -> None:
+def backup(folder: Path, say: Say) -> Made:
     """Save everything into a new or empty folder while the product runs. Failed.
 
     1. Connect to every database.
     2. Hold the writers of all, open a snapshot in each, let the writers go on.
     3. Save each snapshot to its file, and the secret keys.
     4. Write the manifest, which makes the folder a backup.
-    5. Record the backup for the metrics.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -115,8 +123,13 @@ def backup(folder: Path, say: Say) -> None:
         say(f"  NOT in it, because they run elsewhere: {', '.join(elsewhere)}. Back them up there at the same time.")
     seconds = time.monotonic() - began
     say(f"Backup complete in {seconds:.1f} s: {folder}")
+    return Made(at=moment, seconds=seconds)
+
+
+def record(made: Made, say: Say) -> None:
+    """For the metrics, once the backup is where it should be."""
     try:
-        Backup.objects.create(at=moment, seconds=seconds)
+        Backup.objects.create(at=made.at, seconds=made.seconds)
     except DatabaseError as error:  # perhaps its table is not migrated yet; the backup is good all the same
         say(f"The backup could not be recorded for the metrics: {error}")
 
@@ -218,8 +231,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise Failed(f"{folder} is no finished backup: {error}") from error
-    if manifest["format"] != FORMAT:
-        raise Failed(f"This backup has format {manifest['format']}; this version reads format {FORMAT}.")
+    if manifest.get("format") != FORMAT:
+        raise Failed(f"This backup has format {manifest.get('format')}; this version reads format {FORMAT}.")
     return manifest
 
 

@@ -27,7 +27,11 @@ def worker() -> list[str]:
 
 
 def beat() -> list[str]:
-    return [*_celery("beat"), "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+    return [*_celery("beat"), "--scheduler", "config.celery:Scheduler", "--pidfile="]
+
+
+def backup() -> list[str]:
+    return [sys.executable, "-m", "django", "backup", "--regularly"]
 
 
 def _celery(part: str) -> list[str]:
@@ -57,8 +61,10 @@ def main() -> None:
             command = worker()
         case ["beat"]:
             command = beat()
+        case ["backup"]:
+            command = backup()
         case _:
-            sys.exit("usage: python -m config.operations.processes web|worker|beat")
+            sys.exit("usage: python -m config.operations.processes web|worker|beat|backup")
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 

@@ -197,6 +197,7 @@ class Postgres(Store):
     def open(self) -> None:
         with self.reader.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # it waits until all is saved
             cursor.execute("SELECT pg_export_snapshot()")
             self._snapshot = cursor.fetchone()[0]
 
@@ -226,6 +227,7 @@ class Postgres(Store):
         put_back, options, environment = self._client("pg_restore")
         if self.tables:
             with self.reader.cursor() as cursor:
+                cursor.execute("SET statement_timeout = 0")  # a request's limit is not a restore's
                 cursor.execute(f"DROP TABLE {self._quoted()} CASCADE")
         how = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
         *options, name = options

@@ -19,6 +19,7 @@ PRODUCT = ("k8s/overlays/minikube", "k8s/overlays/production")
 MONITORING = ("k8s/overlays/minikube/monitoring", "k8s/overlays/production/monitoring")
 OVERLAYS = PRODUCT + MONITORING
 NODES = "k8s/monitoring/nodes"  # in a namespace of its own: tests/deployment/monitoring looks at it
+GATEWAY = "k8s/overlays/production-gateway"
 
 Object = dict[str, Any]
 
@@ -59,8 +60,9 @@ def one(overlay: str, kind: str, name: str) -> Object:
 
 def pods(overlay: str) -> Iterator[tuple[str, Object]]:
     """The name and the pod template of everything that runs."""
-    for each in of_kind(overlay, "Deployment", "StatefulSet", "DaemonSet", "Job"):
-        yield each["metadata"]["name"], each["spec"]["template"]
+    for each in of_kind(overlay, "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"):
+        spec = each["spec"]["jobTemplate"]["spec"] if each["kind"] == "CronJob" else each["spec"]
+        yield each["metadata"]["name"], spec["template"]
 
 
 def pod(overlay: str, kind: str, name: str) -> Object:

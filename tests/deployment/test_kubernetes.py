@@ -14,6 +14,7 @@ import pytest
 from django.http.request import validate_host
 
 from tests.deployment.rendered import (
+    GATEWAY,
     MONITORING,
     NODES,
     OVERLAYS,
@@ -84,7 +85,10 @@ def test_every_container_is_confined(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_each_role_runs_from_the_one_image(overlay: str) -> None:
     roles = {}
+    scheduled = {each["metadata"]["name"] for each in of_kind(overlay, "CronJob")}
     for name, template in pods(overlay):
+        if name in scheduled:
+            continue
         for container in template["spec"]["containers"]:
             if container["name"] == "eci":
                 roles[name.partition("-")[0]] = container["args"]
@@ -104,16 +108,16 @@ def test_each_role_runs_from_the_one_image(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_a_name_for_each_context_and_one_address_for_each_pod(overlay: str) -> None:
-    web = {"app.kubernetes.io/name": "eci", "app.kubernetes.io/component": "web"}
-    for name, port in SERVICES.values():
+    web = {"app.kubernetes.io/name": "eci", "ecommerce/role": "web"}
+    for context, (name, port) in SERVICES.items():
         spec = one(overlay, "Service", name)["spec"]
-        assert spec["selector"] == web
+        assert spec["selector"] == web | {f"ecommerce/hosts-{context}": "true"}
         ports = {each["port"]: each["targetPort"] for each in spec["ports"]}
         assert ports == {port: "http", 8000: "http"}
     for name, port in (("web", 8000), ("worker", 9808)):
         spec = one(overlay, "Service", name)["spec"]
         assert (spec["clusterIP"], spec["ports"][0]["port"]) == ("None", port)
-        assert spec["selector"] == web | {"app.kubernetes.io/component": name}
+        assert spec["selector"] == web | {"ecommerce/role": name}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -151,6 +155,8 @@ def test_probes_are_split_and_being_alive_asks_no_database(overlay: str) -> None
     web = pod(overlay, "Deployment", "web")["containers"][0]
     paths = {probe: web[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
     assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
+    beat = pod(overlay, "Deployment", "beat")["containers"][0]
+    assert "/data/beat-alive" in " ".join(beat["livenessProbe"]["exec"]["command"])
     worker = pod(overlay, "Deployment", "worker")["containers"][0]
     assert {worker[f"{probe}Probe"]["tcpSocket"]["port"] for probe in ("startup", "liveness", "readiness")} == {
         "metrics"
@@ -192,10 +198,90 @@ def test_web_scales_by_its_processors(overlay: str) -> None:
     assert "replicas" not in one(overlay, "Deployment", "web")["spec"]  # or each release would set it back
 
 
-def test_each_release_has_its_own_migrations() -> None:
-    image = pod(PRODUCTION, "Deployment", "web")["containers"][0]["image"]
-    (job,) = of_kind(PRODUCTION, "Job")
-    assert job["metadata"]["name"] == f"migrate-{image.partition(':')[2]}"
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_finished_jobs_go_and_backups_stay(overlay: str) -> None:
+    """Only what reads backups has the key that decrypts them, and only the backup itself runs by the clock."""
+    (job,) = of_kind(overlay, "Job")
+    assert job["spec"]["ttlSecondsAfterFinished"] > 3600
+    for each in of_kind(overlay, "CronJob"):
+        name, job = each["metadata"]["name"], each["spec"]["jobTemplate"]["spec"]
+        assert job["ttlSecondsAfterFinished"] > 0 and each["spec"]["concurrencyPolicy"] == "Forbid", name
+        assert each["spec"].get("suspend", False) is (name != "backup"), name
+        spec = job["template"]["spec"]
+        claims = [volume.get("persistentVolumeClaim", {}).get("claimName") for volume in spec["volumes"]]
+        assert "backups" in claims, name
+        given = environment(overlay, spec["containers"][0])
+        assert given["ECI_BACKUP_DIR"] == "/backups", name
+        decrypts = "ECI_BACKUP_IDENTITY_FILE" in given
+        assert decrypts is (overlay == PRODUCTION and name != "backup"), name
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_a_context_can_leave_and_nothing_else_changes(overlay: str) -> None:
+    """It gets pods of its own, with its label, which the others lose: Services and policies follow by themselves."""
+    here = dict(pods(overlay))["web"]["metadata"]["labels"]
+    shared = {key: value for key, value in here.items() if key != "ecommerce/hosts-inventory"}
+    alone = {key: value for key, value in here.items() if not key.startswith("ecommerce/hosts-")}
+    alone |= {"app.kubernetes.io/component": "inventory-web", "ecommerce/hosts-inventory": "true"}
+
+    def reached(labels: dict[str, str]) -> set[str]:
+        services = of_kind(overlay, "Service")
+        return {each["metadata"]["name"] for each in services if each["spec"]["selector"].items() <= labels.items()}
+
+    contexts = {name for name, _ in SERVICES.values()}
+    assert reached(alone) & contexts == {"inventory-service"}
+    assert reached(shared) & contexts == contexts - {"inventory-service"}
+    assert "api" not in reached(alone) and "web" in reached(alone), (
+        "Prometheus asks each pod; staff's pages are elsewhere"
+    )
+
+    def applied(labels: dict[str, str]) -> set[str]:
+        policies = [
+            (each["metadata"]["name"], each["spec"]["podSelector"]) for each in of_kind(overlay, "NetworkPolicy")
+        ]
+        return {name for name, chosen in policies if chosen.get("matchLabels", {}).items() <= labels.items()}
+
+    assert applied(here) - applied(alone) == {"provider", "mail"}, "inventory pays nobody, and writes to nobody"
+    for budget in of_kind(overlay, "PodDisruptionBudget", "Deployment"):
+        assert not budget["spec"]["selector"]["matchLabels"].items() <= alone.items(), budget["metadata"]["name"]
+
+
+@pytest.mark.parametrize("overlay", PRODUCT)
+def test_names_are_found_through_a_cache_on_the_node_too(overlay: str) -> None:
+    (rule,) = one(overlay, "NetworkPolicy", "names")["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in rule["to"]
+    assert {port["port"] for port in rule["ports"]} == {53}
+
+
+def test_the_gateway_leads_where_the_ingress_does() -> None:
+    (rule,) = one(PRODUCTION, "Ingress", "ecommerce")["spec"]["rules"]
+    assert not of_kind(GATEWAY, "Ingress")
+    ports = {
+        (each["metadata"]["name"], port["name"]): port["port"]
+        for each in of_kind(GATEWAY, "Service")
+        for port in each["spec"]["ports"]
+    }
+    wanted = {
+        (each["path"], "PathPrefix" if each["pathType"] == "Prefix" else "Exact", service, ports[service, "http"])
+        for each in rule["http"]["paths"]
+        for service in [each["backend"]["service"]["name"]]
+    }
+    route = one(GATEWAY, "HTTPRoute", "ecommerce")["spec"]
+    found = {
+        (match["path"]["value"], match["path"]["type"], to["name"], to["port"])
+        for each in route["rules"]
+        for match in each["matches"]
+        for to in each["backendRefs"]
+    }
+    assert found == wanted
+    assert len(route["rules"]) <= 16 and max(len(each["matches"]) for each in route["rules"]) <= 8
+    assert route["hostnames"] == [rule["host"]]
+    (redirect,) = one(GATEWAY, "HTTPRoute", "ecommerce-https-only")["spec"]["rules"]
+    assert redirect["filters"][0]["requestRedirect"]["scheme"] == "https"
+    listeners = {each["name"]: each for each in one(GATEWAY, "Gateway", "ecommerce")["spec"]["listeners"]}
+    assert listeners["https"]["tls"]["certificateRefs"] == [{"name": "ecommerce-tls"}]
+    let_in = one(GATEWAY, "NetworkPolicy", "web")["spec"]["ingress"][0]["from"]
+    assert "ingress-nginx" not in str(let_in) and "envoy-gateway-system" in str(let_in)
 
 
 @pytest.mark.parametrize("overlay", PRODUCT)

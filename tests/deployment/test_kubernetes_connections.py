@@ -13,7 +13,7 @@ from tests.deployment.rendered import PRODUCT, SECRETS, Object, environment, of_
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 MINIKUBE, PRODUCTION = PRODUCT
-ROOM = 20  # a backup's two for each database, those PostgreSQL keeps for superusers, somebody at psql
+ROOM = 20  # those PostgreSQL keeps for superusers, somebody at psql
 
 
 def _processes(overlay: str) -> Iterator[Process]:
@@ -25,6 +25,8 @@ def _processes(overlay: str) -> Iterator[Process]:
                     name: SECRETS[name] for name in (file.removesuffix("_FILE") for file in given) if name in SECRETS
                 }
                 yield Process(role=container["args"][0], environment=given | secrets, replicas=_at_most(overlay, each))
+                if container["args"] == ["worker"]:  # a backup reads the same databases
+                    yield Process(role="backup", environment=given | secrets)
 
 
 def _at_most(overlay: str, each: Object) -> int:
@@ -66,4 +68,4 @@ def test_the_servers_take_everything_at_its_largest(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_the_sum_counts_what_grows(overlay: str) -> None:
     found = {process.role: process.replicas for process in _processes(overlay)}
-    assert found == {"web": 11, "worker": 2 if overlay == MINIKUBE else 3, "beat": 1, "migrate": 1}
+    assert found == {"web": 11, "worker": 2 if overlay == MINIKUBE else 3, "backup": 1, "beat": 1, "migrate": 1}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import yaml
 from cryptography import x509
 
 from tests.deployment import fake_cluster
-from tests.deployment.rendered import kubectl
+from tests.deployment.rendered import kubectl, render
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
@@ -26,6 +28,8 @@ CHANGES = ("enable", "load", "create", "delete")
 class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.k8s = Path(shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns(".deploy")))
+        shutil.copytree(ROOT / "monitoring", folder / "monitoring")
         self.bin = folder / "bin"
         self.bin.mkdir()
         for name in ("kubectl", "minikube", "docker"):
@@ -54,7 +58,7 @@ class Cluster:
             "REAL_KUBECTL": kubectl(),
             "PATIENCE": "5s",
         }
-        command = [str(ROOT / "k8s" / script), *words]
+        command = [str(self.k8s / script), *words]
         done: Any = subprocess.run(command, env=environment, input=answer, capture_output=True, text=True)
         done.calls = (self.folder / "calls").read_text().splitlines()
         return done
@@ -91,20 +95,22 @@ def test_each_step_waits_for_the_one_before(first: tuple[Any, dict[str, Any]]) -
         "minikube addons enable metrics-server",
         "docker build",
         "minikube image load eci:a1b2c3d4a1b2",
-        "kubectl create secret generic eci ",
+        "kubectl create secret generic eci --from-file",
         "kubectl create secret generic eci-admin",
         "kubectl create secret tls ecommerce-tls",
         "kubectl rollout status deployment/ingress-nginx-controller",
-        "kubectl apply --kustomize",
+        "kubectl apply .deploy/manifests",
         "kubectl rollout status deployment/postgres-main",
         "kubectl rollout status deployment/mysql",
         "kubectl rollout status deployment/redis",
-        "kubectl get job migrate-a1b2c3d4a1b2",
+        "kubectl get job migrate-",
         "kubectl rollout status deployment/web",
         "kubectl rollout status deployment/worker",
         "kubectl rollout status deployment/beat",
     ]
-    places = [next(i for i, call in enumerate(done.calls) if call.startswith(start)) for start in wanted]
+    places = [
+        next(i for i, call in enumerate(done.calls) if all(word in call for word in start.split())) for start in wanted
+    ]
     assert places == sorted(places)
     assert "http://192.168.49.2:30001/health" in done.stdout
 
@@ -141,12 +147,112 @@ def test_a_second_run_changes_nothing(deployed: Cluster) -> None:
     assert deployed.state == before
 
 
+def _jobs_of(state: dict[str, Any]) -> list[str]:
+    return [name for name in state["objects"] if name.startswith("job/")]
+
+
+def _jobs(cluster: Cluster) -> list[str]:
+    return _jobs_of(cluster.state)
+
+
+def _edit(file: Path, old: str, new: str) -> None:
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_a_changed_setting_and_a_changed_limit_can_be_deployed(deployed: Cluster) -> None:
+    seen = [_jobs(deployed)]
+    config = deployed.k8s / "overlays/minikube/config.env"
+    for file, old, new in (
+        (config, "ECI_HSTS_SECONDS=0", "ECI_HSTS_SECONDS=60"),
+        (deployed.k8s / "base/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
+    ):
+        _edit(file, old, new)
+        done = deployed.run("deploy.sh")
+        assert done.returncode == 0, done.stderr
+        seen.append(_jobs(deployed))
+    assert [len(jobs) for jobs in seen] == [1, 1, 1] and len({*map(str, seen)}) == 3, "each has its own Job"
+    web = deployed.state["objects"]["deployment/web"]["spec"]["template"]["spec"]["containers"][0]
+    assert web["resources"]["limits"]["memory"] == "640Mi"
+    told = deployed.state["objects"][f"configmap/{web['envFrom'][0]['configMapRef']['name']}"]
+    assert told["data"]["ECI_HSTS_SECONDS"] == "60"
+
+
+def test_an_image_may_be_named_as_registries_name_them(cluster: Cluster) -> None:
+    overlay = cluster.k8s / "overlays/production"
+    jobs, image = [], "newName: registry.example.com/eci\n    newTag: 0.1.0"
+    digest = f'newName: registry.example.com/eci\n    digest: "sha256:{"0123456789abcdef" * 4}"'
+    for other in ("newName: registry.example.com:5000/team/eci\n    newTag: V1.2_RC", digest):
+        _edit(overlay / "kustomization.yaml", image, other)
+        image = other
+        done = cluster.run("apply.sh", str(overlay))
+        assert done.returncode == 0, done.stderr
+        jobs.append(_jobs(cluster))
+    before = cluster.state
+    assert cluster.run("apply.sh", str(overlay)).returncode == 0
+    assert cluster.state == before
+    assert [len(each) for each in jobs] == [1, 1] and jobs[0] != jobs[1]
+
+
+def test_kubectl_alone_can_deploy_a_changed_image_setting_or_limit(tmp_path: Path) -> None:
+    k8s = Path(shutil.copytree(ROOT / "k8s", tmp_path / "k8s"))
+    overlay = k8s / "overlays/production"
+    found: dict[str, Any] = {}
+    for file, old, new in (
+        (overlay / "config.env", "EMAIL_PORT=587", "EMAIL_PORT=465"),
+        (overlay / "kustomization.yaml", "newTag: 0.1.0", "newTag: V1.2_RC"),
+        (k8s / "base/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
+        (overlay / "kustomization.yaml", "newTag: V1.2_RC", f'digest: "sha256:{"0123456789abcdef" * 4}"'),
+    ):
+        _edit(file, old, new)
+        for each in yaml.load_all(render(overlay), yaml.CSafeLoader):
+            name = f"{each['kind']}/{each['metadata']['name']}"
+            assert not list(fake_cluster.refusals(found.get(name), each)), name
+            found[name] = each
+    assert len([name for name in found if name.startswith("Job/migrate-")]) == 4
+
+
+def test_what_a_cluster_refuses_is_said(deployed: Cluster) -> None:
+    _edit(deployed.k8s / "base/pod.yaml", "memory: 256Mi", "memory: 768Mi")
+    done = deployed.run("deploy.sh")
+    assert done.returncode == 1
+    assert "memory above its limit" in done.stderr and "FAILED: The cluster refused what was applied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "said"),
+    [
+        ("job/migrate-", "spec template spec restartPolicy", "OnFailure", "spec.template: field is immutable"),
+        ("job/migrate-", "metadata name", "migrate-V1.2_RC", "metadata.name: 'migrate-V1.2_RC'"),
+        ("deployment/beat", "spec selector matchLabels ecommerce/role", "beat", "spec.selector: field is immutable"),
+        ("deployment/beat", "spec template metadata labels ecommerce/role", "a drum", "label ecommerce/role: 'a drum'"),
+        ("service/web", "spec clusterIP", "10.0.0.7", "spec.clusterIP: field is immutable"),
+        ("service/web", "metadata name", "web.v1", "metadata.name: 'web.v1'"),
+        ("persistentvolumeclaim/backups", "spec resources requests storage", "2Gi", "can not be less than before"),
+        ("cronjob/backup", "spec jobTemplate spec template spec volumes", [], "volumeMounts.name: 'backups' not found"),
+        ("deployment/worker", "spec revisionHistoryLimits", 3, "revisionHistoryLimits"),
+    ],
+)
+def test_the_stand_in_refuses_what_a_cluster_refuses(
+    first: tuple[Any, dict[str, Any]], name: str, path: str, value: Any, said: str
+) -> None:
+    old = next(each for key, each in first[1]["objects"].items() if key.startswith(name))
+    new = copy.deepcopy(old)
+    *way, last = path.split()
+    at = new
+    for step in way:
+        at = at[step]
+    at[last] = value
+    assert not list(fake_cluster.refusals(old, old))
+    assert said in " ".join([*fake_cluster.refusals(old, new), *fake_cluster.unknown(new)])
+
+
 def test_another_image_is_another_release(deployed: Cluster) -> None:
     before = deployed.state
     assert deployed.run("deploy.sh", image="ffff0000").returncode == 0
     after = deployed.state
     assert after["secrets"] == before["secrets"]
-    assert [name for name in after["objects"] if name.startswith("job/")] == ["job/migrate-ffff0000ffff"]
+    assert len(_jobs(deployed)) == 1 and _jobs(deployed) != _jobs_of(before)
     (container,) = after["objects"]["deployment/web"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "eci:ffff0000ffff"
 
@@ -159,7 +265,7 @@ def test_another_image_is_another_release(deployed: Cluster) -> None:
         ("image load", "minikube cannot load the image eci:a1b2c3d4a1b2."),
         ("create secret generic eci ", "The Secret eci cannot be made."),
         ("deployment/ingress-nginx-controller", "minikube's ingress controller did not become healthy within 5s."),
-        ("apply --kustomize", "The cluster refused what was applied"),
+        ("apply --filename {k8s}/.deploy", "The cluster refused what was applied"),
         ("rollout status deployment/postgres-main", "postgres-main did not become healthy within 5s."),
         ("failed-job", "The migrations did not finish."),
         ("rollout status deployment/web", "web did not become healthy within 5s."),
@@ -167,7 +273,7 @@ def test_another_image_is_another_release(deployed: Cluster) -> None:
     ],
 )
 def test_what_fails_is_said(cluster: Cluster, refused: str, said: str) -> None:
-    done = cluster.run("deploy.sh", refuse=refused)
+    done = cluster.run("deploy.sh", refuse=refused.format(k8s=cluster.k8s))
     assert done.returncode == 1
     assert f"FAILED: {said}" in done.stderr
     assert "It runs." not in done.stdout

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(5)]
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Product]:
     """A product that has no data yet, not started."""
-    with world(None, tmp_path / "var") as own:
+    with world(None, tmp_path / "var", ECI_BACKUP_DIR=str(tmp_path / "backups")) as own:
         product = Product(tmp_path / "var", own)
         try:
             yield product
@@ -33,6 +33,9 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
     assert warehouses >= {"WH001", "WH002"}
     placed = DemoShop(fresh.api).order(1, 1, key="stop-1")
     assert placed.status == 201
+    backups = fresh.data_dir.with_name("backups")
+    wait_until(lambda: list(backups.glob("eci-*")), 60, "a backup is kept beside the running shop")
+    wait_until((fresh.data_dir / "beat-alive").exists, 60, "beat shows that it beats")
     second = fresh.manage("up", "--port", str(fresh.port))
     assert second.returncode != 0 and "Traceback" not in second.stderr
     assert f"Port {fresh.port} is in use" in second.stderr

@@ -8,10 +8,12 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.support.product import HttpApi, free_port, wait_until
+from tools.servers import Servers
 
 IMAGE = os.environ.get("ECI_TEST_IMAGE", "")
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
@@ -104,7 +106,21 @@ def container() -> Iterator[NewContainer]:
         docker("volume", "rm", volume)
 
 
-def stock(container: Container, staff: dict[str, str], *, units: int) -> int:
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    started = Servers(tmp_path / "servers", durable=False)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+class Shop(Protocol):
+    api: HttpApi
+
+
+def stock(container: Shop, staff: dict[str, str], *, units: int) -> int:
     """A product with so many units, made over the API; its id."""
     api = container.api
     made = api.post("/v1/products", {"sku": "CUP-1", "name": "A cup", "price": "9.90"}, **staff)
@@ -115,7 +131,7 @@ def stock(container: Container, staff: dict[str, str], *, units: int) -> int:
     return int(made.data["product_id"])
 
 
-def new_customer(container: Container) -> tuple[int, dict[str, str]]:
+def new_customer(container: Shop) -> tuple[int, dict[str, str]]:
     """Their id and their token."""
     ann = {"email": "ann@example.com", "password": "correct horse battery"}
     assert container.api.post("/v1/users/register", ann | {"full_name": "Ann"}).status == 201

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -19,16 +16,6 @@ from tests.support.product import wait_until
 from tools.servers import Servers
 
 ADMIN = {"ECI_ADMIN_EMAIL": "root@shop.example", "ECI_ADMIN_PASSWORD": "a long enough secret"}
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    started = Servers(tmp_path / "servers", durable=False)
-    try:
-        started.start()
-        yield started
-    finally:
-        started.stop()
 
 
 def shared_secrets() -> dict[str, str]:

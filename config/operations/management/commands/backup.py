@@ -1,4 +1,4 @@
-"""``manage.py backup FOLDER``: save all databases as of one moment. The product keeps running."""
+"""``manage.py backup``: save all databases as of one moment. The product keeps running."""
 
 from __future__ import annotations
 
@@ -6,19 +6,36 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
-from config.operations.backup import backup
+from config.operations import keeping
+from config.operations.backup import backup, record
 from config.operations.snapshots import Failed
 
 
 class Command(BaseCommand):
-    help = "Save all databases, as of one moment, and the secret keys into a new folder. See docs/backup.md."
+    help = (
+        "Save all databases, as of one moment, and the secret keys: into a new folder, or, without one, as a file in "
+        "the places that ECI_BACKUP_DIR and ECI_BACKUP_S3_URL name. See docs/backup.md."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path)
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("folder", type=Path, nargs="?")
+        how.add_argument("--regularly", action="store_true", help="keep one every ECI_BACKUP_HOURS, until stopped")
+        how.add_argument("--list", action="store_true", help="name the kept backups")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        say = self.stdout.write
         try:
-            backup(options["folder"].absolute(), self.stdout.write)
-        except Failed as failure:
+            if options["list"]:
+                for name, place in keeping.kept():
+                    say(f"{name}  {place}")
+            elif options["regularly"]:
+                keeping.keep_regularly(say)
+            elif options["folder"]:
+                record(backup(options["folder"].absolute(), say), say)
+            else:
+                keeping.keep(say)
+        except (Failed, DatabaseError) as failure:
             raise CommandError(str(failure)) from failure

@@ -1,4 +1,7 @@
-"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat."""
+"""``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat.
+
+Where a place for backups is set, a fourth process keeps them.
+"""
 
 from __future__ import annotations
 
@@ -146,6 +149,8 @@ class Supervisor:
         self._spawn("web", processes.web(f"{self.host}:{self.port}"))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
+        if settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL:
+            self._spawn("backup", processes.backup())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def _spawn(self, name: str, command: list[str]) -> None:

@@ -3,7 +3,7 @@
 set -eu
 psql --username postgres -v ON_ERROR_STOP=1 -v password="$(cat /run/secrets/eci/POSTGRES_PASSWORD)" \
   -v monitor="$(cat /run/secrets/eci/MONITOR_PASSWORD)" <<'SQL'
-CREATE ROLE eci LOGIN PASSWORD :'password';
+CREATE ROLE eci LOGIN CREATEDB PASSWORD :'password'; -- CREATEDB: for the scratch databases of manage.py restore_drill
 -- The role of the exporter looks at the server and at no row.
 CREATE ROLE eci_monitor LOGIN PASSWORD :'monitor' CONNECTION LIMIT 5;
 GRANT pg_monitor TO eci_monitor;

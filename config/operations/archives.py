@@ -1,0 +1,84 @@
+"""A backup's folder as one file, and back: a compressed tar, encrypted with age if there are recipients.
+
+Whoever makes backups needs only the recipients' public keys; whoever restores one needs an identity, the private key.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from config.operations.snapshots import Failed
+
+
+def recipients(keys: Sequence[str]) -> list[Any]:
+    """The public keys, read. Failed."""
+    import pyrage
+
+    found = []
+    for key in keys:
+        try:
+            found.append(pyrage.x25519.Recipient.from_str(key))
+        except pyrage.RecipientError as error:
+            raise Failed(f"'{key}' is not a public key of age, such as age1qqs…") from error
+    return found
+
+
+def new_identity() -> tuple[str, str]:
+    """A new private key, and its public key."""
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
+def pack(folder: Path, target: Path, keys: Sequence[str]) -> None:
+    """Write the folder's files into ``target``, encrypted to ``keys`` if there are any. Failed."""
+    plain = target.with_suffix(".plain") if keys else target
+    with tarfile.open(plain, "w:gz", compresslevel=3) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, arcname=file.name)
+    if keys:
+        import pyrage
+
+        with plain.open("rb") as content, target.open("wb") as written:
+            pyrage.encrypt_io(content, written, recipients(keys))
+        plain.unlink()
+
+
+def unpack(file: Path, folder: Path, identity: str) -> None:
+    """Write an archive's files into the folder; ``identity`` is needed if it is encrypted. Failed."""
+    plain = _decrypted(file, folder.with_suffix(".plain"), identity) if file.suffix == ".age" else file
+    try:
+        with tarfile.open(plain, "r:gz") as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is None or Path(member.name).name != member.name:
+                    raise Failed(f"{file.name} is no backup: it has {member.name}, which is not a file of one.")
+                with (folder / member.name).open("wb") as written:
+                    shutil.copyfileobj(content, written)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise Failed(f"{file.name} cannot be unpacked: {error}") from error
+    if plain != file:
+        plain.unlink()
+
+
+def _decrypted(file: Path, target: Path, identity: str) -> Path:
+    import pyrage
+
+    if not identity:
+        raise Failed(f"{file.name} is encrypted: set ECI_BACKUP_IDENTITY to the private key of one of its recipients.")
+    # The file of age-keygen has comments above the key.
+    lines = [line for line in identity.splitlines() if line and not line.startswith("#")]
+    try:
+        keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines]
+        with file.open("rb") as content, target.open("wb") as written:
+            pyrage.decrypt_io(content, written, keys)
+    except pyrage.IdentityError as error:
+        raise Failed("ECI_BACKUP_IDENTITY is not a private key of age, AGE-SECRET-KEY-1…") from error
+    except (pyrage.DecryptError, OSError) as error:
+        raise Failed(f"{file.name} cannot be decrypted: {error}") from error
+    return target

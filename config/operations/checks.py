@@ -1,0 +1,33 @@
+"""Start-up checks of what operations needs: settings of backups, and folders that may be written to."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from config.operations import keeping
+
+
+@register()
+def backup_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [Error(problem, id="eci.E021") for problem in keeping.problems()]
+
+
+@register()
+def sandbox_ledger(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A folder of somebody else's would let the shop start, and refuse every payment."""
+    folder = settings.ECI_SANDBOX_LEDGER.parent
+    if settings.ECI_GATEWAY != "sandbox" or not folder.exists() or os.access(folder, os.W_OK | os.X_OK):
+        return []
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # the image's own: this process takes no payments
+        return []
+    return [
+        Error(
+            f"ECI_SANDBOX_LEDGER: user {os.geteuid()} may not write to {folder}, so nobody could pay.",
+            hint="Make that user the folder's owner.",
+            id="eci.E022",
+        )
+    ]
