@@ -67,6 +67,11 @@ ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
 # The key that signs calls to other processes, and the keys of processes that may call (eci/calls/service_tokens.py).
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
+# Whether staff sign in with a second factor (eci/identity/second_factor.py): off, optional, required.
+ECI_STAFF_2FA = os.environ.get("ECI_STAFF_2FA", "optional")
+if ECI_STAFF_2FA not in ("off", "optional", "required"):
+    raise ImproperlyConfigured("ECI_STAFF_2FA is 'off', 'optional' or 'required'.")
+OTP_TOTP_ISSUER = "ECI"  # beside the account's name in authenticator apps
 # The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
@@ -205,6 +210,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "config.staff.apps.StaffConfig",
     "config.books.apps.BooksConfig",
     "config.operations.apps.OperationsConfig",
@@ -222,6 +230,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.staff.second_factor.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "eci.http.envelope.ErrorMiddleware",

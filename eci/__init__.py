@@ -24,6 +24,7 @@ Who is calling
     identity.published_keys     the same keys, read by a process that signs none
     identity.keys               key files
     identity.passwords          password hashes
+    identity.second_factor      codes of authenticator apps, and recovery codes
     limits                      how many requests and passwords a caller may try
     counters                    what limits count with: Redis or a file
 
@@ -66,6 +67,7 @@ Small things
     ids             order ids
     remembered      values that a process keeps for some seconds
     staff           what admin pages share
+    staff_confirm   dangerous acts, for which staff confirm that it is them
     staff_forms     forms that carry the version they showed and a one-time key
     checks          start-up checks
     apps            the kernel as a Django app

@@ -12,13 +12,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 
 from config.staff import accounts
+from config.staff.second_factor import ask
 from eci import limits
 from eci.http.rates import client_address
+from eci.identity import second_factor
+from eci.staff_confirm import account_of
 
 
 @never_cache
 def login(request: HttpRequest) -> HttpResponseBase:
     response = _counted(request, request.POST.get("username", ""), admin.site.login)
+    if _done(response) and second_factor.is_due(account_of(request)):
+        return ask(request, then=response.headers["Location"])
     if _done(response) and accounts.has_one_time_password(request.user.get_username()):
         return redirect("admin:password_change")
     return response
