@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import fees, limits
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
-from config.environment import amount, secret, strong
+from config.environment import amount, provider_url, secret, staff_groups, strong
 from eci.watch.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -71,6 +71,15 @@ ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA
 ECI_STAFF_2FA = os.environ.get("ECI_STAFF_2FA", "optional")
 if ECI_STAFF_2FA not in ("off", "optional", "required"):
     raise ImproperlyConfigured("ECI_STAFF_2FA is 'off', 'optional' or 'required'.")
+# Where staff may sign in instead: an OpenID Connect provider (config/staff/provider.py).
+ECI_OIDC_ISSUER = provider_url("ECI_OIDC_ISSUER")
+ECI_OIDC_CLIENT_ID = os.environ.get("ECI_OIDC_CLIENT_ID", "")
+ECI_OIDC_CLIENT_SECRET = secret("ECI_OIDC_CLIENT_SECRET")
+if ECI_OIDC_ISSUER and not (ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured("ECI_OIDC_ISSUER needs ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET.")
+ECI_OIDC_DOMAINS = [domain.lower() for domain in os.environ.get("ECI_OIDC_DOMAINS", "").split(",") if domain]
+ECI_OIDC_GROUPS_CLAIM = os.environ.get("ECI_OIDC_GROUPS_CLAIM", "groups")
+ECI_OIDC_GROUPS = staff_groups("ECI_OIDC_GROUPS")
 OTP_TOTP_ISSUER = "ECI"  # beside the account's name in authenticator apps
 # The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")

@@ -18,6 +18,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
 from eci.errors import NotAuthenticated
@@ -27,7 +28,8 @@ from eci.identity.passwords import matches
 from eci.limits import Throttled
 
 FRESH = 15 * 60  # seconds
-PROVED_AT = "proved_at"  # in the session
+# In the session: when its owner proved who they are, and the page where they do so again if it is not this one.
+PROVED_AT, PROVED_BY = "proved_at", "proved_by"
 PASSWORD, CODE, ASKED_BY = "_confirm_password", "_confirm_code", "_confirm_asked_by"  # noqa: S105 - fields' names
 
 View = Callable[..., HttpResponseBase]
@@ -88,10 +90,13 @@ def _prove(request: HttpRequest) -> None:
 
 
 def _ask(request: HttpRequest, refusal: NotAuthenticated | Throttled | None = None) -> HttpResponseBase:
+    asked_by = request.POST.get(ASKED_BY, request.method)
     context = admin.site.each_context(request) | {
         "title": "Confirm that it is you",
         "refusal": refusal.message if refusal else "",
-        "asked_by": request.POST.get(ASKED_BY, request.method),
+        "asked_by": asked_by,
+        "elsewhere": request.session.get(PROVED_BY, ""),
+        "back": request.get_full_path() if asked_by == "GET" else reverse("admin:index"),
         "sent": list(_sent(request)),
         "needs_code": second_factor.device_id(account_of(request)) is not None,
     }

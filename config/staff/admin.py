@@ -168,6 +168,7 @@ class StaffGroupAdmin(Trailed, GroupAdmin):
 
 admin.site.unregister([User, Group, TOTPDevice, StaticDevice])  # nobody reads the keys of others' devices
 admin.site.index_template = "staff/index.html"
+admin.site.login_template = "staff/login.html"
 admin.site.register(User, AccountAdmin)
 admin.site.register(Group, StaffGroupAdmin)
 admin.site.register(Trail, TrailAdmin)

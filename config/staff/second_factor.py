@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import segno
+from django.conf import settings
 from django.contrib import admin, auth, messages
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import DEFAULT_DB_ALIAS
@@ -34,6 +35,7 @@ PATIENCE = 10 * 60  # seconds between the password and the code
 WRONG = "This code is wrong, or it was used already. Wait for the next one."
 # What sessions remember: the device they began with, whose password was right, and the key of a device to be set up.
 _DEVICE, _WAITING, _NEW_KEY = "second_factor", "second_factor_for", "second_factor_key"
+_PROVIDER = "signed_in_at"
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
@@ -51,7 +53,14 @@ class SecondFactorMiddleware:
         return self.get_response(request)
 
 
+def signed_in_at(request: HttpRequest, provider: str) -> None:
+    """The session began at a sign-in provider, whose affair second factors are then."""
+    request.session[_PROVIDER] = provider
+
+
 def _is_current(request: HttpRequest, user: User | AnonymousUser) -> bool:
+    if isinstance(user, User) and _PROVIDER in request.session:
+        return bool(request.session[_PROVIDER] == settings.ECI_OIDC_ISSUER)
     if not isinstance(user, User) or not second_factor.is_on():
         return True
     device = second_factor.device_id(user)
