@@ -48,9 +48,17 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        user: Any = request.user  # not looked up before somebody asks
-        request.user = SimpleLazyObject(lambda: user if _is_current(request, user) else AnonymousUser())  # type: ignore[assignment]
+        user: Any = request.user
+        request.user = SimpleLazyObject(lambda: _user_of(request, user))  # type: ignore[assignment]
         return self.get_response(request)
+
+
+def _user_of(request: HttpRequest, user: User | AnonymousUser) -> User | AnonymousUser:
+    """Looked up when somebody asks. ``_cached_user`` is where Django keeps it, and the log finds who has called."""
+    if not _is_current(request, user):
+        request._cached_user = AnonymousUser()  # type: ignore[attr-defined]
+        return AnonymousUser()
+    return user
 
 
 def signed_in_at(request: HttpRequest, provider: str) -> None:

@@ -63,7 +63,7 @@ def device_id(user: User) -> int | None:
 
 def with_device(users: QuerySet[User]) -> QuerySet[User]:
     """The accounts with their devices, for ``device_id``, in one statement."""
-    devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True).values("pk")
+    devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True).order_by("pk").values("pk")
     return users.annotate(**{_DEVICE: Subquery(devices[:1])})
 
 
@@ -151,6 +151,7 @@ def confirm(user: User, key: str, code: str) -> list[str] | None:
     if not (code.isascii() and code.isdigit() and len(code) == clock.digits and clock.verify(int(code), tolerance=1)):
         return None
     with unit_of_work(DEFAULT_DB_ALIAS):
+        locked(User.objects.filter(pk=user.pk)).get()  # whoever sends the form twice has one device all the same
         TOTPDevice.objects.filter(user=user).delete()
         TOTPDevice.objects.create(user=user, name="authenticator app", key=key, last_t=clock.t(), drift=clock.drift)
         return new_recovery_codes(user)
