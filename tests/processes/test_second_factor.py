@@ -13,7 +13,7 @@ from tests.support.authenticator import Authenticator, recovery_codes
 from tests.support.pages import form_in
 from tests.support.product import Product, Running, at_once, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
+pytestmark = pytest.mark.e2e
 
 ADMIN = {"email": "root@shop.example", "password": "a long enough secret"}
 LOGIN, OWN = "/admin/login/?next=/admin/", "/admin/second-factor/"

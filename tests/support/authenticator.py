@@ -19,12 +19,14 @@ class Authenticator:
         [shown] = re.findall(r"<code>([A-Z2-7 ]+)</code>", page)
         self._key = base64.b32decode(shown.replace(" ", ""))
         self._last = int(time.time()) // 30 - 1
+        self.shown: list[str] = []
 
     def code(self) -> str:
         self._last = max(self._last + 1, int(time.time()) // 30)
         clock = TOTP(self._key)
         clock.time = self._last * 30
-        return f"{clock.token():06}"
+        self.shown.append(f"{clock.token():06}")
+        return self.shown[-1]
 
 
 def recovery_codes(page: str) -> list[str]:

@@ -157,7 +157,7 @@ def test_what_the_browser_brings_back_is_good_once_and_in_this_browser(ann: Clie
     begun = provider.authorize(ann.get(START).headers["Location"])
     assert b"begun in another browser" in Client().get(BACK, begun).content
     assert ann.get(BACK, begun).status_code == 302
-    assert ann.get(BACK, begun).status_code == 401
+    assert b"begun in another browser" in ann.get(BACK, begun).content
     assert sign_in(Client(), provider, iss="https://evil.example").status_code == 401
     assert b"did not confirm" in sign_in(Client(), provider, code="made up").content
     for query in ({"error": "access_denied"}, {"error": "<script>alert(1)</script>"}, {"code": ""}):

@@ -148,6 +148,8 @@ class TestSigningIn:
         assert b"was used already" in thief.post(CODE, {"code": code}).content
         assert not is_in(thief)
         assert token(code).status == 401
+        TOTPDevice.objects.get().throttle_reset()
+        assert token(app.shown[0]).status == 401, "nor does the one that set it up"
 
     def test_a_recovery_code_works_once(self) -> None:
         make()
