@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import jwt
 from django.conf import settings
 from django.contrib import admin, auth
@@ -186,7 +185,7 @@ def _token(request: HttpRequest, code: str, verifier: str) -> str:
     client, secret = settings.ECI_OIDC_CLIENT_ID, settings.ECI_OIDC_CLIENT_SECRET
     basic = None
     if "client_secret_basic" in metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]):
-        basic = httpx.BasicAuth(client, secret)
+        basic = (client, secret)
     else:
         sent |= {"client_id": client, "client_secret": secret}
     answer = _ask("POST", metadata["token_endpoint"], data=sent, auth=basic)
@@ -247,6 +246,8 @@ def _read_from(address: str) -> Any:
 
 def _ask(method: str, address: str, **sent: Any) -> dict[str, Any]:
     """One JSON object from the provider. NotAuthenticated when it refuses, ContextUnavailable when it cannot answer."""
+    import httpx  # a process without a provider does without
+
     require_no_unit_of_work("The sign-in provider was asked")
     if address in _pauses:
         raise _unavailable("does not answer")
@@ -259,7 +260,7 @@ def _ask(method: str, address: str, **sent: Any) -> dict[str, Any]:
         raise _unavailable("does not answer") from None
     if method == "POST" and 400 <= answer.status_code < 500:
         raise NotAuthenticated("The provider did not confirm this sign-in. Please begin again.")
-    if answer.status_code != httpx.codes.OK or not isinstance(found, dict):
+    if answer.status_code != 200 or not isinstance(found, dict):
         raise _unavailable("answers nonsense")
     return found
 
