@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +67,9 @@ def test_whom_the_provider_knows_and_who_has_an_account_gets_in(ann: Client, pro
     assert provider.answers["/shop/keys"] == provider.answers["/shop/.well-known/openid-configuration"] == 1
 
 
-def test_without_a_password_there_is_no_other_way_in(ann: Client, provider: SignInProvider, settings: Any) -> None:
+def test_without_a_password_there_is_no_other_way_in(
+    ann: Client, provider: SignInProvider, settings: Any, tmp_path: Path
+) -> None:
     user = User.objects.get()
     user.set_unusable_password()
     user.save()
@@ -74,6 +77,8 @@ def test_without_a_password_there_is_no_other_way_in(ann: Client, provider: Sign
     assert (refused.status_code, is_in(ann)) == (200, False)
     sign_in(ann, provider)
     assert is_in(ann)
+    accounts.make_one_time_admin(tmp_path / "admin_password")
+    assert User.objects.count() == 1, "she can administer the shop"
     settings.ECI_OIDC_ISSUER = ""
     assert not is_in(ann), "nor one that was open when the provider is taken away"
     assert ann.get(START).status_code == ann.get(BACK).status_code == 404

@@ -226,7 +226,14 @@ class TestTheToken:
         assert again.status == 200, "a login goes on without another code"
         assert Api().get("/v1/customers", Authorization=f"Bearer {again.data['access']}").status == 200
 
-    @pytest.mark.parametrize("otp", [5, None, [], "x" * 201, "1\x00", "١٢٣٤٥٦", "9" * 200, "-1"])
+    def test_counts_wrong_codes_as_wrong_passwords(self) -> None:
+        make()
+        set_up(Client())
+        answers = [token("000000") for _ in range(12)]
+        assert [answer.status for answer in answers] == [401] * 10 + [429] * 2
+        assert answers[0].code == "not_authenticated"
+
+    @pytest.mark.parametrize("otp", [5, None, "x" * 201, "1\x00", "١٢٣٤٥٦", "9" * 200])
     def test_takes_whatever_is_sent_as_a_code(self, otp: Any) -> None:
         make()
         set_up(Client())
