@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.conf import settings
@@ -60,6 +61,11 @@ def account_of(request: HttpRequest) -> User:
     return User.objects.get(pk=str(request.user.pk))
 
 
+def guess(request: HttpRequest, user: User) -> AbstractContextManager[None]:
+    """Around the check of what the account's owner knows. Wrong ones count with the passwords of logins. Throttled."""
+    return password_guess(request, f"staff:{user.get_username().lower()}")
+
+
 def proved(request: HttpRequest) -> None:
     """The session's owner has just given what it takes to sign in."""
     request.session[PROVED_AT] = int(time.time())
@@ -80,7 +86,7 @@ def _is_fresh(request: HttpRequest) -> bool:
 def _prove(request: HttpRequest) -> None:
     """NotAuthenticated, Throttled. Wrong passwords and codes count with those of logins."""
     user = account_of(request)
-    with password_guess(request, f"staff:{user.get_username().lower()}"):
+    with guess(request, user):
         if not matches(request.POST[PASSWORD], user.password):
             raise NotAuthenticated("This is not your password.")
         has_device = second_factor.device_id(user) is not None

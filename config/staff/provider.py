@@ -51,7 +51,6 @@ log = logger(__name__)
 PATIENCE = 10 * 60  # seconds that somebody may take at the provider
 _TIMEOUT = 5.0  # seconds for each of its answers
 _LEEWAY = 30  # seconds that its clock may differ from ours
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
 _UNDER_WAY = "provider_sign_in"  # in the session
 # Only asymmetric ones: a token that is "signed" with our own client secret, or not at all, proves nothing.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -119,7 +118,7 @@ def callback(request: HttpRequest) -> HttpResponse:
         log.warning("provider_sign_in_refused", error=type(refusal).__name__)
         return _refused(request, refusal)
     _set_groups(user, claims)
-    auth.login(request, user, backend=_BACKEND)
+    auth.login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
     signed_in_at(request, settings.ECI_OIDC_ISSUER)
     request.session[PROVED_BY] = reverse("staff-provider")
     return redirect(under_way["then"])

@@ -25,11 +25,10 @@ from config.staff import accounts
 from config.staff.models import SecurityMail
 from eci.db import unit_of_work
 from eci.errors import NotAuthenticated
-from eci.http.rates import password_guess
 from eci.identity import second_factor
 from eci.identity.auth import staff_roles
 from eci.limits import Throttled
-from eci.staff_confirm import account_of
+from eci.staff_confirm import account_of, guess
 
 PATIENCE = 10 * 60  # seconds between the password and the code
 WRONG = "This code is wrong, or it was used already. Wait for the next one."
@@ -115,7 +114,7 @@ def code_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, "staff/code.html", "Second factor")
     try:
-        with password_guess(request, f"staff:{user.get_username().lower()}"):
+        with guess(request, user):
             if not second_factor.check(user, request.POST.get("code", "")):
                 raise NotAuthenticated(WRONG)
     except NotAuthenticated as refusal:
