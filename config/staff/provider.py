@@ -40,7 +40,7 @@ from eci.db import require_no_unit_of_work, unit_of_work
 from eci.errors import ContextUnavailable, EciError, NotAuthenticated
 from eci.http import rates
 from eci.identity.auth import NOBODY, staff_name, staff_roles
-from eci.identity.roles import Role, only
+from eci.identity.roles import Role
 from eci.limits import Throttled
 from eci.remembered import Remembered
 from eci.staff_confirm import PROVED_BY
@@ -284,7 +284,7 @@ def _account(claims: Mapping[str, Any]) -> User:
     if settings.ECI_OIDC_DOMAINS and domain not in settings.ECI_OIDC_DOMAINS:
         raise NotAuthenticated(f"Nobody signs in here with an address at {domain}.")
     user = _holder(address)
-    if user is None or staff_roles(user) == only(Role.SERVICE):
+    if user is None or Role.SERVICE in staff_roles(user):
         raise NotAuthenticated("You have no account here. An administrator can make one for your e-mail address.")
     return user
 
