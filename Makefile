@@ -17,7 +17,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations audit fuzz format replay prove k8s-check image image-test clean
+.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -49,9 +49,9 @@ test: ## lint, types, borders, migrations, then every test: on SQLite, and on Po
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
-lint: ## ruff, mypy, import-linter, missing migrations, known vulnerabilities
+lint: ## ruff, mypy, import-linter, missing migrations, lock files, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync types audit style borders migrations
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types audit style borders migrations locked
 
 types:
 	$(BIN)/mypy
@@ -66,9 +66,17 @@ borders:
 migrations:
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 
-audit: ## known vulnerabilities of the installed packages, where the package index can be reached
+locked:
+	$(BIN)/python tools/lock.py --check
+
+lock: ## make the lock files anew from requirements*.txt (UPGRADE=1: with the newest of what no line pins)
+	@tools/setup.sh requirements.txt requirements-dev.txt
+	$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+audit: ## known vulnerabilities of the installed packages, and whether the index has what is locked, where the package index can be reached
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/python tools/audit.py
+	$(BIN)/python tools/lock.py --ask
 
 fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each call and role, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
@@ -102,8 +110,11 @@ prove: ## remove one safety at a time: the tests must notice
 k8s-check: ## checkov over the rendered Kubernetes overlays
 	@tools/check-k8s.sh
 
-image: ## the container image (IMAGE=eci)
-	@tools/docker.sh && docker build --network=host -f docker/Dockerfile -t $(IMAGE) .
+image: ## the container image (IMAGE=eci; BASE=python:3.11-slim-bookworm@sha256:…: on one very base image)
+	@tools/docker.sh && docker build --network=host $(if $(BASE),--build-arg BASE=$(BASE)) -f docker/Dockerfile -t $(IMAGE) .
+
+sbom: ## the image's Python packages as sbom.cdx.json, in CycloneDX (IMAGE=eci)
+	@tools/docker.sh && docker run --rm --network=none --entrypoint cat $(IMAGE) /app/sbom.cdx.json >sbom.cdx.json
 
 image-test: image ## the image as containers: read-only, stopped under load, on servers; needs a Docker engine
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt

@@ -90,7 +90,9 @@ class Scheduler(beat.Scheduler):
 
 
 _configure()
-app.autodiscover_tasks(["config.books", "config.operations", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)])
+app.autodiscover_tasks(
+    ["config.books", "config.operations", "config.staff", *(f"contexts.{name}" for name in settings.ECI_CONTEXTS)]
+)
 
 
 @setup_logging.connect

@@ -85,7 +85,7 @@ CONTEXTS: dict[str, Context] = {
 }
 
 CHECK_UP = "staff.check_up"
-BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600}
+BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600, "platform.mail_staff": 5}
 """Beat's tasks that belong to no context, on the default queue: task name -> seconds between two runs.
 
 The check-up looks across contexts, so it runs only where orders does."""

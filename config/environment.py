@@ -1,12 +1,15 @@
-"""Reads secrets from the environment, or from files that the environment names, and rejects weak ones. And amounts."""
+"""Reads settings from the environment: secrets, also from files, of which weak ones are rejected; amounts; sign-in."""
 
 from __future__ import annotations
 
 import os
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from eci.identity.roles import GROUPS, Role
 
 _SHORTEST = 24  # characters of a secret that signs
 _FEWEST = 10  # distinct characters among them
@@ -50,3 +53,28 @@ def amount(name: str) -> Decimal | None:
     except InvalidOperation:
         raise ImproperlyConfigured(f"{name}: '{given}' is not an amount above 0, such as 5000.") from None
     return found
+
+
+def provider_url(name: str) -> str:
+    """The variable ``name`` as the URL of a sign-in provider: https, or http on this machine. ImproperlyConfigured."""
+    given = os.environ.get(name, "").strip()
+    parts = urlsplit(given)
+    is_here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if given and not (parts.hostname and (parts.scheme == "https" or is_here)):
+        raise ImproperlyConfigured(f"{name}: '{given}' is not an https URL.")
+    return given
+
+
+def staff_groups(name: str) -> tuple[tuple[str, str], ...]:
+    """The variable ``name`` as pairs of a provider's group and one of ours: ``shop-stock=stock staff,…``.
+
+    ImproperlyConfigured, also for the group of machines, who sign in at no provider.
+    """
+    ours = [group for group, role in GROUPS.items() if role is not Role.SERVICE]
+    pairs = []
+    for entry in filter(None, (part.strip() for part in os.environ.get(name, "").split(","))):
+        theirs, _, group = entry.rpartition("=")
+        if not theirs or group not in ours:
+            raise ImproperlyConfigured(f"{name}: '{entry}' is not <group there>=<one of {', '.join(ours)}>.")
+        pairs.append((theirs, group))
+    return tuple(pairs)

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import fees, limits, private
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
-from config.environment import amount, secret, strong
+from config.environment import amount, provider_url, secret, staff_groups, strong
 from eci.watch.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -71,6 +71,20 @@ ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
 # The key that signs calls to other processes, and the keys of processes that may call (eci/calls/service_tokens.py).
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
+# Whether staff sign in with a second factor (eci/identity/second_factor.py): off, optional, required.
+ECI_STAFF_2FA = os.environ.get("ECI_STAFF_2FA", "optional")
+if ECI_STAFF_2FA not in ("off", "optional", "required"):
+    raise ImproperlyConfigured("ECI_STAFF_2FA is 'off', 'optional' or 'required'.")
+# Where staff may sign in instead: an OpenID Connect provider (config/staff/provider.py).
+ECI_OIDC_ISSUER = provider_url("ECI_OIDC_ISSUER")
+ECI_OIDC_CLIENT_ID = os.environ.get("ECI_OIDC_CLIENT_ID", "")
+ECI_OIDC_CLIENT_SECRET = secret("ECI_OIDC_CLIENT_SECRET")
+if ECI_OIDC_ISSUER and not (ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured("ECI_OIDC_ISSUER needs ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET.")
+ECI_OIDC_DOMAINS = [domain.lower() for domain in os.environ.get("ECI_OIDC_DOMAINS", "").split(",") if domain]
+ECI_OIDC_GROUPS_CLAIM = os.environ.get("ECI_OIDC_GROUPS_CLAIM", "groups")
+ECI_OIDC_GROUPS = staff_groups("ECI_OIDC_GROUPS")
+OTP_TOTP_ISSUER = "ECI"  # beside the account's name in authenticator apps
 # The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
@@ -222,6 +236,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "config.staff.apps.StaffConfig",
     "config.books.apps.BooksConfig",
     "config.operations.apps.OperationsConfig",
@@ -240,6 +257,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.staff.second_factor.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "eci.http.envelope.ErrorMiddleware",

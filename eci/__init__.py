@@ -25,6 +25,7 @@ Who is calling
     identity.keys               key files
     identity.names              names that people sign in with, and how guesses at them are counted
     identity.passwords          password hashes
+    identity.second_factor      codes of authenticator apps, and recovery codes
     identity.sessions           sessions of the admin, kept by a digest
     limits                      how many requests and passwords a caller may try
     counters                    what limits count with: Redis or a file
@@ -68,6 +69,7 @@ Small things
     ids             order ids
     remembered      values that a process keeps for some seconds
     staff           what admin pages share
+    staff_confirm   dangerous acts, for which staff confirm that it is them
     staff_forms     forms that carry the version they showed and a one-time key
     staff_commands  pages beside a row's own, each a form for one command
     checks          start-up checks

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Create .venv with the packages of the given requirements files; a second call with the same files does nothing.
+# Create .venv with the packages of the given requirements files, as their lock files have them: pip refuses a file whose
+# hash is not locked. A second call with the same files does nothing.
 # usage: tools/setup.sh requirements.txt [more.txt ...]
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,7 +23,10 @@ if [ -z "$python" ]; then
   exit 1
 fi
 
-stamp=".venv/.installed-$(cat "$@" | sha256sum | cut -c1-16)"
+locks=""
+for file in "$@"; do locks="$locks ${file%.txt}.lock"; done
+# shellcheck disable=SC2086
+stamp=".venv/.installed-$(cat $locks | sha256sum | cut -c1-16)"
 [ -f "$stamp" ] && exit 0
 
 if [ ! -x .venv/bin/pip ]; then
@@ -40,10 +44,10 @@ if [ ! -x .venv/bin/pip ]; then
   fi
 fi
 echo "Installing the packages of $* ..."
-args=""
-for file in "$@"; do args="$args -r $file"; done
 # Debian 12's pip takes twice as long as a newer one. Without a newer one, it will do.
-.venv/bin/pip install --quiet --disable-pip-version-check pip==26.3 2>/dev/null || true
+.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.lock 2>/dev/null || true
+args=""
+for lock in $locks; do args="$args -r $lock"; done
 # shellcheck disable=SC2086
-.venv/bin/pip install --quiet --disable-pip-version-check $args
+.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes $args
 touch "$stamp"

@@ -64,7 +64,8 @@ def make_first_admin() -> None:
 
 def make_one_time_admin(file: Path) -> None:
     """If nobody can administer the shop, make an account with a random password and write the password to ``file``."""
-    if any(admin.has_usable_password() for admin in User.objects.filter(is_superuser=True, is_active=True)):
+    admins = User.objects.filter(is_superuser=True, is_active=True)
+    if any(admin.has_usable_password() or (settings.ECI_OIDC_ISSUER and admin.email) for admin in admins):
         return
     password = secrets.token_urlsafe(18)
     file.unlink(missing_ok=True)

@@ -16,6 +16,9 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.forms import model_to_dict
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.staff import accounts
 from config.staff.models import Trail
@@ -25,6 +28,7 @@ from eci.errors import PreconditionFailed
 from eci.forms import EmailField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
+from eci.staff_confirm import confirmed
 
 _TAKEN = "Another account has this address, and staff sign in with it."
 
@@ -72,8 +76,20 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class Trailed(StaffAdmin):
-    """Its writes leave a trail, in the transaction that writes. What a person did not change is not written back."""
+    """Its writes leave a trail, in the transaction that writes. What a person did not change is not written back.
 
+    Whoever writes here may make themselves an administrator: the session's owner confirms that it is them.
+    """
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        view = confirmed(super().changelist_view) if request.method == "POST" else super().changelist_view
+        return view(request, extra_context)
+
+    @method_decorator(confirmed)
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().delete_view(request, object_id, extra_context)
+
+    @method_decorator(confirmed)
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with unit_of_work(DEFAULT_DB_ALIAS) if request.method == "POST" else nullcontext():
             return super().changeform_view(request, *args, **kwargs)
@@ -132,6 +148,10 @@ class AccountAdmin(Trailed, UserAdmin):
     readonly_fields = ("last_login", "date_joined")
     add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
 
+    @method_decorator(confirmed)
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        return super().user_change_password(request, id, form_url)
+
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         if any("password" in part.get("changed", {}).get("fields", []) for part in _parts(message)):
             accounts.record_new_password(obj, actor=staff_name(request.user))
@@ -146,7 +166,9 @@ class StaffGroupAdmin(Trailed, GroupAdmin):
     """Django's page of groups."""
 
 
-admin.site.unregister([User, Group])
+admin.site.unregister([User, Group, TOTPDevice, StaticDevice])  # nobody reads the keys of others' devices
+admin.site.index_template = "staff/index.html"
+admin.site.login_template = "staff/login.html"
 admin.site.register(User, AccountAdmin)
 admin.site.register(Group, StaffGroupAdmin)
 admin.site.register(Trail, TrailAdmin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import admin
@@ -13,19 +14,29 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 
 from config.staff import accounts
+from config.staff.second_factor import ask
 from eci import limits
 from eci.http.rates import client_address, named
+from eci.identity import second_factor
 from eci.identity.names import staff_named
+from eci.staff_confirm import account_of
 
 MAX_NAME = 150  # characters: Django's form takes no more
 
 
 @never_cache
 def login(request: HttpRequest) -> HttpResponseBase:
-    response = _counted(request, request.POST.get("username", ""), admin.site.login)
+    response = _counted(request, request.POST.get("username", ""), _login)
+    if _done(response) and second_factor.is_due(account_of(request)):
+        return ask(request, then=response.headers["Location"])
     if _done(response) and accounts.has_one_time_password(request.user.get_username()):
         return redirect("admin:password_change")
     return response
+
+
+def _login(request: HttpRequest) -> HttpResponse:
+    provider = urlsplit(settings.ECI_OIDC_ISSUER).hostname
+    return admin.site.login(request, extra_context={"provider": provider})
 
 
 @admin.site.admin_view

@@ -13,6 +13,7 @@ from contexts.customers.domain import FRESH, HOUR, account_parts, digest, email_
 from contexts.customers.models import Address, Customer, MailRequest, RefreshToken, TokenFamily
 from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound
 from eci.errors import InvalidRequest, NotFound
+from eci.identity import second_factor
 from eci.identity.auth import staff_name, staff_roles
 from eci.identity.roles import Role, only
 from eci.identity.tokens import Claims
@@ -147,12 +148,12 @@ def customers_with_email_like(*, email: str) -> list[int]:
 
 
 def staff_stamp(*, user: User) -> str:
-    """A value that changes with the user's password."""
-    return user.get_session_auth_hash()
+    """A value that changes with the user's password and second factor."""
+    return second_factor.stamp(user)
 
 
 def _staff() -> QuerySet[User]:
-    return User.objects.filter(is_active=True, is_staff=True)
+    return second_factor.with_device(User.objects.filter(is_active=True, is_staff=True))
 
 
 def address_of(*, account: str) -> str:
@@ -198,18 +199,17 @@ def current_claims(*, claims: Claims) -> Claims | None:
 
 
 def claims_of(*, family: TokenFamily) -> Claims | None:
-    """What tokens of this live login say; None when its member of staff has left or changed the password."""
+    """What tokens of this live login say; None when its member of staff has left, or signs in with another password or
+    second factor by now."""
     if family.customer_id is not None:
         return Claims(subject=family.account, name=family.account, session=str(family.pk), roles=only(Role.CUSTOMER))
     user = None if family.staff_id is None else _staff().filter(pk=family.staff_id).first()
     if user is None or not constant_time_compare(family.staff_stamp, staff_stamp(user=user)):
         return None
-    return Claims(
-        subject=family.account,
-        name=staff_name(user),
-        session=str(family.pk),
-        roles=staff_roles(user) | {Role.ANONYMOUS},
-    )
+    roles = staff_roles(user)
+    if second_factor.is_missing(device=second_factor.device_id(user), roles=roles):
+        return None
+    return Claims(subject=family.account, name=staff_name(user), session=str(family.pk), roles=roles | {Role.ANONYMOUS})
 
 
 # -- mailed secrets ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
 from django.core.exceptions import ValidationError
 
@@ -17,9 +18,10 @@ from contexts.customers.models import Customer, MailRequest, TokenFamily
 from contexts.customers.public.contracts import EmailNotVerified
 from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused, InvalidRequest, NotAuthenticated
-from eci.identity import tokens
+from eci.identity import second_factor, tokens
 from eci.identity.names import staff_named
 from eci.identity.passwords import hash_password, matches
+from eci.identity.second_factor import SecondFactorRequired
 from eci.identity.tokens import Claims
 
 _PERSONAL = UserAttributeSimilarityValidator(user_attributes=("email", "full_name"))
@@ -60,12 +62,23 @@ def log_in(*, email: str, password: str) -> Login:
     return _login(*services.open_family(customer_id=customer.pk))
 
 
-def log_in_staff(*, email: str, password: str) -> Login:
-    """NotAuthenticated."""
+def log_in_staff(*, email: str, password: str, otp: str = "") -> Login:
+    """NotAuthenticated; SecondFactorRequired, but only after the right password."""
     user = staff_named(email)
     if not matches(password, user.password if user else None) or user is None:
         raise _wrong_credentials()
+    if second_factor.is_due(user):
+        _require_code(user, otp)
     return _login(*services.open_family(staff_id=user.pk, staff_stamp=selectors.staff_stamp(user=user)))
+
+
+def _require_code(user: User, otp: str) -> None:
+    if second_factor.device_id(user) is None:
+        raise SecondFactorRequired("Staff sign in with a second factor here. Set yours up at /admin/ first.")
+    if not otp:
+        raise SecondFactorRequired("This account signs in with a second factor: send its code as otp.")
+    if not second_factor.check(user, otp):
+        raise NotAuthenticated("This code is wrong, or it was used already. Wait for the next one.")
 
 
 def refresh(*, token: str, key: str) -> Login:

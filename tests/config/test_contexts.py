@@ -71,7 +71,13 @@ def test_a_process_of_orders_alone(tmp_path: Path) -> None:
     assert found["apps"] == ["orders"]
     assert found["databases"] == ["default", "orders"]
     assert [name for name in found["routes"] if name.startswith("contexts.")] == ["contexts.orders.http.urls"]
-    assert found["tasks"] == ["orders.prune", "orders.recover", "platform.prune", "staff.check_up"]
+    assert found["tasks"] == [
+        "orders.prune",
+        "orders.recover",
+        "platform.mail_staff",
+        "platform.prune",
+        "staff.check_up",
+    ]
     assert found["beat"] == found["tasks"]
     assert found["queue"] == "orders"
     assert {"orders"} == set(found["admin"]) & set(CONTEXTS)

@@ -16,7 +16,7 @@ from tests.support.process import python
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
-PLATFORM = ("admin", "auth", "contenttypes", "sessions", "staff")
+PLATFORM = ("admin", "auth", "contenttypes", "sessions", "staff", "otp_totp", "otp_static")
 
 _MIGRATE = """
 import sys, django

@@ -71,7 +71,7 @@ def test_beat_wakes_tasks_that_exist_on_their_context_s_queue() -> None:
     beat = app.conf.beat_schedule
     assert set(beat) == {task for context in CONTEXTS.values() for task in context.beat} | set(BEAT)
     for name in BEAT:
-        assert re.fullmatch(r"config\.(books|operations)\.tasks", app.tasks[name].__module__)
+        assert re.fullmatch(r"config\.(books|operations|staff)\.tasks", app.tasks[name].__module__)
         assert app.amqp.router.route({}, name)["queue"].name == "eci"
     for name, entry in beat.items():
         if name in BEAT:

@@ -69,6 +69,14 @@ class LoginIn(serializers.Serializer[Any]):
     password = GivenPasswordField()
 
 
+class StaffLoginIn(LoginIn):
+    otp = GivenPasswordField(
+        required=False,
+        allow_blank=True,
+        help_text="The code of an account with a second factor, or one of its recovery codes.",
+    )
+
+
 class RefreshIn(serializers.Serializer[Any]):
     refresh = TextField(max_length=MAX_SECRET)
 

@@ -36,6 +36,7 @@ from contexts.customers.http.serializers import (
     RefreshIn,
     RegisterIn,
     RevokedOut,
+    StaffLoginIn,
     StaffLoginOut,
 )
 from contexts.customers.selectors import BadSecret, Row
@@ -103,11 +104,12 @@ class LoginView(TokenView):
 
 class StaffTokenView(TokenView):
     rate = {"POST": "login"}
-    body_serializers = {"POST": LoginIn}
+    body_serializers = {"POST": StaffLoginIn}
 
     @extend_schema(responses=StaffLoginOut)
     def post(self, request: Request) -> Response:
-        """Log in as a member of staff."""
+        """Log in as a member of staff. 401 `second_factor_required`: the password was right, send it again with
+        `otp`."""
         body = self.body()
         found = staff_named(body["email"])
         account = staff_account(found.pk) if found else ""
