@@ -7,7 +7,10 @@ import os
 import shlex
 from pathlib import Path
 
-_NEUTRAL = {"up", "help", "--help", "version", "--version", "check", "service_key", "makemigrations", "collectstatic"}
+_NEUTRAL = {
+    *("up", "help", "--help", "version", "--version", "check", "service_key", "backup_key", "contracts"),
+    *("makemigrations", "collectstatic"),
+}
 _MAKERS = {"prepare", "migrate", "load_demo", "await_migrations"}  # beside servers that run they make another shop
 
 _NO_SHOP_NEEDED = (
