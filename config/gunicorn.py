@@ -97,6 +97,10 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    from django.conf import settings  # late: the product is loaded by now
+
+    from eci.databases import bound_waits
     from eci.watch.metrics import watch_connections  # late: its folder must exist first
 
     watch_connections(worker.cfg.threads)
+    bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)
