@@ -264,6 +264,8 @@ LOGGING = logging_config()
 # -- the web ----------------------------------------------------------------------------------------------------------
 ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))
 ECI_TRUSTED_PROXIES = [network for network in os.environ.get("ECI_TRUSTED_PROXIES", "").split(",") if network]
+# Connections that a web process lets one address have at once, proxies excepted; 0: any number.
+ECI_CONNECTIONS_PER_ADDRESS = int(os.environ.get("ECI_CONNECTIONS_PER_ADDRESS", "256"))
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))

@@ -15,6 +15,7 @@ import importlib
 import threading
 import time
 from typing import Any
+from weakref import WeakSet
 
 from django.conf import settings
 from django.db.utils import DatabaseErrorWrapper, Error
@@ -104,8 +105,13 @@ def was_too_slow(error: Error) -> bool:
 class NamedErrors(DatabaseErrorWrapper):
     """Django's translation of a driver's errors. It knows whose they are, and since when the call has been running."""
 
-    began = 0.0
+    began = 0.0  # 0: no call is running
     wrapper: Any
+
+    def __init__(self, wrapper: Any) -> None:
+        super().__init__(wrapper)
+        with _calls_lock:
+            _calls.add(self)
 
     def __enter__(self) -> None:
         self.began = time.monotonic()
@@ -113,11 +119,23 @@ class NamedErrors(DatabaseErrorWrapper):
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if error is None:
             return
+        self.began = 0.0
         try:
             super().__exit__(kind, error, traceback)
         except Error as translated:
             translated.database = self.wrapper.alias  # type: ignore[attr-defined]
             raise
+
+
+_calls: WeakSet[NamedErrors] = WeakSet()
+_calls_lock = threading.Lock()
+
+
+def stuck(seconds: float) -> int:
+    """How many threads of this process have waited longer than that for an answer of a database."""
+    long_ago = time.monotonic() - seconds
+    with _calls_lock:
+        return sum(1 for call in _calls if 0 < call.began < long_ago)
 
 
 class Named:

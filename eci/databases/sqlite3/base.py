@@ -19,4 +19,5 @@ class DatabaseWrapper(Named, parent("sqlite3")):  # type: ignore[misc]
 
     def _takes_too_long(self) -> bool:
         """True ends the statement: ``OperationalError: interrupted``."""
-        return time.monotonic() - self.wrap_database_errors.began > (waits.statement_seconds or 0)
+        began: float = self.wrap_database_errors.began
+        return 0 < began < time.monotonic() - (waits.statement_seconds or 0)
