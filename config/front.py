@@ -134,7 +134,8 @@ class Connection:
         self.is_leaving = False
         self.began = time.monotonic()  # of what is going on: reading, running, writing
         self.deadline = self.began + TIME
-        self.awaited: Callable[[Connection, Any], None] | None = None  # what is called when the client acts
+        self.then: Callable[[Connection], None] | None = None  # what is called when the client acts
+        self.watched = 0  # the event for which the poller looks
 
     def look_at_head(self, body_limit: int) -> None:
         """Once the head is there, see how long the request is.
@@ -244,14 +245,12 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _read(self, connection: Connection, sock: Any = None) -> None:
+    def _read(self, connection: Connection) -> None:
         try:
-            data = connection.sock.recv(RATE)
+            data = self._received(connection)
         except BlockingIOError:
             self._await(connection, selectors.EVENT_READ, self._read)
             return
-        except OSError:
-            data = b""
         if not data:
             self._drop(connection)
             return
@@ -261,10 +260,19 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.held += len(data)
         self._go_on_reading(connection)
 
+    def _received(self, connection: Connection) -> bytes:
+        """Empty: the client has ended. BlockingIOError."""
+        try:
+            return connection.sock.recv(RATE)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""
+
     def _go_on_reading(self, connection: Connection) -> None:
         connection.look_at_head(self.body_limit)
         if connection.has_arrived:
-            self._leave(connection)
+            self._stop_waiting(connection)
             if connection.lane == LIVE:
                 self._run(connection, self.lifeline)
             else:
@@ -288,21 +296,18 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
         Where requests are stuck in a database, others get spare threads, but none that ask for the same as those.
         """
-        if not self.ready:
+        usual = int(self.cfg.threads)
+        while self.ready and len(self.running) < usual:
+            self._run(self.ready.popleft(), self.tpool)
+        spare = min(stuck(STUCK), self._spare) if self.ready else 0
+        if not spare:
             return
-        now, usual = time.monotonic(), int(self.cfg.threads)
-        spare = min(stuck(STUCK), self._spare)
-        lanes = Counter(one.lane for one in self.running if now - one.began > STUCK) if spare else Counter[bytes]()
-        passed_over: list[Connection] = []
-        while self.ready:
-            connection = self.ready.popleft()
-            if len(self.running) < usual + (spare if lanes[connection.lane] < usual / 2 else 0):
+        long_ago = time.monotonic() - STUCK
+        lanes = Counter(one.lane for one in self.running if one.began < long_ago)
+        for connection in list(self.ready):
+            if len(self.running) < usual + spare and lanes[connection.lane] < usual / 2:
+                self.ready.remove(connection)
                 self._run(connection, self.tpool)
-            else:
-                passed_over.append(connection)
-                if not spare:
-                    break
-        self.ready.extendleft(reversed(passed_over))
 
     def _run(self, connection: Connection, pool: Executor) -> None:
         if pool is not self.lifeline:
@@ -335,7 +340,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def _write(self, connection: Connection, sock: Any = None) -> None:
+    def _write(self, connection: Connection) -> None:
         try:
             done = connection.answer.send()
         except OSError:
@@ -347,7 +352,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         elif connection.goes_on:
             connection.began = time.monotonic()
             if connection.read:
-                self._leave(connection)
+                self._stop_waiting(connection)
                 self._go_on_reading(connection)
             else:
                 connection.deadline = connection.began + (self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
@@ -371,36 +376,51 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             connection.sock.shutdown(socket.SHUT_WR)
         self._await(connection, selectors.EVENT_READ, self._ignore)
 
-    def _ignore(self, connection: Connection, sock: Any = None) -> None:
-        try:
-            is_there = bool(connection.sock.recv(RATE))
-        except BlockingIOError:
-            return
-        except OSError:
-            is_there = False
-        if not is_there:
-            self._drop(connection)
+    def _ignore(self, connection: Connection) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not self._received(connection):
+                self._drop(connection)
 
     # -- bookkeeping --------------------------------------------------------------------------------------------------
 
-    def _await(self, connection: Connection, event: int, then: Callable[[Connection, Any], None]) -> None:
+    def _await(self, connection: Connection, event: int, then: Callable[[Connection], None]) -> None:
         """The client has to act, until the connection's deadline."""
         self.waiting[connection] = None
-        if connection.awaited is None:
-            self.poller.register(connection.sock, event, functools.partial(then, connection))
-        elif connection.awaited != then:
-            self.poller.modify(connection.sock, event, functools.partial(then, connection))
-        connection.awaited = then
+        connection.then = then
+        if not connection.watched:
+            self.poller.register(connection.sock, event, functools.partial(self._acted, connection))
+        elif connection.watched != event:
+            self.poller.modify(connection.sock, event, functools.partial(self._acted, connection))
+        connection.watched = event
 
-    def _leave(self, connection: Connection) -> None:
-        """The client need not act."""
+    def _acted(self, connection: Connection, sock: Any) -> None:
+        if connection.then:
+            connection.then(connection)
+        else:
+            self._read_ahead(connection)
+
+    def _read_ahead(self, connection: Connection) -> None:
+        """While a request is running: the next one, or the client's end. Most clients send nothing meanwhile."""
+        with contextlib.suppress(BlockingIOError):
+            data = self._received(connection)
+            connection.read += data
+            self.held += len(data)
+            if not data or len(connection.read) > HEAD:
+                connection.is_whole = connection.is_whole and bool(data)
+                self._stop_watching(connection)
+
+    def _stop_waiting(self, connection: Connection) -> None:
         self.waiting.pop(connection, None)
-        if connection.awaited is not None:
+        connection.then = None
+
+    def _stop_watching(self, connection: Connection) -> None:
+        if connection.watched:
             self.poller.unregister(connection.sock)
-            connection.awaited = None
+            connection.watched = 0
 
     def _drop(self, connection: Connection) -> None:
-        self._leave(connection)
+        self._stop_waiting(connection)
+        self._stop_watching(connection)
         self.held -= len(connection.read)
         self.nr_conns -= 1
         self.by_address[connection.address] -= 1
