@@ -117,8 +117,6 @@ class NamedErrors(DatabaseErrorWrapper):
         self.began = time.monotonic()
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if error is None:
-            return
         self.began = 0.0
         try:
             super().__exit__(kind, error, traceback)
