@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from eci.http.envelope import not_found
 from eci.remembered import Remembered
 
-_known: Remembered[str, bool] = Remembered(1)  # by alias: whether its database answered
+known: Remembered[str, bool] = Remembered(1)  # by alias: whether its database answered
 _turns: dict[str, threading.Lock] = defaultdict(threading.Lock)  # by alias: however many want to know, one asks
 
 
@@ -30,9 +30,9 @@ def reachable(names: list[str]) -> dict[str, bool]:
         return dict(zip(names, pool.map(_answers_lately, [connections[name] for name in names]), strict=True))
 
 
-def _answers_lately(known: BaseDatabaseWrapper) -> bool:
-    with _turns[known.alias]:
-        return _known.get_or_load(known.alias, lambda: _answers(known))
+def _answers_lately(database: BaseDatabaseWrapper) -> bool:
+    with _turns[database.alias]:
+        return known.get_or_load(database.alias, lambda: _answers(database))
 
 
 def _answers(known: BaseDatabaseWrapper) -> bool:

@@ -80,12 +80,12 @@ def test_a_server_that_hangs_is_a_503_of_its_contexts_and_nobody_else_s(servers:
         for client in clients:
             client.start()
         try:
-            hung = {
-                servers.postgres: (of_postgres, ["shipping", "live", "health", "orders"]),
-                servers.mariadb: (of_mariadb, [*of_postgres, "live", "health"]),
-                servers.redis: ({}, [*of_postgres, *of_mariadb, "live", "health", "order"]),
-            }
-            for server, (away, here) in hung.items():
+            hung: list[tuple[Server, dict[str, str], list[str]]] = [
+                (servers.postgres, of_postgres, ["shipping", "live", "health", "orders"]),
+                (servers.mariadb, of_mariadb, [*of_postgres, "live", "health"]),
+                (servers.redis, {}, [*of_postgres, *of_mariadb, "live", "health", "order"]),
+            ]
+            for server, away, here in hung:
                 with frozen(server, trade) as phase:
                     for context, path in away.items():
                         require_refused(trade, phase, context, lambda path=path: product.api.get(path))
