@@ -119,12 +119,20 @@ class Exchange:
     def close(self) -> None: ...
 
 
+def _household(address: str) -> str:
+    """An IPv6 address counts as its /64 network, because one household has all of it."""
+    if ":" not in address:
+        return address
+    parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False).network_address)
+
+
 class Connection:
     def __init__(self, sock: socket.socket, client: Any, server: Any) -> None:
         self.sock = sock
         self.client = client
         self.server = server
-        self.address: str = client[0] if isinstance(client, tuple) else ""
+        self.address = _household(client[0]) if isinstance(client, tuple) else ""
         self.read = bytearray()
         self.length = 0  # of the request that is being read; 0: its head has not ended
         self.is_whole = True  # whether those bytes are all of it, and the next one begins behind them
@@ -175,7 +183,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     body_limit = 1024 * 1024  # bytes that the product takes
     connections_per_address = 0  # 0: any number
-    trusted_proxies: tuple[str, ...] = ()  # networks; a proxy has many clients
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # they have many clients
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -439,4 +447,4 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     @functools.cache  # noqa: B019 - there is one worker in a process
     def _is_proxy(self, address: str) -> bool:
-        return any(ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in self.trusted_proxies)
+        return any(ipaddress.ip_address(address) in network for network in self.trusted_proxies)

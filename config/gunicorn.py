@@ -4,6 +4,7 @@ A process has no more threads than a connection pool has connections: see ECI_PO
 """
 
 import gc
+import ipaddress
 import json
 import os
 import resource
@@ -127,6 +128,6 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
     worker.body_limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     worker.connections_per_address = settings.ECI_CONNECTIONS_PER_ADDRESS
-    worker.trusted_proxies = tuple(settings.ECI_TRUSTED_PROXIES)
+    worker.trusted_proxies = tuple(map(ipaddress.ip_network, settings.ECI_TRUSTED_PROXIES))
     watch_connections(worker.cfg.threads)
     bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)

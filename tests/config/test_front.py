@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
-from config.front import KEPT_IN_MEMORY, Answer, Connection
+from config import front
+from config.front import KEPT_IN_MEMORY, Answer, Connection, FrontWorker
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -66,3 +71,62 @@ def test_an_answer_waits_for_its_client_and_arrives_whole() -> None:
         while data := theirs.recv(1_000_000):
             taken += data
         assert bytes(taken) == b"".join(parts) + b"the next one"
+
+
+class Threads(Executor):
+    """Notes what is to run, and runs nothing."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.begun += 1
+        return Future()
+
+
+@pytest.fixture
+def worker() -> Iterator[FrontWorker]:
+    config = Config()
+    config.set("threads", 4)
+    made = FrontWorker(1, 1, [], None, 30, config, None)
+    made.tpool = Threads()
+    yield made
+    made.lifeline.shutdown()
+    made.tmp.close()
+
+
+@pytest.fixture
+def asks(worker: FrontWorker) -> Iterator[Callable[[bytes], None]]:
+    """``asks(path)``: a request of this path waits for a thread."""
+    sockets = []
+
+    def ask(path: bytes) -> None:
+        sockets.extend(pair := socket.socketpair())
+        connection = Connection(pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2))
+        connection.read += b"GET " + path + b" HTTP/1.1\r\n\r\n"
+        worker.nr_conns += 1
+        worker._go_on_reading(connection)
+
+    yield ask
+    for one in sockets:
+        one.close()
+
+
+def test_requests_stuck_in_a_database_leave_threads_to_those_that_ask_for_something_else(
+    worker: FrontWorker, asks: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = 0
+    monkeypatch.setattr(front, "stuck", lambda seconds: stuck)
+    for _ in range(6):
+        asks(b"/v1/products?q=slow")
+    assert worker.tpool.begun == 4
+    for _ in range(5):
+        asks(b"/v1/shipments/track/1")
+    worker._dispatch()
+    assert worker.tpool.begun == 4, "nothing is stuck, so they wait their turn"
+    stuck = 4
+    for connection in worker.running:
+        connection.began -= 2 * front.STUCK
+    worker._dispatch()
+    assert [connection.lane for connection in worker.running] == [b"v1/products"] * 4 + [b"v1/shipments"] * 3
+    assert len(worker.ready) == 4
