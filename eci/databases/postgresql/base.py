@@ -43,13 +43,20 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
     return Connection
 
 
+@functools.cache
+def _driver(server: Server) -> SimpleNamespace:
+    return SimpleNamespace(**vars(psycopg) | {"connect": _connection_to(server).connect})
+
+
 class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         super().__init__(settings_dict, alias)
-        connection = _connection_to(self.server)
-        self.Database = SimpleNamespace(**vars(psycopg) | {"connect": connection.connect})
         if pool := settings_dict["OPTIONS"].get("pool"):
-            pool["connection_class"] = connection
+            pool["connection_class"] = _connection_to(self.server)
+
+    @property
+    def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
+        return _driver(self.server)
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
