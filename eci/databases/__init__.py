@@ -4,7 +4,7 @@
 
 1. A server that gives no answer in time loses the connection, and the statement is an ``OperationalError``.
 2. For a second after that nobody asks this server: ``connect`` fails at once, and no thread waits.
-3. Then one connection is tried. If it comes about, everybody asks again.
+3. Then one thread that has not just waited in vain tries one connection. If it comes about, everybody asks again.
 
 Errors carry the alias of their database (``database_of``), so that an answer can name the context.
 """
@@ -22,6 +22,7 @@ from django.db.utils import DatabaseErrorWrapper, Error
 from django.utils.functional import cached_property
 
 PAUSE = 1.0  # seconds that a server which hangs is left alone
+TIRED = 3.0  # seconds in which a thread that has waited in vain does so for nobody: a request waits once
 _TRIAL = 5.0  # seconds after which a trial that nobody has reported on may be repeated
 _SLACK = 0.1  # seconds by which the server gives up a statement before we give up the server
 
@@ -60,10 +61,15 @@ class Hung:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._next_try: dict[Server, float] = {}
+        self._of_thread = threading.local()
 
     def add(self, server: Server) -> None:
+        self.waited_in_vain()
         with self._lock:
             self._next_try[server] = time.monotonic() + PAUSE
+
+    def waited_in_vain(self) -> None:
+        self._of_thread.tired_until = time.monotonic() + TIRED
 
     def forget(self, server: Server) -> None:
         with self._lock:
@@ -74,9 +80,10 @@ class Hung:
         with self._lock:
             if server not in self._next_try:
                 return True
-            if time.monotonic() < self._next_try[server]:
+            now = time.monotonic()
+            if now < self._next_try[server] or now < getattr(self._of_thread, "tired_until", 0):
                 return False
-            self._next_try[server] = time.monotonic() + _TRIAL
+            self._next_try[server] = now + _TRIAL
             return True
 
 
@@ -157,6 +164,10 @@ class Bounded(Named):
     def get_new_connection(self, parameters: dict[str, Any]) -> Any:
         if not hung.admits(self.server):
             raise self.Database.OperationalError("the server gave no answer a moment ago")
-        connection = super().get_new_connection(parameters)  # type: ignore[misc]
+        try:
+            connection = super().get_new_connection(parameters)  # type: ignore[misc]
+        except self.Database.OperationalError:
+            hung.waited_in_vain()
+            raise
         hung.forget(self.server)
         return connection

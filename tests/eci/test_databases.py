@@ -102,13 +102,15 @@ def test_of_many_who_ask_a_server_that_hangs_one_is_let_through_after_the_pause(
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     hung, server = databases.Hung(), ("host", "1")
     assert hung.admits(server)
-    hung.add(server)
+    elsewhere(lambda: hung.add(server))
     assert not hung.admits(server)
     now[0] += databases.PAUSE
     assert [hung.admits(server) for _ in range(3)] == [True, False, False]
     hung.add(server)
     assert not hung.admits(server)
     now[0] += databases.PAUSE
+    assert not hung.admits(server), "it has just waited in vain itself"
+    now[0] += databases.TIRED
     assert hung.admits(server)
     hung.forget(server)
     assert [hung.admits(server) for _ in range(3)] == [True] * 3
