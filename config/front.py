@@ -135,6 +135,7 @@ class Connection:
         self.address = _household(client[0]) if isinstance(client, tuple) else ""
         self.read = bytearray()
         self.length = 0  # of the request that is being read; 0: its head has not ended
+        self.looked_at = 0  # bytes among which the head does not end
         self.is_whole = True  # whether those bytes are all of it, and the next one begins behind them
         self.lane = b""  # the first two words of its path
         self.answer = Answer(sock)
@@ -152,7 +153,8 @@ class Connection:
         wrong with it, and nothing behind it is taken for another request. Of a body that is too large, the product
         needs to see no more than that.
         """
-        end = self.read.find(b"\r\n\r\n") + 4
+        end = self.read.find(b"\r\n\r\n", self.looked_at) + 4
+        self.looked_at = max(0, len(self.read) - 3)  # the end may be half there
         if self.length or end < 4:
             return
         head = bytes(self.read[:end])
@@ -174,7 +176,7 @@ class Connection:
     def take_request(self) -> bytes:
         request = bytes(self.read[: self.length])
         del self.read[: self.length]
-        self.length = 0
+        self.length = self.looked_at = 0
         return request
 
 

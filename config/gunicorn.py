@@ -1,6 +1,7 @@
 """Gunicorn: few processes, each with threads, because an order mostly waits for databases and the payment provider.
 
-A process has no more threads than a connection pool has connections: see ECI_POOL_SIZE in config/settings.py.
+A process has no more threads than a connection pool has connections: see ECI_POOL_SIZE in config/settings.py. For the
+spare ones, and for everything about connections, see config/front.py.
 """
 
 import gc
