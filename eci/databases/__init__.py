@@ -56,7 +56,7 @@ def bound_waits_of_this_thread(seconds: float) -> None:
 
 
 class Hung:
-    """The servers that gave no answer in time, until one connection to them comes about again."""
+    """The servers that gave no answer in time or take no connection, until one comes about again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-from psycopg.errors import ConnectionTimeout
 
 from eci.databases import Bounded, Server, hung, parent, waits
 
@@ -24,7 +23,7 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
         def connect(cls, *arguments: Any, **options: Any) -> Any:
             try:
                 return super().connect(*arguments, **options)
-            except ConnectionTimeout:
+            except psycopg.OperationalError:  # refused, too: the pool would let everybody wait nevertheless
                 hung.add(server)
                 raise
 
