@@ -11,14 +11,13 @@ Errors carry the alias of their database (``database_of``), so that an answer ca
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
 from typing import Any
 from weakref import WeakSet
 
 from django.conf import settings
-from django.db.utils import DatabaseErrorWrapper, Error
+from django.db.utils import DatabaseErrorWrapper, Error, load_backend
 from django.utils.functional import cached_property
 
 PAUSE = 1.0  # seconds that a server which hangs is left alone
@@ -93,7 +92,7 @@ hung = Hung()
 def parent(engine: str) -> Any:
     """Django's backend, or the one that counts where ECI_DB_METRICS asks for it."""
     package = "django_prometheus.db.backends" if settings.ECI_DB_METRICS else "django.db.backends"
-    return importlib.import_module(f"{package}.{engine}.base").DatabaseWrapper
+    return load_backend(f"{package}.{engine}").DatabaseWrapper
 
 
 def database_of(error: Error) -> str | None:
