@@ -220,7 +220,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns += 1
         self.by_address[connection.address] += 1
         if self._are_too_many(connection.address):
-            self._refuse(connection, 429, "Too Many Connections")
+            self._answer(connection, 429, "Too Many Connections")
+            self._drop(connection)  # at once: a crowd that says good bye is a crowd
             return
         if self.nr_conns >= self.worker_connections:
             self._make_room()
@@ -373,10 +374,13 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             self._say_good_bye(connection)
 
     def _refuse(self, connection: Connection, status: int, reason: str) -> None:
-        """Answer in the loop what no thread needs to see."""
+        self._answer(connection, status, reason)
+        self._say_good_bye(connection)
+
+    def _answer(self, connection: Connection, status: int, reason: str) -> None:
+        """In the loop: no thread needs to see it."""
         with contextlib.suppress(OSError):  # a client that takes nothing gets nothing
             util.write_error(connection.sock, status, reason, "")
-        self._say_good_bye(connection)
 
     def _say_good_bye(self, connection: Connection) -> None:
         """Closing while the client still sends would destroy our answer on its way: for a while, listen to it."""
