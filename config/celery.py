@@ -30,6 +30,7 @@ from django.db import close_old_connections, connections
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from config.operations import worker_metrics  # noqa: F401 - connects its signals
+from eci import databases
 from eci.watch import requests, tracing
 
 app = Celery("eci", amqp=Amqp)
@@ -38,6 +39,7 @@ log = requests.logger(__name__)
 RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes
 EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
 BEAT_PAUSE = 30  # seconds that beat may sleep at once: probes take it for dead after two minutes
+PATIENCE = 30  # seconds that a task waits for one answer of a database: what it asks may be about all orders
 AWAY_PAUSE = 2  # seconds, while a database is out of reach
 
 
@@ -130,6 +132,12 @@ _stop = threading.Event()
 
 
 @worker_ready.connect
+@worker_process_init.connect
+def bound_waits(**kwargs: Any) -> None:
+    databases.bound_waits(PATIENCE if settings.ECI_DATABASE_TIMEOUT else 0, statements=False)
+
+
+@worker_ready.connect
 def start_relay(**kwargs: Any) -> None:
     threading.Thread(target=_relay, name="relay", daemon=True).start()
 
@@ -142,6 +150,7 @@ def stop_relay(**kwargs: Any) -> None:
 def _relay() -> None:
     from eci.outbox import relay_once
 
+    databases.bound_waits_of_this_thread(settings.ECI_DATABASE_TIMEOUT)  # one that hangs must not keep all events
     while not _stop.is_set():
         close_old_connections()
         delivered, pause = 0, RELAY_PAUSE

@@ -1,12 +1,15 @@
 """Gunicorn: few processes, each with threads, because an order mostly waits for databases and the payment provider.
 
-A process has no more threads than a connection pool has connections: see ECI_POOL_SIZE in config/settings.py.
+A process has no more threads than a connection pool has connections: see ECI_POOL_SIZE in config/settings.py. For the
+spare ones, and for everything about connections, see config/front.py.
 """
 
 import gc
+import ipaddress
 import json
 import os
 import re
+import resource
 import select
 import signal
 import sys
@@ -14,13 +17,13 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
 
+from config.front import FrontWorker
 from eci.watch import metrics_folder, tracing
 from eci.watch.logs import logging_config
 
 
-class Worker(ThreadWorker):
+class Worker(FrontWorker):
     """On shutdown, accept the connections the kernel has queued, then close the socket.
 
     Gunicorn's own worker keeps the socket open until its last answer. A client that connected meanwhile would be reset
@@ -37,7 +40,13 @@ class Worker(ThreadWorker):
                 listener.close()
 
 
-_LIMITS = {414: "The URL is too long.", 431: "The headers are too long."}
+_LIMITS = {
+    408: "The request did not arrive within ten seconds.",
+    414: "The URL is too long.",
+    429: "There are too many connections from your address. Close some, or use them for several requests.",
+    431: "The headers are too long.",
+    503: "Too many large requests are arriving at the moment. Please try again.",
+}
 _ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
 _WRONG: dict[type[Exception], str] = {
     errors.InvalidRequestLine: f"The request line is malformed. It is like GET /v1/products HTTP/1.1. {_ASCII}",
@@ -67,13 +76,30 @@ def _words(status: int, reason: str) -> str:
 
 
 def write_error(sock: Any, status: int, reason: str, message: str) -> None:
-    """What gunicorn answers where no request reaches Django, such as raw UTF-8 in a URL: in the envelope too."""
+    """What is answered where no request reaches Django, such as raw UTF-8 in a URL: in the envelope too."""
     from eci.http.envelope import failure  # late: it needs Django's settings
 
-    codes = {414: "request_too_large", 431: "request_too_large", 500: "internal_error"}
+    codes = {
+        408: "request_timeout",
+        414: "request_too_large",
+        429: "throttled",
+        431: "request_too_large",
+        500: "internal_error",
+        503: "context_unavailable",
+    }
     body = json.dumps(failure(_words(status, reason), codes.get(status, "validation_error"))).encode()
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    if status in (429, 503):
+        head += "Retry-After: 2\r\n"
     util.write_nonblock(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def _connections() -> int:
+    """Connections that a process has at once. Each is a file descriptor, of which shells allow a thousand."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65_536 if most == resource.RLIM_INFINITY else min(most, 65_536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return max(100, min(10_000, most - 500))
 
 
 util.write_error = write_error  # gunicorn has no setting for it
@@ -87,6 +113,8 @@ keepalive = 30
 forwarded_allow_ips = ""
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+worker_connections = _connections()
+sendfile = False  # answers go through the loop
 limit_request_line = 8190
 limit_request_field_size = 16380
 accesslog = None
@@ -128,6 +156,13 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    from django.conf import settings  # late: the product is loaded by now
+
+    from eci.databases import bound_waits
     from eci.watch.metrics import watch_connections  # late: its folder must exist first
 
+    worker.body_limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    worker.connections_per_address = settings.ECI_CONNECTIONS_PER_ADDRESS
+    worker.trusted_proxies = tuple(map(ipaddress.ip_network, settings.ECI_TRUSTED_PROXIES))
     watch_connections(worker.cfg.threads)
+    bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)

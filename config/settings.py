@@ -179,6 +179,9 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 # If it had to wait for one that another request holds, the two could wait for each other.
 ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
 
+# Seconds that a request waits for one answer of a database (eci/databases); 0: for ever.
+ECI_DATABASE_TIMEOUT = int(os.environ.get("ECI_DATABASE_TIMEOUT", "2"))
+
 
 def _database(variable: str, name: str) -> dict[str, Any]:
     url = secret(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
@@ -194,7 +197,7 @@ def _database(variable: str, name: str) -> dict[str, Any]:
         config["OPTIONS"] = dict(_SQLITE_OPTIONS)
         config["CONN_HEALTH_CHECKS"] = False
     else:
-        config["OPTIONS"] = {"connect_timeout": 3, **config.get("OPTIONS", {})}
+        config["OPTIONS"] = {"connect_timeout": 2, **config.get("OPTIONS", {})}
         if config["ENGINE"].endswith("mysql"):
             config["OPTIONS"] |= {
                 "charset": "utf8mb4",
@@ -205,8 +208,7 @@ def _database(variable: str, name: str) -> dict[str, Any]:
             config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them open
             # By default the pool waits longer before each attempt at a server that is away, up to minutes.
             config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}
-    if ECI_DB_METRICS:
-        config["ENGINE"] = config["ENGINE"].replace("django.db.backends.", "django_prometheus.db.backends.")
+    config["ENGINE"] = config["ENGINE"].replace("django.db.backends.", "eci.databases.")
     return config
 
 
@@ -307,6 +309,8 @@ LOGGING = logging_config()
 ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))
 ECI_TRUSTED_PROXIES = [network for network in os.environ.get("ECI_TRUSTED_PROXIES", "").split(",") if network]
 SESSION_ENGINE = "eci.identity.sessions"
+# Connections that a web process lets one address have at once, proxies excepted; 0: any number.
+ECI_CONNECTIONS_PER_ADDRESS = int(os.environ.get("ECI_CONNECTIONS_PER_ADDRESS", "256"))
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))

@@ -4,6 +4,9 @@ A map, a line for each module:
 
 Databases
     db              which database a model lives in; units of work; read replicas
+    databases.sqlite3.base      SQLite
+    databases.postgresql.base   PostgreSQL
+    databases.mysql.base        MySQL and MariaDB
     idempotency     the same key with the same request gets the first answer again
     events          what has happened, as facts with names; who handles them
     outbox          events are committed with their change, and reach every consumer

@@ -40,6 +40,11 @@ def replica_of(alias: str) -> str:
     return f"{alias}_replica"
 
 
+def context_of(alias: str) -> str:
+    """The context whose database or replica this is; ``platform`` for what belongs to none."""
+    return "platform" if alias == DEFAULT_DB_ALIAS else alias.removesuffix("_replica")
+
+
 def alias_of(app_label: str) -> str:
     """A context's tables live on the alias of its name, all others on the platform database."""
     return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS

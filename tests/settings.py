@@ -22,6 +22,8 @@ WHITENOISE_AUTOREFRESH = True  # each test has a client of its own, and each wou
 
 for _database in DATABASES.values():  # noqa: F405 - tables as the models are, which lint holds equal to the migrations
     _database["TEST"] = _database.get("TEST", {}) | {"MIGRATE": False}
+    if _database["ENGINE"].endswith("sqlite3"):
+        _database["TEST"]["NAME"] = ":memory:"
 
 if ECI_REDIS_URL:  # noqa: F405 - tests run side by side, and must not clear each other's counters
     _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

@@ -189,6 +189,19 @@ class Server:
         """End it and its child processes, as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Hold it still, as a stalled disk would: connections stand, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Its parent process first: the one that starts others."""
+        for pid in sorted(self.inhabitants()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _end(self, number: signal.Signals) -> None:
         pid = self.pid()
         if pid is None:

@@ -111,7 +111,9 @@ def _headers(context: str, what: str, body: bytes, request_id: str) -> dict[str,
 
 
 def _unavailable(context: str) -> ContextUnavailable:
-    return ContextUnavailable(f"The {context} service cannot be reached at the moment. Please try again.")
+    return ContextUnavailable(
+        f"The {context} service cannot be reached at the moment. Please try again.", context=context
+    )
 
 
 @functools.cache

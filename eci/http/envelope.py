@@ -14,6 +14,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from eci.clock import iso, utcnow
+from eci.databases import database_of, was_too_slow
+from eci.db import context_of
 from eci.errors import ContextUnavailable, EciError
 from eci.watch.requests import request_id
 
@@ -79,7 +81,7 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body in its envelope, and headers for any exception. An unexpected one is logged and becomes a 500."""
     if isinstance(error, (OperationalError, InterfaceError)):
         log.warning("database_unavailable", exc_info=error)
-        error = ContextUnavailable("A database cannot be reached at the moment. Please try again.")
+        error = _unavailable(error)
     if isinstance(error, EciError):
         retry_after = getattr(error, "retry_after", None)
         headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
@@ -109,6 +111,21 @@ def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         return error.status_code, failure(str(error.detail), code), headers
     log.error("unhandled_error", exc_info=error, kind="database" if isinstance(error, DatabaseError) else "code")
     return 500, failure("Something went wrong on our side.", "internal_error", {"request_id": request_id()}), {}
+
+
+def _unavailable(error: OperationalError | InterfaceError) -> ContextUnavailable:
+    """The refusal names the context whose database failed."""
+    database = database_of(error)
+    if database is None:
+        return ContextUnavailable("A database cannot be reached at the moment. Please try again.")
+    context = context_of(database)
+    if was_too_slow(error):
+        return ContextUnavailable(
+            f"The database of {context} takes too long for this. Ask for less, or try again later.", context=context
+        )
+    return ContextUnavailable(
+        f"The database of {context} cannot be reached at the moment. Please try again.", context=context
+    )
 
 
 def _validation(detail: Any) -> tuple[str, str, dict[str, Any]]:

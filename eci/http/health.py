@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,12 +15,24 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from eci.http.envelope import not_found
+from eci.remembered import Remembered
+
+known: Remembered[str, bool] = Remembered(1)  # by alias: whether its database answered
+_turns: dict[str, threading.Lock] = defaultdict(threading.Lock)  # by alias: however many want to know, one asks
 
 
 def reachable(names: list[str]) -> dict[str, bool]:
-    """Which of these databases answer, by alias. All are asked at once, so that their time-outs do not add up."""
+    """Which of these databases answer, by alias; as of a second ago at most.
+
+    All are asked at once, so that their time-outs do not add up.
+    """
     with ThreadPoolExecutor(len(names)) as pool:
-        return dict(zip(names, pool.map(_answers, [connections[name] for name in names]), strict=True))
+        return dict(zip(names, pool.map(_answers_lately, [connections[name] for name in names]), strict=True))
+
+
+def _answers_lately(database: BaseDatabaseWrapper) -> bool:
+    with _turns[database.alias]:
+        return known.get_or_load(database.alias, lambda: _answers(database))
 
 
 def _answers(known: BaseDatabaseWrapper) -> bool:

@@ -57,8 +57,10 @@ def _database_urls(environment: Mapping[str, str]) -> list[str]:
 
 
 def _for_one_database(process: Process, *, pooled: bool) -> int:
-    """Of one container. A thread keeps a connection for itself, or has one of its process's pool while it works; a
-    health check opens one of its own for a moment, on each engine without a pool."""
+    """Of one container. A thread keeps a connection for itself, or has one of its process's pool while it works.
+
+    Without a pool there are as many more: of the spare threads, one fewer, and of one health check at a time.
+    """
     environment = process.environment
     pool = int(environment.get("ECI_POOL_SIZE", "4"))
     web_processes, threads = int(environment.get("ECI_WEB_WORKERS", "2")), int(environment.get("ECI_WEB_THREADS", "4"))

@@ -8,12 +8,15 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from eci.http import health
+from eci.remembered import forget_everything
 from tests.support.away import without_database
 
 OVERALL = ["/health", "/v1/health", "/actuator/health", "/health/ready"]
 
 
 def ask(folder: Path, away: list[str], url: str) -> tuple[int, dict[str, object]]:
+    forget_everything()  # a second has passed since the last question
     answer = without_database(folder, away, lambda: Client(raise_request_exception=False).get(url))
     return answer.status_code, answer.json()
 
@@ -49,6 +52,13 @@ def test_live_touches_no_database() -> None:
     answer = Client().get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
     assert Client().get("/health").status_code == 503, "this test's guard lets no database be reached"
+
+
+def test_it_is_known_for_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health.known, "seconds", 60)  # the machine may be slow
+    assert Client().get("/health/orders").status_code == 200
+    assert without_database(tmp_path, ["orders"], lambda: Client().get("/health/orders")).status_code == 200
+    assert ask(tmp_path, ["orders"], "/health/orders")[0] == 503, "ask() lets the second pass"
 
 
 def test_an_unknown_context_is_a_404() -> None:

@@ -1,0 +1,172 @@
+"""Django's database backends, with a bound on every wait: a database that hangs is as bad as one that is away.
+
+``bound_waits`` sets the bound for this process. Without it (commands, tests) a statement may take as long as it likes.
+
+1. A server that gives no answer in time loses the connection, and the statement is an ``OperationalError``.
+2. For a second after that nobody asks this server: ``connect`` fails at once, and no thread waits.
+3. Then one thread that has not just waited in vain tries one connection. If it comes about, everybody asks again.
+
+Errors carry the alias of their database (``database_of``), so that an answer can name the context.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+from weakref import WeakSet
+
+from django.conf import settings
+from django.db.utils import DatabaseErrorWrapper, Error, load_backend
+from django.utils.functional import cached_property
+
+PAUSE = 1.0  # seconds that a server which hangs is left alone
+TIRED = 3.0  # seconds in which a thread that has waited in vain does so for nobody: a request waits once
+_TRIAL = 5.0  # seconds after which a trial that nobody has reported on may be repeated
+_SLACK = 0.1  # seconds by which the server gives up a statement before we give up the server
+
+Server = tuple[str, str]
+
+
+class Waits(threading.local):
+    """How many seconds this process, or this thread, waits for a database; None: for ever.
+
+    ``statements``: servers, too, end statements that take so long. A worker's may take longer.
+    """
+
+    seconds: float | None = None
+    statements = False
+
+    @property
+    def statement_seconds(self) -> float | None:
+        return self.seconds - _SLACK if self.seconds and self.statements else None
+
+
+waits = Waits()
+
+
+def bound_waits(seconds: float, *, statements: bool) -> None:
+    """From now on, new connections of this process wait so long for an answer. 0: for ever."""
+    Waits.seconds, Waits.statements = seconds or None, statements
+
+
+def bound_waits_of_this_thread(seconds: float) -> None:
+    waits.seconds = seconds or None
+
+
+class Hung:
+    """The servers that gave no answer in time or take no connection, until one comes about again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_try: dict[Server, float] = {}
+        self._of_thread = threading.local()
+
+    def add(self, server: Server) -> None:
+        self.waited_in_vain()
+        with self._lock:
+            self._next_try[server] = time.monotonic() + PAUSE
+
+    def waited_in_vain(self) -> None:
+        self._of_thread.tired_until = time.monotonic() + TIRED
+
+    def forget(self, server: Server) -> None:
+        with self._lock:
+            self._next_try.pop(server, None)
+
+    def admits(self, server: Server) -> bool:
+        """Whether it may be asked. Of several who ask a server that hangs, one is let through after each pause."""
+        with self._lock:
+            if server not in self._next_try:
+                return True
+            now = time.monotonic()
+            if now < self._next_try[server] or now < getattr(self._of_thread, "tired_until", 0):
+                return False
+            self._next_try[server] = now + _TRIAL
+            return True
+
+
+hung = Hung()
+
+
+def parent(engine: str) -> Any:
+    """Django's backend, or the one that counts where ECI_DB_METRICS asks for it."""
+    package = "django_prometheus.db.backends" if settings.ECI_DB_METRICS else "django.db.backends"
+    return load_backend(f"{package}.{engine}").DatabaseWrapper
+
+
+def database_of(error: Error) -> str | None:
+    """The alias of the database that raised this."""
+    return getattr(error, "database", None)
+
+
+def was_too_slow(error: Error) -> bool:
+    """Whether the statement was ended for taking too long, while its server is well."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) == "57014":  # PostgreSQL
+        return True
+    return error.args[:1] in ((1969,), (3024,), ("interrupted",))  # MariaDB, MySQL, SQLite
+
+
+class NamedErrors(DatabaseErrorWrapper):
+    """Django's translation of a driver's errors. It knows whose they are, and since when the call has been running."""
+
+    began = 0.0  # 0: no call is running
+    wrapper: Any
+
+    def __init__(self, wrapper: Any) -> None:
+        super().__init__(wrapper)
+        with _calls_lock:
+            _calls.add(self)
+
+    def __enter__(self) -> None:
+        self.began = time.monotonic()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self.began = 0.0
+        try:
+            super().__exit__(kind, error, traceback)
+        except Error as translated:
+            translated.database = self.wrapper.alias  # type: ignore[attr-defined]
+            raise
+
+
+_calls: WeakSet[NamedErrors] = WeakSet()
+_calls_lock = threading.Lock()
+
+
+def stuck(seconds: float) -> int:
+    """How many threads of this process have waited longer than that for an answer of a database."""
+    long_ago = time.monotonic() - seconds
+    with _calls_lock:
+        return sum(1 for call in _calls if 0 < call.began < long_ago)
+
+
+class Named:
+    """For all backends."""
+
+    @cached_property
+    def wrap_database_errors(self) -> NamedErrors:
+        return NamedErrors(self)
+
+
+class Bounded(Named):
+    """For those that ask a server."""
+
+    Database: Any
+    settings_dict: dict[str, Any]
+
+    @property
+    def server(self) -> Server:
+        return str(self.settings_dict["HOST"]), str(self.settings_dict["PORT"])
+
+    def get_new_connection(self, parameters: dict[str, Any]) -> Any:
+        if not hung.admits(self.server):
+            raise self.Database.OperationalError("the server gave no answer a moment ago")
+        try:
+            connection = super().get_new_connection(parameters)  # type: ignore[misc]
+        except self.Database.OperationalError:
+            hung.waited_in_vain()
+            raise
+        hung.forget(self.server)
+        return connection

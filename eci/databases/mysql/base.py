@@ -1,0 +1,55 @@
+"""MySQL and MariaDB. The driver has time-outs; which of its errors mean that one was reached, it does not say."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.utils.functional import cached_property
+
+from eci.databases import Bounded, NamedErrors, hung, parent, waits
+
+_LOST = (2002, 2003, 2006, 2013)
+_LONG = 0.5  # part of the bound: a server that was killed ends its connections sooner
+
+
+def _was_long(began: float) -> bool:
+    return waits.seconds is not None and time.monotonic() - began >= waits.seconds * _LONG
+
+
+class _Errors(NamedErrors):
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        lost = error is not None and error.args[:1] and error.args[0] in _LOST
+        if lost and _was_long(self.began):
+            hung.add(self.wrapper.server)
+        super().__exit__(kind, error, traceback)
+
+
+class DatabaseWrapper(Bounded, parent("mysql")):  # type: ignore[misc]
+    @cached_property
+    def wrap_database_errors(self) -> NamedErrors:
+        return _Errors(self)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().get_connection_params()
+        if waits.seconds:
+            bound = max(1, int(waits.seconds))
+            parameters |= {"read_timeout": bound, "write_timeout": bound, "connect_timeout": bound}
+        if seconds := waits.statement_seconds:
+            # Each comment is for one of the two servers, whose words differ. MySQL bounds reads only.
+            parameters["init_command"] += (
+                f" /*M!100101 , max_statement_time = {seconds} */"
+                f" /*!50708 , max_execution_time = {round(seconds * 1000)} */"
+            )
+        return parameters
+
+    def is_usable(self) -> bool:
+        if not hung.admits(self.server):
+            return False
+        began = time.monotonic()
+        usable: bool = super().is_usable()
+        if usable:
+            hung.forget(self.server)
+        elif _was_long(began):
+            hung.add(self.server)
+        return usable

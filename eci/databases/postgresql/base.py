@@ -1,0 +1,65 @@
+"""PostgreSQL. libpq has a bound for connecting only, so psycopg's waits get theirs here."""
+
+from __future__ import annotations
+
+import functools
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+
+from eci.databases import Bounded, Server, hung, parent, waits
+
+_INTERVAL = 0.1  # seconds between two looks for Ctrl-C, as psycopg has it
+
+
+@functools.cache
+def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
+    class Connection(psycopg.Connection[Any]):
+        """psycopg waits nowhere else: not for statements, commits or the pool's check of a connection."""
+
+        @classmethod
+        def connect(cls, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super().connect(*arguments, **options)
+            except psycopg.OperationalError:  # refused, too: the pool would let everybody wait nevertheless
+                hung.add(server)
+                raise
+
+        def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+            bound = waits.seconds if timeout is None else None
+            began = time.monotonic()
+            try:
+                return super().wait(gen, interval, timeout or bound)
+            except psycopg.OperationalError as error:
+                if error.sqlstate or not bound or time.monotonic() - began < bound:
+                    raise
+                self.pgconn.finish()  # whatever comes later is no answer to the next question
+                hung.add(server)
+                raise psycopg.OperationalError("the server gave no answer in time") from None
+
+    return Connection
+
+
+@functools.cache
+def _driver(server: Server) -> SimpleNamespace:
+    return SimpleNamespace(**vars(psycopg) | {"connect": _connection_to(server).connect})
+
+
+class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
+    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+        super().__init__(settings_dict, alias)
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            pool["connection_class"] = _connection_to(self.server)
+
+    @property
+    def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
+        return _driver(self.server)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().get_connection_params()
+        if seconds := waits.statement_seconds:
+            given = parameters.get("options", "")
+            parameters["options"] = f"{given} -c statement_timeout={round(seconds * 1000)}".strip()
+        return parameters

@@ -1,0 +1,23 @@
+"""SQLite. It has no server that could hang, but a statement may take long."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from eci.databases import Named, parent, waits
+
+_LOOKS_EVERY = 50_000  # instructions of SQLite's machine, a few milliseconds
+
+
+class DatabaseWrapper(Named, parent("sqlite3")):  # type: ignore[misc]
+    def get_new_connection(self, parameters: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(parameters)
+        if waits.statement_seconds:
+            connection.set_progress_handler(self._takes_too_long, _LOOKS_EVERY)
+        return connection
+
+    def _takes_too_long(self) -> bool:
+        """True ends the statement: ``OperationalError: interrupted``."""
+        began: float = self.wrap_database_errors.began
+        return 0 < began < time.monotonic() - (waits.statement_seconds or 0)

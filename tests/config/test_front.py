@@ -1,0 +1,132 @@
+"""Where one request ends and the next begins, and answers that their clients take slowly."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from config import front
+from config.front import KEPT_IN_MEMORY, Answer, Connection, FrontWorker
+
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+
+LIMIT = 100
+HEAD = b"POST /v1/orders?x=/y HTTP/1.1\r\nHost: a"
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "is_whole"),
+    [
+        (b"", 0, True),
+        (b"\r\nContent-Length: 5", 5, True),
+        (b"\r\ncontent-length:\t5 ", 5, True),
+        (b"\r\nContent-Length: 100", 100, True),
+        (b"\r\nContent-Length: 101", 101, False),  # the product sees that it is too large, and the rest is not read
+        (b"\r\nContent-Length: 99999999999999999", 101, False),
+        (b"\r\nContent-Length: 5\r\nContent-Length: 5", 0, False),
+        (b"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked", 0, False),
+        (b"\r\nTransfer-Encoding: chunked", 0, False),
+        (b"\r\nContent-Length: +5", 0, False),
+        (b"\r\nContent-Length: 5, 5", 0, False),
+        (b"\r\nContent-Length: ", 0, False),
+        (b"\r\nX: Content-Length: 5", 0, True),
+    ],
+)
+def test_how_long_a_request_is(fields: bytes, body: int, is_whole: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(ours, ("127.0.0.1", 1), ("127.0.0.1", 2))
+        head = HEAD + fields + b"\r\n\r\n"
+        for byte in head[:-1]:
+            connection.read.append(byte)
+        connection.look_at_head(LIMIT)
+        assert not connection.has_arrived
+        connection.read += head[-1:] + b"x" * body + b"GET"
+        connection.look_at_head(LIMIT)
+        assert connection.has_arrived and connection.is_whole == is_whole
+        assert connection.take_request() == head + b"x" * body
+        assert (bytes(connection.read), connection.lane) == (b"GET", b"v1/orders")
+
+
+def test_an_answer_waits_for_its_client_and_arrives_whole() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        answer = Answer(ours)
+        parts = [bytes([number]) * 300_000 for number in range(3 * KEPT_IN_MEMORY // 300_000)]
+        for part in parts:
+            answer.add(part)
+        assert not answer.send(), "nobody reads yet"
+        taken = bytearray()
+        while not answer.send():
+            taken += theirs.recv(1_000_000)
+        answer.add(b"the next one")
+        assert answer.send()
+        ours.shutdown(socket.SHUT_WR)
+        while data := theirs.recv(1_000_000):
+            taken += data
+        assert bytes(taken) == b"".join(parts) + b"the next one"
+
+
+class Threads(Executor):
+    """Notes what is to run, and runs nothing."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.begun += 1
+        return Future()
+
+
+@pytest.fixture
+def worker() -> Iterator[FrontWorker]:
+    config = Config()
+    config.set("threads", 4)
+    made = FrontWorker(1, 1, [], None, 30, config, None)
+    made.tpool = Threads()
+    yield made
+    made.lifeline.shutdown()
+    made.tmp.close()
+
+
+@pytest.fixture
+def asks(worker: FrontWorker) -> Iterator[Callable[[bytes], None]]:
+    """``asks(path)``: a request of this path waits for a thread."""
+    sockets = []
+
+    def ask(path: bytes) -> None:
+        sockets.extend(pair := socket.socketpair())
+        connection = Connection(pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2))
+        connection.read += b"GET " + path + b" HTTP/1.1\r\n\r\n"
+        worker.nr_conns += 1
+        worker._go_on_reading(connection)
+
+    yield ask
+    for one in sockets:
+        one.close()
+
+
+def test_requests_stuck_in_a_database_leave_threads_to_those_that_ask_for_something_else(
+    worker: FrontWorker, asks: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = 0
+    monkeypatch.setattr(front, "stuck", lambda seconds: stuck)
+    for _ in range(6):
+        asks(b"/v1/products?q=slow")
+    assert worker.tpool.begun == 4
+    for _ in range(5):
+        asks(b"/v1/shipments/track/1")
+    worker._dispatch()
+    assert worker.tpool.begun == 4, "nothing is stuck, so they wait their turn"
+    stuck = 4
+    for connection in worker.running:
+        connection.began -= 2 * front.STUCK
+    worker._dispatch()
+    assert [connection.lane for connection in worker.running] == [b"v1/products"] * 4 + [b"v1/shipments"] * 3
+    assert len(worker.ready) == 4
