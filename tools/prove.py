@@ -85,14 +85,14 @@ SAFETIES = (
     ),
     Safety(
         name="units that come in go first to what is owed",
-        file="contexts/inventory/services/parts.py",
-        text="    rows = Stock.objects.filter(pk__in=stock_ids, owed__gt=0)\n",
-        instead="    rows = Stock.objects.none()\n",
+        file="contexts/inventory/services/owed.py",
+        text="    if not owing:\n        return\n",
+        instead="    return\n",
         tests=("tests/contexts/inventory/test_owed.py",),
     ),
     Safety(
         name="the oldest of what is owed goes first",
-        file="contexts/inventory/services/parts.py",
+        file="contexts/inventory/services/owed.py",
         text="            free[allocation.stock_id] = 0\n",
         instead="            pass\n",
         tests=("tests/contexts/inventory/test_owed.py",),

@@ -8,10 +8,10 @@ from django.db.models import Case, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
-from contexts.inventory.models import Allocation, Reservation, Stock, Sweep
+from contexts.inventory.models import Allocation, Reservation, Sweep
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
-from contexts.inventory.services import parts
-from eci.db import locked, writes
+from contexts.inventory.services import owed, parts
+from eci.db import writes
 
 SWEEP_BATCH = 200
 PAYING_LIMIT = timedelta(hours=24)
@@ -21,15 +21,16 @@ PAYING_LIMIT = timedelta(hours=24)
 def sweep_batch() -> int:
     """Tidy up to one batch of expired reservations; returns their number.
 
-    1. Lock the stock rows that they hold units of, and close their allocations.
+    1. Lock the stock rows of their products, and close their allocations.
     2. Give a final status to those without open allocations.
     3. Record the time.
     """
     expired = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at").values_list("pk", flat=True)
     due = list(expired[:SWEEP_BATCH])
     allocations = Allocation.objects.filter(reservation=OuterRef("pk"))
-    concerned = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN).values("stock")
-    parts.reclaim(stock_ids=[row.pk for row in locked(Stock.objects.filter(pk__in=concerned).order_by("pk"))])
+    holding = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN)
+    parts.lock_products_of(allocations=holding)
+    owed.reclaim(stock_ids=set(holding.values_list("stock", flat=True)))
     ended = Reservation.objects.filter(
         selectors.LAPSED, ~Exists(allocations.filter(state=AllocationState.OPEN)), pk__in=due
     ).update(

@@ -107,7 +107,9 @@ def by_adjustment(api: Api, product_id: int) -> Answer:
 
 
 def by_transfer(api: Api, product_id: int) -> Answer:
+    Warehouse.objects.filter(code="B").update(is_active=False)
     receive(product_id, 2, "B")
+    assert row(api, product_id) == (0, 0, 2, 0)
     body = {"product_id": product_id, "from_warehouse": "B", "to_warehouse": "A", "quantity": 2}
     return api.post("/v1/inventory/transfers", body)
 
