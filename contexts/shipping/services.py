@@ -112,12 +112,12 @@ def rearrange_shipments(
     wanted = set(warehouses)
     _require_not_cancelled(order_id)
     found = _locked_shipments(order_id)
-    where = _where(customer_id, address, city, ship_to) | {"refunded": any(one.refunded for one in found)}
+    where = _where(customer_id, address, city, ship_to) | {"refunded": any(shipment.refunded for shipment in found)}
     for shipment in found:
         if shipment.status in domain.WAITING and shipment.warehouse not in wanted:
-            _move([shipment], ShipmentStatus.CANCELLED, ORDERS)
+            _move([shipment], ShipmentStatus.CANCELLED, ORDERS, changes={"short": False})
         elif shipment.status == ShipmentStatus.CANCELLED and shipment.warehouse in wanted:
-            _move([shipment], ShipmentStatus.PENDING, ORDERS, changes=where | {"short": False})
+            _move([shipment], ShipmentStatus.PENDING, ORDERS, changes=where)
     missing = sorted(wanted - {shipment.warehouse for shipment in found})
     return found + _insert_pending(order_id, missing, where)
 
