@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ def ends(seed: world.Seed, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def expected(end: dict[str, Any]) -> dict[str, Any]:
-    """Either the shipment left, and its units were there; or nobody was told of it, and the order waits, or has moved."""
+    """Either it left, and its units were there; or nobody was told of it, and the order waits or has moved."""
     left = end["dispatch"] == 200
     stock = [["WH001", 0, 0, 0 if left or end["elsewhere"] else 2]]
     shipments = [["WH001", "SHIPPED" if left else "PENDING", [] if left else ["short"]]]
