@@ -121,8 +121,8 @@ SAFETIES = (
     Safety(
         name="sorted order of stock rows",
         file="contexts/inventory/selectors.py",
-        text='.select_related("warehouse")\n    .order_by("pk")',
-        instead='.select_related("warehouse")\n    .order_by("?")',
+        text='.select_related("warehouse").order_by("pk")',
+        instead='.select_related("warehouse").order_by("?")',
         tests=(BASKETS,),
         servers=True,
     ),

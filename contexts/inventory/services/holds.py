@@ -276,8 +276,8 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
         if any(allocation.state == AllocationState.SHIPPED for allocation in concerned):
             return rows
         raise InvalidTransition("This reservation was released.")
-    open_units = parts.units_in(leaving, AllocationState.OPEN)
-    owed_units = parts.units_in(leaving, AllocationState.SHORT)
+    open_units = parts.units_in(allocations=leaving, state=AllocationState.OPEN)
+    owed_units = parts.units_in(allocations=leaving, state=AllocationState.SHORT)
     not_found = [(one.stock, one.quantity) for one in leaving if one.state == AllocationState.SHORT]
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED)
     for units, less in ((open_units, ("on_hand", "reserved")), (owed_units, ("owed",))):

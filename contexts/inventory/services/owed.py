@@ -5,6 +5,7 @@ Parts of a transaction that their caller has opened, as ``parts``.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +31,7 @@ def shorten(*, allocations: list[Allocation]) -> None:
 
     Their stock rows are locked. Call ``cover`` next, and then ``tell_short``.
     """
-    units = parts.units_in(allocations, AllocationState.OPEN)
+    units = parts.units_in(allocations=allocations, state=AllocationState.OPEN)
     _change_states(allocations, AllocationState.OPEN, AllocationState.SHORT)
     _add_to("reserved", {stock_id: -count for stock_id, count in units.items()})
     _add_to("owed", units)
@@ -105,7 +106,7 @@ def _require_locked(rows: QuerySet[Stock]) -> list[int]:
 
 
 def _hold_again(covered: list[Allocation]) -> None:
-    units = parts.units_in(covered, AllocationState.SHORT)
+    units = parts.units_in(allocations=covered, state=AllocationState.SHORT)
     _change_states(covered, AllocationState.SHORT, AllocationState.OPEN)
     _reserve(units)
     _add_to("owed", {stock_id: -count for stock_id, count in units.items()})
@@ -125,6 +126,7 @@ def _move(lacking: list[Allocation], *, rows: list[Stock], free: dict[int, int])
     targets = _by_preference(rows)
     place = _Places(lacking)
     left: dict[int, int] = defaultdict(int)
+    taken: dict[int, int] = defaultdict(int)
     moved: list[Allocation] = []
     for allocation in lacking:
         if allocation.reservation.asked_warehouse:
@@ -137,12 +139,12 @@ def _move(lacking: list[Allocation], *, rows: list[Stock], free: dict[int, int])
             continue
         free[target.pk] -= allocation.quantity
         left[allocation.stock_id] -= allocation.quantity
-        place.move(allocation, target)
-        moved.append(allocation)
+        taken[target.pk] += allocation.quantity
+        moved.append(place.move(allocation, target))
     if moved:
         _change_states(moved, AllocationState.SHORT, AllocationState.OPEN)
         place.write()
-        _reserve(parts.units_in(moved, AllocationState.OPEN))
+        _reserve(taken)
         _add_to("owed", left)
         _tell_covered(moved)
 
@@ -180,19 +182,22 @@ class _Places:
     def is_moving(self, allocation: Allocation) -> bool:
         return allocation.reservation_id in self._moving
 
-    def move(self, allocation: Allocation, target: Stock) -> None:
-        """``allocation`` becomes the target's, or is joined to what is there. In memory it says where it went."""
+    def move(self, allocation: Allocation, target: Stock) -> Allocation:
+        """``allocation`` becomes the target's, or is joined to what is there. Returns what moved, as it is now."""
         source = allocation.stock.warehouse_id
         reservation = allocation.reservation
-        there = self._there.setdefault((reservation.pk, target.pk), allocation)
         allocation.stock = target
+        allocation.state = AllocationState.OPEN
+        moved = copy.copy(allocation)
+        there = self._there.setdefault((reservation.pk, target.pk), allocation)
         if there is not allocation:
-            there.quantity += allocation.quantity
-            self._joined.append(allocation.pk)
+            there.quantity += moved.quantity
+            self._joined.append(moved.pk)
         if is_our_order(reservation.order_id) and reservation.key == reservation.order_id:
             came = there.moved_from or {}
-            there.moved_from = came | {source: came.get(source, 0) + allocation.quantity}
+            there.moved_from = came | {source: came.get(source, 0) + moved.quantity}
         self._changed[there.pk] = there
+        return moved
 
     def write(self) -> None:
         Allocation.objects.filter(pk__in=self._joined).delete()
@@ -237,7 +242,7 @@ def _move_back(allocation: Allocation, back: Mapping[str, int]) -> None:
         for row in rows
     ]
     Allocation.objects.bulk_create(owed)
-    _add_to("owed", parts.units_in(owed, AllocationState.SHORT))
+    _add_to("owed", parts.units_in(allocations=owed, state=AllocationState.SHORT))
 
 
 # -- parts they share -------------------------------------------------------------------------------------------------

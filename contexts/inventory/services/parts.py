@@ -167,7 +167,9 @@ def close_allocations(*, allocations: list[Allocation], state: AllocationState) 
 
     Units become free by it: once all else is written, call ``owed.cover`` for the stock rows.
     """
-    reserved, owed = (units_in(allocations, read) for read in (AllocationState.OPEN, AllocationState.SHORT))
+    reserved, owed = (
+        units_in(allocations=allocations, state=read) for read in (AllocationState.OPEN, AllocationState.SHORT)
+    )
     mark_allocations(allocations=allocations, state=state)
     for name, units in (("reserved", reserved), ("owed", owed)):
         if units:
@@ -175,7 +177,7 @@ def close_allocations(*, allocations: list[Allocation], state: AllocationState) 
             Stock.objects.filter(pk__in=units).update(**less, version=F("version") + 1, updated_at=Now())
 
 
-def units_in(allocations: Iterable[Allocation], state: AllocationState) -> dict[int, int]:
+def units_in(*, allocations: Iterable[Allocation], state: AllocationState) -> dict[int, int]:
     """Stock row id -> units of the allocations that are in this state."""
     units: dict[int, int] = defaultdict(int)
     for allocation in allocations:

@@ -242,8 +242,9 @@ def _make_room(row: Stock, missing: int, *, actor: str) -> tuple[set[int], list[
 def transfer(
     *, product_id: int, from_warehouse: str, to_warehouse: str, quantity: int, actor: str
 ) -> tuple[Stock, Stock]:
-    """Move available units between warehouses; returns both stock rows, from and to.
+    """Move units that nobody holds between warehouses; returns both stock rows, from and to.
 
+    Units that are kept for what is owed elsewhere can be moved there.
     WarehouseNotFound; InsufficientStock; TooManyUnits.
     """
     selectors.require_warehouses(codes=[from_warehouse, to_warehouse])

@@ -334,6 +334,40 @@ def test_elsewhere_too_the_oldest_gets_its_units_first(
     assert [(what, where) for what, where, _ in told()] == [("short", "A")] * 3 + [("covered", "B")] * 3
 
 
+def test_parts_of_one_order_meet_in_one_warehouse(stocked: Callable[..., int], api: Api) -> None:
+    product_id = stocked(A=3, B=2, C=4)
+    reserve(product_id, 8, key=OURS)
+    assert [row(api, product_id, code)[1] for code in "ABC"] == [3, 2, 3]
+    for code in "AB":
+        found = Stock.objects.get(warehouse=code)
+        stock.count(inventory_id=found.pk, on_hand=0, reorder_point=None, reason="c", force=True, actor="t")
+    receive(product_id, 3, "C")
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 2, 0), (7, 6, 0, 0)]
+    inventory.accept_moves(key=OURS)
+    receive(product_id, 9, "C")
+    held = inventory.reservations(keys=[OURS])[OURS]
+    assert [(one.warehouse, one.quantity, one.state, one.moved_from) for one in held.allocations] == [
+        ("C", 8, "OPEN", ("B",))
+    ]
+    assert inventory.ship(key=OURS, warehouse="C", left=True).status == ReservationStatus.RESERVED
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 2, 0), (10, 0, 0, 8)]
+
+
+def test_parts_of_one_order_move_together(stocked: Callable[..., int], api: Api) -> None:
+    product_id = stocked(A=3, B=2, C=0)
+    reserve(product_id, 5, key=OURS)
+    for code in "AB":
+        found = Stock.objects.get(warehouse=code)
+        stock.count(inventory_id=found.pk, on_hand=0, reorder_point=None, reason="c", force=True, actor="t")
+    receive(product_id, 5, "C")
+    [part] = inventory.reservations(keys=[OURS])[OURS].allocations
+    assert (part.warehouse, part.quantity, part.state, part.moved_from) == ("C", 5, "OPEN", ("A", "B"))
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 0, 0), (5, 5, 0, 0)]
+    inventory.ship(key=OURS, warehouse="A", left=True)
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 0, 0), (5, 2, 0, 3)]
+    assert states(OURS) == ["SHIPPED", "OPEN"]
+
+
 def test_what_was_asked_from_one_warehouse_stays_there(stocked: Callable[..., int], api: Api) -> None:
     product_id = stocked(A=2, B=0)
     body = {"product_id": product_id, "quantity": 2, "warehouse": "A"}
