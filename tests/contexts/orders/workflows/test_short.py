@@ -255,3 +255,19 @@ def test_what_joins_a_shipment_that_has_left_is_owed_where_it_was(shop: Shop) ->
     assert dispatch(shop, order).status == 200
     require_shipped(shop, order, mails=2)
     assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 5, 0, 0)]
+
+
+def test_an_automatic_order_whose_units_move_meanwhile_leaves_from_there(shop: Shop, monkeypatch: Any) -> None:
+    fulfil = STEPS[Step.FULFIL]
+
+    def count_first(run: Any) -> None:
+        monkeypatch.setitem(STEPS, Step.FULFIL, fulfil)
+        count(shop, 0, of=RUG)
+        fulfil(run)
+
+    monkeypatch.setitem(STEPS, Step.FULFIL, count_first)
+    order = shop.order(4, product_id=shop.other_id).data
+    assert order["status"] == "SHIPPED"
+    assert shipments(shop, order) == [("WH001", "CANCELLED", []), ("WH002", "SHIPPED", [])]
+    require_shipped(shop, order)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 1, 0, 0)]
