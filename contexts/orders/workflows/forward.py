@@ -267,7 +267,7 @@ def _fit_shipments(run: Run) -> None:
     run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
     _ship_dispatched(run)
     held = run.view.reservation or inventory.reservations(keys=[order.pk])[order.pk]
-    if any(part.moved_from for part in held.allocations):
+    while any(part.moved_from for part in held.allocations):  # accepting lets others move
         run.view.shipments = shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.SHORT)
         _ship_dispatched(run)
         held = inventory.accept_moves(key=order.pk)
