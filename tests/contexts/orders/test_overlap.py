@@ -50,5 +50,5 @@ def test_it_left_or_it_waits(ends: Any) -> None:
         assert {name: end[name] for name in expected(end)} == expected(end), end
         assert end["dispatch"] in (200, "insufficient_stock", "invalid_transition"), end
         assert set(end["others"]) <= {200, 201}, end
-    assert len(ends["rounds"]) == 24
+    assert len(ends["rounds"]) == 16
     assert ends["findings"] == []
