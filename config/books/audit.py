@@ -153,6 +153,7 @@ def _stock_problems(facts: OrderFacts, reservation: Reservation | None, shipment
     if reservation is None:
         yield f"is {facts.status} without a reservation"
         return
+    shipments = [shipment for shipment in shipments if shipment.status != ShipmentStatus.CANCELLED]
     allocated: dict[int, int] = defaultdict(int)
     for allocation in reservation.allocations:
         allocated[allocation.product_id] += allocation.quantity

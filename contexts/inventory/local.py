@@ -46,6 +46,7 @@ def allocation(row: models.Allocation) -> Allocation:
         warehouse=row.stock.warehouse_id,
         quantity=row.quantity,
         state=AllocationState(row.state),
+        moved_from=tuple(sorted(row.moved_from or ())),
     )
 
 
@@ -95,8 +96,11 @@ class LocalInventory(Inventory):
     def release(self, *, key: str, order_id: str, actor: str = ACTOR) -> Reservation:
         return reservation(holds.release(key=key, tombstone_for=order_id, actor=actor))
 
-    def ship(self, *, key: str, warehouse: str | None = None, actor: str = ACTOR) -> Reservation:
-        return reservation(holds.ship(key=key, warehouse=warehouse, actor=actor))
+    def ship(self, *, key: str, warehouse: str | None = None, actor: str = ACTOR, left: bool = False) -> Reservation:
+        return reservation(holds.ship(key=key, warehouse=warehouse, actor=actor, left=left))
+
+    def accept_moves(self, *, key: str) -> Reservation:
+        return reservation(holds.accept_moves(key=key))
 
     def restock(
         self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = ACTOR

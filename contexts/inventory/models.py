@@ -1,8 +1,8 @@
 """Stock, reservations and the ledger.
 
 Three sums hold at any moment: ``Stock.on_hand`` is the sum of the row's movements, ``Stock.reserved`` that of its open
-allocations, ``Stock.owed`` that of its short ones. A writer locks the stock rows of a reservation, in the order of
-their keys, before it changes any of them.
+allocations, ``Stock.owed`` that of its short ones. A writer locks the stock rows concerned, in the order of their keys,
+before it changes any of them (``services``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Stock(models.Model):
     """A stock row: one product in one warehouse.
 
     ``owed`` are the units that paid reservations were promised and a stock count did not find. Units that come in go to
-    them first: what can be sold is on hand less ``reserved`` and ``owed``.
+    them first, in whatever warehouse: what can be sold is on hand less ``reserved``, less what is owed of the product.
     """
 
     product_id = models.BigIntegerField()
@@ -89,7 +89,7 @@ class Movement(models.Model):
 class Reservation(models.Model):
     """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
     ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it
-    last."""
+    last. ``asked_warehouse``: its units are to come from there and from nowhere else."""
 
     key = models.CharField(max_length=255, unique=True)
     order_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
@@ -103,6 +103,7 @@ class Reservation(models.Model):
     choice = models.CharField(max_length=100, blank=True, default="")
     why = models.CharField(max_length=200, blank=True, default="", db_default="")
     actor = models.CharField(max_length=200, blank=True, default="", db_default="")
+    asked_warehouse = models.CharField(max_length=64, blank=True, default="", db_default="")
     expires_at = models.DateTimeField()
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
@@ -119,7 +120,10 @@ class Reservation(models.Model):
 
 
 class Allocation(models.Model):
-    """One stock row's part of a reservation. It stops counting at ``lapses_at``: null once firm, paying or closed."""
+    """One stock row's part of a reservation. It stops counting at ``lapses_at``: null once firm, paying or closed.
+
+    ``moved_from``: how many of its units came from which other warehouses, while the order's shipments do not know.
+    """
 
     reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="allocations")
     stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="allocations")
@@ -128,6 +132,7 @@ class Allocation(models.Model):
         max_length=10, choices=[(s.value, s.value) for s in AllocationState], default=AllocationState.OPEN
     )
     lapses_at = models.DateTimeField(null=True, blank=True)
+    moved_from = models.JSONField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["reservation", "stock"], name="inventory_allocation_once")]

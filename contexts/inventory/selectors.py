@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,14 +59,15 @@ def _with_lapsed(rows: QuerySet[Stock]) -> QuerySet[Any]:
 def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
     """Stock rows with ``held``, the units reserved now, and ``available``, which is 0 in an inactive warehouse.
 
-    Units that are owed to paid reservations are not available.
+    Units that are owed to paid reservations, in whatever warehouse, are not available.
     """
+    of_product = Stock.objects.filter(product_id=OuterRef("product_id"))
     counted: QuerySet[Any] = _with_lapsed(rows).annotate(
         held=ExpressionWrapper(F("reserved") - F("lapsed"), output_field=BigIntegerField()),
         available=Case(
             When(
                 warehouse__is_active=True,
-                then=Greatest(F("on_hand") - F("reserved") - F("owed") + F("lapsed"), 0),
+                then=Greatest(F("on_hand") - F("reserved") - _sum_of(of_product, "owed") + F("lapsed"), 0),
             ),
             default=Value(0),
             output_field=BigIntegerField(),
@@ -75,33 +76,38 @@ def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
     return counted
 
 
-_ALLOCATABLE: QuerySet[Any] = (  # built once: building it costs as much as running it
-    _with_lapsed(Stock.objects.filter(warehouse__is_active=True))
-    .annotate(now=Now())
-    .select_related("warehouse")
-    .order_by("pk")
+_STOCK_OF: QuerySet[Any] = (  # built once: building it costs as much as running it
+    _with_lapsed(Stock.objects.all()).annotate(now=Now()).select_related("warehouse").order_by("pk")
 )
 
 
-def allocatable_stock(*, product_ids: Iterable[int]) -> QuerySet[Any]:
-    """The stock rows that these products may be taken from, with ``lapsed`` and the database's ``now``."""
-    return _ALLOCATABLE.filter(product_id__in=list(product_ids))
+def stock_of(*, product_ids: Iterable[int]) -> QuerySet[Any]:
+    """All stock rows of these products, with ``lapsed`` and the database's ``now``."""
+    return _STOCK_OF.filter(product_id__in=list(product_ids))
 
 
-def as_stock_row(*, row: Any) -> StockRow:
-    """A row of ``allocatable_stock`` as the domain's rules take it."""
-    return StockRow(
-        stock_id=row.pk,
-        product_id=row.product_id,
-        warehouse=row.warehouse_id,
-        priority=row.warehouse.priority,
-        available=max(0, row.on_hand - row.reserved - row.owed + row.lapsed),
-    )
+def allocatable(*, rows: Iterable[Any], warehouse: str | None = None) -> list[StockRow]:
+    """What of ``stock_of`` a reservation may take, as the domain's rules want it: in active warehouses, or in one."""
+    rows = list(rows)
+    owed: dict[int, int] = defaultdict(int)
+    for row in rows:
+        owed[row.product_id] += row.owed
+    return [
+        StockRow(
+            stock_id=row.pk,
+            product_id=row.product_id,
+            warehouse=row.warehouse_id,
+            priority=row.warehouse.priority,
+            available=max(0, row.on_hand - row.reserved - owed[row.product_id] + row.lapsed),
+        )
+        for row in rows
+        if row.warehouse.is_active and warehouse in (None, row.warehouse_id)
+    ]
 
 
 def require_available(*, demand: Mapping[int, int]) -> None:
     """InsufficientStock if a reservation of ``demand`` (product id -> units) would fail now."""
-    require_enough(demand, [as_stock_row(row=row) for row in allocatable_stock(product_ids=demand)])
+    require_enough(demand, allocatable(rows=stock_of(product_ids=demand)))
 
 
 def stock_rows(*, paging: Paging, product_id: int | None, warehouse: str | None, low_stock: bool | None) -> list[Stock]:

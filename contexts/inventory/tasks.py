@@ -13,6 +13,7 @@ def sweep_holds() -> None:
     """Tidy up expired reservations, and flag those whose payment takes too long. No sale waits for it."""
     while sweeping.sweep_batch() == sweeping.SWEEP_BATCH:
         pass
+    sweeping.cover_owed()
     sweeping.flag_long_paying()
 
 

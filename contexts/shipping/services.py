@@ -6,7 +6,6 @@ import functools
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connections
@@ -84,10 +83,50 @@ def _create_first(order_id: str, warehouses: list[str], where: dict[str, Any]) -
 
 @writes("shipping")
 def _create_missing(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    if locked(Consignment.objects.filter(order_id=order_id)).get().cancelled:
-        raise InvalidTransition("The shipments of this order were cancelled.", order_id=order_id)
+    _require_not_cancelled(order_id)
     found = selectors.shipments_of(order_ids=[order_id])
     missing = sorted(set(warehouses) - {shipment.warehouse for shipment in found})
+    return found + _insert_pending(order_id, missing, where)
+
+
+def _require_not_cancelled(order_id: str) -> None:
+    """Lock the order, and see whether its shipments were cancelled: InvalidTransition."""
+    if locked(Consignment.objects.filter(order_id=order_id)).get().cancelled:
+        raise InvalidTransition("The shipments of this order were cancelled.", order_id=order_id)
+
+
+@writes("shipping")
+def rearrange_shipments(
+    *,
+    order_id: str,
+    customer_id: int | None,
+    warehouses: Iterable[str],
+    address: str,
+    city: str,
+    ship_to: AddressGiven | None = None,
+) -> list[Shipment]:
+    """Let the order have one shipment from each of these warehouses, and let none wait elsewhere; returns all.
+
+    1. Cancel those that wait elsewhere.
+    2. Let those that were cancelled before wait again, and make the missing ones. They are withheld as the others are
+       when the order was refunded.
+
+    What has left is not touched. InvalidTransition when the order's shipments were all cancelled before.
+    """
+    wanted = set(warehouses)
+    _require_not_cancelled(order_id)
+    found = _locked_shipments(order_id)
+    where = {
+        "customer_id": customer_id,
+        "refunded": any(shipment.refunded for shipment in found),
+        **_where(ship_to, address=address, city=city),
+    }
+    for shipment in found:
+        if shipment.status in domain.WAITING and shipment.warehouse not in wanted:
+            _move([shipment], ShipmentStatus.CANCELLED, ORDERS, changes={"short": False})
+        elif shipment.status == ShipmentStatus.CANCELLED and shipment.warehouse in wanted:
+            _move([shipment], ShipmentStatus.PENDING, ORDERS, changes=where)
+    missing = sorted(wanted - {shipment.warehouse for shipment in found})
     return found + _insert_pending(order_id, missing, where)
 
 
@@ -293,7 +332,6 @@ def _locked_shipments(order_id: str) -> list[Shipment]:
 
 
 def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    """``where``: customer and address, the same for all shipments."""
     now = utcnow()
     shipments = [
         Shipment(
@@ -351,13 +389,14 @@ def _move(
     actor: str,
     *,
     labels: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
     location: str = "",
     note: str = "",
     force: bool = False,
 ) -> bool:
     """Move shipments to ``status``; returns whether events were emitted. ShipmentShort, OrderRefunded (not if forced).
 
-    ``labels``: another carrier or tracking number, for one shipment.
+    ``labels``: another carrier or tracking number, for one shipment. ``changes``: what else changes with the status.
 
     1. When they leave, require that none is withheld.
     2. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
@@ -373,14 +412,14 @@ def _move(
     if leaving:
         _require_allowed(shipments, force=force)
     as_read = functools.reduce(operator.or_, (Q(pk=shipment.pk, version=shipment.version) for shipment in shipments))
-    changes: dict[str, str | datetime] = {"status": status, "updated_at": now, **(labels or {})}
+    written: dict[str, Any] = {"status": status, "updated_at": now, **(labels or {}), **(changes or {})}
     if leaving:
-        changes["dispatched_at"] = now
-    if Shipment.objects.filter(as_read).update(**changes, version=F("version") + 1) != len(shipments):
+        written["dispatched_at"] = now
+    if Shipment.objects.filter(as_read).update(**written, version=F("version") + 1) != len(shipments):
         raise Stale
     for shipment in shipments:
         shipment.version += 1
-        for name, value in changes.items():
+        for name, value in written.items():
             setattr(shipment, name, value)
     _record(shipments, actor, location=location, note=note)
     news = [event for shipment in shipments for event in _news(shipment, actor, left=leaving, moved=moved)]

@@ -26,7 +26,7 @@ class ReservationStatus(StrEnum):
 class AllocationState(StrEnum):
     """OPEN counts as reserved, SHORT as owed: a stock count found fewer units than this paid reservation needs.
 
-    Units that come in make SHORT allocations OPEN again, the oldest first.
+    Units that come in make SHORT allocations OPEN again, the oldest first; from another warehouse, they move it there.
     """
 
     OPEN = "OPEN"
@@ -46,12 +46,14 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """One stock row's part of a reservation."""
+    """One stock row's part of a reservation. ``moved_from``: the warehouses that units of it have moved from, until
+    ``accept_moves`` is called."""
 
     product_id: int
     warehouse: str
     quantity: int
     state: AllocationState
+    moved_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,11 +197,21 @@ class Inventory(ABC):
         """
 
     @abstractmethod
-    def ship(self, *, key: str, warehouse: str | None = None, actor: str = "orders") -> Reservation:
+    def ship(self, *, key: str, warehouse: str | None = None, actor: str = "orders", left: bool = False) -> Reservation:
         """The units leave, so on hand and reserved go down. With ``warehouse``, only the units in that one.
 
-        ReservationNotFound, ReservationExpired, InvalidTransition (released). InsufficientStock, with no effect, if a
-        count took units of it and they are not back.
+        ``left``: the shipment from there has left already, so its units were there. A count that did not find them is
+        corrected, and moves that this shipment did not know of are taken back.
+
+        ReservationNotFound, ReservationExpired, InvalidTransition (released). Unless ``left``: InsufficientStock, with
+        no effect, if a count took units of it and they are not back, or have moved.
+        """
+
+    @abstractmethod
+    def accept_moves(self, *, key: str) -> Reservation:
+        """From now on the units that moved belong to the shipments from where they are. None leaves meanwhile.
+
+        ReservationNotFound.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from eci.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class HoldNeedsAttention(Event):
-    """An order's reservation needs attention: a stock count left too few units, or its payment takes over a day."""
+    """An order's reservation needs attention, because its payment takes over a day."""
 
     NAME: ClassVar[str] = "inventory.hold_needs_attention.v1"
     AGGREGATE: ClassVar[str] = "order_id"
@@ -40,6 +40,7 @@ class AllocationShort(AllocationEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AllocationCovered(AllocationEvent):
-    """Units came in, and what was owed to this part of an order's reservation is held for it again."""
+    """Units came in, and what was owed to this part of an order's reservation is held for it again, in ``warehouse``,
+    where it may have moved to."""
 
     NAME: ClassVar[str] = "inventory.allocation_covered.v1"

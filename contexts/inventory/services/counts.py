@@ -14,11 +14,11 @@ from contexts.catalog.public.contracts import ProductNotFound
 from contexts.inventory import selectors
 from contexts.inventory.models import Stock, Warehouse
 from contexts.inventory.public.contracts import BelowReserved, ChangedMeanwhile, TooManyUnits
-from contexts.inventory.services import ledger, parts
+from contexts.inventory.services import ledger, owed, parts
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import trail
 from eci.clock import utcnow
-from eci.db import locked, per_row, writes
+from eci.db import per_row, writes
 from eci.errors import EciError
 
 Place = tuple[int, str]  # a product, and the code of a warehouse
@@ -51,7 +51,7 @@ class Outcome:
 def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, actor: str) -> list[Outcome]:
     """Set on hand to what was counted, or with ``add`` raise it by that; the outcomes, in the order of the counts.
 
-    1. Lock the stock rows, in the order of their keys; those that are missing are created.
+    1. Lock all stock rows of the products, in the order of their keys; those that are missing are created.
     2. Take back the units of expired reservations where a count would leave too few.
     3. Judge each count: ProductNotFound, WarehouseNotFound, ChangedMeanwhile, TooManyUnits, BelowReserved.
     4. If one is refused, refuse all with its error, whose ``details.items`` are all refusals. With ``partial`` the
@@ -78,7 +78,10 @@ def _place(one: Counted) -> Place:
 
 
 def _lock(places: set[Place], *, new: set[Place]) -> dict[Place, Stock]:
-    """The stock rows in these places. Missing ones are created, if they are among the ``new``."""
+    """The stock rows in these places. Missing ones are created, if they are among the ``new``.
+
+    Locks all rows of the products.
+    """
     found = _ids_of(places)
     missing = sorted(new - found.keys())
     if missing:
@@ -86,8 +89,8 @@ def _lock(places: set[Place], *, new: set[Place]) -> dict[Place, Stock]:
         made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
         Stock.objects.bulk_create(made, ignore_conflicts=True)
         found = _ids_of(places)
-    rows = locked(Stock.objects.filter(pk__in=found.values()).order_by("pk"))
-    return {(row.product_id, row.warehouse_id): row for row in rows}
+    rows = parts.lock_products(product_ids={product_id for product_id, _ in places})
+    return {(row.product_id, row.warehouse_id): row for row in rows if row.pk in found.values()}
 
 
 def _ids_of(places: set[Place]) -> dict[Place, int]:
@@ -103,7 +106,7 @@ def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted]) -> dict[Plac
     tight = {row.pk for row, units in below if row and units < row.reserved + row.owed}
     if not tight:
         return rows
-    parts.reclaim(stock_ids=tight)
+    owed.reclaim(stock_ids=tight)
     again = Stock.objects.in_bulk(list(tight))
     return {place: again.get(row.pk, row) for place, row in rows.items()}
 
@@ -151,7 +154,7 @@ def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, reason: str, acto
         on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
     )
     ledger.record(changes=changes, reason=reason, actor=actor)
-    parts.cover(stock_ids=units)
+    owed.cover(stock_ids=units)
     lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()
     ]

@@ -21,11 +21,13 @@ from contexts.inventory.public.contracts import (
     WarehouseNotFound,
 )
 from contexts.inventory.selectors import HOLDING, ReservationRows
-from contexts.inventory.services import ledger, parts
+from contexts.inventory.services import ledger, owed, parts
 from eci import trail
-from eci.db import Stale, locked, per_row, unit_of_work, writes
+from eci.db import Stale, per_row, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
+
+NOT_FOUND = "count corrected: the units had left"  # the ledger's reason
 
 
 @writes("inventory")
@@ -44,7 +46,7 @@ def reserve(
 
     1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and
        one that has not becomes ``paying`` if that is asked.
-    2. Lock the stock rows that the products may be taken from, and choose among them: InsufficientStock.
+    2. Lock the products' stock rows, and choose among those that may be taken from: InsufficientStock.
     3. Reclaim expired allocations of the chosen rows whose units are needed.
     4. Add the units to what is reserved, if they are still available.
     5. Record the reservation and its allocations.
@@ -60,12 +62,12 @@ def reserve(
         if repeated.reservation.status == ReservationStatus.RESERVED:
             return mark_paying(key=key) if paying else repeated
         _clear_away(existing, demand)
-    rows = parts.lock_allocatable(product_ids=demand, warehouse=warehouse)
-    picks, choice = allocate(demand, [selectors.as_stock_row(row=row) for row in rows])
+    rows = parts.lock_stock_of(product_ids=demand)
+    picks, choice = allocate(demand, selectors.allocatable(rows=rows, warehouse=warehouse))
     stock = {row.pk: row for row in rows}
     reclaimable = [pick.stock_id for pick in picks if pick.quantity > parts.free_units(row=stock[pick.stock_id])]
     if reclaimable:
-        parts.reclaim(stock_ids=reclaimable)
+        owed.reclaim(stock_ids=reclaimable)
     parts.reserve_units(units={pick.stock_id: pick.quantity for pick in picks})
     now: datetime = rows[0].now
     expires_at = now + timedelta(seconds=seconds)
@@ -78,7 +80,15 @@ def reserve(
         "actor": actor,
     }
     if existing is None:
-        reservation = _create(key=key, order_id=order_id, fingerprint=asked, created_at=now, updated_at=now, **promise)
+        reservation = _create(
+            key=key,
+            order_id=order_id,
+            fingerprint=asked,
+            asked_warehouse=warehouse or "",
+            created_at=now,
+            updated_at=now,
+            **promise,
+        )
     else:
         reservation = existing
         parts.change_reservation(reservation=reservation, changes=promise | {"why": ""})
@@ -108,11 +118,11 @@ def _clear_away(expired: Reservation, demand: Mapping[int, int]) -> None:
 
     Every stock row of the demand is locked first, also in warehouses that have closed since.
     """
-    list(locked(Stock.objects.filter(product_id__in=list(demand)).order_by("pk")))
+    parts.lock_stock_of(product_ids=demand)
     old = list(expired.allocations.all())
     parts.close_allocations(allocations=[one for one in old if one.state in HOLDING], state=AllocationState.EXPIRED)
     Allocation.objects.filter(pk__in=[one.pk for one in old]).delete()
-    parts.cover(stock_ids={one.stock_id for one in old})
+    owed.cover(stock_ids={one.stock_id for one in old})
 
 
 def _repeated(existing: Reservation, asked: str) -> ReservationRows:
@@ -157,6 +167,7 @@ def stop_paying(*, key: str, seconds: int) -> ReservationRows:
     Nothing is owed to what is not paid, so one that a stock count made short expires at once. A reservation that is not
     ``paying`` stays as it is.
     """
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
     rows = _lock_covered(key=key)
     reservation = rows.reservation
     if reservation.status != ReservationStatus.RESERVED or not reservation.paying:
@@ -167,7 +178,7 @@ def stop_paying(*, key: str, seconds: int) -> ReservationRows:
     if is_short:
         parts.close_allocations(allocations=holding, state=AllocationState.EXPIRED)
         _record(rows, waits | {"expires_at": Now(), "why": "a stock count found too little before it was paid"})
-        parts.cover(stock_ids={allocation.stock_id for allocation in holding})
+        owed.cover(stock_ids={allocation.stock_id for allocation in holding})
     else:
         _record(rows, waits | {"expires_at": Now() + timedelta(seconds=seconds)})
     reservation.refresh_from_db(fields=["expires_at"])
@@ -185,7 +196,7 @@ def release(
 
     1. With ``tombstone_for``, an order id: if there is no such reservation, record it as released, so that a reserve
        that comes late is rejected.
-    2. Lock the reservation's stock rows.
+    2. Lock the stock rows of its products.
     3. Close its allocations as released, and subtract their units from what is reserved, or owed.
     4. If no allocation is left, give the reservation its final status.
     5. The units that are free now go to what is owed to others.
@@ -194,12 +205,13 @@ def release(
     """
     if tombstone_for is not None and not Reservation.objects.filter(key=key).exists():
         return _bury(key, tombstone_for, actor)
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
     rows = parts.lock_reservation(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
     holding = [allocation for allocation in concerned if allocation.state in HOLDING]
     if holding:
         give_back(rows=rows, holding=holding, actor=actor)
-        parts.cover(stock_ids={allocation.stock_id for allocation in holding if allocation.stock.owed})
+        owed.cover(stock_ids={allocation.stock_id for allocation in holding})
     elif concerned and all(allocation.state == AllocationState.SHIPPED for allocation in concerned):
         raise InvalidTransition("This reservation was shipped already.")
     return rows
@@ -209,9 +221,15 @@ def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, w
     """A part of ``release``, whose caller gives the units to what is owed: these allocations are released."""
     was_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
     parts.close_allocations(allocations=holding, state=AllocationState.RELEASED)
-    is_short = any(allocation.state == AllocationState.SHORT for allocation in rows.allocations)
-    healed = {"needs_attention": False} if was_short and not is_short else {}
-    _record(rows, {"actor": actor, "why": why, **healed}, released=sum(one.quantity for one in holding))
+    healed = _healed(rows) if was_short else {}
+    _record(rows, {"actor": actor, **healed, "why": why}, released=sum(one.quantity for one in holding))
+
+
+def _healed(rows: ReservationRows) -> dict[str, Any]:
+    """What changes when units are not owed any more; nothing while others are."""
+    if any(allocation.state == AllocationState.SHORT for allocation in rows.allocations):
+        return {}
+    return {"needs_attention": False, "why": ""}
 
 
 def _bury(key: str, order_id: str, actor: str) -> ReservationRows:
@@ -233,43 +251,73 @@ def _bury(key: str, order_id: str, actor: str) -> ReservationRows:
 
 
 @writes("inventory")
-def ship(*, key: str, warehouse: str | None = None, actor: str) -> ReservationRows:
-    """The units leave, from one warehouse or from all.
+def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = False) -> ReservationRows:
+    """The units leave, from one warehouse or from all. ``left``: they are gone already, with the shipment.
 
     1. Lock the reservation's stock rows.
-    2. If one is short, see whether units of expired reservations cover it: InsufficientStock if they do not.
+    2. If one is short, see whether units of expired reservations cover it: InsufficientStock if they do not, or if the
+       units have moved to a warehouse whose shipment does not know of them.
     3. Mark its allocations as shipped.
     4. Subtract the units from on hand and from reserved, and write the ledger.
     5. If no allocation is left, give the reservation its final status.
 
+    What has ``left`` was there, so instead of 2, undo the moves that the shipment did not know of. A count that did not
+    find the units is corrected in 4: they are not owed any more, and on hand stays as it was counted.
+
     Repeated, it changes nothing. ReservationExpired; InvalidTransition if everything concerned was released.
     """
-    rows = _lock_covered(key=key)
+    rows = _lock_with_moves_undone(key, warehouse) if left else _lock_covered(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
     _require_unexpired(concerned)
-    _require_covered(concerned)
-    leaving = [allocation for allocation in concerned if allocation.state == AllocationState.OPEN]
+    if not left:
+        _require_there(concerned)
+    leaving = [allocation for allocation in concerned if allocation.state in HOLDING]
     if not leaving:
         if any(allocation.state == AllocationState.SHIPPED for allocation in concerned):
             return rows
         raise InvalidTransition("This reservation was released.")
+    open_units = parts.units_in(allocations=leaving, state=AllocationState.OPEN)
+    owed_units = parts.units_in(allocations=leaving, state=AllocationState.SHORT)
+    not_found = [(one.stock, one.quantity) for one in leaving if one.state == AllocationState.SHORT]
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED)
-    units = {allocation.stock_id: allocation.quantity for allocation in leaving}
-    Stock.objects.filter(pk__in=units).update(
-        on_hand=F("on_hand") - per_row(units),
-        reserved=F("reserved") - per_row(units),
-        version=F("version") + 1,
-        updated_at=Now(),
-    )
-    ledger.record(
-        changes=[(allocation.stock, -allocation.quantity) for allocation in leaving],
-        reason="shipment",
-        order_id=rows.reservation.order_id,
-        reference=key,
-        actor=actor,
-    )
-    _record(rows, {"actor": actor}, shipped=sum(units.values()))
+    for units, less in ((open_units, ("on_hand", "reserved")), (owed_units, ("owed",))):
+        if units:
+            changes = {name: F(name) - per_row(units) for name in less}
+            Stock.objects.filter(pk__in=units).update(**changes, version=F("version") + 1, updated_at=Now())
+    about = {"order_id": rows.reservation.order_id, "reference": key, "actor": actor}
+    if not_found:
+        ledger.record(changes=not_found, reason=NOT_FOUND, **about)
+    ledger.record(changes=[(one.stock, -one.quantity) for one in leaving], reason="shipment", **about)
+    healed = _healed(rows) if not_found else {}
+    _record(rows, {"actor": actor} | healed, shipped=sum(one.quantity for one in leaving))
+    if left:
+        owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations})
     return rows
+
+
+def _lock_with_moves_undone(key: str, warehouse: str | None) -> ReservationRows:
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    rows = parts.lock_reservation(key=key)
+    if warehouse is not None and owed.undo_moves(allocations=rows.allocations, warehouse=warehouse):
+        rows = parts.lock_reservation(key=key)
+    return rows
+
+
+@writes("inventory")
+def accept_moves(*, key: str) -> ReservationRows:
+    """The order's shipments wait, and will be made to fit: units that moved belong to those from where they are.
+
+    What is owed may move again, and does if units are free.
+    """
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    rows = parts.lock_reservation(key=key)
+    moved = [allocation for allocation in rows.allocations if allocation.moved_from]
+    if not moved:
+        return rows
+    parts.change_reservation(reservation=rows.reservation, changes={})
+    Allocation.objects.filter(pk__in=[allocation.pk for allocation in moved]).update(moved_from=None)
+    owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations})
+    return parts.lock_reservation(key=key)
 
 
 def _lock_covered(*, key: str) -> ReservationRows:
@@ -278,7 +326,7 @@ def _lock_covered(*, key: str) -> ReservationRows:
     short = {allocation.stock_id for allocation in rows.allocations if allocation.state == AllocationState.SHORT}
     if not short:
         return rows
-    parts.reclaim(stock_ids=short)
+    owed.reclaim(stock_ids=short)
     return parts.lock_reservation(key=key)
 
 
@@ -328,12 +376,13 @@ def _stop_the_clock(allocations: list[Allocation]) -> None:
         raise Stale
 
 
-def _require_covered(allocations: list[Allocation]) -> None:
-    """InsufficientStock if units of a paid reservation, which a stock count did not find, are still missing."""
+def _require_there(allocations: list[Allocation]) -> None:
+    """InsufficientStock if units of a paid reservation, which a stock count did not find, are still missing, or have
+    moved to a warehouse whose shipment does not know of them."""
     items = [
         {"product_id": one.stock.product_id, "requested": one.quantity, "available": _left_for(one)}
         for one in allocations
-        if one.state == AllocationState.SHORT
+        if one.state == AllocationState.SHORT or one.moved_from
     ]
     if items:
         raise InsufficientStock("The units of this reservation are not there any more.", items=items)

@@ -9,18 +9,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation, Stock
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound, ReservationStatus
-from contexts.inventory.public.events import (
-    AllocationCovered,
-    AllocationEvent,
-    AllocationShort,
-    HoldNeedsAttention,
-)
+from contexts.inventory.public.events import HoldNeedsAttention
 from contexts.inventory.selectors import ReservationRows
 from eci import outbox
 from eci.clock import utcnow
@@ -28,49 +23,66 @@ from eci.db import Stale, locked, per_row
 from eci.ids import is_our_order
 
 TOMBSTONE = ""  # the fingerprint of a reservation that was released before it was made
-_TOLD_AT_ONCE = 20  # orders; the relay tells the others, some moments later
 
 
 # -- locks ------------------------------------------------------------------------------------------------------------
 
 
-def lock_allocatable(*, product_ids: Iterable[int], warehouse: str | None) -> list[Any]:
-    """The stock rows that these products may be taken from, of one warehouse or of all active ones."""
-    rows = selectors.allocatable_stock(product_ids=product_ids)
-    if warehouse is not None:
-        rows = rows.filter(warehouse_id=warehouse)
-    return list(locked(rows))
+def lock_stock_of(*, product_ids: Iterable[int]) -> list[Any]:
+    """All stock rows of these products, as ``selectors.stock_of`` has them."""
+    return list(locked(selectors.stock_of(product_ids=product_ids)))
 
 
 def lock_product(*, product_id: int, warehouses: Collection[str]) -> list[Stock]:
-    """The product's stock rows in these warehouses, in the order given. Missing ones are created."""
-    wanted = Stock.objects.filter(product_id=product_id, warehouse__in=warehouses).order_by("pk")
-    rows = {row.warehouse_id: row for row in locked(wanted)}
+    """The product's stock rows in these warehouses, in the order given; missing ones are created.
+
+    Locks all rows of the product.
+    """
+    rows = {row.warehouse_id: row for row in lock_products(product_ids=[product_id])}
     missing = [code for code in warehouses if code not in rows]
     if missing:
         made = [Stock(product_id=product_id, warehouse_id=code, created_at=utcnow()) for code in missing]
         Stock.objects.bulk_create(made, ignore_conflicts=True)
-        rows = {row.warehouse_id: row for row in locked(wanted.all())}
+        rows = {row.warehouse_id: row for row in lock_products(product_ids=[product_id])}
     return [rows[code] for code in warehouses]
 
 
+def lock_row(*, stock_id: int) -> Stock | None:
+    """The stock row. Locks all rows of its product."""
+    product = Stock.objects.filter(pk=stock_id).values("product_id")
+    return next((row for row in lock_products(product_ids=product) if row.pk == stock_id), None)
+
+
 def lock_with_unpaid(*, stock_id: int) -> Stock | None:
-    """The stock row. Locks the other rows of its unpaid reservations too, so that these may be released."""
+    """As ``lock_row``. Locks what its unpaid reservations hold too, so that these may be released."""
     unpaid = Reservation.objects.filter(
         allocations__stock=stock_id,
         allocations__state=AllocationState.OPEN,
         status=ReservationStatus.RESERVED,
         paying=False,
     )
-    allocations = Allocation.objects.filter(reservation__in=unpaid, state=AllocationState.OPEN)
-    concerned = Stock.objects.filter(Q(pk=stock_id) | Q(pk__in=allocations.values("stock")))
+    theirs = Stock.objects.filter(allocations__reservation__in=unpaid, allocations__state=AllocationState.OPEN)
+    concerned = Stock.objects.filter(
+        Q(product_id__in=Stock.objects.filter(pk=stock_id).values("product_id"))
+        | Q(product_id__in=theirs.values("product_id"))
+    )
     rows = {row.pk: row for row in locked(concerned.order_by("pk"))}
     if concerned.exclude(pk__in=rows).exists():
         raise Stale  # a reservation was made while this waited for the locks; from now on none can be
     return rows.get(stock_id)
 
 
-_WITH_STOCK = (  # built once, as selectors' allocatable stock is
+def lock_products_of(*, allocations: QuerySet[Allocation]) -> None:
+    """Lock all stock rows of the products that these allocations are of: units of them may become free."""
+    lock_products(product_ids=allocations.order_by().values("stock__product_id"))
+
+
+def lock_products(*, product_ids: Iterable[int] | QuerySet[Any, Any]) -> list[Stock]:
+    """All stock rows of these products."""
+    return list(locked(Stock.objects.filter(product_id__in=product_ids).order_by("pk")))
+
+
+_WITH_STOCK = (  # built once, as selectors' is
     Allocation.objects.select_related("reservation", "stock")
     .annotate(has_lapsed=Case(When(lapses_at__lte=Now(), then=True), default=False))
     .order_by("stock_id")
@@ -143,18 +155,22 @@ def mark_allocations(*, allocations: list[Allocation], state: AllocationState) -
     """Give allocations their final state if each is as it was read; otherwise Stale. Call it before changing stock."""
     for read in (AllocationState.OPEN, AllocationState.SHORT):
         ids = [allocation.pk for allocation in allocations if allocation.state == read]
-        if ids and Allocation.objects.filter(pk__in=ids, state=read).update(state=state, lapses_at=None) != len(ids):
+        closed = {"lapses_at": None, "moved_from": None}
+        if ids and Allocation.objects.filter(pk__in=ids, state=read).update(state=state, **closed) != len(ids):
             raise Stale
     for allocation in allocations:
         allocation.state = state
+        allocation.moved_from = None
 
 
 def close_allocations(*, allocations: list[Allocation], state: AllocationState) -> None:
     """Give allocations their final state, and subtract their units from what is reserved, or owed.
 
-    Units become free by it: once all else is written, call ``cover`` for the stock rows.
+    Units become free by it: once all else is written, call ``owed.cover`` for the stock rows.
     """
-    reserved, owed = (_units_in(allocations, read) for read in (AllocationState.OPEN, AllocationState.SHORT))
+    reserved, owed = (
+        units_in(allocations=allocations, state=read) for read in (AllocationState.OPEN, AllocationState.SHORT)
+    )
     mark_allocations(allocations=allocations, state=state)
     for name, units in (("reserved", reserved), ("owed", owed)):
         if units:
@@ -162,110 +178,10 @@ def close_allocations(*, allocations: list[Allocation], state: AllocationState) 
             Stock.objects.filter(pk__in=units).update(**less, version=F("version") + 1, updated_at=Now())
 
 
-def _units_in(allocations: list[Allocation], state: AllocationState) -> dict[int, int]:
+def units_in(*, allocations: Iterable[Allocation], state: AllocationState) -> dict[int, int]:
     """Stock row id -> units of the allocations that are in this state."""
     units: dict[int, int] = defaultdict(int)
     for allocation in allocations:
         if allocation.state == state:
             units[allocation.stock_id] += allocation.quantity
     return dict(units)
-
-
-def reclaim(*, stock_ids: Collection[int]) -> None:
-    """Close the expired allocations of these stock rows, which are locked, and give what is owed its units.
-
-    The same reservations' allocations in other rows are left to the sweeper, because locking those rows now would break
-    the order of locks. They count for nothing either way.
-    """
-    lapsed = Allocation.objects.filter(stock__in=stock_ids, state=AllocationState.OPEN, lapses_at__lte=Now())
-    close_allocations(allocations=list(lapsed), state=AllocationState.EXPIRED)
-    cover(stock_ids=stock_ids)
-
-
-# -- what is owed to paid reservations --------------------------------------------------------------------------------
-
-
-def shorten(*, allocation: Allocation) -> None:
-    """The units of a paid reservation's allocation are not there: from now on they are owed to it, and it is flagged.
-
-    Its stock row is locked.
-    """
-    units = allocation.quantity
-    marked = Allocation.objects.filter(pk=allocation.pk, state=AllocationState.OPEN).update(
-        state=AllocationState.SHORT, lapses_at=None
-    )
-    if not marked:
-        raise Stale
-    Stock.objects.filter(pk=allocation.stock_id).update(
-        reserved=F("reserved") - units, owed=F("owed") + units, version=F("version") + 1, updated_at=Now()
-    )
-    reason = f"a stock count left too little of product {allocation.stock.product_id}"
-    flag_reservation(reservation=allocation.reservation, reason=reason)
-    _announce(AllocationShort, [allocation])
-
-
-def cover(*, stock_ids: Collection[int]) -> None:
-    """Hold again what is owed to paid reservations, as far as units of these stock rows, which are locked, are free.
-
-    Strictly the oldest allocation first: while it lacks units, a younger one gets none, though it needs fewer. Every
-    writer that adds units to a row, or frees some, calls this last.
-    """
-    rows = Stock.objects.filter(pk__in=stock_ids, owed__gt=0)
-    free = {row.pk: row.on_hand - row.reserved for row in rows}
-    if not free:
-        return
-    short = Allocation.objects.filter(stock__in=free, state=AllocationState.SHORT)
-    covered = []
-    for allocation in short.select_related("stock").order_by("pk"):
-        if free[allocation.stock_id] >= allocation.quantity:
-            free[allocation.stock_id] -= allocation.quantity
-            covered.append(allocation)
-        else:
-            free[allocation.stock_id] = 0
-    if covered:
-        _hold_again(covered)
-
-
-def _hold_again(covered: list[Allocation]) -> None:
-    units = _units_in(covered, AllocationState.SHORT)
-    ids = [allocation.pk for allocation in covered]
-    held = Allocation.objects.filter(pk__in=ids, state=AllocationState.SHORT).update(state=AllocationState.OPEN)
-    fitting = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + per_row(units))
-    moved = fitting.update(
-        reserved=F("reserved") + per_row(units),
-        owed=F("owed") - per_row(units),
-        version=F("version") + 1,
-        updated_at=Now(),
-    )
-    if (held, moved) != (len(ids), len(units)):
-        raise Stale
-    concerned = {allocation.reservation_id for allocation in covered}
-    reservations = {row.pk: row for row in locked(Reservation.objects.filter(pk__in=concerned).order_by("pk"))}
-    lacking = Allocation.objects.filter(reservation__in=concerned, state=AllocationState.SHORT)
-    whole = concerned - set(lacking.values_list("reservation_id", flat=True))
-    Reservation.objects.filter(pk__in=concerned).update(version=F("version") + 1, updated_at=Now())
-    Reservation.objects.filter(pk__in=whole).update(needs_attention=False, why="")
-    for allocation in covered:
-        allocation.reservation = reservations[allocation.reservation_id]
-    for reservation in reservations.values():
-        reservation.version += 1
-    _announce(AllocationCovered, covered)
-
-
-def _announce(event: type[AllocationEvent], allocations: list[Allocation]) -> None:
-    """Tell the orders among those that the allocations belong to."""
-    facts = [
-        event(
-            order_id=allocation.reservation.order_id,
-            reservation_id=allocation.reservation_id,
-            warehouse=allocation.stock.warehouse_id,
-            product_id=allocation.stock.product_id,
-            quantity=allocation.quantity,
-            version=allocation.reservation.version,
-        )
-        for allocation in allocations
-        if is_our_order(allocation.reservation.order_id)
-    ]
-    outbox.emit("inventory", *facts)
-    for order_id in sorted({fact.order_id for fact in facts})[:_TOLD_AT_ONCE]:
-        outbox.deliver_after_commit("inventory", order_id)

@@ -21,7 +21,7 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     TooManyUnits,
 )
-from contexts.inventory.services import holds, ledger, parts
+from contexts.inventory.services import holds, ledger, owed, parts
 from eci import trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, per_row, unit_of_work, writes
@@ -59,9 +59,18 @@ def update_warehouse(*, code: str, actor: str, version: int | None = None, **cha
     if before != changes:
         Warehouse.objects.filter(pk=code).update(**changes, version=F("version") + 1)
         warehouse.refresh_from_db()
+        if changes.get("is_active") and not before["is_active"]:
+            _give_to_what_is_owed(code)
         thing = f"warehouse:{code}"
         trail.record("inventory", actor=actor, action="warehouse.update", thing=thing, before=before, after=changes)
     return warehouse
+
+
+def _give_to_what_is_owed(warehouse: str) -> None:
+    """The warehouse is open: orders that lack units get what it has."""
+    products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct())
+    rows = parts.lock_stock_of(product_ids=products)
+    owed.cover(stock_ids=[row.pk for row in rows if row.warehouse_id == warehouse])
 
 
 def _require_version(row: Warehouse | Stock, version: int | None) -> None:
@@ -99,7 +108,7 @@ def receive(
     _require_countable(row, row.on_hand + quantity)
     _add({row.pk: quantity})
     ledger.record(changes=[(row, quantity)], reason="receipt", actor=actor)
-    parts.cover(stock_ids=[row.pk])
+    owed.cover(stock_ids=[row.pk])
     _leave_trail(row, before, action="stock.receive", actor=actor)
     return row
 
@@ -138,13 +147,10 @@ def count(
     hand was not ``expected_on_hand`` then; PreconditionFailed if the row has another ``version``.
 
     BelowReserved if more than that is reserved, unless ``force``: then unpaid reservations are released, the newest
-    first. If that is not enough, allocations of paid ones become SHORT, and those reservations need attention.
+    first. If that is not enough, allocations of paid ones move to warehouses that have the units, or become SHORT, and
+    those reservations need attention.
     """
-    row = (
-        parts.lock_with_unpaid(stock_id=inventory_id)
-        if force
-        else locked(Stock.objects.filter(pk=inventory_id)).first()
-    )
+    row = parts.lock_with_unpaid(stock_id=inventory_id) if force else parts.lock_row(stock_id=inventory_id)
     if row is None:
         raise NotFound(f"There is no stock row {inventory_id}.")
     _require_version(row, version)
@@ -181,13 +187,15 @@ def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: s
 def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: bool) -> None:
     target = row.on_hand + delta
     touched = {row.pk}
+    shortened: list[Allocation] = []
     if delta > 0:
         _require_countable(row, target)
     if target < row.reserved + row.owed:
-        parts.reclaim(stock_ids=[row.pk])
+        owed.reclaim(stock_ids=[row.pk])
         row.refresh_from_db()
     if target < row.reserved and force and target >= 0:
-        touched |= _make_room(row, row.reserved - target, actor=actor)
+        freed, shortened = _make_room(row, row.reserved - target, actor=actor)
+        touched |= freed
         row.refresh_from_db()
     if target < row.reserved:
         raise BelowReserved(
@@ -197,14 +205,15 @@ def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: b
         )
     Stock.objects.filter(pk=row.pk).update(on_hand=target, version=F("version") + 1, updated_at=Now())
     ledger.record(changes=[(row, delta)], reason=reason, actor=actor)
-    parts.cover(stock_ids=touched)
+    owed.cover(stock_ids=touched)
+    owed.tell_short(allocations=shortened)
 
 
-def _make_room(row: Stock, missing: int, *, actor: str) -> set[int]:
+def _make_room(row: Stock, missing: int, *, actor: str) -> tuple[set[int], list[Allocation]]:
     """Free at least ``missing`` reserved units of the row: release unpaid reservations, then shorten paid ones.
 
-    Returns the stock rows in which units became free, for what is owed there. (In this row that has to wait until on
-    hand is what was counted.)
+    Returns the stock rows in which units became free, for what is owed, and the allocations that are short now. (Before
+    either is dealt with, on hand has to be what was counted.)
     """
     touched: set[int] = set()
     open_here = Allocation.objects.filter(stock=row, state=AllocationState.OPEN)
@@ -212,32 +221,36 @@ def _make_room(row: Stock, missing: int, *, actor: str) -> set[int]:
     paid = Q(reservation__paying=True) | ~Q(reservation__status=ReservationStatus.RESERVED)
     for allocation in allocations.exclude(paid).order_by("-pk"):
         if missing <= 0:
-            return touched
+            return touched, []
         rows = parts.lock_reservation(key=allocation.reservation.key)
         holding = [one for one in rows.allocations if one.state == AllocationState.OPEN]
         holds.give_back(rows=rows, holding=holding, actor=actor, why="a stock count left too little for it")
         touched |= {one.stock_id for one in holding}
         missing -= allocation.quantity
+    shortened = []
     for allocation in allocations.filter(paid).order_by("-pk"):
         if missing <= 0:
             break
-        parts.shorten(allocation=allocation)
+        shortened.append(allocation)
         missing -= allocation.quantity
-    return touched
+    if shortened:
+        owed.shorten(allocations=shortened)
+    return touched, shortened
 
 
 @writes("inventory")
 def transfer(
     *, product_id: int, from_warehouse: str, to_warehouse: str, quantity: int, actor: str
 ) -> tuple[Stock, Stock]:
-    """Move available units between warehouses; returns both stock rows, from and to.
+    """Move units that nobody holds between warehouses; returns both stock rows, from and to.
 
+    Units that are kept for what is owed elsewhere can be moved there.
     WarehouseNotFound; InsufficientStock; TooManyUnits.
     """
     selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
     source, target = parts.lock_product(product_id=product_id, warehouses=[from_warehouse, to_warehouse])
     if parts.free_units(row=source) < quantity:
-        parts.reclaim(stock_ids=[source.pk])
+        owed.reclaim(stock_ids=[source.pk])
         source.refresh_from_db()
     available = parts.free_units(row=source)
     if available < quantity:
@@ -251,7 +264,7 @@ def transfer(
     _add({target.pk: quantity})
     ledger.record(changes=[(source, -quantity)], reason=f"transfer to {to_warehouse}", actor=actor)
     ledger.record(changes=[(target, quantity)], reason=f"transfer from {from_warehouse}", actor=actor)
-    parts.cover(stock_ids=[target.pk])
+    owed.cover(stock_ids=[target.pk])
     for row in (source, target):
         _leave_trail(row, before[row.pk], action="stock.transfer", actor=actor)
     return source, target
@@ -262,7 +275,7 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
     """Returned units (product id -> units) come back to the warehouses they left, once per ``reference``.
 
     1. Record the reference; if it is recorded already, change nothing.
-    2. Lock the stock rows that the order's units left, and subtract earlier returns from what each of them shipped.
+    2. Lock the products' stock rows, and subtract earlier returns from what each of them shipped for the order.
     3. Spread the units over the rows: InvalidTransition if more come back than the order shipped.
     4. With ``disposition`` resell, add them to on hand and write the ledger; they go first to what is owed to others.
        With damaged or lost, write them to the ledger twice, as returned and as written off.
@@ -274,10 +287,11 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
             Restocking.objects.create(reference=reference, order_id=order_id)
     except IntegrityError:  # another request recorded the reference meanwhile: begin again and find it
         raise Stale from None
+    parts.lock_stock_of(product_ids=returned)
     shipped = Allocation.objects.filter(
         reservation__order_id=order_id, state=AllocationState.SHIPPED, stock__product_id__in=list(returned)
     )
-    allocations = list(locked(shipped.select_related("stock").order_by("stock_id"), of=("stock",)))
+    allocations = list(shipped.select_related("stock").order_by("stock_id"))
     earlier = Movement.objects.filter(order_id=order_id, reason=RETURN, product_id__in=list(returned))
     out: dict[tuple[int, str], int] = defaultdict(int)
     for allocation in allocations:
@@ -301,4 +315,4 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
         ledger.record(changes=written_off, reason=disposition, order_id=order_id, reference=reference, actor=actor)
-    parts.cover(stock_ids=[row.pk for row, _ in changes if row.owed])
+    owed.cover(stock_ids=back)

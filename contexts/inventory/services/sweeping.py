@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation, Stock, Sweep
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
-from contexts.inventory.services import parts
-from eci.db import locked, writes
+from contexts.inventory.services import owed, parts
+from eci.db import writes
 
 SWEEP_BATCH = 200
 PAYING_LIMIT = timedelta(hours=24)
@@ -21,15 +21,16 @@ PAYING_LIMIT = timedelta(hours=24)
 def sweep_batch() -> int:
     """Tidy up to one batch of expired reservations; returns their number.
 
-    1. Lock the stock rows that they hold units of, and close their allocations.
+    1. Lock the stock rows of their products, and close their allocations.
     2. Give a final status to those without open allocations.
     3. Record the time.
     """
     expired = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at").values_list("pk", flat=True)
     due = list(expired[:SWEEP_BATCH])
     allocations = Allocation.objects.filter(reservation=OuterRef("pk"))
-    concerned = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN).values("stock")
-    parts.reclaim(stock_ids=[row.pk for row in locked(Stock.objects.filter(pk__in=concerned).order_by("pk"))])
+    holding = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN)
+    parts.lock_products_of(allocations=holding)
+    owed.reclaim(stock_ids=set(holding.values_list("stock", flat=True)))
     ended = Reservation.objects.filter(
         selectors.LAPSED, ~Exists(allocations.filter(state=AllocationState.OPEN)), pk__in=due
     ).update(
@@ -43,6 +44,14 @@ def sweep_batch() -> int:
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
     return ended
+
+
+@writes("inventory")
+def cover_owed() -> None:
+    """Give what is owed the units that are free. Writers do so themselves; earlier versions did not look elsewhere."""
+    products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct()[:SWEEP_BATCH])
+    if products:
+        owed.cover(stock_ids=[row.pk for row in parts.lock_stock_of(product_ids=products)])
 
 
 @writes("inventory")

@@ -20,9 +20,12 @@
     CONFIRM        forward.confirm_paid   inventory.confirm                                  inventory.release
       expired:                            inventory.reserve (again)                          inventory.release
                                           shipping.create               CONFIRMED            shipping.cancel
-    FULFIL         forward.fulfil         shipping.withhold or allow    short                shipping.cancel
-                                          inventory.ship                                     a return
+    FULFIL         forward.fulfil         inventory.ship                                     a return
                                           shipping.dispatch             SHIPPED, DELIVERED   a return
+      a count found too little:           shipping.withhold or allow    short                shipping.cancel
+      others have come elsewhere:         shipping.withhold                                  shipping.cancel
+                                          inventory.accept_moves                             inventory.release
+                                          shipping.rearrange                                 shipping.cancel
     DONE           forward.done           nothing                       nothing is due
 
 The calls of a step are outside any transaction, and each participant answers a repeated call the same. So after a crash

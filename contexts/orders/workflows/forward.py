@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import AllocationState, InsufficientStock, Reservation, ReservationExpired
+from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationExpired
 from contexts.orders import services
-from contexts.orders.models import Step, Undo
+from contexts.orders.composed import OrderView
+from contexts.orders.models import Order, Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, TooManyUnpaid
 from contexts.orders.public.events import OrderConfirmed
 from contexts.orders.workflows import admission, progress
@@ -23,7 +25,7 @@ from contexts.orders.workflows.progress import Run
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentDeclined, PaymentUnknown, RequestState
 from contexts.shipping.public.api import shipping
-from contexts.shipping.public.contracts import Shipment, ShipmentStatus, Withheld
+from contexts.shipping.public.contracts import Shipment, ShipmentShort, ShipmentStatus, Withheld
 from eci import money
 from eci.clock import utcnow
 from eci.errors import Conflict, InvalidRequest, NotFound
@@ -155,14 +157,19 @@ def _prepare_dispatch(run: Run) -> None:
     order = run.order
     run.view.reservation = inventory.confirm(key=order.pk)
     warehouses = sorted({allocation.warehouse for allocation in run.view.reservation.allocations})
-    run.view.shipments = shipping.create(
-        order_id=order.pk,
-        customer_id=order.customer_id,
-        warehouses=tuple(warehouses),
-        address="",
-        city="",
-        ship_to=order.shipping_address,
-    )
+    run.view.shipments = shipping.create(**_shipments_in(warehouses, order))
+
+
+def _shipments_in(warehouses: Sequence[str], order: Order) -> dict[str, Any]:
+    """What shipping is told of an order whose units are in these warehouses."""
+    return {
+        "order_id": order.pk,
+        "customer_id": order.customer_id,
+        "warehouses": tuple(warehouses),
+        "address": "",
+        "city": "",
+        "ship_to": order.shipping_address,
+    }
 
 
 def _confirm(run: Run) -> None:
@@ -213,60 +220,75 @@ def confirm_paid(run: Run) -> None:
 def fulfil(run: Run) -> None:
     """Stock leaves with the shipments: all at once, or as staff dispatches them.
 
-    1. Withhold the shipments whose units are missing, and allow them once the units are back.
-    2. Withhold those of an order whose money was all refunded: staff may insist.
+    1. Withhold the shipments of an order whose money was all refunded: staff may insist.
+    2. Make the shipments fit what the reservation has.
     3. Ship what leaves, and rest. While units are missing, the order waits for them.
     """
     order = run.order
     waiting = order.status == OrderStatus.CONFIRMED
     automatic = order.fulfilment == "automatic"
-    if waiting and (order.short or not automatic):
-        _withhold_short(run, run.view.reservation)
     if waiting and order.payment_status == OrderPaymentStatus.REFUNDED:
         automatic = False
         shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.REFUNDED)
-    try:
-        _ship(run, at_once=waiting and automatic and not order.short)
-    except InsufficientStock:
-        _withhold_short(run, None)
-        if not order.short:  # the units have come meanwhile
-            raise
+    if not waiting:
+        run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
+    elif order.short or not automatic:
+        _fit_shipments(run)
+    if waiting and automatic and not order.short:
+        try:
+            _ship_at_once(run)
+        except (InsufficientStock, ShipmentShort):
+            run.view.reservation = None  # it is not as it was known to be
+            _fit_shipments(run)
+            if not order.short:  # the units have come meanwhile
+                _ship_at_once(run)
     _erase_guest(run)
-    status = _status_of(run.view.shipments)
+    status = _status_of(run.view)
     event = status.lower() if status != order.status else ""
     step = Step.DONE if status == OrderStatus.DELIVERED else Step.FULFIL
     progress.rest(run, changes={"status": status, "step": step}, event=event)
 
 
-def _ship(run: Run, *, at_once: bool) -> None:
-    order = run.order
-    if at_once:
-        run.view.reservation = inventory.ship(key=order.pk)
-        run.view.shipments = shipping.dispatch(order_id=order.pk)
-        return
-    run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
-    for shipment in run.view.shipments:
-        if shipment.dispatched and order.status == OrderStatus.CONFIRMED:
-            run.view.reservation = inventory.ship(key=order.pk, warehouse=shipment.warehouse)
+def _ship_at_once(run: Run) -> None:
+    run.view.reservation = inventory.ship(key=run.order.pk)
+    run.view.shipments = shipping.dispatch(order_id=run.order.pk)
 
 
-def _withhold_short(run: Run, reservation: Reservation | None) -> None:
-    """Withhold the shipments whose units are missing, allow the others, and record whether there are any.
+def _fit_shipments(run: Run) -> None:
+    """Make the shipments fit the reservation: a stock count may have taken units of it, and others may have come in.
 
-    ``reservation``: as it is known to be; None asks.
+    1. Tell inventory which shipments have left: their units were there, whatever was counted.
+    2. Where units have moved to another warehouse, withhold all that waits, so that nothing leaves without them.
+    3. Make a shipment for each warehouse that has units, and cancel those that wait elsewhere.
+    4. Withhold the shipments whose units are missing, allow the others, and record whether there are any.
     """
     order = run.order
-    held = reservation or inventory.reservations(keys=[order.pk])[order.pk]
+    run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
+    _ship_dispatched(run)
+    held = run.view.reservation or inventory.reservations(keys=[order.pk])[order.pk]
+    while any(part.moved_from for part in held.allocations):  # accepting lets others move
+        run.view.shipments = shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.SHORT)
+        _ship_dispatched(run)
+        held = inventory.accept_moves(key=order.pk)
     run.view.reservation = held
+    warehouses = sorted({part.warehouse for part in held.allocations})
+    if warehouses != sorted(str(shipment.warehouse) for shipment in _counted(run.view.shipments)):
+        run.view.shipments = shipping.rearrange(**_shipments_in(warehouses, order))
+        progress.record(run, changes={}, event="units_moved")
     short = {part.warehouse for part in held.allocations if part.state == AllocationState.SHORT}
-    if not short and not order.short:
-        return
-    for warehouse in sorted({part.warehouse for part in held.allocations}):
+    withheld = {str(shipment.warehouse) for shipment in run.view.shipments if Withheld.SHORT in shipment.withheld}
+    for warehouse in sorted(short.symmetric_difference(withheld).intersection(warehouses)):
         change = shipping.withhold if warehouse in short else shipping.allow
         run.view.shipments = change(order_id=order.pk, warehouse=warehouse, reason=Withheld.SHORT)
     if bool(short) != order.short:
         changes = {"short": bool(short), "needs_attention": bool(short)}
         progress.record(run, changes=changes, event="units_missing" if short else "units_back")
+
+
+def _ship_dispatched(run: Run) -> None:
+    for shipment in run.view.shipments:
+        if shipment.dispatched:
+            run.view.reservation = inventory.ship(key=run.order.pk, warehouse=shipment.warehouse, left=True)
 
 
 def done(run: Run) -> None:
@@ -280,11 +302,19 @@ def _erase_guest(run: Run) -> None:
         shipping.erase(order_ids=[run.order.pk])
 
 
-def _status_of(shipments: Sequence[Shipment]) -> OrderStatus:
-    """SHIPPED when every shipment that is not cancelled has left, DELIVERED when every one has arrived."""
-    counted = [shipment for shipment in shipments if shipment.status != ShipmentStatus.CANCELLED]
-    if counted and all(shipment.status == ShipmentStatus.DELIVERED for shipment in counted):
+def _counted(shipments: Sequence[Shipment]) -> list[Shipment]:
+    return [shipment for shipment in shipments if shipment.status != ShipmentStatus.CANCELLED]
+
+
+def _status_of(view: OrderView) -> OrderStatus:
+    """SHIPPED when every shipment has left, and no units are held any more; DELIVERED when every one has arrived."""
+    shipments = _counted(view.shipments)
+    holding = (AllocationState.OPEN, AllocationState.SHORT)
+    held = view.reservation is not None and any(part.state in holding for part in view.reservation.allocations)
+    if held or not shipments:
+        return OrderStatus.CONFIRMED
+    if all(shipment.status == ShipmentStatus.DELIVERED for shipment in shipments):
         return OrderStatus.DELIVERED
-    if counted and all(shipment.dispatched for shipment in counted):
+    if all(shipment.dispatched for shipment in shipments):
         return OrderStatus.SHIPPED
     return OrderStatus.CONFIRMED

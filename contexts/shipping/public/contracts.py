@@ -137,6 +137,23 @@ class Shipping(ABC):
         """
 
     @abstractmethod
+    def rearrange(
+        self,
+        *,
+        order_id: str,
+        customer_id: int | None,
+        warehouses: tuple[str, ...],
+        address: str,
+        city: str,
+        ship_to: AddressGiven | None = None,
+    ) -> tuple[Shipment, ...]:
+        """As ``create``; shipments that wait in other warehouses are cancelled, and one that was cancelled waits again
+        if its warehouse is named. What has left stays as it is. Returns all shipments of the order.
+
+        InvalidTransition when the order's shipments were all cancelled before.
+        """
+
+    @abstractmethod
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
         """Dispatch all shipments of the order that have not left; returns all its shipments.
 

@@ -72,12 +72,11 @@ class Hold:
     def unpaid(self) -> bool:
         return self.status == "RESERVED" and not self.paying
 
-    def close(self, state: str) -> list[str]:
-        """Gives what it holds this state; the warehouses where."""
-        closed = [part for part in self.parts if part.state in HOLDING]
-        for part in closed:
-            part.state = state
-        return [part.code for part in closed]
+    def close(self, state: str) -> None:
+        """Gives what it holds this state."""
+        for part in self.parts:
+            if part.state in HOLDING:
+                part.state = state
 
 
 class Refused(Exception):
@@ -89,6 +88,7 @@ class Model:
 
     def __init__(self) -> None:
         self.on_hand = {"A": 0, "B": 0}
+        self.open = {"A", "B"}
         self.holds: dict[str, Hold] = {}
         self.ages = itertools.count()
 
@@ -99,15 +99,34 @@ class Model:
     def sum(self, code: str, *states: str) -> int:
         return sum(part.units for part in self.parts(code, *states))
 
-    def available(self, code: str) -> int:
-        return max(0, self.on_hand[code] - self.sum(code, *HOLDING))
+    def free(self, code: str) -> int:
+        return self.on_hand[code] - self.sum(code, "OPEN")
 
-    def cover(self, *where: str) -> None:
-        for code in where:
+    def available(self, code: str) -> int:
+        owed = sum(self.sum(other, "SHORT") for other in self.on_hand)
+        return max(0, self.free(code) - owed) if code in self.open else 0
+
+    def cover(self) -> None:
+        for code in self.on_hand:
             for part in self.parts(code, "SHORT"):
-                if self.on_hand[code] - self.sum(code, "OPEN") < part.units:
+                if self.free(code) < part.units:
                     break
                 part.state = "OPEN"
+        free = {code: 0 if self.parts(code, "SHORT") else self.free(code) for code in self.on_hand}
+        lacking = sorted((part for code in free for part in self.parts(code, "SHORT")), key=lambda part: part.age)
+        for part in lacking:
+            hold = next(hold for hold in self.holds.values() if part in hold.parts)
+            code = "B" if part.code == "A" else "A"
+            there = next((one for one in hold.parts if one.code == code), None)
+            if code in self.open and (there is None or there.state == "OPEN"):
+                if free[code] < part.units:
+                    free[code] = 0
+                    continue
+                free[code] -= part.units
+                part.code, part.state = code, "OPEN"
+                if there is not None:
+                    there.units += part.units
+                    hold.parts = [there]
 
     def require(self, kept: bool, code: str) -> None:
         if not kept:
@@ -118,10 +137,10 @@ class Model:
     def change(self, code: str, delta: int) -> None:
         self.require(self.on_hand[code] + delta >= self.sum(code, "OPEN"), "below_reserved")
         self.on_hand[code] += delta
-        self.cover(code)
+        self.cover()
 
     def force(self, code: str, on_hand: int) -> None:
-        missing, touched = self.sum(code, "OPEN") - on_hand, {code}
+        missing = self.sum(code, "OPEN") - on_hand
         newest = self.parts(code, "OPEN")[::-1]
         owner = {id(part): hold for hold in self.holds.values() for part in hold.parts}
         unpaid = [part for part in newest if owner[id(part)].unpaid]
@@ -130,17 +149,17 @@ class Model:
                 break
             missing -= part.units
             if part in unpaid:
-                touched |= set(owner[id(part)].close("RELEASED"))
+                owner[id(part)].close("RELEASED")
             else:
                 part.state = "SHORT"
         self.on_hand[code] = on_hand
-        self.cover(*touched)
+        self.cover()
 
     def move(self, source: str, target: str, quantity: int) -> None:
-        self.require(self.available(source) >= quantity, "insufficient_stock")
+        self.require(self.free(source) - self.sum(source, "SHORT") >= quantity, "insufficient_stock")
         self.on_hand[source] -= quantity
         self.on_hand[target] += quantity
-        self.cover(target)
+        self.cover()
 
     def give_back(self, hold: Hold, count: int) -> None:
         shipped = [part for part in hold.parts if part.state == "SHIPPED"]
@@ -150,7 +169,7 @@ class Model:
             part.back += taken
             count -= taken
             self.on_hand[part.code] += taken
-        self.cover("A", "B")
+        self.cover()
 
     # -- holds
 
@@ -170,25 +189,29 @@ class Model:
 
     def release(self, hold: Hold) -> None:
         self.require(hold.states != {"SHIPPED"}, "invalid_transition")
-        self.cover(*hold.close("RELEASED"))
+        hold.close("RELEASED")
+        self.cover()
 
-    def ship(self, hold: Hold, code: str | None) -> None:
+    def ship(self, hold: Hold, code: str | None, left: bool) -> None:
         concerned = [part for part in hold.parts if code in (None, part.code)]
         states = {part.state for part in concerned}
         self.require(bool(concerned), "not_found")
         self.require("EXPIRED" not in states, "reservation_expired")
-        self.require("SHORT" not in states, "insufficient_stock")
-        self.require(bool(states & {"OPEN", "SHIPPED"}), "invalid_transition")
+        self.require(left or "SHORT" not in states, "insufficient_stock")
+        self.require(bool(states & {*HOLDING, "SHIPPED"}), "invalid_transition")
         for part in concerned:
             if part.state == "OPEN":
-                part.state = "SHIPPED"
                 self.on_hand[part.code] -= part.units
+            if part.state in HOLDING:
+                part.state = "SHIPPED"
+        self.cover()
 
     def stop_paying(self, hold: Hold) -> None:
         if hold.status == "RESERVED" and hold.paying:
             hold.paying = False
             if "SHORT" in hold.states:
-                self.cover(*hold.close("EXPIRED"))
+                hold.close("EXPIRED")
+                self.cover()
 
 
 class StockAndModel(RuleBasedStateMachine):
@@ -260,6 +283,12 @@ class StockAndModel(RuleBasedStateMachine):
             lambda: stock.transfer(product_id=self.product, quantity=count, actor="t", **asked),
         )
 
+    @rule(code=codes, is_open=st.booleans())
+    def open_or_close(self, code: str, is_open: bool) -> None:
+        self.model.open = self.model.open | {code} if is_open else self.model.open - {code}
+        self.model.cover()
+        stock.update_warehouse(code=self.code(code), is_active=is_open, actor="t")
+
     # -- holds
 
     @rule(count=units, paying=st.booleans(), firm=st.booleans())
@@ -306,11 +335,11 @@ class StockAndModel(RuleBasedStateMachine):
         self.both(lambda: getattr(self.model, verb)(hold), lambda: getattr(holds, verb)(key=key, **more))
 
     @precondition(lambda self: self.model.holds)
-    @rule(which=some, code=st.none() | codes)
-    def ship(self, which: int, code: str | None) -> None:
+    @rule(which=some, code=st.none() | codes, left=st.booleans())
+    def ship(self, which: int, code: str | None, left: bool) -> None:
         key, hold = self.some_hold(which)
-        warehouse = code and self.code(code)
-        self.both(lambda: self.model.ship(hold, code), lambda: holds.ship(key=key, warehouse=warehouse, actor="t"))
+        asked: dict[str, Any] = {"key": key, "warehouse": code and self.code(code), "left": left}
+        self.both(lambda: self.model.ship(hold, code, left), lambda: holds.ship(**asked, actor="t"))
 
     @precondition(lambda self: self.model.holds)
     @rule(which=some, count=units)
@@ -330,11 +359,13 @@ class StockAndModel(RuleBasedStateMachine):
         past = utcnow() - timedelta(seconds=1)
         Reservation.objects.filter(key=key).update(expires_at=past)
         Allocation.objects.filter(reservation__key=key, lapses_at__isnull=False).update(lapses_at=past)
-        self.model.cover(*hold.close("EXPIRED"))
+        hold.close("EXPIRED")
+        if any(self.model.sum(code, "SHORT") for code in "AB"):  # else it counts for nothing before it is swept
+            sweeping.sweep_batch()
+            self.model.cover()
 
     @rule()
     def sweep(self) -> None:
-        """Until it has run, what ran out counts for nothing, but has not been given to what is owed."""
         sweeping.sweep_batch()
         rows = {row.warehouse_id[0]: row for row in Stock.objects.filter(product_id=self.product)}
         for code, row in rows.items():
@@ -342,7 +373,8 @@ class StockAndModel(RuleBasedStateMachine):
         for key, hold in self.model.holds.items():
             found = selectors.reservations_by_key(keys=[key])[key]
             assert found.reservation.status == hold.status
-            assert [one.state for one in found.allocations] == [part.state for part in hold.parts]
+            held = sorted((part.code, part.units, part.state) for part in hold.parts)
+            assert [(one.stock.warehouse_id[0], one.quantity, one.state) for one in found.allocations] == held
             assert found.reservation.needs_attention == ("SHORT" in hold.states)
 
     def teardown(self) -> None:

@@ -107,7 +107,9 @@ def by_adjustment(api: Api, product_id: int) -> Answer:
 
 
 def by_transfer(api: Api, product_id: int) -> Answer:
+    Warehouse.objects.filter(code="B").update(is_active=False)
     receive(product_id, 2, "B")
+    assert row(api, product_id) == (0, 0, 2, 0)
     body = {"product_id": product_id, "from_warehouse": "B", "to_warehouse": "A", "quantity": 2}
     return api.post("/v1/inventory/transfers", body)
 
@@ -223,6 +225,160 @@ def test_the_order_is_told_at_once(stocked: Callable[..., int], told: Callable[[
         receive(product_id, 2)
         assert heard[1:] == [AllocationCovered(**facts, version=3)]
     assert [what for what, _, _ in told()] == ["short", "covered"]
+
+
+def test_every_order_is_told_at_once(stocked: Callable[..., int], told: Callable[[], list[Any]]) -> None:
+    product_id = stocked(A=25)
+    for number in range(25):
+        reserve(product_id, 1, key=f"k{number}", order_id=f"{OURS}{number}")
+    heard: list[str] = []
+    with events.replaced(
+        {("orders", AllocationShort.NAME): (AllocationShort, lambda event: heard.append(event.order_id))}
+    ):
+        count(0)
+    assert sorted(heard) == sorted(f"{OURS}{number}" for number in range(25))
+
+
+# -- another warehouse ------------------------------------------------------------------------------------------------
+
+
+def receive_elsewhere(product_id: int, api: Api) -> None:
+    receive(product_id, 2, "B")
+
+
+def count_elsewhere(product_id: int, api: Api) -> None:
+    api.patch(f"/v1/inventory/{Stock.objects.get(warehouse='B').pk}", {"onhand": 2, "reason": "found"})
+
+
+def adjust_elsewhere(product_id: int, api: Api) -> None:
+    api.post("/v1/inventory/adjustments", {"product_id": product_id, "warehouse": "B", "delta": 2, "reason": "found"})
+
+
+def transfer_elsewhere(product_id: int, api: Api) -> None:
+    api.post("/v1/warehouses", {"code": "C", "name": "C", "is_active": False})
+    receive(product_id, 2, "C")
+    assert row(api, product_id) == (0, 0, 2, 0), "nothing leaves a warehouse that is closed"
+    body = {"product_id": product_id, "from_warehouse": "C", "to_warehouse": "B", "quantity": 2}
+    api.post("/v1/inventory/transfers", body)
+
+
+def open_elsewhere(product_id: int, api: Api) -> None:
+    api.patch("/v1/warehouses/B", {"is_active": False})
+    receive(product_id, 2, "B")
+    assert row(api, product_id) == (0, 0, 2, 0)
+    api.patch("/v1/warehouses/B", {"is_active": True})
+
+
+@pytest.mark.parametrize(
+    "door", [receive_elsewhere, count_elsewhere, adjust_elsewhere, transfer_elsewhere, open_elsewhere]
+)
+def test_units_that_come_in_elsewhere_go_to_the_paid_order(
+    api: Api, owed: int, told: Callable[[], list[Any]], door: Callable[[int, Api], None]
+) -> None:
+    receive(owed, 1, "B")
+    adjustment = {"product_id": owed, "warehouse": "B", "delta": -1, "reason": "broken"}
+    assert api.post("/v1/inventory/adjustments", adjustment).status == 200  # there is a row by now
+    door(owed, api)
+    assert (row(api, owed), row(api, owed, "B")) == ((0, 0, 0, 0), (2, 2, 0, 0))
+    assert told() == [("covered", "B", 2)]
+    assert api.post("/v1/inventory/reserve", {"product_id": owed, "quantity": 1}).code == "insufficient_stock"
+    held = inventory.reservations(keys=["hold"])["hold"]
+    assert (held.warehouse, held.needs_attention, held.why) == ("B", False, "")
+    assert inventory.ship(key="hold").status == ReservationStatus.SHIPPED
+
+
+@pytest.mark.parametrize("how", ["returned", "released", "expired", "left"])
+def test_units_that_become_free_elsewhere_go_to_the_paid_order(
+    stocked: Callable[..., int], api: Api, run_out: Callable[[str], None], how: str
+) -> None:
+    product_id = stocked(A=2, B=2)
+    reserve(product_id, 2, key="paid")
+    reserve(product_id, 2, key="cart", order_id="X", paying=how in ("returned", "left"))
+    if how == "returned":
+        inventory.ship(key="cart")
+    count(0)
+    assert row(api, product_id) == (0, 0, 2, 0)
+    if how == "returned":
+        items = (Demand(product_id=product_id, quantity=2),)
+        inventory.restock(order_id="X", reference="r", items=items, disposition="resell")
+    elif how == "released":
+        inventory.release(key="cart", order_id="X")
+    elif how == "expired":
+        run_out("cart")
+        tasks.sweep_holds()
+    else:  # the other order's shipment was on its way when its units were not found
+        row_of_b = Stock.objects.get(warehouse="B")
+        stock.count(inventory_id=row_of_b.pk, on_hand=2, reorder_point=None, reason="c", force=True, actor="t")
+        stock.count(inventory_id=row_of_b.pk, on_hand=1, reorder_point=None, reason="c", force=True, actor="t")
+        assert inventory.ship(key="cart", warehouse="B", left=True).status == ReservationStatus.SHIPPED
+        assert (row(api, product_id), row(api, product_id, "B")) == ((0, 0, 2, 0), (1, 0, 0, 0))
+        receive(product_id, 1, "B")
+    assert (row(api, product_id), row(api, product_id, "B")) == ((0, 0, 0, 0), (2, 2, 0, 0))
+
+
+def test_elsewhere_too_the_oldest_gets_its_units_first(
+    stocked: Callable[..., int], api: Api, told: Callable[[], list[Any]]
+) -> None:
+    product_id = stocked(A=10, B=0)
+    for key, units in (("first", 4), ("second", 1), ("third", 5)):
+        reserve(product_id, units, key=key)
+    count(0)
+    receive(product_id, 3, "B")  # would do for the second
+    assert (states("first", "second", "third"), row(api, product_id, "B")) == (["SHORT"] * 3, (3, 0, 0, 0))
+    assert api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 1}).code == "insufficient_stock"
+    receive(product_id, 2, "B")
+    assert (states("first", "second", "third"), row(api, product_id, "B")) == (["OPEN", "OPEN", "SHORT"], (5, 5, 0, 0))
+    receive(product_id, 1)  # its own warehouse gives to it, but has too little
+    receive(product_id, 7, "B")
+    assert (row(api, product_id), row(api, product_id, "B")) == ((1, 0, 0, 1), (12, 10, 0, 2))
+    assert [(what, where) for what, where, _ in told()] == [("short", "A")] * 3 + [("covered", "B")] * 3
+
+
+def test_parts_of_one_order_meet_in_one_warehouse(stocked: Callable[..., int], api: Api) -> None:
+    product_id = stocked(A=3, B=2, C=4)
+    reserve(product_id, 8, key=OURS)
+    assert [row(api, product_id, code)[1] for code in "ABC"] == [3, 2, 3]
+    for code in "AB":
+        found = Stock.objects.get(warehouse=code)
+        stock.count(inventory_id=found.pk, on_hand=0, reorder_point=None, reason="c", force=True, actor="t")
+    receive(product_id, 3, "C")
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 2, 0), (7, 6, 0, 0)]
+    inventory.accept_moves(key=OURS)
+    receive(product_id, 9, "C")
+    held = inventory.reservations(keys=[OURS])[OURS]
+    assert [(one.warehouse, one.quantity, one.state, one.moved_from) for one in held.allocations] == [
+        ("C", 8, "OPEN", ("B",))
+    ]
+    assert inventory.ship(key=OURS, warehouse="C", left=True).status == ReservationStatus.RESERVED
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 2, 0), (10, 0, 0, 8)]
+
+
+def test_parts_of_one_order_move_together(stocked: Callable[..., int], api: Api) -> None:
+    product_id = stocked(A=3, B=2, C=0)
+    reserve(product_id, 5, key=OURS)
+    for code in "AB":
+        found = Stock.objects.get(warehouse=code)
+        stock.count(inventory_id=found.pk, on_hand=0, reorder_point=None, reason="c", force=True, actor="t")
+    receive(product_id, 5, "C")
+    [part] = inventory.reservations(keys=[OURS])[OURS].allocations
+    assert (part.warehouse, part.quantity, part.state, part.moved_from) == ("C", 5, "OPEN", ("A", "B"))
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 0, 0), (5, 5, 0, 0)]
+    inventory.ship(key=OURS, warehouse="A", left=True)
+    assert [row(api, product_id, code) for code in "ABC"] == [(0, 0, 0, 0), (0, 0, 0, 0), (5, 2, 0, 3)]
+    assert states(OURS) == ["SHIPPED", "OPEN"]
+
+
+def test_what_was_asked_from_one_warehouse_stays_there(stocked: Callable[..., int], api: Api) -> None:
+    product_id = stocked(A=2, B=0)
+    body = {"product_id": product_id, "quantity": 2, "warehouse": "A"}
+    assert api.post("/v1/inventory/reserve", body, key="there").status == 200
+    inventory.confirm(key="there")
+    count(0)
+    receive(product_id, 3, "B")
+    assert (row(api, product_id), row(api, product_id, "B")) == ((0, 0, 2, 0), (3, 0, 0, 1))
+    transfer = {"product_id": product_id, "from_warehouse": "B", "to_warehouse": "A", "quantity": 2}
+    assert api.post("/v1/inventory/transfers", transfer).status == 200
+    assert (row(api, product_id), row(api, product_id, "B")) == ((2, 2, 0, 0), (1, 0, 0, 1))
 
 
 def test_a_name_that_came_in_another_form(stocked: Callable[..., int]) -> None:

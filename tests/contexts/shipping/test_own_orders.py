@@ -67,6 +67,44 @@ def test_create_again_answers_the_same_and_adds_only_what_is_missing(order_id: s
     assert models.Shipment.objects.filter(order_id=order_id).count() == 2
 
 
+def test_rearranged_shipments_are_where_the_units_are(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE)
+    shipping.withhold(order_id=order_id, warehouse=None, reason="refunded")
+    shipping.withhold(order_id=order_id, warehouse="WH2", reason="short")
+
+    def arranged(*warehouses: str) -> list[tuple[str | None, str, tuple[str, ...]]]:
+        for _ in range(2):
+            rows = shipping.rearrange(order_id=order_id, warehouses=warehouses, **WHERE)
+        assert rows == shipping.shipments_of(order_ids=[order_id])
+        return [(row.warehouse, row.status, row.withheld) for row in rows]
+
+    kept = ("WH1", "PENDING", ("refunded",))
+    assert arranged("WH1", "WH3") == [
+        kept,
+        ("WH2", "CANCELLED", ("refunded",)),
+        ("WH3", "PENDING", ("refunded",)),
+    ]
+    assert arranged("WH2", "WH1") == [
+        kept,
+        ("WH2", "PENDING", ("refunded",)),
+        ("WH3", "CANCELLED", ("refunded",)),
+    ]
+    assert events(order_id) == []
+
+    shipping.allow(order_id=order_id, warehouse="WH1", reason="refunded")
+    first = shipping.shipments_of(order_ids=[order_id])[0]
+    services.change_shipment(shipment_id=first.shipment_id, status=ShipmentStatus.SHIPPED, actor="staff:ann")
+    assert [status for _, status, _ in arranged("WH3")] == ["SHIPPED", "CANCELLED", "PENDING"]
+
+
+def test_what_is_cancelled_is_not_rearranged(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    shipping.cancel(order_id=order_id)
+    with pytest.raises(InvalidTransition):
+        shipping.rearrange(order_id=order_id, warehouses=("WH1",), **WHERE)
+    assert [one.status for one in shipping.shipments_of(order_ids=[order_id])] == [ShipmentStatus.CANCELLED]
+
+
 def test_create_after_dispatch_leaves_the_shipment_as_it_is(order_id: str) -> None:
     shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
     shipping.dispatch(order_id=order_id)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from contexts.inventory.models import OutboxEvent
 from contexts.inventory.public.api import inventory
 from contexts.orders.models import Order
 from contexts.orders.workflows import placing, recovery
@@ -16,6 +17,7 @@ from contexts.payments import workflows as payments
 from contexts.payments.adapters.gateway import GatewayTimeout
 from contexts.payments.models import PaymentRequest
 from contexts.shipping.public.api import shipping
+from eci import events
 from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from eci.ids import new_order_id
@@ -192,8 +194,21 @@ def _move_parcel(status: str) -> Act:
 
 def _count_nothing(api: Api, case: Case) -> Answer:
     """A stock count finds the shelf empty, though an order that is paid holds units of it."""
-    [row] = api.get(f"/v1/inventory?product_id={case.product_id}").data
+    [row] = api.get(f"/v1/inventory?product_id={case.product_id}&warehouse=WH001").data
     return api.patch(f"/v1/inventory/{row['inventory_id']}", {"onhand": 0, "reason": "count", "force": True})
+
+
+def _placed_with_others_elsewhere(api: Api, case: Case) -> None:
+    _placed_warehouse(api, case)
+    _in_two_warehouses(api, case)
+
+
+def _counted_in_this_moment(api: Api, case: Case) -> None:
+    """The order's parcel leaves while it has not been told that a count has not found its units."""
+    _placed_warehouse(api, case)
+    with events.replaced({}):
+        _count_nothing(api, case)
+    OutboxEvent.objects.filter(aggregate_id=case.order_id, delivered_at=None).delete()
 
 
 def _expire(api: Api, case: Case) -> Answer:
@@ -423,5 +438,19 @@ SCENARIOS = (
         act=_count_nothing,
         answer=(200, ""),
         end="CONFIRMED PAID",
+    ),
+    Scenario(
+        name="staff: count finds too little, others are elsewhere",
+        prepare=_placed_with_others_elsewhere,
+        act=_count_nothing,
+        answer=(200, ""),
+        end="CONFIRMED PAID",
+    ),
+    Scenario(
+        name="staff: parcel leaves in the moment of a count",
+        prepare=_counted_in_this_moment,
+        act=_move_parcel("SHIPPED"),
+        answer=(200, ""),
+        end="SHIPPED PAID",
     ),
 )

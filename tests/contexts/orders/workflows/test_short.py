@@ -1,26 +1,79 @@
-"""What must not leave: orders whose units a count has taken, and orders that were refunded in full."""
+"""What must not leave: orders whose units a count has taken, and orders that were refunded in full.
+
+And what leaves all the same: because it left in the same moment, or because there are units elsewhere.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from contexts.inventory.models import Stock
+import pytest
+from django.db.models.functions import Now
+
+from config.books import audit
+from contexts.inventory.models import Movement, OutboxEvent, Reservation, Stock
 from contexts.inventory.services import stock
 from contexts.orders.models import Step
 from contexts.orders.workflows import STEPS
+from contexts.shipping import models as shipping_models
+from eci import events
 from tests.support.shop import Shop
 
+LAMP, RUG = "product_id", "other_id"  # the lamp is in WH001 only
+SHORT, COVERED = "inventory.allocation_short.v1", "inventory.allocation_covered.v1"
+DISPATCHED = "shipping.shipment_dispatched.v1"
 
-def count(shop: Shop, on_hand: int) -> None:
-    """A stock count of the lamp, come what may."""
-    row = Stock.objects.get(product_id=shop.product_id)
+
+def count(shop: Shop, on_hand: int, *, of: str = LAMP, warehouse: str = "WH001") -> None:
+    """A stock count, come what may."""
+    row = Stock.objects.get(product_id=getattr(shop, of), warehouse=warehouse)
     stock.count(inventory_id=row.pk, on_hand=on_hand, reorder_point=None, reason="count", force=True, actor="staff:ann")
-    shop.api.settle()
 
 
-def dispatch(shop: Shop, order: dict[str, Any], **more: Any) -> Any:
-    shipment = order["shipments"][0]["shipment_id"]
+def receive(shop: Shop, units: int, *, of: str = LAMP, warehouse: str = "WH002") -> None:
+    body = {"product_id": getattr(shop, of), "warehouse": warehouse, "onhand": units}
+    assert shop.api.post("/v1/inventory", body).status == 201
+
+
+def dispatch(shop: Shop, order: dict[str, Any], which: int = 0, **more: Any) -> Any:
+    shipment = order["shipments"][which]["shipment_id"]
     return shop.api.patch(f"/v1/shipments/{shipment}", {"status": "SHIPPED"} | more)
+
+
+def rows(shop: Shop, of: str = LAMP) -> list[tuple[str, int, int, int]]:
+    """Warehouse, on hand, reserved, owed."""
+    found = Stock.objects.filter(product_id=getattr(shop, of)).order_by("warehouse")
+    return list(found.values_list("warehouse", "on_hand", "reserved", "owed"))
+
+
+def shipments(shop: Shop, order: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
+    shown = shop.read(order["order_id"])["shipments"]
+    return [(one["warehouse"], one["status"], one["withheld"]) for one in shown]
+
+
+@contextmanager
+def late(*names: str) -> Iterator[None]:
+    """Orders are told of these events after the block only."""
+    table: Any = {subscription: events.handler_of(*subscription) for subscription in events.subscriptions()}
+    with events.replaced(table | {("orders", name): (table["orders", name][0], _not_now) for name in names}):
+        yield
+    for outbox in (OutboxEvent, shipping_models.OutboxEvent):
+        outbox.objects.filter(delivered_at=None).update(next_at=Now())
+
+
+def _not_now(event: events.Event) -> None:
+    raise RuntimeError("not now")
+
+
+def require_shipped(shop: Shop, order: dict[str, Any], *, mails: int = 1) -> None:
+    """It left, a mail for each shipment says so, and the books agree; what comes late changes nothing."""
+    for _ in range(2):
+        after = shop.read(order["order_id"])
+        assert (after["status"], after["needs_attention"]) == ("SHIPPED", False)
+        assert audit.look().findings == ()
+        assert shop.notices(order["order_id"]) == ["order_confirmation"] + ["shipping_confirmation"] * mails
 
 
 def test_a_short_order_is_not_dispatched_before_its_units_are_back(shop: Shop) -> None:
@@ -90,3 +143,131 @@ def test_what_was_refunded_in_part_leaves(shop: Shop) -> None:
     shop.api.post(f"/v1/payments/{payment}/refund", {"amount": "1.00", "reason": "gesture"})
     shop.api.settle()
     assert dispatch(shop, order).status == 200
+
+
+# -- a count and a dispatch in the same moment ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told_late", [SHORT, DISPATCHED])
+def test_what_left_in_the_moment_of_a_count_was_there(shop: Shop, told_late: str) -> None:
+    order = shop.order(2, fulfilment="warehouse").data
+    with late(told_late):
+        if told_late == DISPATCHED:
+            assert dispatch(shop, order).status == 200
+            count(shop, 0)
+        else:
+            count(shop, 0)
+            assert dispatch(shop, order).status == 200
+    require_shipped(shop, order)
+    assert rows(shop) == [("WH001", 0, 0, 0)]
+    held = Reservation.objects.get(key=order["order_id"])
+    assert (held.status, held.needs_attention, held.why) == ("SHIPPED", False, "")
+    told = Movement.objects.filter(product_id=shop.product_id).order_by("pk").values_list("delta", "on_hand", "reason")
+    assert list(told)[1:] == [
+        (-100, 0, "count"),
+        (2, 2, "count corrected: the units had left"),
+        (-2, 0, "shipment"),
+    ]
+    back = {"items": [{"product_id": shop.product_id, "quantity": 2}], "reason": "too bright"}
+    assert shop.api.post(f"/v1/orders/{order['order_id']}/returns", back).status in (200, 201)
+    assert (rows(shop), audit.look().findings) == ([("WH001", 2, 0, 0)], ())
+
+
+def test_what_was_found_again_leaves_as_ever(shop: Shop) -> None:
+    order = shop.order(2, fulfilment="warehouse").data
+    with late(SHORT, COVERED):
+        count(shop, 0)
+        receive(shop, 3, warehouse="WH001")
+        assert dispatch(shop, order).status == 200
+    require_shipped(shop, order)
+    assert rows(shop) == [("WH001", 1, 0, 0)]
+
+
+# -- units in another warehouse ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fulfilment", ["warehouse", "automatic"])
+def test_a_short_order_gets_what_comes_in_elsewhere(shop: Shop, monkeypatch: Any, fulfilment: str) -> None:
+    if fulfilment == "automatic":
+        order = shop.read(_paid_and_short(shop, monkeypatch))
+    else:
+        order = shop.order(2, fulfilment="warehouse").data
+        count(shop, 0)
+    assert shipments(shop, order) == [("WH001", "PENDING", ["short"])]
+    receive(shop, 1)
+    assert shop.order(1).code == "insufficient_stock"  # it waits for the other unit
+    receive(shop, 1)
+    if fulfilment == "warehouse":
+        moved = [("WH001", "CANCELLED", []), ("WH002", "PENDING", [])]
+        assert shipments(shop, order) == moved
+        assert rows(shop) == [("WH001", 0, 0, 0), ("WH002", 2, 2, 0)]
+        ready = shop.read(order["order_id"])
+        assert (ready["needs_attention"], ready["status"]) == (False, "CONFIRMED")
+        assert dispatch(shop, order).status == 409
+        assert dispatch(shop, ready, 1).status == 200
+    require_shipped(shop, order)
+    assert rows(shop) == [("WH001", 0, 0, 0), ("WH002", 0, 0, 0)]
+
+
+def test_units_that_are_elsewhere_already_are_taken_at_once_and_back(shop: Shop) -> None:
+    order = shop.order(4, product_id=shop.other_id, fulfilment="warehouse").data
+    count(shop, 0, of=RUG)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 5, 4, 0)]
+    assert shipments(shop, order) == [("WH001", "CANCELLED", []), ("WH002", "PENDING", [])]
+    assert not shop.read(order["order_id"])["needs_attention"]
+    receive(shop, 4, of=RUG, warehouse="WH001")
+    count(shop, 0, of=RUG, warehouse="WH002")
+    assert shipments(shop, order) == [("WH001", "PENDING", []), ("WH002", "CANCELLED", [])]
+    assert dispatch(shop, order).status == 200
+    require_shipped(shop, order)
+
+
+def test_two_shipments_become_one(shop: Shop) -> None:
+    order = shop.order(8, product_id=shop.other_id, fulfilment="warehouse").data
+    count(shop, 0, of=RUG)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 5), ("WH002", 5, 3, 0)]
+    receive(shop, 3, of=RUG)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 8, 8, 0)]
+    assert dispatch(shop, order, 1).status == 200
+    require_shipped(shop, order)
+
+
+def test_what_left_before_it_was_told_of_a_move_was_there(shop: Shop) -> None:
+    order = shop.order(4, product_id=shop.other_id, fulfilment="warehouse").data
+    with late(SHORT, COVERED):
+        count(shop, 0, of=RUG)
+        assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 5, 4, 0)]
+        assert dispatch(shop, order).status == 200
+    require_shipped(shop, order)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 5, 0, 0)]
+    assert [(where, status) for where, status, _ in shipments(shop, order)] == [("WH001", "SHIPPED")]
+
+
+def test_what_joins_a_shipment_that_has_left_is_owed_where_it_was(shop: Shop) -> None:
+    order = shop.order(8, product_id=shop.other_id, fulfilment="warehouse").data
+    with late(SHORT, COVERED):
+        count(shop, 0, of=RUG)
+        receive(shop, 3, of=RUG)
+        assert dispatch(shop, order, 1).status == 200  # of the three that were to leave from there
+    assert rows(shop, RUG) == [("WH001", 0, 0, 5), ("WH002", 5, 0, 0)]
+    assert shipments(shop, order) == [("WH001", "PENDING", ["short"]), ("WH002", "SHIPPED", [])]
+    receive(shop, 5, of=RUG, warehouse="WH001")
+    assert dispatch(shop, order).status == 200
+    require_shipped(shop, order, mails=2)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 5, 0, 0)]
+
+
+def test_an_automatic_order_whose_units_move_meanwhile_leaves_from_there(shop: Shop, monkeypatch: Any) -> None:
+    fulfil = STEPS[Step.FULFIL]
+
+    def count_first(run: Any) -> None:
+        monkeypatch.setitem(STEPS, Step.FULFIL, fulfil)
+        count(shop, 0, of=RUG)
+        fulfil(run)
+
+    monkeypatch.setitem(STEPS, Step.FULFIL, count_first)
+    order = shop.order(4, product_id=shop.other_id).data
+    assert order["status"] == "SHIPPED"
+    assert shipments(shop, order) == [("WH001", "CANCELLED", []), ("WH002", "SHIPPED", [])]
+    require_shipped(shop, order)
+    assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 1, 0, 0)]
