@@ -10,7 +10,7 @@ from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
-from eci.http.present import as_json
+from eci.http.present import as_json, without_staff_names
 
 PAGE = 200
 
@@ -33,7 +33,7 @@ def _all(
     found: list[dict[str, Any]] = []
     after = first
     while rows := ask(customer_id=customer_id, after=after, limit=PAGE):
-        found += map(as_json, rows)
+        found += (without_staff_names(as_json(row)) for row in rows)
         after = place(rows[-1])
         if len(rows) < PAGE:
             break

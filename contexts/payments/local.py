@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -61,9 +60,7 @@ def refund(row: models.Refund) -> Refund:
 
 def payment_record(row: models.Payment) -> PaymentRecord:
     """Reads the payment's refunds too: they must be at hand."""
-    refunds = [refund(one) for one in row.refunds.all()]
-    unnamed = [replace(one, actor="staff") if one.actor.startswith("staff:") else one for one in refunds]
-    return PaymentRecord(payment=payment(row), refunds=tuple(unnamed))
+    return PaymentRecord(payment=payment(row), refunds=tuple(refund(one) for one in row.refunds.all()))
 
 
 def unanswered(row: models.Payment | models.Refund) -> Unanswered:

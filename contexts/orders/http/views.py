@@ -21,6 +21,7 @@ from contexts.orders.workflows import cancelling, placing, quoting, returning
 from contexts.orders.workflows.progress import Caller
 from eci.http import commands
 from eci.http.paging import page
+from eci.http.present import without_staff_names
 from eci.http.views import ApiView
 from eci.idempotency import Key
 from eci.identity.roles import Role, only
@@ -51,7 +52,7 @@ class OrderListView(ApiView):
             paging,
             composed.order_views(paging=paging, **filters),
             position=lambda view: (view.order.created_at, view.order.pk),
-            present=presenters.order,
+            present=partial(_shown, self),
         )
 
     @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
@@ -122,6 +123,12 @@ def _placed(view: OrderView) -> tuple[int, dict[str, Any]]:
     return 201 if placing.outcome(view) == Outcome.DONE else 202, presenters.order(view)
 
 
+def _shown(asked: ApiView, view: OrderView) -> dict[str, Any]:
+    """The order as the caller of this view may read it."""
+    shown = presenters.order(view)
+    return shown if asked.caller.confined_to is None else without_staff_names(shown)
+
+
 class QuoteView(ApiView):
     roles = BUYERS_AND_STAFF
     refuses_cards = True
@@ -140,7 +147,7 @@ class OrderDetailView(ApiView):
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
         """One order with its items, reservation, payments, shipments, returns and timeline."""
-        return Response(presenters.order(composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
+        return Response(_shown(self, composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
 
 
 class OrderCancelView(ApiView):
@@ -158,13 +165,13 @@ class OrderCancelView(ApiView):
             begin=partial(cancelling.begin, order_id=order_id, reason=body["reason"], actor=self.caller.name, key=key),
             carry_out=cancelling.carry_on,
             resume=lambda _, resource: cancelling.resume(order_id=resource) if resource else None,
-            answer=_cancelled,
+            answer=partial(_cancelled, self),
         )
         return commands.resumable("orders", key, command)
 
 
-def _cancelled(view: OrderView) -> tuple[int, dict[str, Any]]:
-    return 200 if cancelling.outcome(view) == Outcome.DONE else 202, presenters.order(view)
+def _cancelled(asked: ApiView, view: OrderView) -> tuple[int, dict[str, Any]]:
+    return 200 if cancelling.outcome(view) == Outcome.DONE else 202, _shown(asked, view)
 
 
 class OrderReturnView(ApiView):

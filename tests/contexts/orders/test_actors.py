@@ -40,6 +40,25 @@ def test_the_timeline_names_who_did_it(lamp: int) -> None:
     assert actors(ann.post(f"/v1/orders/{other}/cancel", {}).data)["cancelled"] == me
 
 
+def test_customers_read_no_name_of_staff(lamp: int) -> None:
+    ann, support, stock = customer("ann@example.com"), staff("P"), staff("S")
+    items = [{"product_id": lamp, "quantity": 1}]
+    cancelled = ann.post("/v1/orders", {"items": items, "fulfilment": "warehouse"}).data["order_id"]
+    support.post(f"/v1/orders/{cancelled}/cancel", {"reason": "they called"})
+    returned = support.post("/v1/orders", {"customer_id": ann.customer_id, "items": items}).data
+    asked = ann.post(f"/v1/orders/{returned['order_id']}/returns", {"items": items, "reason": "broken"}).data
+    path = f"/v1/orders/{returned['order_id']}/returns/{asked['return_id']}/receive"
+    assert stock.post(path, {}).status == 200
+    support.post(f"/v1/payments/{returned['payments'][0]['payment_id']}/refund", {"amount": "1.00", "reason": "sorry"})
+    told = [ann.get(path).json for path in ("/v1/orders", f"/v1/orders/{cancelled}", "/v1/users/me/export")]
+    told += [ann.get(f"/v1/{name}?order_id={returned['order_id']}").json for name in ("payments", "shipments")]
+    told.append(ann.post(f"/v1/orders/{cancelled}/cancel", {}).json)
+    assert "staff:" not in repr(told)
+    assert actors(told[1]["data"])["cancelled"] == "staff"
+    answered = {one["order_id"]: one["returns"] for one in told[0]["data"]}[returned["order_id"]]
+    assert answered[0]["answered_by"] == "staff"
+
+
 def test_a_price_of_staff_s_own_names_them(lamp: int) -> None:
     support, ann = staff("P"), customer("ann@example.com")
     items = [{"product_id": lamp, "quantity": 1, "unit_price": "80.00"}]
