@@ -132,7 +132,10 @@ def _apply(found: dict[str, Any], text: str) -> int:
     code = 0
     for each in filter(None, yaml.load_all(text, yaml.CSafeLoader)):
         name = f"{each['kind'].lower()}/{each['metadata']['name']}"
-        if refused := list(refusals(found.get(name), each)):
+        old = found.get(name)
+        if old and _on_nodes(old) != _on_nodes(each):  # two namespaces may have the same name
+            old = None
+        if refused := list(refusals(old, each)):
             print(f"The {each['kind']} {each['metadata']['name']} is invalid: {'; '.join(refused)}", file=sys.stderr)
             code = 1
         else:
