@@ -12,9 +12,9 @@ from tests.support import world
 from tests.support.product import DemoShop, Product, Running, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(demo_seed: world.Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """One running product that most tests share."""
+    """One running product that most tests of this folder share. It ends with them: an idle one costs time too."""
     with running(demo_seed, tmp_path_factory.mktemp("product") / "var") as started:
         yield started
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.world import ON_SERVERS
 from tests.trouble.proofs.crowd import gather
 
 pytestmark = [pytest.mark.e2e, pytest.mark.first(7)]
@@ -20,8 +21,9 @@ log = logging.getLogger(__name__)
 CROWD = int(os.environ.get("ECI_CROWD", "1"))
 
 
-def test_five_thousand_attempts_at_five_hundred_units(environment: dict[str, str]) -> None:
-    units, attempts = 500 * CROWD, 5000 * CROWD
+def test_ten_attempts_at_each_unit(environment: dict[str, str]) -> None:
+    units = CROWD * (500 if ON_SERVERS else 200)  # one writer at a time makes SQLite's crowd a queue
+    attempts = 10 * units
 
     end = gather(environment, "hot_product", units=units, attempts=attempts)
 
