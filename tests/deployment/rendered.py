@@ -20,6 +20,7 @@ MONITORING = ("k8s/overlays/minikube/monitoring", "k8s/overlays/production/monit
 OVERLAYS = PRODUCT + MONITORING
 NODES = "k8s/monitoring/nodes"  # in a namespace of its own: tests/deployment/monitoring looks at it
 GATEWAY = "k8s/overlays/production-gateway"
+KUBERNETES = ("1.25", "latest")  # versions
 
 Object = dict[str, Any]
 
@@ -31,6 +32,14 @@ def kubectl() -> str:
         told = "NOT TESTED, for there is no kubectl: tools/install-kubectl.sh"
         pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
     return found
+
+
+def require_valid(each: Object, version: str) -> None:
+    """What ``kubernetes-validate --strict`` says of the object, without its processes."""
+    import kubernetes_validate  # it takes a second, which every process of a test run would spend
+
+    version = kubernetes_validate.latest_version() if version == "latest" else version
+    kubernetes_validate.validate(each, version, strict=True)
 
 
 def render(folder: Path) -> str:

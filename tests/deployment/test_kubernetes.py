@@ -9,12 +9,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 from django.http.request import validate_host
 
 from tests.deployment.rendered import (
     GATEWAY,
+    KUBERNETES,
     MONITORING,
     NODES,
     OVERLAYS,
@@ -27,6 +27,7 @@ from tests.deployment.rendered import (
     one,
     pod,
     pods,
+    require_valid,
 )
 from tests.support.world import ROOT
 
@@ -45,13 +46,12 @@ MINIKUBE, PRODUCTION = PRODUCT
 MINIKUBE_MONITORING = MONITORING[0]
 
 
-@pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_it_is_what_the_kubernetes_version_takes(overlay: str, version: str) -> None:
-    """What ``kubernetes-validate --strict`` says of each object, without its processes."""
     assert objects(overlay)
     for each in objects(overlay):
-        kubernetes_validate.validate(each, version, strict=True)
+        require_valid(each, version)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

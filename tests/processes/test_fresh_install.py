@@ -14,7 +14,7 @@ import pytest
 from tests.support.product import free_port, wait_until
 from tests.support.world import ROOT, world
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 PASSWORD = "a long enough secret"
 ADMIN = {"ECI_DEBUG": "0", "ECI_OPEN": "0", "ECI_SECURE_COOKIES": "0"}

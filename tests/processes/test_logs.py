@@ -13,7 +13,7 @@ import pytest
 from tests.support.collector import Collector, collecting
 from tests.support.product import HttpApi, Product, Running, wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 PERSON = "Zebulon Quartermain"
 EMAIL = "zebulon.q@canary.example"

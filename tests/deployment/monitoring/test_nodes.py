@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from tests.deployment.monitoring.expressions import MONITORING
-from tests.deployment.rendered import NODES, containers, objects, of_kind, one, pods
+from tests.deployment.rendered import KUBERNETES, NODES, containers, objects, of_kind, one, pods, require_valid
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 
-@pytest.mark.parametrize("version", ["1.25", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", KUBERNETES)
 def test_it_is_what_the_kubernetes_version_takes(version: str) -> None:
     for each in objects(NODES):
-        kubernetes_validate.validate(each, version, strict=True)
+        require_valid(each, version)
         assert each["metadata"].get("namespace", "ecommerce-nodes") == "ecommerce-nodes"
 
 
