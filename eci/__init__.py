@@ -65,6 +65,7 @@ Watching
 
 Small things
     errors          the errors that all contexts share
+    addresses       what the parts of an address are called, by us and by other shops
     text            the one intake for text, e-mail addresses, phone numbers and SKUs
     forms           its form fields for staff's pages
     intake          it for rows that are there already, in migrations

@@ -24,13 +24,21 @@ PHONE = 50
 _SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
 _OUTER_SPACE = re.compile(f"^[{_SPACE}]+|[{_SPACE}]+\\Z")
 # Unicode's Default_Ignorable_Code_Point, annotation marks, and Braille's blank.
-_INVISIBLE = re.compile(
-    f"[{_SPACE}\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+_UNSEEN = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_SPACE}{_UNSEEN}]*")
+_IN_NO_CODE = re.compile(f"[{_UNSEEN}]")
+_IN_NO_DOMAIN = re.compile(f"(?![\u200c\u200d])[{_UNSEEN}]")  # IDNA says where joiners may stand
 # Embeddings, overrides and isolates, which turn the words around them, and spaces that nobody sees. Joiners stay, for
 # scripts and emoji need them, and so do the marks that only say a direction.
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff]")
+# Variation selectors and tags: they stay where they vary something.
+_VARIATION = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0000-\U000e01ef]")
+_TAG = re.compile("[\U000e0000-\U000e007f]")
+_FLAG = re.compile("(\U0001f3f4)[\U000e0020-\U000e007e]+\U000e007f")
+_SCRIPTS_WITH_VARIANTS = ("CJK ", "MONGOLIAN ", "PHAGS-PA ", "MYANMAR ", "MANICHAEAN ")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -56,11 +64,31 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
         raise ValueError(f"This must have at most {limit} characters.")
     if text and _INVISIBLE.fullmatch(text):
         raise ValueError("This must not consist of invisible characters only.")
-    if not lines and (hidden := _HIDDEN.search(text)):
-        raise ValueError(f"This must not contain the invisible character U+{ord(hidden[0]):04X}.")
+    if not lines and (hidden := _hidden(text)):
+        raise ValueError(f"This must not contain the invisible character U+{ord(hidden):04X}.")
     if not text and not blank:
         raise ValueError("This must not be blank.")
     return text
+
+
+def _hidden(text: str) -> str:
+    """The first character that hides in the line; "" if there is none."""
+    if found := _HIDDEN.search(text):
+        return found[0]
+    text = _FLAG.sub(r"\1", text)
+    for found in _VARIATION.finditer(text):
+        before, after = text[: found.start()][-1:], text[found.end() :][:1]
+        if _TAG.match(found[0]) or not _has_variants(before, after):
+            return found[0]
+    return ""
+
+
+def _has_variants(character: str, after: str) -> bool:
+    """Whether a variation selector behind the character shows: emoji, keycaps, and letters of scripts that have it."""
+    if not character or character.isascii():
+        return character in "#*0123456789" and after == "\u20e3"
+    symbol = unicodedata.category(character)[0] == "S" or character in "\u203c\u2049\u2139\u3030"
+    return symbol or unicodedata.name(character, "").startswith(_SCRIPTS_WITH_VARIANTS)
 
 
 def clean_lines(text: str, *, limit: int) -> str:
@@ -78,7 +106,7 @@ def code(text: str, *, limit: int, name: str) -> str:
         text = clean(text, limit=limit)
     except ValueError:
         raise refusal from None
-    if not text or not text.isprintable():
+    if not text or not text.isprintable() or _IN_NO_CODE.search(text):
         raise refusal
     return text
 
@@ -101,15 +129,13 @@ def email(text: str) -> str:
     """The address as it is stored and mailed to: the ASCII local part as written, the domain as IDNA 2008 has it.
 
     The domain's characters are mapped as UTS 46 says (full width, upper case, other dots), and become A-labels in
-    lower case. ValueError for quoted local parts, domains without a dot, addresses of more than 254 characters.
+    lower case. ValueError for quoted local parts, domains without a dot, addresses of more than 254 characters, and
+    invisible characters, which that mapping would drop.
     """
     local, _, domain = trim(text).rpartition("@")
     if not _LOCAL_PART.fullmatch(local) or len(domain) > EMAIL:
         raise ValueError(_NO_EMAIL)
-    try:
-        labels = idna.encode(unicodedata.normalize("NFC", domain), strict=True, uts46=True, std3_rules=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        raise ValueError(_NO_EMAIL) from None
+    labels = _labels(domain, std3_rules=True)
     _, dot, top = labels.rpartition(".")
     address = f"{local}@{labels}"
     if not dot or len(top) < 2 or top.isdecimal() or len(address) > EMAIL:
@@ -127,8 +153,16 @@ def earlier_email(text: str) -> str:
         raise ValueError(_NO_EMAIL)
     if domain.isascii():
         return text
+    return f"{local}@{_labels(domain, std3_rules=False)}"
+
+
+def _labels(domain: str, *, std3_rules: bool) -> str:
+    if _IN_NO_DOMAIN.search(domain):
+        raise ValueError(_NO_EMAIL)
     try:
-        return f"{local}@{idna.encode(unicodedata.normalize('NFC', domain), strict=True, uts46=True).decode()}"
+        return idna.encode(
+            unicodedata.normalize("NFC", domain), strict=True, uts46=True, std3_rules=std3_rules
+        ).decode()
     except (idna.IDNAError, UnicodeError):
         raise ValueError(_NO_EMAIL) from None
 

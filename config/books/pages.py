@@ -13,13 +13,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from config.books import checkup, reconcile
+from config.books.reasons import MAX_REASON, reason_to_stop
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Switch
-from eci import staff_forms, text
+from eci import staff_forms
 from eci.clock import iso
 from eci.identity.auth import staff_name
-
-MAX_REASON = 300
 
 
 @staff_member_required
@@ -69,12 +68,9 @@ def switch_orders(request: HttpRequest) -> HttpResponse:
     _require_superuser(request)
     actor, taking = staff_name(request.user), request.POST.get("taking") == "yes"
     try:
-        reason = text.clean(request.POST.get("reason", ""), limit=MAX_REASON)
+        reason = "" if taking else reason_to_stop(request.POST.get("reason", ""))
     except ValueError as error:
         messages.error(request, str(error))
-        return redirect("staff-reconcile")
-    if not taking and not reason:
-        messages.error(request, "Give a reason: customers see it.")
         return redirect("staff-reconcile")
 
     def change() -> None:

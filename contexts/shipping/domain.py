@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from contexts.shipping.public.contracts import ShipmentStatus, ShipTo
+from eci.addresses import FIELDS, NAME_PARTS, plain
+from eci.text import fold
 
 JOURNEY = (
     ShipmentStatus.PENDING,
@@ -25,6 +28,7 @@ UNDER_WAY = frozenset(JOURNEY) - {ShipmentStatus.DELIVERED}
 
 STANDARD_CARRIER = "standard"
 CITY = 200  # characters
+CODE = 3  # characters of a country's or a region's, at most
 
 
 def may_move(current: ShipmentStatus, wanted: ShipmentStatus) -> bool:
@@ -45,16 +49,6 @@ def new_tracking_no() -> str:
 
 # -- addresses --------------------------------------------------------------------------------------------------------
 
-_FIELDS = {
-    "name": ("name", "fullname", "recipient", "recipientname", "contactname"),
-    "company": ("company", "companyname", "organization", "organisation"),
-    "city": ("city", "town", "locality"),
-    "region": ("region", "province", "state", "county", "regioncode", "provincecode", "statecode"),
-    "postal_code": ("postalcode", "postcode", "zip", "zipcode"),
-    "country": ("country", "countrycode", "countryname"),
-    "phone": ("phone", "tel", "telephone", "phonenumber", "mobile"),
-}
-_NAME_PARTS = (("firstname", "givenname"), ("lastname", "familyname", "surname"))
 _STREET = re.compile(r"(?:shipping)?(?:lines?|(?:street|addr(?:ess)?)(?:line)?|streetaddress)(\d?)")
 
 
@@ -67,34 +61,35 @@ def ship_to(given: Any, *, address: str = "", city: str = "") -> ShipTo:
     if not isinstance(given, dict):
         return ShipTo(lines=_lines(given) or _lines(address), city=city)
     left = {key: lines for key, value in given.items() if (lines := _lines(value))}
-    plain = {_plain(key): key for key in reversed(left)}
+    keys = {plain(key): key for key in reversed(left)}
 
     def take(names: Iterable[str]) -> str:
-        key = next((plain[name] for name in names if plain.get(name) in left), None)
+        key = next((keys[name] for name in names if keys.get(name) in left), None)
         return ", ".join(left.pop(key)) if key is not None else ""
 
-    fields = {field: take(names) for field, names in _FIELDS.items()}
-    parts = " ".join(filter(None, (take(names) for names in _NAME_PARTS)))
+    fields = {field: take(names) for field, names in FIELDS.items()}
+    parts = " ".join(filter(None, (take(names) for names in NAME_PARTS)))
     fields["name"] = fields["name"] or parts
     fields["city"] = fields["city"] or city
-    street: list[tuple[str, tuple[str, ...]]] = []
-    said = set(fields.values())
-    others = [parts] if parts and parts not in said else []
+    known = set(fields.values())
+    others = [parts] if parts and parts not in known else []
     for key, lines in left.items():
-        match = _STREET.fullmatch(_plain(key))
-        if match:
-            street.append((match[1], lines))
-        else:
-            others += [f"{key}: {line}" for line in lines if line not in said]
-    ordered = [line for _, lines in sorted(street, key=lambda part: part[0]) for line in lines]
-    return ShipTo(lines=(*dict.fromkeys(ordered or _lines(address)), *others), **fields)
+        if not _STREET.fullmatch(plain(key)):
+            others += [f"{key}: {line}" for line in lines if line not in known]
+    return ShipTo(lines=(*dict.fromkeys(_street(left) or _lines(address)), *others), **fields)
+
+
+def _street(parts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines of all parts that are a street's, in their order: ``address1`` before ``address2``."""
+    found = [(match[1], _lines(value)) for name, value in parts.items() if (match := _STREET.fullmatch(plain(name)))]
+    return tuple(line for _, lines in sorted(found, key=lambda part: part[0]) for line in lines)
 
 
 def is_part_of_address(name: str) -> bool:
     """Whether a field of this name can only be a part of an address. (``lines`` may be those of an order.)"""
-    plain = _plain(name)
-    known = {other for names in (*_FIELDS.values(), *_NAME_PARTS) for other in names}
-    return plain in known or (bool(_STREET.fullmatch(plain)) and plain not in ("line", "lines"))
+    name = plain(name)
+    known = {other for names in (*FIELDS.values(), *NAME_PARTS) for other in names}
+    return name in known or (bool(_STREET.fullmatch(name)) and name not in ("line", "lines"))
 
 
 def with_parts(given: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +97,55 @@ def with_parts(given: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
     return {**(given if isinstance(given, dict) else {"lines": list(_lines(given))}), **parts}
 
 
+@dataclass(frozen=True)
+class Said:
+    """A part of an address: ``where`` it is said, under which name, and what."""
+
+    where: str
+    name: str
+    lines: tuple[str, ...]
+
+    @property
+    def about(self) -> str:
+        name = plain(self.name)
+        street = _STREET.fullmatch(name)
+        if street:
+            return f"line {street[1] or 1}"
+        return next((field for field, names in FIELDS.items() if name in names), name)
+
+    def contradicts(self, other: Said) -> bool:
+        """Whether both are about the same and differ. Some of the street's lines are no other street, nor is a code
+        (``country_code``) another country."""
+        here, there = ([fold(line) for line in one.lines] for one in (self, other))
+        if self.about != other.about or not here or not there or ", ".join(here) == ", ".join(there):
+            return False
+        if self.about == "line 1":
+            return not (set(here) <= set(there) or set(there) <= set(here))
+        if self.about in ("country", "region") and plain(self.name) != plain(other.name):
+            lengths = len(here[0]), len(there[0])
+            return lengths[0] == lengths[1] or min(lengths) > CODE
+        return True
+
+
+def said_alone(name: str, value: Any) -> Said:
+    return Said(name, name, _lines(value))
+
+
+def said(given: Any, *, where: str) -> Iterator[Said]:
+    """What an address says, its street as one."""
+    if not isinstance(given, dict):
+        yield Said(where, "lines", _lines(given))
+        return
+    for name, value in given.items():
+        if Said(where, name, ()).about != "line 1":
+            yield Said(f"{where}.{name}", name, _lines(value))
+    first = next((name for name in given if _STREET.fullmatch(plain(name))), "")
+    yield Said(f"{where}.{first}", "lines", _street(given))
+
+
 def street_and_city(whole: ShipTo) -> tuple[str, str]:
     """What stands in a shipment's ``address`` and ``city``."""
     return ", ".join(whole.lines), whole.city[:CITY]
-
-
-def _plain(key: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", key.lower())
 
 
 def _lines(value: Any) -> tuple[str, ...]:

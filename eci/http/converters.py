@@ -17,10 +17,10 @@ class IdConverter:
         return str(value)
 
 
-class ReferenceConverter:
-    """An order id or tracking number: one path segment of up to 64 printable characters, once it is taken in."""
+class CodeConverter:
+    """A SKU or warehouse code: up to 64 printable characters, once they are taken in. It may contain slashes."""
 
-    regex = "[^/]{1,200}"
+    regex = ".{1,300}"  # before NFC
 
     def to_python(self, value: str) -> str:
         return text.code(value, limit=64, name="A reference")
@@ -29,5 +29,12 @@ class ReferenceConverter:
         return value
 
 
+class ReferenceConverter(CodeConverter):
+    """An order id or tracking number: the same in one path segment."""
+
+    regex = "[^/]{1,300}"
+
+
 register_converter(IdConverter, "id")
+register_converter(CodeConverter, "code")
 register_converter(ReferenceConverter, "ref")

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from eci import money, text
+from eci import addresses, money, text
 
 MAX_ID = 2**53  # every JSON reader can hold it; real ids are far smaller
 MAX_QUANTITY = 1_000_000
@@ -202,7 +202,7 @@ def _digits(number: int) -> str:
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "object"}]})
 class AddressField(serializers.Field[Any, Any, Any, Any]):
     """A whole address: a text of up to ``limit`` characters, or an object of texts and lists of texts, named as any
-    shop names them. What is null in it is left out."""
+    shop names them. What is null in it is left out, and so is what says something of a saved row: its id, its times."""
 
     MAX_FIELDS = 50
     MAX_NAME = 50
@@ -210,6 +210,8 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
     default_error_messages = {
         "invalid": f"An address is a text, or an object of up to {MAX_FIELDS} texts or lists of texts.",
         "no_text": "In an address this is a text, or a list of texts.",
+        "name": "The name of a part of an address is one line of text.",
+        "twice": "This part of the address is given twice.",
     }
 
     def __init__(self, *, limit: int, **kwargs: Any) -> None:
@@ -222,19 +224,33 @@ class AddressField(serializers.Field[Any, Any, Any, Any]):
         if not isinstance(data, dict) or len(data) > self.MAX_FIELDS or any(len(name) > self.MAX_NAME for name in data):
             self.fail("invalid")
         found: dict[str, Any] = {}
-        for name, value in data.items():
-            if value is None:
-                continue
+        for given, value in data.items():
             try:
-                found[self._clean(name, self.MAX_NAME)] = self._value(value)
+                name = self._name(given)
+                if value is None or addresses.is_of_the_row(name, value):
+                    continue
+                if name in found:
+                    self.fail("twice")
+                found[name] = self._phone(value) if addresses.is_phone(name) else self._value(value)
             except serializers.ValidationError as error:
-                raise serializers.ValidationError({name: error.detail}) from None
+                raise serializers.ValidationError({given: error.detail}) from None
         return found
+
+    def _name(self, given: str) -> str:
+        try:
+            return text.clean(given, limit=self.MAX_NAME, blank=False)
+        except ValueError:
+            return self.fail("name")
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list) and len(value) <= self.MAX_FIELDS:
             return [self._clean(inner, self.MAX_TEXT) for inner in value]
         return self._clean(value, self.MAX_TEXT)
+
+    def _phone(self, value: Any) -> str:
+        """One number, alone or in a list."""
+        number: str = PhoneField().run_validation(value[0] if isinstance(value, list) and len(value) == 1 else value)
+        return number
 
     def _clean(self, given: Any, limit: int) -> str:
         if not isinstance(given, str):

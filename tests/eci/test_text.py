@@ -82,10 +82,46 @@ def test_one_line_hides_nothing(hidden: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "spoof",
+    [
+        "Ann\ufe0f",
+        "V\ufe0f1",
+        "a\U000e0041b",
+        "1\ufe0f2",
+        "é\ufe00",
+        "א\ufe0f",
+        "Ann \ufe0fLee",
+        "❤\ufe0f\ufe0f",
+        "葛\U000e0041",
+    ]
+    + ["🏴\U000e0067\U000e0062", "a\U000e0100", "-\ufe0f"],
+    ids=ascii,
+)
+def test_a_selector_or_tag_that_varies_nothing_is_refused(spoof: str) -> None:
+    with pytest.raises(ValueError, match=r"invisible character U\+"):
+        text.clean(spoof, limit=40)
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\ufe0f", "\u034f", "\u180b", "\u3164", "\u2800", "\U000e0100", "\U000e0041", "\xad"], ids=ascii
+)
+def test_a_code_and_a_domain_hide_nothing(unseen: str) -> None:
+    with pytest.raises(ValueError, match="printable"):
+        text.sku(f"❤{unseen}V")
+    for domain in (f"a{unseen}b.de", f"{unseen}ab.de", f"ab.de{unseen}", f"例{unseen}え.jp"):
+        for rule in (text.email, text.earlier_email):
+            with pytest.raises(ValueError, match="not a valid e-mail address"):
+                rule(f"x@{domain}")
+    with pytest.raises(ValueError, match="not a valid e-mail address"):
+        text.email(f"x{unseen}@ab.de")
+
+
+@pytest.mark.parametrize(
     "word",
     [
         "می\u200cخواهم", "क्\u200dष", "ശ്രീ", "👩\u200d👩\u200d👧\u200d👦", "🏳\ufe0f\u200d🌈", "❤\ufe0f",
         "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "דוד בן-גוריון", "محمد علي", "Lee דוד 12",
+        "1\ufe0f\u20e3 #\ufe0f\u20e3", "葛\U000e0100城市", "\u2139\ufe0f", "👍🏽 ☎\ufe0e", "ᠠ\u180bᠨ",
         "שלום\u200f!", "(\u200e+972)", "Donau\xaddampf", "ᠮᠣᠩᠭᠣᠯ\u180e", "Ｔｏｋｙｏ　東京", "Nguyễn Văn An",
     ],
 )  # fmt: skip

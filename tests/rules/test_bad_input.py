@@ -53,8 +53,8 @@ BAD: dict[str, list[Any]] = {
     "phone": [*NOT_TEXT, "none", "1" * 60],
     "password": [*NOT_TEXT, None, "", "five5", "x" * 201],
     "given": [*NOT_TEXT, None, "", "x" * 10_000],
-    "address": [5, True, [], "x" * 501, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
-    "ship_to": [5, True, [], "x" * 1_001, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b"],
+    "address": [5, True, [], "x" * 501, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b", {"": "x"}],
+    "ship_to": [5, True, [], "x" * 1_001, {"street": 5}, {"street": [5]}, {"x" * 51: "x"}, "a\0b", {"phone": "abc"}],
     "means": [5, "x", [], {"token": 5}, {"method": CARDS[0]}, {"token": CARDS[1]}, {"method": {}}],
     "lines": [
         None, 5, "x", {}, [], [None], [5], ["x"], [[]], [{}], [{"product_id": 1}], [{"quantity": 1}],
@@ -480,12 +480,14 @@ REFUSED = [
             "customers", "orders", "payments", "shipments", "notifications",
         )
         for question in ("limit=0", "limit=101", "limit=-1", "limit=x", "limit=1.5", "cursor=x",
-                         "cursor=" + "x" * 2_000, "cursor=%00", "unknown=1", "limit=5&nonsense", "ordering=nonsense")
+                         "cursor=" + "x" * 2_000, "cursor=%00", "unknown=1", "limit=5&nonsense", "limit=5&limit=5",
+                         "ordering=nonsense")
     ),
     *(
         ("GET", path, None, 400, "validation_error")
         for path in (
-            "/v1/products/1?unknown=1", "/v1/products?is_active=maybe", "/v1/products?category=%00",
+            "/v1/products/1?unknown=1", "/v1/orders?created_after=2026-11-30&created_after=2026-12-05",
+            "/v1/products?is_active=maybe", "/v1/products?category=%00",
             "/v1/products/search?min_price=5&max_price=1", "/v1/products/search?min_price=NaN",
             "/v1/products/search?max_price=-1", "/v1/products/search?min_price=x", "/v1/products/search?q=%00",
             "/v1/inventory/availability", "/v1/inventory/availability?product_ids=",

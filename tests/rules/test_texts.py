@@ -87,6 +87,8 @@ TEXTS = [
         "a\u2060b",
         "\ufeffa",
         "a\u200fb",
+        "a\ufe0fb",
+        "x@a\xadb.de",
         "می\u200cخواهم",
         "e\u0301" * 64,
         "x" * 64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,12 @@ def test_open_mode_is_refused_outside_development(tmp_path: Path, env: dict[str,
 def test_open_mode_and_debugging_are_off_by_default(tmp_path: Path) -> None:
     told = "from config import settings as s; print(s.ECI_OPEN, s.ECI_DEBUG, s.DEBUG)"
     assert python("-c", told, folder=tmp_path).stdout.split() == ["False", "False", "False"]
+
+
+@pytest.mark.no_database
+def test_what_stands_in_a_path_is_taken_in() -> None:
+    kinds = {kind for route in ROUTES for kind in re.findall(r"<(?:(\w+):)?\w+>", resolve(route.example).route)}
+    assert kinds == {"id", "code", "ref"}
 
 
 def test_an_anonymous_caller_reaches_only_what_is_public(api: Api, settings: Any) -> None:

@@ -174,15 +174,12 @@ class AllocationCommandIn(ReservationCommandIn):
     warehouse = WarehouseCodeField(required=False)
 
 
-class WarehouseChangeIn(serializers.Serializer[Any]):
+class WarehouseIn(serializers.Serializer[Any]):
+    code = WarehouseCodeField()
     name = TextField(max_length=text.WAREHOUSE_NAME)
     priority = StrictIntegerField(default=100, min_value=-1_000_000, max_value=1_000_000)
     address = TextField(default="", allow_blank=True, max_length=300)
     is_active = StrictBooleanField(default=True)
-
-
-class WarehouseIn(WarehouseChangeIn):
-    code = WarehouseCodeField()
 
 
 class IdQueryField(serializers.IntegerField):

@@ -6,7 +6,7 @@ from contexts.inventory.http import views
 
 urlpatterns = [
     path("warehouses", views.WarehouseListView.as_view()),
-    path("warehouses/<path:code>", views.WarehouseDetailView.as_view()),
+    path("warehouses/<code:code>", views.WarehouseDetailView.as_view()),
     path("inventory", views.StockRowListView.as_view()),
     path("inventory/<id:inventory_id>", views.StockRowDetailView.as_view()),
     path("inventory/adjustments", views.StockAdjustView.as_view()),

@@ -109,7 +109,7 @@ class WarehouseListView(ApiView):
 class WarehouseDetailView(ApiView):
     roles = only(Role.STOCK)
     keyed_methods = conditional_methods = ("PATCH",)
-    body_serializers = {"PATCH": serializers.WarehouseChangeIn}
+    body_serializers = {"PATCH": serializers.WarehouseIn}
 
     @extend_schema(responses=serializers.WarehouseOut)
     def get(self, request: Request, code: str) -> HttpResponseBase:
@@ -121,6 +121,10 @@ class WarehouseDetailView(ApiView):
     def patch(self, request: Request, code: str) -> Response:
         """Changes a warehouse; its code stays. One that is not active is not allocated from."""
         body, version, written = self.body(partial=True), self.if_match(), []
+        if body.pop("code", code) != code:
+            raise drf.ValidationError({"code": ["The code of a warehouse stays."]})
+        if not body:
+            raise drf.ValidationError({"name": ["Say what is to change."]})
 
         def execute() -> tuple[int, Any]:
             row = stock.update_warehouse(code=code, actor=self.caller.name, version=version, **body)

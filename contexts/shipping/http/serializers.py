@@ -54,13 +54,22 @@ class ShipmentIn(serializers.Serializer[Any]):
             if "ship_to" in found:
                 raise serializers.ValidationError({"address": ["Give the whole address once, here or as ship_to."]})
             found |= {"ship_to": found["address"], "address": ""}
+        _refuse_contradictions(found, parts, where="address" if isinstance(data.get("address"), dict) else "ship_to")
         if parts:
-            whole = found.get("ship_to") or found["address"]
-            for name in parts.keys() & (whole.keys() if isinstance(whole, dict) else set()):
-                if parts[name] != whole[name]:
-                    raise serializers.ValidationError({name: ["The address itself says something else."]})
-            found["ship_to"] = domain.with_parts(whole, parts)
+            found["ship_to"] = domain.with_parts(found.get("ship_to") or found["address"], parts)
         return found
+
+
+def _refuse_contradictions(found: dict[str, Any], parts: dict[str, Any], *, where: str) -> None:
+    """A 400 where two of the fields say different things of one part of the address. (Inside the whole address, what
+    is said twice becomes a line.)"""
+    fields = {"address": found["address"], "city": found["city"], **parts}
+    alone = [domain.said_alone(name, value) for name, value in fields.items()]
+    whole = list(domain.said(found["ship_to"], where=where)) if found.get("ship_to") else []
+    for index, one in enumerate(alone):
+        for other in (*whole, *alone[:index]):
+            if one.contradicts(other):
+                raise serializers.ValidationError({one.where: [f"{other.where} says something else."]})
 
 
 class ShipmentChangeIn(serializers.Serializer[Any]):

@@ -25,6 +25,15 @@ def test_new_orders_are_refused_in_words(shop: Shop, manage: Any) -> None:
     assert shop.order(key="late").status == 201  # the refusal was not kept for the key
 
 
+@pytest.mark.parametrize(
+    "reason", ["a\u202eb", "\u200b", "", "   ", "a\nb", "4111 1111 1111 1111", "x" * 301, "a\udc80"], ids=ascii
+)
+def test_a_reason_is_one_line_that_customers_may_read(manage: Any, reason: str) -> None:
+    code, said = manage("orders", "stop", reason)
+    assert code, said
+    assert manage("orders", "status")[1] == "New orders are taken.\n"
+
+
 def test_running_orders_and_everything_else_go_on(shop: Shop, manage: Any) -> None:
     done = shop.order(key="done").data
     waiting = shop.order(pay_later=True).data

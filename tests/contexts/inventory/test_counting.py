@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unicodedata import normalize
+from urllib.parse import quote
 
 import pytest
 
@@ -121,12 +123,30 @@ def test_warehouses_have_versions(api: Api, stocked: Callable[..., int]) -> None
     assert api.get(path).headers["ETag"] == renamed.headers["ETag"] != first.headers["ETag"]
     late = api.patch(path, {"is_active": False}, **{"If-Match": first.headers["ETag"]})
     assert (late.status, late.code) == (412, "precondition_failed")
-    assert api.patch(path, {"is_active": False, "code": "B"}).data["is_active"] is False
+    assert api.patch(path, {"is_active": False}).data["is_active"] is False
     assert api.get(path).data["name"] == "North"
     for call in (api.get("/v1/warehouses/NONE"), api.patch("/v1/warehouses/NONE", {"name": "x"})):
         assert (call.status, call.code) == (404, "not_found")
     api.post("/v1/warehouses", {"code": "a/b c", "name": "Odd"})
     assert api.get("/v1/warehouses/a/b%20c").data["name"] == "Odd"
+
+
+def test_a_warehouse_is_found_by_its_code_however_it_is_typed(api: Api) -> None:
+    code = "é" * 64
+    api.post("/v1/warehouses", {"code": code, "name": "Lit"})
+    path = "/v1/warehouses/" + quote(normalize("NFD", code)) + "%20"
+    assert api.get(path).data["name"] == "Lit"
+    assert api.patch(path, {"name": "Dark"}).data["name"] == "Dark"
+    for unknown in ("a%00b", "W%EF%B8%8F", "%E2%80%8B", "x" * 65):
+        assert api.get(f"/v1/warehouses/{unknown}").status == 404
+
+
+def test_a_warehouse_keeps_its_code_and_wants_a_change(api: Api, stocked: Callable[..., int]) -> None:
+    stocked(A=1)
+    for change, field in (({}, "name"), ({"code": "A"}, "name"), ({"code": "B", "name": "New"}, "code")):
+        refused = api.patch("/v1/warehouses/A", change)
+        assert (refused.status, list(refused.details)) == (400, [field])
+    assert api.patch("/v1/warehouses/A", {"code": "A", "name": "New"}).data["name"] == "New"
 
 
 def test_rows_name_their_products(api: Api, stocked: Callable[..., int], statements: Any) -> None:

@@ -123,6 +123,15 @@ def test_a_shipment_may_begin_further_along(api: Any, status: str, news: list[st
         ({"address": {"city": "Oz"}, "ship_to": {"city": "Oz"}}, "address"),
         ({"ship_to": "1 Main St", "postal_code": 12345}, "postal_code"),
         ({"ship_to": {"zip": "1"}, "zip": "2"}, "zip"),
+        ({"ship_to": {"zip": "1"}, "postcode": "2"}, "postcode"),
+        ({"zip": "1", "postcode": "2"}, "postcode"),
+        ({"address": {"street": "s", "city": "Oz"}, "city": "Ur"}, "city"),
+        ({"ship_to": {"street": "s", "city": "Oz"}, "address": "t"}, "address"),
+        ({"ship_to": "1 Main St", "address": "2 Main St"}, "address"),
+        ({"ship_to": {"country": "US"}, "country_code": "DE"}, "country_code"),
+        ({"address": "1 Main St", "phone": "12"}, "phone"),
+        ({"ship_to": {"telephone": ["+49 30 12345", "+49 30 12346"]}}, "ship_to"),
+        ({"ship_to": {"a\nb": "c"}}, "ship_to"),
         ({"city": "x" * 201}, "city"),
         ({"city": "Spring\nfield"}, "city"),
         ({"carrier": "D\u2028HL"}, "carrier"),
@@ -410,6 +419,13 @@ class TestTheWholeAddress:
             assert (made["city"], made["status"]) == ("Oz", "PACKED")
         made = api.post("/v1/shipments", {"order_id": "EXT-1", "address1": "1 Main St", "lines": [{"sku": "A"}]}).data
         assert (made["ship_to"]["lines"], made["address"]) == (["1 Main St"], "1 Main St")
+
+    def test_is_understood_when_it_comes_back(self, api: Any) -> None:
+        given = {"line1": "1 Main St", "line2": "Apt 4", "city": "Oz", "country": "Canada", "phone": "+1 555 0142"}
+        made = api.post("/v1/shipments", {"order_id": "EXT-1", "ship_to": given}).data
+        back = {name: made[name] for name in ("ship_to", "address", "city")} | {"country_code": "CA"}
+        again = api.post("/v1/shipments", {"order_id": "EXT-1"} | back).data
+        assert again["ship_to"] == made["ship_to"] | {"lines": ["1 Main St", "Apt 4", "country_code: CA"]}
 
     def test_a_text_becomes_lines(self, api: Any) -> None:
         body = {"order_id": "EXT-1", "ship_to": "Ann Lee\n1 Main St\n12345 Springfield", "city": "Springfield"}

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.books.reasons import reason_to_stop
 from contexts.orders.public.api import orders
 from eci.clock import iso
 from eci.errors import ContextUnavailable
@@ -30,7 +31,11 @@ class Command(BaseCommand):
 
     def _switch(self, options: dict[str, Any]) -> None:
         if options["verb"] == "stop":
-            orders.stop(reason=options["reason"], actor=command_name())
+            try:
+                reason = reason_to_stop(options["reason"])
+            except ValueError as error:
+                raise CommandError(str(error)) from None
+            orders.stop(reason=reason, actor=command_name())
         elif options["verb"] == "start":
             orders.start(actor=command_name())
         switch = orders.switch()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
 from config.staff import second_factor
+from eci import text
 from eci.identity.auth import command_name
 
 
@@ -19,7 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("email", help="the account's name or e-mail address")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        given = options["email"]
+        try:
+            given = text.clean(options["email"], limit=text.EMAIL, blank=False)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
         found = list(User.objects.filter(Q(username=given) | Q(email=given))[:2])
         if len(found) != 1:
             raise CommandError(f"{'Several accounts have' if found else 'No account has'} the address {given}.")

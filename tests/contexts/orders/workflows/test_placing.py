@@ -381,6 +381,27 @@ def test_the_whole_address_reaches_the_shipment(shop: Shop, given: Any) -> None:
     assert order["shipping_address"] == {name: value for name, value in given.items() if value is not None}
 
 
+def test_a_saved_address_is_understood_as_it_was_read(shop: Shop) -> None:
+    """From our own address book, and from one of another shop."""
+    book = f"/v1/customers/{shop.customer_id}/addresses"
+    shop.api.post(book, {"full_name": "Ann", "line1": "1 Lamp St", "city": "Oz", "country": "US"})
+    [ours] = shop.api.get(book).data
+    theirs = {"id": 5, "is_default": True, "latitude": 1.5, "regionId": 7, "country_id": "US", "createdAt": "now"}
+    theirs |= {"name": "Ann", "street": "1 Lamp St", "city": "Oz"}
+    for saved in (ours, theirs):
+        [shipment] = shop.order(1, shipping_address=saved).data["shipments"]
+        whole = {"name": "Ann", "lines": ["1 Lamp St"], "city": "Oz", "country": "US"}
+        assert shipment["ship_to"] == {"company": "", "region": "", "postal_code": "", "phone": ""} | whole
+
+
+@pytest.mark.parametrize(
+    "part", [{"phone": "12"}, {"mobile": "abc"}, {"a\nb": "c"}, {"": "c"}, {" city": "Ur"}], ids=str
+)
+def test_a_part_of_an_address_obeys_its_rule(shop: Shop, part: dict[str, str]) -> None:
+    answer = shop.order(1, shipping_address=OURS | part)
+    assert (answer.status, answer.details["shipping_address"].keys()) == (400, part.keys())
+
+
 def test_an_address_as_text_becomes_lines(shop: Shop) -> None:
     [plain] = shop.order(1, shipping_address="Ann\n1 Lamp St\nOz").data["shipments"]
     assert (plain["ship_to"]["lines"], plain["address"]) == (["Ann", "1 Lamp St", "Oz"], "Ann, 1 Lamp St, Oz")
