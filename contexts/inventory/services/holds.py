@@ -217,6 +217,25 @@ def release(
     return rows
 
 
+@writes("inventory")
+def give_up(*, key: str, warehouse: str, actor: str) -> ReservationRows:
+    """What is owed to the reservation in this warehouse is released; what is there stays.
+
+    What is owed to others of these products may get units now.
+    """
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    rows = parts.lock_reservation(key=key)
+    short = [
+        allocation
+        for allocation in rows.allocations
+        if allocation.state == AllocationState.SHORT and allocation.stock.warehouse_id == warehouse
+    ]
+    if short:
+        give_back(rows=rows, holding=short, actor=actor)
+        owed.cover(stock_ids={allocation.stock_id for allocation in short})
+    return rows
+
+
 def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, why: str = "") -> None:
     """A part of ``release``, whose caller gives the units to what is owed: these allocations are released."""
     was_short = any(allocation.state == AllocationState.SHORT for allocation in holding)

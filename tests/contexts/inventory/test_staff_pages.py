@@ -181,7 +181,8 @@ def test_the_permission_to_change_stock(rows: list[Stock]) -> None:
     assert b"receipt/" not in page.content
     assert b'value="receive"' not in page.content
     assert viewer.get(f"{LIST}receipt/").status_code == 403
-    run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
+    chosen = {"action": "receive", "_selected_action": [row.pk for row in rows], "apply": "1"}
+    viewer.post(LIST, chosen | {f"units_{row.pk}": 5 for row in rows})
     assert on_hand() == [10, 4]
     ann.user_permissions.add(Permission.objects.get(codename="change_stock"))
     run(viewer, "receive", rows, **{f"units_{row.pk}": 5 for row in rows})
