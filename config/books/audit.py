@@ -159,10 +159,14 @@ def _stock_problems(facts: OrderFacts, reservation: Reservation | None, shipment
         allocated[allocation.product_id] += allocation.quantity
     if dict(allocated) != facts.units:
         yield f"ordered {facts.units}, allocated {dict(allocated)}"
-    if {one.warehouse for one in shipments} != {one.warehouse for one in reservation.allocations}:
+    kept = [one for one in reservation.allocations if one.state != AllocationState.RELEASED]
+    if {one.warehouse for one in shipments} != {one.warehouse for one in kept}:
         yield "its shipments and its allocations name different warehouses"
+    given_up = _units(reservation, AllocationState.RELEASED)
+    if given_up and facts.refunded < facts.order_total:
+        yield f"{given_up} of its units were given up, and its money was not all refunded"
     if facts.status in _LEFT:
-        if _units(reservation, AllocationState.SHIPPED) != sum(facts.units.values()):
+        if _units(reservation, AllocationState.SHIPPED) + given_up != sum(facts.units.values()):
             yield f"is {facts.status}; not all of its units have left"
         if not all(shipment.dispatched for shipment in shipments):
             yield f"is {facts.status}; a shipment has not been dispatched"

@@ -7,6 +7,7 @@ An item counts only if it is there at two looks. Composed from the contexts' pub
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from django.db import DatabaseError
 from config.books import audit
 from config.books.models import Repair
 from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import AllocationState
+from contexts.inventory.public.contracts import AllocationState, Reservation
 from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Stuck
@@ -124,26 +125,49 @@ def _has_left(order_id: str) -> bool:
 
 def _of_orders(at_odds: set[str]) -> Iterator[Item]:
     stuck = orders.stuck(seconds=OVERDUE)
-    reservations = inventory.reservations(keys=[row.order_id for row in stuck if row.attention])
+    reservations = inventory.reservations(keys=[row.order_id for row in stuck if row.attention or row.refunded])
     for row in stuck:
-        reservation = reservations.get(row.order_id)
-        short = reservation is not None and any(one.state == AllocationState.SHORT for one in reservation.allocations)
+        units = _units_by_state(reservations.get(row.order_id))
         if row.return_id is not None:
             problem = f"return {row.return_id} has waited for its stock or its refund since {_when(row.since)}"
             yield Item(kind="return-stuck", subject=row.order_id, problem=problem, action="try again now")
         elif row.attention:
-            yield _of_attention(row, short=short, sound=row.order_id not in at_odds)
+            yield _of_attention(row, units, sound=row.order_id not in at_odds)
+        elif row.refunded and row.settled:
+            yield _of_refunded(row, units)
         else:
             problem = f"is {row.status}; due since {_when(row.since)}, but no runner took it up"
             advice = "If there are many, worker or beat may be down: check that they run."
             yield Item(kind="overdue", subject=row.order_id, problem=problem, action="carry it on now", advice=advice)
 
 
-def _of_attention(row: Stuck, *, short: bool, sound: bool) -> Item:
+def _units_by_state(reservation: Reservation | None) -> Counter[AllocationState]:
+    units: Counter[AllocationState] = Counter()
+    for one in reservation.allocations if reservation else ():
+        units[one.state] += one.quantity
+    return units
+
+
+def _of_refunded(row: Stuck, units: Counter[AllocationState]) -> Item:
+    problem = f"was refunded in full and still holds {units[AllocationState.OPEN]} units"
+    advice = "Dispatch what waits (PATCH /v1/shipments/{shipment_id}, with force)"
+    if units[AllocationState.SHIPPED]:
+        advice += ". A parcel has left, so it cannot be cancelled."
+    else:
+        advice += ", or cancel the order (POST /v1/orders/{order_id}/cancel, or on its page in the admin)."
+    return Item(kind="refunded-holding", subject=row.order_id, problem=problem, advice=advice)
+
+
+def _of_attention(row: Stuck, units: Counter[AllocationState], *, sound: bool) -> Item:
     problem = f"is {row.status} and needs attention: {row.detail or 'see its timeline'}"
     action = advice = ""
-    if short:
-        advice = "Units for it are missing. Receive some (POST /v1/inventory) and it gets them, or cancel the order."
+    if units[AllocationState.SHORT]:
+        advice = "Units for it are missing. Receive some (POST /v1/inventory) and it gets them, "
+        if units[AllocationState.SHIPPED]:
+            advice += "or refund it in full: a parcel has left, so it cannot be cancelled, but what never comes is"
+            advice += " given up then, and what came can be sent back."
+        else:
+            advice += "or cancel the order."
     elif not row.settled:
         action = "try its step again now"
         advice = "If it needs attention again, the log names the error (order_step_failed)."
@@ -315,4 +339,6 @@ _ACTIONS: dict[str, Callable[[str, str], str]] = {
     "event-undelivered": _deliver,
     "notice-failed": _queue_notification,
 }
-KINDS = frozenset({kind.value for kind in audit.Kind} | set(_ACTIONS) | {"payment-review", "text-left"})
+KINDS = frozenset(
+    {kind.value for kind in audit.Kind} | set(_ACTIONS) | {"payment-review", "refunded-holding", "text-left"}
+)

@@ -163,7 +163,8 @@ class ReceiveForm(StockRowsForm):
 class CountForm(StockRowsForm):
     """A count, with on hand as its page showed it: a sale made meanwhile is told, and not overwritten.
 
-    ``shown_…`` is on hand as the person saw it first, ``expected_…`` as they saw it last.
+    ``shown_…`` is the last movement before the person saw the page first, ``expected_…`` on hand as they saw it last.
+    ``told_of``: they have been told what moved since.
     """
 
     title = "Record a stock count"
@@ -176,21 +177,27 @@ class CountForm(StockRowsForm):
     counted_before = forms.BooleanField(
         required=False,
         label="Counted before these movements",
-        help_text="Add what has moved since this page was opened to what was counted.",
+        help_text="Add what has come and gone since this page was opened to what was counted.",
     )
+    told_of = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, rows: list[Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(rows, *args, **kwargs)
         for row in rows:
-            for name in (f"shown_{row.pk}", f"expected_{row.pk}"):
-                self.fields[name] = forms.IntegerField(required=False, initial=row.on_hand, widget=forms.HiddenInput)
-        if not any(self.data.get(f"shown_{row.pk}") != self.data.get(f"expected_{row.pk}") for row in rows):
+            for name, seen in ((f"shown_{row.pk}", row.last_movement), (f"expected_{row.pk}", row.on_hand)):
+                self.fields[name] = forms.IntegerField(
+                    required=False, min_value=0, max_value=MAX_PRODUCT_ID, initial=seen, widget=forms.HiddenInput
+                )
+        if not self.data.get("told_of"):
             del self.fields["counted_before"]
 
+    def clean(self) -> None:
+        seen = (self.cleaned_data.get(f"{name}_{row.pk}") for row in self.rows for name in ("shown", "expected"))
+        if None in seen:
+            raise forms.ValidationError("This form is damaged. Open its page again.")
+
     def apply(self, row: Stock, units: int, actor: str) -> None:
-        shown, expected = (self.cleaned_data[f"{name}_{row.pk}"] for name in ("shown", "expected"))
-        if self.cleaned_data.get("counted_before") and None not in (shown, expected):
-            units += expected - shown
+        before = self.cleaned_data.get("counted_before")
         stock.count(
             inventory_id=row.pk,
             on_hand=units,
@@ -198,7 +205,8 @@ class CountForm(StockRowsForm):
             reason=self.cleaned_data["reason"],
             force=self.cleaned_data["force"],
             actor=actor,
-            expected_on_hand=expected,
+            expected_on_hand=self.cleaned_data[f"expected_{row.pk}"],
+            counted_after=self.cleaned_data[f"shown_{row.pk}"] if before else None,
         )
 
     def told(self, rows: list[Any]) -> CountForm:
@@ -206,10 +214,11 @@ class CountForm(StockRowsForm):
         are asked for again: nobody records a late count by pressing twice."""
         data = cast(QueryDict, self.data).copy()
         data.pop("counted_before", None)
+        data["told_of"] = "on"
         moved = {}
         for row in rows:
             expected = self.cleaned_data[f"expected_{row.pk}"]
-            if expected not in (None, row.on_hand):
+            if expected != row.on_hand:
                 moved[row.pk] = selectors.movements_since(row=row, on_hand=expected, since=None, limit=MAX_TOLD)
                 data[f"expected_{row.pk}"] = str(row.on_hand)
                 data[f"units_{row.pk}"] = ""
@@ -345,7 +354,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
         return self._page(request, form_class.title, form, hidden)
 
     def _rows(self, queryset: QuerySet[Stock]) -> list[Any]:
-        rows = list(queryset.order_by("pk")[: MAX_ROWS + 1])
+        rows = list(selectors.with_last_movement(rows=queryset).order_by("pk")[: MAX_ROWS + 1])
         _name_products(rows)
         return rows
 

@@ -102,6 +102,9 @@ class LocalInventory(Inventory):
     def accept_moves(self, *, key: str) -> Reservation:
         return reservation(holds.accept_moves(key=key))
 
+    def give_up(self, *, key: str, warehouse: str, actor: str = ACTOR) -> Reservation:
+        return reservation(holds.give_up(key=key, warehouse=warehouse, actor=actor))
+
     def restock(
         self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = ACTOR
     ) -> None:

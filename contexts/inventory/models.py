@@ -62,6 +62,18 @@ class Stock(models.Model):
         return f"product {self.product_id} in {self.warehouse_id}"
 
 
+class MovementKind(models.TextChoices):
+    """Why on hand changed. In all but a count, units came or went; a count corrects what was written of them."""
+
+    UNKNOWN = "", "written by an earlier version"
+    RECEIPT = "receipt", "units arrived"
+    SHIPMENT = "shipment", "units left with a shipment"
+    RETURN = "return", "units came back, and may have been written off"
+    TRANSFER = "transfer", "units went to another warehouse"
+    ADJUSTMENT = "adjustment", "staff added or took units"
+    COUNT = "count", "units were counted"
+
+
 class Movement(models.Model):
     """One line of the ledger, which is append-only. ``delta`` is added to on hand; ``on_hand`` is the result."""
 
@@ -69,6 +81,9 @@ class Movement(models.Model):
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
     delta = models.BigIntegerField()
     on_hand = models.BigIntegerField()
+    kind = models.CharField(
+        max_length=10, choices=MovementKind.choices, blank=True, default=MovementKind.UNKNOWN.value, db_default=""
+    )
     reason = models.CharField(max_length=200)
     order_id = models.CharField(max_length=64, blank=True, default="")
     reference = models.CharField(max_length=255, blank=True, default="")

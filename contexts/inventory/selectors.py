@@ -28,7 +28,7 @@ from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Greatest, Now
 
 from contexts.inventory.domain import StockRow, require_enough, settled
-from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Sweep, Warehouse
+from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
 from eci.clock import iso
@@ -39,6 +39,14 @@ LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now(
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """``units`` that have come, less those that have gone. By ``changed`` on hand has grown, counts included."""
+
+    units: int = 0
+    changed: int = 0
 
 
 # -- stock ------------------------------------------------------------------------------------------------------------
@@ -169,10 +177,51 @@ def require_warehouses(*, codes: Iterable[str]) -> None:
         raise no_warehouse(code=code)
 
 
-def units_moved(*, row: Stock, since: datetime) -> int:
-    """By how many units the ledger has changed on hand of the stock row since then."""
-    total: int | None = _movements_of(row).filter(at__gte=since).aggregate(total=Sum("delta"))["total"]
+def units_moved(*, row: Stock, since: datetime | None = None, after: int | None = None, counts: bool = False) -> int:
+    """The units that have come, less those that have gone, since then or after that movement; 0 without either.
+
+    A count moves nothing: its correction is left out, unless ``counts``.
+    """
+    if since is None and after is None:
+        return 0
+    found = _movements_of(row)
+    if since is not None:
+        found = found.filter(at__gte=since)
+    if after is not None:
+        found = found.filter(pk__gt=after)
+    if not counts:
+        found = found.exclude(kind=MovementKind.COUNT)
+    total: int | None = found.aggregate(total=Sum("delta"))["total"]
     return total or 0
+
+
+def units_moved_since(*, times: Mapping[tuple[int, str], datetime]) -> dict[tuple[int, str], Moved]:
+    """As ``units_moved``, of many stock rows, each since its own time. They are named by product and warehouse."""
+    moved = {place: Moved() for place in times}
+    if not times:
+        return moved
+    found = Movement.objects.filter(
+        product_id__in={product_id for product_id, _ in times},
+        warehouse__in={code for _, code in times},
+        at__gte=min(times.values()),
+    )
+    for product_id, code, at, kind, delta in found.values_list(
+        "product_id", "warehouse_id", "at", "kind", "delta"
+    ).iterator():
+        place = product_id, code
+        if place in times and at >= times[place]:
+            before = moved[place]
+            units = before.units + (0 if kind == MovementKind.COUNT else delta)
+            moved[place] = Moved(units=units, changed=before.changed + delta)
+    return moved
+
+
+def with_last_movement(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
+    """Stock rows with ``last_movement``, the key of the newest movement of each; 0 if there is none."""
+    of_row = Movement.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse"))
+    newest = of_row.order_by("-pk").values("pk")[:1]
+    counted: QuerySet[Any] = rows.annotate(last_movement=Coalesce(Subquery(newest), 0))
+    return counted
 
 
 def movements_since(*, row: Stock, on_hand: int, since: datetime | None, limit: int = 100) -> list[dict[str, Any]]:

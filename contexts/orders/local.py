@@ -84,6 +84,7 @@ def stuck(order: models.Order, *, detail: str) -> Stuck:
         settled=order.next_at is None and order.lease_owner == "",
         detail=detail,
         since=order.updated_at if order.needs_attention or order.next_at is None else order.next_at,
+        refunded=order.status == OrderStatus.CONFIRMED and order.payment_status == OrderPaymentStatus.REFUNDED,
     )
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
-from contexts.orders.public.contracts import OrderNotFound, OrderStatus, ReturnStatus
+from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money
 from eci.idempotency import Key
 from eci.paging import Paging
@@ -152,8 +152,15 @@ def _overdue(*, seconds: int) -> Q:
 
 
 def stuck_orders(*, seconds: int) -> list[Order]:
-    """Orders that need attention, or have been overdue for more than ``seconds``."""
-    return list(Order.objects.filter(Q(needs_attention=True) | _overdue(seconds=seconds)).order_by("order_id"))
+    """Orders that need attention, wait though they were refunded in full, or have been overdue for ``seconds``."""
+    refunded = Q(
+        status=OrderStatus.CONFIRMED,
+        payment_status=OrderPaymentStatus.REFUNDED,
+        next_at=None,
+        lease_owner="",
+    )
+    found = Order.objects.filter(Q(needs_attention=True) | refunded | _overdue(seconds=seconds))
+    return list(found.order_by("order_id"))
 
 
 def attention_reasons(*, orders: Collection[Order]) -> dict[str, str]:

@@ -43,29 +43,42 @@ class ReceiptIn(serializers.Serializer[Any]):
     reorder_point = UnitsField(required=False, min_value=0)
 
 
+class CountedAtField(serializers.DateTimeField):
+    """When units were counted: the past."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(default_timezone=UTC, **kwargs)
+
+    def to_internal_value(self, value: Any) -> datetime:
+        moment = super().to_internal_value(value)
+        if moment > utcnow():
+            raise serializers.ValidationError("This is in the future.")
+        return moment
+
+
 class CountIn(serializers.Serializer[Any]):
     onhand = UnitsField(required=False, min_value=0)
     expected_onhand = UnitsField(
         required=False, min_value=0, help_text="On hand as you know it: a 409 with the movements since if it differs."
     )
-    counted_at = serializers.DateTimeField(
-        required=False,
-        default_timezone=UTC,
-        help_text="When the units were counted: what has moved since is added to the count.",
+    counted_at = CountedAtField(
+        required=False, help_text="When the units were counted: what has come and gone since is added to the count."
     )
     reorder_point = UnitsField(required=False, min_value=0)
     reason = TextField(max_length=200)
     force = StrictBooleanField(default=False)
 
-    def validate_counted_at(self, moment: datetime) -> datetime:
-        if moment > utcnow():
-            raise serializers.ValidationError("This is in the future.")
-        return moment
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "onhand" not in attrs and "reorder_point" not in attrs:
             raise serializers.ValidationError({"onhand": ["Give onhand, reorder_point or both."]})
         return attrs
+
+
+def _refuse_force(data: Any) -> None:
+    """A client that means it is told, and not ignored."""
+    if isinstance(data, dict) and data.get("force", False) is not False:
+        message = "Counts of many rows are never forced. Record this one with PATCH /v1/inventory/{inventory_id}."
+        raise serializers.ValidationError({"force": [message]})
 
 
 class CountLineIn(serializers.Serializer[Any]):
@@ -78,6 +91,11 @@ class CountLineIn(serializers.Serializer[Any]):
     expected_onhand = UnitsField(
         required=False, min_value=0, help_text="On hand as you know it: refused if it differs."
     )
+    counted_at = CountedAtField(required=False, help_text="As for one stock row; with `set` only.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        _refuse_force(data)
+        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("product_id" in attrs) == ("sku" in attrs):
@@ -99,7 +117,18 @@ class CountsIn(serializers.Serializer[Any]):
         lines = data.get("items") if isinstance(data, dict) else None
         if isinstance(lines, list) and len(lines) > MAX_LINES:  # told once, not once for each line
             raise serializers.ValidationError({"items": [f"Give at most {MAX_LINES} items."]})
+        _refuse_force(data)
+        if isinstance(data, dict) and "counted_at" in data:
+            raise serializers.ValidationError({"counted_at": ["Give counted_at in each item."]})
         return super().to_internal_value(data)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["mode"] == "add":
+            message = "With mode add there is no counted_at: the units are added to what is there now."
+            late = {str(i): {"counted_at": [message]} for i, item in enumerate(attrs["items"]) if "counted_at" in item}
+            if late:
+                raise serializers.ValidationError({"items": late})
+        return attrs
 
 
 class AdjustmentIn(serializers.Serializer[Any]):

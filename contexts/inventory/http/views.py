@@ -306,6 +306,7 @@ class Asked:
                     warehouse=item["warehouse"],
                     units=item["onhand"],
                     expected_on_hand=item.get("expected_onhand"),
+                    counted_at=item.get("counted_at"),
                 )
             )
 

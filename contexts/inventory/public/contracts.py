@@ -215,6 +215,12 @@ class Inventory(ABC):
         """
 
     @abstractmethod
+    def give_up(self, *, key: str, warehouse: str, actor: str = "orders") -> Reservation:
+        """What the reservation is owed in this warehouse is owed no more: those units are released, what is there
+        stays. ReservationNotFound.
+        """
+
+    @abstractmethod
     def restock(
         self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = "orders"
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F
@@ -12,8 +13,9 @@ from django.db.models.functions import Now
 
 from contexts.catalog.public.contracts import ProductNotFound
 from contexts.inventory import selectors
-from contexts.inventory.models import Stock, Warehouse
+from contexts.inventory.models import MovementKind, Stock, Warehouse
 from contexts.inventory.public.contracts import BelowReserved, ChangedMeanwhile, TooManyUnits
+from contexts.inventory.selectors import Moved
 from contexts.inventory.services import ledger, owed, parts
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import trail
@@ -28,7 +30,7 @@ Place = tuple[int, str]  # a product, and the code of a warehouse
 class Counted:
     """Units of a product that were counted in a warehouse. ``product``: its id or SKU, as the caller wrote it.
 
-    ``product_id`` is None for a product that the catalog does not know.
+    ``product_id`` is None for a product that the catalog does not know. ``counted_at``: as in ``stock.count``.
     """
 
     product: int | str
@@ -36,6 +38,7 @@ class Counted:
     warehouse: str
     units: int
     expected_on_hand: int | None = None
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +65,19 @@ def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, acto
     known = set(Warehouse.objects.filter(pk__in=codes).values_list("pk", flat=True))
     found = [one for one in counts if one.product_id is not None and one.warehouse in known]
     rows = _lock({_place(one) for one in found}, new={_place(one) for one in found if not one.expected_on_hand})
+    moved = selectors.units_moved_since(times={_place(one): one.counted_at for one in found if one.counted_at})
     if not add:
-        rows = _with_room(rows, found)
+        rows = _with_room(rows, found, moved)
     on_hand = {place: row.on_hand for place, row in rows.items()}
-    outcomes = [_judge(one, rows.get(_place(one)), on_hand, known=known, add=add) for one in counts]
+    outcomes = [
+        _judge(one, rows.get(_place(one)), on_hand, moved.get(_place(one), Moved()), known=known, add=add)
+        for one in counts
+    ]
     refused = {index: one.refusal for index, one in enumerate(outcomes) if one.refusal}
     if refused and not partial:
         raise _refusal_of_all(refused)
-    _write({row.pk: row for row in rows.values()}, outcomes, reason=reason, actor=actor)
+    kind = MovementKind.ADJUSTMENT if add else MovementKind.COUNT
+    _write({row.pk: row for row in rows.values()}, outcomes, kind=kind, reason=reason, actor=actor)
     return outcomes
 
 
@@ -101,8 +109,8 @@ def _ids_of(places: set[Place]) -> dict[Place, int]:
     return {place: pk for place, pk in ids.items() if place in places}
 
 
-def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted]) -> dict[Place, Stock]:
-    below = ((rows.get(_place(one)), one.units) for one in counts)
+def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted], moved: dict[Place, Moved]) -> dict[Place, Stock]:
+    below = ((rows.get(_place(one)), one.units + moved.get(_place(one), Moved()).units) for one in counts)
     tight = {row.pk for row, units in below if row and units < row.reserved + row.owed}
     if not tight:
         return rows
@@ -111,15 +119,18 @@ def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted]) -> dict[Plac
     return {place: again.get(row.pk, row) for place, row in rows.items()}
 
 
-def _judge(one: Counted, row: Stock | None, on_hand: dict[Place, int], *, known: set[str], add: bool) -> Outcome:
-    """``on_hand``: what each row has after the counts before this one. ``known``: the warehouses that there are."""
+def _judge(
+    one: Counted, row: Stock | None, on_hand: dict[Place, int], moved: Moved, *, known: set[str], add: bool
+) -> Outcome:
+    """``on_hand``: what each row has after the counts before this one. ``moved``: since this one. ``known``: the
+    warehouses that there are."""
     if one.product_id is None:
         return Outcome(refusal=ProductNotFound(f"There is no product {one.product}.", product=one.product))
     if one.warehouse not in known:
         return Outcome(refusal=selectors.no_warehouse(code=one.warehouse))
     now = on_hand.get(_place(one), 0)
-    target = now + one.units if add else one.units
-    if row is None or one.expected_on_hand not in (None, now):
+    target = now + one.units if add else one.units + moved.units
+    if row is None or one.expected_on_hand not in (None, now - moved.changed):
         message = f"On hand is {now} now: it has changed meanwhile."
         return Outcome(stock_id=row.pk if row else None, refusal=ChangedMeanwhile(message, on_hand=now))
     if target > MAX_UNITS:
@@ -142,7 +153,7 @@ def _refusal_of_all(refused: dict[int, EciError]) -> EciError:
     return type(first)(message, **(first.details | {"items": items}))
 
 
-def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, reason: str, actor: str) -> None:
+def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, kind: MovementKind, reason: str, actor: str) -> None:
     changes = [(rows[one.stock_id], one.delta) for one in outcomes if one.stock_id and one.delta and not one.refusal]
     if not changes:
         return
@@ -153,7 +164,7 @@ def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, reason: str, acto
     Stock.objects.filter(pk__in=units).update(
         on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
     )
-    ledger.record(changes=changes, reason=reason, actor=actor)
+    ledger.record(changes=changes, kind=kind, reason=reason, actor=actor)
     owed.cover(stock_ids=units)
     lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from contexts.inventory import selectors
 from contexts.inventory.domain import allocate, settled
-from contexts.inventory.models import Allocation, Reservation, Stock
+from contexts.inventory.models import Allocation, MovementKind, Reservation, Stock
 from contexts.inventory.public.contracts import (
     AllocationState,
     InsufficientStock,
@@ -217,6 +217,25 @@ def release(
     return rows
 
 
+@writes("inventory")
+def give_up(*, key: str, warehouse: str, actor: str) -> ReservationRows:
+    """What is owed to the reservation in this warehouse is released; what is there stays.
+
+    What is owed to others of these products may get units now.
+    """
+    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    rows = parts.lock_reservation(key=key)
+    short = [
+        allocation
+        for allocation in rows.allocations
+        if allocation.state == AllocationState.SHORT and allocation.stock.warehouse_id == warehouse
+    ]
+    if short:
+        give_back(rows=rows, holding=short, actor=actor)
+        owed.cover(stock_ids={allocation.stock_id for allocation in short})
+    return rows
+
+
 def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, why: str = "") -> None:
     """A part of ``release``, whose caller gives the units to what is owed: these allocations are released."""
     was_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
@@ -285,9 +304,10 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
             changes = {name: F(name) - per_row(units) for name in less}
             Stock.objects.filter(pk__in=units).update(**changes, version=F("version") + 1, updated_at=Now())
     about = {"order_id": rows.reservation.order_id, "reference": key, "actor": actor}
+    shipment = MovementKind.SHIPMENT  # the correction too: together they move nothing, for the count was right
     if not_found:
-        ledger.record(changes=not_found, reason=NOT_FOUND, **about)
-    ledger.record(changes=[(one.stock, -one.quantity) for one in leaving], reason="shipment", **about)
+        ledger.record(changes=not_found, kind=shipment, reason=NOT_FOUND, **about)
+    ledger.record(changes=[(one.stock, -one.quantity) for one in leaving], kind=shipment, reason="shipment", **about)
     healed = _healed(rows) if not_found else {}
     _record(rows, {"actor": actor} | healed, shipped=sum(one.quantity for one in leaving))
     if left:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from contexts.inventory.models import Movement, Stock
+from contexts.inventory.models import Movement, MovementKind, Stock
 from eci.clock import utcnow
 
 
 def record(
-    *, changes: list[tuple[Stock, int]], reason: str, actor: str, order_id: str = "", reference: str = ""
+    *,
+    changes: list[tuple[Stock, int]],
+    kind: MovementKind,
+    reason: str,
+    actor: str,
+    order_id: str = "",
+    reference: str = "",
 ) -> None:
     """Write a movement for each change of on hand, a locked stock row and its delta, that was just made.
 
@@ -23,6 +29,7 @@ def record(
                 warehouse_id=row.warehouse_id,
                 delta=delta,
                 on_hand=row.on_hand,
+                kind=kind,
                 reason=reason,
                 order_id=order_id,
                 reference=reference,

@@ -12,7 +12,7 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
-from contexts.inventory.models import Allocation, Movement, Restocking, Stock, Warehouse
+from contexts.inventory.models import Allocation, Movement, MovementKind, Restocking, Stock, Warehouse
 from contexts.inventory.public.contracts import (
     AllocationState,
     BelowReserved,
@@ -107,7 +107,7 @@ def receive(
         Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
     _require_countable(row, row.on_hand + quantity)
     _add({row.pk: quantity})
-    ledger.record(changes=[(row, quantity)], reason="receipt", actor=actor)
+    ledger.record(changes=[(row, quantity)], kind=MovementKind.RECEIPT, reason="receipt", actor=actor)
     owed.cover(stock_ids=[row.pk])
     _leave_trail(row, before, action="stock.receive", actor=actor)
     return row
@@ -139,12 +139,14 @@ def count(
     actor: str,
     expected_on_hand: int | None = None,
     counted_at: datetime | None = None,
+    counted_after: int | None = None,
     version: int | None = None,
 ) -> Stock:
     """Set on hand of a stock row to what was counted; returns the row. NotFound if there is no such row.
 
-    The units were there at ``counted_at``, or now: what has moved since is added to the count. ChangedMeanwhile if on
-    hand was not ``expected_on_hand`` then; PreconditionFailed if the row has another ``version``.
+    The units were there at ``counted_at``, or after the movement ``counted_after``, or now: units that have come and
+    gone since are added to the count. ChangedMeanwhile if on hand was not ``expected_on_hand`` at ``counted_at``, or is
+    not now; PreconditionFailed if the row has another ``version``.
 
     BelowReserved if more than that is reserved, unless ``force``: then unpaid reservations are released, the newest
     first. If that is not enough, allocations of paid ones move to warehouses that have the units, or become SHORT, and
@@ -155,8 +157,8 @@ def count(
         raise NotFound(f"There is no stock row {inventory_id}.")
     _require_version(row, version)
     before = _facts(row)
-    moved = selectors.units_moved(row=row, since=counted_at) if counted_at else 0
-    if expected_on_hand not in (None, row.on_hand - moved):
+    changed = selectors.units_moved(row=row, since=counted_at, counts=True) if counted_at else 0
+    if expected_on_hand not in (None, row.on_hand - changed):
         raise ChangedMeanwhile(
             f"On hand is {row.on_hand} now: it has changed meanwhile.",
             on_hand=row.on_hand,
@@ -164,8 +166,11 @@ def count(
         )
     if reorder_point not in (None, row.reorder_point):
         Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=Now())
-    if on_hand is not None and on_hand + moved != row.on_hand:
-        _change_on_hand(row, on_hand + moved - row.on_hand, reason=reason, actor=actor, force=force)
+    if on_hand is not None:
+        on_hand += selectors.units_moved(row=row, since=counted_at, after=counted_after)
+        if on_hand != row.on_hand:
+            delta = on_hand - row.on_hand
+            _change_on_hand(row, delta, kind=MovementKind.COUNT, reason=reason, actor=actor, force=force)
     _leave_trail(row, before, action="stock.count", actor=actor)
     return row
 
@@ -179,12 +184,14 @@ def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: s
     selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
     before = _facts(row)
-    _change_on_hand(row, delta, reason=reason, actor=actor, force=False)
+    _change_on_hand(row, delta, kind=MovementKind.ADJUSTMENT, reason=reason, actor=actor)
     _leave_trail(row, before, action="stock.adjust", actor=actor)
     return row
 
 
-def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: bool) -> None:
+def _change_on_hand(
+    row: Stock, delta: int, *, kind: MovementKind, reason: str, actor: str, force: bool = False
+) -> None:
     target = row.on_hand + delta
     touched = {row.pk}
     shortened: list[Allocation] = []
@@ -204,7 +211,7 @@ def _change_on_hand(row: Stock, delta: int, *, reason: str, actor: str, force: b
             reserved=row.reserved,
         )
     Stock.objects.filter(pk=row.pk).update(on_hand=target, version=F("version") + 1, updated_at=Now())
-    ledger.record(changes=[(row, delta)], reason=reason, actor=actor)
+    ledger.record(changes=[(row, delta)], kind=kind, reason=reason, actor=actor)
     owed.cover(stock_ids=touched)
     owed.tell_short(allocations=shortened)
 
@@ -262,8 +269,11 @@ def transfer(
         on_hand=F("on_hand") - quantity, version=F("version") + 1, updated_at=Now()
     )
     _add({target.pk: quantity})
-    ledger.record(changes=[(source, -quantity)], reason=f"transfer to {to_warehouse}", actor=actor)
-    ledger.record(changes=[(target, quantity)], reason=f"transfer from {from_warehouse}", actor=actor)
+    for row, units, reason in (
+        (source, -quantity, f"transfer to {to_warehouse}"),
+        (target, quantity, f"transfer from {from_warehouse}"),
+    ):
+        ledger.record(changes=[(row, units)], kind=MovementKind.TRANSFER, reason=reason, actor=actor)
     owed.cover(stock_ids=[target.pk])
     for row in (source, target):
         _leave_trail(row, before[row.pk], action="stock.transfer", actor=actor)
@@ -311,8 +321,10 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
     changes = [(rows[pk], units) for pk, units in back.items()]
     if disposition == "resell":
         _add(back)
-    ledger.record(changes=changes, reason=RETURN, order_id=order_id, reference=reference, actor=actor)
+    about = {"order_id": order_id, "reference": reference, "actor": actor}
+    kind = MovementKind.RETURN
+    ledger.record(changes=changes, kind=kind, reason=RETURN, **about)
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
-        ledger.record(changes=written_off, reason=disposition, order_id=order_id, reference=reference, actor=actor)
+        ledger.record(changes=written_off, kind=kind, reason=disposition, **about)
     owed.cover(stock_ids=back)

@@ -161,6 +161,7 @@ class Stuck:
     """An order, or with its id a return, whose workflow is stuck. ``since``: when it should have gone on.
 
     ``attention``: it was given up to a person, for the reason ``detail``. ``settled``: no workflow is under way.
+    ``refunded``: all of its money was, and it waits for staff, who may let it leave or cancel it.
     """
 
     order_id: str
@@ -170,6 +171,7 @@ class Stuck:
     settled: bool = False
     detail: str = ""
     since: datetime
+    refunded: bool = False
 
 
 class OrdersStopped(EciError):
@@ -255,7 +257,8 @@ class Orders(ABC):
 
     @abstractmethod
     def stuck(self, *, seconds: int) -> tuple[Stuck, ...]:
-        """Orders that need attention, and orders and returns that are overdue by more than ``seconds``."""
+        """Orders that need attention, or were refunded in full and have not left; and orders and returns that are
+        overdue by more than ``seconds``."""
 
     @abstractmethod
     def retry(self, *, order_id: str, actor: str) -> OrderStatus:

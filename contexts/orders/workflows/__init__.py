@@ -26,6 +26,9 @@
       others have come elsewhere:         shipping.withhold                                  shipping.cancel
                                           inventory.accept_moves                             inventory.release
                                           shipping.rearrange                                 shipping.cancel
+      refunded, and units missing:        shipping.withhold                                  shipping.cancel
+                                          inventory.give_up             to undo, if that     inventory.release
+                                                                        was all
     DONE           forward.done           nothing                       nothing is due
 
 The calls of a step are outside any transaction, and each participant answers a repeated call the same. So after a crash

@@ -14,7 +14,13 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from contexts.inventory.public.api import inventory
-from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationExpired
+from contexts.inventory.public.contracts import (
+    Allocation,
+    AllocationState,
+    InsufficientStock,
+    Reservation,
+    ReservationExpired,
+)
 from contexts.orders import services
 from contexts.orders.composed import OrderView
 from contexts.orders.models import Order, Step, Undo
@@ -221,14 +227,14 @@ def fulfil(run: Run) -> None:
     """Stock leaves with the shipments: all at once, or as staff dispatches them.
 
     1. Withhold the shipments of an order whose money was all refunded: staff may insist.
-    2. Make the shipments fit what the reservation has.
+    2. Make the shipments fit what the reservation has. If it has nothing, the order is undone.
     3. Ship what leaves, and rest. While units are missing, the order waits for them.
     """
     order = run.order
     waiting = order.status == OrderStatus.CONFIRMED
-    automatic = order.fulfilment == "automatic"
-    if waiting and order.payment_status == OrderPaymentStatus.REFUNDED:
-        automatic = False
+    refunded = waiting and order.payment_status == OrderPaymentStatus.REFUNDED
+    automatic = order.fulfilment == "automatic" and not refunded
+    if refunded:
         shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.REFUNDED)
     if not waiting:
         run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
@@ -242,6 +248,9 @@ def fulfil(run: Run) -> None:
             _fit_shipments(run)
             if not order.short:  # the units have come meanwhile
                 _ship_at_once(run)
+    if refunded and run.view.reservation is not None and not _kept(run.view.reservation):
+        progress.undo(run, why=Undo.CANCELLED, reason="refunded in full, and its units are not there")
+        return
     _erase_guest(run)
     status = _status_of(run.view)
     event = status.lower() if status != order.status else ""
@@ -260,7 +269,9 @@ def _fit_shipments(run: Run) -> None:
     1. Tell inventory which shipments have left: their units were there, whatever was counted.
     2. Where units have moved to another warehouse, withhold all that waits, so that nothing leaves without them.
     3. Make a shipment for each warehouse that has units, and cancel those that wait elsewhere.
-    4. Withhold the shipments whose units are missing, allow the others, and record whether there are any.
+    4. Withhold the shipments whose units are missing, allow the others.
+    5. Nothing is owed to an order whose money was all refunded: give up what is missing, and begin again.
+    6. Record whether units are missing.
     """
     order = run.order
     run.view.shipments = shipping.shipments_of(order_ids=[order.pk])
@@ -271,8 +282,8 @@ def _fit_shipments(run: Run) -> None:
         _ship_dispatched(run)
         held = inventory.accept_moves(key=order.pk)
     run.view.reservation = held
-    warehouses = sorted({part.warehouse for part in held.allocations})
-    if warehouses != sorted(str(shipment.warehouse) for shipment in _counted(run.view.shipments)):
+    warehouses = sorted({part.warehouse for part in _kept(held)})
+    if warehouses and warehouses != sorted(str(shipment.warehouse) for shipment in _counted(run.view.shipments)):
         run.view.shipments = shipping.rearrange(**_shipments_in(warehouses, order))
         progress.record(run, changes={}, event="units_moved")
     short = {part.warehouse for part in held.allocations if part.state == AllocationState.SHORT}
@@ -280,9 +291,28 @@ def _fit_shipments(run: Run) -> None:
     for warehouse in sorted(short.symmetric_difference(withheld).intersection(warehouses)):
         change = shipping.withhold if warehouse in short else shipping.allow
         run.view.shipments = change(order_id=order.pk, warehouse=warehouse, reason=Withheld.SHORT)
+    if short and order.payment_status == OrderPaymentStatus.REFUNDED:
+        _give_up(run, short)
+        _fit_shipments(run)
+        return
     if bool(short) != order.short:
         changes = {"short": bool(short), "needs_attention": bool(short)}
         progress.record(run, changes=changes, event="units_missing" if short else "units_back")
+
+
+def _give_up(run: Run, warehouses: set[str]) -> None:
+    """Their shipments are withheld, so that none leaves with units that are given up; one that has left has them."""
+    order = run.order
+    _ship_dispatched(run)
+    for warehouse in sorted(warehouses):
+        run.view.reservation = inventory.give_up(key=order.pk, warehouse=warehouse)
+    changes = {"short": False, "needs_attention": False} if order.short else {}
+    progress.record(run, changes=changes, event="units_given_up")
+
+
+def _kept(reservation: Reservation) -> list[Allocation]:
+    """The parts that are held, missing or shipped: not those that were given up."""
+    return [part for part in reservation.allocations if part.state != AllocationState.RELEASED]
 
 
 def _ship_dispatched(run: Run) -> None:

@@ -17,6 +17,7 @@ from contexts.catalog.models import Product
 from contexts.inventory.models import Stock
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
+from contexts.inventory.services import stock
 from contexts.notifications.models import Notification
 from contexts.orders.models import Order, OrderLine, OutboxEvent, Return, Switch, TimelineEntry
 from contexts.payments.models import Payment
@@ -224,6 +225,37 @@ def test_a_shipment_withheld_for_nothing(shop: Shop, manage: Any) -> None:
     expect(manage, f"owed:{order_id}", "withhold the shipments whose units are owed, and no others")
     assert manage("reconcile", "--apply")[0] == 0
     assert shipping.shipments_of(order_ids=[order_id])[0].withheld == ()
+    clean(manage)
+
+
+def test_a_refunded_order_that_holds_stock_is_listed_until_staff_decides(shop: Shop, manage: Any) -> None:
+    """Also one of which a part has left; and no advice that would be refused."""
+    body = {"product_id": shop.product_id, "warehouse": "WH002", "onhand": 2}
+    shop.api.post("/v1/inventory", body)
+    kept = shop.order(2, fulfilment="warehouse").data
+    parts = shop.order(100, fulfilment="warehouse").data
+    first, second = (one["shipment_id"] for one in parts["shipments"])
+    assert shop.api.patch(f"/v1/shipments/{first}", {"status": "SHIPPED"}).status == 200
+    row = Stock.objects.get(product_id=shop.product_id, warehouse=parts["shipments"][1]["warehouse"])
+    owed = row.reserved
+    stock.count(inventory_id=row.pk, on_hand=0, reorder_point=None, reason="r", force=True, actor="staff:ann")
+    _, said = manage("reconcile")
+    assert "refund it in full" in said
+    assert "cancel the order" not in said
+    shop.api.post("/v1/inventory", body | {"warehouse": row.warehouse_id, "onhand": owed})
+    for order in (kept, parts):
+        shop.api.post(f"/v1/payments/{order['payments'][0]['payment_id']}/refund", {"reason": "gesture"})
+    shop.api.settle()
+    assert manage("audit")[0] == 0
+    code, said = manage("reconcile")
+    assert (code, f"refunded-holding:{kept['order_id']}" in said) == (1, True)
+    assert "was refunded in full and still holds 2 units" in said
+    boss = Client()
+    boss.force_login(get_user_model().objects.create_superuser("boss", password="a-long-pass-1"))
+    boss.post("/staff/reconcile/look")
+    assert f'href="/admin/orders/order/{kept["order_id"]}/change/"' in boss.get("/staff/reconcile").content.decode()
+    assert shop.api.post(f"/v1/orders/{kept['order_id']}/cancel", {}).status == 200
+    assert shop.api.patch(f"/v1/shipments/{second}", {"status": "SHIPPED", "force": True}).status == 200
     clean(manage)
 
 

@@ -66,6 +66,43 @@ def test_what_moved_after_the_count_is_added_to_it(api: Api, sold: Callable[[int
     assert (gone.status, gone.code) == (409, "below_reserved")
 
 
+def test_a_count_that_is_sent_again_moves_nothing(
+    api: Api, stocked: Callable[..., int], sold: Callable[[int], None]
+) -> None:
+    """A correction is no movement, up or down, from one row or from many. All else is: a sale, a return, a transfer."""
+    product_id, counted_at = Stock.objects.get().product_id, utcnow().isoformat()
+    sold(5)
+    for on_hand, now in ((298, 293), (290, 285), (300, 295)):
+        asked = {"counted_at": counted_at, "expected_onhand": 300}
+        assert [count(api, on_hand, **asked).data["onhand"] for _ in range(3)] == [now] * 3
+        item = {"product_id": product_id, "warehouse": "A", "onhand": on_hand} | asked
+        many = api.post("/v1/inventory/counts", {"items": [item], "reason": "count"})
+        assert (many.data["same"], Stock.objects.get().on_hand) == (1, now)
+    api.post("/v1/warehouses", {"code": "B", "name": "B"})
+    body = {"product_id": product_id, "from_warehouse": "A", "to_warehouse": "B", "quantity": 7}
+    assert api.post("/v1/inventory/transfers", body).status == 200
+    stock.restock(order_id="X-1", reference="r", returned={product_id: 2}, disposition="resell", actor="t")
+    stock.restock(order_id="X-1", reference="s", returned={product_id: 1}, disposition="damaged", actor="t")
+    many = api.post("/v1/inventory/counts", {"items": [item | {"onhand": 298}], "reason": "count"})
+    assert many.data["items"][0]["row"]["onhand"] == 298 - 5 - 7 + 2
+    wrong = api.post("/v1/inventory/counts", {"items": [item | {"expected_onhand": 299}], "reason": "count"})
+    assert wrong.code == "changed_meanwhile"
+
+
+def test_many_rows_know_no_force_and_no_time_that_is_not_theirs(api: Api, sold: Callable[[int], None]) -> None:
+    item = {"product_id": Stock.objects.get().product_id, "warehouse": "A", "onhand": 1}
+    for in_item, beside, field in (
+        ({"force": True}, {}, "force"),
+        ({}, {"force": "yes"}, "force"),
+        ({}, {"counted_at": utcnow().isoformat()}, "counted_at"),
+        ({"counted_at": utcnow().isoformat()}, {"mode": "add"}, "counted_at"),
+        ({"counted_at": (utcnow() + timedelta(minutes=1)).isoformat()}, {}, "counted_at"),
+    ):
+        refused = api.post("/v1/inventory/counts", {"items": [item | in_item], "reason": "count"} | beside)
+        assert (refused.status, field in str(refused.details)) == (400, True)
+    assert Stock.objects.get().on_hand == 300
+
+
 def test_a_count_of_the_future_is_refused(api: Api, sold: Callable[[int], None]) -> None:
     for moment in ((utcnow() + timedelta(minutes=1)).isoformat(), "yesterday", 5):
         assert list(count(api, 300, counted_at=moment).details) == ["counted_at"]

@@ -17,6 +17,7 @@ from contexts.inventory.models import Movement, OutboxEvent, Reservation, Stock
 from contexts.inventory.services import stock
 from contexts.orders.models import Step
 from contexts.orders.workflows import STEPS
+from contexts.payments import models as payment_models
 from contexts.shipping import models as shipping_models
 from eci import events
 from tests.support.shop import Shop
@@ -271,3 +272,81 @@ def test_an_automatic_order_whose_units_move_meanwhile_leaves_from_there(shop: S
     assert shipments(shop, order) == [("WH001", "CANCELLED", []), ("WH002", "SHIPPED", [])]
     require_shipped(shop, order)
     assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 1, 0, 0)]
+
+
+# -- refunded in full -------------------------------------------------------------------------------------------------
+
+
+def refund(shop: Shop, order: dict[str, Any]) -> None:
+    payment = order["payments"][0]["payment_id"]
+    assert shop.api.post(f"/v1/payments/{payment}/refund", {"reason": "gesture"}).status == 200
+    shop.api.settle()
+
+
+def require_ended(shop: Shop, order: dict[str, Any]) -> None:
+    """Cancelled, with one mail about it and not a cent more refunded; it holds nothing, and the books agree."""
+    after = shop.read(order["order_id"])
+    assert (after["status"], after["payment_status"], after["needs_attention"]) == ("CANCELLED", "REFUNDED", False)
+    assert after["payments"][0]["refunded"] == order["order_total"]
+    assert {one["status"] for one in after["shipments"]} == {"CANCELLED"}
+    assert shop.notices(order["order_id"]).count("order_cancellation") == 1
+    assert audit.look().findings == ()
+
+
+@pytest.mark.parametrize("refund_first", [True, False])
+def test_nothing_is_owed_to_an_order_that_was_refunded(shop: Shop, refund_first: bool) -> None:
+    refunded, paid = (shop.order(2, fulfilment="warehouse").data for _ in range(2))
+    steps = [lambda: refund(shop, refunded), lambda: count(shop, 0)]
+    for step in steps if refund_first else reversed(steps):
+        step()
+    require_ended(shop, refunded)
+    assert rows(shop)[0] == ("WH001", 0, 0, 2)
+    receive(shop, 2, warehouse="WH001")
+    assert dispatch(shop, paid).status == 200
+    assert shop.stock() == (0, 0, 0)
+
+
+def test_units_that_came_before_orders_knew_of_the_refund_stay_held(shop: Shop) -> None:
+    order = shop.order(2, fulfilment="warehouse").data
+    with late("payments.refund_completed.v1"):
+        payment = order["payments"][0]["payment_id"]
+        shop.api.post(f"/v1/payments/{payment}/refund", {"reason": "gesture"})
+        count(shop, 0)
+        receive(shop, 2, warehouse="WH001")
+    payment_models.OutboxEvent.objects.filter(delivered_at=None).update(next_at=Now())
+    shop.api.settle()
+    assert shipments(shop, order) == [("WH001", "PENDING", ["refunded"])]
+    count(shop, 1)
+    require_ended(shop, order)
+    assert shop.stock() == (1, 0, 1)
+
+
+def test_what_is_there_of_a_refunded_order_waits_for_staff(shop: Shop) -> None:
+    body = [{"product_id": shop.product_id, "quantity": 2}, {"product_id": shop.other_id, "quantity": 1}]
+    order = shop.order(items=body, fulfilment="warehouse").data
+    refund(shop, order)
+    count(shop, 0)
+    waiting = shop.read(order["order_id"])
+    assert (waiting["status"], waiting["needs_attention"]) == ("CONFIRMED", False)
+    assert [one["withheld"] for one in waiting["shipments"] if one["status"] != "CANCELLED"] == [["refunded"]]
+    assert rows(shop)[0] == ("WH001", 0, 0, 0)
+    assert audit.look().findings == ()
+    alive = next(i for i, one in enumerate(waiting["shipments"]) if one["status"] != "CANCELLED")
+    assert dispatch(shop, waiting, alive).code == "order_refunded"
+    assert dispatch(shop, waiting, alive, force=True).status == 200
+    assert shop.read(order["order_id"])["status"] == "SHIPPED"
+    assert audit.look().findings == ()
+
+
+def test_an_order_of_which_a_part_has_left_ends_with_the_refund(shop: Shop) -> None:
+    """The rest will never come: what came can be sent back."""
+    receive(shop, 2, warehouse="WH002")
+    order = shop.order(102, fulfilment="warehouse").data
+    assert dispatch(shop, order).status == 200
+    count(shop, 0, warehouse="WH002")
+    assert shop.read(order["order_id"])["needs_attention"]
+    refund(shop, order)
+    after = shop.read(order["order_id"])
+    assert (after["status"], after["needs_attention"]) == ("SHIPPED", False)
+    assert rows(shop) == [("WH001", 0, 0, 0), ("WH002", 0, 0, 0)]
+    assert audit.look().findings == ()
