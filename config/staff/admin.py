@@ -41,10 +41,23 @@ def _require_free(form: Any, user: User, *, counts: bool) -> None:
             raise forms.ValidationError({field if field in form.fields else "password1": _TAKEN})
 
 
+def _new_name(form: Any, besides: int | None) -> str:
+    name: str = form.cleaned_data["username"]
+    if "username" not in form.changed_data:
+        return name
+    try:
+        return accounts.new_name(name, besides=besides)
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from None
+
+
 class NewAccountForm(AdminUserCreationForm):
     """Name, address and password of a new account."""
 
     email = EmailField(required=False)
+
+    def clean_username(self) -> str | None:
+        return _new_name(self, None) if super().clean_username() else None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -58,6 +71,9 @@ class AccountForm(UserChangeForm):
     first_name = TextField(max_length=150, required=False)
     last_name = TextField(max_length=150, required=False)
     email = EmailField(required=False)
+
+    def clean_username(self) -> str:
+        return _new_name(self, self.instance.pk)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -105,7 +121,7 @@ class Trailed(StaffAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         before = locked(type(obj).objects.filter(pk=obj.pk)).get() if change else None
-        if before and self.seen_version(request) not in (None, self.version_of(before)):
+        if before and self.seen_version(request) != self.version_of(before):
             raise PreconditionFailed("This has changed meanwhile.")
         form.facts_before = accounts.facts(before) if before else {}
         if not change:
