@@ -57,8 +57,9 @@ class NewAccountForm(AdminUserCreationForm):
 
     email = EmailField(required=False)
 
-    def clean_username(self) -> str | None:
-        return _new_name(self, None) if super().clean_username() else None
+    def clean_username(self) -> str:
+        name = super().clean_username()  # None, if Django has found another's
+        return _new_name(self, None) if name else name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
