@@ -162,6 +162,7 @@ class Trailed(StaffAdmin):
 class AccountAdmin(Trailed, UserAdmin):
     form = AccountForm
     add_form = NewAccountForm
+    add_form_template = "eci/add_user.html"
     change_password_form = PasswordForm
     change_user_password_template = "eci/change_user_password.html"  # noqa: S105 - a template
     readonly_fields = ("last_login", "date_joined")
