@@ -128,13 +128,15 @@ class Browser(Client):
             and isinstance(data, dict | None)
             and not (data or {}).get("_form_key")
         ):
-            page = self.get(path if path.startswith("/admin/") else "/staff/reconcile").content.decode()
+            page = self.get(path if path.startswith("/admin/") else "/staff/reconcile")
             hidden = {
                 name: value
-                for form in forms_in(page)
+                for form in forms_in(page.content.decode())
                 if form.action in ("", path)
                 for name, value in form.fields.items()
                 if name.startswith(("_form_key", "_version", "_shown-", "initial-"))
             }
-            data = {staff_forms.FORM_KEY: staff_forms.new_key(path)} | hidden | (data or {})
+            if page.status_code != 200:  # refused, or asked who it is: the form was opened before that
+                hidden[staff_forms.FORM_KEY] = staff_forms.new_key(path)
+            data = hidden | (data or {})
         return super().post(path, data, *args, **kwargs)
