@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from rest_framework import serializers
 
 from eci import text
+from eci.http import fields
 from eci.http.cards import holds_card_number
 
 
@@ -83,3 +86,23 @@ class WarehouseCodeField(_OneRule):
 
     def rule(self, given: str) -> str:
         return text.warehouse_code(given)
+
+
+class AmountField(forms.DecimalField):
+    """An amount of money, as the API reads it. Its form compares it with its currency."""
+
+    def __init__(self, *, allow_zero: bool = True, **kwargs: Any) -> None:
+        self._intake = fields.AmountField(allow_zero=allow_zero)
+        super().__init__(**kwargs)
+
+    def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]
+        if value in self.empty_values:
+            return None
+        try:
+            self._intake.to_internal_value(value)
+        except serializers.ValidationError as error:
+            raise ValidationError(str(error.detail[0]), code="invalid") from None  # type: ignore[index]
+        return Decimal(value)
+
+    def validate(self, value: Any) -> None:
+        forms.Field.validate(self, value)

@@ -56,6 +56,11 @@ def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-places(currency))
 
 
+def step(currency: str) -> str:
+    """The smallest amount of the currency."""
+    return text(from_minor(1, currency), currency)
+
+
 def text(amount: Decimal, currency: str) -> str:
     """The amount as JSON shows it, with exactly the currency's decimal places."""
     return f"{amount:.{places(currency)}f}"

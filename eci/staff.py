@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django import forms
@@ -16,6 +16,7 @@ from django.core.exceptions import FieldError, ValidationError
 from django.db import DataError
 from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
@@ -69,11 +70,12 @@ class StaffAdmin(admin.ModelAdmin):
     change_form_template = "eci/change_form.html"
     change_list_template = "eci/change_list.html"
     delete_confirmation_template = "eci/delete_confirmation.html"
+    delete_selected_confirmation_template = "eci/delete_selected_confirmation.html"
     search_folded: tuple[str, ...] = ()
 
     # -- for the contexts' own admins ---------------------------------------------------------------------------------
 
-    def seen_version(self, request: HttpRequest) -> int | None:
+    def seen_version(self, request: HttpRequest) -> int:
         return staff_forms.seen_version(request)
 
     def once(self, request: HttpRequest, context: str, action: str, function: Callable[[], Any]) -> staff_forms.Kept:
@@ -109,7 +111,7 @@ class StaffAdmin(admin.ModelAdmin):
         obj = kwargs.get("obj")
         shown = self.version_of(obj) if obj is not None else None
         more = {
-            "form_key": request.POST.get(staff_forms.FORM_KEY) or staff_forms.new_key(),
+            "form_key": staff_forms.key_for(request),
             "form_version": request.POST.get(staff_forms.VERSION, "" if shown is None else shown),
             "differences": getattr(request, "differences", []),
         }
@@ -132,13 +134,26 @@ class StaffAdmin(admin.ModelAdmin):
             kept = staff_forms.sent_before(request, self.opts.app_label)
             if kept is not False:
                 return self._as_before(request, object_id or str(kept), add=object_id is None)
+            self._require_version(request, object_id)
             request.POST = staff_forms.taken(request.POST)  # type: ignore[assignment,misc]
-            return show()
+            page = show()
+            if page.status_code == 200 and (kept := staff_forms.sent_before(request, self.opts.app_label)) is not False:
+                return self._as_before(request, object_id or str(kept), add=object_id is None)  # by a double click
+            return page
         except PreconditionFailed:
             self._show_both(request, object_id)
+        except staff_forms.DamagedForm as damaged:
+            self._show_both(request, object_id)
+            request.refusal = damaged.message  # type: ignore[attr-defined]
         except EciError as refusal:
             request.refusal = refusal.message  # type: ignore[attr-defined]
         return show()
+
+    def _require_version(self, request: HttpRequest, object_id: str | None) -> None:
+        """PreconditionFailed for a form of a row that does not say which version its page showed."""
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        if row is not None and self.version_of(row) is not None:
+            self.seen_version(request)
 
     def _as_before(self, request: HttpRequest, object_id: str, *, add: bool) -> HttpResponse:
         """The answer that the form had when it was sent first."""
@@ -152,13 +167,13 @@ class StaffAdmin(admin.ModelAdmin):
     def _show_both(self, request: HttpRequest, object_id: str | None) -> None:
         """Make the request one that shows the row as it is now beside the form."""
         request.refusal = CHANGED  # type: ignore[attr-defined]
-        obj = self.get_object(request, unquote(object_id or ""))
-        if obj is None:
+        obj = self.get_object(request, unquote(object_id)) if object_id else None
+        if obj is None or not self.has_change_permission(request, obj):
             return
         fields = flatten_fieldsets(self.get_fieldsets(request, obj))
         form = self.get_form(request, obj, change=True, fields=fields)
         now = form(instance=obj)
-        sent = form(request.POST, instance=self.get_object(request, unquote(object_id or "")))
+        sent = form(request.POST, instance=self.get_object(request, unquote(str(object_id))))
         again, differences = staff_forms.both(sent, now, request.POST)
         again[staff_forms.VERSION] = str(self.version_of(obj) or "")
         request.POST, request.differences = again, differences  # type: ignore[assignment,attr-defined,misc]
@@ -166,14 +181,23 @@ class StaffAdmin(admin.ModelAdmin):
     @method_decorator(csrf_protect)
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         try:
-            if staff_forms.sent_before(request, self.opts.app_label) is not False:
-                self.message_user(request, "")
-                return HttpResponseRedirect(self._list_url())
-            more = {"form_key": staff_forms.new_key(), **(extra_context or {})}
+            row = self.get_object(request, unquote(object_id))
+            shown = self.version_of(row) if row is not None else None
+            if request.method == "POST" and self.has_delete_permission(request):
+                if staff_forms.sent_before(request, self.opts.app_label) is not False:
+                    self.message_user(request, "")
+                    return HttpResponseRedirect(self._list_url())
+                if shown is not None and self.has_delete_permission(request, row):
+                    self._require_unchanged(request, shown)
+            more = {"form_key": staff_forms.key_for(request), "form_version": shown, **(extra_context or {})}
             return self._delete_view(request, object_id, more)  # type: ignore[attr-defined]
         except EciError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def _require_unchanged(self, request: HttpRequest, shown: int) -> None:
+        if self.seen_version(request) != shown:
+            raise PreconditionFailed("This has changed since its page was opened. Look at it before you delete it.")
 
     def message_user(  # type: ignore[override]
         self, request: HttpRequest, message: Any, level: int | str = messages.INFO, **more: Any
@@ -193,12 +217,15 @@ class StaffAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         try:
-            if request.method == "POST":
+            if request.method == "POST" and self.has_view_or_change_permission(request):
                 self._require_known_rows(request)
                 if staff_forms.sent_before(request, self.opts.app_label) is not False:
                     self.message_user(request, "")
                     return HttpResponseRedirect(request.get_full_path())
-            return super().changelist_view(request, {"form_key": staff_forms.new_key(), **(extra_context or {})})
+            page = super().changelist_view(request, extra_context)
+            if isinstance(page, TemplateResponse) and page.context_data is not None:
+                page.context_data.setdefault("form_key", staff_forms.new_key(request.path))
+            return page
         except BadList as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(request.path)
@@ -271,6 +298,12 @@ class StaffAdmin(admin.ModelAdmin):
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+
+def without_minor_units(model: type[Model], *hidden: str, shown: Iterable[str]) -> tuple[str, ...]:
+    """The fields of a page on which amounts are ``shown`` by methods of its admin, in the currency."""
+    plain = [field.name for field in model._meta.fields if not field.name.endswith("_minor")]
+    return (*(name for name in plain if name not in hidden), *shown)
 
 
 def _fits(field: forms.Field, value: Any) -> bool:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,7 +23,8 @@ from django.urls import URLPattern, path, reverse
 from eci.errors import EciError, PreconditionFailed
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin
-from eci.staff_forms import OnceForm, sent_before
+from eci.staff_confirm import confirmed
+from eci.staff_forms import VERSION, OnceForm, key_for, sent_before
 
 CHANGED = "This has changed since its page was opened. Look at it as it is now, and ask again if that is still right."
 
@@ -30,6 +33,7 @@ class CommandForm(OnceForm):
     """A command on one row.
 
     - ``name`` is its page's, ``title`` says what it does.
+    - ``dangerous``: the session's owner confirms first that it is them.
     - ``fits``: the row's page offers it.
     - ``begin`` records what is asked, in one transaction that the page opens; a refusal has no effect.
     - ``carry_on`` goes on from there, and returns what became of it in a sentence. Whatever it raises, what was asked
@@ -38,10 +42,18 @@ class CommandForm(OnceForm):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    dangerous: ClassVar[bool] = False
 
     def __init__(self, row: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, rows={row.pk: row.version}, **kwargs)
         self.row = row
+        for name, value in self.facts(row).items():
+            self.fields[f"_shown-{name}"] = forms.CharField(required=False, initial=value, widget=forms.HiddenInput)
+
+    @classmethod
+    def facts(cls, row: Any) -> dict[str, str]:
+        """What the page remembers of the row, by name, to tell a second writer what has changed."""
+        return {"Status": str(row.status)}
 
     @classmethod
     def fits(cls, row: Any) -> bool:
@@ -50,7 +62,7 @@ class CommandForm(OnceForm):
     def explanation(self) -> str:
         return ""
 
-    def begin(self, *, actor: str, version: int | None) -> Any:
+    def begin(self, *, actor: str, version: int) -> Any:
         raise NotImplementedError
 
     def carry_on(self, begun: Any) -> str:
@@ -81,8 +93,9 @@ class CommandPages(StaffAdmin):
         offered = [{"name": form.name, "title": form.title} for form in fitting]  # templates call classes
         return super().render_change_form(request, context | {"commands": offered}, *args, **kwargs)
 
-    def _page(self, form_class: type[CommandForm]) -> Callable[..., HttpResponse]:
-        return partial(self._command, form_class)
+    def _page(self, form_class: type[CommandForm]) -> Callable[..., HttpResponseBase]:
+        page = partial(self._command, form_class)
+        return confirmed(page) if form_class.dangerous else page
 
     def _command(self, form_class: type[CommandForm], request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.may_command(request):
@@ -102,10 +115,14 @@ class CommandPages(StaffAdmin):
                 self.message_user(request, "")
                 return redirect(back)
             form = form_class(row, request.POST)
+            if form.seen_version(row.pk) != row.version:
+                raise PreconditionFailed(CHANGED)
             begun = self._begin(request, form) if form.is_valid() else []
+            if form.errors and sent_before(request, self.opts.app_label) is not False:  # by a double click
+                self.message_user(request, "")
+                return redirect(back)
         except PreconditionFailed:
-            self.message_user(request, CHANGED, messages.ERROR)
-            return self._show(request, form_class(self.get_object(request, unquote(object_id))), back)
+            return self._show(request, self._told(form_class, request, object_id), back)
         except EciError as refusal:
             form = form_class(row, request.POST)
             form.add_error(None, refusal.message)
@@ -114,6 +131,21 @@ class CommandPages(StaffAdmin):
             return self._show(request, form, back)
         self._carry_on(request, form, begun)
         return redirect(back)
+
+    def _told(self, form_class: type[CommandForm], request: HttpRequest, object_id: str) -> CommandForm:
+        """The form as it was sent, beside the row as it is now."""
+        row = self.get_object(request, unquote(object_id))
+        again = request.POST.copy()
+        again[f"{VERSION}-{row.pk}"] = str(row.version)
+        changes = []
+        for name, now in form_class.facts(row).items():
+            was = request.POST.get(f"_shown-{name}", "")[:50]
+            if was != now:
+                changes.append(f"{name}: now {now}, and {was or 'unknown'} when the page was opened.")
+            again[f"_shown-{name}"] = now
+        form = form_class(row, again)
+        form.add_error(None, " ".join([CHANGED, *changes]))
+        return form
 
     def _begin(self, request: HttpRequest, form: CommandForm) -> list[Any]:
         """What has begun; nothing for a form that is sent again."""
@@ -137,6 +169,7 @@ class CommandPages(StaffAdmin):
             "title": form.title,
             "explanation": form.explanation(),
             "form": form,
+            "form_key": key_for(request),
             "row": form.row,
             "back": back,
             "opts": self.opts,

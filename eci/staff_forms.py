@@ -17,6 +17,7 @@ from django import forms
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, QueryDict
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from eci import idempotency
 from eci.db import run_in_unit_of_work
@@ -25,27 +26,50 @@ from eci.identity.auth import staff_name
 
 FORM_KEY = "_form_key"
 VERSION = "_version"
+DAMAGED = (
+    "This form is damaged, or it was made for another page. Nothing was done. Check what it says and send it again."
+)
+UNSEEN = "This form does not say which version its page showed."
 REPEATED = "This form had been sent before. It was carried out once, as it was sent first."
 
 Kept = int | str | None
 
 
+class DamagedForm(InvalidRequest):
+    """The form has no key, or one of another page."""
+
+
 # -- the key ----------------------------------------------------------------------------------------------------------
 
 
-def new_key() -> str:
-    return secrets.token_hex(16)
+def new_key(path: str) -> str:
+    """A one-time key for a form that is sent to ``path``. It is good nowhere else."""
+    nonce = secrets.token_hex(16)
+    return nonce + _mark(nonce, path)
+
+
+def key_for(request: HttpRequest) -> str:
+    """The key of the form that the page shows: after a refusal the one that was sent, if it can be carried out."""
+    return request.POST[FORM_KEY] if _has_key(request) else new_key(request.path)
+
+
+def _mark(nonce: str, path: str) -> str:
+    return salted_hmac("eci.staff_forms", f"{nonce} {path}", algorithm="sha256").hexdigest()[:32]
+
+
+def _has_key(request: HttpRequest) -> bool:
+    key = request.POST.get(FORM_KEY, "")
+    return constant_time_compare(key[32:], _mark(key[:32], request.path))
 
 
 def once(request: HttpRequest, context: str, action: str, function: Callable[[], Any]) -> Kept:
     """Carry out ``function`` in one transaction of ``context``, once for the form's key.
 
     Returns the id that ``function`` returned; of anything else, None. A repeated form returns the first one's id and
-    does nothing, and ``is_repeated`` tells. A refusal changes nothing, and the form may be sent again. Without a key
-    (a form that no page of ours showed) it is carried out each time.
+    does nothing, and ``is_repeated`` tells. A refusal changes nothing, and the form may be sent again.
     """
     key = key_of(request, action)
-    if key is None or not _keeps_keys(context):
+    if not _keeps_keys(context):
         return _kept(run_in_unit_of_work(context, function))
 
     def command() -> Kept:
@@ -70,9 +94,6 @@ def once_outside(request: HttpRequest, context: str, action: str, function: Call
     """As ``once``, for what calls out or takes several transactions: the key is taken before it begins. Whether it was
     carried out now, and not before. If it raises, the key stays taken, and the page has to be opened again."""
     key = key_of(request, action)
-    if key is None:
-        function()
-        return True
     try:
         idempotency.claim(context, key)
     except IdempotencyInProgress:
@@ -83,27 +104,26 @@ def once_outside(request: HttpRequest, context: str, action: str, function: Call
     return True
 
 
-def key_of(request: HttpRequest, action: str) -> idempotency.Key | None:
-    """The form's key for one of its effects: for ``once``, and for workflows that take keys themselves. None without.
+def key_of(request: HttpRequest, action: str) -> idempotency.Key:
+    """The form's key for one of its effects. DamagedForm without one that was made for this page.
 
     It does not depend on the form's values. So a form that was sent, then corrected in the browser's history and sent
     again, is answered as one that had been sent before.
     """
-    key = request.POST.get(FORM_KEY, "")
-    if not key:
-        return None
-    if len(key) > 64 or not key.isprintable():
-        raise InvalidRequest("This form is damaged. Open its page again.")
-    return idempotency.Key(scope=_scope(request) + action, key=key, fingerprint=idempotency.fingerprint(action))
+    if not _has_key(request):
+        raise DamagedForm(DAMAGED)
+    return idempotency.Key(
+        scope=_scope(request) + action, key=request.POST[FORM_KEY], fingerprint=idempotency.fingerprint(action)
+    )
 
 
 def sent_before(request: HttpRequest, context: str) -> Kept | bool:
     """Whether this form was carried out before: False, or the id that was kept (True where there is none).
 
-    Call it before a form is validated: what it made may be what makes it invalid now.
+    Call it before a form is validated: what it made may be what makes it invalid now. DamagedForm without a key.
     """
     key = key_of(request, "")
-    if key is None or not _keeps_keys(context):
+    if not _keeps_keys(context):
         return False
     records = apps.get_model(context, "Idempotency")._default_manager
     record = records.filter(scope__startswith=key.scope, key=key.key).exclude(status=None).first()
@@ -141,13 +161,15 @@ def _kept(result: Any) -> Kept:
 # -- the version ------------------------------------------------------------------------------------------------------
 
 
-def seen_version(request: HttpRequest, name: str = VERSION) -> int | None:
-    """The version of the row that the form's page showed; None for a form that has none. PreconditionFailed for what
-    is no version."""
-    text = request.POST.get(name, "")
-    if text and not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise PreconditionFailed("This form's version is damaged. Open its page again.")
-    return int(text) if text else None
+def seen_version(request: HttpRequest) -> int:
+    """The version of the row that the form's page showed. PreconditionFailed for a form that does not say."""
+    return version_in(request.POST.get(VERSION, ""))
+
+
+def version_in(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise PreconditionFailed(UNSEEN)
+    return int(text)
 
 
 class ShownForm(forms.BaseForm):
@@ -249,23 +271,17 @@ def _words(field: forms.Field, value: Any) -> str:
 
 
 class OnceForm(forms.Form):
-    """A form with a one-time key and, for ``rows``, the versions that its page showed, all in hidden fields.
+    """A form of a page that has a one-time key (``form_key``). In hidden fields it has the versions of ``rows``, which
+    are given as primary key and version of each, as its page showed them.
 
-    ``rows``: primary key and version of each. The view calls ``once`` and, before it validates, ``sent_before``.
+    The view calls ``once`` and, before it validates, ``sent_before``.
     """
 
     def __init__(self, *args: Any, rows: Mapping[Any, int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._hide(FORM_KEY, new_key())
         for pk, version in (rows or {}).items():
-            self._hide(f"{VERSION}-{pk}", version)
+            self.fields[f"{VERSION}-{pk}"] = forms.CharField(required=False, initial=version, widget=forms.HiddenInput)
 
-    def _hide(self, name: str, value: Any) -> None:
-        self.fields[name] = forms.CharField(required=False, initial=value, widget=forms.HiddenInput)
-
-    def seen_version(self, pk: Any) -> int | None:
-        """The version of the row that the page showed. PreconditionFailed for what is no version."""
-        text = str(self.cleaned_data.get(f"{VERSION}-{pk}") or "")
-        if text and not (text.isascii() and text.isdigit() and len(text) <= 20):
-            raise PreconditionFailed("This form's version is damaged. Open its page again.")
-        return int(text) if text else None
+    def seen_version(self, pk: Any) -> int:
+        """The version of the row that the page showed. PreconditionFailed for a form that does not say."""
+        return version_in(self.data.get(f"{VERSION}-{pk}", ""))

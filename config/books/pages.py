@@ -10,6 +10,7 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from config.books import checkup, reconcile
@@ -29,10 +30,11 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "Reconcile",
         "last": last,
-        "items": [(item, staff_forms.new_key()) for item in last.items] if last else [],
+        "items": [(item, staff_forms.new_key(reverse("staff-repair"))) for item in last.items] if last else [],
         "switch": switch,
         "switch_seen": _seen(switch),
-        "form_key": staff_forms.new_key(),
+        "look_key": staff_forms.new_key(reverse("staff-look-again")),
+        "switch_key": staff_forms.new_key(reverse("staff-switch-orders")),
         "may_act": request.user.is_active and request.user.is_superuser,
     }
     return render(request, "books/reconcile.html", context)
@@ -74,7 +76,7 @@ def switch_orders(request: HttpRequest) -> HttpResponse:
         return redirect("staff-reconcile")
 
     def change() -> None:
-        if request.POST.get(staff_forms.VERSION) not in (None, _seen(orders.switch())):
+        if request.POST.get(staff_forms.VERSION) != _seen(orders.switch()):
             messages.error(request, "Somebody else has changed this meanwhile. It is as you see it now.")
         elif taking:
             orders.start(actor=actor)
@@ -87,8 +89,11 @@ def switch_orders(request: HttpRequest) -> HttpResponse:
 
 def _once(request: HttpRequest, action: str, function: Callable[[], Any]) -> None:
     """Orders keeps the keys: the page is served where orders is."""
-    if not staff_forms.once_outside(request, "orders", f"reconcile.{action}", function):
-        messages.warning(request, staff_forms.REPEATED)
+    try:
+        if not staff_forms.once_outside(request, "orders", f"reconcile.{action}", function):
+            messages.warning(request, staff_forms.REPEATED)
+    except staff_forms.DamagedForm as damaged:
+        messages.error(request, damaged.message)
 
 
 def _seen(switch: Switch) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,21 @@ def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: b
         user.groups.set(Group.objects.filter(name__in=groups))
         trail.record("staff", actor=actor, action="account created", thing=thing(user), after=facts(user))
     return user
+
+
+_NAME = re.compile(r"[A-Za-z0-9._+-]{1,150}")
+
+
+def new_name(name: str, *, besides: int | None = None) -> str:
+    """The name of an account, as it is kept: an e-mail address, or ASCII letters, digits and ``. _ + -``. So no two
+    look alike. ValueError."""
+    if "@" in name:
+        name = text.email(name) if name != ONE_TIME_ADMIN else name
+    elif not _NAME.fullmatch(name):
+        raise ValueError("A user name is an e-mail address, or has only the letters a to z, digits, and . _ + -.")
+    if User.objects.filter(username__iexact=name).exclude(pk=besides or 0).exists():
+        raise ValueError("A user with that username already exists.")
+    return name
 
 
 def holder(address: str, *, besides: int | None = None) -> User | None:

@@ -8,23 +8,24 @@ from contextlib import nullcontext
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group, User
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.forms import model_to_dict
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.staff import accounts
 from config.staff.models import Trail
-from eci import trail
+from eci import staff_forms, trail
 from eci.db import locked, unit_of_work
-from eci.errors import PreconditionFailed
+from eci.errors import EciError, PreconditionFailed
 from eci.forms import EmailField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin, TrailAdmin
@@ -41,10 +42,24 @@ def _require_free(form: Any, user: User, *, counts: bool) -> None:
             raise forms.ValidationError({field if field in form.fields else "password1": _TAKEN})
 
 
+def _new_name(form: Any, besides: int | None) -> str:
+    name: str = form.cleaned_data["username"]
+    if "username" not in form.changed_data:
+        return name
+    try:
+        return accounts.new_name(name, besides=besides)
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from None
+
+
 class NewAccountForm(AdminUserCreationForm):
     """Name, address and password of a new account."""
 
     email = EmailField(required=False)
+
+    def clean_username(self) -> str:
+        name = super().clean_username()  # None, if Django has found another's
+        return _new_name(self, None) if name else name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -58,6 +73,9 @@ class AccountForm(UserChangeForm):
     first_name = TextField(max_length=150, required=False)
     last_name = TextField(max_length=150, required=False)
     email = EmailField(required=False)
+
+    def clean_username(self) -> str:
+        return _new_name(self, self.instance.pk)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -105,7 +123,7 @@ class Trailed(StaffAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         before = locked(type(obj).objects.filter(pk=obj.pk)).get() if change else None
-        if before and self.seen_version(request) not in (None, self.version_of(before)):
+        if before and self.seen_version(request) != self.version_of(before):
             raise PreconditionFailed("This has changed meanwhile.")
         form.facts_before = accounts.facts(before) if before else {}
         if not change:
@@ -144,13 +162,24 @@ class Trailed(StaffAdmin):
 class AccountAdmin(Trailed, UserAdmin):
     form = AccountForm
     add_form = NewAccountForm
+    add_form_template = "eci/add_user.html"
     change_password_form = PasswordForm
+    change_user_password_template = "eci/change_user_password.html"  # noqa: S105 - a template
     readonly_fields = ("last_login", "date_joined")
     add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
 
     @method_decorator(confirmed)
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
-        return super().user_change_password(request, id, form_url)
+        try:
+            if request.method == "POST":
+                staff_forms.key_of(request, "password")
+        except EciError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        page = super().user_change_password(request, id, form_url)
+        if isinstance(page, TemplateResponse) and page.context_data is not None:
+            page.context_data["form_key"] = staff_forms.key_for(request)
+        return page
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         if any("password" in part.get("changed", {}).get("fields", []) for part in _parts(message)):

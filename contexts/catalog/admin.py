@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product, Trail
 from eci import money, text
-from eci.forms import SkuField, TextField
+from eci.forms import AmountField, SkuField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 
@@ -25,7 +25,7 @@ class ProductForm(forms.ModelForm):
     name = TextField(max_length=text.NAME)
     category = TextField(max_length=text.CATEGORY, required=False)
     description = TextField(max_length=text.DESCRIPTION, lines=True, required=False)
-    price = forms.DecimalField(min_value=0, max_digits=money.MAX_DIGITS, decimal_places=3)
+    price = AmountField()
 
     class Meta:
         model = Product
@@ -34,6 +34,7 @@ class ProductForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         product = self.instance
+        self.fields["price"].widget.attrs["step"] = money.step(product.currency or settings.ECI_CURRENCY)
         if product.pk:
             self.initial["price"] = money.from_minor(product.price_minor, product.currency)
         else:

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
 
 from contexts.customers import domain, selectors, services
 from contexts.customers.models import Address, Customer, Trail
@@ -15,6 +16,7 @@ from eci import text
 from eci.forms import EmailField, PhoneField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff_confirm import confirmed
 
 
 class CustomerForm(forms.ModelForm):
@@ -83,13 +85,29 @@ class CustomerAdmin(StaffAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return _is_there(obj) and super().has_delete_permission(request, obj)
 
+    @method_decorator(confirmed)
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().delete_view(request, object_id, extra_context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        view = confirmed(super().changelist_view) if request.method == "POST" else super().changelist_view
+        return view(request, extra_context)
+
     def delete_model(self, request: HttpRequest, obj: Customer) -> None:
         """Deleting customers means erasing them. Their ids stay, because orders refer to them."""
-        services.erase_customer(customer_id=obj.pk, actor=staff_name(request.user))
+        actor = staff_name(request.user)
+        self.once(
+            request, "customers", "customer.erase", lambda: services.erase_customer(customer_id=obj.pk, actor=actor)
+        )
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> None:
-        for customer_id in list(queryset.values_list("pk", flat=True)):
-            services.erase_customer(customer_id=customer_id, actor=staff_name(request.user))
+        chosen, actor = list(queryset.values_list("pk", flat=True)), staff_name(request.user)
+
+        def erase() -> None:
+            for customer_id in chosen:
+                services.erase_customer(customer_id=customer_id, actor=actor)
+
+        self.once(request, "customers", "customer.erase", erase)
 
 
 admin.site.register(Trail, TrailAdmin)

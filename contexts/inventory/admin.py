@@ -26,7 +26,7 @@ from eci.errors import EciError
 from eci.forms import SkuField, TextField, WarehouseCodeField
 from eci.identity.auth import staff_name
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
-from eci.staff_forms import OnceForm, sent_before
+from eci.staff_forms import OnceForm, key_for, new_key, sent_before
 
 MAX_PRODUCT_ID = 2**53
 MAX_ROWS = 100
@@ -371,10 +371,14 @@ class StockAdmin(ReadOnly, ShowsProducts):
         """Receive units of any product, even the first ones in a warehouse."""
         if not self.has_stocktaking_permission(request):
             raise PermissionDenied
-        repeated = request.method == "POST" and sent_before(request, "inventory") is not False
+        form = ReceiptForm(request.POST or None)
+        try:
+            repeated = request.method == "POST" and sent_before(request, "inventory") is not False
+        except EciError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+            return self._page(request, "Receive stock", form)
         if repeated:
             self.message_user(request, "")
-        form = ReceiptForm(request.POST or None)
         if repeated or self._saved(request, form):
             return redirect("admin:inventory_stock_changelist")
         return self._page(request, "Receive stock", form)
@@ -401,6 +405,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
             **self.admin_site.each_context(request),
             "title": title,
             "form": form,
+            "form_key": key_for(request) if "apply" in request.POST else new_key(request.path),
             "hidden": hidden or [],
             "opts": Stock._meta,
             "media": self.media + form.media,

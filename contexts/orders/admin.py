@@ -26,7 +26,7 @@ from contexts.orders.workflows.cancelling import Cancellation
 from eci import money
 from eci.errors import ContextUnavailable
 from eci.forms import CardlessTextField
-from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin, without_minor_units
 from eci.staff_commands import CommandForm, CommandPages
 
 admin.site.register(Trail, TrailAdmin)
@@ -68,7 +68,14 @@ class ReturnInline(ReadOnly, admin.TabularInline):
         return amount(row.refund_minor, row.order.currency)
 
 
-class CancelForm(CommandForm):
+class OrderCommand(CommandForm):
+    @classmethod
+    def facts(cls, row: Order) -> dict[str, str]:
+        requested = len(_requested(row))
+        return {"Status": row.status, "Payment": row.payment_status, "Returns to be answered": str(requested)}
+
+
+class CancelForm(OrderCommand):
     name, title = "cancel", "Cancel this order"
     reason = CardlessTextField(max_length=300)
 
@@ -99,7 +106,7 @@ _DISPOSITIONS = [
 ]
 
 
-class ReturnForm(CommandForm):
+class ReturnForm(OrderCommand):
     """Units that are back: a number for each product of the order."""
 
     name, title = "return", "Register a return"
@@ -153,7 +160,7 @@ def _in_words(back: Return, order: Order) -> str:
     return f"Return {back.pk} is registered, and {amount(back.refund_minor, order.currency)} were refunded."
 
 
-class AnswerForm(CommandForm):
+class AnswerForm(OrderCommand):
     """The answer to a return that the customer has asked for."""
 
     return_id = forms.TypedChoiceField(label="Return", coerce=int)
@@ -222,7 +229,12 @@ class OrderAdmin(ReadOnly, CommandPages):
     list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
     search_fields = ["order_id", "email", "=customer_id", "lines__sku"]
     ordering = ["-created_at", "-order_id"]
-    exclude = ["token", "lease_owner", "lease_until", "idempotency_scope", "idempotency_fingerprint"]
+    readonly_fields = ["subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]
+    fields = without_minor_units(
+        Order,
+        *("token", "lease_owner", "lease_until", "idempotency_scope", "idempotency_fingerprint"),
+        shown=readonly_fields,
+    )
     inlines = [LineInline, TimelineInline, ReturnInline]
 
     def get_search_results(
@@ -248,6 +260,24 @@ class OrderAdmin(ReadOnly, CommandPages):
     @admin.display(description="total", ordering="total_minor")
     def total(self, order: Order) -> str:
         return amount(order.total_minor, order.currency)
+
+    def subtotal(self, order: Order) -> str:
+        return amount(order.subtotal_minor, order.currency)
+
+    def tax(self, order: Order) -> str:
+        return amount(order.tax_minor, order.currency)
+
+    def shipping(self, order: Order) -> str:
+        return amount(order.shipping_minor, order.currency)
+
+    def refunded(self, order: Order) -> str:
+        return amount(order.refunded_minor, order.currency)
+
+    def returned_goods(self, order: Order) -> str:
+        return amount(order.returned_goods_minor, order.currency)
+
+    def returned_tax(self, order: Order) -> str:
+        return amount(order.returned_tax_minor, order.currency)
 
 
 def amount(minor: int, currency: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -18,9 +19,9 @@ from contexts.payments import services, workflows
 from contexts.payments.models import Payment, PaymentRequest, Refund, Trail
 from contexts.payments.public.contracts import RefundStatus
 from eci import money
-from eci.forms import CardlessTextField
+from eci.forms import AmountField, CardlessTextField
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff import ReadOnly, StaffAdmin, TrailAdmin, without_minor_units
 from eci.staff_commands import CommandForm, CommandPages
 
 admin.site.register(Trail, TrailAdmin)
@@ -36,6 +37,8 @@ class PaymentRequestAdmin(ReadOnly, StaffAdmin):
     list_filter = ("state", "closed_reason", "currency")
     search_fields = ("order_id", "=customer_id")
     ordering = ("-created_at",)
+    fields = without_minor_units(PaymentRequest, shown=("due",))
+    readonly_fields = ("due",)
 
     @admin.display(ordering="amount_minor")
     def due(self, row: PaymentRequest) -> str:
@@ -43,9 +46,17 @@ class PaymentRequestAdmin(ReadOnly, StaffAdmin):
 
 
 class RefundForm(CommandForm):
-    name, title = "refund", "Refund this payment"
-    amount = forms.DecimalField(max_digits=money.MAX_DIGITS, decimal_places=3)
+    name, title, dangerous = "refund", "Refund this payment", True
+    amount = AmountField(allow_zero=False)
     reason = CardlessTextField(max_length=500)
+
+    def __init__(self, row: Payment, *args: Any, **kwargs: Any) -> None:
+        super().__init__(row, *args, **kwargs)
+        self.fields["amount"].widget.attrs["step"] = money.step(row.currency)
+
+    @classmethod
+    def facts(cls, row: Payment) -> dict[str, str]:
+        return {"Status": row.status, "Refunded": f"{_amount(row.refunded_minor, row)} {row.currency}"}
 
     @classmethod
     def fits(cls, row: Payment) -> bool:
@@ -57,8 +68,6 @@ class RefundForm(CommandForm):
 
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]
-        if amount <= 0:
-            raise forms.ValidationError("An amount must be more than zero.")
         try:
             money.to_minor(amount, self.row.currency)
         except ValueError as error:
@@ -106,8 +115,9 @@ class PaymentAdmin(ReadOnly, CommandPages):
     list_filter = ("review", "status", "mode", "method", "currency", "created_at")
     actions = ("release", "refuse")
     search_fields = ("=id", "order_id", "=customer_id", "reference")
-    exclude = ("token", "idempotency_fingerprint")
     ordering = ("-id",)
+    readonly_fields = ("amount", "captured", "refunded")
+    fields = without_minor_units(Payment, "token", "idempotency_fingerprint", shown=readonly_fields)
 
     def has_review_permission(self, request: HttpRequest) -> bool:
         """Staff that may change payments may decide a review, although the rows are read-only here."""
@@ -152,8 +162,9 @@ class RefundAdmin(ReadOnly, StaffAdmin):
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)
     search_fields = ("=id", "=payment__id", "payment__order_id", "reason")
-    exclude = ("idempotency_fingerprint",)
     ordering = ("-id",)
+    readonly_fields = ("amount", "currency")
+    fields = without_minor_units(Refund, "idempotency_fingerprint", shown=readonly_fields)
 
     @admin.display(ordering="amount_minor")
     def amount(self, row: Refund) -> str:

@@ -18,6 +18,7 @@ from contexts.catalog import services
 from contexts.catalog.models import Idempotency, Product
 from eci import money
 from eci.staff import StaffAdmin
+from eci.staff_forms import new_key
 from tests.support.pages import Form, form_in
 
 pytestmark = pytest.mark.urls(__name__)
@@ -218,12 +219,33 @@ def test_a_refused_form_may_be_sent_again(ann: Client, product_id: int) -> None:
 
 def test_keys_are_each_persons_own_and_checked(ann: Client, bob: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
-    assert send(ann, url, opened(ann, url) | {"_form_key": "k"}, name="1").status_code == 302
-    assert send(bob, url, opened(bob, url) | {"_form_key": "k"}, name="2").status_code == 302
+    key = new_key(url)
+    assert send(ann, url, opened(ann, url) | {"_form_key": key}, name="1").status_code == 302
+    assert send(bob, url, opened(bob, url) | {"_form_key": key}, name="2").status_code == 302
     assert product().name == "2"
-    for key in ("x" * 65, "a\x00b", "a\nb"):
-        assert send(ann, url, opened(ann, url) | {"_form_key": key}, name="3").status_code == 200
-    assert product().name == "2"
+    for key in ("", "k", "x" * 65, "a\x00b", "a\nb", "ä" * 64, new_key(LIST)):
+        told = send(ann, url, opened(ann, url) | {"_form_key": key}, name="3")
+        assert "This form is damaged, or it was made for another page." in told.content.decode()
+        assert product().name == "2"
+        again = form_in(told.content.decode(), having="_form_key")
+        assert again.fields["name"] == "3", "what was typed stays"
+    assert send(ann, url, again).status_code == 302
+    assert product().name == "3"
+
+
+def test_what_writes_says_which_version_its_page_showed(ann: Client, product_id: int) -> None:
+    """Of a form that lost its hidden fields, nothing is carried out before its person has seen what there is."""
+    url = f"{LIST}{product_id}/change/"
+    old = {name: value for name, value in opened(ann, url).fields.items() if not name.startswith(("_v", "initial-"))}
+    services.update_product(product_id=product_id, actor="test", price=Decimal("6.60"))
+    told = ann.post(url, old | {"name": "Mine"})
+    assert (product().name, product().price_minor) == ("Lamp", 660)
+    assert {one.name: one.theirs for one in told.context["differences"]} == {"name": "Lamp", "price": "6.60"}
+    assert send(ann, url, form_in(told.content.decode(), having="_form_key"), **{"_take-price": "theirs"})
+    assert (product().name, product().price_minor) == ("Mine", 660)
+    chosen = {"action": "deactivate", "_selected_action": str(product_id)}
+    assert ann.post(LIST, chosen).status_code == 302
+    assert product().is_active, "an action has a key too"
 
 
 # -- what people can send ---------------------------------------------------------------------------------------------

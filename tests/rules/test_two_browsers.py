@@ -340,7 +340,7 @@ def test_a_form_beside_them_has_one_effect_and_overwrites_nothing(
 
 def test_every_list_and_form_carries_its_key(world: Shop, ann: Client) -> None:
     for one in admins():
-        for url in filter(None, [page_of(one, "changelist"), change_page(one)]):
+        for url in filter(None, [page_of(one, "changelist"), page_of(one, "add"), change_page(one)]):
             for form in forms_in(ann.get(url).content.decode()):
                 if form.method == "post" and {"_save", "index", "action"} & {*form.buttons, *form.kinds}:
                     assert "_form_key" in form.kinds or f"{one.opts.label_lower} list" in NOT_YET, url

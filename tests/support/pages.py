@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
+from django.test import Client
+
+from eci import staff_forms
+
 
 @dataclass
 class Form:
@@ -112,3 +116,27 @@ class _Reader(HTMLParser):
             self._select = None
         elif tag == "form":
             self._open = None
+
+
+class Browser(Client):
+    """A client that opens staff's page before it sends a form there, so that the form has what the page hides in it:
+    key, version and what it showed. What a test gives stands."""
+
+    def post(self, path: str, data: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if (
+            path.startswith(("/admin/", "/staff/"))
+            and isinstance(data, dict | None)
+            and not (data or {}).get("_form_key")
+        ):
+            page = self.get(path if path.startswith("/admin/") else "/staff/reconcile")
+            hidden = {
+                name: value
+                for form in forms_in(page.content.decode())
+                if form.action in ("", path)
+                for name, value in form.fields.items()
+                if name.startswith(("_form_key", "_version", "_shown-", "initial-"))
+            }
+            if page.status_code != 200:  # refused, or asked who it is: the form was opened before that
+                hidden[staff_forms.FORM_KEY] = staff_forms.new_key(path)
+            data = hidden | (data or {})
+        return super().post(path, data, *args, **kwargs)

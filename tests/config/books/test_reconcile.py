@@ -30,7 +30,7 @@ from eci.clock import utcnow
 from eci.ids import new_order_id
 from eci.intake import bring_in
 from tests.support.api import settle
-from tests.support.pages import Form, forms_in
+from tests.support.pages import Browser, Form, forms_in
 from tests.support.shop import Shop
 
 LONG_AGO = timedelta(minutes=10)
@@ -118,6 +118,8 @@ def test_what_an_undone_order_left_behind(shop: Shop, manage: Any) -> None:
     assert manage("reconcile", "--apply", "--only", names[0])[0] == 0
     assert Payment.objects.get(order_id=order_id).status == "REFUNDED"
     assert shop.stock()[1] == 1, "only what was named is done"
+    code, said = manage("reconcile", "--apply", "--only", "nope:x")
+    assert code == 1 and "Nothing that is stuck or at odds is named 'nope:x'" in said, said
     assert manage("reconcile", "--apply")[0] == 0
     assert shop.stock()[1] == 0
     assert [parcel.status for parcel in shipping.shipments_of(order_ids=[order_id])] == ["CANCELLED"]
@@ -326,7 +328,7 @@ def test_the_page_lists_the_same_and_acts_for_superusers(shop: Shop) -> None:
     order_id = new_order_id()
     hold(shop, order_id)
     users = get_user_model().objects
-    client = Client()
+    client = Browser()
     client.force_login(users.create_user("helper", password="a-long-pass-1", is_staff=True))
     client.post("/staff/reconcile/look")
     page = client.get("/staff/reconcile").content.decode()

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from contexts.orders.workflows import admission
+from tests.support.pages import Browser
 from tests.support.shop import Shop
 
 
@@ -67,7 +68,7 @@ def test_the_page_is_for_staff_and_the_switch_for_superusers(shop: Shop) -> None
     boss = users.create_superuser("boss", password="a-long-pass-1")
     page, switch = "/staff/reconcile", "/staff/reconcile/orders"
     assert Client().get(page).status_code == 302
-    client = Client()
+    client = Browser()
     client.force_login(helper)
     assert client.get(page).status_code == 200
     assert client.post(switch, {"reason": "no"}).status_code == 403

@@ -13,7 +13,7 @@ from django.test import Client
 from config.staff import accounts, demo, groups
 from config.staff.models import Trail
 from tests.support.api import Api
-from tests.support.pages import form_in
+from tests.support.pages import Browser, form_in
 
 pytestmark = pytest.mark.usefixtures("closed")
 
@@ -37,7 +37,7 @@ def token(email: str) -> int:
 
 @pytest.fixture
 def root() -> Client:
-    browser = Client()
+    browser = Browser()
     browser.force_login(make("root@shop.example", admin=True))
     return browser
 
@@ -98,6 +98,17 @@ class TestTheAdmin:
         assert refused.status_code == 200
         assert re.search(b"Another account has this address|A user with that username already exists", refused.content)
         assert User.objects.count() == 1
+
+    def test_gives_no_name_that_looks_like_another(self, root: Client) -> None:
+        ann = make("ann@shop.example")
+        for name in ("r\u043e\u043et", "adm\u0131n@localhost", "root@\u0455hop", "a b"):
+            assert re.search(b"A user name is an e-mail|not a valid e-mail", self.add(root, username=name).content), (
+                name
+            )
+            refused = root.post(f"/admin/auth/user/{ann.pk}/change/", {"username": name, "email": ann.email})
+            assert refused.status_code == 200
+        assert self.add(root, username="till.2").status_code == 302
+        assert {user.username for user in User.objects.all()} == {"root@shop.example", ann.username, "till.2"}
 
     def test_gives_nobody_another_s_address(self, root: Client) -> None:
         ann = make("ann@shop.example")

@@ -19,6 +19,7 @@ from config.staff.models import Trail
 from eci import staff_confirm
 from tests.support.api import Answer, Api
 from tests.support.authenticator import Authenticator, recovery_codes
+from tests.support.pages import Browser
 
 pytestmark = pytest.mark.usefixtures("closed", "own_counters")
 
@@ -308,7 +309,7 @@ class TestDangerousActs:
     @pytest.fixture
     def ann(self) -> Client:
         make()
-        return Client()
+        return Browser()
 
     def later(self, browser: Client) -> None:
         session = browser.session

@@ -11,12 +11,12 @@ from django.test import Client
 
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product, Trail
-from tests.support.pages import Form, form_in
+from tests.support.pages import Browser, Form, form_in
 
 
 @pytest.fixture
 def admin() -> Client:
-    client = Client()
+    client = Browser()
     client.force_login(get_user_model().objects.create_superuser("ann", "ann@example.com", "secret-123"))
     return client
 

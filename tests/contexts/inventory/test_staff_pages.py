@@ -14,13 +14,13 @@ from django.test import Client
 from contexts.inventory.models import Movement, Reservation, Stock, Warehouse
 from contexts.inventory.services import holds, stock
 from tests.support.api import Api
-from tests.support.pages import Form, form_in
+from tests.support.pages import Browser, Form, form_in
 
 LIST = "/admin/inventory/stock/"
 
 
 def signed_in(**kinds: bool) -> Client:
-    client = Client()
+    client = Browser()
     client.force_login(get_user_model().objects.create_user("ann", "ann@example.com", "secret-123", **kinds))
     return client
 

@@ -13,14 +13,16 @@ from django.test import Client
 
 from contexts.payments.models import Payment, Refund, Trail
 from contexts.payments.public.contracts import PaymentUnknown
+from eci import staff_confirm
 from eci.ids import new_order_id
+from eci.staff_forms import new_key
 from tests.contexts.payments.conftest import due
-from tests.support.pages import form_in, forms_in
+from tests.support.pages import Browser, form_in, forms_in
 
 
 @pytest.fixture
 def staff() -> Client:
-    client = Client()
+    client = Browser()
     client.force_login(get_user_model().objects.create_superuser("root", password="not-used-here"))
     return client
 
@@ -102,7 +104,7 @@ class TestReviews:
         assert [line.actor for line in Trail.objects.all()] == ["staff:root"] * 2
 
     def test_of_two_people_the_first_decides_and_the_second_is_told(self, staff: Client, waiting: list[int]) -> None:
-        other = Client()
+        other = Browser()
         other.force_login(get_user_model().objects.create_superuser("ann", password="not-used-here"))
         hers, his = (form_in(one.get(self.URL).content.decode(), having="action") for one in (other, staff))
         assert "1 of 1 payments" in self.decide(other, hers, "refuse", waiting[0])
@@ -135,18 +137,42 @@ def test_a_refund_in_the_admin(api: Any, staff: Client, ledger: Any) -> None:
         return answer.content.decode()
 
     for wrong, told in (
-        ("0", "more than zero"), ("-1", "more than zero"), ("1.001", "decimal places"), ("", "required"),
-        ("NaN", "Enter a number"), ("101", "100.00 USD can be refunded"), ("9" * 13, "no more than"),
+        ("0", "more than zero"), ("-1", "must not be negative"), ("1.001", "decimal places"), ("", "required"),
+        ("NaN", "An amount must be a number"), ("101", "100.00 USD can be refunded"), ("9" * 13, "at most 12 digits"),
+        *((odd, "An amount must be a number") for odd in ("1_0", "\uff11", ".5", "1.", "x")),
     ):  # fmt: skip
         assert told in press(form, wrong), wrong
+    elsewhere = form.fields | {"amount": "1", "reason": "dented", "_form_key": new_key(url.replace(str(paid), "999"))}
+    for damage in (elsewhere, form.fields | {"amount": "1", "reason": "dented", f"_version-{paid}": ""}):
+        assert "errornote" in staff.post(url, damage).content.decode()
+    assert not Refund.objects.exists()
     assert "40.00 USD were refunded." in press(form, "40")
     assert "had been sent before" in press(form, "40")
     assert "This has changed since its page was opened" in press(late, "40")
-    again = form_in(press(late, "40"), having="amount")
-    assert again.fields["amount"] == ""
+    told = press(late, "40")
+    assert "Refunded: now 40.00 USD, and 0.00 USD when the page was opened." in told
+    again = form_in(told, having="amount")
+    assert again.fields["amount"] == "40", "what was typed stays"
     refund = Refund.objects.get()
     assert (refund.amount_minor, refund.reason, refund.actor) == (4000, "dented", "staff:root")
     assert Trail.objects.get(action="refund").actor == "staff:root"
     assert "60.00 USD were refunded." in press(again, "60")
     assert "not as it is now" in staff.get(url, follow=True).content.decode()
     assert Payment.objects.get().refunded_minor == 10000
+
+
+def test_a_refund_asks_an_old_session_who_it_is(api: Any, staff: Client, settings: Any) -> None:
+    paid = api.post("/v1/payments/charge", {"order_id": "X", "amount": "100.00"}).data["payment_id"]
+    url = f"/admin/payments/payment/{paid}/refund/"
+    form = form_in(staff.get(url).content.decode(), having="amount")
+    settings.ECI_OPEN = False
+    session = staff.session
+    session[staff_confirm.PROVED_AT] -= staff_confirm.FRESH
+    session.save()
+    wanted = form.fields | {"amount": "1", "reason": "dented"}
+    asked = staff.post(url, wanted)
+    assert (asked.status_code, Refund.objects.count()) == (403, 0)
+    assert "Confirm that it is you" in asked.content.decode()
+    kept = form_in(asked.content.decode(), having=staff_confirm.PASSWORD)
+    done = staff.post(url, kept.fields | {staff_confirm.PASSWORD: "not-used-here"}, follow=True)
+    assert "1.00 USD were refunded." in done.content.decode()

@@ -37,6 +37,9 @@ class Command(BaseCommand):
         seen = f"{result.orders} orders checked, {result.in_flight} under way"
         wanted = options["only"]
         items = [item for item in result.items if not wanted or item.kind in wanted or item.name in wanted]
+        for one in wanted or ():
+            if not any(one in (item.kind, item.name) for item in result.items):
+                raise CommandError(f"Nothing that is stuck or at odds is named {one!r}. Nothing was done; {seen}.")
         left = 0
         for item in items:
             self.stdout.write(f"{item.name}\n    {item.problem}")

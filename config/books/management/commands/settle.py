@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from argparse import ArgumentTypeError
+from datetime import date, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,6 +11,7 @@ from django.db import DatabaseError
 
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import DifferenceKind
+from eci.clock import utcnow
 from eci.errors import ContextUnavailable
 from eci.money import text
 
@@ -22,11 +24,21 @@ ADVICE = {
 }
 
 
+def _day(given: str) -> date:
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        raise ArgumentTypeError(f"{given!r} is not a day: write it as YYYY-MM-DD.") from None
+    if day > utcnow().date() + timedelta(days=1):  # clocks differ
+        raise ArgumentTypeError(f"{given} is still to come.")
+    return day
+
+
 class Command(BaseCommand):
     help = "Compare our payments and refunds of a day (YYYY-MM-DD, UTC) with the provider's own list. Changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("day", type=date.fromisoformat, help="YYYY-MM-DD, in UTC")
+        parser.add_argument("day", type=_day, help="YYYY-MM-DD, in UTC")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

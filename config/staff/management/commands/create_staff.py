@@ -35,4 +35,4 @@ class Command(BaseCommand):
             actor=command_name(),
         )
         doors = "at POST /v1/staff/token" if is_machine(user) else "at /admin/ and at POST /v1/staff/token"
-        self.stdout.write(f"{options['email']} may sign in {doors}.")
+        self.stdout.write(f"{user.username} may sign in {doors}.")
