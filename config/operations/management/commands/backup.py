@@ -34,7 +34,10 @@ class Command(BaseCommand):
             elif options["regularly"]:
                 keeping.keep_regularly(say)
             elif options["folder"]:
-                record(backup(options["folder"].absolute(), say), say)
+                folder = options["folder"].absolute()
+                made = backup(folder, say)
+                say(f"Backup complete: {folder}")
+                record(made, say)
             else:
                 keeping.keep(say)
         except (Failed, DatabaseError) as failure:

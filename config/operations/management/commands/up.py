@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from config import private
+from config import private, unfinished
 from config.operations import processes
 from config.operations.migrating import migrate_all
 from config.staff import accounts
@@ -76,10 +76,16 @@ class Command(BaseCommand):
 
 def prepare(say: Callable[[str], object]) -> None:
     """Check, migrate and make accounts before the first process starts; quick when all is done. CommandError."""
+    require_no_cut_off_restore()
     private.mend(folders=[settings.DATA_DIR, settings.ECI_KEYS_DIR, Path(settings.EMAIL_FILE_PATH)], files=_databases())
     call_command("check", databases=primaries(), fail_level="ERROR")
     migrate_all(say)
     accounts.prepare()
+
+
+def require_no_cut_off_restore() -> None:
+    if problem := unfinished.anywhere(settings.DATA_DIR):
+        raise CommandError(problem)
 
 
 def _databases() -> Iterator[Path]:
