@@ -26,7 +26,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from config import unfinished
 from config.operations.models import Backup
-from config.operations.snapshots import Busy, Failed, Store, full_or, store, version
+from config.operations.snapshots import Busy, Failed, Store, full_or, store, told, version
 from eci.clock import iso, utcnow
 from eci.db import primaries
 
@@ -244,9 +244,8 @@ def restore(folder: Path, *, name: str, force: bool, say: Say) -> None:
             for one in stores:
                 one.prepare()
             unfinished.mark(settings.DATA_DIR, name)
-        except (Failed, OSError) as failure:
-            told = full_or(failure, settings.DATA_DIR) if isinstance(failure, OSError) else str(failure)
-            raise Failed(f"Nothing was changed. {told}") from failure
+        except (Failed, OSError, DatabaseError) as failure:
+            raise Failed(f"Nothing was changed. {_reason(failure)}") from failure
         try:
             for one in stores:
                 one.restore()
@@ -254,13 +253,16 @@ def restore(folder: Path, *, name: str, force: bool, say: Say) -> None:
             for secret in manifest["secrets"]:
                 _restore_secret(folder / secret, say)
         except (Failed, OSError, DatabaseError) as failure:
-            told = full_or(failure, settings.DATA_DIR) if isinstance(failure, OSError) else str(failure)
             raise Failed(
-                f"{told} The databases are not whole now, and nothing starts on them before this has succeeded: "
-                f"manage.py restore {shlex.quote(name)} --force"
+                f"{_reason(failure)} The databases are not whole now, and nothing starts on them "
+                f"before this has succeeded: manage.py restore {shlex.quote(name)} --force"
             ) from failure
     unfinished.remove(settings.DATA_DIR)
     say(f"Restored to {manifest['at']} in {time.monotonic() - began:.1f} s.")
+
+
+def _reason(failure: Exception) -> str:
+    return full_or(failure, settings.DATA_DIR) if isinstance(failure, OSError) else told(failure)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from config.unfinished import MARK
+from eci.databases import FULL, database_of, kind_of
+from eci.db import context_of
 
 _NOTHING = 256 * 1024  # bytes: with so little left, SQLite fails
 
@@ -32,6 +34,13 @@ class Busy(Exception):
 
 class Failed(Exception):
     """A database, or its dump or restore program, failed. The message says how."""
+
+
+def told(failure: Exception) -> str:
+    """What is wrong, for the person who gave the command."""
+    if isinstance(failure, Error) and kind_of(failure) == FULL:
+        return f"The disk of the {context_of(database_of(failure) or 'default')} database is full. Make room there."
+    return str(failure)
 
 
 def full_or(error: Exception, place: Path) -> str:

@@ -10,6 +10,8 @@ from django.db import DatabaseError
 
 from config import unfinished
 from config.books.audit import audit
+from eci.databases import database_of, kind_of
+from eci.db import context_of
 from eci.errors import ContextUnavailable
 
 
@@ -24,7 +26,8 @@ class Command(BaseCommand):
         except ContextUnavailable as error:
             raise CommandError(f"The audit cannot run: {error.message}") from error
         except DatabaseError as error:
-            raise CommandError(f"The audit cannot run: {error}") from error
+            name = context_of(database_of(error) or "default")
+            raise CommandError(f"The audit cannot run. The database of {name}: {kind_of(error)}: {error}") from error
         for finding in verdict.findings:
             self.stdout.write(f"{finding.subject}: {finding.problem}")
         seen = f"{verdict.orders} orders checked, {verdict.in_flight} under way"

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from config.operations import keeping
 from config.operations.backup import backup, record
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, told
 
 
 class Command(BaseCommand):
@@ -41,4 +41,4 @@ class Command(BaseCommand):
             else:
                 keeping.keep(say)
         except (Failed, DatabaseError) as failure:
-            raise CommandError(str(failure)) from failure
+            raise CommandError(told(failure)) from failure

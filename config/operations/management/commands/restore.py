@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections
 from config.operations import keeping
 from config.operations.backup import restore
 from config.operations.management.commands import up
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, told
 
 _NEXT = """Next: start the product, which migrates and goes on with unfinished orders. Then run `manage.py audit`,
 `manage.py reconcile`, and for each day since `manage.py settle DAY`, which lists payments missing here."""
@@ -40,7 +40,7 @@ class Command(BaseCommand):
                 with keeping.fetched(wanted, say) as folder:
                     restore(folder, name=wanted, force=options["force"], say=say)
         except (Failed, DatabaseError) as failure:
-            raise CommandError(str(failure)) from failure
+            raise CommandError(told(failure)) from failure
         if options["audit"]:
             began = time.monotonic()
             connections.close_all()
