@@ -11,11 +11,12 @@ if __name__ == "__main__":
         from eci.watch import metrics_folder
 
         metrics_folder.begin()  # before Django loads database backends, which count there with ECI_DB_METRICS
-    from config import elsewhere
+    from config import elsewhere, unfinished
 
     folder = Path(os.environ.get("ECI_DATA_DIR") or Path(__file__).resolve().parent / "var").absolute()
-    if problem := elsewhere.problem(sys.argv[1:], folder=folder) or elsewhere.missing(sys.argv[1:], folder=folder):
-        sys.exit(problem)
+    for ask in (elsewhere.problem, unfinished.problem, elsewhere.missing):
+        if problem := ask(sys.argv[1:], folder=folder):
+            sys.exit(problem)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -26,7 +26,7 @@ _NO_SHOP_NEEDED = (
 def missing(arguments: list[str], *, folder: Path) -> str:
     """Why this command can only fail: the data folder has no shop, and no other databases are named. Empty where it may
     begin."""
-    if not arguments or arguments[0] in _NO_SHOP_NEEDED or _names_databases():
+    if _is_question(arguments) or arguments[0] in _NO_SHOP_NEEDED or _names_databases():
         return ""
     files = (file for file in folder.glob("*.sqlite3") if file.name != "counters.sqlite3")
     if any(file.stat().st_size for file in files):  # looking at a file that is not there makes an empty one
@@ -39,7 +39,7 @@ def problem(arguments: list[str], *, folder: Path) -> str:
 
     Empty where all is well. ``folder``: the data folder.
     """
-    if not arguments or _names_databases():
+    if _is_question(arguments) or _names_databases():
         return ""
     servers = folder / "servers"
     running = any(map(_runs, servers.glob("*.pid")))
@@ -52,6 +52,11 @@ def problem(arguments: list[str], *, folder: Path) -> str:
         "command would look into SQLite files beside them. Run it like this:\n"
         f"    make manage SERVERS=1 ARGS={shlex.quote(shlex.join(arguments))}"
     )
+
+
+def _is_question(arguments: list[str]) -> bool:
+    """For help, which no shop is needed for."""
+    return not arguments or bool({"--help", "-h"} & set(arguments))
 
 
 def _names_databases() -> bool:

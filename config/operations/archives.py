@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, full_or
 
 
 def recipients(keys: Sequence[str]) -> list[Any]:
-    """The public keys, read. Failed."""
+    """The public keys, read. Failed, which shows none: somebody may have taken a private key for one."""
     import pyrage
 
     found = []
-    for key in keys:
+    for number, key in enumerate(keys, 1):
+        if "AGE-SECRET-KEY" in key.upper():
+            raise Failed(
+                f"key {number} is a private key of age. Set the public one, age1…, which is a comment in the "
+                "private key's file. If others could read the private key here, make another pair."
+            )
         try:
             found.append(pyrage.x25519.Recipient.from_str(key))
         except pyrage.RecipientError as error:
-            raise Failed(f"'{key}' is not a public key of age, such as age1qqs…") from error
+            raise Failed(f"key {number} is not a public key of age, such as age1qqs…") from error
     return found
 
 
@@ -38,15 +44,18 @@ def new_identity() -> tuple[str, str]:
 def pack(folder: Path, target: Path, keys: Sequence[str]) -> None:
     """Write the folder's files into ``target``, encrypted to ``keys`` if there are any. Failed."""
     plain = target.with_suffix(".plain") if keys else target
-    with tarfile.open(plain, "w:gz", compresslevel=3) as archive:
-        for file in sorted(folder.iterdir()):
-            archive.add(file, arcname=file.name)
-    if keys:
-        import pyrage
+    try:
+        with tarfile.open(plain, "w:gz", compresslevel=3) as archive:
+            for file in sorted(folder.iterdir()):
+                archive.add(file, arcname=file.name)
+        if keys:
+            import pyrage
 
-        with plain.open("rb") as content, target.open("wb") as written:
-            pyrage.encrypt_io(content, written, recipients(keys))
-        plain.unlink()
+            with plain.open("rb") as content, target.open("wb") as written:
+                pyrage.encrypt_io(content, written, recipients(keys))
+            plain.unlink()
+    except OSError as error:
+        raise Failed(full_or(error, target.parent)) from error
 
 
 def unpack(file: Path, folder: Path, identity: str) -> None:
@@ -60,8 +69,8 @@ def unpack(file: Path, folder: Path, identity: str) -> None:
                     raise Failed(f"{file.name} is no backup: it has {member.name}, which is not a file of one.")
                 with (folder / member.name).open("wb") as written:
                     shutil.copyfileobj(content, written)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise Failed(f"{file.name} cannot be unpacked: {error}") from error
+    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
+        raise Failed(f"{file.name} cannot be unpacked: {_reason(error, folder)}") from error
     if plain != file:
         plain.unlink()
 
@@ -80,5 +89,9 @@ def _decrypted(file: Path, target: Path, identity: str) -> Path:
     except pyrage.IdentityError as error:
         raise Failed("ECI_BACKUP_IDENTITY is not a private key of age, AGE-SECRET-KEY-1…") from error
     except (pyrage.DecryptError, OSError) as error:
-        raise Failed(f"{file.name} cannot be decrypted: {error}") from error
+        raise Failed(f"{file.name} cannot be decrypted: {_reason(error, target.parent)}") from error
     return target
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    return full_or(error, folder) if isinstance(error, OSError) and error.errno else str(error)

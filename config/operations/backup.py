@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,8 +24,9 @@ from django.db import DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from config import unfinished
 from config.operations.models import Backup
-from config.operations.snapshots import Busy, Failed, Store, store, version
+from config.operations.snapshots import Busy, Failed, Store, full_or, store, told, version
 from eci.clock import iso, utcnow
 from eci.db import primaries
 
@@ -76,10 +78,29 @@ def backup(folder: Path, say: Say) -> Made:
     3. Save each snapshot to its file, and the secret keys.
     4. Write the manifest, which makes the folder a backup.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise Failed(f"{folder} is not empty: a backup gets a folder of its own.")
-    folder.chmod(0o700)  # it holds people's addresses and the secret keys
+    if problem := unfinished.anywhere(settings.DATA_DIR):
+        raise Failed(f"There is nothing whole to save. {problem}")
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Failed(f"{folder} is not empty: a backup gets a folder of its own.")
+        folder.chmod(0o700)  # it holds people's addresses and the secret keys
+    except OSError as error:
+        raise Failed(full_or(error, folder)) from error
+    try:
+        return _backup(folder, say)
+    except BaseException as error:
+        for left in folder.iterdir():  # an unfinished backup is none, and it is not encrypted
+            left.unlink()
+        if is_new:
+            folder.rmdir()
+        if isinstance(error, OSError):
+            raise Failed(full_or(error, folder.parent)) from error
+        raise
+
+
+def _backup(folder: Path, say: Say) -> Made:
     began = time.monotonic()
     groups = distinct_databases()
     with ExitStack() as stack:
@@ -122,7 +143,7 @@ def backup(folder: Path, say: Say) -> Made:
     if elsewhere := [name for name, place in settings.ECI_SERVICES.items() if place != "local"]:
         say(f"  NOT in it, because they run elsewhere: {', '.join(elsewhere)}. Back them up there at the same time.")
     seconds = time.monotonic() - began
-    say(f"Backup complete in {seconds:.1f} s: {folder}")
+    say(f"Saved and complete after {seconds:.1f} s.")
     return Made(at=moment, seconds=seconds)
 
 
@@ -187,14 +208,16 @@ def _sha256(file: Path) -> str:
 # -- restore ----------------------------------------------------------------------------------------------------------
 
 
-def restore(folder: Path, *, force: bool, say: Say) -> None:
+def restore(folder: Path, *, name: str, force: bool, say: Say) -> None:
     """Restore everything while the product is stopped; ``force`` replaces existing data. Failed.
 
     1. Check that the files are undamaged and fit this version and these databases.
     2. Check that the databases are empty, or ``force`` is given, and that nobody is connected to them.
-    3. Restore each database, then the secret keys.
+    3. Copy what is copied (SQLite) beside what it replaces: the disk may turn out to be too small.
+    4. Leave the mark that this has begun, restore each database, then the secret keys, and take the mark away. While
+       it is there the product does not start, and says that ``name``, the backup, must be restored again.
 
-    Nothing is changed before all checks have passed.
+    Nothing is changed before the mark is left.
     """
     began = time.monotonic()
     manifest = _manifest(folder)
@@ -206,6 +229,7 @@ def restore(folder: Path, *, force: bool, say: Say) -> None:
         stores = [store(row.aliases[0], folder) for row in saved]
         for one in stores:
             stack.callback(one.close)
+            stack.callback(one.discard)
         occupied = [one.alias for one in stores if one.tables]
         if occupied and not force:
             raise Failed(
@@ -216,14 +240,29 @@ def restore(folder: Path, *, force: bool, say: Say) -> None:
             raise Failed(
                 f"Nothing was changed. Databases in use: {', '.join(in_use)}. Stop web, worker and beat first."
             )
-        for one in stores:
-            one.restore()
-            say(f"  {one.alias} restored from {one.file.name}")
-        for name in manifest["secrets"]:
-            _restore_secret(folder / name, say)
+        try:
+            for one in stores:
+                one.prepare()
+            unfinished.mark(settings.DATA_DIR, name)
+        except (Failed, OSError, DatabaseError) as failure:
+            raise Failed(f"Nothing was changed. {_reason(failure)}") from failure
+        try:
+            for one in stores:
+                one.restore()
+                say(f"  {one.alias} restored from {one.file.name}")
+            for secret in manifest["secrets"]:
+                _restore_secret(folder / secret, say)
+        except (Failed, OSError, DatabaseError) as failure:
+            raise Failed(
+                f"{_reason(failure)} The databases are not whole now, and nothing starts on them "
+                f"before this has succeeded: manage.py restore {shlex.quote(name)} --force"
+            ) from failure
+    unfinished.remove(settings.DATA_DIR)
     say(f"Restored to {manifest['at']} in {time.monotonic() - began:.1f} s.")
-    say("Next: start the product, which migrates and goes on with unfinished orders. Then run `manage.py audit`,")
-    say("`manage.py reconcile`, and for each day since `manage.py settle DAY`, which lists payments missing here.")
+
+
+def _reason(failure: Exception) -> str:
+    return full_or(failure, settings.DATA_DIR) if isinstance(failure, OSError) else told(failure)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -272,7 +311,10 @@ def _restore_secret(saved: Path, say: Say) -> None:
         place = Path(settings.ECI_KEYS_DIR) / saved.name
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = place.with_name(f"{place.name}.restored")
-    aside.touch(mode=0o600)
-    aside.write_bytes(saved.read_bytes())
-    aside.replace(place)
+    try:
+        aside.touch(mode=0o600)
+        aside.write_bytes(saved.read_bytes())
+        aside.replace(place)
+    finally:
+        aside.unlink(missing_ok=True)
     say(f"  {place.name} restored")

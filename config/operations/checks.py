@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from config.operations import keeping
 
@@ -14,6 +14,22 @@ from config.operations import keeping
 @register()
 def backup_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [Error(problem, id="eci.E021") for problem in keeping.problems()]
+
+
+@register()
+def backups_are_not_encrypted(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """An identity tells that they were meant to be."""
+    keeps = settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL
+    meant = settings.ECI_BACKUP_IDENTITY and "ECI_BACKUP_RECIPIENTS" in os.environ
+    if settings.ECI_BACKUP_RECIPIENTS or not (keeps and meant):
+        return []
+    return [
+        Warning(
+            "ECI_BACKUP_RECIPIENTS is empty beside an ECI_BACKUP_IDENTITY: backups are kept without encryption.",
+            hint="Set it to the public key that stands as a comment in the identity's file.",
+            id="eci.W023",
+        )
+    ]
 
 
 @register()

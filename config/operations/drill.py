@@ -44,7 +44,7 @@ def drill(say: Say) -> float:
         elsewhere = [name for name, place in settings.ECI_SERVICES.items() if place != LOCAL]
         if elsewhere:  # an audit would hold the scratch databases against what those say of today
             say(f"Restored only, and neither migrated nor audited: these run elsewhere: {', '.join(elsewhere)}.")
-        command = [sys.executable, "manage.py", "restore", str(folder), *([] if elsewhere else ["--audit"])]
+        command = [sys.executable, "manage.py", "restore", str(folder), "--drill", *([] if elsewhere else ["--audit"])]
         environment = _environment(data, databases)
         child = subprocess.run(  # noqa: S603
             command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False

@@ -22,7 +22,7 @@ from django.db import Error, connections
 from config.operations import archives
 from config.operations.backup import Made, Say, backup, record
 from config.operations.places import Place, places
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, full_or
 from eci.clock import utcnow
 
 NEWEST = "newest"
@@ -40,7 +40,7 @@ def problems() -> Iterator[str]:
         yield "ECI_BACKUP_HOURS must be above 0."
     if url := settings.ECI_BACKUP_S3_URL:
         if not re.fullmatch(r"s3://[^/?#]+(?:/[^?#]*)?", url):
-            yield f"ECI_BACKUP_S3_URL: '{url}' does not name a bucket, such as s3://bucket/folder."
+            yield "ECI_BACKUP_S3_URL does not name a bucket, such as s3://bucket/folder."
         if not settings.ECI_BACKUP_RECIPIENTS:
             yield "Backups leave this place only encrypted: ECI_BACKUP_S3_URL needs ECI_BACKUP_RECIPIENTS."
         if bool(settings.ECI_BACKUP_S3_KEY_ID) != bool(settings.ECI_BACKUP_S3_SECRET):
@@ -90,6 +90,13 @@ def _put(archive: Path, into: list[Place], say: Say) -> None:
         raise Failed(" ".join(failures))
 
 
+def _get(place: Place, name: str, target: Path) -> None:
+    try:
+        place.get(name, target)
+    except OSError as error:  # of the target: a place reports its own as Failed
+        raise Failed(full_or(error, target.parent)) from error
+
+
 def _prune(say: Say) -> None:
     if not settings.ECI_BACKUP_KEEP:
         return
@@ -104,20 +111,25 @@ def _work() -> Iterator[Path]:
     """A folder to make or unpack a backup in, which one process does at a time. Failed."""
     beside = settings.ECI_BACKUP_DIR or settings.DATA_DIR
     before = os.umask(0o077)
+    lock = None
     try:
-        beside.mkdir(parents=True, exist_ok=True)
-        with (beside / ".backup.lock").open("w") as lock:
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+            lock = (beside / ".backup.lock").open("w")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for left in beside.glob(f"{_WORK}*"):  # by a process that was killed: what it holds is not encrypted
                 shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=_WORK, dir=beside) as work:
-                yield Path(work)
-    except BlockingIOError:
-        raise Failed(f"Another backup or restore is under way in {beside}.") from None
-    except OSError as error:
-        raise Failed(f"{beside} cannot be used for backups: {error}") from error
+            work = tempfile.TemporaryDirectory(prefix=_WORK, dir=beside, ignore_cleanup_errors=True)
+        except BlockingIOError:
+            raise Failed(f"Another backup or restore is under way in {beside}.") from None
+        except OSError as error:
+            raise Failed(f"Backups cannot be made or unpacked: {full_or(error, beside)}") from error
+        with work as folder:
+            yield Path(folder)
     finally:
         os.umask(before)
+        if lock:
+            lock.close()
 
 
 def keep_regularly(say: Say) -> None:
@@ -144,7 +156,7 @@ def keep_if_due(say: Say) -> float:
     if lacking := [place for place in places() if newest not in _kept(place)]:
         source = next(place for place in places() if newest in _kept(place))
         with _work() as work:
-            source.get(newest, work / newest)
+            _get(source, newest, work / newest)
             _put(work / newest, lacking, say)
         _prune(say)
         record(Made(at=moment(newest), seconds=0), say)
@@ -191,7 +203,7 @@ def fetched(wanted: str, say: Say) -> Iterator[Path]:
     with _work() as work:
         folder = work / "backup"
         folder.mkdir()
-        place.get(name, work / name)
+        _get(place, name, work / name)
         archives.unpack(work / name, folder, settings.ECI_BACKUP_IDENTITY)
         age = (utcnow() - moment(name)).total_seconds() / 3600
         say(f"{name}, {age:.1f} h old, fetched from {place} in {time.monotonic() - began:.1f} s.")

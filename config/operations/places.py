@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, full_or
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -55,7 +56,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise Failed(f"{self}: {error}") from error
+            raise Failed(full_or(error, self.path)) from error
 
     def names(self) -> list[str]:
         with self._failing():
@@ -65,14 +66,19 @@ class Folder:
         """Complete on the disk before it has its name."""
         with self._failing():
             aside = self.path / f".{file.name}"
-            shutil.copyfile(file, aside)
-            with aside.open("rb") as written:
-                os.fsync(written.fileno())
-            aside.rename(self.path / file.name)
+            try:
+                shutil.copyfile(file, aside)
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
+                aside.rename(self.path / file.name)
+            finally:
+                aside.unlink(missing_ok=True)
 
     def get(self, name: str, target: Path) -> None:
         with self._failing():
-            shutil.copyfile(self.path / name, target)
+            content = (self.path / name).open("rb")
+        with content, target.open("wb") as written:
+            shutil.copyfileobj(content, written)
 
     def delete(self, name: str) -> None:
         with self._failing():
@@ -109,6 +115,8 @@ class Bucket:
                 **more,
             )
         except (BaseError, OSError) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # of this machine's disk
+                raise
             raise Failed(f"{self}: {str(error).partition('Debug source')[0].strip()[:500]}") from error
 
     def names(self) -> list[str]:

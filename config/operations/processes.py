@@ -52,9 +52,26 @@ def become(command: list[str]) -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def _unfinished() -> str:
+    """Why this process may not start: a restore was cut off."""
+    from django.conf import settings
+    from django.db import Error
+
+    from config import unfinished
+    from eci.databases import bound_waits
+
+    bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)
+    try:
+        return unfinished.anywhere(settings.DATA_DIR)
+    except Error:  # a database that is away keeps nobody from starting
+        return ""
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     match sys.argv[1:]:
+        case ["web" | "worker" | "beat"] if problem := _unfinished():
+            sys.exit(problem)
         case ["web"]:
             command = web(f"0.0.0.0:{os.environ.get('PORT', '8000')}")
         case ["worker"]:

@@ -6,6 +6,7 @@ nothing while no backup is made. Readers are never held.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -17,8 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from config.unfinished import MARK
+from eci.databases import FULL, database_of, kind_of
+from eci.db import context_of
+
+_NOTHING = 256 * 1024  # bytes: with so little left, SQLite fails
 
 
 class Busy(Exception):
@@ -27,6 +34,28 @@ class Busy(Exception):
 
 class Failed(Exception):
     """A database, or its dump or restore program, failed. The message says how."""
+
+
+def told(failure: Exception) -> str:
+    """What is wrong, for the person who gave the command."""
+    if isinstance(failure, Error) and kind_of(failure) == FULL:
+        return f"The disk of the {context_of(database_of(failure) or 'default')} database is full. Make room there."
+    return str(failure)
+
+
+def full_or(error: Exception, place: Path) -> str:
+    """What kept us from writing to ``place``, in words: a full disk is named by the folder that is on it."""
+    code = getattr(error, "errno", None)
+    try:
+        # SQLite reports an I/O error where it could not make a file larger.
+        is_full = code in (errno.ENOSPC, errno.EDQUOT) or (
+            isinstance(error, sqlite3.Error) and shutil.disk_usage(place).free < _NOTHING
+        )
+    except OSError:
+        is_full = False
+    if is_full:
+        return f"The disk of {place} is full. Make room there, and try again."
+    return f"{place}: {(isinstance(error, OSError) and error.strerror) or error}"
 
 
 class Store(ABC):
@@ -78,6 +107,12 @@ class Store(ABC):
     def in_use(self) -> bool:
         """Is anybody else connected?"""
 
+    def prepare(self) -> None:  # noqa: B027  # servers have nothing to prepare
+        """Do what may run out of space and changes nothing yet. Failed."""
+
+    def discard(self) -> None:  # noqa: B027
+        """Delete what was prepared, where it was not used."""
+
     @abstractmethod
     def restore(self) -> None:
         """Replace the database's content with the file's. Failed."""
@@ -85,7 +120,7 @@ class Store(ABC):
     @functools.cached_property
     def tables(self) -> list[str]:
         with self.reader.cursor() as cursor:
-            return [str(name) for name in self.reader.introspection.table_names(cursor)]
+            return [str(name) for name in self.reader.introspection.table_names(cursor) if name != MARK]
 
     def close(self) -> None:
         with suppress(DatabaseError):
@@ -142,7 +177,7 @@ class Sqlite(Store):
             self.reader.connection.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
         except sqlite3.Error as error:
-            raise Failed(f"{self.alias}: {error}") from error
+            raise Failed(full_or(error, self.file.parent)) from error
         finally:
             target.close()
 
@@ -169,15 +204,29 @@ class Sqlite(Store):
             alone.close()
         return False
 
+    @property
+    def _made(self) -> Path:
+        return self._place.with_name(f"{self._place.name}.restored")
+
+    def prepare(self) -> None:
+        try:
+            if shutil.disk_usage(self._place.parent).free < self.file.stat().st_size:
+                raise OSError(errno.ENOSPC, "too small")
+            shutil.copyfile(self.file, self._made)
+            with self._made.open("rb") as written:
+                os.fsync(written.fileno())
+        except OSError as error:
+            raise Failed(full_or(error, self._place.parent)) from error
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            self._made.unlink()
+
     def restore(self) -> None:
         self.reader.close()
-        made = self._place.with_name(f"{self._place.name}.restored")
-        shutil.copyfile(self.file, made)
-        with made.open("rb") as written:
-            os.fsync(written.fileno())
         for left in ("-wal", "-shm"):
             Path(f"{self._place}{left}").unlink(missing_ok=True)
-        made.replace(self._place)
+        self._made.replace(self._place)
 
 
 class Postgres(Store):

@@ -11,14 +11,20 @@ Errors carry the alias of their database (``database_of``), so that an answer ca
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 import time
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from django.conf import settings
+from django.db import connections
 from django.db.utils import DatabaseErrorWrapper, Error, load_backend
 from django.utils.functional import cached_property
+
+from eci.remembered import Remembered
 
 PAUSE = 1.0  # seconds that a server which hangs is left alone
 TIRED = 3.0  # seconds in which a thread that has waited in vain does so for nobody: a request waits once
@@ -108,6 +114,63 @@ def was_too_slow(error: Error) -> bool:
     return error.args[:1] in ((1969,), (3024,), ("interrupted",))  # MariaDB, MySQL, SQLite
 
 
+FULL, READ_ONLY, LOCKED, UNREACHABLE, TIMED_OUT = "disk full", "read-only", "locked", "unreachable", "timed out"
+_SQLSTATES = {"53100": FULL, "25006": READ_ONLY, "55P03": LOCKED, "40P01": LOCKED, "40001": LOCKED}
+_MYSQL = {
+    **dict.fromkeys((1021, 1114), FULL),
+    **dict.fromkeys((1290, 1792, 1836), READ_ONLY),
+    **dict.fromkeys((1205, 1213), LOCKED),
+}
+_SQLITE = {5: LOCKED, 6: LOCKED, 8: READ_ONLY, 13: FULL}  # the primary codes, the lowest byte
+_SQLITE_IO_ERROR = 10
+_NO_ROOM = 256 * 1024  # bytes: SQLite reports an I/O error where so little is left that a file cannot grow
+
+
+def kind_of(error: Error) -> str:
+    """What keeps the database from doing what was asked, in one of five kinds, for logs. It has no data."""
+    cause = error.__cause__
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    sqlite = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    kind = (
+        _SQLSTATES.get(getattr(cause, "sqlstate", None) or "")
+        or (_MYSQL.get(number))
+        or _SQLITE.get(sqlite)
+        or (FULL if number and re.search(r"(?i)errcode: 28\b", str(error)) else None)
+    )
+    if kind:
+        return kind
+    if sqlite == _SQLITE_IO_ERROR and (alias := database_of(error)) and _has_no_room(alias):
+        return FULL
+    return TIMED_OUT if was_too_slow(error) or "gave no answer" in str(error) else UNREACHABLE
+
+
+def _has_no_room(alias: str) -> bool:
+    try:
+        return shutil.disk_usage(Path(connections[alias].settings_dict["NAME"]).parent).free < _NO_ROOM
+    except OSError:
+        return False
+
+
+_full: Remembered[Server, bool] = Remembered(30)  # disks on which a write has just failed because they are full
+
+
+def has_full_disk(alias: str) -> bool:
+    """Whether there is no room for SQLite's files, or this process has just failed to write for lack of it: to this
+    database or to another on its server."""
+    return _disk(alias) in _full or (connections[alias].vendor == "sqlite" and _has_no_room(alias))
+
+
+def _disk(alias: str) -> Server:
+    """A server's databases share its disk, as far as we know; SQLite's files share that of their folder."""
+    told = connections[alias].settings_dict
+    if told["HOST"]:
+        return str(told["HOST"]), str(told["PORT"])
+    try:
+        return "", str(Path(told["NAME"]).parent.stat().st_dev)
+    except OSError:
+        return "", str(told["NAME"])
+
+
 class NamedErrors(DatabaseErrorWrapper):
     """Django's translation of a driver's errors. It knows whose they are, and since when the call has been running."""
 
@@ -128,6 +191,8 @@ class NamedErrors(DatabaseErrorWrapper):
             super().__exit__(kind, error, traceback)
         except Error as translated:
             translated.database = self.wrapper.alias  # type: ignore[attr-defined]
+            if kind_of(translated) == FULL:
+                _full.put(_disk(self.wrapper.alias), True)
             raise
 
 

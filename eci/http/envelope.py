@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from eci.clock import iso, utcnow
-from eci.databases import database_of, was_too_slow
+from eci.databases import FULL, READ_ONLY, database_of, kind_of, was_too_slow
 from eci.db import context_of
 from eci.errors import ContextUnavailable, EciError
 from eci.watch.requests import request_id
@@ -80,7 +80,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 def describe(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body in its envelope, and headers for any exception. An unexpected one is logged and becomes a 500."""
     if isinstance(error, (OperationalError, InterfaceError)):
-        log.warning("database_unavailable", exc_info=error)
+        database = database_of(error)
+        log.warning(
+            "database_unavailable", kind=kind_of(error), context=database and context_of(database), exc_info=error
+        )
         error = _unavailable(error)
     if isinstance(error, EciError):
         retry_after = getattr(error, "retry_after", None)
@@ -122,6 +125,10 @@ def _unavailable(error: OperationalError | InterfaceError) -> ContextUnavailable
     if was_too_slow(error):
         return ContextUnavailable(
             f"The database of {context} takes too long for this. Ask for less, or try again later.", context=context
+        )
+    if kind_of(error) in (FULL, READ_ONLY):
+        return ContextUnavailable(
+            f"The database of {context} takes no changes at the moment. Please try again.", context=context
         )
     return ContextUnavailable(
         f"The database of {context} cannot be reached at the moment. Please try again.", context=context

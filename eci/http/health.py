@@ -1,4 +1,4 @@
-"""Health: which databases of this process's contexts can be reached. Liveness asks no database."""
+"""Health: which databases of this process's contexts can be reached, and written to. Liveness asks no database."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from eci import databases
 from eci.http.envelope import not_found
 from eci.remembered import Remembered
 
@@ -47,21 +48,27 @@ def _answers(known: BaseDatabaseWrapper) -> bool:
         connection.close()
 
 
-def _report() -> dict[str, Any]:
-    contexts = {
-        name: "healthy" if reached else "unreachable"
-        for name, reached in reachable(list(settings.ECI_CONTEXTS)).items()
+def _states(names: list[str]) -> dict[str, str]:
+    """A full disk shows in the writes that failed, and SQLite's in its size: nothing is written to find out."""
+    return {
+        name: databases.FULL if databases.has_full_disk(name) else "healthy" if reached else "unreachable"
+        for name, reached in reachable(names).items()
     }
-    healthy = sum(state == "healthy" for state in contexts.values())
-    status = "healthy" if healthy == len(contexts) else "degraded" if healthy else "unreachable"
-    return {"status": status, "contexts": contexts}
+
+
+def _report() -> dict[str, Any]:
+    contexts = _states(list(settings.ECI_CONTEXTS))
+    found = set(contexts.values())
+    if "healthy" in found:
+        return {"status": "healthy" if len(found) == 1 else "degraded", "contexts": contexts}
+    return {"status": "unreachable" if found == {"unreachable"} else "unhealthy", "contexts": contexts}
 
 
 @csrf_exempt
 @require_safe
 def overall(request: HttpRequest) -> HttpResponse:
     report = _report()
-    return JsonResponse(report, status=503 if report["status"] == "unreachable" else 200)
+    return JsonResponse(report, status=200 if report["status"] in ("healthy", "degraded") else 503)
 
 
 @csrf_exempt
@@ -82,6 +89,6 @@ def live(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, context: str) -> HttpResponse:
     if context not in settings.ECI_CONTEXTS:
         return not_found(request, LookupError(context))
-    healthy = reachable([context])[context]
-    state = "healthy" if healthy else "unreachable"
-    return JsonResponse({"status": state, "contexts": {context: state}}, status=200 if healthy else 503)
+    state = _states([context])[context]
+    status = "unhealthy" if state == databases.FULL else state
+    return JsonResponse({"status": status, "contexts": {context: state}}, status=200 if state == "healthy" else 503)

@@ -88,7 +88,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _described(error: BaseException) -> Iterator[str]:
-    code = getattr(error, "sqlstate", None) or getattr(error, "errno", None)
+    code = next(filter(None, (getattr(error, name, None) for name in ("sqlstate", "sqlite_errorname", "errno"))), None)
     if code is None and error.args and isinstance(error.args[0], int):
         code = error.args[0]
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")

@@ -85,3 +85,8 @@ def test_where_there_is_no_shop_one_sentence_says_so(tmp_path: Path, monkeypatch
     (tmp_path / "orders.sqlite3").unlink()
     monkeypatch.setenv("ECI_ORDERS_DATABASE_URL", "postgresql://orders")
     assert elsewhere.missing(["audit"], folder=tmp_path) == ""
+
+
+def test_help_needs_no_shop(tmp_path: Path) -> None:
+    assert elsewhere.missing(["create_staff", "--help"], folder=tmp_path) == ""
+    assert elsewhere.missing(["create_staff", "ann"], folder=tmp_path) != ""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.test import Client
 
 from eci import databases
 from eci.http.envelope import describe
+from eci.remembered import forget_everything
 
 SLOW = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i < 1e12",
@@ -133,3 +135,57 @@ def test_who_waits_long_for_a_database_is_counted() -> None:
         assert databases.stuck(100) == 0
         databases.bound_waits(0.1, statements=True)
     assert databases.stuck(0.2) == 0
+
+
+def failure(code: int | None = None, text: str = "", **of_driver: Any) -> OperationalError:
+    error = OperationalError(*([code] if code else []), text)
+    error.__cause__ = Exception()
+    for name, value in of_driver.items():
+        setattr(error.__cause__, name, value)
+    return error
+
+
+KINDS = {
+    databases.FULL: [
+        failure(sqlstate="53100"),
+        failure(1021),
+        failure(1114),
+        failure(1026, "Error writing file (Errcode: 28)"),
+        failure(sqlite_errorcode=13),
+    ],
+    databases.READ_ONLY: [failure(sqlstate="25006"), failure(1290), failure(sqlite_errorcode=8 | 4 << 8)],
+    databases.LOCKED: [failure(sqlstate="55P03"), failure(1205), failure(sqlite_errorcode=5)],
+    databases.TIMED_OUT: [failure(sqlstate="57014"), failure(3024), failure(text="the server gave no answer in time")],
+    databases.UNREACHABLE: [failure(2003), failure(text="connection refused"), failure(sqlite_errorcode=14)],
+}
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_tells_its_kind(kind: str) -> None:
+    assert {databases.kind_of(error) for error in KINDS[kind]} == {kind}
+
+
+@pytest.mark.any_engine
+def test_a_full_disk_makes_what_is_on_it_unready(tmp_path: Path, settings: Any) -> None:
+    """SQLite's own limit of pages stands for the disk: it fails with the same error."""
+
+    def fill() -> tuple[Any, Any]:
+        connection = connections["catalog"].copy()
+        connection.settings_dict = connection.settings_dict | {"NAME": str(tmp_path / "full.sqlite3"), "HOST": ""}
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE t (x)")
+            cursor.execute("PRAGMA max_page_count = 2")
+            with pytest.raises(OperationalError) as full:
+                cursor.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        connection.close()
+        return describe(full.value), Client().get("/health/ready")
+
+    if connections["catalog"].vendor != "sqlite":
+        pytest.skip("fills a file of SQLite")
+    (status, body, _), answer = elsewhere(fill)
+    assert (status, body["details"]) == (503, {"context": "catalog"}) and "takes no changes" in body["error"]
+    assert answer.json()["contexts"]["catalog"] == databases.FULL
+    assert Client().get("/health/live").status_code == 200
+    forget_everything()
+    assert Client().get("/health/ready").json()["contexts"]["catalog"] == "healthy"

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from config.operations import archives, keeping
-from config.operations.checks import backup_settings
+from config.operations.checks import backup_settings, backups_are_not_encrypted
 from config.operations.models import Backup
 from config.operations.snapshots import Failed
 from eci.clock import utcnow
@@ -48,6 +48,7 @@ def test_back_from_the_bucket_after_everything_is_gone(demo_seed: world.Seed, tm
     told = io.StringIO()
     identity, folder = tmp_path / "identity", tmp_path / "backups"
     call_command("backup_key", str(identity), stdout=told)
+    assert f"# public key: {told.getvalue().strip()}\nAGE-SECRET-KEY-1" in identity.read_text()
     with s3.bucket(tmp_path / "s3") as settings:
         objects = tmp_path / "s3" / s3.NAME / "shop"
         settings |= {"ECI_BACKUP_RECIPIENTS": told.getvalue().strip(), "ECI_BACKUP_KEEP": "1"}
@@ -74,6 +75,7 @@ def test_back_from_the_bucket_after_everything_is_gone(demo_seed: world.Seed, tm
             drilled = manage(again, "restore_drill")
             assert "The books agree: 1 orders checked" in drilled
             log.info("%s%s%s", report, restored, drilled)
+            assert "Next: start the product" not in drilled
             assert float(re.findall(r"^RTO ([\d.]+) s", drilled, re.MULTILINE)[0]) > 0
 
 
@@ -172,11 +174,22 @@ def test_what_cannot_be_read_is_said(two_places: Any, settings: Any, tmp_path: P
 
 
 @pytest.mark.any_engine
+def test_an_identity_without_recipients_is_told_of(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ECI_BACKUP_DIR, settings.ECI_BACKUP_IDENTITY = Path("/backups"), "AGE-SECRET-KEY-1QQQ"
+    assert backups_are_not_encrypted(None) == []
+    monkeypatch.setenv("ECI_BACKUP_RECIPIENTS", "")
+    assert "kept without encryption" in str(backups_are_not_encrypted(None))
+    settings.ECI_BACKUP_RECIPIENTS = ["age1qqs"]
+    assert backups_are_not_encrypted(None) == []
+
+
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"ECI_BACKUP_RECIPIENTS": []}, "leave this place only encrypted"),
-        ({"ECI_BACKUP_RECIPIENTS": ["ssh-rsa AAAA"]}, "'ssh-rsa AAAA' is not a public key of age"),
+        ({"ECI_BACKUP_RECIPIENTS": ["ssh-rsa AAAA"]}, "key 1 is not a public key of age"),
+        ({"ECI_BACKUP_RECIPIENTS": ["AGE-SECRET-KEY-1QQQ"]}, "key 1 is a private key of age"),
         ({"ECI_BACKUP_S3_URL": "https://bucket.example/shop"}, "does not name a bucket"),
         ({"ECI_BACKUP_S3_SECRET": ""}, "together, or neither"),
         ({"ECI_BACKUP_KEEP": -1}, "ECI_BACKUP_KEEP must not be negative"),
@@ -187,7 +200,8 @@ def test_what_cannot_be_read_is_said(two_places: Any, settings: Any, tmp_path: P
 def test_settings_that_cannot_be_are_refused(two_places: Any, settings: Any, wrong: Any, said: str) -> None:
     for name, value in wrong.items():
         setattr(settings, name, value)
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=said) as refused:
         call_command("backup", "--list")
+    assert "1QQQ" not in str(refused.value)
     at_start_up = str(backup_settings(None))
     assert (said in at_start_up) is (said != "No place for backups is set"), "which is nothing wrong with a shop"

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from config.operations import keeping
 from config.operations.backup import backup, record
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, told
 
 
 class Command(BaseCommand):
@@ -34,8 +34,11 @@ class Command(BaseCommand):
             elif options["regularly"]:
                 keeping.keep_regularly(say)
             elif options["folder"]:
-                record(backup(options["folder"].absolute(), say), say)
+                folder = options["folder"].absolute()
+                made = backup(folder, say)
+                say(f"Backup complete: {folder}")
+                record(made, say)
             else:
                 keeping.keep(say)
         except (Failed, DatabaseError) as failure:
-            raise CommandError(str(failure)) from failure
+            raise CommandError(told(failure)) from failure

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.operations import archives
+from eci.clock import iso, utcnow
 
 
 class Command(BaseCommand):
@@ -24,5 +25,5 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{options['file']} cannot be made: {error.strerror}.") from error
         with open(file, "w") as written:
-            written.write(identity + "\n")
+            written.write(f"# created: {iso(utcnow())}\n# public key: {recipient}\n{identity}\n")  # as age-keygen does
         self.stdout.write(recipient)

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from config.operations.drill import drill
-from config.operations.snapshots import Failed
+from config.operations.snapshots import Failed, told
 
 
 class Command(BaseCommand):
@@ -18,4 +18,4 @@ class Command(BaseCommand):
         try:
             drill(self.stdout.write)
         except (Failed, DatabaseError) as failure:
-            raise CommandError(str(failure)) from failure
+            raise CommandError(told(failure)) from failure

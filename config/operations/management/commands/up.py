@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from config import private
+from config import private, unfinished
 from config.operations import processes
 from config.operations.migrating import migrate_all
 from config.staff import accounts
@@ -71,15 +71,23 @@ class Command(BaseCommand):
             self.stdout.flush()
             supervisor.watch()
         finally:
+            if supervisor.why:
+                self.stderr.write(f"ECI stops: {supervisor.why}.")
             supervisor.stop()
 
 
 def prepare(say: Callable[[str], object]) -> None:
     """Check, migrate and make accounts before the first process starts; quick when all is done. CommandError."""
+    require_no_cut_off_restore()
     private.mend(folders=[settings.DATA_DIR, settings.ECI_KEYS_DIR, Path(settings.EMAIL_FILE_PATH)], files=_databases())
     call_command("check", databases=primaries(), fail_level="ERROR")
     migrate_all(say)
     accounts.prepare()
+
+
+def require_no_cut_off_restore() -> None:
+    if problem := unfinished.anywhere(settings.DATA_DIR):
+        raise CommandError(problem)
 
 
 def _databases() -> Iterator[Path]:
@@ -121,7 +129,8 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
     if os.getppid() != supervisor:
         os._exit(1)
     for number in STOPS:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     _prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
     os.chdir(settings.BASE_DIR)
@@ -136,11 +145,16 @@ class Supervisor:
         self.port = port
         self.children: dict[str, ForkProcess] = {}
         self.stopping = False
+        self.parent = os.getppid()
+        self.why = ""
 
     def start(self) -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # so that we end when make is killed
+        outlives_its_parent = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup's wish
+        if not outlives_its_parent:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # so that we end when make is killed
         for number in STOPS:
-            signal.signal(number, self._stop_soon)
+            if not (outlives_its_parent and number == signal.SIGHUP):
+                signal.signal(number, self._stop_soon)
         if "ECI_METRICS_PORT" not in os.environ:
             settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
         signal.pthread_sigmask(
@@ -184,6 +198,9 @@ class Supervisor:
 
     def _stop_soon(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
+        self.why = signal.Signals(number).name
+        if os.getppid() != self.parent:
+            self.why = "the process that started it has ended; nohup or a service manager keeps it running"
 
     def stop(self) -> None:
         """Stop all processes at once. Work that the worker leaves unfinished stands in a database and goes on later."""
