@@ -282,10 +282,8 @@ TEMPLATES = [
 ]
 AUTHENTICATION_BACKENDS = ["config.staff.backend.PeopleOnly"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "eci.identity.passwords.Plain"},
+    {"NAME": "eci.identity.passwords.Impersonal"},
 ]
 PASSWORD_HASHERS = ["eci.identity.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
