@@ -16,6 +16,10 @@ if __name__ == "__main__":
     folder = Path(os.environ.get("ECI_DATA_DIR") or Path(__file__).resolve().parent / "var").absolute()
     if problem := elsewhere.problem(sys.argv[1:], folder=folder) or elsewhere.missing(sys.argv[1:], folder=folder):
         sys.exit(problem)
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))

@@ -18,6 +18,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http import errors
 
+from config.environment import whole
 from config.front import FrontWorker
 from eci.watch import metrics_folder, tracing
 from eci.watch.logs import logging_config
@@ -104,8 +105,8 @@ def _connections() -> int:
 
 util.write_error = write_error  # gunicorn has no setting for it
 worker_class = Worker
-workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
-threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
+workers = whole("ECI_WEB_WORKERS", 2, least=1)
+threads = whole("ECI_WEB_THREADS", 4, least=1)
 timeout = 60
 graceful_timeout = 8
 keepalive = 30
