@@ -43,10 +43,15 @@ class Worker(FrontWorker):
 
 _LIMITS = {
     408: "The request did not arrive within ten seconds.",
+    413: "The request is too large.",
     414: "The URL is too long.",
     429: "There are too many connections from your address. Close some, or use them for several requests.",
     431: "The headers are too long.",
     503: "Too many large requests are arriving at the moment. Please try again.",
+}
+_REASONS = {
+    "Content-Length Out Of Range": "The header Content-Length is malformed: no request is so long.",
+    "One Host Needed": "A request of HTTP/1.1 has one Host header.",
 }
 _ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
 _WRONG: dict[type[Exception], str] = {
@@ -67,6 +72,8 @@ _WRONG: dict[type[Exception], str] = {
 
 def _words(status: int, reason: str) -> str:
     """What is wrong, in a sentence. Gunicorn calls ``write_error`` while it handles the exception."""
+    if reason in _REASONS:
+        return _REASONS[reason]
     error = sys.exception()
     version = getattr(error, "version", None)
     if isinstance(version, str) and not version.startswith("HTTP/"):  # there is a space in the URL
@@ -82,6 +89,7 @@ def write_error(sock: Any, status: int, reason: str, message: str) -> None:
 
     codes = {
         408: "request_timeout",
+        413: "request_too_large",
         414: "request_too_large",
         429: "throttled",
         431: "request_too_large",
@@ -121,7 +129,12 @@ limit_request_field_size = 16380
 accesslog = None
 loglevel = "warning"
 logconfig_dict = logging_config()
-logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+logconfig_dict["loggers"]["gunicorn.error"] = {
+    "handlers": ["stderr"],
+    "filters": ["worth_a_line"],
+    "level": "WARNING",
+    "propagate": False,
+}
 control_socket_disable = True
 
 

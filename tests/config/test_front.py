@@ -103,7 +103,7 @@ def asks(worker: FrontWorker) -> Iterator[Callable[[bytes], None]]:
     def ask(path: bytes) -> None:
         sockets.extend(pair := socket.socketpair())
         connection = Connection(pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2))
-        connection.read += b"GET " + path + b" HTTP/1.1\r\n\r\n"
+        connection.read += b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n"
         worker.nr_conns += 1
         worker._go_on_reading(connection)
 
