@@ -51,7 +51,7 @@ _LIMITS = {
 }
 _REASONS = {
     "Content-Length Out Of Range": "The header Content-Length is malformed: no request is so long.",
-    "One Host Needed": "A request of HTTP/1.1 has one Host header.",
+    "One Host Needed": "A request names one host, in its header Host.",
 }
 _ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
 _WRONG: dict[type[Exception], str] = {
