@@ -275,7 +275,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             return
         self.next_tick = now + TICK
         for connection in [one for one in self.waiting if one.deadline <= now]:
-            if connection.read and not connection.is_leaving:
+            if connection.read and not (connection.is_leaving or connection.answer.is_waiting):
                 self._refuse(connection, 408, "Request Timeout")
             else:
                 self._cut_off(connection)

@@ -147,6 +147,7 @@ def test_who_takes_no_answer_is_reset(worker: FrontWorker, takes: bool) -> None:
         if not takes:
             connection.answer.add(b"x" * 20_000_000)
             assert not connection.answer.send()
+            connection.read += b"GET"  # another request begins behind it: no answer may stand within this one
         connection.deadline = 0.0
         worker.waiting[connection] = None
         worker.murder_pending()
