@@ -161,3 +161,9 @@ def test_a_machine_is_in_no_other_group(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(CommandError, match="Make two accounts"):
             call_command("create_staff", "erp@shop.example", "--group", "services", *more)
     assert not User.objects.exists()
+
+
+def test_a_refused_way_on_leads_to_the_admin(first_admin: Any) -> None:
+    accounts.prepare()
+    form = {"username": "root@shop.example", "password": GOOD, "next": "https://evil.example/"}
+    assert Client().post("/admin/login/", form).headers["Location"] == "/admin/"
