@@ -17,6 +17,10 @@ if __name__ == "__main__":
     for ask in (elsewhere.problem, unfinished.problem, elsewhere.missing):
         if problem := ask(sys.argv[1:], folder=folder):
             sys.exit(problem)
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))

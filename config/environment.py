@@ -1,18 +1,27 @@
-"""Reads settings from the environment: secrets, also from files, of which weak ones are rejected; amounts; sign-in."""
+"""Reads settings from the environment: secrets, also from files, of which weak ones are rejected; numbers; sign-in.
+
+What cannot be is an ImproperlyConfigured with the setting's name. A variable that is empty is not set.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import os
+import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from eci.identity.roles import GROUPS, Role
 
 _SHORTEST = 24  # characters of a secret that signs
 _FEWEST = 10  # distinct characters among them
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def secret(name: str, default: str = "") -> str:
@@ -41,9 +50,96 @@ def strong(name: str, value: str) -> str:
     return value
 
 
+def _given(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """The variable ``name`` as yes or no. ImproperlyConfigured."""
+    given = _given(name).lower()
+    if given not in ("", *_YES, *_NO):
+        raise ImproperlyConfigured(f"{name}: '{given}' is not 1 or 0.")
+    return given in _YES if given else default
+
+
+def choice(name: str, default: str, *others: str) -> str:
+    """The variable ``name`` as one of these words. ImproperlyConfigured."""
+    given = _given(name) or default
+    if given not in (default, *others):
+        raise ImproperlyConfigured(f"{name}: '{given}' is not one of {', '.join((default, *others))}.")
+    return given
+
+
+def whole(name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
+    """The variable ``name`` as a whole number. ImproperlyConfigured."""
+    given = _given(name)
+    found = int(given) if re.fullmatch(r"-?[0-9]{1,12}", given) else None
+    if given and (found is None or not least <= found <= most):
+        bounds = f"of at least {least}" if most == 2**31 - 1 else f"from {least} to {most}"
+        raise ImproperlyConfigured(f"{name}: '{given}' is not a whole number {bounds}.")
+    return default if found is None else found
+
+
+def number(name: str, default: float, *, least: float = 0.0) -> float:
+    """The variable ``name`` as a number. ImproperlyConfigured."""
+    given = _given(name)
+    try:
+        found = float(given or default)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= least):
+        raise ImproperlyConfigured(f"{name}: '{given}' is not a number of at least {least:g}.")
+    return found
+
+
+def fraction(name: str, default: str) -> Decimal:
+    """The variable ``name`` as a fraction from 0 to less than 1. ImproperlyConfigured."""
+    given = _given(name)
+    try:
+        found = Decimal(given or default)
+        if not (found.is_finite() and 0 <= found < 1):
+            raise InvalidOperation
+    except InvalidOperation:
+        raise ImproperlyConfigured(f"{name} must be a fraction from 0 to less than 1, such as 0.05.") from None
+    return found
+
+
+def folder(name: str) -> Path | None:
+    """The variable ``name`` as a folder's whole path: processes begin in different places. ImproperlyConfigured."""
+    given = _given(name)
+    if given and not Path(given).is_absolute():
+        raise ImproperlyConfigured(f"{name}: '{given}' is not a whole path, such as /backups.")
+    return Path(given) if given else None
+
+
+def networks(name: str) -> list[str]:
+    """The variable ``name`` as networks and addresses, comma separated. ImproperlyConfigured."""
+    found = [part.strip() for part in _given(name).split(",") if part.strip()]
+    for one in found:
+        try:
+            meant = ipaddress.ip_network(one, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}: '{one}' is not a network, such as 10.0.0.0/8.") from None
+        if "/" in one and ipaddress.ip_interface(one).ip != meant.network_address:
+            raise ImproperlyConfigured(
+                f"{name}: '{one}' is an address with a network's length. Write {meant}, or the address alone."
+            )
+    return found
+
+
+def database(name: str, url: str, **options: Any) -> dict[str, Any]:
+    """The database of this URL, which is a secret: no error shows it. ImproperlyConfigured."""
+    try:
+        return dict(dj_database_url.parse(url, **options))
+    except Exception:
+        raise ImproperlyConfigured(
+            f"{name} is not the URL of a database, such as postgres://user:password@host:5432/name."
+        ) from None
+
+
 def amount(name: str) -> Decimal | None:
     """The variable ``name`` as an amount above 0, or None if it is not set. ImproperlyConfigured."""
-    given = os.environ.get(name, "").strip()
+    given = _given(name)
     if not given:
         return None
     try:
@@ -57,7 +153,7 @@ def amount(name: str) -> Decimal | None:
 
 def provider_url(name: str) -> str:
     """The variable ``name`` as the URL of a sign-in provider: https, or http on this machine. ImproperlyConfigured."""
-    given = os.environ.get(name, "").strip()
+    given = _given(name)
     parts = urlsplit(given)
     is_here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
     if given and not (parts.hostname and (parts.scheme == "https" or is_here)):

@@ -12,12 +12,16 @@ A request that is stuck is no reason for others to wait (``_admits``). /health/l
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import ipaddress
 import re
 import selectors
 import socket
+import struct
+import sys
 import tempfile
+import termios
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -35,6 +39,7 @@ RATE = 64 * 1024  # bytes for each of which lots a large body or answer gets a s
 HEAD = 64 * 1024  # bytes of a request's head
 KEPT_IN_MEMORY = 1024 * 1024  # bytes of an answer; the rest waits in a file
 HELD = 256 * 1024 * 1024  # bytes of all requests that have not fully arrived
+IN_KERNEL = 256 * 1024  # bytes of an answer that the kernel takes before its client does; Linux doubles it
 LINGER = 2.0  # seconds in which a client may take notice of an answer that came before its request had ended
 STUCK = 0.5  # seconds after which a running request no longer counts as one that will soon be done
 TICK = 0.25  # seconds between two looks at the deadlines
@@ -43,6 +48,9 @@ LIVE = b"health/live"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(.*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 _CODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _DIGITS = re.compile(rb"[0-9]{1,18}")
+_VERSION = re.compile(rb"[^\r\n]* HTTP/1\.([0-9])\r\n")
+_HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
+_OPTIONS = re.compile(rb"\r\nconnection:([^\r\n]*)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _PATH = re.compile(rb"[^ ]* /*([^ ?/]*)/*([^ ?/]*)")
 
@@ -79,6 +87,10 @@ class Answer:
             self.sent += sent
         return True
 
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._next or self._file)
+
     def forget(self) -> None:
         self._next.clear()
         if self._file is not None:
@@ -99,7 +111,8 @@ class Answer:
 class Exchange:
     """One request that has arrived and its answer, as the socket that gunicorn reads and writes."""
 
-    def __init__(self, request: bytes, answer: Answer) -> None:
+    def __init__(self, request: bytes, answer: Answer, *, is_last: bool) -> None:
+        self.is_last = is_last
         self.recv = BytesIO(request).read
         self.sendall = answer.add
 
@@ -140,6 +153,8 @@ class Connection:
         self.lane = b""  # the first two words of its path
         self.answer = Answer(sock)
         self.goes_on = True  # with another request
+        self.is_last = False  # after this request the connection ends, and its answer says so
+        self.refusal: tuple[int, str] | None = None  # of a request that no thread needs to see
         self.is_leaving = False
         self.began = time.monotonic()  # of what is going on: reading, running, writing
         self.deadline = self.began + TIME
@@ -165,9 +180,22 @@ class Connection:
         self.length = end + min(body, body_limit + 1)
         found = _PATH.match(head)
         self.lane = b"/".join(found.groups()) if found else b""
-        if self.is_whole and len(self.read) < self.length and _EXPECTS.search(head):
-            with contextlib.suppress(OSError):
-                self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        options = b",".join(_OPTIONS.findall(head)).lower().split(b",")
+        self.is_last = not self.is_whole or b"close" in (option.strip() for option in options)
+        version = _VERSION.match(head)
+        minor = int(version[1]) if version else 0
+        if version and minor > 1:  # a later HTTP/1 is answered as the one that we know
+            self.read[version.start(1) : version.end(1)] = b"1"
+        if len(lengths) == 1 and len(lengths[0]) > 18 and lengths[0].isdigit():
+            self.refusal = (400, "Content-Length Out Of Range")
+        elif minor and len(_HOST.findall(head)) != 1:
+            self.refusal = (400, "One Host Needed")
+        elif minor and not self.has_arrived and _EXPECTS.search(head):
+            if self.is_whole:
+                with contextlib.suppress(OSError):
+                    self.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif is_clear:
+                self.refusal = (413, "Content Too Large")
 
     @property
     def has_arrived(self) -> bool:
@@ -178,6 +206,14 @@ class Connection:
         del self.read[: self.length]
         self.length = self.looked_at = 0
         return request
+
+
+def _in_kernel(sock: socket.socket) -> int:
+    """Bytes of an answer that the client has not taken yet, though we have sent them."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 class FrontWorker(ThreadWorker):  # type: ignore[misc]
@@ -196,6 +232,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.held = 0
         self.next_tick = 0.0
         self.lifeline = ThreadPoolExecutor(1, "live")
+        for listener in self.sockets:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, IN_KERNEL)  # connections inherit it
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.cfg.threads + self._spare)
@@ -237,10 +275,10 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             return
         self.next_tick = now + TICK
         for connection in [one for one in self.waiting if one.deadline <= now]:
-            if connection.read and not connection.is_leaving:
+            if connection.read and not (connection.is_leaving or connection.answer.is_waiting):
                 self._refuse(connection, 408, "Request Timeout")
             else:
-                self._drop(connection)
+                self._cut_off(connection)
         self._dispatch()
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -282,7 +320,9 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     def _go_on_reading(self, connection: Connection) -> None:
         connection.look_at_head(self.body_limit)
-        if connection.has_arrived:
+        if connection.refusal:
+            self._refuse(connection, *connection.refusal)
+        elif connection.has_arrived:
             self._stop_waiting(connection)
             if connection.lane == LIVE:
                 self._run(connection, self.lifeline)
@@ -325,7 +365,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             self.running[connection] = None
         connection.began = time.monotonic()
         self.held -= connection.length
-        exchange = Exchange(connection.take_request(), connection.answer)
+        exchange = Exchange(connection.take_request(), connection.answer, is_last=connection.is_last)
         as_gunicorn_has_it = TConn(self.cfg, exchange, connection.client, connection.server)
         as_gunicorn_has_it.data_ready = True
         serving = pool.submit(self._serve, connection, as_gunicorn_has_it)
@@ -336,6 +376,11 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         goes_on = bool(self.handle(as_gunicorn_has_it))
         connection.answer.send()
         return goes_on and connection.is_whole
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        if conn.sock.is_last:
+            req.force_close()
+        return bool(super().handle_request(req, conn))
 
     def _served(self, connection: Connection, serving: Future[bool]) -> None:
         self.running.pop(connection, None)
@@ -368,7 +413,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             else:
                 connection.deadline = connection.began + (self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
                 self._await(connection, selectors.EVENT_READ, self._read)
-        elif connection.is_whole and not connection.read:
+        elif connection.is_whole and not connection.read and _in_kernel(connection.sock) <= RATE:
             self._drop(connection)
         else:
             self._say_good_bye(connection)
@@ -385,7 +430,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
     def _say_good_bye(self, connection: Connection) -> None:
         """Closing while the client still sends would destroy our answer on its way: for a while, listen to it."""
         connection.is_leaving = True
-        connection.deadline = time.monotonic() + LINGER
+        connection.deadline = time.monotonic() + LINGER + _in_kernel(connection.sock) / RATE
         with contextlib.suppress(OSError):
             connection.sock.shutdown(socket.SHUT_WR)
         self._await(connection, selectors.EVENT_READ, self._ignore)
@@ -443,9 +488,16 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         connection.answer.forget()
         util.close(connection.sock)
 
+    def _cut_off(self, connection: Connection) -> None:
+        """A client that has not taken its answer loses it: the kernel would keep it for minutes after a plain close."""
+        if connection.answer.is_waiting or _in_kernel(connection.sock):
+            with contextlib.suppress(OSError):
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._drop(connection)
+
     def _make_room(self) -> None:
         if self.waiting:
-            self._drop(next(iter(self.waiting)))
+            self._cut_off(next(iter(self.waiting)))
 
     def _are_too_many(self, address: str) -> bool:
         most = self.connections_per_address

@@ -18,6 +18,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http import errors
 
+from config.environment import whole
 from config.front import FrontWorker
 from eci.watch import metrics_folder, tracing
 from eci.watch.logs import logging_config
@@ -42,10 +43,15 @@ class Worker(FrontWorker):
 
 _LIMITS = {
     408: "The request did not arrive within ten seconds.",
+    413: "The request is too large.",
     414: "The URL is too long.",
     429: "There are too many connections from your address. Close some, or use them for several requests.",
     431: "The headers are too long.",
     503: "Too many large requests are arriving at the moment. Please try again.",
+}
+_REASONS = {
+    "Content-Length Out Of Range": "The header Content-Length is malformed: no request is so long.",
+    "One Host Needed": "A request names one host, in its header Host.",
 }
 _ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
 _WRONG: dict[type[Exception], str] = {
@@ -66,6 +72,8 @@ _WRONG: dict[type[Exception], str] = {
 
 def _words(status: int, reason: str) -> str:
     """What is wrong, in a sentence. Gunicorn calls ``write_error`` while it handles the exception."""
+    if reason in _REASONS:
+        return _REASONS[reason]
     error = sys.exception()
     version = getattr(error, "version", None)
     if isinstance(version, str) and not version.startswith("HTTP/"):  # there is a space in the URL
@@ -81,6 +89,7 @@ def write_error(sock: Any, status: int, reason: str, message: str) -> None:
 
     codes = {
         408: "request_timeout",
+        413: "request_too_large",
         414: "request_too_large",
         429: "throttled",
         431: "request_too_large",
@@ -104,8 +113,8 @@ def _connections() -> int:
 
 util.write_error = write_error  # gunicorn has no setting for it
 worker_class = Worker
-workers = int(os.environ.get("ECI_WEB_WORKERS", "2"))
-threads = int(os.environ.get("ECI_WEB_THREADS", "4"))
+workers = whole("ECI_WEB_WORKERS", 2, least=1)
+threads = whole("ECI_WEB_THREADS", 4, least=1)
 timeout = 60
 graceful_timeout = 8
 keepalive = 30
@@ -120,7 +129,12 @@ limit_request_field_size = 16380
 accesslog = None
 loglevel = "warning"
 logconfig_dict = logging_config()
-logconfig_dict["loggers"]["gunicorn.error"] = {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+logconfig_dict["loggers"]["gunicorn.error"] = {
+    "handlers": ["stderr"],
+    "filters": ["worth_a_line"],
+    "level": "WARNING",
+    "propagate": False,
+}
 control_socket_disable = True
 
 

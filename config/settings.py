@@ -11,21 +11,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import dj_database_url
 from corsheaders.defaults import default_headers as cors_headers
 from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import fees, limits, private
 from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
-from config.environment import amount, provider_url, secret, staff_groups, strong
+from config.environment import (
+    amount,
+    choice,
+    database,
+    flag,
+    folder,
+    fraction,
+    networks,
+    number,
+    provider_url,
+    secret,
+    staff_groups,
+    strong,
+    whole,
+)
 from eci.watch.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def flag(name: str, default: bool = False) -> bool:
-    return os.environ.get(name, "1" if default else "0").lower() in ("1", "true", "yes", "on")
 
 
 DATA_DIR = Path(os.environ.get("ECI_DATA_DIR") or BASE_DIR / "var").absolute()
@@ -72,9 +81,7 @@ ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")
 # Whether staff sign in with a second factor (eci/identity/second_factor.py): off, optional, required.
-ECI_STAFF_2FA = os.environ.get("ECI_STAFF_2FA", "optional")
-if ECI_STAFF_2FA not in ("off", "optional", "required"):
-    raise ImproperlyConfigured("ECI_STAFF_2FA is 'off', 'optional' or 'required'.")
+ECI_STAFF_2FA = choice("ECI_STAFF_2FA", "optional", "required", "off")
 # Where staff may sign in instead: an OpenID Connect provider (config/staff/provider.py).
 ECI_OIDC_ISSUER = provider_url("ECI_OIDC_ISSUER")
 ECI_OIDC_CLIENT_ID = os.environ.get("ECI_OIDC_CLIENT_ID", "")
@@ -84,6 +91,9 @@ if ECI_OIDC_ISSUER and not (ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET):
 ECI_OIDC_DOMAINS = [domain.lower() for domain in os.environ.get("ECI_OIDC_DOMAINS", "").split(",") if domain]
 ECI_OIDC_GROUPS_CLAIM = os.environ.get("ECI_OIDC_GROUPS_CLAIM", "groups")
 ECI_OIDC_GROUPS = staff_groups("ECI_OIDC_GROUPS")
+for name in ("ECI_OIDC_CLIENT_ID", "ECI_OIDC_CLIENT_SECRET", "ECI_OIDC_DOMAINS", "ECI_OIDC_GROUPS"):
+    if not ECI_OIDC_ISSUER and globals()[name]:
+        raise ImproperlyConfigured(f"{name} does nothing without ECI_OIDC_ISSUER, the provider.")
 OTP_TOTP_ISSUER = "ECI"  # beside the account's name in authenticator apps
 # The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
@@ -106,22 +116,18 @@ if ECI_SERVICES["customers"] == NOWHERE and not ECI_TOKEN_PUBLIC_KEYS:
         "Access tokens cannot be verified. Either name the URL of customers, which signs them, in ECI_SERVICES, or set "
         "its public keys in ECI_TOKEN_PUBLIC_KEYS."
     )
-ECI_SERVICE_TIMEOUT = float(os.environ.get("ECI_SERVICE_TIMEOUT", "8"))  # seconds to wait for another process's answer
+ECI_SERVICE_TIMEOUT = number("ECI_SERVICE_TIMEOUT", 8, least=0.1)  # seconds to wait for another process's answer
 
 # -- the shop ---------------------------------------------------------------------------------------------------------
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
-ECI_TAX_RATE = Decimal(os.environ.get("ECI_TAX_RATE", "0.05"))
+ECI_TAX_RATE = fraction("ECI_TAX_RATE", "0.05")
 ECI_SHIPPING_FEES = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=ECI_CURRENCY)
-ECI_RESERVATION_SECONDS = int(os.environ.get("ECI_RESERVATION_SECONDS", "900"))
-ECI_FULFILMENT = os.environ.get("ECI_FULFILMENT", "automatic")
-if ECI_FULFILMENT not in ("automatic", "warehouse"):
-    raise ImproperlyConfigured("ECI_FULFILMENT is 'automatic' or 'warehouse'.")
-ECI_GATEWAY_TIMEOUT = float(os.environ.get("ECI_GATEWAY_TIMEOUT", "2"))  # seconds
-ECI_GATEWAY = os.environ.get("ECI_GATEWAY", "sandbox")
+ECI_RESERVATION_SECONDS = whole("ECI_RESERVATION_SECONDS", 900, least=1)
+ECI_FULFILMENT = choice("ECI_FULFILMENT", "automatic", "warehouse")
+ECI_GATEWAY_TIMEOUT = number("ECI_GATEWAY_TIMEOUT", 2, least=0.1)  # seconds
+ECI_GATEWAY = choice("ECI_GATEWAY", "sandbox", "http")
 ECI_GATEWAY_URL = os.environ.get("ECI_GATEWAY_URL", "")
 ECI_GATEWAY_SECRET = secret("ECI_GATEWAY_SECRET")
-if ECI_GATEWAY not in ("sandbox", "http"):
-    raise ImproperlyConfigured("ECI_GATEWAY is 'sandbox' or 'http'.")
 if ECI_GATEWAY == "http" and not (ECI_GATEWAY_URL and ECI_GATEWAY_SECRET):
     raise ImproperlyConfigured("ECI_GATEWAY=http needs ECI_GATEWAY_URL and ECI_GATEWAY_SECRET.")
 ECI_WEBHOOK_SECRETS = [one for one in secret("ECI_WEBHOOK_SECRETS").split(",") if one]
@@ -134,14 +140,14 @@ ECI_REVIEW_AMOUNTS = fees.parse(
     os.environ.get("ECI_REVIEW_AMOUNT", ""), currency=ECI_CURRENCY, setting="ECI_REVIEW_AMOUNT", usual=Decimal(50000)
 )
 ECI_REVIEW_AMOUNT = ECI_REVIEW_AMOUNTS.get(ECI_CURRENCY)
-ECI_REVIEW_PAYMENTS = int(os.environ.get("ECI_REVIEW_PAYMENTS", "60"))
-ECI_REVIEW_DECLINES = int(os.environ.get("ECI_REVIEW_DECLINES", "10"))
-ECI_REVIEW_HOURS = int(os.environ.get("ECI_REVIEW_HOURS", "72"))  # then an order whose payment nobody reviewed ends
+ECI_REVIEW_PAYMENTS = whole("ECI_REVIEW_PAYMENTS", 60)
+ECI_REVIEW_DECLINES = whole("ECI_REVIEW_DECLINES", 10)
+ECI_REVIEW_HOURS = whole("ECI_REVIEW_HOURS", 72)  # then an order whose payment nobody reviewed ends
 # What a customer may have open at once, unpaid: orders, and their value in ECI_CURRENCY (None: any).
-ECI_UNPAID_ORDERS = int(os.environ.get("ECI_UNPAID_ORDERS", "10"))
+ECI_UNPAID_ORDERS = whole("ECI_UNPAID_ORDERS", 10)
 ECI_UNPAID_VALUE = amount("ECI_UNPAID_VALUE")
-ECI_MAX_UNITS_PER_LINE = int(os.environ.get("ECI_MAX_UNITS_PER_LINE", "1000"))  # of a product in a customer's order
-ECI_RETURN_DAYS = int(os.environ.get("ECI_RETURN_DAYS", "30"))  # after dispatch, for customers
+ECI_MAX_UNITS_PER_LINE = whole("ECI_MAX_UNITS_PER_LINE", 1000, least=1)  # of a product in a customer's order
+ECI_RETURN_DAYS = whole("ECI_RETURN_DAYS", 30)  # after dispatch, for customers
 ECI_SANDBOX_LEDGER = Path(os.environ.get("ECI_SANDBOX_LEDGER") or DATA_DIR / "sandbox_gateway.sqlite3")
 ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passwords, where there is no Redis
 # The token that lets others than admins read /metrics, the port of the worker's own page (0: none), how long answers
@@ -149,14 +155,14 @@ ECI_COUNTERS_FILE = DATA_DIR / "counters.sqlite3"  # of requests and wrong passw
 ECI_METRICS_TOKEN = secret("ECI_METRICS_TOKEN")
 if ECI_METRICS_TOKEN and not ECI_DEBUG:
     strong("ECI_METRICS_TOKEN", ECI_METRICS_TOKEN)
-ECI_METRICS_PORT = int(os.environ.get("ECI_METRICS_PORT", "9808"))
-ECI_METRICS_KEPT = float(os.environ.get("ECI_METRICS_KEPT", "5"))  # seconds
+ECI_METRICS_PORT = whole("ECI_METRICS_PORT", 9808, most=65535)
+ECI_METRICS_KEPT = number("ECI_METRICS_KEPT", 5)  # seconds
 ECI_DB_METRICS = flag("ECI_DB_METRICS")
 ECI_CERTIFICATES = [Path(path) for path in os.environ.get("ECI_CERTIFICATES", "").split(",") if path]
 # Backups that are kept (config/operations/keeping.py), and the servers where a restore drill makes scratch databases.
-ECI_BACKUP_DIR = Path(os.environ["ECI_BACKUP_DIR"]).absolute() if os.environ.get("ECI_BACKUP_DIR") else None
-ECI_BACKUP_HOURS = float(os.environ.get("ECI_BACKUP_HOURS", "24"))
-ECI_BACKUP_KEEP = int(os.environ.get("ECI_BACKUP_KEEP", "14"))
+ECI_BACKUP_DIR = folder("ECI_BACKUP_DIR")
+ECI_BACKUP_HOURS = number("ECI_BACKUP_HOURS", 24)
+ECI_BACKUP_KEEP = whole("ECI_BACKUP_KEEP", 14)
 ECI_BACKUP_RECIPIENTS = [one.strip() for one in os.environ.get("ECI_BACKUP_RECIPIENTS", "").split(",") if one.strip()]
 ECI_BACKUP_IDENTITY = secret("ECI_BACKUP_IDENTITY")
 ECI_BACKUP_S3_URL = os.environ.get("ECI_BACKUP_S3_URL", "")
@@ -177,16 +183,17 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 
 # At least the threads of a process (config/gunicorn.py, the worker). A request holds connections of several contexts.
 # If it had to wait for one that another request holds, the two could wait for each other.
-ECI_POOL_SIZE = int(os.environ.get("ECI_POOL_SIZE", "4"))
+ECI_POOL_SIZE = whole("ECI_POOL_SIZE", 4)
 
 # Seconds that a request waits for one answer of a database (eci/databases); 0: for ever.
-ECI_DATABASE_TIMEOUT = int(os.environ.get("ECI_DATABASE_TIMEOUT", "2"))
+ECI_DATABASE_TIMEOUT = whole("ECI_DATABASE_TIMEOUT", 2)
 
 
 def _database(variable: str, name: str) -> dict[str, Any]:
     url = secret(variable) or f"sqlite:///{quote(str(DATA_DIR / name))}.sqlite3"
     config: dict[str, Any] = dict(
-        dj_database_url.parse(
+        database(
+            variable,
             url,
             conn_max_age=None,
             conn_health_checks=True,
@@ -282,10 +289,8 @@ TEMPLATES = [
 ]
 AUTHENTICATION_BACKENDS = ["config.staff.backend.PeopleOnly"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "eci.identity.passwords.Plain"},
+    {"NAME": "eci.identity.passwords.Impersonal"},
 ]
 PASSWORD_HASHERS = ["eci.identity.passwords.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 STATIC_URL = "/static/"
@@ -303,17 +308,22 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+for name in ("ECI_LOG_LEVEL", "ECI_ACCESS_LOG"):
+    choice(name, "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = logging_config()
 
 # -- the web ----------------------------------------------------------------------------------------------------------
 ECI_RATE_LIMITS = limits.parse(os.environ.get("ECI_RATE_LIMITS", ""))
-ECI_TRUSTED_PROXIES = [network for network in os.environ.get("ECI_TRUSTED_PROXIES", "").split(",") if network]
+ECI_TRUSTED_PROXIES = networks("ECI_TRUSTED_PROXIES")
 SESSION_ENGINE = "eci.identity.sessions"
 # Connections that a web process lets one address have at once, proxies excepted; 0: any number.
-ECI_CONNECTIONS_PER_ADDRESS = int(os.environ.get("ECI_CONNECTIONS_PER_ADDRESS", "256"))
+ECI_CONNECTIONS_PER_ADDRESS = whole("ECI_CONNECTIONS_PER_ADDRESS", 256)
+ECI_WEB_WORKERS = whole("ECI_WEB_WORKERS", 2, least=1)  # config/gunicorn.py reads both again, before Django
+ECI_WEB_THREADS = whole("ECI_WEB_THREADS", 4, least=1)
+LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
-SECURE_HSTS_SECONDS = int(os.environ.get("ECI_HSTS_SECONDS", "0" if ECI_DEBUG else "86400"))
+SECURE_HSTS_SECONDS = whole("ECI_HSTS_SECONDS", 0 if ECI_DEBUG else 86400)
 SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
 # Probes and calls between processes bypass the proxy.
 SECURE_REDIRECT_EXEMPT = ["^health", "^v1/health$", "^actuator/health$", "^metrics", "^internal/"]
@@ -404,7 +414,7 @@ EMAIL_BACKEND = os.environ.get(
     else "django.core.mail.backends.filebased.EmailBackend",  # mails hold names and secrets, which no log may hold
 )
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
-EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "25"))
+EMAIL_PORT = whole("EMAIL_PORT", 25, most=65535)
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = secret("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = flag("EMAIL_USE_TLS")

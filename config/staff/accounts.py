@@ -20,9 +20,12 @@ from config.staff.groups import make_groups
 from eci import text, trail
 from eci.db import unit_of_work
 from eci.identity.auth import command_name, staff_name
+from eci.identity.roles import GROUPS, Role
 
 ONE_TIME_ADMIN = "admin@localhost"
 ONE_TIME_PASSWORD = "admin_password"  # noqa: S105 - a file's name
+MACHINES = next(group for group, role in GROUPS.items() if role is Role.SERVICE)
+ONLY_A_MACHINE = f"An account in {MACHINES} is a machine's: it is in no other group, and no administrator's."
 
 
 def prepare() -> None:
@@ -93,6 +96,8 @@ def make_account(*, email: str, password: str, groups: tuple[str, ...], admin: b
         email = email if email == ONE_TIME_ADMIN else text.email(email)
     except ValueError:
         raise CommandError(f"{email!r} is not an e-mail address.") from None
+    if MACHINES in groups and (admin or len(set(groups)) > 1):
+        raise CommandError(f"{ONLY_A_MACHINE} Make two accounts.")
     user = User(username=email, email=email, is_staff=True, is_superuser=admin)
     try:
         validate_password(password, user)

@@ -81,6 +81,10 @@ class AccountForm(UserChangeForm):
         cleaned = super().clean() or self.cleaned_data
         active = cleaned.get("is_active", self.instance.is_active)
         _require_free(self, self.instance, counts=active and self.instance.has_usable_password())
+        groups = {group.name for group in cleaned.get("groups", ())}
+        is_admin = cleaned.get("is_superuser", False)
+        if "groups" in self.changed_data and accounts.MACHINES in groups and (is_admin or len(groups) > 1):
+            raise forms.ValidationError({"groups": accounts.ONLY_A_MACHINE})
         return cleaned
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.contrib.auth.password_validation import UserAttributeSimilarityValidator
 from django.core.exceptions import ValidationError
 
 from contexts.customers import selectors, services
@@ -20,11 +19,11 @@ from contexts.customers.selectors import Row
 from eci.errors import IdempotencyKeyReused, InvalidRequest, NotAuthenticated
 from eci.identity import second_factor, tokens
 from eci.identity.names import staff_named
-from eci.identity.passwords import hash_password, matches
+from eci.identity.passwords import Impersonal, hash_password, matches
 from eci.identity.second_factor import SecondFactorRequired
 from eci.identity.tokens import Claims
 
-_PERSONAL = UserAttributeSimilarityValidator(user_attributes=("email", "full_name"))
+_IMPERSONAL = Impersonal()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def require_impersonal(*, password: str, email: str, full_name: str, field: str 
     if settings.ECI_OPEN:
         return
     try:
-        _PERSONAL.validate(password, Customer(email=email, full_name=full_name))  # type: ignore[arg-type]
+        _IMPERSONAL.validate(password, Customer(email=email, full_name=full_name))
     except ValidationError as error:
         raise InvalidRequest(f"{field}: {error.messages[0]}", **{field: error.messages}) from None
 
@@ -93,7 +92,10 @@ def refresh(*, token: str, key: str) -> Login:
 def _login(family: TokenFamily, refresh_token: str) -> Login:
     claims = selectors.claims_of(family=family)
     if claims is None:
-        raise NotAuthenticated("This account cannot log in any more.")
+        raise NotAuthenticated(
+            "This login has ended: the account, its password or its second factor has changed. Please log in again; "
+            "where staff must have a second factor, set one up at /admin/ first."
+        )
     return Login(claims=claims, access=tokens.issue(claims), refresh=refresh_token)
 
 

@@ -91,14 +91,15 @@ def command_name() -> str:
 
 
 def staff_roles(user: User) -> Roles:
-    """A staff member's roles, from their groups."""
+    """A staff member's roles, from their groups. A machine has that one role, whatever other groups it is in."""
     if user.is_superuser:
         return only(Role.ADMIN)
-    return frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
+    roles = frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
+    return only(Role.SERVICE) if Role.SERVICE in roles else roles
 
 
 def is_machine(user: User) -> bool:
-    """Whether the account is another system's: one of the group ``services``."""
+    """Whether the account is another system's: one of the group ``services`` that is no administrator."""
     return Role.SERVICE in staff_roles(user)
 
 

@@ -28,7 +28,7 @@ from eci import trail
 from eci.db import locked, unit_of_work
 from eci.errors import EciError
 from eci.identity.auth import staff_name, staff_roles
-from eci.identity.roles import Role, Roles, only
+from eci.identity.roles import Role, Roles
 
 OFF, OPTIONAL, REQUIRED = "off", "optional", "required"
 RECOVERY_CODES = 10
@@ -75,13 +75,13 @@ def stamp(user: User) -> str:
 
 def is_missing(*, device: int | None, roles: Roles) -> bool:
     """Whether an account with these roles must have a device, and has none."""
-    return bool(settings.ECI_STAFF_2FA == REQUIRED) and device is None and roles != only(Role.SERVICE)
+    return bool(settings.ECI_STAFF_2FA == REQUIRED) and device is None and Role.SERVICE not in roles
 
 
 def is_due(user: User) -> bool:
     """Whether the password alone lets the account in nowhere."""
-    device = device_id(user)
-    return device is not None or is_missing(device=device, roles=staff_roles(user))
+    device, roles = device_id(user), staff_roles(user)
+    return Role.SERVICE not in roles and (device is not None or is_missing(device=device, roles=roles))
 
 
 # -- codes ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ library, in a URL with a token. Therefore:
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import traceback
@@ -97,6 +98,14 @@ def _described(error: BaseException) -> Iterator[str]:
         yield f"  {frame.filename}:{frame.lineno} {frame.name}"
 
 
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what a library says of one request, without its id: of a 5xx our access line has it all, and anybody can send
+    what is no HTTP. An exception that nobody has caught is worth it."""
+    message = str(record.msg)
+    told = record.name == "django.request" or message.startswith("Invalid request from ip=")
+    return bool(record.exc_info) or not told
+
+
 def in_trace(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
     return entry | tracing.ids()
 
@@ -135,10 +144,11 @@ def logging_config() -> dict[str, Any]:
                 "foreign_pre_chain": [*_SHARED, structlog.stdlib.ExtraAdder()],
             }
         },
+        "filters": {"worth_a_line": {"()": lambda: is_worth_a_line}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["worth_a_line"]},
             "django.security": {"level": "CRITICAL"},  # anybody can send a bad Host: that is a 400, and no error
             "django.server": {"handlers": [], "propagate": False},
             "celery": {"level": "WARNING"},

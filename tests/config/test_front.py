@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -103,7 +104,7 @@ def asks(worker: FrontWorker) -> Iterator[Callable[[bytes], None]]:
     def ask(path: bytes) -> None:
         sockets.extend(pair := socket.socketpair())
         connection = Connection(pair[0], ("127.0.0.1", 1), ("127.0.0.1", 2))
-        connection.read += b"GET " + path + b" HTTP/1.1\r\n\r\n"
+        connection.read += b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n"
         worker.nr_conns += 1
         worker._go_on_reading(connection)
 
@@ -130,3 +131,26 @@ def test_requests_stuck_in_a_database_leave_threads_to_those_that_ask_for_someth
     worker._dispatch()
     assert [connection.lane for connection in worker.running] == [b"v1/products"] * 4 + [b"v1/shipments"] * 3
     assert len(worker.ready) == 4
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_who_takes_no_answer_is_reset(worker: FrontWorker, takes: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        ours, address = server.accept()
+        ours.setblocking(False)
+        connection = Connection(ours, address, server.getsockname())
+        worker.nr_conns += 1
+        worker.by_address[connection.address] += 1
+        connection.answer.add(b"a")
+        connection.answer.send()
+        assert client.recv(1) == b"a"
+        if not takes:
+            connection.answer.add(b"x" * 20_000_000)
+            assert not connection.answer.send()
+            connection.read += b"GET"  # another request begins behind it: no answer may stand within this one
+        connection.deadline = 0.0
+        worker.waiting[connection] = None
+        worker.murder_pending()
+        with pytest.raises(ConnectionResetError) if not takes else contextlib.nullcontext():
+            while client.recv(1_000_000):
+                pass

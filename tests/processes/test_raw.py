@@ -87,3 +87,35 @@ def test_a_header(product: Product, what: str) -> None:
     assert answer.status == status
     require_envelope(answer)
     assert TOLD.get(what, "") in (answer.json["error"] or "")
+
+
+POST = b"POST /v1/users/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+ENDS = {
+    "too large, and it waits to be asked for": (POST + b"Expect: 100-continue\r\nContent-Length: 9000000\r\n", 413, ""),
+    "too large": (POST + b"Content-Length: 1048577\r\n\r\n" + b" " * 1_048_577, 413, "too large"),
+    "in chunks": (POST + b"Transfer-Encoding: chunked\r\n", 400, "Content-Length"),
+    "a length of 20 digits": (POST + b"Content-Length: 99999999999999999999\r\n", 400, "Content-Length is malformed"),
+    "no host": (b"GET /health/live HTTP/1.1\r\nX: y\r\n", 400, "Host"),
+    "two hosts": (GET + b"Host: localhost\r\n", 400, "Host"),
+    "an end among options": (GET + b"Connection: keep-alive, close\r\n", 200, ""),
+    "an old version, whatever it expects": (
+        POST.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+        400,
+        "",
+    ),
+    "a newer version": (GET.replace(b"1.1", b"1.2") + b"Connection: close\r\n", 200, ""),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_an_answer_after_which_the_connection_ends_says_so(product: Product, what: str) -> None:
+    request, status, words = ENDS[what]
+    with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
+        connection.sendall(request if b"\r\n\r\n" in request else request + b"\r\n")
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.%d %d " % (0 if b"HTTP/1.0" in request else 1, status)), head
+    assert b"connection: close" in head.lower()
+    assert b"HTTP/1." not in body, "nothing before it, and one answer"
+    assert words in (json.loads(body).get("error") or "")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -115,3 +117,53 @@ def test_a_closed_shop_has_the_same_demo_without_a_login(settings: Any) -> None:
     settings.ECI_OPEN = True
     call_command("load_demo")
     assert Client().login(username=demo.USERNAME, password=demo.PASSWORD)
+
+
+BLANK = {
+    "spaces": " " * 12,
+    "tabs": "\t" * 12,
+    "no-break spaces": "\u00a0" * 12,
+    "what is invisible": "\u200b\u2060" * 6,
+}
+WEAK = {
+    **BLANK,
+    "a letter and blanks": "x" + " " * 11,
+    "one character": "\u00e9" * 12,
+    "two": "xX xX xX xX xX",
+    "digits between blanks": "1234 5678 9012",
+    "a common one between blanks": " pass word ",
+    "the name without its space": "LiWu1234",
+    "the name and a date": "wu.li-19840512",
+    "the name with accents": "L\u00edW\u00fa#1234",
+    "the address again and again": "sp5sp5sp5",
+}
+
+
+@pytest.mark.parametrize("what", WEAK)
+def test_both_doors_refuse_the_same_passwords(what: str) -> None:
+    person = {"email": "sp5@shop.example", "full_name": "Li Wu", "password": WEAK[what]}
+    answer = Api().post("/v1/users/register", person)
+    assert (answer.status, answer.code) == (400, "validation_error")
+    assert "password" in answer.json["error"]
+    with pytest.raises(ValidationError):
+        validate_password(WEAK[what], User(username="sp5@shop.example", first_name="Li", last_name="Wu"))
+
+
+@pytest.mark.parametrize("good", ["correct horse battery", "Li said: k7-blue", "пароль и лошадь", "!?#$ %&/( )=+*"])
+def test_others_are_taken(good: str) -> None:
+    person = {"email": "sp5@shop.example", "full_name": "Li Wu", "password": good}
+    assert Api().post("/v1/users/register", person).status in (200, 201)
+
+
+def test_a_machine_is_in_no_other_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    for more in (["--group", "stock staff"], ["--admin"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{GOOD}\n"))
+        with pytest.raises(CommandError, match="Make two accounts"):
+            call_command("create_staff", "erp@shop.example", "--group", "services", *more)
+    assert not User.objects.exists()
+
+
+def test_a_refused_way_on_leads_to_the_admin(first_admin: Any) -> None:
+    accounts.prepare()
+    form = {"username": "root@shop.example", "password": GOOD, "next": "https://evil.example/"}
+    assert Client().post("/admin/login/", form).headers["Location"] == "/admin/"

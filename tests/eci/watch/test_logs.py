@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eci.watch import tracing
+from eci.watch import logs, tracing
 from eci.watch.logs import logging_config, scrubbed
 from tools.servers import free_ports
 
@@ -116,3 +116,13 @@ def test_the_rest_is_searched_for_what_must_not_be_there(secret: str) -> None:
 )
 def test_what_logs_are_for_is_left_alone(kept: str) -> None:
     assert scrubbed(kept) == kept
+
+
+def test_what_libraries_say_of_one_request_without_its_id_is_no_line() -> None:
+    def line(name: str, message: str, failure: Any = None) -> bool:
+        return logs.is_worth_a_line(logging.LogRecord(name, logging.ERROR, "", 0, message, (), failure))
+
+    assert not line("django.request", "%s: %s")
+    assert not line("gunicorn.error", "Invalid request from ip=127.0.0.1: Invalid HTTP Version: 'x'")
+    assert line("gunicorn.error", "Worker exiting")
+    assert line("django.request", "%s: %s", (ValueError, ValueError(), None))
