@@ -116,7 +116,7 @@ if ECI_SERVICES["customers"] == NOWHERE and not ECI_TOKEN_PUBLIC_KEYS:
         "Access tokens cannot be verified. Either name the URL of customers, which signs them, in ECI_SERVICES, or set "
         "its public keys in ECI_TOKEN_PUBLIC_KEYS."
     )
-ECI_SERVICE_TIMEOUT = number("ECI_SERVICE_TIMEOUT", 8, least=0.1)  # seconds to wait for another process's answer
+ECI_SERVICE_TIMEOUT = number("ECI_SERVICE_TIMEOUT", 8, least=0.001)  # seconds to wait for another process's answer
 
 # -- the shop ---------------------------------------------------------------------------------------------------------
 ECI_CURRENCY = os.environ.get("ECI_CURRENCY", "USD")
@@ -124,7 +124,7 @@ ECI_TAX_RATE = fraction("ECI_TAX_RATE", "0.05")
 ECI_SHIPPING_FEES = fees.parse(os.environ.get("ECI_SHIPPING_FEE", ""), currency=ECI_CURRENCY)
 ECI_RESERVATION_SECONDS = whole("ECI_RESERVATION_SECONDS", 900, least=1)
 ECI_FULFILMENT = choice("ECI_FULFILMENT", "automatic", "warehouse")
-ECI_GATEWAY_TIMEOUT = number("ECI_GATEWAY_TIMEOUT", 2, least=0.1)  # seconds
+ECI_GATEWAY_TIMEOUT = number("ECI_GATEWAY_TIMEOUT", 2, least=0.001)  # seconds
 ECI_GATEWAY = choice("ECI_GATEWAY", "sandbox", "http")
 ECI_GATEWAY_URL = os.environ.get("ECI_GATEWAY_URL", "")
 ECI_GATEWAY_SECRET = secret("ECI_GATEWAY_SECRET")
