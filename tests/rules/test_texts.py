@@ -18,7 +18,6 @@ import pytest
 from django import forms as django_forms
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.test import Client
 from rest_framework import serializers
 
 from contexts.catalog.models import Product
@@ -31,6 +30,7 @@ from contexts.shipping.http.serializers import TrackingNumberField
 from eci import forms, text
 from eci.http import cards, fields
 from tests.support.api import Api
+from tests.support.pages import Browser
 from tests.support.routes import routes
 from tests.support.shop import Shop
 
@@ -261,7 +261,7 @@ class World:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.shop = Shop.open(api)
-        self.browser = Client()
+        self.browser = Browser()
         self.browser.force_login(User.objects.create_superuser("root", "root@shop.example"))
         self.names = {
             "product": self.shop.product_id,

@@ -252,7 +252,7 @@ def test_a_refunded_order_that_holds_stock_is_listed_until_staff_decides(shop: S
     code, said = manage("reconcile")
     assert (code, f"refunded-holding:{kept['order_id']}" in said) == (1, True)
     assert "was refunded in full and still holds 2 units" in said
-    boss = Client()
+    boss = Browser()
     boss.force_login(get_user_model().objects.create_superuser("boss", password="a-long-pass-1"))
     boss.post("/staff/reconcile/look")
     assert f'href="/admin/orders/order/{kept["order_id"]}/change/"' in boss.get("/staff/reconcile").content.decode()

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
-from django.test import Client
 
 from contexts.inventory.models import Allocation, Reservation
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
 from tests.support.api import Api, settle
 from tests.support.ledger import Ledger
+from tests.support.pages import Browser
 from tests.support.people import Person, customer, staff
 
 pytestmark = pytest.mark.usefixtures("own_counters")
@@ -96,7 +96,7 @@ def test_a_customer_orders_only_so_many_units_of_a_product(boss: Person, ann: Pe
 
 
 def review(boss: Person, action: str, *payment_ids: int) -> None:
-    client = Client()
+    client = Browser()
     client.force_login(User.objects.get(is_superuser=True))
     form = {"action": action, "_selected_action": [str(payment_id) for payment_id in payment_ids]}
     assert client.post("/admin/payments/payment/", form).status_code == 302

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
@@ -61,7 +61,9 @@ def test_arguments_and_answers_come_out_as_they_went_in(contract: type, name: st
 
     given_arguments = st.fixed_dictionaries({parameter: st.from_type(hint) for parameter, hint in plain.items()})
 
-    @effort(max_examples=15, deadline=None, derandomize=True, database=None)
+    large = [HealthCheck.data_too_large, HealthCheck.too_slow]  # an order's record is deep
+
+    @effort(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=large)
     @given(given_arguments, st.from_type(answer))
     def survive(arguments: dict[str, Any], answered: Any) -> None:
         assert method.read_arguments(method.write_arguments(arguments)) == arguments

@@ -158,4 +158,4 @@ def test_nobody_is_led_elsewhere_after_signing_in(where: str) -> None:
     User.objects.create_superuser("ann", "ann@example.com", "secret-123")
     form = {"username": "ann", "password": "secret-123", "next": where}
     answer = Client().post("/admin/login/", form)
-    assert (answer.status_code, answer["Location"]) == (302, "/accounts/profile/")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
