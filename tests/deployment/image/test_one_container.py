@@ -25,7 +25,7 @@ def test_what_is_in_the_image() -> None:
     )
     user, *rest = looked.split()
     assert user == "10001"
-    assert set(rest) == {"__pycache__", "config", "contexts", "docker", "eci", "manage.py", "static"}
+    assert set(rest) == {"__pycache__", "config", "contexts", "docker", "eci", "manage.py", "sbom.cdx.json", "static"}
 
 
 def test_it_is_never_open(container: NewContainer) -> None:
