@@ -72,10 +72,10 @@ def test_a_message_that_is_all_values_is_named_by_its_place(message: str, args: 
 
 
 def test_an_exception_as_a_message_is_named_by_its_place() -> None:
-    made = record("some.library", "", func="connect")
+    made = record("urllib3.retry", "", func="connect")
     made.msg = ValueError("12 Acacia Avenue")  # as logger.error(error) does
     assert written(made)["event"] == "f.connect"
-    assert written(record("some.library", "Retry in %d s for %s", 5, "Ann"))["event"] == "Retry in"
+    assert written(record("urllib3.retry", "Retry in %d s for %s", 5, "Ann"))["event"] == "Retry in"
 
 
 def test_an_exception_tells_its_kind_and_place_and_not_its_message() -> None:
