@@ -1,7 +1,10 @@
-"""The seven contexts: whom each calls, which events it consumes, what beat does for it, and where it runs.
+"""The seven contexts: whom each calls, which events it consumes, what beat does for it, and how others reach it.
 
 Subscriptions are listed here as well as in the consumers' code: a process that hosts a producer but not its consumer
 must still know where to deliver. A test compares this table with the registered handlers.
+
+Service names, ports and paths stand here once. The gateway and ``manage.py services`` are made from them; tests hold
+compose's files, Kubernetes' manifests, Prometheus' jobs and the docs against them.
 """
 
 from __future__ import annotations
@@ -14,13 +17,24 @@ from django.core.exceptions import ImproperlyConfigured
 
 PLATFORM = "default"
 LOCAL, NOWHERE = "local", "none"
+GATEWAY_PORT = 8088  # of all contexts together
+GRAFANA_PORT = 3030  # where catalog-service has Grafana's own, 3000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """``calls``: the contexts whose public API it uses. ``beat``: task name -> seconds between two runs."""
+    """``calls``: the contexts whose public API it uses. ``beat``: task name -> seconds between two runs.
+
+    ``port``: of its service, where all seven are on one machine; ``cluster_port``: in a cluster, where each has an
+    address of its own; ``demo_port``: a second one, which demonstrations use. ``paths``: what follows ``/v1/`` in its URLs.
+    """
 
     name: str
+    service: str
+    port: int
+    demo_port: int
+    cluster_port: int
+    paths: tuple[str, ...]
     calls: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
     beat: dict[str, float] = field(default_factory=dict)
@@ -29,21 +43,61 @@ class Context:
 CONTEXTS: dict[str, Context] = {
     context.name: context
     for context in (
-        Context(name="catalog", beat={"catalog.prune": 3600}),
-        Context(name="customers", beat={"customers.prune": 3600}),
+        Context(
+            name="catalog",
+            service="catalog-service",
+            port=3000,
+            demo_port=8081,
+            cluster_port=3000,
+            paths=("products", "categories"),
+            beat={"catalog.prune": 3600},
+        ),
+        Context(
+            name="customers",
+            service="customer-service",
+            port=3001,
+            demo_port=8082,
+            cluster_port=3000,
+            paths=("users", "customers", "staff"),
+            beat={"customers.prune": 3600},
+        ),
         Context(
             name="inventory",
+            service="inventory-service",
+            port=3002,
+            demo_port=8083,
+            cluster_port=3000,
+            paths=("inventory", "warehouses"),
             calls=("catalog",),
             beat={"inventory.sweep_holds": 5, "inventory.prune": 3600},
         ),
         Context(
             name="payments",
+            service="payment-service",
+            port=8002,
+            demo_port=8084,
+            cluster_port=8002,
+            paths=("payments",),
             consumes=("customers.customer_erased.v1",),
             beat={"payments.settle_unknown": 2, "payments.prune": 3600},
         ),
-        Context(name="shipping", consumes=("customers.customer_erased.v1",), beat={"shipping.prune": 3600}),
+        Context(
+            name="shipping",
+            service="shipment-service",
+            port=8001,
+            demo_port=8086,
+            cluster_port=8001,
+            paths=("shipments",),
+            consumes=("customers.customer_erased.v1",),
+            beat={"shipping.prune": 3600},
+        ),
         Context(
             name="orders",
+            service="order-service",
+            port=8000,
+            demo_port=8085,
+            cluster_port=8000,
+            paths=("orders",),
             calls=("catalog", "customers", "inventory", "payments", "shipping"),
             consumes=(
                 "payments.payment_captured.v1",
@@ -60,6 +114,11 @@ CONTEXTS: dict[str, Context] = {
         ),
         Context(
             name="notifications",
+            service="notification-service",
+            port=8080,
+            demo_port=8087,
+            cluster_port=8080,
+            paths=("notifications",),
             calls=("customers", "orders"),
             consumes=(
                 "orders.order_confirmed.v1",

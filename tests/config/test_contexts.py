@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.exceptions import ImproperlyConfigured
 
-from config.contexts import CONTEXTS, places, service_name
+from config.contexts import CONTEXTS, GATEWAY_PORT, GRAFANA_PORT, places, service_name
 from tests.support.process import python
+from tests.support.routes import routes
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
@@ -140,6 +142,41 @@ def test_places_and_names() -> None:
     assert places("inventory=http://stock:8000/")["inventory"] == "http://stock:8000"
     assert service_name(places("")) == "eci"
     assert service_name(places("*=http://a,payments=local,inventory=local")) == "inventory-payments"
+
+
+def test_no_two_services_share_a_name_or_a_port() -> None:
+    names = [context.service for context in CONTEXTS.values()]
+    ports = [port for context in CONTEXTS.values() for port in (context.port, context.demo_port)]
+    assert len(set(names)) == len(CONTEXTS)
+    assert len({*ports, GATEWAY_PORT, GRAFANA_PORT}) == 2 * len(CONTEXTS) + 2
+
+
+def test_the_paths_of_a_context_are_those_it_serves() -> None:
+    served: dict[str, set[str]] = {}
+    for route in routes():
+        served.setdefault(route.context, set()).add(route.path.split("/")[2])
+    assert served == {name: set(context.paths) for name, context in CONTEXTS.items()}
+
+
+def test_prometheus_has_a_job_for_each_service() -> None:
+    jobs = yaml.safe_load((ROOT / "monitoring/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    found = {
+        job["job_name"]: (job["metrics_path"], job["static_configs"][0]["targets"])
+        for job in jobs
+        if job["job_name"].endswith("-service")
+    }
+    assert found == {
+        context.service: (f"/metrics/{name}", [f"{context.service}:8000"]) for name, context in CONTEXTS.items()
+    }
+
+
+def test_the_docs_have_the_same_table() -> None:
+    rows = [line for line in (ROOT / "docs/services.md").read_text().splitlines() if "-service` |" in line]
+    for context, row in zip(CONTEXTS.values(), rows, strict=True):
+        name, service, port, inside, demo, paths = (cell.strip() for cell in row.strip("|").split("|"))
+        assert (name, service) == (context.name, f"`{context.service}`")
+        assert (port, inside, demo) == (str(context.port), str(context.cluster_port), str(context.demo_port))
+        assert paths.partition(";")[0] == ", ".join(f"`{path}`" for path in context.paths)
 
 
 def test_what_a_context_calls_is_what_its_code_imports() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from config.contexts import CONTEXTS
 from tests.deployment.connections import Process, connections
 from tests.support.world import ROOT
 
@@ -22,9 +23,7 @@ FOLDER = ROOT / "docker"
 FILES = (FOLDER / "compose.yml", FOLDER / "compose.monitoring.yml")  # the first includes the other
 OURS = ("web", "worker", "beat", "migrate", "backup")
 SCALE = 3  # of web, the most that docs/deploying.md names
-CONTEXT_NAMES = {
-    f"{name}-service" for name in ("catalog", "inventory", "customer", "order", "payment", "shipment", "notification")
-}
+CONTEXT_NAMES = {context.service for context in CONTEXTS.values()}
 
 
 def make_secrets(folder: Path, *options: str) -> None:

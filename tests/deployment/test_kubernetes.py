@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.http.request import validate_host
 
+from config.contexts import CONTEXTS
 from tests.deployment.rendered import (
     GATEWAY,
     KUBERNETES,
@@ -33,15 +34,7 @@ from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
-SERVICES = {
-    "catalog": ("catalog-service", 3000),
-    "inventory": ("inventory-service", 3000),
-    "customers": ("customer-service", 3000),
-    "orders": ("order-service", 8000),
-    "payments": ("payment-service", 8002),
-    "shipping": ("shipment-service", 8001),
-    "notifications": ("notification-service", 8080),
-}
+SERVICES = {context.name: (context.service, context.cluster_port) for context in CONTEXTS.values()}
 MINIKUBE, PRODUCTION = PRODUCT
 MINIKUBE_MONITORING = MONITORING[0]
 
