@@ -26,7 +26,7 @@ class Context:
     """``calls``: the contexts whose public API it uses. ``beat``: task name -> seconds between two runs.
 
     ``port``: of its service, where all seven are on one machine; ``cluster_port``: in a cluster, where each has an
-    address of its own; ``demo_port``: a second one, which demonstrations use. ``paths``: what follows ``/v1/`` in its URLs.
+    address of its own; ``demo_port``: a second one, for demonstrations. ``paths``: what follows ``/v1/`` in its URLs.
     """
 
     name: str
