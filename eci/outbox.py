@@ -78,8 +78,12 @@ def _inbox(context: str) -> type[InboxRow]:
     return apps.get_model(context, "InboxEvent")
 
 
-def emit(context: str, *facts: events.Event) -> None:
-    """Write events to the outbox, for every subscriber, inside the unit of work that made them happen."""
+def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
+    """Write events to the outbox, for every subscriber, inside the unit of work that made them happen.
+
+    ``known_to``: the context that commanded it and has the answer. It is not told again: if it dies before it has
+    recorded the answer, it commands again.
+    """
     if not in_unit_of_work(context):
         raise RuntimeError(f"an event of {context} was emitted outside of its unit of work")
     trace = requests.trace_headers()
@@ -95,6 +99,7 @@ def emit(context: str, *facts: events.Event) -> None:
         for fact in facts
         for event_id in [uuid.uuid4()]
         for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
+        if consumer != known_to
     ]
     if rows:
         _outbox(context)._default_manager.bulk_create(rows)

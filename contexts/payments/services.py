@@ -272,7 +272,8 @@ def record_authorised(*, payment: Payment, reference: str) -> Payment:
 
 
 @writes("payments")
-def record_captured(*, payment: Payment, reference: str) -> Payment:
+def record_captured(*, payment: Payment, reference: str, known_to: str = "") -> Payment:
+    """``known_to``: the context that commanded it, as ``outbox.emit`` has it."""
     moved = _advance(
         payment,
         PaymentStatus.COMPLETED,
@@ -293,6 +294,7 @@ def record_captured(*, payment: Payment, reference: str) -> Payment:
             amount=_text(moved, moved.amount_minor),
             currency=moved.currency,
         ),
+        known_to=known_to,
     )
     return moved
 

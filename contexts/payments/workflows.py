@@ -337,7 +337,7 @@ def _capture(payment: Payment) -> Payment:
     except GatewayUnavailable:
         raise _unknown(payment.order_id) from None
     if outcome.done:
-        return services.record_captured(payment=payment, reference=payment.reference)
+        return services.record_captured(payment=payment, reference=payment.reference, known_to="orders")
     return services.record_voided(payment=payment, reason=outcome.reason)
 
 

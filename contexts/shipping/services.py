@@ -134,7 +134,8 @@ def rearrange_shipments(
 def dispatch_shipments(*, order_id: str) -> list[Shipment]:
     """Dispatch the shipments of the order that wait; returns all its shipments. ShipmentShort, OrderRefunded."""
     shipments = _locked_shipments(order_id)
-    _move([shipment for shipment in shipments if shipment.status in domain.WAITING], ShipmentStatus.SHIPPED, ORDERS)
+    waiting = [shipment for shipment in shipments if shipment.status in domain.WAITING]
+    _move(waiting, ShipmentStatus.SHIPPED, ORDERS, known_to=ORDERS)
     return shipments
 
 
@@ -393,10 +394,12 @@ def _move(
     location: str = "",
     note: str = "",
     force: bool = False,
+    known_to: str = "",
 ) -> bool:
     """Move shipments to ``status``; returns whether events were emitted. ShipmentShort, OrderRefunded (not if forced).
 
     ``labels``: another carrier or tracking number, for one shipment. ``changes``: what else changes with the status.
+    ``known_to``: as ``emit`` has it.
 
     1. When they leave, require that none is withheld.
     2. Update the shipments, if nobody has changed them since they were read. They all wait, or have all left.
@@ -425,7 +428,7 @@ def _move(
     news = [event for shipment in shipments for event in _news(shipment, actor, left=leaving, moved=moved)]
     if labels:
         news += [_changed(shipment, actor, dispatched=not waited) for shipment in shipments]
-    emit("shipping", *news)
+    emit("shipping", *news, known_to=known_to)
     return bool(news)
 
 

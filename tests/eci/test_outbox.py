@@ -100,6 +100,17 @@ def test_every_consumer_gets_its_own_row(settings: Any) -> None:
     assert (InboxEvent.objects.count(), CustomersInbox.objects.count()) == (1, 1)
 
 
+def test_who_commanded_it_is_not_told(settings: Any) -> None:
+    settings.ECI_SUBSCRIPTIONS = {Built.NAME: ("inventory", "customers")}
+    with unit_of_work("catalog"):
+        outbox.emit("catalog", Built(code="A", version=1), known_to="inventory")
+    assert only_row().consumer == "customers"
+    settings.ECI_SUBSCRIPTIONS = {Built.NAME: ("inventory",)}
+    with unit_of_work("catalog"):
+        outbox.emit("catalog", Built(code="B", version=1), known_to="inventory")
+    assert only_row().aggregate_id == "A", "where nobody else is to be told, nothing is written"
+
+
 def test_one_consumer_s_trouble_is_not_another_s(settings: Any, builder: Builder) -> None:
     seen: list[str] = []
     settings.ECI_SUBSCRIPTIONS = {Built.NAME: ("inventory", "customers")}

@@ -102,7 +102,7 @@ class TestCapturing:
         assert payments.capture(order_id=order_id) == payment
         assert authorise(payments, order_id) == payment
         assert ledger.done("capture") == [10000]
-        assert [(event["order_id"], event["amount"]) for event in captured()] == [(order_id, "100.00")]
+        assert captured() == [], "orders has the answer"
         assert state(order_id) == "PAID"
 
     def test_of_nothing(self, payments: Any) -> None:
@@ -256,5 +256,5 @@ def test_the_way_of_an_order_is_short(payments: Any) -> None:
         authorise(payments, order_id)
         payments.capture(order_id=order_id)
     statements = [query["sql"].split()[0] for query in asked if "SAVEPOINT" not in query["sql"]]
-    assert statements == ["INSERT", "INSERT", "UPDATE", "SELECT", "UPDATE", "UPDATE", "INSERT"]
+    assert statements == ["INSERT", "INSERT", "UPDATE", "SELECT", "UPDATE", "UPDATE"]
     assert sum(query["sql"].startswith("RELEASE") for query in asked) == 3

@@ -127,6 +127,8 @@ def test_dispatch_ships_everything_and_announces_it_once(order_id: str) -> None:
     assert [
         (fact["shipment_id"], fact["warehouse"], fact["tracking_no"], fact["version"]) for _, fact in announced
     ] == [(s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made]
+    told = models.OutboxEvent.objects.filter(aggregate_id=order_id).values_list("consumer", flat=True)
+    assert set(told) == {"notifications"}, "orders, which commanded it, has the answer"
 
 
 def test_dispatch_leaves_alone_what_has_left_or_was_cancelled(order_id: str, api: Any) -> None:
