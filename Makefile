@@ -84,7 +84,7 @@ fuzz: ## the OpenAPI document called as each role, at length (EXAMPLES= for each
 
 test-fast: ## the tests that need no other process and are quick, on SQLite
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	$(PYTEST) -m "not e2e and not long"
+	$(ROOM) $(BIN)/pytest -n auto --dist loadfile -m "not e2e and not long"
 
 test-apart: ## contracts and workflows again: every call between contexts as HTTP, then real processes
 	@tools/setup.sh requirements.txt requirements-dev.txt

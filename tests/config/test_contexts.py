@@ -66,6 +66,7 @@ def foreign(modules: list[str], *own: str) -> list[str]:
     ]
 
 
+@pytest.mark.e2e
 def test_a_process_of_orders_alone(tmp_path: Path) -> None:
     found = look(tmp_path, "*=http://elsewhere:8000,orders=local")
     assert foreign(found["modules"], "orders") == []
@@ -86,6 +87,7 @@ def test_a_process_of_orders_alone(tmp_path: Path) -> None:
     assert found["errors"] == []
 
 
+@pytest.mark.e2e
 def test_a_process_of_inventory_and_payments(tmp_path: Path) -> None:
     services = "*=http://elsewhere:8000,inventory=local,payments=local,shipping=none"
     found = look(tmp_path, services)
@@ -96,6 +98,7 @@ def test_a_process_of_inventory_and_payments(tmp_path: Path) -> None:
     assert found["errors"] == []
 
 
+@pytest.mark.e2e
 def test_an_uncut_process_has_no_internal_endpoint_and_loads_nothing_for_it(tmp_path: Path) -> None:
     found = look(tmp_path, "")
     assert set(found["apps"]) == set(CONTEXTS)
@@ -124,12 +127,14 @@ def test_a_deployment_that_cannot_work_is_refused_in_words(services: str, told: 
         places(services)
 
 
+@pytest.mark.e2e
 def test_a_process_does_not_start_with_it(tmp_path: Path) -> None:
     run = python("-c", "import config.settings", folder=tmp_path, ECI_SERVICES="inventory=none")
     assert run.returncode != 0
     assert "ECI_SERVICES gives no place to contexts that this process needs: orders calls inventory" in run.stderr
 
 
+@pytest.mark.e2e
 def test_a_process_that_could_verify_no_access_token_does_not_start(tmp_path: Path) -> None:
     run = python("-c", "import config.settings", folder=tmp_path, ECI_SERVICES="*=none,catalog=local")
     assert "Access tokens cannot be verified" in run.stderr
@@ -187,6 +192,7 @@ def test_what_a_context_calls_is_what_its_code_imports() -> None:
         assert set(context.calls) == called, name
 
 
+@pytest.mark.e2e
 def test_commands_that_look_across_say_what_they_cannot_reach(tmp_path: Path) -> None:
     script = """
 import django

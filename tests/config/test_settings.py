@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.world import ROOT
 
-pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 STRONG = "jY3-vNq0ZkT7uB1xWc9sLr5dHf2mPa8e"
 
 

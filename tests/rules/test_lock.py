@@ -96,6 +96,7 @@ def _wheel(folder: Path, name: str, *, needs: str = "") -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
+@pytest.mark.long
 def test_the_image_s_list_of_packages_is_whole_and_valid(tmp_path: Path) -> None:
     """As the Dockerfile makes it, of this environment. Its shape is checked on a few packages: on all it takes long."""
     from cyclonedx.schema import SchemaVersion

@@ -331,6 +331,7 @@ def test_a_write_that_lost_a_race_is_run_again_as_a_whole(stocked: Callable[...,
     assert (Stock.objects.get().on_hand, Stock.objects.get().reserved, len(lost)) == (11, 11, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 def test_the_sums_hold_after_any_sequence_of_commands(seed: int, run_out: Callable[[str], None]) -> None:
     """After every command: 0 <= reserved <= on hand = the ledger, and reserved = the open allocations."""

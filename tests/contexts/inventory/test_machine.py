@@ -389,6 +389,7 @@ class StockAndModel(RuleBasedStateMachine):
         assert selectors.audit() == ()
 
 
+@pytest.mark.long
 def test_stock_does_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> None:
     """ECI_MODEL_SEED repeats a run and shortens its failure."""
     with capsys.disabled():

@@ -93,7 +93,8 @@ if "end" in sys.argv:
 """
 
 
-@pytest.mark.no_database
+@pytest.mark.e2e
+@pytest.mark.any_engine
 def test_processes_count_together_and_begin_at_nothing(tmp_path: Path) -> None:
     """Run it twice: the first master leaves its folder behind, and the second removes it without counting it again."""
     for _ in range(2):

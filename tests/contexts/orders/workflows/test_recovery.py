@@ -39,6 +39,7 @@ def boundaries(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any], *, at
             return
 
 
+@pytest.mark.long
 def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def place(number: int) -> Any:
         return shop.order(2, key=f"mine-{number}")
@@ -68,6 +69,7 @@ def captures_at_the_provider(order_id: str) -> int:
         return sum(key.startswith(ours) and key.endswith("-capture") for (key,) in done.fetchall())
 
 
+@pytest.mark.long
 def test_returning_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"items": [{"product_id": shop.product_id, "quantity": 2}], "reason": "r"}
     ready = [shop.order(2).data["order_id"] for _ in range(20)]
