@@ -1,0 +1,1 @@
+demo/complete-ecommerce-workflow-demo.py

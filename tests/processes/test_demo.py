@@ -1,0 +1,126 @@
+"""The demonstration's scripts, against the product that they show."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.support.product import Product, Running, free_port
+from tests.support.world import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.long]
+
+WORKFLOW, CALLS = "complete-ecommerce-workflow-demo.py", "interservice-workflow.py"
+PROMISED = """
+🚀 Starting Complete E-commerce Workflow Demo
+===============================================
+✅ Catalog Service: healthy
+✅ Inventory Service: healthy
+✅ Payment Service: healthy
+✅ Product created with ID: N
+✅ Inventory added: 50 units in WH001
+✅ Reservation successful!
+✅ Payment processed successfully!
+✅ Inventory shipped successfully!
+✅ Shipment record created!
+✅ Order confirmation sent
+✅ Shipping confirmation sent
+🎉 WORKFLOW COMPLETED SUCCESSFULLY! 🎉
+""".strip().splitlines()
+STORIES = ["Out of stock", "Payment declined", "Same key twice", "Same key, other request", "Reservation expired"]
+
+
+def run(
+    script: str, *options: str, environment: Mapping[str, str] | None = None, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """As its user runs it, but with any Python: nothing of the product is importable from it."""
+    done = subprocess.run(
+        [sys.executable, "-S", script, *options],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_run(product: Product) -> Iterator[subprocess.Popen[str]]:
+    """It waits a minute for a reservation to expire; meanwhile the other tests run."""
+    command = [sys.executable, "-S", WORKFLOW, "--base-url", product.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_it_can_be_run_again_from_where_it_stands_and_the_books_stay_sound(product: Product) -> None:
+    for script in (WORKFLOW, f"demo/{WORKFLOW}"):
+        assert "🎉 EVERY STORY" in run(script, "--base-url", product.url, "--skip-expiry").stdout
+    product.require_sound_books()
+
+
+def test_every_call_is_shown_with_its_answer_and_the_trace(product: Product) -> None:
+    for script in (CALLS, f"demo/{CALLS}"):
+        done = run(script, "--base-url", f"{product.url}/")
+        services = set(re.findall(r"▶ (\w+ Service): \w+ http", done.stdout))
+        assert len(services) == 7
+        asked, answered = done.stdout.count("\n▶ "), re.findall(r"\n◀ (\d+)  X-Request-ID: [0-9a-f]{32}", done.stdout)
+        assert asked == len(answered) > 20 and set(answered) <= {"200", "201"}
+        assert re.search(r"Trace id: [0-9a-f]{32}\n", done.stdout)
+        assert '"password": "…"' in done.stdout
+
+
+def test_services_at_ports_of_their_own(product: Product) -> None:
+    """Each is asked at its own: where one is missing it is named."""
+    ports = ",".join(f"{context}={product.port}" for context in ("catalog", "inventory", "payments", "customers"))
+    nobody = free_port()
+    at = ("--base-url", f"http://127.0.0.1:{nobody}", "--ports", ports)
+    done = run(WORKFLOW, *at, code=1)
+    assert "✅ Customer Service: healthy" in done.stdout and "Order Service" not in done.stdout
+    assert done.stderr == f"❌ Order Service does not answer at http://127.0.0.1:{nobody}: Connection refused.\n"
+    rest = f"orders={product.port},shipping={product.port},notifications={product.port}"
+    assert "🎉" in run(CALLS, *at[:3], f"{ports},{rest}").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--base-url", "shop.example"], "'shop.example' is no address"),
+        (["--base-url", "http://127.0.0.1:none"], "Catalog Service does not answer at http://127.0.0.1:none"),
+        (["--ports", "catalog"], "not 'catalog'"),
+        (["--ports", "desk=1"], "not 'desk=1'"),
+        (["--token", "a\nb"], "The token has characters"),
+    ],
+)
+@pytest.mark.parametrize("script", [WORKFLOW, CALLS])
+def test_what_it_cannot_do_is_one_sentence(script: str, options: list[str], says: str) -> None:
+    done = run(script, *options, code=1)
+    assert says in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_closed_shop_takes_a_token(own_product: Running) -> None:
+    admin = {"email": "root@shop.example", "password": "a long enough secret"}
+    settings = {"ECI_ADMIN_EMAIL": admin["email"], "ECI_ADMIN_PASSWORD": admin["password"]}
+    with own_product(ECI_DEBUG="0", ECI_OPEN="0", ECI_SECURE_COOKIES="0", **settings) as closed:
+        at = ("--base-url", closed.url)
+        refused = run(CALLS, *at, code=1).stderr
+        assert refused.startswith("❌ POST ") and "401" in refused and "--token" in refused
+        token = closed.api.post("/v1/staff/token", admin).data["access"]
+        assert "🎉 EVERY STORY" in run(WORKFLOW, *at, "--skip-expiry", "--token", token).stdout
+        assert "🎉 Order ORD-" in run(CALLS, *at, environment={"ECI_TOKEN": token}).stdout
+
+
+def test_the_documented_output_is_printed_and_then_every_failure(whole_run: subprocess.Popen[str]) -> None:
+    output, _ = whole_run.communicate(timeout=180)
+    assert whole_run.returncode == 0, output
+    printed = (re.sub(r"ID: \d+", "ID: N", line) for line in output.splitlines())
+    missing = [line for line in PROMISED if line not in printed]  # each is looked for behind the one before it
+    assert missing == [], output
+    assert [line.removeprefix("✅ ").split(":")[0] for line in printed if line.startswith("✅")] == STORIES
