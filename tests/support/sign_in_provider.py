@@ -24,13 +24,19 @@ CLIENT, SECRET = "eci", "what only shop and provider know"
 
 
 class SignInProvider:
-    """``lies``: claims of the ID token that are not true; None leaves one out. ``metadata``: of the description."""
+    """``lies``: claims of the ID token that are not true; None leaves one out. ``metadata``: of the description.
+    ``description``, ``refusal``, ``tokens``, ``token``: what it says instead of one, of a refusal, of tokens, of an ID
+    token."""
 
     def __init__(self) -> None:
         self.user: dict[str, Any] = {}
         self.lies: dict[str, Any] = {}
         self.metadata: dict[str, Any] = {}
         self.status = 200
+        self.description: Any = None
+        self.refusal = self.tokens = b""
+        self.token: Any = ...
+        self.names_its_key = True
         self.answers: dict[str, int] = {}
         self.new_key()
         self.sign_with = "ES256"
@@ -80,7 +86,7 @@ class SignInProvider:
             path.removeprefix("/shop"), {name: values[0] for name, values in given.items()}, handler
         )
         self.answers[path] = self.answers.get(path, 0) + 1
-        content = json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(content)))
@@ -93,7 +99,8 @@ class SignInProvider:
         if path == "/.well-known/openid-configuration":
             places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
             found = {name: f"{self.issuer}/{place}" for name, place in places.items()}
-            return 200, found | {"issuer": self.issuer} | self.metadata
+            made = found | {"issuer": self.issuer} | self.metadata
+            return 200, made if self.description is None else self.description
         if path == "/keys":
             numbers = self._key.public_key().public_numbers()
             point = {"x": numbers.x.to_bytes(32, "big"), "y": numbers.y.to_bytes(32, "big")}
@@ -109,7 +116,9 @@ class SignInProvider:
         digest = hashlib.sha256(given.get("code_verifier", "").encode()).digest()
         proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if asked is None or given["redirect_uri"] != asked["redirect_uri"] or proof != asked["code_challenge"]:
-            return 400, {"error": "invalid_grant"}
+            return 400, self.refusal or {"error": "invalid_grant"}
+        if self.tokens:
+            return 200, self.tokens
         now = int(time.time())
         claims = {
             "iss": self.issuer,
@@ -123,5 +132,7 @@ class SignInProvider:
             claims["auth_time"] = now
         claims = {name: value for name, value in (claims | self.user | self.lies).items() if value is not None}
         signer: Any = self._key if self.sign_with == "ES256" else {"HS256": SECRET, "none": None}[self.sign_with]
-        token = jwt.encode(claims, signer, algorithm=self.sign_with, headers={"kid": self._kid})
-        return 200, {"access_token": "unused", "token_type": "Bearer", "id_token": token}
+        named = {"kid": self._kid} if self.names_its_key else {}
+        token = jwt.encode(claims, signer, algorithm=self.sign_with, headers=named)
+        told = token if self.token is ... else self.token
+        return 200, {"access_token": "unused", "token_type": "Bearer", "id_token": told}

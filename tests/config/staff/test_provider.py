@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
@@ -101,10 +103,18 @@ LIES = [
     ({"aud": "another shop"}, "not valid"),
     ({"aud": [CLIENT, "another shop"]}, "not valid"),
     ({"aud": [CLIENT, "another shop"], "azp": "another shop"}, "not valid"),
+    ({"aud": "another shop", "azp": CLIENT}, "not valid"),
+    ({"aud": []}, "not valid"),
+    ({"aud": None}, "not valid"),
+    ({"azp": "another shop"}, "not valid"),
     ({"iss": "https://evil.example"}, "not valid"),
+    ({"iss": None}, "not valid"),
     ({"exp": int(time.time()) - 3600}, "not valid"),
     ({"exp": None}, "not valid"),
+    ({"exp": "tomorrow"}, "not valid"),
     ({"iat": int(time.time()) + 3600}, "not valid"),
+    ({"iat": None}, "not valid"),
+    ({"nbf": int(time.time()) + 3600}, "not valid"),
     ({"sub": None}, "not valid"),
     ({"email_verified": False}, "not verified your e-mail address"),
     ({"email_verified": "true"}, "not verified your e-mail address"),
@@ -139,8 +149,23 @@ def test_a_token_that_lies_lets_nobody_in(ann: Client, provider: SignInProvider,
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
 def test_nor_does_one_that_the_provider_has_not_signed(algorithm: str, ann: Client, provider: SignInProvider) -> None:
     provider.sign_with = algorithm
+    provider.metadata = {"id_token_signing_alg_values_supported": [algorithm]}
     assert b"not valid" in sign_in(ann, provider).content
     assert not is_in(ann)
+
+
+@pytest.mark.parametrize("token", ["", "x.y.z", "e30.e30.e30", "bnVsbA.bnVsbA.", ["a list"], {"a": "map"}, 7, None])
+def test_nor_does_what_is_no_token(token: Any, ann: Client, provider: SignInProvider) -> None:
+    provider.token = token
+    refused = sign_in(ann, provider)
+    assert refused.status_code == 401
+    assert "not valid" in refused.content.decode() or "who you are" in refused.content.decode()
+    assert not is_in(ann)
+
+
+def test_a_provider_with_one_key_need_not_name_it(ann: Client, provider: SignInProvider) -> None:
+    provider.names_its_key = False
+    assert sign_in(ann, provider).status_code == 302
 
 
 def test_a_new_key_is_found_and_one_that_is_not_published_is_nobody_s(ann: Client, provider: SignInProvider) -> None:
@@ -179,6 +204,7 @@ def test_what_the_browser_brings_back_is_good_once_and_in_this_browser(ann: Clie
     [
         ("away", "does not answer"),
         ("broken", "answers nonsense"),
+        ("a list", "answers nonsense"),
         ("another", "describes itself as somebody else"),
         ("unencrypted", "describes itself as somebody else"),
         ("our secret is old", "did not confirm"),
@@ -191,6 +217,8 @@ def test_a_provider_that_fails_says_so(
         provider.close()
     elif wrong == "broken":
         provider.status = 500
+    elif wrong == "a list":
+        provider.description = []
     elif wrong == "our secret is old":
         settings.ECI_OIDC_CLIENT_SECRET = "old"
     else:
@@ -201,6 +229,38 @@ def test_a_provider_that_fails_says_so(
     assert told in answer.content.decode()
     assert "with your password" in answer.content.decode() or answer.status_code == 401
     assert ann.post("/admin/login/", {"username": ANN, "password": PASSWORD}).status_code == 302
+
+
+def test_who_makes_up_codes_keeps_nobody_out(ann: Client, provider: SignInProvider) -> None:
+    provider.refusal = b"<html>Bad Request</html>"
+    assert b"did not confirm" in sign_in(Client(), provider, code="made up").content
+    assert sign_in(ann, provider).status_code == 302
+
+
+@pytest.mark.parametrize("token", [b"[]", b"null", b"<html>", b"{}"])
+def test_nonsense_instead_of_tokens_is_no_error_of_ours(token: bytes, ann: Client, provider: SignInProvider) -> None:
+    provider.tokens = token
+    assert sign_in(ann, provider).status_code in (401, 503)
+    provider.tokens = b""
+    assert sign_in(ann, provider).status_code == 302
+
+
+def test_it_takes_ten_minutes_at_most_and_one_at_a_time(ann: Client, provider: SignInProvider) -> None:
+    begun = ann.get(START).headers["Location"]
+    with time_machine.travel(time.time() + 601, tick=True):
+        assert b"This sign-in is over" in ann.get(BACK, provider.authorize(begun)).content
+    first, second = (ann.get(START).headers["Location"] for _ in range(2))
+    assert b"This sign-in is over" in ann.get(BACK, provider.authorize(first)).content
+    assert b"This sign-in is over" in ann.get(BACK, provider.authorize(second)).content, "it is used up"
+
+
+def test_links_cannot_choose_what_is_asked_for(ann: Client, provider: SignInProvider) -> None:
+    begun = ann.get(START, {"scope": "admin", "prompt": "none", "auth_params": "prompt=none", "state": "known"})
+    asked = parse_qs(urlsplit(begun.headers["Location"]).query)
+    assert asked["scope"] == ["openid email profile"]
+    assert "prompt" not in asked
+    assert asked["state"] != ["known"]
+    assert len({asked[name][0] for name in ("state", "nonce", "code_challenge")}) == 3
 
 
 def test_a_provider_may_want_the_secret_in_the_body(ann: Client, provider: SignInProvider) -> None:
