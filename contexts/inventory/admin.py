@@ -17,7 +17,7 @@ from django.urls import URLPattern, path
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
-from contexts.inventory import composed, selectors
+from contexts.inventory import composed, explaining, selectors
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import ChangedMeanwhile
 from contexts.inventory.services import stock
@@ -286,6 +286,17 @@ class ReceiptForm(OnceForm):
         )
 
 
+class LowFilter(admin.SimpleListFilter):
+    title = "stock"
+    parameter_name = "low"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "below the reorder point")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return selectors.low(rows=queryset) if self.value() == "1" else queryset
+
+
 @admin.register(Stock)
 class StockAdmin(ReadOnly, ShowsProducts):
     list_display = (
@@ -300,12 +311,12 @@ class StockAdmin(ReadOnly, ShowsProducts):
         "reorder_point",
         "updated_at",
     )
-    list_filter = ("warehouse",)
+    list_filter = (LowFilter, "warehouse")
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "warehouse__code")
     ordering = ("product_id", "warehouse")
-    fields = list_display
-    readonly_fields = ("sku", "product_name", "reserved_now", "available")
+    fields = (*list_display, "explanation")
+    readonly_fields = ("sku", "product_name", "reserved_now", "available", "explanation")
     actions = ("receive", "count", "adjust")
     change_list_template = "inventory/stock_change_list.html"
 
@@ -319,6 +330,10 @@ class StockAdmin(ReadOnly, ShowsProducts):
     @admin.display(ordering="available")
     def available(self, row: Any) -> int:
         return int(row.available)
+
+    def explanation(self, row: Any) -> str:
+        found = selectors.explained(inventory_id=row.pk)
+        return explaining.sentence(stock=found) if found else ""
 
     def has_stocktaking_permission(self, request: HttpRequest) -> bool:
         """True for staff who may change stock. They do so by actions: the rows are read-only for everybody."""

@@ -36,6 +36,9 @@ class Stock(models.Model):
 
     ``owed`` are the units that paid reservations were promised and a stock count did not find. Units that come in go to
     them first, in whatever warehouse: what can be sold is on hand less ``reserved``, less what is owed of the product.
+
+    ``runs_low`` is kept by the database: without what is owed and what has expired, fewer units are there than the
+    reorder point. It finds the rows to look at; few others can be low.
     """
 
     product_id = models.BigIntegerField()
@@ -44,6 +47,11 @@ class Stock(models.Model):
     reserved = models.BigIntegerField(default=0)
     owed = models.BigIntegerField(default=0, db_default=0)
     reorder_point = models.PositiveIntegerField(default=10)
+    runs_low = models.GeneratedField(
+        expression=Q(on_hand__lt=F("reserved") + F("reorder_point")),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     version = models.PositiveIntegerField(default=1, db_default=1)
@@ -56,7 +64,11 @@ class Stock(models.Model):
             models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="inventory_reserved_within_on_hand"),
             models.CheckConstraint(condition=Q(owed__gte=0), name="inventory_owed_not_negative"),
         ]
-        indexes = [models.Index(fields=["-created_at", "-id"], name="inventory_stock_newest")]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="inventory_stock_newest"),
+            models.Index(fields=["-created_at", "-id"], condition=Q(runs_low=True), name="inventory_stock_low"),
+            models.Index(fields=["product_id"], condition=Q(owed__gt=0), name="inventory_stock_owing"),
+        ]
 
     def __str__(self) -> str:
         return f"product {self.product_id} in {self.warehouse_id}"

@@ -124,10 +124,31 @@ def stock_rows(*, paging: Paging, product_id: int | None, warehouse: str | None,
         rows = rows.filter(product_id=product_id)
     if warehouse is not None:
         rows = rows.filter(warehouse_id=warehouse)
-    if low_stock is not None:
-        low = Q(available__lt=F("reorder_point"))
-        rows = rows.filter(low if low_stock else ~low)
+    if low_stock:
+        rows = low(rows=rows)
+    elif low_stock is not None:
+        rows = rows.exclude(_IS_LOW)
     return paging.slice(rows)
+
+
+def low(*, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of ``with_available``'s rows that have fewer units available than their reorder point."""
+    return rows.filter(_may_be_low(), _IS_LOW)
+
+
+_IS_LOW = Q(available__lt=F("reorder_point"))
+
+
+def _may_be_low() -> Q:
+    """Every row that is low is one of these, and an index finds them: what can be sold is at most what is not reserved,
+    unless units of the product are owed somewhere or the warehouse is closed."""
+    return Q(runs_low=True) | _is_low_otherwise()
+
+
+def _is_low_otherwise() -> Q:
+    owing = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct())
+    closed = list(Warehouse.objects.filter(is_active=False).values_list("pk", flat=True))
+    return Q(product_id__in=owing) | Q(warehouse__in=closed)
 
 
 def stock_row(*, inventory_id: int) -> Stock | None:
@@ -152,6 +173,45 @@ def products_without_stock(*, product_ids: Iterable[int]) -> set[int]:
     """Those of the products that have no stock row."""
     ids = set(product_ids)
     return ids - set(Stock.objects.filter(product_id__in=ids).values_list("product_id", flat=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """Why a stock row's numbers are what they are. ``row`` is as ``with_available`` has it.
+
+    ``holds``: its open and short allocations with their reservations, the oldest first, as far as ``limit`` goes;
+    ``more`` are left out. ``owed_elsewhere``: units of the product that other rows owe. ``movements``: newest first.
+    """
+
+    row: Any
+    holds: list[Allocation]
+    more: int
+    owed_elsewhere: int
+    movements: list[Movement]
+
+
+def explained(*, inventory_id: int, limit: int = 100, movements: int = 10) -> Explained | None:
+    row = stock_row(inventory_id=inventory_id)
+    return None if row is None else _explained(row, limit, movements)
+
+
+def explained_of(*, product_id: int) -> list[Explained]:
+    """Each of the product's stock rows, by warehouse."""
+    return [_explained(row, 100, 10) for row in availability(product_ids=[product_id])[product_id]]
+
+
+def _explained(row: Any, limit: int, movements: int) -> Explained:
+    lapsed = Q(state=AllocationState.OPEN, lapses_at__lte=Now())
+    holding = Allocation.objects.filter(stock=row.pk, state__in=HOLDING).exclude(lapsed)
+    holds = list(holding.select_related("reservation").order_by("pk")[:limit])
+    elsewhere = Stock.objects.filter(product_id=row.product_id, owed__gt=0).exclude(pk=row.pk)
+    return Explained(
+        row=row,
+        holds=holds,
+        more=holding.count() - limit if len(holds) == limit else 0,
+        owed_elsewhere=elsewhere.aggregate(units=Coalesce(Sum("owed"), 0))["units"],
+        movements=list(_movements_of(row).order_by("-pk")[:movements]),
+    )
 
 
 def warehouses(*, paging: Paging) -> list[Warehouse]:
@@ -438,14 +498,34 @@ def statistics(*, limit: int = 200) -> contracts.Statistics:
     written = Counter(dict(made.values_list("status").annotate(Count("pk"))))
     lapsed = Counter(dict(with_current(rows=made.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
     written[ReservationStatus.RESERVED] -= lapsed.total()
-    rows = with_available(rows=Stock.objects.filter(warehouse__is_active=True))
-    lowest = rows.order_by("available", "pk")[:limit]
     return contracts.Statistics(
         holds={status.value: written[status] + lapsed[status] for status in ReservationStatus},
         lowest=tuple(
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
-            for row in lowest
+            for row in _lowest(limit)
         ),
-        low=rows.filter(available__lt=F("reorder_point")).count(),
-        owed=Stock.objects.aggregate(units=Coalesce(Sum("owed"), 0))["units"],
+        low=_count_low(),
+        owed=Stock.objects.filter(owed__gt=0).aggregate(units=Coalesce(Sum("owed"), 0))["units"],
     )
+
+
+_IN_USE = Stock.objects.filter(warehouse__is_active=True)
+
+
+def _lowest(limit: int) -> list[Any]:
+    """Stock rows of active warehouses, the lowest first: those that may be low, and if they are few, others too."""
+    free = _IN_USE.annotate(free=F("on_hand") - F("reserved")).order_by("free", "pk")
+    ids = list(free.filter(_may_be_low()).values_list("pk", flat=True)[:limit])
+    if len(ids) < limit:
+        ids += _IN_USE.exclude(pk__in=ids).order_by("pk").values_list("pk", flat=True)[: limit - len(ids)]
+    return list(with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk"))
+
+
+def _count_low() -> int:
+    """The rows of active warehouses that run low, less those that units of expired reservations lift above their
+    reorder point, and those that are low only because units are owed."""
+    expired = Allocation.objects.filter(state=AllocationState.OPEN, reservation__in=Reservation.objects.filter(LAPSED))
+    running = _IN_USE.filter(runs_low=True)
+    lifted = with_available(rows=running.filter(pk__in=expired.values("stock"))).exclude(_IS_LOW)
+    lowered = with_available(rows=_IN_USE.filter(_is_low_otherwise(), runs_low=False)).filter(_IS_LOW)
+    return running.count() - lifted.count() + lowered.count()

@@ -31,6 +31,7 @@ CONTRACT = {
         POST /v1/inventory
         GET /v1/inventory
         PATCH /v1/inventory/{inventory_id}
+        GET /v1/inventory/{inventory_id}/explain
         POST /v1/inventory/adjustments
         POST /v1/inventory/counts
         POST /v1/inventory/transfers

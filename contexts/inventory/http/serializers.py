@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ from eci.http.fields import (
 from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
 
 MAX_LINES = 1_000
+MAX_PRODUCTS = 200  # of which availability is asked at once
 _STATUSES = [status.value for status in ReservationStatus]
 
 
@@ -223,8 +225,28 @@ class StockRowListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
+class SkusField(serializers.CharField):
+    """Up to 200 SKUs, with a comma between two. One that has commas or quotes stands in double quotes, as in CSV."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        rows = list(csv.reader([super().to_internal_value(data)], skipinitialspace=True))
+        skus = rows[0] if rows else []
+        if not 0 < len(skus) <= MAX_PRODUCTS:
+            raise serializers.ValidationError(f"Give 1 to {MAX_PRODUCTS} SKUs.")
+        field = SkuField()
+        return [field.run_validation(sku) for sku in skus]
+
+
 class AvailabilityQuery(serializers.Serializer[Any]):
-    product_ids = serializers.RegexField(r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", help_text="Up to 200 ids: 1,2,3")
+    product_ids = serializers.RegexField(
+        r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", required=False, help_text="Up to 200 ids: 1,2,3"
+    )
+    skus = SkusField(required=False, help_text="Up to 200 SKUs: LAMP,RUG")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError({"product_ids": ["Give product_ids or skus."]})
+        return attrs
 
 
 class ReservationListQuery(QuerySerializer):
@@ -332,6 +354,18 @@ class ReservationStatisticsOut(serializers.Serializer[Any]):
     last_cleanup_at = serializers.DateTimeField(allow_null=True)
 
 
+class HoldOut(serializers.Serializer[Any]):
+    reservation_id = serializers.IntegerField()
+    order_id = serializers.CharField(allow_null=True)
+    quantity = serializers.IntegerField()
+    state = serializers.ChoiceField(
+        choices=[AllocationState.OPEN.value, AllocationState.SHORT.value], help_text="SHORT: the units are owed to it."
+    )
+    paying = serializers.BooleanField()
+    expires_at = serializers.DateTimeField(allow_null=True, help_text="null: it does not expire.")
+    why_here = serializers.CharField()
+
+
 class MovementOut(serializers.Serializer[Any]):
     movement_id = serializers.IntegerField()
     product_id = serializers.IntegerField()
@@ -342,6 +376,24 @@ class MovementOut(serializers.Serializer[Any]):
     order_id = serializers.CharField(allow_null=True)
     actor = serializers.CharField()
     at = serializers.DateTimeField()
+
+
+class ExplainedOut(serializers.Serializer[Any]):
+    inventory_id = serializers.IntegerField()
+    product_id = serializers.IntegerField()
+    sku = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
+    warehouse = serializers.CharField()
+    is_active = serializers.BooleanField(help_text="Whether the warehouse is.")
+    on_hand = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    owed = serializers.IntegerField()
+    owed_elsewhere = serializers.IntegerField(help_text="Units of the product that other warehouses owe.")
+    available = serializers.IntegerField()
+    holds = HoldOut(many=True, help_text="The oldest first, at most 100.")
+    more_holds = serializers.IntegerField()
+    last_movements = MovementOut(many=True)
+    sentence = serializers.CharField()
 
 
 class WarehouseOut(serializers.Serializer[Any]):

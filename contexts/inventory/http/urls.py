@@ -9,6 +9,7 @@ urlpatterns = [
     path("warehouses/<code:code>", views.WarehouseDetailView.as_view()),
     path("inventory", views.StockRowListView.as_view()),
     path("inventory/<id:inventory_id>", views.StockRowDetailView.as_view()),
+    path("inventory/<id:inventory_id>/explain", views.StockExplainView.as_view()),
     path("inventory/adjustments", views.StockAdjustView.as_view()),
     path("inventory/counts", views.StockCountView.as_view()),
     path("inventory/transfers", views.StockTransferView.as_view()),

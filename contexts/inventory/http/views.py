@@ -46,8 +46,12 @@ def _refuse_our_order(order_id: str) -> None:
 def _stock_row(inventory_id: int) -> Any:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
-        raise NotFound(f"There is no stock row {inventory_id}.")
+        raise _no_stock_row(inventory_id)
     return row
+
+
+def _no_stock_row(inventory_id: int) -> NotFound:
+    return NotFound(f"There is no stock row {inventory_id}.")
 
 
 class Products:
@@ -65,6 +69,9 @@ class Products:
 
     def row(self, row: Any) -> dict[str, Any]:
         return presenters.stock_row(row, (self.found or {}).get(row.product_id))
+
+    def explained(self, stock: selectors.Explained) -> dict[str, Any]:
+        return presenters.explained(stock, (self.found or {}).get(stock.row.product_id)) | self.unavailable
 
     def shown(self, row: Any) -> dict[str, Any]:
         """One row as an answer of its own, which says itself what is missing."""
@@ -234,6 +241,19 @@ class StockRowDetailView(ApiView):
         return _with_etag(answer, written)
 
 
+class StockExplainView(ApiView):
+    roles = only(Role.STOCK)
+
+    @extend_schema(responses=serializers.ExplainedOut)
+    def get(self, request: Request, inventory_id: int) -> Response:
+        """Why a stock row's numbers are what they are: who holds what, what moved last, and one sentence."""
+        found, products = selectors.explained(inventory_id=inventory_id), Products()
+        if found is None:
+            raise _no_stock_row(inventory_id)
+        products.ask([found.row.product_id])
+        return Response(products.explained(found))
+
+
 class StockAdjustView(ApiView):
     roles = only(Role.STOCK)
     body_serializers = {"POST": serializers.AdjustmentIn}
@@ -363,11 +383,20 @@ class AvailabilityListView(ApiView):
 
     @extend_schema(responses=serializers.AvailabilityOut(many=True))
     def get(self, request: Request) -> Response:
-        """The units of several products that can be sold now."""
-        product_ids = [int(digits) for digits in self.query["product_ids"].split(",")]
+        """The units of several products that can be sold now, asked for by id or by SKU."""
+        product_ids = self._product_ids()
         found = self.read_public("inventory", lambda: selectors.availability(product_ids=product_ids))
         _require_products([product_id for product_id, rows in found.items() if not rows])
         return Response([presenters.availability(product_id, rows) for product_id, rows in found.items()])
+
+    def _product_ids(self) -> list[int]:
+        if "skus" not in self.query:
+            return [int(digits) for digits in self.query["product_ids"].split(",")]
+        by_sku = catalog.product_ids(skus=self.query["skus"])
+        for sku in self.query["skus"]:
+            if sku not in by_sku:
+                raise ProductNotFound(f"There is no product {sku}.", sku=sku)
+        return [by_sku[sku] for sku in self.query["skus"]]
 
 
 class StockReserveView(ApiView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -243,6 +244,14 @@ def test_availability_of_many(api: Api, stocked: Callable[..., int], product: Ca
     found = api.get(f"/v1/inventory/availability?product_ids={empty},{first},{first}").data
     assert [(row["product_id"], row["total_available"]) for row in found] == [(empty, 0), (first, 6)]
     assert api.get(f"/v1/inventory/availability?product_ids={first},987654321").details == {"product_id": 987654321}
+    body = {"sku": 'a "b", c', "name": "Lamp", "price": "5.00"}
+    odd = api.post("/v1/products", body).data["product_id"]
+    skus = quote('SKU-2,"a ""b"", c",SKU-1')
+    by_sku = api.get(f"/v1/inventory/availability?skus={skus}")
+    assert [(one["product_id"], one["total_available"]) for one in by_sku.data][1] == (odd, 0)
+    assert len({one["product_id"] for one in by_sku.data}) == 3
+    unknown = api.get("/v1/inventory/availability?skus=SKU-1,NONE")
+    assert (unknown.status, unknown.details) == (404, {"sku": "NONE"})
     for bad in ("", "?product_ids=", "?product_ids=1,,2", "?product_ids=a", f"?product_ids={','.join(['1'] * 201)}"):
         answer = api.get(f"/v1/inventory/availability{bad}")
         assert (answer.status, list(answer.details)) == (400, ["product_ids"])

@@ -1,0 +1,39 @@
+"""``manage.py explain SKU``: why a product's stock is what it is, warehouse by warehouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from contexts.catalog.public.api import catalog
+from contexts.inventory import explaining, selectors
+from eci.clock import iso
+from eci.errors import ContextUnavailable
+
+
+class Command(BaseCommand):
+    help = "Tell why a product's stock is what it is: who holds what, what is owed, and what moved last."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("sku", metavar="SKU")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sku = options["sku"]
+        try:
+            product_id = catalog.product_ids(skus=[sku]).get(sku)
+        except ContextUnavailable as error:
+            raise CommandError(error.message) from error
+        if product_id is None:
+            raise CommandError(f"There is no product {sku}.")
+        found = selectors.explained_of(product_id=product_id)
+        if not found:
+            self.stdout.write(f"{sku} (product {product_id}) has never been in a warehouse.")
+        for stock in found:
+            self.stdout.write(f"{sku} in {stock.row.warehouse_id}: {explaining.sentence(stock=stock)}")
+            for hold in stock.holds:
+                order = hold.reservation.order_id or hold.reservation.key
+                self.stdout.write(f"    holds {hold.quantity:>6}  {order}  {explaining.why_here(hold=hold)}")
+            for line in stock.movements:
+                told = f"{iso(line.at)}  {line.reason}  {line.order_id or line.reference}  {line.actor}"
+                self.stdout.write(f"    moved {line.delta:>+6}  {told}")
