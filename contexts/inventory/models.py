@@ -48,7 +48,7 @@ class Stock(models.Model):
     owed = models.BigIntegerField(default=0, db_default=0)
     reorder_point = models.PositiveIntegerField(default=10)
     runs_low = models.GeneratedField(
-        expression=Q(on_hand__lt=F("reserved") + F("reorder_point")),
+        expression=Q(on_hand__lt=F("reserved") + F("reorder_point")),  # type: ignore[arg-type] # the stubs forget Q
         output_field=models.BooleanField(),
         db_persist=True,
     )
