@@ -17,7 +17,7 @@ from django.urls import URLPattern, path
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
-from contexts.inventory import composed, explaining, selectors
+from contexts.inventory import composed, selectors
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import ChangedMeanwhile
 from contexts.inventory.services import stock
@@ -332,8 +332,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
         return int(row.available)
 
     def explanation(self, row: Any) -> str:
-        found = selectors.explained(inventory_id=row.pk)
-        return explaining.sentence(stock=found) if found else ""
+        return selectors.explanation(row=row).sentence
 
     def has_stocktaking_permission(self, request: HttpRequest) -> bool:
         """True for staff who may change stock. They do so by actions: the rows are read-only for everybody."""

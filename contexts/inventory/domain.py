@@ -1,14 +1,16 @@
-"""Which warehouses fill a demand, and which status a reservation has. Pure: tests need no database."""
+"""Which warehouses fill a demand, which status a reservation has, why stock is what it is. Pure: no database."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations
 from math import comb
 
 from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationStatus
+from eci.clock import iso
 
 # Above this number of combinations of one size, the warehouses with the most units win. It allows every combination of
 # 14 warehouses and every pair of 100.
@@ -126,3 +128,69 @@ def _picks(demand: Mapping[int, int], warehouses: Sequence[Mapping[int, StockRow
                 )
             wanted -= taken
     return sorted(picks, key=lambda pick: pick.stock_id)
+
+
+NAMED = 5  # reservations that a sentence names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """One stock row's part of a reservation. ``expires_at`` is None once it is firm, or while it is paid for."""
+
+    reservation_id: int
+    order_id: str
+    key: str
+    quantity: int
+    state: AllocationState
+    paying: bool
+    expires_at: datetime | None
+    why_here: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a stock row's numbers are what they are.
+
+    ``holds``: the oldest first; ``more`` are left out. ``owed_elsewhere``: units of the product that other rows owe.
+    """
+
+    warehouse: str
+    is_active: bool
+    on_hand: int
+    reserved: int
+    owed: int
+    owed_elsewhere: int
+    available: int
+    holds: tuple[Hold, ...]
+    more: int
+
+    @property
+    def sentence(self) -> str:
+        """``8 on hand - 3 reserved - 0 owed = 5 available. Reserved: 3 for X-1, unpaid, until 2026-01-31T20:30Z.``"""
+        told = [self._sums()]
+        if self.owed_elsewhere:
+            told.append(f"{self.owed_elsewhere} of those owed are owed from other warehouses.")
+        for word, state in (("Reserved", AllocationState.OPEN), ("Owed", AllocationState.SHORT)):
+            holds = [_in_words(hold) for hold in self.holds if hold.state == state]
+            others = len(holds) - NAMED + (self.more if state == AllocationState.OPEN else 0)
+            if holds:
+                told.append(f"{word}: {'; '.join(holds[:NAMED])}{f'; and {others} more' if others > 0 else ''}.")
+        return " ".join(told)
+
+    def _sums(self) -> str:
+        owed = self.owed + self.owed_elsewhere
+        left = self.on_hand - self.reserved - owed
+        sums = f"{self.on_hand} on hand - {self.reserved} reserved - {owed} owed = {left}"
+        if not self.is_active:
+            return f"{sums}, but nothing is sold from {self.warehouse}: the warehouse is not active."
+        return f"{sums} available." if left >= 0 else f"{sums}, so 0 are available."
+
+
+def _in_words(hold: Hold) -> str:
+    if hold.state == AllocationState.SHORT:
+        until = "paid, and a stock count did not find them"
+    elif hold.paying:
+        until = "while its payment is under way"
+    else:
+        until = f"unpaid, until {iso(hold.expires_at)}" if hold.expires_at else "firm"
+    return f"{hold.quantity} for {hold.order_id or f'reservation {hold.key}'}, {until}"

@@ -27,7 +27,7 @@ from django.db.models import (
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from contexts.inventory.domain import StockRow, require_enough, settled
+from contexts.inventory.domain import Explanation, Hold, StockRow, require_enough, settled
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
@@ -175,43 +175,48 @@ def products_without_stock(*, product_ids: Iterable[int]) -> set[int]:
     return ids - set(Stock.objects.filter(product_id__in=ids).values_list("product_id", flat=True))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Explained:
-    """Why a stock row's numbers are what they are. ``row`` is as ``with_available`` has it.
-
-    ``holds``: its open and short allocations with their reservations, the oldest first, as far as ``limit`` goes;
-    ``more`` are left out. ``owed_elsewhere``: units of the product that other rows owe. ``movements``: newest first.
-    """
-
-    row: Any
-    holds: list[Allocation]
-    more: int
-    owed_elsewhere: int
-    movements: list[Movement]
-
-
-def explained(*, inventory_id: int, limit: int = 100, movements: int = 10) -> Explained | None:
-    row = stock_row(inventory_id=inventory_id)
-    return None if row is None else _explained(row, limit, movements)
-
-
-def explained_of(*, product_id: int) -> list[Explained]:
-    """Each of the product's stock rows, by warehouse."""
-    return [_explained(row, 100, 10) for row in availability(product_ids=[product_id])[product_id]]
-
-
-def _explained(row: Any, limit: int, movements: int) -> Explained:
+def explanation(*, row: Any, limit: int = 100) -> Explanation:
+    """Why the numbers of a row, as ``with_available`` has it, are what they are, with at most ``limit`` holds."""
     lapsed = Q(state=AllocationState.OPEN, lapses_at__lte=Now())
     holding = Allocation.objects.filter(stock=row.pk, state__in=HOLDING).exclude(lapsed)
     holds = list(holding.select_related("reservation").order_by("pk")[:limit])
     elsewhere = Stock.objects.filter(product_id=row.product_id, owed__gt=0).exclude(pk=row.pk)
-    return Explained(
-        row=row,
-        holds=holds,
-        more=holding.count() - limit if len(holds) == limit else 0,
+    return Explanation(
+        warehouse=row.warehouse_id,
+        is_active=row.warehouse.is_active,
+        on_hand=row.on_hand,
+        reserved=row.held,
+        owed=row.owed,
         owed_elsewhere=elsewhere.aggregate(units=Coalesce(Sum("owed"), 0))["units"],
-        movements=list(_movements_of(row).order_by("-pk")[:movements]),
+        available=row.available,
+        holds=tuple(map(_hold, holds)),
+        more=holding.count() - limit if len(holds) == limit else 0,
     )
+
+
+def _hold(allocation: Allocation) -> Hold:
+    reservation = allocation.reservation
+    return Hold(
+        reservation_id=reservation.pk,
+        order_id=reservation.order_id,
+        key=reservation.key,
+        quantity=allocation.quantity,
+        state=AllocationState(allocation.state),
+        paying=reservation.paying,
+        expires_at=allocation.lapses_at,
+        why_here=_why_here(allocation),
+    )
+
+
+def _why_here(allocation: Allocation) -> str:
+    if allocation.moved_from:
+        return f"moved here from {', '.join(sorted(allocation.moved_from))}"
+    return "this warehouse was asked for" if allocation.reservation.asked_warehouse else allocation.reservation.choice
+
+
+def last_movements(*, row: Stock, limit: int = 10) -> list[Movement]:
+    """The newest first."""
+    return list(_movements_of(row).order_by("-pk")[:limit])
 
 
 def warehouses(*, paging: Paging) -> list[Warehouse]:

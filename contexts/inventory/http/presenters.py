@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from contexts.catalog.public.contracts import Product
-from contexts.inventory import explaining
+from contexts.inventory.domain import Explanation, Hold
 from contexts.inventory.public.contracts import AllocationState
-from contexts.inventory.selectors import Explained, ReservationRows, ReservationStatistics
+from contexts.inventory.selectors import ReservationRows, ReservationStatistics
 from contexts.inventory.services.counts import Outcome
 from eci.clock import iso
 
@@ -65,37 +65,35 @@ def availability(product_id: int, rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def explained(stock: Explained, product: Product | None) -> dict[str, Any]:
-    row = stock.row
+def explained(row: Any, why: Explanation, movements: list[Any], product: Product | None) -> dict[str, Any]:
     return {
         "inventory_id": row.pk,
         "product_id": row.product_id,
         "sku": product.sku if product else None,
         "name": product.name if product else None,
-        "warehouse": row.warehouse_id,
-        "is_active": row.warehouse.is_active,
-        "on_hand": row.on_hand,
-        "reserved": row.held,
-        "owed": row.owed,
-        "owed_elsewhere": stock.owed_elsewhere,
-        "available": row.available,
-        "holds": [_hold(one) for one in stock.holds],
-        "more_holds": stock.more,
-        "last_movements": [movement(line) for line in stock.movements],
-        "sentence": explaining.sentence(stock=stock),
+        "warehouse": why.warehouse,
+        "is_active": why.is_active,
+        "on_hand": why.on_hand,
+        "reserved": why.reserved,
+        "owed": why.owed,
+        "owed_elsewhere": why.owed_elsewhere,
+        "available": why.available,
+        "holds": [_hold(one) for one in why.holds],
+        "more_holds": why.more,
+        "last_movements": [movement(line) for line in movements],
+        "sentence": why.sentence,
     }
 
 
-def _hold(allocation: Any) -> dict[str, Any]:
-    reservation = allocation.reservation
+def _hold(hold: Hold) -> dict[str, Any]:
     return {
-        "reservation_id": reservation.pk,
-        "order_id": reservation.order_id or None,
-        "quantity": allocation.quantity,
-        "state": allocation.state,
-        "paying": reservation.paying,
-        "expires_at": iso(allocation.lapses_at),
-        "why_here": explaining.why_here(hold=allocation),
+        "reservation_id": hold.reservation_id,
+        "order_id": hold.order_id or None,
+        "quantity": hold.quantity,
+        "state": hold.state,
+        "paying": hold.paying,
+        "expires_at": iso(hold.expires_at),
+        "why_here": hold.why_here,
     }
 
 

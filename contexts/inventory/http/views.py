@@ -46,12 +46,8 @@ def _refuse_our_order(order_id: str) -> None:
 def _stock_row(inventory_id: int) -> Any:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
-        raise _no_stock_row(inventory_id)
+        raise NotFound(f"There is no stock row {inventory_id}.")
     return row
-
-
-def _no_stock_row(inventory_id: int) -> NotFound:
-    return NotFound(f"There is no stock row {inventory_id}.")
 
 
 class Products:
@@ -67,11 +63,11 @@ class Products:
     def unavailable(self) -> dict[str, list[str]]:
         return {"unavailable": ["catalog"]} if self.found is None else {}
 
-    def row(self, row: Any) -> dict[str, Any]:
-        return presenters.stock_row(row, (self.found or {}).get(row.product_id))
+    def of(self, row: Any) -> Product | None:
+        return (self.found or {}).get(row.product_id)
 
-    def explained(self, stock: selectors.Explained) -> dict[str, Any]:
-        return presenters.explained(stock, (self.found or {}).get(stock.row.product_id)) | self.unavailable
+    def row(self, row: Any) -> dict[str, Any]:
+        return presenters.stock_row(row, self.of(row))
 
     def shown(self, row: Any) -> dict[str, Any]:
         """One row as an answer of its own, which says itself what is missing."""
@@ -247,11 +243,10 @@ class StockExplainView(ApiView):
     @extend_schema(responses=serializers.ExplainedOut)
     def get(self, request: Request, inventory_id: int) -> Response:
         """Why a stock row's numbers are what they are: who holds what, what moved last, and one sentence."""
-        found, products = selectors.explained(inventory_id=inventory_id), Products()
-        if found is None:
-            raise _no_stock_row(inventory_id)
-        products.ask([found.row.product_id])
-        return Response(products.explained(found))
+        row, products = _stock_row(inventory_id), Products()
+        products.ask([row.product_id])
+        why, movements = selectors.explanation(row=row), selectors.last_movements(row=row)
+        return Response(presenters.explained(row, why, movements, products.of(row)) | products.unavailable)
 
 
 class StockAdjustView(ApiView):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from contexts.catalog.public.api import catalog
-from contexts.inventory import explaining, selectors
+from contexts.inventory import selectors
 from eci.clock import iso
 from eci.errors import ContextUnavailable
 
@@ -26,14 +26,14 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         if product_id is None:
             raise CommandError(f"There is no product {sku}.")
-        found = selectors.explained_of(product_id=product_id)
-        if not found:
+        rows = selectors.availability(product_ids=[product_id])[product_id]
+        if not rows:
             self.stdout.write(f"{sku} (product {product_id}) has never been in a warehouse.")
-        for stock in found:
-            self.stdout.write(f"{sku} in {stock.row.warehouse_id}: {explaining.sentence(stock=stock)}")
-            for hold in stock.holds:
-                order = hold.reservation.order_id or hold.reservation.key
-                self.stdout.write(f"    holds {hold.quantity:>6}  {order}  {explaining.why_here(hold=hold)}")
-            for line in stock.movements:
+        for row in rows:
+            why = selectors.explanation(row=row)
+            self.stdout.write(f"{sku} in {row.warehouse_id}: {why.sentence}")
+            for hold in why.holds:
+                self.stdout.write(f"    holds {hold.quantity:>6}  {hold.order_id or hold.key}  {hold.why_here}")
+            for line in selectors.last_movements(row=row):
                 told = f"{iso(line.at)}  {line.reason}  {line.order_id or line.reference}  {line.actor}"
                 self.stdout.write(f"    moved {line.delta:>+6}  {told}")
