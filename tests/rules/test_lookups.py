@@ -21,7 +21,7 @@ PAGES = sorted(admin.site._registry.values(), key=lambda page: page.opts.label_l
 
 def shown(page: Any) -> set[str]:
     """Written again, from what the page says of itself: what its list shows, and what it filters by."""
-    filters = {one if isinstance(one, str) else one[0] for one in page.list_filter}
+    filters = {one if isinstance(one, str) else one[0] for one in page.list_filter if not isinstance(one, type)}
     return {page.opts.pk.name, *filter(None, [page.date_hierarchy]), *page.list_display, *filters}
 
 
