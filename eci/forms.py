@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
-from eci import text
+from eci import metadata, text
 from eci.http import fields
 from eci.http.cards import holds_card_number
 
@@ -86,6 +86,33 @@ class WarehouseCodeField(_OneRule):
 
     def rule(self, given: str) -> str:
         return text.warehouse_code(given)
+
+
+class BarcodeField(_OneRule):
+    limit = text.BARCODE
+
+    def rule(self, given: str) -> str:
+        return text.barcode(given)
+
+
+class MetadataField(forms.JSONField):
+    """Metadata as a JSON object, the whole of it: what is not in it is removed."""
+
+    widget = forms.Textarea(attrs={"rows": 3})
+
+    def __init__(self, **kwargs: Any) -> None:
+        about = 'Ids in other systems, as {"name": "value"}. What you take out is removed.'
+        super().__init__(**{"required": False, "help_text": about, **kwargs})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value in (None, {}) else super().prepare_value(value)
+
+    def to_python(self, value: Any) -> Any:
+        given = super().to_python(value)
+        try:
+            return metadata.clean({} if given is None else given)
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from None
 
 
 class AmountField(forms.DecimalField):

@@ -18,6 +18,7 @@ WAREHOUSE_CODE = 64
 WAREHOUSE_NAME = 255
 DESCRIPTION = 50_000
 SKU = 64
+BARCODE = 14
 EMAIL = 254
 PHONE = 50
 
@@ -117,6 +118,14 @@ def sku(text: str) -> str:
 
 def warehouse_code(text: str) -> str:
     return code(text, limit=WAREHOUSE_CODE, name="A warehouse code")
+
+
+def barcode(text: str) -> str:
+    """The digits of an EAN, UPC or GTIN, leading zeros included. Check digits are not checked: shops print some too."""
+    text = trim(text)
+    if not re.fullmatch(f"[0-9]{{8,{BARCODE}}}", text):
+        raise ValueError(f"A barcode has 8 to {BARCODE} digits.")
+    return text
 
 
 # -- e-mail addresses -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product, Trail
 from eci import money, text
-from eci.forms import AmountField, SkuField, TextField
+from eci.forms import AmountField, BarcodeField, MetadataField, SkuField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 
@@ -26,10 +26,12 @@ class ProductForm(forms.ModelForm):
     category = TextField(max_length=text.CATEGORY, required=False)
     description = TextField(max_length=text.DESCRIPTION, lines=True, required=False)
     price = AmountField()
+    barcode = BarcodeField(required=False)
+    metadata = MetadataField()
 
     class Meta:
         model = Product
-        fields = ("sku", "name", "category", "description", "price", "currency", "is_active")
+        fields = ("sku", "name", "category", "description", "price", "currency", "is_active", "barcode", "metadata")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +66,7 @@ class ProductAdmin(StaffAdmin):
     list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
     list_display_links = ("id", "sku")
     list_filter = ("is_active", "currency")
-    search_fields = ("sku",)
+    search_fields = ("sku", "=barcode")
     search_folded = ("search_text", "category_key")
     ordering = ("-created_at", "-id")
     actions = ("deactivate",)
@@ -85,7 +87,10 @@ class ProductAdmin(StaffAdmin):
             if not change:
                 return int(services.create_product(actor=actor, **form.cleaned_data)["id"])
             seen = self.seen_version(request)
-            services.update_product(product_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            changes = self.changes(form)
+            services.update_product(
+                product_id=obj.pk, actor=actor, version=seen, replace_metadata="metadata" in changes, **changes
+            )
             return int(obj.pk)
 
         obj.pk = self.once(request, "catalog", "product.save", save)

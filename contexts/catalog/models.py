@@ -27,6 +27,8 @@ class Product(models.Model):
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     is_active = models.BooleanField(default=True)
+    barcode = models.CharField(max_length=text.BARCODE, null=True, blank=True)  # null, so that several have none
+    metadata = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
     version = models.PositiveIntegerField(default=1, db_default=1)  # raised by every change that people can see
@@ -39,6 +41,7 @@ class Product(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["sku"], name="catalog_product_sku"),
+            models.UniqueConstraint(fields=["barcode"], name="catalog_product_barcode"),
             models.CheckConstraint(condition=Q(price_minor__gte=0), name="catalog_product_price"),
         ]
         indexes = [

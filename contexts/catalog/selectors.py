@@ -25,6 +25,8 @@ FIELDS = (
     "price_minor",
     "currency",
     "is_active",
+    "barcode",
+    "metadata",
     "created_at",
     "updated_at",
     "version",
@@ -91,6 +93,7 @@ def products(
     include_inactive: bool,
     is_active: bool | None = None,
     category: str = "",
+    barcode: str = "",
     name: str = "",
     currency: str = "",
     min_price: int | None = None,
@@ -110,6 +113,8 @@ def products(
         found = found.filter(is_active=is_active)
     if category:
         found = found.filter(category_key=category_key(category))
+    if barcode:
+        found = found.filter(barcode=barcode)
     if name:
         found = found.filter(name_key__contains=name_key(name))
     if currency:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -13,14 +14,15 @@ from django.db.models import F
 from contexts.catalog import selectors
 from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
 from contexts.catalog.models import PriceChange, Product
-from contexts.catalog.public.contracts import DuplicateSku
+from contexts.catalog.public.contracts import DuplicateBarcode, DuplicateSku
 from contexts.catalog.selectors import Row, row_of
+from eci import metadata as labels
 from eci import money, trail
 from eci.clock import utcnow
 from eci.db import locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
 
-_IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active")
+_IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -35,8 +37,13 @@ def create_product(
     category: str = "",
     description: str = "",
     is_active: bool = True,
+    barcode: str = "",
+    metadata: Mapping[str, str | None] | None = None,
 ) -> Row:
-    """The new product's row. Without ``currency`` it is the shop's. DuplicateSku; InvalidRequest for a bad price."""
+    """The new product's row. Without ``currency`` it is the shop's.
+
+    DuplicateSku, DuplicateBarcode; InvalidRequest for a bad price or too much metadata.
+    """
     currency = currency or settings.ECI_CURRENCY
     now = utcnow()
     product = Product(
@@ -47,6 +54,8 @@ def create_product(
         price_minor=_minor(price, currency),
         currency=currency,
         is_active=is_active,
+        barcode=barcode or None,
+        metadata=labels.merged(None, metadata or {}),
         created_at=now,
         updated_at=now,
     )
@@ -70,11 +79,17 @@ def update_product(
     category: str | None = None,
     description: str | None = None,
     is_active: bool | None = None,
+    barcode: str | None = None,
+    metadata: Mapping[str, str | None] | None = None,
+    replace_metadata: bool = False,
 ) -> Row:
-    """The product's row after the change. None leaves a field as it is.
+    """The product's row after the change. None leaves a field as it is; "" takes a barcode away.
 
-    ProductNotFound, DuplicateSku; PreconditionFailed when the product has another ``version``; InvalidRequest for a
-    price that the currency cannot express, and for another currency without a price.
+    Metadata is merged into what is kept, unless it is to replace it.
+
+    ProductNotFound, DuplicateSku, DuplicateBarcode; PreconditionFailed when the product has another ``version``;
+    InvalidRequest for a price that the currency cannot express, for another currency without a price, and for too much
+    metadata.
     """
     # Locked, because the old price goes into the history: nobody may change it between this read and the write.
     product = locked(Product.objects.filter(pk=product_id)).first()
@@ -94,6 +109,10 @@ def update_product(
     for field, value in changes.items():
         if value is not None:
             setattr(product, field, value)
+    if barcode is not None:
+        product.barcode = barcode or None
+    if metadata is not None:
+        product.metadata = labels.merged(None if replace_metadata else product.metadata, metadata)
     if price is not None:
         product.price_minor = _minor(price, product.currency)
     elif product.currency != before["currency"]:
@@ -139,14 +158,17 @@ def _minor(price: Decimal, currency: str) -> int:
 
 
 def _store(product: Product) -> None:
-    """Derive the columns that are compared, and save. DuplicateSku."""
+    """Derive the columns that are compared, and save. DuplicateSku, DuplicateBarcode."""
     product.name_key = name_key(product.name)
     product.category_key = category_key(product.category)
-    product.search_text = search_text(product.sku, product.name, product.description)
+    product.search_text = search_text(product.sku, product.barcode or "", product.name, product.description)
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
     try:
         product.save()
-    except IntegrityError:
+    except IntegrityError as error:
+        if re.search(r"catalog_product[._]barcode", str(error)):  # SQLite names the column, servers the constraint
+            sentence = f"There already is a product with the barcode {product.barcode}."
+            raise DuplicateBarcode(sentence, barcode=product.barcode) from None
         raise DuplicateSku(f"There already is a product with the SKU {product.sku}.", sku=product.sku) from None
 
 

@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from contexts.customers import domain, selectors, services
 from contexts.customers.models import Address, Customer, Trail
 from eci import text
-from eci.forms import EmailField, PhoneField, TextField
+from eci.forms import EmailField, MetadataField, PhoneField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 from eci.staff_confirm import confirmed
@@ -25,11 +25,12 @@ class CustomerForm(forms.ModelForm):
     email = EmailField(help_text="Another one counts once the link that is mailed to it is followed; this one is told.")
     full_name = TextField(max_length=text.NAME)
     phone = PhoneField(required=False)
+    metadata = MetadataField()
     is_blocked = forms.BooleanField(required=False, help_text="Logged out everywhere, and unable to log in.")
 
     class Meta:
         model = Customer
-        fields = ("email", "full_name", "phone")
+        fields = ("email", "full_name", "phone", "metadata")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +55,7 @@ _SHOWN = ("new_email", "email_verified_at", "blocked_at", "created_at", "updated
 @admin.register(Customer)
 class CustomerAdmin(StaffAdmin):
     form = CustomerForm
-    fields = ("email", "full_name", "phone", "is_blocked", *_SHOWN)
+    fields = ("email", "full_name", "phone", "metadata", "is_blocked", *_SHOWN)
     readonly_fields = _SHOWN
     inlines = (AddressInline,)
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
@@ -71,7 +72,10 @@ class CustomerAdmin(StaffAdmin):
         actor, seen = staff_name(request.user), self.seen_version(request)
 
         def save() -> int:
-            services.update_customer(customer_id=obj.pk, actor=actor, version=seen, **self.changes(form))
+            changes = self.changes(form)
+            services.update_customer(
+                customer_id=obj.pk, actor=actor, version=seen, replace_metadata="metadata" in changes, **changes
+            )
             return int(obj.pk)
 
         self.once(request, "customers", "customer.save", save)

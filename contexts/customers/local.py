@@ -16,6 +16,7 @@ from contexts.customers.public.contracts import (
     MailRecord,
 )
 from contexts.customers.selectors import Row
+from eci import metadata
 
 
 def customer(row: Row) -> Customer:
@@ -41,6 +42,7 @@ def customer_record(
         full_name=row["full_name"],
         phone=row["phone"],
         new_email=row["new_email"],
+        metadata=metadata.shown(row["metadata"]),
         email_verified_at=row["email_verified_at"],
         blocked_at=row["blocked_at"],
         created_at=row["created_at"],

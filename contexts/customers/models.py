@@ -26,6 +26,7 @@ class Customer(models.Model):
     full_name = models.CharField(max_length=text.NAME)
     name_key = models.CharField(max_length=NAME_KEY, blank=True, default="", db_default="")
     phone = models.CharField(max_length=text.PHONE, blank=True, default="")
+    metadata = models.JSONField(null=True, blank=True)
     password = models.CharField(max_length=128)
     password_version = models.PositiveIntegerField(default=1, db_default=1)
     email_verified_at = models.DateTimeField(null=True, blank=True)

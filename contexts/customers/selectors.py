@@ -27,6 +27,7 @@ FIELDS = (
     "new_email",
     "full_name",
     "phone",
+    "metadata",
     "email_verified_at",
     "blocked_at",
     "created_at",

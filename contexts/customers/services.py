@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ from contexts.customers.public.events import (
 )
 from contexts.customers.selectors import ADDRESS_FIELDS, Row
 from eci import erasure, idempotency, trail
+from eci import metadata as labels
 from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
 from eci.errors import PreconditionFailed
@@ -83,13 +85,16 @@ def update_customer(
     version: int | None = None,
     is_blocked: bool | None = None,
     session: str = "",
+    metadata: Mapping[str, str | None] | None = None,
+    replace_metadata: bool = False,
     **given: str,
 ) -> Row:
-    """The row after the changes. ``given``: any of email, full_name, phone.
+    """The row after the changes. ``given``: any of email, full_name, phone. Metadata is merged into what is kept,
+    unless it is to replace it.
 
     A new address counts once the link that is mailed to it is followed (``verify_email``); ``session``: the login that
     then goes on. The address of now takes that back. Blocking a customer ends all their logins. CustomerNotFound,
-    DuplicateEmail; PreconditionFailed when the customer has another ``version``.
+    DuplicateEmail; PreconditionFailed when the customer has another ``version``; InvalidRequest for too much metadata.
     """
     customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
     if customer is None:
@@ -109,6 +114,9 @@ def update_customer(
         _void_moves(customer_id)
     if is_blocked is not None and is_blocked != (customer.blocked_at is not None):
         changes["blocked_at"] = Now() if is_blocked else None
+    if metadata is not None:
+        kept = labels.merged(None if replace_metadata else customer.metadata, metadata)
+        changes |= {"metadata": kept} if kept != customer.metadata else {}
     if not changes:
         return selectors.row_of(customer=customer)
     Customer.objects.filter(pk=customer_id).update(**changes, updated_at=utcnow(), version=F("version") + 1)
@@ -178,6 +186,7 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
         full_name="",
         name_key="",
         phone="",
+        metadata=None,
         password=NO_PASSWORD,
         email_verified_at=None,
         erased_at=Now(),

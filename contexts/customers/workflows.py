@@ -6,6 +6,7 @@ Every rejected login gets the same words after the same work, so that answers do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -119,7 +120,7 @@ def change_own(
     actor: str,
     session: str,
     current_password: str,
-    changes: dict[str, str],
+    changes: dict[str, Any],
     version: int | None = None,
 ) -> Row:
     """As ``services.update_customer``. A new address needs the password, because a new password can be mailed there.

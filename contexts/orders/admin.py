@@ -225,9 +225,19 @@ class RefuseForm(AnswerForm):
 @admin.register(Order)
 class OrderAdmin(ReadOnly, CommandPages):
     commands = (CancelForm, ReturnForm, ReceiveForm, RefuseForm)
-    list_display = ["order_id", "created_at", "status", "payment_status", "buyer", "total", "needs_attention"]
+    list_display = [
+        "order_id",
+        "number",
+        "reference",
+        "created_at",
+        "status",
+        "payment_status",
+        "buyer",
+        "total",
+        "needs_attention",
+    ]
     list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
-    search_fields = ["order_id", "email", "=customer_id", "lines__sku"]
+    search_fields = ["order_id", "=number", "reference", "email", "=customer_id", "lines__sku"]
     ordering = ["-created_at", "-order_id"]
     readonly_fields = ["subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]
     fields = without_minor_units(

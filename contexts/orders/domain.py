@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
@@ -34,7 +34,8 @@ class OrderAsked:
     """A validated request for an order, for a customer or for a guest with an e-mail address.
 
     ``by_customer``: the customer asks, not staff or a service, so the cap on unpaid orders and the screening of
-    payments apply. ``shipping_address``: JSON, as it was given. ``actor``: who asks.
+    payments apply. ``shipping_address``: JSON, as it was given. ``reference``: what another system calls the order.
+    ``actor``: who asks.
     """
 
     customer_id: int | None
@@ -46,6 +47,8 @@ class OrderAsked:
     pay_later: bool = False
     fulfilment: str = "automatic"
     by_customer: bool = False
+    reference: str = ""
+    metadata: Mapping[str, str | None] = field(default_factory=dict)
     actor: str = "system"
 
 

@@ -21,7 +21,7 @@ from contexts.orders.public.contracts import (
     TimelineRecord,
 )
 from contexts.orders.workflows import recovery
-from eci import money
+from eci import metadata, money
 
 
 class LocalOrders(Orders):
@@ -135,6 +135,9 @@ def order_record(
         currency=order.currency,
         shipping_address=order.shipping_address,
         cancel_reason=order.undo_reason,
+        number=order.number,
+        reference=order.reference,
+        metadata=metadata.shown(order.metadata),
         lines=tuple(
             LineRecord(
                 product_id=line.product_id,

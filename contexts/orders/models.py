@@ -36,9 +36,17 @@ class Undo(models.TextChoices):
     STOCK_GONE = "stock_gone", "paid, but its stock was gone"
 
 
+class Number(models.Model):
+    """Its primary key is the number of an order. The engine gives it, so that orders do not wait for each other."""
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Order(models.Model):
     """``next_at`` is when a runner should look at the order (null: nothing to do); the lease names the one that does.
 
+    - ``number`` is the shop's own, for people; ``reference`` is what another system calls the order.
     - ``trace``: that of the request that placed it, for ``eci.watch.requests.continued``.
     - ``undo_actor``: who asked for it to be undone.
     - ``short``: shipments of it are withheld, because their units are not there.
@@ -46,6 +54,9 @@ class Order(models.Model):
     """
 
     order_id = models.CharField(max_length=64, primary_key=True)
+    number = models.BigIntegerField(null=True, blank=True)
+    reference = models.CharField(max_length=64, null=True, blank=True)
+    metadata = models.JSONField(null=True, blank=True)
     customer_id = models.BigIntegerField(null=True, blank=True)
     email = models.CharField(max_length=254, blank=True, default="")
     status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in OrderStatus])
@@ -91,6 +102,8 @@ class Order(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["idempotency_scope", "idempotency_key"], name="orders_order_key"),
+            models.UniqueConstraint(fields=["number"], name="orders_order_number"),
+            models.UniqueConstraint(fields=["reference"], name="orders_order_reference"),
             models.CheckConstraint(
                 condition=Q(refunded_minor__gte=0) & Q(refunded_minor__lte=F("total_minor")),
                 name="orders_refunded_within_total",

@@ -53,10 +53,16 @@ def order_of_key(*, key: Key) -> Order | None:
     return Order.objects.filter(idempotency_scope=key.scope, idempotency_key=key.key).first()
 
 
+def order_with_reference(*, reference: str) -> Order | None:
+    return Order.objects.filter(reference=reference).first() if reference else None
+
+
 def orders(
     *,
     paging: Paging,
     customer_id: int | None = None,
+    number: int | None = None,
+    reference: str = "",
     status: str | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
@@ -65,6 +71,10 @@ def orders(
     rows = Order.objects.all()
     if customer_id is not None:
         rows = rows.filter(customer_id=customer_id)
+    if number is not None:
+        rows = rows.filter(number=number)
+    if reference:
+        rows = rows.filter(reference=reference)
     # an order being placed may yet be refused and never have been: it is listed only when asked for
     rows = rows.exclude(status=OrderStatus.PENDING) if status is None else rows.filter(status=status)
     if created_after is not None:

@@ -12,7 +12,7 @@ from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, Whe
 from django.db.models.functions import Cast, Now
 
 from contexts.orders.domain import Came, OrderAsked, Quote, Returnable, spread_return, tax_share
-from contexts.orders.models import Erasure, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
+from contexts.orders.models import Erasure, Number, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
 from contexts.orders.public.contracts import (
     OrderNotFound,
     OrderPaymentStatus,
@@ -24,6 +24,7 @@ from contexts.orders.public.contracts import (
 )
 from contexts.orders.public.events import ReturnReceived, ReturnRefused, ReturnRequested
 from eci import erasure, events, idempotency, outbox, trail
+from eci import metadata as labels
 from eci.clock import utcnow
 from eci.db import Stale, locked, per_row, writes
 from eci.erasure import blank
@@ -33,6 +34,7 @@ from eci.idempotency import Answer, Key
 LEASE = timedelta(seconds=15)
 ATTENTION_AFTER = 10  # attempts at one step
 _BACKOFF_LIMIT = 10  # seconds
+_NUMBERED = 500  # orders in one transaction
 UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
 RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 _LEFT = ("shipped", "delivered")  # the timeline's words for an order that has left
@@ -54,12 +56,15 @@ def create_order(
     *, order_id: str, asked: OrderAsked, quote: Quote, key: Key | None, trace: dict[str, str]
 ) -> tuple[Order, list[OrderLine], TimelineEntry]:
     """Record the order, leased to the caller. IdempotencyInProgress when the key is taken; IntegrityError when an order
-    was placed with it before."""
+    was placed with it, or with the reference, before."""
     now = utcnow()
     if key is not None:
         idempotency.claim("orders", key, resource=order_id)
     order = Order(
         order_id=order_id,
+        number=Number.objects.create().pk,
+        reference=asked.reference or None,
+        metadata=labels.merged(None, asked.metadata),
         customer_id=asked.customer_id,
         email=asked.email,
         status=OrderStatus.PENDING,
@@ -239,6 +244,34 @@ def postpone(*, order: Order, error: str, told: bool = False) -> None:
     mine.update(lease_owner="", lease_until=None, next_at=Now() + delay, needs_attention=attention, updated_at=Now())
     if told:
         Order.objects.filter(pk=order.pk, status=OrderStatus.PENDING).update(status=OrderStatus.PAYMENT_PENDING)
+
+
+@writes("orders")
+def update_metadata(*, order_id: str, metadata: Mapping[str, str | None], actor: str) -> Order:
+    """Merge metadata into what the order keeps. No workflow minds it, so its version stays. OrderNotFound;
+    InvalidRequest for too much."""
+    order: Order | None = locked(Order.objects.filter(pk=order_id)).first()
+    if order is None:
+        raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
+    before, order.metadata = order.metadata, labels.merged(order.metadata, metadata)
+    if order.metadata != before:
+        order.updated_at = utcnow()
+        order.save(update_fields=["metadata", "updated_at"])
+        trail.record(
+            "orders",
+            actor=actor,
+            action="metadata changed",
+            thing=f"order:{order_id}",
+            after={"names": sorted(metadata)},  # no values: they may be about a person, and a trail is not changed
+        )
+    return order
+
+
+@writes("orders")
+def give_missing_numbers() -> None:
+    """Number orders that a process of an earlier release placed."""
+    for order_id in list(Order.objects.filter(number=None).order_by("pk").values_list("pk", flat=True)[:_NUMBERED]):
+        Order.objects.filter(pk=order_id, number=None).update(number=Number.objects.create().pk)
 
 
 @writes("orders")
@@ -655,6 +688,7 @@ def _erase(theirs: QuerySet[Order]) -> None:
     blank(returns.exclude(reason="", refusal=""), reason="", refusal="")
     blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
     told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="") | ~Q(email="")
-    blank(ended.filter(told), shipping_address=None, token="", undo_reason="", email="")
+    told |= Q(metadata__isnull=False)
+    blank(ended.filter(told), shipping_address=None, token="", undo_reason="", email="", metadata=None)
     own_keys = ended.filter(idempotency_scope__startswith="customer:")
     blank(own_keys, idempotency_scope=None, idempotency_key=None, idempotency_fingerprint="")

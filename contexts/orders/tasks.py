@@ -21,3 +21,4 @@ def prune() -> None:
     outbox.prune("orders")
     idempotency.prune("orders")
     services.erase_late()
+    services.give_missing_numbers()

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from eci import addresses, money, text
+from eci import addresses, metadata, money, text
 
 MAX_ID = 2**53  # every JSON reader can hold it; real ids are far smaller
 MAX_QUANTITY = 1_000_000
@@ -113,6 +113,33 @@ class WarehouseCodeField(TextField):
 
     def intake(self, given: str) -> str:
         return text.warehouse_code(given)
+
+
+class BarcodeField(TextField):
+    """ "" stands for a barcode that is null."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": text.BARCODE, **kwargs})
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return "" if data is None and self.allow_null else super().run_validation(data)
+
+    def intake(self, given: str) -> str:
+        return text.barcode(given)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "null"]}, "example": {"erp": "77"}})
+class MetadataField(serializers.Field[Any, Any, Any, Any]):
+    """Metadata as ``eci.metadata`` takes it in. It is merged into what is kept; null removes a name."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str | None]:
+        try:
+            return metadata.clean(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "example": "99.99"})

@@ -67,6 +67,11 @@ BAD: dict[str, list[Any]] = {
         *([{"product_id": product_id, "warehouse": "WH001", "onhand": 1}] for product_id in (0, True, "1", [], HUGE)),
         *([{"sku": sku, "warehouse": "WH001", "onhand": 1}] for sku in (5, None, "", "x" * 65, "a\nb")),
     ],
+    "barcode": [5, True, [], {}, "", "1234567", "1" * 15, "12345678x"],
+    "metadata": [
+        None, 5, "x", [], *({"a": value} for value in (5, True, [], {}, "x" * 501, "a\nb", "\x00")), {"": "x"},
+        {"a" * 41: "x"}, {str(number): "x" for number in range(101)},
+    ],
     "received_lines": [
         [], {}, 5, *([{"product_id": 1, "quantity": quantity}] for quantity in (0, -1, 1.5, True, "1", None, HUGE)),
         *([{"product_id": 1, "quantity": 1, "disposition": word}] for word in ("", "eaten", None, 5)),
@@ -104,11 +109,11 @@ class Door:
 LINES = [{"product_id": "{product}", "quantity": 1}]
 PRODUCT = {
     "sku": "sku", "name": "text", "price": "amount", "category": "note", "currency": "currency", "is_active": "bool",
-    "description": "long",
+    "description": "long", "barcode": "barcode", "metadata": "metadata",
 }  # fmt: skip
 ORDER = {
     "customer_id": "id", "items": "lines", "shipping_address": "address", "payment": "means", "pay_later": "bool",
-    "fulfilment": "choice", "idempotency_key": "key",
+    "fulfilment": "choice", "reference": "order_id", "metadata": "metadata", "idempotency_key": "key",
 }  # fmt: skip
 CHARGE = {
     "order_id": "order_id", "amount": "amount", "method": "method", "token": "token", "currency": "currency",
@@ -216,7 +221,7 @@ DOORS = [
         "PATCH",
         "/v1/customers/{customer}",
         {"full_name": "New"},
-        {"email": "email", "full_name": "text", "phone": "phone"},
+        {"email": "email", "full_name": "text", "phone": "phone", "metadata": "metadata"},
     ),
     Door("POST", "/v1/customers/{customer}/addresses", ADDRESS, ADDRESS_KINDS),
     Door("PATCH", "/v1/customers/{customer}/addresses/{address}", ADDRESS, ADDRESS_KINDS),
@@ -224,6 +229,7 @@ DOORS = [
     Door("POST", "/v1/orders", {"customer_id": "{customer}", "items": LINES}, {"items": "order_lines"}),
     Door("POST", "/v1/orders", {"email": "guest@example.com", "items": LINES}, {"email": "email"}),
     Door("POST", "/v1/orders/quote", {"customer_id": "{customer}", "items": LINES}, ORDER),
+    Door("PATCH", "/v1/orders/{confirmed}", {"metadata": {}}, {"metadata": "metadata"}),
     Door("POST", "/v1/orders/{confirmed}/cancel", {"reason": "changed my mind"}, {"reason": "note"}),
     Door(
         "POST",

@@ -26,8 +26,9 @@ from contexts.customers.http.serializers import AddressIn, KnownEmailField
 from contexts.customers.models import Customer
 from contexts.inventory.models import Movement, Warehouse
 from contexts.notifications.http.serializers import RecipientField
+from contexts.orders.http.serializers import ReferenceField
 from contexts.shipping.http.serializers import TrackingNumberField
-from eci import forms, text
+from eci import forms, metadata, text
 from eci.http import cards, fields
 from tests.support.api import Api
 from tests.support.pages import Browser
@@ -163,6 +164,9 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     fields.SkuField: lambda _: text.sku,
     fields.WarehouseCodeField: lambda _: text.warehouse_code,
     fields.OrderIdField: lambda _: order_id,
+    fields.BarcodeField: lambda _: text.barcode,
+    fields.MetadataField: lambda _: metadata.clean,
+    ReferenceField: lambda _: order_id,
     fields.IdempotencyKeyField: lambda _: key,
     TrackingNumberField: lambda _: tracking_no,
     RecipientField: lambda _: recipient,
@@ -173,6 +177,7 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     forms.EmailField: lambda _: text.email,
     forms.PhoneField: lambda _: text.phone,
     forms.SkuField: lambda _: text.sku,
+    forms.BarcodeField: lambda _: text.barcode,
     forms.WarehouseCodeField: lambda _: text.warehouse_code,
 }
 NO_TEXT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contexts.catalog.selectors import Row
-from eci import money
+from eci import metadata, money
 from eci.clock import iso
 
 
@@ -16,9 +16,11 @@ def product(row: Row) -> dict[str, Any]:
         "name": row["name"],
         "description": row["description"],
         "category": row["category"],
+        "barcode": row["barcode"],
         "price": money.text(money.from_minor(row["price_minor"], row["currency"]), row["currency"]),
         "currency": row["currency"],
         "is_active": row["is_active"],
+        "metadata": metadata.shown(row["metadata"]),
         "created_at": iso(row["created_at"]),
         "updated_at": iso(row["updated_at"]),
     }

@@ -9,7 +9,17 @@ from rest_framework import serializers
 
 from contexts.catalog import domain
 from eci import text
-from eci.http.fields import AmountField, CurrencyField, SkuField, StrictBooleanField, TextField, exact, minor_units
+from eci.http.fields import (
+    AmountField,
+    BarcodeField,
+    CurrencyField,
+    MetadataField,
+    SkuField,
+    StrictBooleanField,
+    TextField,
+    exact,
+    minor_units,
+)
 from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
 
 MAX_WORDS = 10
@@ -23,6 +33,8 @@ class ProductIn(serializers.Serializer[Any]):
     category = TextField(max_length=text.CATEGORY, allow_blank=True, required=False)
     description = TextField(max_length=text.DESCRIPTION, lines=True, allow_blank=True, required=False)
     is_active = StrictBooleanField(required=False)
+    barcode = BarcodeField(required=False, allow_null=True)
+    metadata = MetadataField(required=False, help_text="PATCH merges it, and null removes a name; PUT replaces it.")
 
 
 class NewProductIn(ProductIn):
@@ -50,6 +62,7 @@ class ProductListQuery(QuerySerializer):
     ordering = ProductOrderingField()
     category = TextField(required=False, max_length=text.CATEGORY)
     is_active = QueryBooleanField(required=False)
+    barcode = BarcodeField(required=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """An empty parameter filters nothing, because search forms send all their fields."""
@@ -87,9 +100,11 @@ class ProductOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField()
     category = serializers.CharField()
+    barcode = serializers.CharField(allow_null=True)
     price = serializers.CharField(help_text="With as many decimal places as its currency has, such as 1299.99.")
     currency = serializers.CharField()
     is_active = serializers.BooleanField()
+    metadata = serializers.DictField(child=serializers.CharField())
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

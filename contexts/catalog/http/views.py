@@ -76,7 +76,7 @@ class ProductDetailView(ApiView):
     @extend_schema(responses=ProductOut)
     def put(self, request: Request, product_id: int) -> Response:
         """Replace a product. An optional field that is left out keeps its value."""
-        return self._update(product_id, self.body())
+        return self._update(product_id, self.body(), whole=True)
 
     @extend_schema(responses=ProductOut)
     def patch(self, request: Request, product_id: int) -> Response:
@@ -89,12 +89,14 @@ class ProductDetailView(ApiView):
         services.update_product(product_id=product_id, actor=self.caller.name, version=self.if_match(), is_active=False)
         return Response(status=204)
 
-    def _update(self, product_id: int, changes: dict[str, Any]) -> Response:
+    def _update(self, product_id: int, changes: dict[str, Any], *, whole: bool = False) -> Response:
         version = self.if_match()
         written: list[Row] = []
 
         def execute() -> tuple[int, Any]:
-            row = services.update_product(product_id=product_id, actor=self.caller.name, version=version, **changes)
+            row = services.update_product(
+                product_id=product_id, actor=self.caller.name, version=version, replace_metadata=whole, **changes
+            )
             written[:] = [row]
             return 200, presenters.product(row)
 

@@ -30,6 +30,10 @@ class DuplicateSku(Conflict):
     code = "duplicate_sku"
 
 
+class DuplicateBarcode(Conflict):
+    code = "duplicate_barcode"
+
+
 class Catalog(ABC):
     @abstractmethod
     def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:

@@ -7,6 +7,7 @@ from typing import Any
 from contexts.customers.domain import account_parts
 from contexts.customers.selectors import Row
 from contexts.customers.workflows import Login
+from eci import metadata
 from eci.clock import iso
 from eci.identity import tokens
 from eci.identity.roles import Role
@@ -26,7 +27,10 @@ def customer(row: Row) -> dict[str, Any]:
 
 
 def customer_for_staff(row: Row) -> dict[str, Any]:
-    return customer(row) | {"is_blocked": row["blocked_at"] is not None}
+    return customer(row) | {
+        "is_blocked": row["blocked_at"] is not None,
+        "metadata": metadata.shown(row["metadata"]),
+    }
 
 
 def login(made: Login) -> dict[str, Any]:

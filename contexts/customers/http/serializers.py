@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from contexts.customers.domain import known_email
 from eci import text
-from eci.http.fields import EmailField, PhoneField, StrictBooleanField, TextField
+from eci.http.fields import EmailField, MetadataField, PhoneField, StrictBooleanField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
 MAX_SECRET = 200
@@ -54,6 +54,7 @@ class RegisterIn(CustomerIn):
 
 class CustomerForStaffIn(CustomerIn):
     is_blocked = StrictBooleanField(required=False)
+    metadata = MetadataField(required=False)
 
 
 class MeIn(CustomerIn):
@@ -141,6 +142,7 @@ class CustomerOut(serializers.Serializer[Any]):
 
 class CustomerForStaffOut(CustomerOut):
     is_blocked = serializers.BooleanField()
+    metadata = serializers.DictField(child=serializers.CharField())
 
 
 class TokensOut(serializers.Serializer[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from eci.errors import Conflict, EciError, NotFound
@@ -79,6 +79,7 @@ class CustomerRecord:
     created_at: datetime
     updated_at: datetime
     new_email: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
     addresses: tuple[AddressRecord, ...]
     logins: tuple[LoginRecord, ...]
     mails: tuple[MailRecord, ...]

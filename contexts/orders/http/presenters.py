@@ -9,7 +9,7 @@ from contexts.inventory.public.contracts import Reservation
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import Line, Quote
 from contexts.orders.public.contracts import ReturnStatus
-from eci import money
+from eci import metadata, money
 from eci.clock import iso
 from eci.http.present import as_json
 
@@ -22,6 +22,9 @@ def order(view: OrderView) -> dict[str, Any]:
     row = view.order
     return {
         "order_id": row.order_id,
+        "number": row.number,
+        "reference": row.reference,
+        "metadata": metadata.shown(row.metadata),
         "customer_id": row.customer_id,
         "email": row.email or None,
         "status": str(row.status),

@@ -16,6 +16,8 @@ from eci.http.fields import (
     EmailField,
     IdempotencyKeyField,
     IdField,
+    MetadataField,
+    OrderIdField,
     QuantityField,
     StrictBooleanField,
     TextField,
@@ -38,6 +40,10 @@ class PaymentMeansIn(serializers.Serializer[Any]):
     token = CardlessTextField(default="", allow_blank=True, max_length=100)
 
 
+class ReferenceField(OrderIdField):
+    default_error_messages = {"invalid": "A reference is a string of 1 to 64 printable characters, or an integer."}
+
+
 class OrderIn(serializers.Serializer[Any]):
     customer_id = IdField(required=False, allow_null=True)
     email = EmailField(required=False, help_text="A guest's address (staff).")
@@ -46,6 +52,8 @@ class OrderIn(serializers.Serializer[Any]):
     payment = PaymentMeansIn(required=False)
     pay_later = StrictBooleanField(default=False)
     fulfilment = serializers.ChoiceField(choices=["automatic", "warehouse"], required=False)
+    reference = ReferenceField(required=False, help_text="What another system calls the order; unique (staff).")
+    metadata = MetadataField(required=False, help_text="Ids in other systems (staff).")
     idempotency_key = IdempotencyKeyField()
 
     def to_internal_value(self, data: Any) -> Any:
@@ -53,6 +61,10 @@ class OrderIn(serializers.Serializer[Any]):
         if isinstance(lines, list) and len(lines) > MAX_LINES:  # told once, not once for each line
             raise serializers.ValidationError({"items": [f"An order has at most {MAX_LINES} lines."]})
         return super().to_internal_value(data)
+
+
+class OrderChangesIn(serializers.Serializer[Any]):
+    metadata = MetadataField(help_text="Merged into what is kept; null removes a name.")
 
 
 class CancelIn(serializers.Serializer[Any]):
@@ -100,9 +112,11 @@ def units_by_product(items: list[dict[str, int]]) -> dict[int, int]:
 
 
 class OrderListQuery(QuerySerializer):
-    FILTERS = ("customer_id", "status", "created_after", "created_before")
+    FILTERS = ("customer_id", "number", "reference", "status", "created_after", "created_before")
 
     customer_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
+    number = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
+    reference = ReferenceField(required=False)
     status = serializers.ChoiceField(choices=[status.value for status in OrderStatus], required=False)
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
@@ -173,6 +187,9 @@ class ReturnOut(serializers.Serializer[Any]):
 
 class OrderOut(TotalsOut):
     order_id = serializers.CharField()
+    number = serializers.IntegerField(allow_null=True, help_text="The shop's own, for people.")
+    reference = serializers.CharField(allow_null=True, help_text="What another system calls the order.")
+    metadata = serializers.DictField(child=serializers.CharField())
     customer_id = serializers.IntegerField(allow_null=True)
     email = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(choices=[status.value for status in OrderStatus])

@@ -78,6 +78,8 @@ def _order_body(view: ApiView) -> dict[str, Any]:
     if owner is not None:
         if "email" in body:
             raise drf.ValidationError({"email": ["Only staff places orders for guests."]})
+        if given := [name for name in ("reference", "metadata") if name in body]:
+            raise drf.ValidationError({name: ["Only staff and services give this."] for name in given})
         if any("unit_price" in line for line in body["items"]):
             raise drf.ValidationError({"items": ["Only staff sets prices."]})
         most = settings.ECI_MAX_UNITS_PER_LINE
@@ -108,6 +110,8 @@ def _asked(view: ApiView, body: dict[str, Any]) -> OrderAsked:
         pay_later=body["pay_later"],
         fulfilment=body.get("fulfilment", settings.ECI_FULFILMENT),
         by_customer=view.caller.confined_to is not None,
+        reference=body.get("reference", ""),
+        metadata=body.get("metadata", {}),
         actor=view.caller.name,
     )
 
@@ -142,12 +146,22 @@ class QuoteView(ApiView):
 
 
 class OrderDetailView(ApiView):
-    roles = BUYERS_AND_STAFF
+    roles = {"GET": BUYERS_AND_STAFF, "PATCH": only(Role.SUPPORT, Role.SERVICE)}
+    refuses_cards = True
+    body_serializers = {"PATCH": serializers.OrderChangesIn}
 
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
         """One order with its items, reservation, payments, shipments, returns and timeline."""
         return Response(_shown(self, composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
+
+    @extend_schema(responses=serializers.OrderOut)
+    def patch(self, request: Request, order_id: str) -> Response:
+        """Change an order's metadata. All else changes by commands."""
+        changes = self.body(partial=True)
+        if "metadata" in changes:
+            services.update_metadata(order_id=order_id, metadata=changes["metadata"], actor=self.caller.name)
+        return Response(_shown(self, composed.order_view(order_id=order_id)))
 
 
 class OrderCancelView(ApiView):

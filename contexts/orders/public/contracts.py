@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -119,6 +119,9 @@ class OrderRecord:
     currency: str
     shipping_address: dict[str, str | list[str]] | str | None
     cancel_reason: str
+    number: int | None = None
+    reference: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
     lines: tuple[LineRecord, ...]
     returns: tuple[ReturnRecord, ...]
     timeline: tuple[TimelineRecord, ...]
@@ -184,6 +187,12 @@ class OrdersStopped(EciError):
 
 class OrderNotFound(NotFound):
     pass
+
+
+class DuplicateReference(Conflict):
+    """Another order has the reference. ``details.reference``, and its ``order_id``."""
+
+    code = "duplicate_reference"
 
 
 class PriceChanged(Conflict):

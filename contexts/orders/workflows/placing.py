@@ -10,7 +10,7 @@ from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import OrderAsked, Outcome
 from contexts.orders.models import Undo
-from contexts.orders.public.contracts import OrderStatus
+from contexts.orders.public.contracts import DuplicateReference, OrderStatus
 from contexts.orders.workflows import admission, progress, runner
 from contexts.orders.workflows.progress import Caller
 from contexts.payments.public.contracts import PaymentDeclined
@@ -29,7 +29,7 @@ class RefusedBeforePivot(Conflict):
 def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
     """Admit the order and record it, with its key, leased to the caller.
 
-    What ``admission.admit`` raises; IdempotencyInProgress when the key has been taken meanwhile.
+    What ``admission.admit`` raises; DuplicateReference; IdempotencyInProgress when the key has been taken meanwhile.
     """
     quote = admission.admit(asked=asked)
     order_id = new_order_id()
@@ -39,9 +39,13 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
             order_id=order_id, asked=asked, quote=quote, key=key, trace=requests.trace_headers()
         )
     except IntegrityError:
-        if key is None or selectors.order_of_key(key=key) is None:
+        if key is not None and selectors.order_of_key(key=key) is not None:
+            raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
+        other = selectors.order_with_reference(reference=asked.reference)
+        if other is None:
             raise
-        raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
+        sentence = f"There already is an order with the reference {asked.reference}."
+        raise DuplicateReference(sentence, reference=asked.reference, order_id=other.order_id) from None
     return OrderView(order=order, lines=lines, timeline=[entry])
 
 

@@ -33,4 +33,5 @@ def _taken_in(product: dict[str, Any]) -> dict[str, Any]:
         "category": text.clean(product.get("category", ""), limit=text.CATEGORY),
         "description": text.clean(product.get("description", ""), limit=text.DESCRIPTION, lines=True),
         "price": Decimal(product["price"]),
+        "barcode": text.barcode(product["barcode"]) if product.get("barcode") else "",
     }
