@@ -151,3 +151,4 @@ def hidden(value: Any) -> Any:
 
 if __name__ == "__main__":
     run(main)
+import os
