@@ -17,7 +17,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test clean
+.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,7 @@ test: ## lint, types, borders, migrations, then every test: on SQLite, and on Po
 	@$(MAKE) --no-print-directory lint
 	@tools/install-servers.sh --monitoring || [ "$(CI)" != true ]
 	@tools/install-kubectl.sh || [ "$(CI)" != true ]
+	@tools/install-postman.sh || [ "$(CI)" != true ]
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
@@ -106,6 +107,10 @@ replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
 	@$(BIN)/python tools/prove.py
+
+postman: ## the Postman collections and the Bruno folder, from the OpenAPI document
+	@tools/setup.sh requirements.txt && tools/install-postman.sh
+	$(MODE) $(BIN)/python manage.py spectacular --format openapi-json | node demo/postman/make.mjs
 
 k8s-check: ## checkov over the rendered Kubernetes overlays
 	@tools/check-k8s.sh

@@ -105,6 +105,24 @@ def test_what_it_cannot_do_is_one_sentence(script: str, options: list[str], says
     assert says in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
+def newman(url: str, *options: str) -> None:
+    """The workflow's collection, as Postman runs it."""
+    installed = subprocess.run(["tools/install-postman.sh"], cwd=ROOT, capture_output=True, text=True)
+    if installed.returncode == 3 and os.environ.get("CI") != "true":
+        pytest.skip(installed.stderr.strip())
+    assert installed.returncode == 0, installed.stderr
+    command = ["demo/postman/node_modules/.bin/newman", "run", "demo/postman/ECI Workflow.postman_collection.json"]
+    done = subprocess.run(
+        [*command, "--color", "off", "--env-var", f"baseUrl={url}", *options], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") > 40
+
+
+def test_the_postman_workflow(product: Product) -> None:
+    newman(product.url)
+
+
 def test_a_closed_shop_takes_a_token(own_product: Running) -> None:
     admin = {"email": "root@shop.example", "password": "a long enough secret"}
     settings = {"ECI_ADMIN_EMAIL": admin["email"], "ECI_ADMIN_PASSWORD": admin["password"]}
@@ -115,6 +133,7 @@ def test_a_closed_shop_takes_a_token(own_product: Running) -> None:
         token = closed.api.post("/v1/staff/token", admin).data["access"]
         assert "🎉 EVERY STORY" in run(WORKFLOW, *at, "--skip-expiry", "--token", token).stdout
         assert "🎉 Order ORD-" in run(CALLS, *at, environment={"ECI_TOKEN": token}).stdout
+        newman(closed.url, "--env-var", f"token={token}")
 
 
 def test_the_documented_output_is_printed_and_then_every_failure(whole_run: subprocess.Popen[str]) -> None:

@@ -1,0 +1,217 @@
+// The whole workflow, for Postman and Bruno: what is asked, and what must be true of the answer.
+// `keep` names what later requests need of the answer's data. `until` repeats a read until it finds `done`.
+
+const json = (check) => `const { data } = pm.response.json();\n${check}`;
+
+export const variables = {
+  baseUrl: "http://127.0.0.1:8000",
+  catalogUrl: "{{baseUrl}}",
+  customerUrl: "{{baseUrl}}",
+  inventoryUrl: "{{baseUrl}}",
+  paymentUrl: "{{baseUrl}}",
+  orderUrl: "{{baseUrl}}",
+  shipmentUrl: "{{baseUrl}}",
+  notificationUrl: "{{baseUrl}}",
+  token: "",
+  run: "",
+  product_id: "",
+  customer_id: "",
+  reservation_id: "",
+  payment_id: "",
+  shipment_id: "",
+  order_id: "",
+  tries: "0",
+};
+
+const healthy = Object.keys(variables)
+  .filter((name) => name.endsWith("Url") && name !== "baseUrl")
+  .map((name) => ({
+    name: `Health: ${name.replace("Url", "")}`,
+    method: "GET",
+    url: `{{${name}}}/health`,
+    status: 200,
+    checks: { "is healthy": "pm.expect(pm.response.json().status).to.eql('healthy');" },
+  }));
+
+export const steps = [
+  ...healthy,
+  {
+    name: "Create a product",
+    before: "pm.collectionVariables.set('run', pm.variables.replaceIn('{{$guid}}').slice(0, 13).toUpperCase());",
+    method: "POST",
+    url: "{{catalogUrl}}/v1/products",
+    body: { sku: "POSTMAN-{{run}}", name: "Wireless Headset", category: "Electronics", price: "99.99" },
+    status: 201,
+    keep: ["product_id"],
+  },
+  {
+    name: "The product is in the catalog",
+    method: "GET",
+    url: "{{catalogUrl}}/v1/products/{{product_id}}",
+    status: 200,
+    checks: { "has its price": json("pm.expect(data.price).to.eql('99.99');") },
+  },
+  {
+    name: "Register a customer",
+    method: "POST",
+    url: "{{customerUrl}}/v1/users/register",
+    body: { email: "postman-{{run}}@example.com", full_name: "Demo User", password: "{{$guid}}" },
+    status: 201,
+    keep: ["customer_id"],
+    checks: { "shows no password": "pm.expect(pm.response.text()).to.not.include('password');" },
+  },
+  {
+    name: "Add inventory",
+    method: "POST",
+    url: "{{inventoryUrl}}/v1/inventory",
+    body: { product_id: "{{product_id}}", warehouse: "WH001", onhand: 50 },
+    status: 201,
+    checks: { "has 50 units": json("pm.expect(data.available).to.eql(50);") },
+  },
+  {
+    name: "Reserve",
+    method: "POST",
+    url: "{{inventoryUrl}}/v1/inventory/reserve",
+    body: {
+      product_id: "{{product_id}}",
+      quantity: 2,
+      warehouse: "WH001",
+      idempotency_key: "hold-{{run}}",
+      order_id: "POSTMAN-{{run}}",
+    },
+    status: 200,
+    keep: ["reservation_id"],
+    checks: { "is held": json("pm.expect(data.status).to.eql('RESERVED');") },
+  },
+  {
+    name: "48 are available",
+    method: "GET",
+    url: "{{inventoryUrl}}/v1/inventory/availability/{{product_id}}",
+    status: 200,
+    checks: { "has 48 left": json("pm.expect(data.total_available).to.eql(48);") },
+  },
+  {
+    name: "Charge",
+    method: "POST",
+    url: "{{paymentUrl}}/v1/payments/charge",
+    body: {
+      order_id: "POSTMAN-{{run}}",
+      amount: "199.98",
+      customer_id: "{{customer_id}}",
+      method: "credit_card",
+      idempotency_key: "pay-{{run}}",
+    },
+    status: 200,
+    keep: ["payment_id"],
+  },
+  {
+    name: "The payment is completed",
+    method: "GET",
+    url: "{{paymentUrl}}/v1/payments/{{payment_id}}",
+    status: 200,
+    checks: { "is completed": json("pm.expect(data.status).to.eql('COMPLETED');") },
+  },
+  {
+    name: "Ship the reserved units",
+    method: "POST",
+    url: "{{inventoryUrl}}/v1/inventory/ship",
+    body: { idempotency_key: "hold-{{run}}", order_id: "POSTMAN-{{run}}" },
+    status: 200,
+    checks: { "shipped two": json("pm.expect(data.shipped_quantity).to.eql(2);") },
+  },
+  {
+    name: "Create a shipment",
+    method: "POST",
+    url: "{{shipmentUrl}}/v1/shipments",
+    body: { order_id: "POSTMAN-{{run}}", address: "123 Demo St", city: "Test City" },
+    status: 201,
+    keep: ["shipment_id"],
+  },
+  {
+    name: "Send a notification",
+    method: "POST",
+    url: "{{notificationUrl}}/v1/notifications",
+    body: {
+      type: "email",
+      recipient: "postman-{{run}}@example.com",
+      subject: "Order Confirmed",
+      message: "Your order POSTMAN-{{run}} has been confirmed",
+    },
+    status: 201,
+  },
+  {
+    name: "Place an order in one request",
+    method: "POST",
+    url: "{{orderUrl}}/v1/orders",
+    key: "order-{{run}}",
+    body: {
+      customer_id: "{{customer_id}}",
+      items: [{ product_id: "{{product_id}}", quantity: 2, price: "99.99" }],
+    },
+    status: 201,
+    keep: ["order_id"],
+    checks: { "is shipped and paid": json("pm.expect([data.status, data.payment_status]).to.eql(['SHIPPED', 'PAID']);") },
+  },
+  {
+    name: "The same key once more: the same order",
+    method: "POST",
+    url: "{{orderUrl}}/v1/orders",
+    key: "order-{{run}}",
+    body: {
+      customer_id: "{{customer_id}}",
+      items: [{ product_id: "{{product_id}}", quantity: 2, price: "99.99" }],
+    },
+    status: 201,
+    checks: { "is no second order": json("pm.expect(data.order_id).to.eql(pm.collectionVariables.get('order_id'));") },
+  },
+  {
+    name: "The same key for another order: refused",
+    method: "POST",
+    url: "{{orderUrl}}/v1/orders",
+    key: "order-{{run}}",
+    body: { customer_id: "{{customer_id}}", items: [{ product_id: "{{product_id}}", quantity: 3 }] },
+    status: 422,
+    checks: { "says why": "pm.expect(pm.response.json().code).to.eql('idempotency_key_reused');" },
+  },
+  {
+    name: "Out of stock: refused",
+    method: "POST",
+    url: "{{orderUrl}}/v1/orders",
+    body: { customer_id: "{{customer_id}}", items: [{ product_id: "{{product_id}}", quantity: 47 }] },
+    status: 409,
+    checks: { "says why": "pm.expect(pm.response.json().code).to.eql('insufficient_stock');" },
+  },
+  {
+    name: "Payment declined: cancelled",
+    method: "POST",
+    url: "{{orderUrl}}/v1/orders",
+    body: {
+      customer_id: "{{customer_id}}",
+      items: [{ product_id: "{{product_id}}", quantity: 1 }],
+      payment: { token: "tok_declined" },
+    },
+    status: 402,
+    checks: { "says why": "pm.expect(pm.response.json().code).to.eql('payment_declined');" },
+  },
+  {
+    name: "46 are on hand and available",
+    method: "GET",
+    url: "{{inventoryUrl}}/v1/inventory/availability/{{product_id}}",
+    status: 200,
+    checks: {
+      "nothing was lost or held": json("pm.expect([data.total_on_hand, data.total_available]).to.eql([46, 46]);"),
+    },
+  },
+  {
+    name: "Both confirmations were sent",
+    method: "GET",
+    url: "{{notificationUrl}}/v1/notifications?order_id={{order_id}}&status=SENT",
+    status: 200,
+    until: "const done = pm.response.json().data.length === 2;",
+    checks: {
+      "order and shipping": json(
+        "pm.expect(data.map((one) => one.type).sort()).to.eql(['order_confirmation', 'shipping_confirmation']);",
+      ),
+    },
+  },
+];
