@@ -151,4 +151,3 @@ def hidden(value: Any) -> Any:
 
 if __name__ == "__main__":
     run(main)
-import os

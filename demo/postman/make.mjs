@@ -229,7 +229,8 @@ async function writeBruno(made) {
     for (const { key, value } of one.variable) values[key] ||= value;
     folder.items.forEach((item, index) => {
       const file = item.name.replace(/[^\w ]+/g, " ").trim().replace(/ +/g, "-");
-      const text = bruno.stringifyRequest({ ...item, seq: index + 1 }, { format: "bru" });
+      const seq = one.info.name === WORKFLOW[0] ? index + 1 : 1; // the others are sorted by name
+      const text = bruno.stringifyRequest({ ...item, seq }, { format: "bru" });
       write(join(BRUNO, one.info.name, `${file}.bru`), forBruno(text));
     });
     const root = { meta: { name: one.info.name }, request: { ...folder.root.request, vars: {} } };
