@@ -41,6 +41,7 @@ if settings.ECI_SERVICE_CALLERS_DIR.is_dir():  # without it no other process may
     from eci.http import internal
 
     urlpatterns += [
+        path("internal/v1/<str:context>/events", internal.deliver_all),
         path("internal/v1/<str:context>/<str:method>", internal.call),
         path("internal/v1/<str:context>/events/<str:event>", internal.deliver),
     ]

@@ -1,9 +1,9 @@
 """Outbox, inbox and relay: an event is committed with the change it reports, and reaches every consumer.
 
 1. ``emit`` writes one outbox row for each consumer, in the writer's own database and transaction.
-2. The relay leases rows that are due, and hands each to its consumer: perhaps more than once.
-3. The consumer commits an inbox row together with the effect, and ignores an event whose inbox row is there already.
-4. The relay marks the outbox row as delivered.
+2. The relay leases rows that are due, and hands each consumer its own, many at once: perhaps more than once.
+3. The consumer commits inbox rows and effects together, and ignores an event whose inbox row is there already.
+4. The relay marks the outbox rows as delivered.
 """
 
 from __future__ import annotations
@@ -11,28 +11,40 @@ from __future__ import annotations
 import itertools
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connections, models
 from django.db.models import F, Max, Min
 from django.db.models.functions import Now
 
 from eci import events
-from eci.db import after_commit, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
+from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 from eci.watch import requests
 
 log = logging.getLogger(__name__)
 
-BATCH = 20  # few, so that a slow machine delivers them within the lease, and no context waits long for its turn
+BATCH = 50  # few, so that a slow machine delivers them within the lease, and no context waits long for its turn
+ROUNDS = 8  # batches of one context in one round
 LISTED = 100
 LEASE = timedelta(seconds=10)
 KEPT = timedelta(days=14)  # for outbox rows that are delivered, and for inbox rows
 _BACKOFF_LIMIT = 60  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One event, as its consumer gets it."""
+
+    event_id: uuid.UUID
+    name: str
+    payload: dict[str, Any]
+    trace: dict[str, str]
 
 
 class OutboxRow(models.Model):
@@ -56,6 +68,9 @@ class OutboxRow(models.Model):
             models.Index(fields=["delivered_at", "next_at"], name="%(app_label)s_outbox_due"),
             models.Index(fields=["aggregate_id"], name="%(app_label)s_outbox_aggregate"),
         ]
+
+    def delivery(self) -> Delivery:
+        return Delivery(event_id=self.event_id, name=self.name, payload=self.payload, trace=self.trace)
 
 
 class InboxRow(models.Model):
@@ -112,56 +127,80 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     visible before the relay's next round. Delivery is guaranteed by the relay alone.
 
     1. Lease the rows, so that no other relay takes them meanwhile.
-    2. Hand each one to its consumer.
+    2. Hand each consumer its own, all at once. If it cannot handle them so, hand them over one by one.
     3. Mark the delivered ones. The others are due again later: after 1, 2, 4 … seconds, at most a minute.
     """
     owner = uuid.uuid4().hex
     rows = _claim(context, owner, aggregate_id)
     if not rows:
         return 0
-    delivered = [row for row in rows if _hand_over(row)]
-    mine = _outbox(context)._default_manager.filter(lease_owner=owner)
-    with unit_of_work(context):
-        mine.filter(pk__in=[row.pk for row in delivered]).update(delivered_at=Now(), lease_owner="")
-    for row in rows:
-        if row not in delivered:
-            mine.filter(pk=row.pk).update(
-                lease_owner="", next_at=Now() + timedelta(seconds=min(2**row.attempts, _BACKOFF_LIMIT))
-            )
+    rows.sort(key=lambda row: (row.consumer, row.aggregate_id))  # by aggregate, so that batches lock in one order
+    batches = [(consumer, list(own)) for consumer, own in itertools.groupby(rows, key=lambda row: row.consumer)]
+    delivered = [row for consumer, own in batches for row in _hand_over(consumer, own)]
+    _mark(context, owner, delivered, [row for row in rows if row not in delivered])
     return len(delivered)
 
 
 def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow]:
+    """Lease a batch, the longest due first, and return it in the order in which it was emitted."""
     due = _outbox(context)._default_manager.filter(delivered_at=None, next_at__lte=Now())
-    if aggregate_id is not None:
-        due = due.filter(aggregate_id=aggregate_id)
-    if not due.exists():  # read first: an idle relay must not take the write lock
+    if aggregate_id is None:
+        oldest = due.order_by(*_as_in_index(context), "pk")  # so that no engine reads, sorts and locks all that waits
+    else:
+        oldest = due.filter(aggregate_id=aggregate_id).order_by("pk")
+    if not oldest.order_by().exists():  # read first: an idle relay must not take the write lock
         return []
 
     def claim() -> list[OutboxRow]:
-        rows = list(locked(due.order_by("pk"), skip_locked=True)[:BATCH])
+        rows = list(locked(oldest, skip_locked=True)[:BATCH])
         if rows:
             _outbox(context)._default_manager.filter(pk__in=[row.pk for row in rows]).update(
                 lease_owner=owner, next_at=Now() + LEASE, attempts=F("attempts") + 1
             )
-        return rows
+        return sorted(rows, key=lambda row: row.pk)
 
     return run_in_unit_of_work(context, claim)
 
 
-def _hand_over(row: OutboxRow) -> bool:
-    with requests.lines_about(str(row.payload.get("order_id", "")), row.trace):
-        try:
-            _deliverer(row.consumer)(row.consumer, row.event_id, row.name, row.payload, row.trace)
-        except Exception:  # whatever the handler raises, the event stays and is delivered again
-            log.exception(
-                "event_not_handled", extra={"event_name": row.name, "consumer": row.consumer, "attempts": row.attempts}
+def _as_in_index(context: str) -> tuple[str, ...]:
+    """The index's order, for rows whose ``delivered_at`` is null. PostgreSQL does not see that this makes them equal
+    there, so it must be told both columns; told both, MariaDB sorts."""
+    if connections[alias_of(context)].vendor == "postgresql":
+        return ("delivered_at", "next_at")
+    return ("next_at",)
+
+
+def _mark(context: str, owner: str, delivered: list[OutboxRow], failed: list[OutboxRow]) -> None:
+    """Rows whose lease has run out meanwhile are another relay's, and stay as they are."""
+    mine = _outbox(context)._default_manager.filter(lease_owner=owner)
+    with unit_of_work(context):
+        mine.filter(pk__in=[row.pk for row in delivered]).update(delivered_at=Now(), lease_owner="")
+        for attempts in {row.attempts for row in failed}:
+            pause = timedelta(seconds=min(2**attempts, _BACKOFF_LIMIT))
+            mine.filter(pk__in=[row.pk for row in failed if row.attempts == attempts]).update(
+                lease_owner="", next_at=Now() + pause
             )
-            return False
-    return True
 
 
-def _deliverer(consumer: str) -> Callable[..., None]:
+def _hand_over(consumer: str, rows: list[OutboxRow]) -> list[OutboxRow]:
+    """The rows that the consumer has handled: all; or, since one that fails must hold up no other, those it can."""
+    row = rows[0]
+    about = (row.payload.get("order_id", ""), row.trace) if len(rows) == 1 else ("", None)
+    with requests.lines_about(str(about[0]), about[1]):
+        try:
+            _deliverer(consumer)(consumer, [row.delivery() for row in rows])
+        except Exception as error:  # whatever the handler raises, the event stays and is delivered again
+            if len(rows) == 1:
+                told = {"event_name": row.name, "consumer": consumer, "attempts": row.attempts}
+                log.exception("event_not_handled", extra=told)
+                return []
+            log.info("events_handed_over_one_by_one", extra={"consumer": consumer, "error": type(error).__name__})
+        else:
+            return rows
+    return [row for row in rows if _hand_over(consumer, [row])]
+
+
+def _deliverer(consumer: str) -> Callable[[str, list[Delivery]], None]:
     if settings.ECI_SERVICES[consumer] == "local":
         return receive
     from eci.calls import remote  # imported only where a context is remote: it is costly
@@ -169,34 +208,48 @@ def _deliverer(consumer: str) -> Callable[..., None]:
     return remote.deliver
 
 
-def receive(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
-    """The consumer's side: inbox row and effect in one transaction. An event that it had before changes nothing."""
-    found = events.handler_of(consumer, name)
-    if found is None:
-        raise LookupError(f"{consumer} has no handler of {name}")
-    event, handler = found
+def receive(consumer: str, deliveries: Sequence[Delivery]) -> None:
+    """The consumer's side: inbox rows and effects in one transaction. An event that it had before changes nothing."""
+    handlers = {delivery.event_id: _handling(consumer, delivery) for delivery in deliveries}
+    seen = _inbox(consumer)._default_manager.filter(pk__in=list(handlers))
 
     def handle() -> None:
-        if _inbox(consumer)._default_manager.filter(event_id=event_id).exists():
-            return
-        _inbox(consumer)._default_manager.create(event_id=event_id, name=name)
-        handler(event.from_payload(payload))
+        known = set(seen.values_list("pk", flat=True))
+        new = [delivery for delivery in deliveries if delivery.event_id not in known]
+        _inbox(consumer)._default_manager.bulk_create(
+            [_inbox(consumer)(event_id=delivery.event_id, name=delivery.name) for delivery in new]
+        )
+        for delivery in new:
+            handlers[delivery.event_id]()
 
+    try:
+        run_in_unit_of_work(consumer, handle)
+    except IntegrityError:
+        if seen.count() < len(handlers):
+            raise  # else another relay delivered the same events at the same moment
+
+
+def _handling(consumer: str, delivery: Delivery) -> Callable[[], None]:
+    """What the consumer does with this event. LookupError."""
+    found = events.handler_of(consumer, delivery.name)
+    if found is None:
+        raise LookupError(f"{consumer} has no handler of {delivery.name}")
+    event, handler = found
     about = {
         "eci.context": consumer,
         "messaging.system": "eci.outbox",
         "messaging.operation.type": "process",
-        "messaging.destination.name": name,
-        "messaging.message.id": str(event_id),
+        "messaging.destination.name": delivery.name,
+        "messaging.message.id": str(delivery.event_id),
         "messaging.consumer.group.name": consumer,
     }
-    order_id = str(payload.get("order_id", ""))
-    with requests.continued(trace, f"process {name}", about, order_id=order_id, kind="CONSUMER"):
-        try:
-            run_in_unit_of_work(consumer, handle)
-        except IntegrityError:
-            if not _inbox(consumer)._default_manager.filter(event_id=event_id).exists():
-                raise  # else another relay delivered the same event at the same moment
+    order_id = str(delivery.payload.get("order_id", ""))
+
+    def handling() -> None:
+        with requests.continued(delivery.trace, f"process {delivery.name}", about, order_id=order_id, kind="CONSUMER"):
+            handler(event.from_payload(delivery.payload))
+
+    return handling
 
 
 def deliver_after_commit(context: str, aggregate_id: str) -> None:
@@ -222,7 +275,7 @@ def redeliver(context: str, row_id: int) -> bool:
     """Deliver one row now, though it is not due yet. Returns whether it is delivered."""
     row = _outbox(context)._default_manager.filter(pk=row_id)
     row.filter(delivered_at=None, lease_owner="").update(next_at=Now())
-    deliver_due(context)
+    deliver_due(context, aggregate_id=row.values_list("aggregate_id", flat=True).get())
     return not row.filter(delivered_at=None).exists()
 
 
@@ -238,7 +291,7 @@ def relay_once(contexts: Iterable[str]) -> int:
     """One round over these contexts' outboxes. Returns the number of delivered rows."""
     total = 0
     for context in contexts:
-        for _ in itertools.repeat(None, 20):  # a long backlog of one context must not starve the others
+        for _ in itertools.repeat(None, ROUNDS):  # a long backlog of one context must not starve the others
             delivered = deliver_due(context)
             total += delivered
             if delivered < BATCH:

@@ -165,15 +165,15 @@ SAFETIES = (
     Safety(
         name="inbox",
         file="eci/outbox.py",
-        text="if _inbox(consumer)._default_manager.filter(event_id=event_id).exists():\n            return\n",
-        instead="_inbox(consumer)._default_manager.filter(event_id=event_id).delete()\n",
+        text='known = set(seen.values_list("pk", flat=True))\n',
+        instead="seen.delete()\n        known: set[Any] = set()\n",
         tests=("tests/eci/test_outbox.py",),
     ),
     Safety(
         name="an event that was not handled stays due",
         file="eci/outbox.py",
-        text='"attempts": row.attempts}\n            )\n            return False',
-        instead='"attempts": row.attempts}\n            )\n            return True',
+        text='log.exception("event_not_handled", extra=told)\n                return []',
+        instead='log.exception("event_not_handled", extra=told)\n                return rows',
         tests=("tests/eci/test_outbox.py",),
     ),
     Safety(

@@ -13,10 +13,9 @@ import os
 import random
 import threading
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from django.conf import settings
@@ -24,6 +23,9 @@ from django.conf import settings
 from eci.calls import service_tokens, wire
 from eci.errors import ContextUnavailable
 from eci.watch import requests
+
+if TYPE_CHECKING:
+    from eci.outbox import Delivery
 
 log = requests.logger(__name__)
 
@@ -62,12 +64,24 @@ def _call(context: str, contract: type, name: str, **arguments: Any) -> Any:
     raise _unavailable(context)
 
 
-def deliver(consumer: str, event_id: uuid.UUID, name: str, payload: dict[str, Any], trace: dict[str, str]) -> None:
-    """Hand an event to its consumer, and return when it has committed the effect. One try: the relay repeats it."""
-    body = json.dumps({"event_id": str(event_id), "payload": payload, "trace": trace}).encode()
-    answer = _post(consumer, f"events/{name}", body, attempts=1, request_id=trace.get("request_id", ""))
+def deliver(consumer: str, deliveries: Sequence[Delivery]) -> None:
+    """Hand events to their consumer, and return when it has committed their effects. One try: the relay repeats it.
+
+    An older process takes them one by one only, and answers 404 to several; so the relay gives it one by one.
+    """
+    if len(deliveries) == 1:
+        (only,) = deliveries
+        what, asked, request_id = f"events/{only.name}", _written(only), only.trace.get("request_id", "")
+    else:
+        what, request_id = "events", ""
+        asked = {"events": [{"name": one.name, **_written(one)} for one in deliveries]}
+    answer = _post(consumer, what, json.dumps(asked).encode(), attempts=1, request_id=request_id)
     if answer.status_code != httpx.codes.NO_CONTENT:
-        raise RemoteFailure(f"{consumer} answered {answer.status_code} to {name}")
+        raise RemoteFailure(f"{consumer} answered {answer.status_code} to {what}")
+
+
+def _written(delivery: Delivery) -> dict[str, Any]:
+    return {"event_id": str(delivery.event_id), "payload": delivery.payload, "trace": delivery.trace}
 
 
 def path(context: str, what: str) -> str:

@@ -50,14 +50,33 @@ def deliver(request: HttpRequest, context: str, event: str) -> HttpResponse:
     """204 once the event is handled: inbox row and effect are committed, by this call or an earlier one."""
     try:
         _admit(request, context)
-        if events.handler_of(context, event) is None:
-            raise NotFound(f"{context} has no handler of this event.")
-        delivery = _read(_DELIVERY.validate_json, request)
-        requests.about_order(delivery.payload.get("order_id"))
+        _require_handler(context, event)
+        told = _read(_DELIVERY.validate_json, request)
+        requests.about_order(told.payload.get("order_id"))
     except EciError as refusal:
         return _refused(refusal)
-    outbox.receive(context, delivery.event_id, event, delivery.payload, delivery.trace)
+    outbox.receive(context, [told.named(event)])
     return HttpResponse(status=204)
+
+
+@csrf_exempt
+@require_POST
+def deliver_all(request: HttpRequest, context: str) -> HttpResponse:
+    """204 once all the events are handled, in one transaction. After any other answer none is, unless it was before."""
+    try:
+        _admit(request, context)
+        told = _read(_DELIVERIES.validate_json, request).events
+        for one in told:
+            _require_handler(context, one.name)
+    except EciError as refusal:
+        return _refused(refusal)
+    outbox.receive(context, [one.named(one.name) for one in told])
+    return HttpResponse(status=204)
+
+
+def _require_handler(context: str, event: str) -> None:
+    if events.handler_of(context, event) is None:
+        raise NotFound(f"{context} has no handler of this event.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +85,22 @@ class _Delivery:
     payload: dict[str, Any]
     trace: dict[str, str]
 
+    def named(self, name: str) -> outbox.Delivery:
+        return outbox.Delivery(event_id=self.event_id, name=name, payload=self.payload, trace=self.trace)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named(_Delivery):
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Deliveries:
+    events: list[_Named]
+
 
 _DELIVERY = TypeAdapter(_Delivery)
+_DELIVERIES = TypeAdapter(_Deliveries)
 
 
 def _admit(request: HttpRequest, context: str) -> None:

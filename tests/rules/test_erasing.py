@@ -331,7 +331,8 @@ class TestWhatComesLate:
         """The event reaches everybody, as another delivery of it."""
         event = CustomerErased(version=1, customer_id=customer_id)
         for consumer in settings.ECI_SUBSCRIPTIONS[event.NAME]:
-            outbox.receive(consumer, uuid.uuid4(), event.NAME, event.payload(), {})
+            told = outbox.Delivery(event_id=uuid.uuid4(), name=event.NAME, payload=event.payload(), trace={})
+            outbox.receive(consumer, [told])
 
     def test_an_order_placed_in_the_same_moment(self, lamp: int) -> None:
         """It was begun before the person was erased, and recorded after the others had heard of it."""

@@ -22,7 +22,7 @@ from contexts.orders.public.events import (
 from contexts.payments.public.events import RefundCompleted
 from contexts.shipping.public.events import ShipmentChanged, ShipmentDispatched
 from eci.events import Event
-from eci.outbox import receive
+from eci.outbox import Delivery, receive
 
 OURS = "ORD-1"
 
@@ -62,7 +62,8 @@ def refunded(refund_id: int, order_id: str = OURS) -> RefundCompleted:
 
 
 def happen(event: Event) -> None:
-    receive("notifications", uuid.uuid4(), event.NAME, event.payload(), {})
+    told = Delivery(event_id=uuid.uuid4(), name=event.NAME, payload=event.payload(), trace={})
+    receive("notifications", [told])
 
 
 def queued() -> list[tuple[Any, ...]]:

@@ -15,11 +15,14 @@ from django.test import Client
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import ProductNotFound
+from contexts.orders.public.events import OrderConfirmed
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
+from eci import outbox
 from eci.calls import remote, wire
 from eci.db import unit_of_work
 from eci.errors import ContextUnavailable
+from eci.outbox import Delivery
 from tests.support.elsewhere import DROP, Elsewhere, Reply
 from tests.support.product import free_port
 
@@ -193,19 +196,48 @@ def test_a_client_is_told_to_come_again(settings: Any, elsewhere: Elsewhere) -> 
     assert answer.headers["Retry-After"] == "2"
 
 
+def confirmed(order_id: str) -> Delivery:
+    payload, trace = {"order_id": order_id}, {"request_id": "r"}
+    return Delivery(event_id=uuid.uuid4(), name="orders.order_confirmed.v1", payload=payload, trace=trace)
+
+
 def test_an_event_is_handed_over_once_and_the_relay_asks_again(elsewhere: Elsewhere) -> None:
-    event_id = uuid.uuid4()
+    event = confirmed("1")
     elsewhere.replies = [(503, b""), (500, b"{}"), (204, b"")]
     with pytest.raises(ContextUnavailable):
-        remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
+        remote.deliver("catalog", [event])
     with pytest.raises(remote.RemoteFailure):
-        remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
-    remote.deliver("catalog", event_id, "orders.order_confirmed.v1", {"order_id": "1"}, {"request_id": "r"})
+        remote.deliver("catalog", [event])
+    remote.deliver("catalog", [event])
     paths = {path for path, _, _ in elsewhere.requests}
     assert paths == {"/internal/v1/catalog/events/orders.order_confirmed.v1"}
     told = json.loads(elsewhere.requests[0][2])
-    assert told == {"event_id": str(event_id), "payload": {"order_id": "1"}, "trace": {"request_id": "r"}}
+    assert told == {"event_id": str(event.event_id), "payload": {"order_id": "1"}, "trace": {"request_id": "r"}}
     assert len(elsewhere.requests) == 3
+
+
+def test_several_events_are_one_call(elsewhere: Elsewhere) -> None:
+    elsewhere.replies = [(204, b"")]
+    two = [confirmed("1"), confirmed("2")]
+    remote.deliver("catalog", two)
+    ((path, _, body),) = elsewhere.requests
+    assert path == "/internal/v1/catalog/events"
+    assert [(told["event_id"], told["name"], told["payload"]) for told in json.loads(body)["events"]] == [
+        (str(one.event_id), one.name, one.payload) for one in two
+    ]
+
+
+def test_an_older_process_is_told_one_by_one(elsewhere: Elsewhere, settings: Any) -> None:
+    settings.ECI_SUBSCRIPTIONS = {OrderConfirmed.NAME: ("catalog",)}
+    with unit_of_work("orders"):
+        outbox.emit(
+            "orders",
+            *(OrderConfirmed(order_id=code, order_total="1.00", currency="USD", version=1) for code in ("A", "B")),
+        )
+    elsewhere.replies = [(404, b"{}"), (204, b""), (204, b"")]
+    assert outbox.deliver_due("orders") == 2
+    one = "/internal/v1/catalog/events/orders.order_confirmed.v1"
+    assert [path for path, _, _ in elsewhere.requests] == ["/internal/v1/catalog/events", one, one]
 
 
 def test_proxies_of_the_environment_are_not_used(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from contexts.inventory.models import Reservation, UsedServiceToken
+from contexts.orders.models import InboxEvent
 from eci.calls import service_tokens
 from eci.clock import utcnow
 from eci.identity import keys
@@ -51,7 +52,7 @@ def token(path: str = PATH, body: bytes = BODY, audience: str = "inventory") -> 
 def call(credentials: str | None, *, path: str = PATH, body: bytes = BODY, scheme: str = "Bearer") -> Answer:
     headers = {} if credentials is None else {"Authorization": f"{scheme} {credentials}"}
     response = Client(raise_request_exception=False).post(path, body, content_type="application/json", headers=headers)
-    return Answer(response.status_code, json.loads(response.content), response.headers)
+    return Answer(response.status_code, json.loads(response.content or b"null"), response.headers)
 
 
 def claims_of(given: str) -> dict[str, Any]:
@@ -286,7 +287,7 @@ def test_not_even_signed_by_the_key_of_access_tokens_is_it_good() -> None:
 class TestWhatMayBeCalled:
     @pytest.mark.parametrize(
         "method",
-        ["__init__", "__class__", "_x", "local", "services", "nothing", "RELEASE", "release ", "events", "register"],
+        ["__init__", "__class__", "_x", "local", "services", "nothing", "RELEASE", "release ", "event", "register"],
     )
     def test_methods_of_the_contract_alone(self, method: str) -> None:
         path = f"/internal/v1/inventory/{method}"
@@ -323,6 +324,25 @@ class TestWhatMayBeCalled:
         path = "/internal/v1/inventory/events/orders.order_confirmed.v1"
         body = json.dumps({"event_id": str(uuid.uuid4()), "payload": {}, "trace": {}}).encode()
         assert call(token(path, body), path=path, body=body).status == 404
+
+    def test_several_events_at_once(self) -> None:
+        path = "/internal/v1/orders/events"
+        event = {"event_id": str(uuid.uuid4()), "payload": {"version": 1, "customer_id": 5}, "trace": {}}
+        told = [event | {"name": "customers.customer_erased.v1"}]
+        body = json.dumps({"events": told}).encode()
+        mine = {"path": path, "audience": "orders"}
+        for _ in range(2):
+            assert call(token(body=body, **mine), path=path, body=body).status == 204
+        assert InboxEvent.objects.filter(pk=event["event_id"]).count() == 1
+        for bad, status in (
+            ([{**told[0], "name": "orders.order_confirmed.v1"}], 404),
+            ([{"event_id": "1"}], 400),
+            ([{**told[0], "event_id": str(uuid.uuid4())}, {**told[0], "name": "no"}], 404),
+        ):
+            body = json.dumps({"events": bad}).encode()
+            assert call(token(body=body, **mine), path=path, body=body).status == status
+        assert call("no token", path=path, body=body).status == 401
+        assert InboxEvent.objects.count() == 1, "of a batch with one that nobody handles, none is handled"
 
     def test_the_document_for_clients_does_not_know_it(self) -> None:
         paths = json.loads(Client().get("/schema?format=json").content)["paths"]

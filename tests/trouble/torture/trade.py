@@ -138,11 +138,11 @@ class Network:
         """Events leave this process through here from now on; in no order."""
         receive, claim = outbox.receive, outbox._claim
 
-        def received(*event: Any) -> None:
+        def received(*message: Any) -> None:
             times = self.times("events")
             for _ in range(times):
-                receive(*event)
-            if times == 0 or self.chance.random() < 0.1:  # the event is lost, or the answer to it
+                receive(*message)
+            if times == 0 or self.chance.random() < 0.1:  # the message is lost, or the answer to it
                 raise ConnectionError("No answer.")
 
         def claimed(*arguments: Any) -> list[Any]:
