@@ -13,11 +13,13 @@ PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 # How another terminal runs commands on this very shop; make run prints it.
 HINT := make manage$(if $(ECI_DATA_DIR), ECI_DATA_DIR=$(ECI_DATA_DIR))$(if $(filter 1,$(OPEN)),, OPEN=$(OPEN))$(if $(SERVERS), SERVERS=1)
+# The environment of one deployment of make services, which is there since that ran.
+IN_SERVICE = $(if $(SERVICE),. $(abspath $(or $(ECI_DATA_DIR),var))/services/$(SERVICE).env;)
 export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test postman clean
+.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -32,13 +34,24 @@ else
 	@$(MODE) MAKE_MANAGE='$(HINT)' exec $(BIN)/python manage.py up --demo --port $(PORT)
 endif
 
-manage: ## run a command on the shop of make run: ARGS="audit" (ECI_DATA_DIR=, OPEN=0, SERVERS=1: as make run got them)
+services: ## every context in a deployment of its own, on its own port, and a gateway (CUT=orders: that one apart, the rest together; OFFSET= added to the ports; else as make run)
+	@tools/setup.sh requirements.txt
+	@tools/install-servers.sh --gateway || true
+ifdef SERVERS
+	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-servers.txt
+	@$(MODE) MAKE_MANAGE='$(HINT)' exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers \
+		$(BIN)/python manage.py services --demo --cut "$(CUT)" --offset "$(or $(OFFSET),0)"
+else
+	@$(MODE) MAKE_MANAGE='$(HINT)' exec $(BIN)/python manage.py services --demo --cut "$(CUT)" --offset "$(or $(OFFSET),0)"
+endif
+
+manage: ## run a command on the shop of make run: ARGS="audit" (ECI_DATA_DIR=, OPEN=0, SERVERS=1: as make run got them; SERVICE=orders: in that deployment of make services)
 	@[ -x $(BIN)/python ] || { echo "Nothing is installed yet: make run does that." >&2; exit 1; }
 ifdef SERVERS
-	@$(MODE) exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers --join \
+	@$(IN_SERVICE) $(MODE) exec $(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers --join \
 		$(BIN)/python manage.py $(ARGS)
 else
-	@$(MODE) exec $(BIN)/python manage.py $(ARGS)
+	@$(IN_SERVICE) $(MODE) exec $(BIN)/python manage.py $(ARGS)
 endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis

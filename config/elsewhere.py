@@ -8,7 +8,19 @@ import shlex
 from pathlib import Path
 
 _NEUTRAL = {
-    *("up", "help", "--help", "version", "--version", "check", "service_key", "backup_key", "contracts"),
+    *(
+        "up",
+        "services",
+        "help",
+        "--help",
+        "version",
+        "--version",
+        "check",
+        "service_key",
+        "backup_key",
+        "contracts",
+        "gateway",
+    ),
     *("makemigrations", "collectstatic"),
 }
 _MAKERS = {"prepare", "migrate", "load_demo", "await_migrations"}  # beside servers that run they make another shop

@@ -37,6 +37,14 @@ urlpatterns = [
     ),
     *(path(f"api/v1/{name}/v1/health", health.one, {"context": name}) for name in settings.ECI_CONTEXTS),
 ]
+if len(settings.ECI_CONTEXTS) < len(settings.ECI_SERVICES):  # else this process speaks for all as it is
+    from eci.http import together
+
+    urlpatterns = [
+        path("health/all", together.health),
+        path("schema/all", together.Schema.as_view()),
+        *urlpatterns,
+    ]
 if settings.ECI_SERVICE_CALLERS_DIR.is_dir():  # without it no other process may call this one
     from eci.http import internal
 

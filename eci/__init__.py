@@ -53,6 +53,7 @@ HTTP
     http.health         health checks
     http.schema         the OpenAPI document
     http.docs           its pages
+    http.together       health and document of all contexts, wherever they run
     http.browsable      the API in a browser
     http.metadata       answers to OPTIONS
 

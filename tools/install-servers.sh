@@ -1,33 +1,37 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--monitoring]: Prometheus, Alertmanager and exporters too, as tests/deployment/monitoring
-# needs them
+# usage: tools/install-servers.sh [--gateway | --monitoring]: nginx alone, for make services; or Prometheus, Alertmanager
+# and exporters too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
 packages=""
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
-have mariadbd || packages="$packages mariadb-server"
-have redis-server || packages="$packages redis-server"
-if [ "${1:-}" = --monitoring ]; then
-  { have prometheus && have promtool; } || packages="$packages prometheus"
-  { have prometheus-alertmanager && have amtool; } || packages="$packages prometheus-alertmanager"
-  for exporter in node postgres mysqld redis; do
-    have "prometheus-$exporter-exporter" || packages="$packages prometheus-$exporter-exporter"
-  done
-fi
-have cc || packages="$packages gcc libc6-dev"
-have pkg-config || packages="$packages pkg-config"
-pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || packages="$packages libmariadb-dev"
-python=.venv/bin/python
-[ -x "$python" ] || python=python3
-headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-case $headers in
-  /usr/include/*) [ -e "$headers/Python.h" ] || packages="$packages python3-dev" ;;
-esac
+gateway() { have nginx || packages="$packages nginx"; }
+servers() {
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
+  have mariadbd || packages="$packages mariadb-server"
+  have redis-server || packages="$packages redis-server"
+  if [ "$1" = --monitoring ]; then
+    { have prometheus && have promtool; } || packages="$packages prometheus"
+    { have prometheus-alertmanager && have amtool; } || packages="$packages prometheus-alertmanager"
+    for exporter in node postgres mysqld redis; do
+      have "prometheus-$exporter-exporter" || packages="$packages prometheus-$exporter-exporter"
+    done
+  fi
+  have cc || packages="$packages gcc libc6-dev"
+  have pkg-config || packages="$packages pkg-config"
+  pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null || packages="$packages libmariadb-dev"
+  python=.venv/bin/python
+  [ -x "$python" ] || python=python3
+  headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+  case $headers in
+    /usr/include/*) [ -e "$headers/Python.h" ] || packages="$packages python3-dev" ;;
+  esac
+}
+if [ "${1:-}" = --gateway ]; then gateway; else servers "${1:-}"; fi
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import runpy
+import signal
 import sys
 
+_libc = ctypes.CDLL(None, use_errno=True)
 WORKER_THREADS = 3  # tasks at a time; the relay has one more thread
 
 
@@ -35,7 +38,7 @@ def backup() -> list[str]:
 
 
 def _celery(part: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "--app", "config.celery", part, "--loglevel", "WARNING"]
+    return [sys.executable, "-m", "celery", "--app", "config.celery", "--quiet", part, "--loglevel", "WARNING"]
 
 
 def load() -> None:
@@ -43,6 +46,15 @@ def load() -> None:
     from config import celery, wsgi  # noqa: F401
 
     celery.app.loader.import_default_modules()
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """From now on this process gets the signal when the one that started it ends, even if that is killed."""
+    prctl(1, number)  # PR_SET_PDEATHSIG
+
+
+def prctl(option: int, argument: int | bytes) -> None:
+    _libc.prctl(option, argument)
 
 
 def become(command: list[str]) -> None:

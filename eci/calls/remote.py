@@ -158,8 +158,14 @@ class _Breaker:
 
     def is_open(self) -> bool:
         """Whether a call would be rejected now."""
+        return self.state() == "open"
+
+    def state(self) -> str:
+        """``half-open``: the next call is let through, and decides."""
         with self._lock:
-            return self._failures >= FAILURES and time.monotonic() < self._next_try
+            if self._failures < FAILURES:
+                return "closed"
+            return "open" if time.monotonic() < self._next_try else "half-open"
 
     def failed(self) -> None:
         with self._lock:
@@ -178,6 +184,11 @@ def require_reachable(context: str) -> None:
     """ContextUnavailable while the context is left alone after failures."""
     if _breakers[context].is_open():
         raise _unavailable(context)
+
+
+def breaker(context: str) -> str:
+    """``closed``, ``open`` or ``half-open``, in this process."""
+    return _breakers[context].state()
 
 
 def forget_failures() -> None:

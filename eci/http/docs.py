@@ -26,7 +26,7 @@ class FirstUnlessAsked(DefaultContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class _Document(NamedTuple):
+class Document(NamedTuple):
     plain: bytes
     zipped: bytes
     etag: str
@@ -36,11 +36,20 @@ _building = threading.Lock()
 
 
 @functools.cache
-def _document(renderer: str) -> _Document:
-    """The document in one format. It depends on the code alone, and costs a second: built once in a process."""
-    made = SpectacularAPIView.generator_class().get_schema(public=True)  # type: ignore[no-untyped-call]
+def schema() -> dict[str, Any]:
+    """The document of the contexts that this process hosts. It depends on the code alone, and costs a second."""
+    made: dict[str, Any] = SpectacularAPIView.generator_class().get_schema(public=True)  # type: ignore[no-untyped-call]
+    return made
+
+
+def in_format(made: dict[str, Any], renderer: str) -> Document:
     plain: bytes = getattr(renderers, renderer)().render(made, renderer_context={})
-    return _Document(plain, gzip.compress(plain, mtime=0), f'"{hashlib.blake2b(plain, digest_size=16).hexdigest()}"')
+    return Document(plain, gzip.compress(plain, mtime=0), f'"{hashlib.blake2b(plain, digest_size=16).hexdigest()}"')
+
+
+@functools.cache
+def _document(renderer: str) -> Document:
+    return in_format(schema(), renderer)
 
 
 class Schema(SpectacularAPIView):  # type: ignore[misc]
@@ -49,10 +58,13 @@ class Schema(SpectacularAPIView):  # type: ignore[misc]
     content_negotiation_class = FirstUnlessAsked
     http_method_names = ["get", "head"]
 
+    def document(self, renderer: str) -> Document:
+        return _document(renderer)
+
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         renderer = request.accepted_renderer
         with _building:  # whoever else asks meanwhile need not build it too
-            document = _document(renderer.__class__.__name__)
+            document = self.document(renderer.__class__.__name__)
         zipped = "gzip" in request.headers.get("Accept-Encoding", "")
         answer = HttpResponse(document.zipped if zipped else document.plain, content_type=str(renderer.media_type))
         if zipped:

@@ -48,7 +48,7 @@ def _answers(known: BaseDatabaseWrapper) -> bool:
         connection.close()
 
 
-def _states(names: list[str]) -> dict[str, str]:
+def states(names: list[str]) -> dict[str, str]:
     """A full disk shows in the writes that failed, and SQLite's in its size: nothing is written to find out."""
     return {
         name: databases.FULL if databases.has_full_disk(name) else "healthy" if reached else "unreachable"
@@ -56,19 +56,20 @@ def _states(names: list[str]) -> dict[str, str]:
     }
 
 
-def _report() -> dict[str, Any]:
-    contexts = _states(list(settings.ECI_CONTEXTS))
+def report(contexts: dict[str, str], **more: Any) -> HttpResponse:
+    """What is answered for these contexts, whose states are known."""
     found = set(contexts.values())
     if "healthy" in found:
-        return {"status": "healthy" if len(found) == 1 else "degraded", "contexts": contexts}
-    return {"status": "unreachable" if found == {"unreachable"} else "unhealthy", "contexts": contexts}
+        status = "healthy" if len(found) == 1 else "degraded"
+    else:
+        status = "unreachable" if found == {"unreachable"} else "unhealthy"
+    return JsonResponse({"status": status, "contexts": contexts} | more, status=200 if "healthy" in found else 503)
 
 
 @csrf_exempt
 @require_safe
 def overall(request: HttpRequest) -> HttpResponse:
-    report = _report()
-    return JsonResponse(report, status=200 if report["status"] in ("healthy", "degraded") else 503)
+    return report(states(list(settings.ECI_CONTEXTS)))
 
 
 @csrf_exempt
@@ -89,6 +90,6 @@ def live(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, context: str) -> HttpResponse:
     if context not in settings.ECI_CONTEXTS:
         return not_found(request, LookupError(context))
-    state = _states([context])[context]
+    state = states([context])[context]
     status = "unhealthy" if state == databases.FULL else state
     return JsonResponse({"status": status, "contexts": {context: state}}, status=200 if state == "healthy" else 503)

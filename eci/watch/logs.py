@@ -152,6 +152,7 @@ def logging_config() -> dict[str, Any]:
             "django.security": {"level": "CRITICAL"},  # anybody can send a bad Host: that is a 400, and no error
             "django.server": {"handlers": [], "propagate": False},
             "celery": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},  # a line for each call, and the called process has one too
             "celery.redirected": {"handlers": [], "propagate": False},  # what code prints
             "eci.access": {"level": os.environ.get("ECI_ACCESS_LOG", level)},
         },

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.contexts import CONTEXTS
+from eci.http import docs
 from tests.contexts.orders.workflows.test_backward import (  # noqa: F401
     test_cancelling_a_paid_order_gives_stock_and_money_back,
 )
@@ -51,3 +52,18 @@ def test_each_is_healthy_and_answers_for_itself_alone(running: Cut) -> None:
     for context, service in running.services.items():
         assert service.api.get("/health").json == {"status": "healthy", "contexts": {context: "healthy"}}
     assert running.services["orders"].api.get("/v1/products").status == 404
+
+
+def test_each_speaks_for_all(running: Cut) -> None:
+    """Health, and the same OpenAPI document as of one process that hosts all."""
+    whole = docs.schema()
+    for context in ("orders", "catalog"):
+        asked = running.services[context].api
+        everything = asked.get("/health/all").json
+        assert everything["status"] == "healthy" and everything["contexts"] == dict.fromkeys(CONTEXTS, "healthy")
+        assert set(everything["breakers"]) == set(CONTEXTS) - {context}
+        document = asked.get("/schema/all?format=json").json
+        assert document["paths"].keys() == whole["paths"].keys()
+        assert document["components"].keys() == whole["components"].keys()
+        for kind, parts in whole["components"].items():
+            assert document["components"][kind].keys() == parts.keys()

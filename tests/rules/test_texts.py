@@ -421,7 +421,7 @@ WAREHOUSE: dict[str, tuple[Rule, bool, bool]] = {
 
 
 def loaded_product(field: str) -> Callable[[str], dict[str, Any]]:
-    return lambda given: {"products": [product() | {"price": Decimal(1), field: given}], "ids": {}}
+    return lambda given: {"products": [product() | {"price": Decimal(1), field: given}]}
 
 
 def loaded_person(field: str) -> Callable[[str], dict[str, Any]]:

@@ -100,12 +100,24 @@ def require_envelope(answer: Answer) -> None:
 
 
 class Product:
-    """``manage.py up`` in a session of its own on a free port, run by the command ``under`` where one is given."""
+    """``manage.py up`` in a session of its own on a free port, run by the command ``under`` where one is given.
 
-    def __init__(self, data_dir: Path, environment: dict[str, str], *, under: Sequence[str] = ()) -> None:
+    ``command``: what ``manage.py`` does instead, to answer on ``port``.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        environment: dict[str, str],
+        *,
+        under: Sequence[str] = (),
+        command: Sequence[str] = (),
+        port: int = 0,
+    ) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
-        self.port = free_port()
+        self.port = port or free_port()
+        self.command = command or ("up", "--port", str(self.port))
         self.environment = environment
         self.under = under
         self.api = HttpApi(self.url)
@@ -121,7 +133,7 @@ class Product:
         self.api = HttpApi(self.url)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self.under, sys.executable, "manage.py", "up", "--port", str(self.port)],
+                [*self.under, sys.executable, "manage.py", *self.command],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

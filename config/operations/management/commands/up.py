@@ -5,7 +5,6 @@ Where a place for backups is set, a fourth process keeps them.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
 import os
@@ -34,7 +33,7 @@ from eci.watch import metrics_folder
 HOST = "127.0.0.1"
 GRACE = 9  # seconds for a process to finish its work; Docker kills everything after 10
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_NAME = 15
 
 
 class Command(BaseCommand):
@@ -43,37 +42,48 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=HOST, help="the address to listen at; 0.0.0.0 in a container")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=int, nargs="+", default=[8000], help="one or several")
+        parser.add_argument(
+            "--prepared", action="store_true", help="migrate nothing: manage.py prepare has run, perhaps elsewhere"
+        )
         parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode always does")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = options["host"], options["port"]
         if not metrics_folder.is_own():  # not started by manage.py
             metrics_folder.begin()
         try:
-            _require_free(port)
-            self._run(host, port, demo=settings.ECI_OPEN or options["demo"])
+            for port in options["port"]:
+                require_free(port)
+            self._run(**{name: options[name] for name in ("host", "port", "prepared", "demo")})
         finally:
             metrics_folder.end()
 
-    def _run(self, host: str, port: int, *, demo: bool) -> None:
-        prepare(self.stdout.write)
-        if not settings.ECI_OPEN:
-            accounts.make_one_time_admin(settings.DATA_DIR / accounts.ONE_TIME_PASSWORD)
-        if demo:
+    def _run(self, *, host: str, port: list[int], prepared: bool, demo: bool) -> None:
+        if prepared:
+            require_no_cut_off_restore()
+        else:
+            prepare_shop(self.stdout.write)
+        if demo or settings.ECI_OPEN:
             call_command("load_demo")
         _share_what_is_loaded()
         supervisor = Supervisor(host, port)
         try:
             supervisor.start()
             supervisor.wait_until_healthy()
-            self.stdout.write(_banner(port))
+            self.stdout.write(f"It is up: http://{HOST}:{port[0]}" if prepared else _banner(port[0]))
             self.stdout.flush()
             supervisor.watch()
         finally:
             if supervisor.why:
                 self.stderr.write(f"ECI stops: {supervisor.why}.")
             supervisor.stop()
+
+
+def prepare_shop(say: Callable[[str], object]) -> None:
+    """Everything before the first start on one machine: CommandError."""
+    prepare(say)
+    if not settings.ECI_OPEN:
+        accounts.make_one_time_admin(settings.DATA_DIR / accounts.ONE_TIME_PASSWORD)
 
 
 def prepare(say: Callable[[str], object]) -> None:
@@ -97,14 +107,17 @@ def _databases() -> Iterator[Path]:
         yield from (Path(f"{name}{more}") for more in ("", "-wal", "-shm"))
 
 
-def _require_free(port: int) -> None:
+def require_free(port: int, what: str = "") -> None:
+    """CommandError that names the port, and what wants it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
             raise CommandError(
-                f"Port {port} is in use. Stop the process that uses it, or choose another: PORT=8001"
+                f"Port {port} is in use, and {what} needs it. Stop the process that uses it, or move all: OFFSET=10000"
+                if what
+                else f"Port {port} is in use. Stop the process that uses it, or choose another: PORT=8001"
             ) from None
 
 
@@ -119,20 +132,16 @@ def _share_what_is_loaded() -> None:
     gc.freeze()
 
 
-def _prctl(option: int, argument: int | bytes) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, argument)
-
-
 def _become(name: str, command: list[str], supervisor: int) -> None:
     """In the child: run the command, and end with the supervisor even if that is killed."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    processes.end_with_parent(signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    _prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
+    processes.prctl(_PR_SET_NAME, f"eci-{name}".encode())  # as ps and top show it
     os.chdir(settings.BASE_DIR)
     processes.become(command)
 
@@ -140,9 +149,9 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
 class Supervisor:
     """Starts the processes, and stops all of them when one ends or a signal arrives."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, ports: list[int]) -> None:
         self.host = host
-        self.port = port
+        self.ports = ports
         self.children: dict[str, ForkProcess] = {}
         self.stopping = False
         self.parent = os.getppid()
@@ -151,7 +160,7 @@ class Supervisor:
     def start(self) -> None:
         outlives_its_parent = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup's wish
         if not outlives_its_parent:
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # so that we end when make is killed
+            processes.end_with_parent(signal.SIGTERM)  # so that we end when make is killed
         for number in STOPS:
             if not (outlives_its_parent and number == signal.SIGHUP):
                 signal.signal(number, self._stop_soon)
@@ -160,7 +169,7 @@ class Supervisor:
         signal.pthread_sigmask(
             signal.SIG_BLOCK, STOPS
         )  # a child that gets one while it still has our handlers would lose it
-        self._spawn("web", processes.web(f"{self.host}:{self.port}"))
+        self._spawn("web", processes.web(*(f"{self.host}:{port}" for port in self.ports)))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
         if settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL:
@@ -173,7 +182,7 @@ class Supervisor:
         self.children[name].start()
 
     def wait_until_healthy(self) -> None:
-        url = f"http://{HOST}:{self.port}/health"
+        url = f"http://{HOST}:{self.ports[0]}/health"
         for _ in range(600):
             if self.stopping:
                 return

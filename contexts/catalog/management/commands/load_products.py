@@ -13,16 +13,15 @@ from eci import text
 
 class Command(BaseCommand):
     help = "Create the given products whose SKU is new."
-    stealth_options = ("products", "ids")
+    stealth_options = ("products",)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``products``: dicts of sku, name, category, price, description. Fills ``ids``: the ids by SKU. ValueError."""
-        ids: dict[str, int] = options["ids"]
+        """``products``: dicts of sku, name, category, price, description. ValueError."""
         products = [_taken_in(product) for product in options["products"]]
-        ids.update(selectors.product_ids_by_sku(skus=[product["sku"] for product in products]))
+        known = selectors.product_ids_by_sku(skus=[product["sku"] for product in products])
         for product in products:
-            if product["sku"] not in ids:
-                ids[product["sku"]] = services.create_product(actor="demo", **product)["id"]
+            if product["sku"] not in known:
+                services.create_product(actor="demo", **product)
 
 
 def _taken_in(product: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from contexts.catalog.public.api import catalog
 from contexts.inventory.models import Stock, Warehouse
 from contexts.inventory.services import stock
 from eci import text
+from eci.errors import ContextUnavailable
+
+PATIENCE = 60  # seconds for the catalog to come up with the products, where it runs elsewhere
+PAUSE = 0.5
 
 
 class Command(BaseCommand):
@@ -16,15 +22,17 @@ class Command(BaseCommand):
     stealth_options = ("warehouses", "stock")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """``warehouses``: dicts of code, name, priority. ``stock``: product id -> warehouse code -> units.
+        """``warehouses``: dicts of code, name, priority. ``stock``: SKU -> warehouse code -> units.
 
-        ValueError for text that no door takes.
+        ValueError for text that no door takes; CommandError if the catalog does not have the products.
         """
         for warehouse in map(_taken_in, options["warehouses"]):
             if not Warehouse.objects.filter(pk=warehouse["code"]).exists():
                 stock.create_warehouse(**warehouse, address="", is_active=True, actor="demo")
         stocked = set(Stock.objects.values_list("product_id", "warehouse_id"))
-        for product_id, units in options["stock"].items():
+        ids = _product_ids(list(options["stock"]))
+        for sku, units in options["stock"].items():
+            product_id = ids[sku]
             for code, quantity in units.items():
                 if quantity and (product_id, code) not in stocked:
                     stock.receive(
@@ -35,6 +43,22 @@ class Command(BaseCommand):
                         actor="demo",
                         create_warehouse=False,
                     )
+
+
+def _product_ids(skus: list[str]) -> dict[str, int]:
+    """The products' ids by SKU, once the catalog has them all. CommandError."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            found = catalog.product_ids(skus=skus)
+            why = f"The catalog has {len(found)} of {len(skus)} products."
+        except ContextUnavailable as error:
+            found, why = {}, str(error)
+        if len(found) == len(skus):
+            return found
+        if time.monotonic() > end:
+            raise CommandError(f"No stock is loaded. {why}")
+        time.sleep(PAUSE)
 
 
 def _taken_in(warehouse: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""How a shop is cut into deployments on one machine, and the environment of each: ``manage.py services`` runs them.
+
+All stand on one data folder and so on the databases of the same shop, each on those of its contexts.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.contexts import CONTEXTS, LOCAL
+from eci.identity import keys
+
+HOST = "127.0.0.1"
+REST = "rest"
+
+
+class NoSuchCut(ValueError):
+    """What is wrong with it, in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    name: str
+    contexts: tuple[str, ...]
+
+    def ports(self, offset: int) -> list[int]:
+        """It answers on those of all its contexts."""
+        hosted = [CONTEXTS[name] for name in self.contexts]
+        return [port + offset for context in hosted for port in (context.port, context.demo_port)]
+
+
+def cut(text: str) -> list[Deployment]:
+    """``orders,inventory+payments``: a deployment for each part, one for the rest. Empty: one for each context.
+
+    NoSuchCut.
+    """
+    parts = [part.strip().split("+") for part in text.split(",")] if text.strip() else [[name] for name in CONTEXTS]
+    named = [name.strip() for part in parts for name in part]
+    for name in named:
+        if name not in CONTEXTS:
+            raise NoSuchCut(f"CUT={text}: there is no context '{name}'. There are {', '.join(CONTEXTS)}.")
+        if named.count(name) > 1:
+            raise NoSuchCut(f"CUT={text}: {name} is named twice.")
+    made = [Deployment(name="-".join(part), contexts=tuple(name.strip() for name in part)) for part in parts]
+    rest = tuple(name for name in CONTEXTS if name not in named)
+    return [*made, Deployment(name=REST, contexts=rest)] if rest else made
+
+
+def url(context: str, offset: int) -> str:
+    return f"http://{HOST}:{CONTEXTS[context].port + offset}"
+
+
+def environments(deployments: list[Deployment], folder: Path, *, offset: int) -> dict[str, dict[str, str]]:
+    """By name: where the others are, its key, and the keys of those that may call it. Makes keys that are missing."""
+    folder = folder / "services"
+    callers, own = folder / "callers", folder / "keys"
+    for each in (callers, own):
+        each.mkdir(parents=True, exist_ok=True)
+    for left in (*callers.glob("*.pem"), *folder.glob("*.env")):  # of another cut
+        left.unlink()
+    for deployment in deployments:
+        file = own / f"{deployment.name}.pem"
+        if not file.exists():
+            keys.write(own, file.name, keys.private_pem(keys.new()))
+        keys.write(callers, file.name, keys.public_pem(keys.read_private(file.read_bytes()).public_key()))
+    found = {
+        deployment.name: {
+            "ECI_SERVICES": ",".join(
+                f"{name}={LOCAL if name in deployment.contexts else url(name, offset)}" for name in CONTEXTS
+            ),
+            "ECI_SERVICE_NAME": deployment.name,
+            "ECI_SERVICE_KEY_FILE": str(own / f"{deployment.name}.pem"),
+            "ECI_SERVICE_CALLERS_DIR": str(callers),
+            "PORT": str(deployment.ports(offset)[0]),
+        }
+        for deployment in deployments
+    }
+    for name, environment in found.items():  # for a shell: make manage SERVICE=NAME
+        lines = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in environment.items())
+        (folder / f"{name}.env").write_text(lines)
+    return found

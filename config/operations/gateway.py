@@ -1,0 +1,162 @@
+"""nginx's configuration for the gateway: every context on one port, whatever deployment hosts it.
+
+Made from ``config.contexts``. Where contexts are apart, ``/health``, ``/schema`` and ``/docs`` are those of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from config.contexts import CONTEXTS
+
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # nginx wants a folder for each of these
+MAIN = "orders"  # what belongs to no context goes where it runs: that deployment can reach most others
+
+SHOP = "web:8000"  # where one deployment hosts all, in compose
+
+
+def files() -> dict[str, str]:
+    """What ``manage.py gateway`` writes, by path: the configurations that compose and Kubernetes mount."""
+    resolver, main = "127.0.0.11", {"pid": "/tmp/nginx.pid"}  # noqa: S108 - of Docker; in the container
+    whole = configuration(dict.fromkeys(CONTEXTS, SHOP), {"8000": None}, resolver=resolver, main=main)
+    return {"docker/nginx.conf": whole}
+
+
+_HEAD = """\
+# The single entrance. Made by manage.py gateway from config/contexts.py: change it there.
+worker_processes 1;
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8000; }}
+{main}
+http {{
+  access_log off;
+  server_tokens off;
+  client_max_body_size 1m;
+{http}
+  # Slow clients keep nobody waiting: web processes get whole requests, and are rid of their answers at once.
+  client_header_timeout 10s;
+  client_body_timeout 10s;
+  send_timeout 10s;
+  keepalive_timeout 30s;
+  reset_timedout_connection on;
+  proxy_request_buffering on;
+  proxy_buffering on;
+  limit_conn_zone $binary_remote_addr zone=address:10m;
+  limit_conn address 256; # as ECI_CONNECTIONS_PER_ADDRESS: web processes do not count those of a trusted proxy
+  limit_conn_status 429;
+
+  # A stopping web process refuses new connections; only those requests go to the next process. nginx never repeats a
+  # POST or PATCH that it has sent: the client does that, with the same Idempotency-Key.
+  proxy_next_upstream error timeout;
+  proxy_connect_timeout 2s;
+  proxy_send_timeout 10s;
+  proxy_read_timeout 60s;
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Proto $scheme;
+
+  # Was anything sent? If not, nothing was done, and the answer is a 503. Else only the client can find out.
+  map $upstream_connect_time $unanswered {{
+    ~[0-9] "no_answer";
+    default "context_unavailable";
+  }}
+  map $unanswered $told {{
+    no_answer "did not answer. Send the same request again, with the same Idempotency-Key.";
+    default "cannot be reached at the moment. Please try again.";
+  }}
+  default_type application/json;
+  recursive_error_pages on; # the health of all is asked of two deployments before it is refused
+"""
+
+
+def configuration(
+    places: Mapping[str, str],
+    listen: Mapping[str, str | None],
+    *,
+    resolver: str = "",
+    main: Mapping[str, str] | None = None,
+    http: Mapping[str, str] | None = None,
+) -> str:
+    """``places``: host and port by context. ``listen``: by address to listen at, the one context that answers there, or
+    None for all. ``resolver``: the server that is asked for the hosts again and again, because containers come and go.
+    ``main`` and ``http``: more directives of nginx, by name.
+    """
+    more = "".join(f"{name} {value};\n" for name, value in (main or {}).items())
+    inner = ({"resolver": f"{resolver} valid=2s"} if resolver else {}) | dict(http or {})
+    text = _HEAD.format(main=more, http="".join(f"  {name} {value};\n" for name, value in inner.items()))
+    for address, context in listen.items():
+        lines = _of_all(places, bool(resolver)) if context is None else _of_one(context, places, bool(resolver))
+        text += f"\n  server {{\n    listen {address};\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+    return text + "}\n"
+
+
+def _of_one(context: str, places: Mapping[str, str], again: bool) -> Iterator[str]:
+    yield from _closed()
+    yield from _to("location /", context, places, again)
+    yield from _refusals(apart=True)
+
+
+def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
+    apart = len(set(places.values())) > 1
+    yield from _closed()
+    if apart:
+        for name, context in CONTEXTS.items():
+            paths = "|".join(context.paths)
+            yield from _to(f"location ~ ^/v1/(?:{paths})(?:/|$)", name, places, again)
+            yield from _to(f"location /api/v1/{name}/", name, places, again)
+        yield from _to("location = /.well-known/jwks.json", "customers", places, again)
+        for name in CONTEXTS:
+            yield from _to(f"location = /health/{name}", name, places, again)
+        for path in ("/health", "/health/ready", "/v1/health", "/actuator/health"):
+            yield from _to(f"location = {path}", MAIN, places, again, path="/health/all", refused="another")
+        yield from _to("location = /schema", MAIN, places, again, path="/schema/all")
+        other = next(name for name in CONTEXTS if places[name] != places[MAIN])
+        yield "location @another { # the health of all is asked of another deployment"
+        yield "  rewrite ^ /health/all break;"
+        yield f"  {_pass(places[other], again)}"
+        yield f"  error_page 502 504 = @{MAIN};"
+        yield "}"
+    yield from _to("location /", MAIN, places, again)
+    yield from _refusals(apart)
+
+
+def _closed() -> Iterator[str]:
+    """Prometheus and other contexts ask the web processes directly."""
+    yield "location ~ ^/(?:internal|metrics)(?:/|$) {"
+    yield f"  return 404 '{_envelope('There is no such page.', 'not_found')}';"
+    yield "}"
+
+
+def _to(
+    location: str, context: str, places: Mapping[str, str], again: bool, *, path: str = "", refused: str = ""
+) -> Iterator[str]:
+    yield f"{location} {{"
+    yield f"  {_pass(places[context], again, path)}"
+    yield f"  error_page 502 504 = @{refused or context};"
+    yield "}"
+
+
+def _pass(place: str, again: bool, path: str = "") -> str:
+    if not again:
+        return f"proxy_pass http://{place}{path};"
+    # A variable makes nginx look the name up again and use all its addresses in turn.
+    return f"set $place {place}; proxy_pass http://$place{path + '$is_args$args' if path else ''};"
+
+
+def _refusals(apart: bool) -> Iterator[str]:
+    for name in CONTEXTS if apart else [MAIN]:
+        who = f"The {name} service" if apart else "The shop"
+        yield f"location @{name} {{"
+        yield "  add_header Retry-After 2 always;"
+        yield "  add_header Cache-Control no-store always;"
+        yield "  if ($unanswered = no_answer) {"
+        yield f"    return 502 '{_envelope(f'{who} $told', '$unanswered')}';"
+        yield "  }"
+        yield f"  return 503 '{_envelope(f'{who} $told', '$unanswered', name if apart else '')}';"
+        yield "}"
+
+
+def _envelope(error: str, code: str, context: str = "") -> str:
+    details = f'{{"context":"{context}"}}' if context else "{}"
+    head = '{"status":"error","data":null,"error":"' + error + '","code":"' + code + '","details":' + details
+    return head + ',"timestamp":"$time_iso8601"}'

@@ -1,0 +1,145 @@
+"""The gateway's nginx, in front of servers that stand in for the deployments."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.contexts import CONTEXTS
+from config.operations.gateway import TEMPORARY, configuration, files
+from tests.support.elsewhere import DROP, Elsewhere
+from tests.support.nginx import nginx
+from tests.support.product import free_port, wait_until
+from tests.support.world import ROOT
+
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+
+
+class Gateway:
+    def __init__(self, folder: Path) -> None:
+        self.behind = {name: Elsewhere() for name in CONTEXTS}
+        port = free_port()
+        places = {name: server.url.removeprefix("http://") for name, server in self.behind.items()}
+        file = folder / "nginx.conf"
+        folders = {f"{kind}_temp_path": f"{folder}/{kind}" for kind in TEMPORARY}
+        own = {"daemon": "off", "master_process": "off", "pid": f"{folder}/pid", "error_log": f"{folder}/log"}
+        file.write_text(configuration(places, {f"127.0.0.1:{port}": None}, main=own, http=folders))
+        self.process = subprocess.Popen([nginx(), "-e", f"{folder}/log", "-p", f"{folder}/", "-c", str(file)])
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.url, trust_env=False)
+        wait_until(self._is_open, 20, f"nginx listens; see {folder}/log")
+
+    def _is_open(self) -> bool:
+        try:
+            return self.http.get("/metrics").status_code == 404
+        except httpx.TransportError:
+            time.sleep(0.05)
+            return False
+
+    def reached(self) -> dict[str, list[str]]:
+        """The paths that each context was asked for, once."""
+        found = {name: [path for path, _, _ in server.requests] for name, server in self.behind.items()}
+        for server in self.behind.values():
+            server.requests.clear()
+        return {name: paths for name, paths in found.items() if paths}
+
+    def stop(self) -> None:
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(20)
+        for server in self.behind.values():
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    made = Gateway(tmp_path_factory.mktemp("gateway"))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def gateway(running: Gateway) -> Gateway:
+    for server in running.behind.values():
+        server.replies = [(200, b"[]")]
+    running.reached()
+    return running
+
+
+def test_the_repository_s_files_are_made_of_the_table() -> None:
+    for path, text in files().items():
+        assert (ROOT / path).read_text() == text, f"{path}: run manage.py gateway"
+
+
+def test_every_path_leads_to_its_context_as_it_was_written(gateway: Gateway) -> None:
+    for name, context in CONTEXTS.items():
+        for path in context.paths:
+            for asked in (f"/v1/{path}", f"/v1/{path}/7%2F8?limit=2", f"/api/v1/{name}/v1/{path}"):
+                assert gateway.http.get(asked).status_code == 200
+                assert gateway.reached() == {name: [asked]}
+        gateway.http.get(f"/health/{name}")
+        assert gateway.reached() == {name: [f"/health/{name}"]}
+    gateway.http.get("/.well-known/jwks.json")
+    assert gateway.reached() == {"customers": ["/.well-known/jwks.json"]}
+    for path, inside in {"/health": "/health/all", "/v1/health": "/health/all", "/schema": "/schema/all"}.items():
+        gateway.http.get(path)
+        assert gateway.reached() == {"orders": [inside]}, path
+    for path in ("/", "/docs", "/admin/", "/static/a.css", "/v1/productsandmore"):
+        gateway.http.get(path)
+        assert gateway.reached() == {"orders": [path]}
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics/orders", "/internal/v1/orders/place", "//internal", "/%69nternal"]
+)
+def test_what_is_for_other_processes_is_not_there(gateway: Gateway, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = gateway.http.request(method, f"{gateway.url}{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert gateway.reached() == {}
+
+
+def test_who_asks_is_said_by_the_gateway_alone(gateway: Gateway) -> None:
+    said = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "Host": "shop"}
+    gateway.http.get("/v1/orders", headers=said)
+    ((_, headers, _),) = gateway.behind["orders"].requests
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"], headers["Host"]) == ("127.0.0.1", "http", "shop")
+
+
+def test_a_post_that_gets_no_answer_is_not_sent_again(gateway: Gateway) -> None:
+    """Whether it was done is for the client to find out: with a 503 it would believe that nothing was."""
+    gateway.behind["orders"].replies = [DROP]
+    answer = gateway.http.post("/v1/orders", content=b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (502, "no_answer")
+    assert "with the same Idempotency-Key" in answer.json()["error"]
+    assert gateway.reached() == {"orders": ["/v1/orders"]}
+
+
+def test_a_context_that_is_away_is_named(tmp_path: Path) -> None:
+    made = Gateway(tmp_path)
+    try:
+        made.behind["orders"].stop()
+        answer = made.http.post("/v1/orders", content=b"{}")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        body = answer.json()
+        assert (body["code"], body["details"]) == ("context_unavailable", {"context": "orders"})
+        assert body["error"] == "The orders service cannot be reached at the moment. Please try again."
+        assert made.http.get("/v1/products").status_code == 200
+        made.reached()
+        made.behind["catalog"].replies = [(200, json.dumps({"status": "degraded"}).encode())]
+        assert made.http.get("/health").json() == {"status": "degraded"}
+        assert made.reached() == {"catalog": ["/health/all"]}, "the health of all is asked of another"
+        made.behind["catalog"].stop()
+        assert made.http.get("/health").json()["code"] == "context_unavailable"
+    finally:
+        for name in ("orders", "catalog"):
+            made.behind.pop(name)
+        made.stop()

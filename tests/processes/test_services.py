@@ -1,0 +1,122 @@
+"""``manage.py services``, as a person at a terminal runs it: parts of a shop behind one gateway."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.contexts import CONTEXTS, GATEWAY_PORT
+from tests.support.nginx import nginx
+from tests.support.product import DemoShop, Product, wait_until
+from tests.support.world import world
+
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(8)]
+
+
+def _free_offset() -> int:
+    """One at which every port is free, below those that the kernel gives away."""
+    ports = [port for context in CONTEXTS.values() for port in (context.port, context.demo_port)]
+    for offset in range(10_000 + os.getpid() % 1000, 20_000, 1000):
+        if all(_is_free(port + offset) for port in (*ports, GATEWAY_PORT)):
+            return offset
+    raise AssertionError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return bool(probe.connect_ex(("127.0.0.1", port)))
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Product]:
+    """A shop without data, cut at orders, not started. It is asked at the gateway."""
+    nginx()
+    offset = _free_offset()
+    command = ("services", "--cut", "orders", "--offset", str(offset))
+    with world(None, tmp_path / "var") as own:
+        made = Product(tmp_path / "var", own, command=command, port=GATEWAY_PORT + offset)
+        try:
+            yield made
+        finally:
+            made.clean_up()
+            for pid in _processes(made):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes(product: Product, *words: str) -> list[int]:
+    """Those on its data whose environment has all the words. Each part has a session of its own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                told = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if f"ECI_DATA_DIR={product.data_dir}" in told and set(words) <= set(told):
+                found.append(int(entry.name))
+    return found
+
+
+def _is_whole(product: Product) -> bool:
+    try:
+        return bool(product.api.get("/health").json["status"] == "healthy")
+    except httpx.TransportError:
+        return False
+
+
+def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -> None:
+    parts.start()
+    wait_until(lambda: "ECI is up, in parts" in parts.log.read_text(), 60, "the addresses are printed")
+    assert parts.api.get("/health").json["contexts"] == dict.fromkeys(CONTEXTS, "healthy")
+    paths = parts.api.get("/schema?format=json").json["paths"]
+    assert {path.split("/")[2] for path in paths} == {path for context in CONTEXTS.values() for path in context.paths}
+    shop = DemoShop(parts.api)
+    placed = shop.order(1, 2, key="services-1")
+    assert (placed.status, placed.data["status"]) == (201, "SHIPPED"), placed.json
+    notices = [("order_confirmation", "SENT"), ("shipping_confirmation", "SENT")]
+    wait_until(lambda: shop.notices(placed.data["order_id"]) == notices, 60, "both notices")
+    offset = parts.port - GATEWAY_PORT
+    own = httpx.get(f"http://127.0.0.1:{CONTEXTS['orders'].demo_port + offset}/v1/orders", trust_env=False)
+    assert [order["order_id"] for order in own.json()["data"]] == [placed.data["order_id"]]
+
+    seen = parts.environment | _told(parts, "orders")
+    table = Product(parts.data_dir, seen).manage("contexts").stdout
+    rows = {line.split()[0]: line.split() for line in table.splitlines()}
+    assert rows["orders"][1] == "here" and rows["catalog"][1] == f"http://127.0.0.1:{3000 + offset}"
+    assert {row[-1] for name, row in rows.items() if name not in ("context", "orders")} == {"closed"}
+
+    for pid in _processes(parts, "ECI_SERVICE_NAME=rest"):
+        os.kill(pid, signal.SIGKILL)
+    refused = shop.order(1)
+    assert (refused.status, refused.code) == (503, "context_unavailable"), refused.json
+    assert parts.api.get("/v1/orders").status == 200, "orders' own reads go on"
+    wait_until(lambda: _is_whole(parts), 120, "the part that was killed runs again")
+    wait_until(lambda: shop.order(1).status == 201, 60, "orders are taken again")
+
+    text = parts.log.read_text()
+    assert "rest    | It ended, and is started again." in text
+    assert "orders  | It is up: http://127.0.0.1:" in text, "each line says whose it is"
+    parts.stop()
+    wait_until(lambda: not _processes(parts), 30, "nothing is left")
+
+
+def _told(parts: Product, name: str) -> dict[str, str]:
+    lines = (parts.data_dir / "services" / f"{name}.env").read_text().splitlines()
+    return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines)
+
+
+def test_a_port_that_is_taken_is_named_with_whom_it_is_for(parts: Product) -> None:
+    offset = parts.port - GATEWAY_PORT
+    with socket.create_server(("127.0.0.1", CONTEXTS["payments"].demo_port + offset)):
+        done = parts.manage(*parts.command)
+    assert done.returncode != 0
+    assert f"Port {8084 + offset} is in use, and rest needs it." in done.stderr
+    assert not (parts.data_dir / "catalog.sqlite3").exists(), "nothing was begun"
+    refused = parts.manage("services", "--cut", "stock")
+    assert "CUT=stock: there is no context 'stock'." in refused.stderr
