@@ -17,7 +17,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -89,7 +88,7 @@ class Part:
 
     def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - the command is our own
-            self.command,
+            [*_bound_to_us(), *self.command],
             cwd=settings.BASE_DIR,
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
@@ -98,7 +97,6 @@ class Part:
             text=True,
             errors="replace",
             start_new_session=True,  # Ctrl-C is for us, and we pass it on
-            preexec_fn=partial(processes.end_with_parent, signal.SIGTERM),
         )
         self.reader = threading.Thread(target=self._tell, args=(self.process,), daemon=True)
         self.reader.start()
@@ -209,6 +207,12 @@ class Shop:
         deadline = time.monotonic() + GRACE
         for part in self.parts.values():
             part.end(deadline)
+
+
+def _bound_to_us() -> list[str]:
+    """The program that has the next one get SIGTERM when this process ends, even if that is killed. Most have it."""
+    program = shutil.which("setpriv")
+    return [program, "--pdeathsig", "TERM", "--"] if program else []
 
 
 def _is_healthy(port: int) -> bool:
