@@ -155,7 +155,7 @@ class Product:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
         os.killpg(self._process.pid, signal.SIGINT)
-        self._process.wait(60)
+        self._process.wait(30)
         self._require_gone()
 
     def kill(self, *, supervisor_only: bool = False) -> None:

@@ -165,10 +165,11 @@ class Shop:
         return [nginx, "-e", "stderr", "-p", f"{folder}/", "-c", str(file)]
 
     def start(self) -> None:
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else nohup wants this to outlive its parent
+        outlives_its_parent = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # nohup's wish
+        if not outlives_its_parent:
             processes.end_with_parent(signal.SIGTERM)
         for number in STOPS:
-            if signal.getsignal(number) != signal.SIG_IGN:
+            if not (outlives_its_parent and number == signal.SIGHUP):
                 signal.signal(number, self._stop_soon)
         for part in self.parts.values():
             part.start()
