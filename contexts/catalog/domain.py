@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from eci import money
 from eci.text import fold
 
+LOWEST_PRICE = timedelta(days=30)
 PRICE_PLACES = 3  # the most decimal places that any currency has
 
 

@@ -68,7 +68,10 @@ class PriceChange(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(price_minor__gte=0), name="catalog_pricechange_price")]
-        indexes = [models.Index(fields=["at"], name="catalog_pricechange_age")]
+        indexes = [
+            models.Index(fields=["at"], name="catalog_pricechange_age"),
+            models.Index(fields=["product", "at"], name="catalog_pricechange_history"),
+        ]
 
     def __str__(self) -> str:
         return f"product {self.product_id}"

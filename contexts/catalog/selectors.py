@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
 
-from contexts.catalog.domain import category_key, name_key, price_thousandths, words
-from contexts.catalog.models import Product
+from contexts.catalog.domain import LOWEST_PRICE, category_key, name_key, price_thousandths, words
+from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import ProductNotFound
+from eci.clock import utcnow
 from eci.paging import Paging
 
 Row = dict[str, Any]
@@ -33,6 +35,7 @@ FIELDS = (
     "name_key",
     "price_thousandths",
 )
+PRICE_FIELDS = ("id", "old_price_minor", "old_currency", "price_minor", "currency", "actor", "at")
 _CHUNK = 900  # ids in one statement
 
 
@@ -50,7 +53,7 @@ def product(*, product_id: int) -> Row:
     row: Row | None = Product.objects.filter(pk=product_id).values(*FIELDS).first()
     if row is None:
         raise not_found(product_id=product_id)
-    return row
+    return with_lowest_prices(rows=[row])[0]
 
 
 def product_by_sku(*, sku: str) -> Row:
@@ -58,7 +61,30 @@ def product_by_sku(*, sku: str) -> Row:
     row: Row | None = Product.objects.filter(sku=sku).values(*FIELDS).first()
     if row is None:
         raise ProductNotFound(f"There is no product with the SKU {sku}.", sku=sku)
-    return row
+    return with_lowest_prices(rows=[row])[0]
+
+
+def with_lowest_prices(*, rows: list[Row]) -> list[Row]:
+    """Each row gets its ``lowest_minor``: the lowest price in force at any moment of the last 30 days, in the currency
+    of now. What was in force when they began is known by the first change since: it has the price before."""
+    since = utcnow() - LOWEST_PRICE
+    lately = PriceChange.objects.filter(product__in=[row["id"] for row in rows], at__gt=since)
+    seen: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for change in lately.values("product_id", "old_price_minor", "old_currency", "price_minor", "currency"):
+        seen[change["product_id"], change["currency"]].append(change["price_minor"])
+        if change["old_price_minor"] is not None:
+            seen[change["product_id"], change["old_currency"]].append(change["old_price_minor"])
+    for row in rows:
+        row["lowest_minor"] = min([row["price_minor"], *seen[row["id"], row["currency"]]])
+    return rows
+
+
+def prices(*, paging: Paging, product_id: int) -> list[Row]:
+    """One page of a product's prices, and one more row when more follow. ProductNotFound."""
+    rows = paging.slice(PriceChange.objects.filter(product_id=product_id).values(*PRICE_FIELDS))
+    if not rows and not Product.objects.filter(pk=product_id).exists():
+        raise not_found(product_id=product_id)
+    return rows
 
 
 def products_by_id(*, product_ids: Collection[int], fields: Sequence[str]) -> dict[int, Row]:
@@ -92,6 +118,8 @@ def products(
     paging: Paging,
     include_inactive: bool,
     is_active: bool | None = None,
+    product_ids: Collection[int] = (),
+    skus: Collection[str] = (),
     category: str = "",
     barcode: str = "",
     name: str = "",
@@ -111,6 +139,10 @@ def products(
         found = found.filter(is_active=True)
     if is_active is not None:
         found = found.filter(is_active=is_active)
+    if product_ids:
+        found = found.filter(pk__in=product_ids)
+    if skus:
+        found = found.filter(sku__in=skus)
     if category:
         found = found.filter(category_key=category_key(category))
     if barcode:
@@ -124,11 +156,11 @@ def products(
     if max_price is not None:
         found = found.filter(price_thousandths__lte=price_thousandths(max_price, currency))
     if not (searched := words(q)):
-        return paging.slice(found.values(*FIELDS))
+        return with_lowest_prices(rows=paging.slice(found.values(*FIELDS)))
     for word in searched:
         found = found.filter(search_text__contains=word)
     rank = functools.reduce(operator.add, map(_weight, searched))
-    return paging.slice(found.annotate(rank=rank).values(*FIELDS, "rank"))
+    return with_lowest_prices(rows=paging.slice(found.annotate(rank=rank).values(*FIELDS, "rank")))
 
 
 def _weight(word: str) -> Any:

@@ -63,7 +63,7 @@ def create_product(
     _record_price(product, actor=actor)
     row = row_of(product=product)
     _keep_trail("created", product.pk, actor=actor, after=row)
-    return row
+    return selectors.with_lowest_prices(rows=[row])[0]
 
 
 @writes("catalog")
@@ -118,7 +118,7 @@ def update_product(
     elif product.currency != before["currency"]:
         raise InvalidRequest(f"price: {NEEDS_PRICE}", price=[NEEDS_PRICE])
     if row_of(product=product) == before:
-        return before
+        return selectors.with_lowest_prices(rows=[before])[0]
     product.updated_at = utcnow()
     product.version += 1
     _store(product)
@@ -126,7 +126,7 @@ def update_product(
         _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
     after = row_of(product=product)
     _keep_trail("changed", product_id, actor=actor, before=before, after=after)
-    return after
+    return selectors.with_lowest_prices(rows=[after])[0]
 
 
 @writes("catalog")

@@ -1,6 +1,8 @@
 """Conditional requests: a row's version as its ETag, for ``If-Match`` on writes and ``If-None-Match`` on reads.
 
-The tag of version 3 is ``"3"``. A proxy may weaken it (``W/"3"``) when it compresses, so tags compare by value.
+The tag of version 3 is ``"3"``. Where an answer also says what changes without a write, that stands behind the version,
+as in ``"3-1999"``, and matters to reads only. A proxy may weaken a tag (``W/"3"``) when it compresses, so tags compare
+by value.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from rest_framework.response import Response
 
 from eci.errors import PreconditionFailed
 
-_TAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
+_TAG = re.compile(r'(?:W/)?"(([1-9][0-9]{0,9})(?:-[0-9]{1,20})?)"')
 
 
-def etag(version: int) -> dict[str, str]:
+def etag(version: int, detail: int | None = None) -> dict[str, str]:
     """The header that names the version."""
-    return {"ETag": f'"{version}"'}
+    return {"ETag": f'"{version}"' if detail is None else f'"{version}-{detail}"'}
 
 
 def versions(tags: str) -> frozenset[int] | None:
@@ -31,15 +33,16 @@ def versions(tags: str) -> frozenset[int] | None:
     given = parse_etags(tags)
     if given == ["*"]:
         return None
-    named = frozenset(int(found[1]) for found in map(_TAG.fullmatch, given) if found)
+    named = frozenset(int(found[2]) for found in map(_TAG.fullmatch, given) if found)
     if not named:
         raise PreconditionFailed('If-Match names no version of this: it takes the ETag that a read answered, as "3".')
     return named
 
 
-def answer(request: Request, data: Any, *, version: int) -> HttpResponseBase:
-    """The answer to a read, with its ETag; 304 when ``If-None-Match`` names this version."""
+def answer(request: Request, data: Any, *, version: int, detail: int | None = None) -> HttpResponseBase:
+    """The answer to a read, with its ETag; 304 when ``If-None-Match`` names it."""
+    tag = etag(version, detail)
     known = parse_etags(request.headers.get("If-None-Match", ""))
-    if "*" in known or str(version) in {found[1] for found in map(_TAG.fullmatch, known) if found}:
-        return HttpResponseNotModified(headers=etag(version))
-    return Response(data, headers=etag(version))
+    if "*" in known or tag["ETag"].strip('"') in {found[1] for found in map(_TAG.fullmatch, known) if found}:
+        return HttpResponseNotModified(headers=tag)
+    return Response(data, headers=tag)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.core import signing
 from rest_framework import serializers
+from rest_framework.fields import empty
 from rest_framework.request import Request
 
 from eci.http.envelope import Page
-from eci.http.fields import StrictBooleanField
+from eci.http.fields import SkuField, StrictBooleanField
 from eci.paging import Paging
 
 _SALT = "eci.cursor"
@@ -78,6 +80,35 @@ def page(
         "previous": url("previous", rows[0]) if rows and has_previous else None,
     }
     return Page([present(row) for row in rows], meta)
+
+
+MANY = 200  # things that a parameter may name at once
+
+
+class IdsField(serializers.RegexField):
+    """Up to 200 ids, with a comma between two."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        pattern = rf"^[0-9]{{1,15}}(,[0-9]{{1,15}}){{0,{MANY - 1}}}\Z"
+        super().__init__(pattern, **{"help_text": f"Up to {MANY} ids: 1,2,3", **kwargs})
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return [int(digits) for digits in super().run_validation(data).split(",")]
+
+
+class SkusField(serializers.CharField):
+    """Up to 200 SKUs, with a comma between two. One that has commas or quotes stands in double quotes, as in CSV."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": f"Up to {MANY} SKUs: LAMP,RUG", **kwargs})
+
+    def to_internal_value(self, data: Any) -> Any:
+        rows = list(csv.reader([super().to_internal_value(data)], skipinitialspace=True))
+        skus = rows[0] if rows else []
+        if not 0 < len(skus) <= MANY:
+            raise serializers.ValidationError(f"Give 1 to {MANY} SKUs.")
+        field = SkuField()
+        return [field.run_validation(sku) for sku in skus]
 
 
 class OrderingField(serializers.ChoiceField):

@@ -28,6 +28,7 @@ PUBLIC = {
     ("GET", "/v1/products"),
     ("GET", "/v1/products/search"),
     ("GET", "/v1/products/{product_id}"),
+    ("GET", "/v1/products/{product_id}/prices"),
     ("GET", "/v1/products/sku/{sku}"),
     ("GET", "/v1/categories"),
     ("GET", "/v1/inventory/availability"),

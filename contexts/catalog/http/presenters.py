@@ -17,12 +17,29 @@ def product(row: Row) -> dict[str, Any]:
         "description": row["description"],
         "category": row["category"],
         "barcode": row["barcode"],
-        "price": money.text(money.from_minor(row["price_minor"], row["currency"]), row["currency"]),
+        "price": _amount(row["price_minor"], row["currency"]),
+        "lowest_price_30_days": _amount(row["lowest_minor"], row["currency"]),
         "currency": row["currency"],
         "is_active": row["is_active"],
         "metadata": metadata.shown(row["metadata"]),
         "created_at": iso(row["created_at"]),
         "updated_at": iso(row["updated_at"]),
+    }
+
+
+def _amount(minor: int, currency: str) -> str:
+    return money.text(money.from_minor(minor, currency), currency)
+
+
+def price(row: Row) -> dict[str, Any]:
+    old = row["old_price_minor"]
+    return {
+        "price": _amount(row["price_minor"], row["currency"]),
+        "currency": row["currency"],
+        "old_price": None if old is None else _amount(old, row["old_currency"]),
+        "old_currency": row["old_currency"] or None,
+        "actor": row["actor"],
+        "at": iso(row["at"]),
     }
 
 

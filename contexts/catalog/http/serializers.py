@@ -20,7 +20,7 @@ from eci.http.fields import (
     exact,
     minor_units,
 )
-from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
+from eci.http.paging import IdsField, OrderingField, QueryBooleanField, QuerySerializer, SkusField
 
 MAX_WORDS = 10
 
@@ -63,6 +63,8 @@ class ProductListQuery(QuerySerializer):
     category = TextField(required=False, max_length=text.CATEGORY)
     is_active = QueryBooleanField(required=False)
     barcode = BarcodeField(required=False)
+    product_ids = IdsField(required=False)
+    skus = SkusField(required=False)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """An empty parameter filters nothing, because search forms send all their fields."""
@@ -102,11 +104,21 @@ class ProductOut(serializers.Serializer[Any]):
     category = serializers.CharField()
     barcode = serializers.CharField(allow_null=True)
     price = serializers.CharField(help_text="With as many decimal places as its currency has, such as 1299.99.")
+    lowest_price_30_days = serializers.CharField(help_text="The lowest price of the last 30 days, in `currency`.")
     currency = serializers.CharField()
     is_active = serializers.BooleanField()
     metadata = serializers.DictField(child=serializers.CharField())
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class PriceOut(serializers.Serializer[Any]):
+    price = serializers.CharField()
+    currency = serializers.CharField()
+    old_price = serializers.CharField(allow_null=True, help_text="Null in a product's first.")
+    old_currency = serializers.CharField(allow_null=True)
+    actor = serializers.CharField()
+    at = serializers.DateTimeField()
 
 
 class CategoryOut(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ urlpatterns = [
     path("products", views.ProductListView.as_view()),
     path("products/search", views.ProductSearchView.as_view()),
     path("products/<id:product_id>", views.ProductDetailView.as_view()),
+    path("products/<id:product_id>/prices", views.ProductPricesView.as_view()),
     path("products/sku/<code:sku>", views.ProductBySkuView.as_view()),
     path("categories", views.CategoryListView.as_view()),
 ]

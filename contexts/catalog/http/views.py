@@ -15,6 +15,7 @@ from contexts.catalog.http import presenters
 from contexts.catalog.http.serializers import (
     CategoryOut,
     NewProductIn,
+    PriceOut,
     ProductIn,
     ProductListQuery,
     ProductOut,
@@ -24,6 +25,7 @@ from contexts.catalog.selectors import Row
 from eci.http import commands, conditional
 from eci.http.envelope import Page
 from eci.http.paging import QuerySerializer, page
+from eci.http.present import without_staff_names
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
@@ -102,7 +104,7 @@ class ProductDetailView(ApiView):
 
         answer = commands.once("catalog", self.idempotency_key("catalog.update_product", changes), execute)
         for row in written:  # none in a replay, which tells of the past
-            answer["ETag"] = conditional.etag(row["version"])["ETag"]
+            answer["ETag"] = conditional.etag(row["version"], _detail(row))["ETag"]
         return answer
 
 
@@ -113,6 +115,20 @@ class ProductBySkuView(ApiView):
     def get(self, request: Request, sku: str) -> HttpResponseBase:
         """One product by its SKU, which is compared exactly and may contain slashes."""
         return _versioned(request, selectors.product_by_sku(sku=sku))
+
+
+class ProductPricesView(ApiView):
+    roles = EVERYBODY
+    query_serializer = QuerySerializer
+
+    @extend_schema(responses=PriceOut(many=True))
+    def get(self, request: Request, product_id: int) -> Response:
+        """Every price that the product was given, newest first, and who gave it; the public reads `staff` for staff."""
+        paging = self.paging(default="-at")
+        rows = self.read_public("catalog", lambda: selectors.prices(paging=paging, product_id=product_id))
+        by_name = self.caller.is_staff
+        shown = presenters.price if by_name else lambda row: without_staff_names(presenters.price(row))
+        return page(request, paging, rows, position=_position(paging, "id"), present=shown)
 
 
 class CategoryListView(ApiView):
@@ -145,4 +161,9 @@ def _position(paging: Paging, pk: str) -> Callable[[Row], tuple[Any, Any]]:
 
 
 def _versioned(request: Request, row: Row) -> HttpResponseBase:
-    return conditional.answer(request, presenters.product(row), version=row["version"])
+    return conditional.answer(request, presenters.product(row), version=row["version"], detail=_detail(row))
+
+
+def _detail(row: Row) -> int | None:
+    """What changes by time alone: the lowest price of the last days, where it is another than that of now."""
+    return None if row["lowest_minor"] == row["price_minor"] else int(row["lowest_minor"])

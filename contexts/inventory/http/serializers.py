@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,10 +23,9 @@ from eci.http.fields import (
     TextField,
     WarehouseCodeField,
 )
-from eci.http.paging import OrderingField, QueryBooleanField, QuerySerializer
+from eci.http.paging import IdsField, OrderingField, QueryBooleanField, QuerySerializer, SkusField
 
 MAX_LINES = 1_000
-MAX_PRODUCTS = 200  # of which availability is asked at once
 _STATUSES = [status.value for status in ReservationStatus]
 
 
@@ -225,23 +223,9 @@ class StockRowListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
-class SkusField(serializers.CharField):
-    """Up to 200 SKUs, with a comma between two. One that has commas or quotes stands in double quotes, as in CSV."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        rows = list(csv.reader([super().to_internal_value(data)], skipinitialspace=True))
-        skus = rows[0] if rows else []
-        if not 0 < len(skus) <= MAX_PRODUCTS:
-            raise serializers.ValidationError(f"Give 1 to {MAX_PRODUCTS} SKUs.")
-        field = SkuField()
-        return [field.run_validation(sku) for sku in skus]
-
-
 class AvailabilityQuery(serializers.Serializer[Any]):
-    product_ids = serializers.RegexField(
-        r"^[0-9]{1,15}(,[0-9]{1,15}){0,199}$", required=False, help_text="Up to 200 ids: 1,2,3"
-    )
-    skus = SkusField(required=False, help_text="Up to 200 SKUs: LAMP,RUG")
+    product_ids = IdsField(required=False)
+    skus = SkusField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:

@@ -386,7 +386,7 @@ class AvailabilityListView(ApiView):
 
     def _product_ids(self) -> list[int]:
         if "skus" not in self.query:
-            return [int(digits) for digits in self.query["product_ids"].split(",")]
+            return list(self.query["product_ids"])
         by_sku = catalog.product_ids(skus=self.query["skus"])
         for sku in self.query["skus"]:
             if sku not in by_sku:

@@ -271,3 +271,17 @@ class TestCategories:
         second = follow(api, first.json["meta"]["next"])
         assert [[row["category"] for row in answer.data] for answer in (first, second)] == [["a", "b"], ["c"]]
         assert api.get("/v1/categories?ordering=name").status == 400
+
+
+class TestMany:
+    def test_several_are_asked_for_by_sku_or_id(self, api: Any) -> None:
+        ids = [make(sku) for sku in ("A", "B", "C,D")]
+        assert skus(api.get(f"/v1/products?skus=A,{quote(chr(34) + 'C,D' + chr(34))},NONE")) == ["C,D", "A"]
+        assert skus(api.get(f"/v1/products?product_ids={ids[0]},{ids[1]},999")) == ["B", "A"]
+        assert skus(api.get(f"/v1/products?skus=A,B&product_ids={ids[1]}")) == ["B"]
+        assert skus(api.get("/v1/products/search?q=a&skus=A,B")) == ["A"]
+
+    @pytest.mark.parametrize("query", ["product_ids=x", "product_ids=1,", "skus=,", "skus=" + ",".join(["A"] * 201)])
+    def test_bad_lists_are_named(self, api: Any, query: str) -> None:
+        answer = api.get(f"/v1/products?{query}")
+        assert (answer.status, list(answer.details)) == (400, [query.partition("=")[0]])

@@ -33,7 +33,10 @@ class TestCreating:
             "name": "Laptop 15",
             "description": "Fast.",
             "category": "Electronics",
+            "barcode": None,
+            "metadata": {},
             "price": "1299.99",
+            "lowest_price_30_days": "1299.99",
             "currency": "USD",
             "is_active": True,
         }
