@@ -6,6 +6,7 @@ ECI_ALLOWED_HOSTS="${ECI_ALLOWED_HOSTS:-},$(hostname -i 2>/dev/null | tr ' ' ','
 export ECI_ALLOWED_HOSTS
 case "$1" in
   all) exec python manage.py up --host 0.0.0.0 --port "${PORT:-8000}" ;;
+  service) exec python manage.py up --prepared --host 0.0.0.0 --port "${PORT:-8000}" ;;
   web | worker | beat | backup) exec python -m config.operations.processes "$1" ;;
   migrate) exec python manage.py prepare ;;
   *) exec "$@" ;;

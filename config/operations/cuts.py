@@ -55,16 +55,10 @@ def url(context: str, offset: int) -> str:
 def environments(deployments: list[Deployment], folder: Path, *, offset: int) -> dict[str, dict[str, str]]:
     """By name: where the others are, its key, and the keys of those that may call it. Makes keys that are missing."""
     folder = folder / "services"
+    make_keys([deployment.name for deployment in deployments], folder)
     callers, own = folder / "callers", folder / "keys"
-    for each in (callers, own):
-        each.mkdir(parents=True, exist_ok=True)
-    for left in (*callers.glob("*.pem"), *folder.glob("*.env")):  # of another cut
+    for left in folder.glob("*.env"):  # of another cut
         left.unlink()
-    for deployment in deployments:
-        file = own / f"{deployment.name}.pem"
-        if not file.exists():
-            keys.write(own, file.name, keys.private_pem(keys.new()))
-        keys.write(callers, file.name, keys.public_pem(keys.read_private(file.read_bytes()).public_key()))
     found = {
         deployment.name: {
             "ECI_SERVICES": ",".join(
@@ -81,3 +75,18 @@ def environments(deployments: list[Deployment], folder: Path, *, offset: int) ->
         lines = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in environment.items())
         (folder / f"{name}.env").write_text(lines)
     return found
+
+
+def make_keys(names: list[str], folder: Path) -> None:
+    """``keys/<name>.pem`` for each, where it is missing, and ``callers/`` with the public halves of these alone."""
+    callers, own = folder / "callers", folder / "keys"
+    for each in (callers, own):
+        each.mkdir(parents=True, exist_ok=True)
+    for left in callers.glob("*.pem"):
+        if left.stem not in names:
+            left.unlink()
+    for name in names:
+        file = own / f"{name}.pem"
+        if not file.exists():
+            keys.write(own, file.name, keys.private_pem(keys.new()))
+        keys.write(callers, file.name, keys.public_pem(keys.read_private(file.read_bytes()).public_key()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from config.contexts import CONTEXTS
+from config.contexts import CONTEXTS, GATEWAY_PORT
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # nginx wants a folder for each of these
 MAIN = "orders"  # what belongs to no context goes where it runs: that deployment can reach most others
@@ -19,7 +19,10 @@ def files() -> dict[str, str]:
     """What ``manage.py gateway`` writes, by path: the configurations that compose and Kubernetes mount."""
     resolver, main = "127.0.0.11", {"pid": "/tmp/nginx.pid"}  # noqa: S108 - of Docker; in the container
     whole = configuration(dict.fromkeys(CONTEXTS, SHOP), {"8000": None}, resolver=resolver, main=main)
-    return {"docker/nginx.conf": whole}
+    places = {name: f"{context.service}:8000" for name, context in CONTEXTS.items()}
+    ports = {str(port): name for name, context in CONTEXTS.items() for port in (context.port, context.demo_port)}
+    apart = configuration(places, {str(GATEWAY_PORT): None} | ports, resolver=resolver, main=main)
+    return {"docker/nginx.conf": whole, "docker/nginx.services.conf": apart}
 
 
 _HEAD = """\

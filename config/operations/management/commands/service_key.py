@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.contexts import CONTEXTS
+from config.operations import cuts
 from eci.calls import service_tokens
 
 
@@ -23,7 +26,17 @@ class Command(BaseCommand):
         step.add_argument("--next", action="store_true", help="make the next key, and print its public key")
         step.add_argument("--switch", action="store_true", help="sign with the next key from now on")
 
+        step.add_argument(
+            "--all",
+            type=Path,
+            metavar="FOLDER",
+            help="make a key for each context in FOLDER/keys, and their public halves in FOLDER/callers",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["all"]:
+            cuts.make_keys(list(CONTEXTS), options["all"])
+            return
         try:
             if options["name"]:
                 self.stdout.write(settings.ECI_SERVICE_NAME)
