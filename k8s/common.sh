@@ -4,6 +4,11 @@ namespace=ecommerce
 profile=${MINIKUBE_PROFILE:-minikube}
 patience=${PATIENCE:-300s} # for each part to become healthy
 
+# context:Service, as config/contexts.py has them
+# shellcheck disable=SC2034
+services=(catalog:catalog-service customers:customer-service inventory:inventory-service payments:payment-service
+  shipping:shipment-service orders:order-service notifications:notification-service)
+
 say() { printf '%s\n' "$@"; }
 
 fail() {
@@ -67,7 +72,7 @@ healthy() { # deployment
 
 selector() {
   case $1 in
-  web | worker | beat) echo "app.kubernetes.io/component=$1" ;;
+  web | worker | beat | *-service) echo "app.kubernetes.io/component=$1" ;;
   *) echo "app.kubernetes.io/name=$1" ;;
   esac
 }

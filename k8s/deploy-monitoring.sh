@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 nodes=ecommerce-nodes # the namespace of what runs on every node
 
 need_minikube kubectl minikube
-there deployment web || fail "The product is not deployed yet." "First: k8s/deploy.sh"
+there deployment web || there deployment catalog-service || fail "The product is not deployed yet." "First: k8s/deploy.sh"
 say "Applying ..."
 k apply --kustomize "$here/overlays/minikube/monitoring" >/dev/null || fail "The cluster refused what was applied: see above."
 kubectl --context "$profile" apply --kustomize "$here/monitoring/nodes" >/dev/null ||

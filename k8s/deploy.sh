@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Deploys the whole product on minikube: add-ons, image, secrets, servers, migrations, web, worker, beat. A second run
-# applies only changes.
-# usage: k8s/deploy.sh      MINIKUBE_PROFILE=minikube  PATIENCE=300s
+# Deploys the whole product on minikube: add-ons, image, secrets, servers, migrations, web, worker, beat; or, with
+# CUT=services, seven services and a gateway in place of the last three. A second run applies only changes.
+# usage: k8s/deploy.sh      CUT=services  MINIKUBE_PROFILE=minikube  PATIENCE=300s
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source-path=SCRIPTDIR
@@ -26,6 +26,24 @@ build() { # sets tag from the image's content, so that only a changed image is a
   docker tag eci:local "eci:$tag"
   say "Loading eci:$tag into minikube ..."
   minikube --profile "$profile" image load "eci:$tag" || fail "minikube cannot load the image eci:$tag."
+}
+
+make_keys() { # for CUT=services: a key for each service, and the public halves of all, which never change
+  local service each
+  if there secret service-callers; then return; fi
+  say "Generating the services' keys ..."
+  mkdir "$made/service-callers"
+  for each in "${services[@]}"; do
+    service=${each#*:}
+    mkdir "$made/$service-key"
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$made/$service-key/service.pem" 2>/dev/null
+    openssl pkey -in "$made/$service-key/service.pem" -pubout -out "$made/service-callers/${each%:*}.pem"
+    if there secret "$service-key"; then k delete secret "$service-key" >/dev/null; fi # of a run that was cut off
+    k create secret generic "$service-key" --from-file="$made/$service-key" >/dev/null ||
+      fail "The Secret $service-key cannot be made."
+  done
+  k create secret generic service-callers --from-file="$made/service-callers" >/dev/null ||
+    fail "The Secret service-callers cannot be made."
 }
 
 make_secrets() {
@@ -80,14 +98,16 @@ make_secrets() {
     k create secret tls ecommerce-tls --cert="$made/tls.crt" --key="$made/tls.key" >/dev/null ||
       fail "The Secret ecommerce-tls cannot be made."
   fi
+
+  if [ "$overlay" = services ]; then make_keys; fi
 }
 
-apply() { # the minikube overlay with this image
+apply() { # the overlay with this image
   mkdir -p "$here/.deploy"
   cat >"$here/.deploy/kustomization.yaml" <<EOF
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-resources: [../overlays/minikube]
+resources: [../overlays/$overlay]
 images: [{name: eci, newTag: "$tag"}]
 EOF
   render "$here/.deploy" "$here/.deploy/manifests"
@@ -95,6 +115,24 @@ EOF
   k apply --filename "$here/.deploy/manifests" >/dev/null || fail "The cluster refused what was applied: see above."
 }
 
+remove_other_cut() { # now that this one is healthy
+  local each kind
+  for each in "${others[@]}"; do
+    for kind in deployment horizontalpodautoscaler poddisruptionbudget; do
+      if there "$kind" "$each"; then
+        say "Removing the $kind $each ..."
+        k delete "$kind/$each" >/dev/null || fail "The $kind $each cannot be removed."
+      fi
+    done
+  done
+}
+
+together=(web worker beat) apart=("${services[@]#*:}" gateway)
+case ${CUT:-} in
+"") overlay=minikube roles=("${together[@]}") others=("${apart[@]}") ;;
+services) overlay=services roles=("${apart[@]}") others=("${together[@]}") ;;
+*) fail "CUT=$CUT is no cut." "It is empty, for web, worker and beat, or 'services'." ;;
+esac
 need_minikube kubectl minikube docker openssl
 enable ingress
 enable metrics-server
@@ -106,7 +144,8 @@ kubectl --context "$profile" --namespace ingress-nginx rollout status deployment
 apply
 for server in postgres-main mysql redis; do healthy "$server"; done
 migrated
-for role in web worker beat; do healthy "$role"; done
+for role in "${roles[@]}"; do healthy "$role"; done
+remove_other_cut
 
 ip=$(minikube --profile "$profile" ip)
 say "" "It runs." \

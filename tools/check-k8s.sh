@@ -13,7 +13,7 @@ tools/install-kubectl.sh
 PATH="$PATH:$PWD/.venv/bin"
 rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
-for overlay in minikube minikube/monitoring production production/monitoring production-gateway; do
+for overlay in minikube minikube/monitoring production production/monitoring production-gateway services; do
   kubectl kustomize "k8s/overlays/$overlay" >"$rendered/$(echo "$overlay" | tr / -).yaml"
 done
 .venv/k8s/bin/checkov --config-file k8s/.checkov.yaml --directory "$rendered"

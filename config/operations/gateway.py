@@ -20,9 +20,16 @@ def files() -> dict[str, str]:
     resolver, main = "127.0.0.11", {"pid": "/tmp/nginx.pid"}  # noqa: S108 - of Docker; in the container
     whole = configuration(dict.fromkeys(CONTEXTS, SHOP), {"8000": None}, resolver=resolver, main=main)
     places = {name: f"{context.service}:8000" for name, context in CONTEXTS.items()}
-    ports = {str(port): name for name, context in CONTEXTS.items() for port in (context.port, context.demo_port)}
-    apart = configuration(places, {str(GATEWAY_PORT): None} | ports, resolver=resolver, main=main)
-    return {"docker/nginx.conf": whole, "docker/nginx.services.conf": apart}
+    listen: dict[str, str | None] = {str(GATEWAY_PORT): None}
+    listen |= {str(port): name for name, context in CONTEXTS.items() for port in (context.port, context.demo_port)}
+    apart = configuration(places, listen, resolver=resolver, main=main)
+    temporary = {f"{kind}_temp_path": f"/tmp/{kind}" for kind in TEMPORARY}  # noqa: S108
+    cluster = configuration(places, {"8000": None}, main=main | {"error_log": "stderr error"}, http=temporary)
+    return {
+        "docker/nginx.conf": whole,
+        "docker/nginx.services.conf": apart,
+        "k8s/overlays/services/nginx.conf": cluster,
+    }
 
 
 _HEAD = """\
@@ -124,7 +131,8 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
 
 
 def _closed() -> Iterator[str]:
-    """Prometheus and other contexts ask the web processes directly."""
+    """What is not passed on. Prometheus and other contexts ask the web processes directly."""
+    yield "location = /nginx { return 204; } # whether this server itself runs"
     yield "location ~ ^/(?:internal|metrics)(?:/|$) {"
     yield f"  return 404 '{_envelope('There is no such page.', 'not_found')}';"
     yield "}"

@@ -4,7 +4,7 @@ A test reads its rendered files (compose, Kubernetes) and says of each process w
 it may run at once, the most a scale or an autoscaler allows and those of a rolling update included:
 
     processes = [
-        Process(role="web", environment=web, replicas=10),  # web | worker | beat | backup | migrate | all
+        Process(role="web", environment=web, replicas=10),  # web | worker | beat | backup | migrate | all | service
         Process(role="worker", environment=worker, replicas=2),
     ]
     assert connections(processes) == {"postgres-main:5432": 544, "mysql:3306": 348}
@@ -68,4 +68,12 @@ def _for_one_database(process: Process, *, pooled: bool) -> int:
     web = web_processes * (pool if with_pool else 2 * threads)
     worker = pool if with_pool else WORKER_THREADS + 1
     backup = 3  # its lock, its snapshot, and the dump program's own
-    return {"web": web, "worker": worker, "beat": 0, "backup": backup, "migrate": 1, "all": web + worker}[process.role]
+    return {
+        "web": web,
+        "worker": worker,
+        "beat": 0,
+        "backup": backup,
+        "migrate": 1,
+        "all": web + worker,
+        "service": web + worker,
+    }[process.role]

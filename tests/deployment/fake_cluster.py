@@ -76,7 +76,9 @@ def _kubectl(state: dict[str, Any], words: list[str]) -> int:
     match words:
         case ["get", "secret", name]:
             return 0 if name in state["secrets"] else 1
-        case ["get", "persistentvolumeclaim" | "deployment" | "namespace" as kind, name]:
+        case ["get", ("persistentvolumeclaim" | "deployment" | "namespace" | "horizontalpodautoscaler") as kind, name]:
+            return 0 if f"{kind}/{name}" in found else 1
+        case ["get", "poddisruptionbudget" as kind, name]:
             return 0 if f"{kind}/{name}" in found else 1
         case ["get", "job", name, "--output", _]:
             if f"job/{name}" not in found:
@@ -112,8 +114,10 @@ def _kubectl(state: dict[str, Any], words: list[str]) -> int:
             state |= {"objects": {name: found[name] for name in found if _on_nodes(found[name])}, "secrets": {}}
         case ["delete", "namespace", "ecommerce-nodes", _]:
             state["objects"] = {name: found[name] for name in found if not _on_nodes(found[name])}
-        case ["delete", job]:
-            del found[job.replace("job.batch", "job")]
+        case ["delete", "secret", name]:
+            del state["secrets"][name]
+        case ["delete", one]:
+            del found[one.replace("job.batch", "job")]
         case _:
             raise SystemExit(f"kubectl {words}: unknown")
     return 0

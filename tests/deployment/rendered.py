@@ -17,9 +17,10 @@ from tests.support.world import ROOT
 
 PRODUCT = ("k8s/overlays/minikube", "k8s/overlays/production")
 MONITORING = ("k8s/overlays/minikube/monitoring", "k8s/overlays/production/monitoring")
-OVERLAYS = PRODUCT + MONITORING
 NODES = "k8s/monitoring/nodes"  # in a namespace of its own: tests/deployment/monitoring looks at it
 GATEWAY = "k8s/overlays/production-gateway"
+SERVICES = "k8s/overlays/services"
+OVERLAYS = (*PRODUCT, *MONITORING, SERVICES)
 KUBERNETES = ("1.25", "latest")  # versions
 
 Object = dict[str, Any]

@@ -16,7 +16,7 @@ MINIKUBE, PRODUCTION = PRODUCT
 ROOM = 20  # those PostgreSQL keeps for superusers, somebody at psql
 
 
-def _processes(overlay: str) -> Iterator[Process]:
+def processes(overlay: str) -> Iterator[Process]:
     for each in of_kind(overlay, "Deployment", "Job"):
         for container in each["spec"]["template"]["spec"]["containers"]:
             if container["name"] == "eci":
@@ -58,7 +58,7 @@ def _arguments(server: str, pattern: str) -> list[str]:
 
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_the_servers_take_everything_at_its_largest(overlay: str) -> None:
-    wanted = connections(_processes(overlay))
+    wanted = connections(processes(overlay))
     limits = _limits(overlay)
     assert set(wanted) == set(limits)
     for server, sum_ in wanted.items():
@@ -67,5 +67,5 @@ def test_the_servers_take_everything_at_its_largest(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", PRODUCT)
 def test_the_sum_counts_what_grows(overlay: str) -> None:
-    found = {process.role: process.replicas for process in _processes(overlay)}
+    found = {process.role: process.replicas for process in processes(overlay)}
     assert found == {"web": 11, "worker": 2 if overlay == MINIKUBE else 3, "backup": 1, "beat": 1, "migrate": 1}

@@ -16,7 +16,9 @@ BIN = Path(sys.executable).parent
 
 
 def test_shell_scripts() -> None:
-    scripts = [str(file) for folder in ("k8s", "docker") for file in sorted((ROOT / folder).rglob("*.sh"))]
+    scripts = [
+        str(file) for folder in ("k8s", "k8s-manifests", "docker") for file in sorted((ROOT / folder).rglob("*.sh"))
+    ]
     assert len(scripts) > 3
     done = subprocess.run([BIN / "shellcheck", "-x", *scripts], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -165,7 +165,7 @@ def test_a_changed_setting_and_a_changed_limit_can_be_deployed(deployed: Cluster
     config = deployed.k8s / "overlays/minikube/config.env"
     for file, old, new in (
         (config, "ECI_HSTS_SECONDS=0", "ECI_HSTS_SECONDS=60"),
-        (deployed.k8s / "base/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
+        (deployed.k8s / "components/pod/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
     ):
         _edit(file, old, new)
         done = deployed.run("deploy.sh")
@@ -201,7 +201,7 @@ def test_kubectl_alone_can_deploy_a_changed_image_setting_or_limit(tmp_path: Pat
     for file, old, new in (
         (overlay / "config.env", "EMAIL_PORT=587", "EMAIL_PORT=465"),
         (overlay / "kustomization.yaml", "newTag: 0.1.0", "newTag: V1.2_RC"),
-        (k8s / "base/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
+        (k8s / "components/pod/pod.yaml", "limits: {memory: 512Mi", "limits: {memory: 640Mi"),
         (overlay / "kustomization.yaml", "newTag: V1.2_RC", f'digest: "sha256:{"0123456789abcdef" * 4}"'),
     ):
         _edit(file, old, new)
@@ -213,7 +213,7 @@ def test_kubectl_alone_can_deploy_a_changed_image_setting_or_limit(tmp_path: Pat
 
 
 def test_what_a_cluster_refuses_is_said(deployed: Cluster) -> None:
-    _edit(deployed.k8s / "base/pod.yaml", "memory: 256Mi", "memory: 768Mi")
+    _edit(deployed.k8s / "components/pod/pod.yaml", "memory: 256Mi", "memory: 768Mi")
     done = deployed.run("deploy.sh")
     assert done.returncode == 1
     assert "memory above its limit" in done.stderr and "FAILED: The cluster refused what was applied" in done.stderr
