@@ -19,7 +19,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay prove k8s-check image sbom image-test postman clean
+.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench prove k8s-check image sbom image-test postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -116,6 +116,13 @@ format: ## let ruff order and format the code
 replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(BIN)/python -m bench.replay
+
+# With ENGINE=sqlite no server is needed, nor the compiler that their drivers want.
+BENCH_FILES := requirements.txt requirements-bench.txt $(if $(filter sqlite,$(ENGINE)),,requirements-servers.txt)
+
+bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 12 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=)
+	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
+	@QUICK=$(QUICK) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) exec $(BIN)/python -m bench
 
 prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt

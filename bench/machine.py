@@ -1,0 +1,106 @@
+"""What /proc says: the processor time and memory of process trees, and of everybody else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROC = Path("/proc")
+_TICK = 1000 / os.sysconf("SC_CLK_TCK")  # ms
+
+
+@dataclass(frozen=True)
+class Process:
+    """``cpu``: ms of processor time, its own and that of its children that have ended."""
+
+    pid: int
+    parent: int
+    name: str
+    cpu: float
+
+
+def parse(stat: str) -> Process:
+    """From the text of /proc/PID/stat. The name is in parentheses and may hold some itself."""
+    head, _, rest = stat.rpartition(")")
+    pid, _, name = head.partition(" (")
+    fields = rest.split()
+    return Process(int(pid), int(fields[1]), name, sum(map(int, fields[11:15])) * _TICK)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All processes at one moment. ``busy``: ms that all cores together have worked since the machine started."""
+
+    at: float
+    busy: float
+    processes: Mapping[int, Process]
+    _children: Mapping[int, list[int]] = field(repr=False)
+
+    def tree(self, root: int) -> Iterator[Process]:
+        waiting = [root]
+        while waiting:
+            pid = waiting.pop()
+            waiting += self._children.get(pid, ())
+            if pid in self.processes:
+                yield self.processes[pid]
+
+    def cpu(self, root: int) -> float:
+        """ms of the process, of all that stem from it, and of those of them that have ended."""
+        return sum(process.cpu for process in self.tree(root))
+
+    def child(self, root: int, name: str) -> int:
+        """The process of this name among those that stem from ``root``, nearest first. LookupError."""
+        for process in self.tree(root):
+            if process.name == name:
+                return process.pid
+        raise LookupError(f"{name} does not run below process {root}")
+
+
+def look() -> Snapshot:
+    processes = {}
+    for entry in PROC.glob("[0-9]*/stat"):
+        try:
+            process = parse(entry.read_text())
+        except OSError:  # it has just ended
+            continue
+        processes[process.pid] = process
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for process in processes.values():
+        children[process.parent].append(process.pid)
+    return Snapshot(time.monotonic(), busy((PROC / "stat").read_text()), processes, children)
+
+
+def busy(stat: str) -> float:
+    """ms of user, nice, system, interrupts and what the hypervisor took, from the text of /proc/stat."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) * _TICK
+
+
+def foreign(before: Snapshot, after: Snapshot, own: int) -> float:
+    """Cores that others kept busy between two moments. ``own``: the root of the processes that are ours."""
+    spent = (after.busy - before.busy) - (after.cpu(own) - before.cpu(own))
+    return max(0.0, spent / 1000 / (after.at - before.at))
+
+
+def memory(pid: int) -> float:
+    """MB of the process: its own, and its share of what it shares with others (PSS)."""
+    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def description() -> dict[str, str]:
+    """The machine in words."""
+    cpu = next((line for line in (PROC / "cpuinfo").read_text().splitlines() if line.startswith("model name")), ":")
+    total = int((PROC / "meminfo").read_text().split(None, 2)[1]) / 1024**2
+    release = os.uname()
+    return {
+        "processor": f"{cpu.partition(':')[2].strip()}, {len(os.sched_getaffinity(0))} cores",
+        "memory": f"{total:.0f} GB",
+        "system": f"{release.sysname} {release.release}",
+    }

@@ -1,0 +1,66 @@
+"""The page is made of what was measured, and of nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench import page
+
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
+
+
+def stretch(rate: float, **cpu: float) -> dict[str, Any]:
+    times = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
+    return {"rate": rate, "calls": 10, "cpu": cpu, "foreign": 0.1, "others": {}, **times}
+
+
+def results() -> dict[str, Any]:
+    def one_round(factor: float) -> dict[str, Any]:
+        return {
+            "floor": {"8": stretch(1000 * factor, PostgreSQL=1)},
+            "peer": {"8": stretch(20 * factor, web=30, PostgreSQL=10)},
+            "shop": {"8": stretch(80 * factor, web=10, PostgreSQL=5)},
+            "hot": stretch(40 * factor, web=10),
+            "refusals": stretch(800, web=1),
+            "month": stretch(50, web=20) | {"lines": 80, "lines_rate": 400.0},
+            "reads": {"search": stretch(500, web=2)},
+        }
+
+    both = ("statements", "commits")
+    return {
+        "when": "2026-01-31T10:00:00Z", "commit": "abc", "machine": {"processor": "fast"}, "versions": ["Python 3"],
+        "plan": {"rounds": 2, "seconds": 8}, "audit": "The books agree.",
+        "rounds": [one_round(1.0), one_round(2.0)],
+        "memory": {"web": [100.0, 50.0], "PostgreSQL": [20.0]}, "idle": {"web": 1.0, "PostgreSQL": 2.0},
+        "order": {
+            "statements": {"1": {"orders": {"statements": 4, "commits": 2}, "catalog": dict.fromkeys(both, 0)}},
+            "parts": {"orders": {"statements": 600.0, "its own": 400.0}},
+            "request": {"Python": 1000.0, "PostgreSQL": 500.0}, "after": {"Python": 100.0, "PostgreSQL": 50.0},
+        },
+    }  # fmt: skip
+
+
+def test_ratios_and_sums() -> None:
+    text = page.tables(results())
+    assert "| 8 | 120 (80.0 to 160) | 30.0 (20.0 to 40.0) | 1,500 (1,000 to 2,000) | 4.00 | 12.5 |" in text
+    assert "| the product, 8 clients | 10.0 | 5.00 | 15.0 |" in text
+    assert "| one hot product | 60.0 (40.0 to 80.0) | 0.5 |" in text
+    assert "**400 lines a second**" in text
+    assert "| **everything** |  | **170** | **3.00** |" in text
+    assert "| 1 line: statements | 4 | **4** |" in text
+    assert "| **the request** | **600** | **400** | **1,000** |" in text
+
+
+def test_markers_are_filled_and_filled_again() -> None:
+    text = "before\n<!-- run -->\nold\n<!-- /run -->\nafter\n"
+    once = page.fill(text, {"run": "new"})
+    assert "old" not in once and once.startswith("before\n") and once.endswith("\nafter\n")
+    assert page.fill(once, {"run": "new"}) == once
+    with pytest.raises(LookupError, match="other"):
+        page.fill(text, {"other": "x"})
+
+
+def test_the_page_has_a_place_for_every_table() -> None:
+    page.fill(page.PAGE.read_text(), dict.fromkeys(page.SECTIONS, ""))
