@@ -19,7 +19,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench prove k8s-check image sbom image-test postman clean
+.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -123,6 +123,10 @@ BENCH_FILES := requirements.txt requirements-bench.txt $(if $(filter sqlite,$(EN
 bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 12 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=)
 	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
 	@QUICK=$(QUICK) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) exec $(BIN)/python -m bench
+
+bench-growth: ## the same calls and tasks on a small shop and on one with a million products (SIZE=0.1: a tenth; ENGINE=sqlite)
+	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
+	@SIZE=$(SIZE) ENGINE=$(ENGINE) exec $(BIN)/python -m bench.growth
 
 prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt

@@ -7,12 +7,9 @@ could be measured.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +23,7 @@ from typing import Any
 
 from bench import databases, machine, oscar, page, retail
 from bench.floor import PRODUCTS, Floor
+from bench.home import HOME, alone, commit
 from bench.mailbox import Mailbox
 from bench.measures import CLIENTS, READERS, Bench, Stretch, of_the_month
 from bench.oscar import Oscar
@@ -35,7 +33,6 @@ from bench.shop import ROOT, Shop, ShopError
 from tools.servers import Servers, ServersError, free_ports
 
 CUSTOMERS = 200
-HOME = ROOT / "var/bench"
 
 
 @dataclass(frozen=True)
@@ -62,26 +59,22 @@ class Plan:
 
 def main() -> int:
     plan = Plan.from_environment()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    HOME.mkdir(parents=True, exist_ok=True)
-    with (HOME / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ShopError("Another benchmark is running here: two at once would measure each other.") from None
-        results = run(plan)
+    results: dict[str, Any] = {"when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
     written = HOME / f"{results['when'].replace(':', '')}.json"
-    written.write_text(json.dumps(results, indent=1))
+    with alone():
+        try:
+            run(plan, results)
+        finally:  # what was measured before an error is kept
+            written.write_text(json.dumps(results, indent=1))
     tables = page.tables(results)
     written.with_suffix(".md").write_text(tables)
     print(f"\n{tables}\nAll figures: {written}\nInto the docs: python -m bench.page {written.relative_to(ROOT)}")
     return 0
 
 
-def run(plan: Plan) -> dict[str, Any]:
-    results: dict[str, Any] = {
-        "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": _commit(),
+def run(plan: Plan, results: dict[str, Any]) -> None:
+    """Measure, and put everything into ``results``."""
+    results |= {
         "engine": plan.engine,
         "machine": machine.description(),
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
@@ -104,7 +97,6 @@ def run(plan: Plan) -> dict[str, Any]:
         results["order"] = _one_order(plan, bench)
         results["audit"] = bench.shop.audit()
         progress.tick()
-    return results
 
 
 # -- start ------------------------------------------------------------------------------------------------------------
@@ -226,15 +218,6 @@ def _one_order(plan: Plan, bench: Bench) -> dict[str, Any]:
 
 
 # -- facts ------------------------------------------------------------------------------------------------------------
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{' and changes' if changed else ''}"
-
-
 def _versions(bench: Bench) -> list[str]:
     used = [f"Python {sys.version.split()[0]}", *(f"{name} {version(name)}" for name in ("Django", "gunicorn"))]
     shops = {databases.version(url): None for url in bench.shop.databases.values()}

@@ -187,7 +187,7 @@ class InProcess:
         from django.test import RequestFactory
 
         self.application: Any = get_wsgi_application()
-        self.factory = RequestFactory()
+        self.factory = RequestFactory(HTTP_HOST="127.0.0.1")
         self.headers: dict[str, str] = {}
         answer = self.post("/v1/staff/token", ADMIN)
         self.headers = {"HTTP_AUTHORIZATION": f"Bearer {answer['data']['access']}"}

@@ -1,7 +1,7 @@
 """Tables of what was measured, in Markdown, and docs/performance.md with them.
 
-``python -m bench.page RESULT.json [GROWTH.json]`` replaces what stands between the page's markers; the prose around
-them is kept.
+``python -m bench.page FILE ...`` takes files that make bench and make bench-growth have written, and replaces what
+stands between the page's markers; the prose around them is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bench.one_order import LAYERS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/performance.md"
 Results = Mapping[str, Any]
+GROWS = 1.3  # a ratio that is above what noise explains
 PART_NAMES = {"web": "web", "worker": "worker", "beat": "beat"}
 
 
@@ -208,6 +209,55 @@ def short_of(microseconds: float) -> str:
     return f"{microseconds:,.0f}" if microseconds >= 0.5 else ""
 
 
+def growth(found: Results) -> str:
+    """What was measured on the small shop and on the large one, and what grew."""
+    sizes = [
+        f"{words}: {', '.join(f'{rows:,} {what}' for what, rows in size.items())}"
+        for words, size in found["sizes"].items()
+    ]
+    filled = ", ".join(f"{name} in {short(seconds)} s" for name, seconds in found["filled"].items())
+    lines = [f"{found['when'][:10]}, commit {found['commit']}, others' load {short(found['foreign'])} cores."]
+    lines += [*sizes, f"Filled: {filled}.", *(f"{name}: {one}" for name, one in found["audit"].items())]
+    rows, grown = [], []
+    for what, sides in found["calls"].items():
+        if refused := [one["refused"] for side in sides.values() for one in side if "refused" in one]:
+            rows.append((f"`{what}`", refused[0][:60], "", "", "", "", ""))
+            continue
+        cells: list[object] = []
+        for figure in ("cpu", "p50"):
+            small, large = ([one[figure] for one in sides[name]] for name in ("small", "large"))
+            cells += [Spread.of(small), Spread.of(large), ratios(large, small)]
+        rows.append((f"`{what}`", *cells))
+        if ratios([one["cpu"] for one in sides["large"]], [one["cpu"] for one in sides["small"]]).median > GROWS:
+            grown.append(f"`{what}`")
+    head = ("", "CPU-ms small", "large", "ratio", "p50 ms small", "large", "ratio")
+    chores = [(what, *_side(small, found["chores"]["large"][what])) for what, small in found["chores"]["small"].items()]
+    sweep = [
+        (
+            f"{name}: {one['holds']:,} holds",
+            short(one["wall"] / 1000),
+            short(sum(one["cpu"].values()) / one["holds"] * 1000),
+        )
+        + (short(one["median_order_before"]), short(one["median_order"]), short(one["slowest_order"]))
+        for name, one in found["sweep"].items()
+    ]
+    sweep_head = ("the sweep", "s", "CPU-ms for 1,000", "an order before, ms", "meanwhile, median", "slowest")
+    return "\n\n".join(
+        [
+            "\n".join(f"- {line}" for line in lines),
+            f"More than {GROWS} times the processor time in the large shop: {', '.join(grown) or 'nothing'}.",
+            table(head, rows),
+            table(("one run of a task", "CPU-ms small", "large", "ratio", "ms small", "large", "ratio"), chores),
+            table(sweep_head, sweep),
+        ]
+    )
+
+
+def _side(small: Mapping[str, Any], large: Mapping[str, Any]) -> Iterator[str]:
+    for before, after in ((sum(small["cpu"].values()), sum(large["cpu"].values())), (small["wall"], large["wall"])):
+        yield from (short(before), short(after), short(after / before) if before else "")
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "run": ("The run", run),
     "orders": ("Placing orders", orders),
@@ -237,8 +287,14 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
 
 
 def main() -> int:
-    results = json.loads(Path(sys.argv[1]).read_text())
-    PAGE.write_text(fill(PAGE.read_text(), {name: make(results) for name, (_, make) in SECTIONS.items()}))
+    blocks: dict[str, str] = {}
+    for file in sys.argv[1:]:
+        results = json.loads(Path(file).read_text())
+        if "calls" in results:
+            blocks["growth"] = growth(results)
+        else:
+            blocks |= {name: make(results) for name, (_, make) in SECTIONS.items()}
+    PAGE.write_text(fill(PAGE.read_text(), blocks))
     return 0
 
 

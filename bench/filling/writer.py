@@ -26,7 +26,10 @@ def write(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequ
     constant = tuple(defaults.values())
     written = 0
     for chunk in _chunks((*row, *constant) for row in rows):
-        with unit_of_work(alias), connection.cursor() as cursor:
+        # What a row refers to may be written after it, once its sums are known.
+        with connection.constraint_checks_disabled(), unit_of_work(alias), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SET LOCAL session_replication_role = replica")
             _insert(connection, cursor, model._meta.db_table, names, chunk)
         written += len(chunk)
     if written:

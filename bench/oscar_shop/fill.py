@@ -19,7 +19,7 @@ PLENTY = 10_000_000
 
 def main() -> None:
     products, users = map(int, sys.argv[1:])
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
     Product, StockRecord = get_model("catalogue", "Product"), get_model("partner", "StockRecord")
     if not Product.objects.exists():
         get_model("address", "Country").objects.create(

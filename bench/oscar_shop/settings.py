@@ -32,6 +32,19 @@ SECRET_KEY = "of a shop that is only measured"
 ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = OSCAR_APPS
 SITE_ID = 1
+
+
+class _Unmigrated:
+    """For every app: its tables are made as its models are now, which is quicker and leaves the same."""
+
+    def __contains__(self, app: str) -> bool:
+        return True
+
+    def __getitem__(self, app: str) -> None:
+        return None
+
+
+MIGRATION_MODULES = _Unmigrated()
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
