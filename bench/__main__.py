@@ -134,7 +134,7 @@ def _started(plan: Plan, progress: Progress) -> Iterator[Bench]:
             found.execute("SELECT id FROM catalog_product WHERE sku = 'SOLD-OUT'")
             (sold_out,) = found.fetchone()
         progress.tick()
-        yield Bench(shop, beside, floor, pids, list(range(1, PRODUCTS + 1)), int(sold_out), CUSTOMERS)
+        yield Bench(shop, beside, floor, mailbox, pids, list(range(1, PRODUCTS + 1)), int(sold_out), CUSTOMERS)
 
 
 def _servers(plan: Plan, work: Path, stack: ExitStack) -> tuple[dict[str, str], dict[str, str], dict[str, int]]:

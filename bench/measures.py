@@ -19,6 +19,7 @@ from bench import databases, machine, retail
 from bench.checks import percentile
 from bench.floor import Floor
 from bench.load import Call, Tally, drive
+from bench.mailbox import Mailbox
 from bench.oscar import Oscar
 from bench.shop import Shop, ShopError
 
@@ -58,6 +59,7 @@ class Bench:
     shop: Shop
     oscar: Oscar | None
     floor: Floor
+    mailbox: Mailbox
     servers: Mapping[str, int]
     products: Sequence[int]
     sold_out: int
@@ -80,7 +82,9 @@ class Bench:
             return Call("/bench/orders", json.dumps(body).encode())
 
         roots = {"web": oscar.pid} | self._postgres()
-        return measured(roots, lambda: drive(oscar.url, call, clients=clients, seconds=seconds, expected=201))
+        before = self.mailbox.received
+        stretch = measured(roots, lambda: drive(oscar.url, call, clients=clients, seconds=seconds, expected=201))
+        return stretch | {"mails": (self.mailbox.received - before) / stretch["calls"]}
 
     def _postgres(self) -> dict[str, int]:
         return {name: pid for name, pid in self.servers.items() if name == "PostgreSQL"}
@@ -137,11 +141,13 @@ class Bench:
         shop, token = self.shop, self.shop.token()
         shop.settle()
         headers = token | {"Content-Type": "application/json"}
-        return measured(
+        before = self.mailbox.received
+        stretch = measured(
             self.of_shop(),
             lambda: drive(shop.url, call, clients=clients, seconds=seconds, expected=expected, headers=headers),
             shop.settle,
         )
+        return stretch | {"mails": (self.mailbox.received - before) / stretch["calls"]}
 
 
 def order(body: Mapping[str, Any]) -> Call:

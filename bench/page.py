@@ -115,17 +115,25 @@ def cpu(results: Results) -> str:
         for clients in first[who]:
             there = first[who][clients]["cpu"]
             cells = [spread(results, who, clients, "cpu", part) if part in there else "" for part in parts]
-            rows.append((f"{name}, {clients} clients", *cells, _total(results, who, clients)))
-    return table(("CPU-ms an order", *parts, "total"), rows)
+            totals, ours = _totals(results, who, clients), _totals(results, "shop", clients)
+            times = "1" if who == "shop" else ratios(totals, ours)
+            mails = spread(results, who, clients, "mails") if "mails" in first[who][clients] else ""
+            rows.append((f"{name}, {clients} clients", *cells, Spread.of(totals), times, mails))
+    return table(("CPU-ms an order", *parts, "total", "× the product", "mails"), rows)
 
 
-def _total(results: Results, *path: str) -> Spread:
+def _totals(results: Results, *path: str) -> list[float]:
+    """CPU-ms of all parts together, of every round."""
     rounds = []
     for found in results["rounds"]:
         for name in path:
             found = found[name]
         rounds.append(sum(found["cpu"].values()))
-    return Spread.of(rounds)
+    return rounds
+
+
+def _total(results: Results, *path: str) -> Spread:
+    return Spread.of(_totals(results, *path))
 
 
 def stock(results: Results) -> str:

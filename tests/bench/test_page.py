@@ -21,7 +21,7 @@ def results() -> dict[str, Any]:
         return {
             "floor": {"8": stretch(1000 * factor, PostgreSQL=1)},
             "peer": {"8": stretch(20 * factor, web=30, PostgreSQL=10)},
-            "shop": {"8": stretch(80 * factor, web=10, PostgreSQL=5)},
+            "shop": {"8": stretch(80 * factor, web=10, PostgreSQL=5) | {"mails": 2.0}},
             "hot": stretch(40 * factor, web=10),
             "refusals": stretch(800, web=1),
             "month": stretch(50, web=20) | {"lines": 80, "lines_rate": 400.0},
@@ -45,7 +45,8 @@ def results() -> dict[str, Any]:
 def test_ratios_and_sums() -> None:
     text = page.tables(results())
     assert "| 8 | 120 (80.0 to 160) | 30.0 (20.0 to 40.0) | 1,500 (1,000 to 2,000) | 4.00 | 12.5 |" in text
-    assert "| the product, 8 clients | 10.0 | 5.00 | 15.0 |" in text
+    assert "| the product, 8 clients | 10.0 | 5.00 | 15.0 | 1 | 2.00 |" in text
+    assert "| django-oscar, 8 clients | 30.0 | 10.0 | 40.0 | 2.67 |  |" in text
     assert "| one hot product | 60.0 (40.0 to 80.0) | 0.5 |" in text
     assert "**400 lines a second**" in text
     assert "| **everything** |  | **170** | **3.00** |" in text
@@ -64,3 +65,31 @@ def test_markers_are_filled_and_filled_again() -> None:
 
 def test_the_page_has_a_place_for_every_table() -> None:
     page.fill(page.PAGE.read_text(), dict.fromkeys(page.SECTIONS, ""))
+
+
+def test_what_grew_is_named() -> None:
+    def side(cpu: float) -> dict[str, Any]:
+        return {"cpu": cpu, "p50": 2.0, "calls": 9}
+
+    chore = {"wall": 10.0, "cpu": {"Python": 4.0, "PostgreSQL": 1.0}, "found": None}
+    sweep = {"wall": 2000.0, "cpu": {"Python": 500.0}, "holds": 1000, "median_order_before": 9.0}
+    sweep |= {"median_order": 11.0, "slowest_order": 40.0}
+    text = page.growth(
+        {
+            "when": "2026-01-31T10:00:00Z", "commit": "abc", "foreign": 0.1,
+            "sizes": {"small": {"products": 10}, "large": {"products": 1000}},
+            "filled": {"small": 1.0, "large": 100.0}, "audit": {"small": "It agrees.", "large": "It agrees."},
+            "calls": {
+                "/v1/orders": {"small": [side(5.0)], "large": [side(5.5)]},
+                "/v1/products": {"small": [side(5.0)], "large": [side(10.0)]},
+                "/gone": {"small": [{"refused": "404 gone"}], "large": [side(1.0)]},
+            },
+            "chores": {"small": {"relay": chore}, "large": {"relay": chore | {"wall": 20.0}}},
+            "sweep": {"large": sweep},
+        }
+    )  # fmt: skip
+    assert "in the large shop: `/v1/products`." in text
+    assert "| `/v1/orders` | 5.00 | 5.50 | 1.10 | 2.00 | 2.00 | 1.00 |" in text
+    assert "| `/gone` | 404 gone |" in text
+    assert "| relay | 5.00 | 5.00 | 1.00 | 10.0 | 20.0 | 2.00 |" in text
+    assert "| large: 1,000 holds | 2.00 | 500 | 9.00 | 11.0 | 40.0 |" in text
