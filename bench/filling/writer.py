@@ -41,7 +41,7 @@ def _defaults(model: type[models.Model], columns: Sequence[str], connection: Any
     """What Django fills in; the database fills in the rest."""
     found = {}
     for field in model._meta.concrete_fields:
-        if field.attname in columns or field.name in columns or isinstance(field, models.AutoField):
+        if field.attname in columns or field.name in columns or field.generated or isinstance(field, models.AutoField):
             continue
         if not field.has_db_default():
             value = field.get_db_prep_save(field.get_default(), connection)
