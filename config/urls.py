@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from config.operations import readiness
 from config.staff import login
 from eci.http import docs, health, jwks
 
@@ -23,7 +24,7 @@ urlpatterns = [
     path("v1/health", health.overall),
     path("actuator/health", health.overall),
     path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("health/ready", readiness.ready),
     path("health/<str:context>", health.one),
     *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),
     *(

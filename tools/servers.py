@@ -4,7 +4,8 @@
 
 The command gets their URLs in its environment (ECI_<CONTEXT>_DATABASE_URL, ECI_REDIS_URL). Without ``--keep`` they are
 throw-away: in a temporary folder, without fsync, gone with this process. With it they are durable and their data stays
-in the folder. If an earlier run was killed and its servers still run, they are used again.
+in the folder. If an earlier run was killed and its servers still run, they are used again. With MYSQLD in the
+environment, a command such as "/usr/sbin/mysqld --no-defaults", MySQL takes the place of MariaDB.
 
 Nobody stops servers under another: a folder has one owner at a time, which stops its servers in the end. Who comes
 later uses them and leaves them running. ``--join`` never becomes the owner of servers that run already: it stops only
@@ -20,6 +21,7 @@ import functools
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -328,6 +330,31 @@ class MariaDB(Server):
         connection.close()
 
 
+class MySQL(MariaDB):
+    """In the place of MariaDB, where MYSQLD names its program."""
+
+    name = "MySQL"
+
+    def prepare(self) -> None:
+        if self.folder.exists():
+            return
+        made = self.folder.with_suffix(".new")
+        shutil.rmtree(made, ignore_errors=True)
+        _run([*self._mysqld(made), "--initialize-insecure"])
+        made.rename(self.folder)
+
+    def command(self) -> list[str]:
+        collation = ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_0900_bin"]
+        network = [f"--bind-address={HOST}", f"--port={self.port}", "--socket=s.sock", "--mysqlx=OFF"]
+        fast = [] if self.durable else ["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"]
+        rest = ["--skip-name-resolve", "--skip-log-bin", "--max-connections=200", f"--init-file={self._accounts()}"]
+        return [*self._mysqld(self.folder), *network, *collation, *fast, *rest]
+
+    @staticmethod
+    def _mysqld(folder: Path) -> list[str]:
+        return [*shlex.split(os.environ["MYSQLD"]), f"--datadir={folder}", "--secure-file-priv=NULL", *_as_root()]
+
+
 class Redis(Server):
     name = "Redis"
 
@@ -364,7 +391,7 @@ class Servers:
         known = (
             json.loads(state.read_text()) if state.exists() else {"password": secrets.token_urlsafe(24), "ports": {}}
         )
-        ports = dict(zip(("postgresql", "mariadb", "redis"), free_ports(3), strict=True))
+        ports = dict(zip(("postgresql", "mariadb", "mysql", "redis"), free_ports(4), strict=True))
 
         def server(kind: type[S], name: str) -> S:
             made = kind(folder / name, int(known["ports"].get(name, 0)), known["password"], durable)
@@ -373,7 +400,7 @@ class Servers:
             return made
 
         self.postgres = server(Postgres, "postgresql")
-        self.mariadb = server(MariaDB, "mariadb")
+        self.mariadb = server(MySQL, "mysql") if os.environ.get("MYSQLD") else server(MariaDB, "mariadb")
         self.redis = server(Redis, "redis")
         known["ports"] = {one.folder.name: one.port for one in self.all}
         aside = state.with_suffix(".new")
@@ -422,7 +449,7 @@ class Servers:
 
 
 def _as_root() -> list[str]:
-    """MariaDB runs as root only if told to."""
+    """MariaDB and MySQL run as root only if told to."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
 

@@ -74,13 +74,6 @@ def overall(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 @require_safe
-def ready(request: HttpRequest) -> HttpResponse:
-    """Ready for traffic while any database answers: trouble of one context must not stop the others."""
-    return overall(request)
-
-
-@csrf_exempt
-@require_safe
 def live(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "healthy"})
 

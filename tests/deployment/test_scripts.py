@@ -346,3 +346,26 @@ def test_cleaning_up_asks_first(deployed: Cluster) -> None:
 def test_a_namespace_that_does_not_go_is_said(deployed: Cluster) -> None:
     done = deployed.run("cleanup.sh", "--yes", refuse="delete namespace")
     assert done.returncode == 1 and "the namespace ecommerce is not gone" in done.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("answers", "words", "told"),
+    [
+        (None, [], "install its client and engine"),
+        ("exit 1", [], "No Docker engine answers"),
+        ('[ "$1" != compose ]', ["compose"], "compose plugin is needed"),
+        ('[ "$1" != compose ]', [], ""),
+        ("exit 0", ["compose"], ""),
+    ],
+)
+def test_what_docker_lacks_is_said_in_one_line(
+    answers: str | None, words: list[str], told: str, tmp_path: Path
+) -> None:
+    if answers is not None:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{answers}\n")
+        (tmp_path / "docker").chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", ROOT / "tools/docker.sh", *words], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == ((3, 1) if told else (0, 0))
+    assert told in done.stderr

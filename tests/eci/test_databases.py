@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import OperationalError, connections
 from django.test import Client
+from django.utils.timezone import now
 
+import eci.db
 from eci import databases
+from eci.db import Stale, unit_of_work
 from eci.http.envelope import describe
 from eci.remembered import forget_everything
 
 SLOW = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i < 1e12",
     "postgresql": "SELECT pg_sleep(20)",
-    "mysql": "SELECT sleep(20)",
+    "mysql": "SELECT sleep(20) FROM (SELECT 1 UNION SELECT 2) AS two",  # MySQL ends a single sleep without a word
 }
 
 
@@ -61,6 +66,40 @@ def test_a_statement_that_takes_too_long_is_ended_in_words(context: str) -> None
     assert (status, body["code"], body["details"]) == (503, "context_unavailable", {"context": context})
     assert "takes too long" in body["error"] and headers["Retry-After"]
     assert after == (1,), "the connection is as good as before"
+
+
+@pytest.mark.skipif(connections["orders"].vendor == "sqlite", reason="writers of SQLite take turns")
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+def test_so_is_one_that_waits_for_somebody_s_lock(context: str) -> None:
+    databases.bound_waits(2, statements=True)  # the shortest wait for a lock that MySQL knows is a second
+    used = apps.get_model(context, "UsedServiceToken")
+    locked, answered = threading.Event(), threading.Event()
+
+    def write() -> None:
+        used.objects.create(digest="one", used_at=now())
+
+    def hold() -> None:
+        with contextlib.suppress(Stale), unit_of_work(context):
+            write()
+            locked.set()
+            answered.wait(60)
+            raise Stale
+
+    def ask() -> Any:
+        with pytest.raises(OperationalError) as slow:
+            write()
+        return describe(slow.value), eci.db._is_serialization_failure(slow.value)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(elsewhere, hold)
+        assert locked.wait(10), holding.result()
+        (status, body, _), again = elsewhere(ask)
+        answered.set()
+        holding.result()
+    assert (status, body["code"], body["details"]) == (503, "context_unavailable", {"context": context})
+    assert "takes too long" in body["error"]
+    assert not again
+    assert databases.hung.admits(connections[context].server), "the server is well"
 
 
 @pytest.mark.skipif(connections["orders"].vendor == "sqlite", reason="SQLite has no server")

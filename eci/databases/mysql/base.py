@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from eci.databases import Bounded, NamedErrors, hung, parent, waits
 
 _LOST = (2002, 2003, 2006, 2013)
+_WAITED_FOR_LOCK, _TOOK_TOO_LONG = 1205, 3024
 _LONG = 0.5  # part of the bound: a server that was killed ends its connections sooner
 
 
@@ -22,6 +23,8 @@ class _Errors(NamedErrors):
         lost = error is not None and error.args[:1] and error.args[0] in _LOST
         if lost and _was_long(self.began):
             hung.add(self.wrapper.server)
+        if waits.statement_seconds and error is not None and error.args[:1] == (_WAITED_FOR_LOCK,):
+            error.args = (_TOOK_TOO_LONG, *error.args[1:])  # as MariaDB says it: it is not tried again
         super().__exit__(kind, error, traceback)
 
 
@@ -36,10 +39,12 @@ class DatabaseWrapper(Bounded, parent("mysql")):  # type: ignore[misc]
             bound = max(1, int(waits.seconds))
             parameters |= {"read_timeout": bound, "write_timeout": bound, "connect_timeout": bound}
         if seconds := waits.statement_seconds:
-            # Each comment is for one of the two servers, whose words differ. MySQL bounds reads only.
+            # Each comment is for one of the two servers, whose words differ. MySQL's bound is for reads: of what writes
+            # take long, it can end waiting for locks.
             parameters["init_command"] += (
                 f" /*M!100101 , max_statement_time = {seconds} */"
-                f" /*!50708 , max_execution_time = {round(seconds * 1000)} */"
+                f" /*!50708 , max_execution_time = {round(seconds * 1000)}"
+                f" , innodb_lock_wait_timeout = {max(1, int(seconds))} */"
             )
         return parameters
 

@@ -13,9 +13,11 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+from django.test import Client
 
 from config import unfinished
 from config.operations import snapshots
+from eci.remembered import forget_everything
 from tests.support import world
 
 THESE_REFUSE = [["up"], ["prepare"], ["audit"], ["backup"], ["backup", "x"], ["migrate"], ["orders", "status"]]
@@ -45,8 +47,14 @@ def test_other_machines_see_the_mark(settings: Any, tmp_path: Path) -> None:
             call_command("prepare", stdout=io.StringIO())
         with pytest.raises(CommandError, match="nothing whole to save"):
             call_command("backup", str(tmp_path / "bk"), stdout=io.StringIO())
+        refused = Client().get("/health/ready")
+        assert (refused.status_code, refused.json()["status"]) == (503, "restoring"), "a process that runs already"
+        assert "newest" not in refused.content.decode()
+        assert Client().get("/health/live").status_code == 200, "it is not ended for it"
     finally:
         unfinished.remove(settings.DATA_DIR)
+    forget_everything()
+    assert Client().get("/health/ready").json()["status"] != "restoring"
     assert unfinished.anywhere(settings.DATA_DIR) == unfinished.anywhere(tmp_path / "other") == ""
 
 
