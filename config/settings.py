@@ -233,6 +233,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
+    *(
+        ["config.desk.apps.DeskConfig"] if "orders" in ECI_CONTEXTS else []
+    ),  # before the admin, whose frame it overrides
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

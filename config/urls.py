@@ -13,6 +13,7 @@ from eci.http import docs, health, jwks
 urlpatterns = [
     path("", include("config.staff.urls")),
     path("", include("config.operations.urls")),
+    *([path("", include("config.desk.urls"))] if "orders" in settings.ECI_CONTEXTS else []),
     *([path("", include("config.books.urls"))] if "orders" in settings.ECI_CONTEXTS else []),
     path("admin/login/", login.login),
     path("admin/password_change/", login.password_change),

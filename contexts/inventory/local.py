@@ -118,6 +118,9 @@ class LocalInventory(Inventory):
     def orders_holding(self) -> tuple[str, ...]:
         return selectors.orders_holding()
 
+    def low(self) -> int:
+        return selectors.count_low()
+
     def statistics(self) -> Statistics:
         return selectors.statistics()
 

@@ -509,7 +509,7 @@ def statistics(*, limit: int = 200) -> contracts.Statistics:
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
             for row in _lowest(limit)
         ),
-        low=_count_low(),
+        low=count_low(),
         owed=Stock.objects.filter(owed__gt=0).aggregate(units=Coalesce(Sum("owed"), 0))["units"],
     )
 
@@ -526,7 +526,7 @@ def _lowest(limit: int) -> list[Any]:
     return list(with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk"))
 
 
-def _count_low() -> int:
+def count_low() -> int:
     """The rows of active warehouses that run low, less those that units of expired reservations lift above their
     reorder point, and those that are low only because units are owed."""
     expired = Allocation.objects.filter(state=AllocationState.OPEN, reservation__in=Reservation.objects.filter(LAPSED))

@@ -28,6 +28,9 @@ class LocalNotifications(Notifications):
         except AlreadySent:
             return NotificationStatus.SENT
 
+    def notices_of(self, *, order_id: str) -> tuple[NoticeRecord, ...]:
+        return tuple(map(notice_record, selectors.notifications_of(order_id=order_id)))
+
     def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
         return tuple(map(notice_record, selectors.notifications_to(customer_id=customer_id, after=after, limit=limit)))
 

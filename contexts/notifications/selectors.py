@@ -81,6 +81,11 @@ def failed_notifications() -> list[Row]:
     return list(_rows(given_up, "last_answer").order_by("pk"))
 
 
+def notifications_of(*, order_id: str) -> list[Row]:
+    """All notifications about the order, oldest first."""
+    return list(_rows(Notification.objects.filter(order_id=order_id)).order_by("pk"))
+
+
 def notifications_to(*, customer_id: int, after: int, limit: int) -> list[Row]:
     """The shop's own only: a written one may be meant for others, or be about them."""
     own = Notification.objects.filter(customer_id=customer_id, pk__gt=after).exclude(dedupe_key=None)

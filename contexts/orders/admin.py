@@ -15,10 +15,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import Contains
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from contexts.customers.public.api import customers
 from contexts.orders import services
-from contexts.orders.domain import Came, Outcome
+from contexts.orders.domain import Came, Outcome, why_not_cancel, why_not_return
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry, Trail
 from contexts.orders.public.contracts import ReturnStatus
 from contexts.orders.workflows import cancelling, returning
@@ -81,7 +83,7 @@ class CancelForm(OrderCommand):
 
     @classmethod
     def fits(cls, row: Order) -> bool:
-        return row.status in services.UNFINISHED and not row.undo
+        return not why_not_cancel(status=row.status, undone=bool(row.undo))
 
     def explanation(self) -> str:
         return "Its stock is released, what was paid is refunded, and the customer is told."
@@ -129,7 +131,7 @@ class ReturnForm(OrderCommand):
 
     @classmethod
     def fits(cls, row: Order) -> bool:
-        return row.status in services.RETURNABLE
+        return not why_not_return(status=row.status)
 
     def explanation(self) -> str:
         return "The units are back. Their price and tax are refunded, without the shipping fee."
@@ -239,7 +241,7 @@ class OrderAdmin(ReadOnly, CommandPages):
     list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
     search_fields = ["order_id", "=number", "reference", "email", "=customer_id", "lines__sku"]
     ordering = ["-created_at", "-order_id"]
-    readonly_fields = ["subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]
+    readonly_fields = ["sheet", "subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]
     fields = without_minor_units(
         Order,
         *("token", "lease_owner", "lease_until", "idempotency_scope", "idempotency_fingerprint"),
@@ -270,6 +272,10 @@ class OrderAdmin(ReadOnly, CommandPages):
     @admin.display(description="total", ordering="total_minor")
     def total(self, order: Order) -> str:
         return amount(order.total_minor, order.currency)
+
+    @admin.display(description="everything about it")
+    def sheet(self, order: Order) -> str:
+        return format_html('<a href="{}">what all contexts know of it</a>', reverse("desk-order", args=[order.pk]))
 
     def subtotal(self, order: Order) -> str:
         return amount(order.subtotal_minor, order.currency)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
+from contexts.orders.public.contracts import OrderStatus
 from eci import money
 from eci.money import half_up
 
@@ -17,6 +18,24 @@ class Outcome(Enum):
 
     DONE = auto()
     PENDING = auto()
+
+
+UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
+RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+
+
+def why_not_cancel(*, status: str, undone: bool) -> str:
+    """Why the order cannot be cancelled; empty if it can be asked for."""
+    if undone:
+        return "It is being undone already, or has been."
+    if status in RETURNABLE:
+        return "It has left, so it can only come back."
+    return "" if status in UNFINISHED else f"It is {status}."
+
+
+def why_not_return(*, status: str) -> str:
+    """Why no goods of the order can come back; empty if they can."""
+    return "" if status in RETURNABLE else "Nothing of it has left."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from contexts.orders import models, selectors, services
+from contexts.orders.domain import why_not_cancel, why_not_return
 from contexts.orders.public.contracts import (
     LineRecord,
     OrderFacts,
     OrderPaymentStatus,
     OrderRecord,
     Orders,
+    OrderSheet,
     OrderStatus,
     Recipient,
     ReturnRecord,
     ReturnStatus,
+    Sales,
     Statistics,
     Stuck,
     Switch,
@@ -39,6 +43,18 @@ class LocalOrders(Orders):
             order_record(order, lines[order.order_id], returns[order.order_id], timelines[order.order_id])
             for order in orders
         )
+
+    def sheet(self, *, order_id: str) -> OrderSheet:
+        order, ids = selectors.order(order_id=order_id), [order_id]
+        lines, returns = selectors.lines_of(order_ids=ids)[order_id], selectors.returns_of(order_ids=ids)[order_id]
+        timeline = selectors.timeline_of(order_ids=ids)[order_id]
+        return order_sheet(order, order_record(order, lines, returns, timeline))
+
+    def named(self, *, name: str) -> tuple[str, ...]:
+        return selectors.orders_named(name=name)
+
+    def sales(self, *, since: datetime) -> tuple[Sales, ...]:
+        return selectors.sales(since=since)
 
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         orders = selectors.orders_after(after=after, limit=limit)
@@ -110,6 +126,23 @@ def order_facts(order: models.Order, units: dict[int, int]) -> OrderFacts:
         settled=order.next_at is None and order.lease_owner == "",
         needs_attention=order.needs_attention,
         updated_at=order.updated_at,
+    )
+
+
+def order_sheet(order: models.Order, record: OrderRecord) -> OrderSheet:
+    asked = any(back.status == ReturnStatus.REQUESTED for back in record.returns)
+    unasked = "" if asked else "No return is asked for."
+    return OrderSheet(
+        order=record,
+        customer_id=order.customer_id,
+        email="" if order.buyer_erased else order.email,
+        needs_attention=order.needs_attention,
+        commands={
+            "cancel": why_not_cancel(status=order.status, undone=bool(order.undo)),
+            "return": why_not_return(status=order.status),
+            "receive": unasked,
+            "refuse": unasked,
+        },
     )
 
 

@@ -11,7 +11,16 @@ from django.conf import settings
 from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, When
 from django.db.models.functions import Cast, Now
 
-from contexts.orders.domain import Came, OrderAsked, Quote, Returnable, spread_return, tax_share
+from contexts.orders.domain import (
+    RETURNABLE,
+    UNFINISHED,
+    Came,
+    OrderAsked,
+    Quote,
+    Returnable,
+    spread_return,
+    tax_share,
+)
 from contexts.orders.models import Erasure, Number, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
 from contexts.orders.public.contracts import (
     OrderNotFound,
@@ -35,8 +44,6 @@ LEASE = timedelta(seconds=15)
 ATTENTION_AFTER = 10  # attempts at one step
 _BACKOFF_LIMIT = 10  # seconds
 _NUMBERED = 500  # orders in one transaction
-UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
-RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
 _LEFT = ("shipped", "delivered")  # the timeline's words for an order that has left
 
 

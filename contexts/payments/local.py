@@ -142,6 +142,9 @@ class LocalPayments(Payments):
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
         return tuple(payment(row) for row in selectors.payments_of(order_ids=order_ids))
 
+    def records_of(self, *, order_id: str) -> tuple[PaymentRecord, ...]:
+        return tuple(payment_record(row) for row in selectors.payments_with_refunds_of(order_id=order_id))
+
     def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
         rows = selectors.payments_by(customer_id=customer_id, after=after, limit=limit)
         return tuple(payment_record(row) for row in rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Prefetch, Q, Sum
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from contexts.payments import domain
@@ -60,8 +60,16 @@ def payments_of(*, order_ids: Iterable[str]) -> list[Payment]:
 
 def payments_by(*, customer_id: int, after: int, limit: int) -> list[Payment]:
     """A customer's payments by id, those above ``after``, each with its ``refunds`` at hand."""
-    rows = Payment.objects.filter(customer_id=customer_id, pk__gt=after)
-    return list(rows.prefetch_related(Prefetch("refunds", Refund.objects.order_by("pk"))).order_by("pk")[:limit])
+    return list(_with_refunds(Payment.objects.filter(customer_id=customer_id, pk__gt=after))[:limit])
+
+
+def payments_with_refunds_of(*, order_id: str) -> list[Payment]:
+    """The order's payments, oldest first, each with its ``refunds`` at hand."""
+    return list(_with_refunds(Payment.objects.filter(order_id=order_id)))
+
+
+def _with_refunds(rows: QuerySet[Payment]) -> QuerySet[Payment]:
+    return rows.prefetch_related(Prefetch("refunds", Refund.objects.order_by("pk"))).order_by("pk")
 
 
 def last_payment(*, order_id: str) -> Payment | None:

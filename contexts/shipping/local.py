@@ -115,6 +115,15 @@ class LocalShipping(Shipping):
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))
 
+    def records_of(self, *, order_id: str) -> tuple[ShipmentRecord, ...]:
+        return tuple(shipment_record(row) for row in selectors.shipments_with_events_of(order_id=order_id))
+
+    def order_of(self, *, tracking_no: str) -> str | None:
+        return selectors.order_of(tracking_no=tracking_no)
+
+    def to_dispatch(self) -> dict[str, int]:
+        return selectors.to_dispatch()
+
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
         rows = selectors.shipments_to(customer_id=customer_id, after=after, limit=limit)
         return tuple(shipment_record(row) for row in rows)

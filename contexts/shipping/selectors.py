@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 
+from contexts.shipping import domain
 from contexts.shipping.models import Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import ShipmentNotFound
 from eci.paging import Paging
@@ -36,6 +37,21 @@ def tracked_shipment(*, tracking_no: str) -> Shipment:
 def shipments_of(*, order_ids: Iterable[str]) -> list[Shipment]:
     """All shipments of these orders, oldest first."""
     return list(Shipment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
+
+
+def shipments_with_events_of(*, order_id: str) -> list[Shipment]:
+    """All shipments of the order, oldest first, each with its ``events`` at hand."""
+    return list(Shipment.objects.filter(order_id=order_id).prefetch_related(_events()).order_by("pk"))
+
+
+def order_of(*, tracking_no: str) -> str | None:
+    return Shipment.objects.filter(tracking_no=tracking_no).values_list("order_id", flat=True).first()
+
+
+def to_dispatch() -> dict[str, int]:
+    """Our orders' shipments that wait and are not withheld, by warehouse."""
+    waiting = Shipment.objects.filter(status__in=domain.WAITING, warehouse__isnull=False, short=False, refunded=False)
+    return dict(waiting.order_by("warehouse").values_list("warehouse").annotate(Count("pk")))
 
 
 def shipments_to(*, customer_id: int, after: int, limit: int) -> list[Shipment]:

@@ -239,6 +239,10 @@ class Inventory(ABC):
         """The ids of our orders for which units are held now, or owed."""
 
     @abstractmethod
+    def low(self) -> int:
+        """How many stock rows of active warehouses are below their reorder point."""
+
+    @abstractmethod
     def statistics(self) -> Statistics:
         """Counts for the metrics."""
 

@@ -70,5 +70,9 @@ class Notifications(ABC):
         """Send now what was given up or is queued; what was sent stays so. NotificationNotFound."""
 
     @abstractmethod
+    def notices_of(self, *, order_id: str) -> tuple[NoticeRecord, ...]:
+        """All notifications about the order, oldest first."""
+
+    @abstractmethod
     def notices_to(self, *, customer_id: int, after: int, limit: int) -> tuple[NoticeRecord, ...]:
         """The shop's own notifications to a customer, by id, after the id ``after``; none that somebody wrote."""

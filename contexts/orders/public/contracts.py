@@ -130,6 +130,20 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderSheet:
+    """An order for staff, with its buyer: a customer's id, or a guest's address.
+
+    ``commands``: what staff may ask for, each with the reason why it cannot be done now; no reason: it can.
+    """
+
+    order: OrderRecord
+    customer_id: int | None
+    email: str
+    needs_attention: bool
+    commands: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sales:
     """Orders in one currency that passed the pivot, whatever became of them, and the sum of their totals."""
 
@@ -243,6 +257,18 @@ class Orders(ABC):
     @abstractmethod
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         """A customer's orders by id, as ``facts``."""
+
+    @abstractmethod
+    def sheet(self, *, order_id: str) -> OrderSheet:
+        """OrderNotFound."""
+
+    @abstractmethod
+    def named(self, *, name: str) -> tuple[str, ...]:
+        """The ids of the orders that have this id, number (``#10023`` or ``10023``) or reference."""
+
+    @abstractmethod
+    def sales(self, *, since: datetime) -> tuple[Sales, ...]:
+        """Of the orders placed since then, those that passed the pivot: numbers and totals by currency."""
 
     @abstractmethod
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:

@@ -8,7 +8,7 @@ from django.db import Error as AnyDatabaseError
 
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
-from contexts.orders.domain import Outcome
+from contexts.orders.domain import UNFINISHED, Outcome
 from contexts.orders.models import Undo
 from contexts.orders.public.contracts import OrderStatus
 from contexts.orders.workflows import progress, recovery
@@ -67,6 +67,6 @@ def outcome(view: OrderView) -> Outcome:
     order = view.order
     if order.status == OrderStatus.CANCELLED:
         return Outcome.DONE
-    if order.undo and order.status in services.UNFINISHED:
+    if order.undo and order.status in UNFINISHED:
         return Outcome.PENDING
     raise InvalidTransition(f"An order that is {order.status} cannot be cancelled.", status=str(order.status))

@@ -279,6 +279,10 @@ class Payments(ABC):
         """All payments of these orders, oldest first."""
 
     @abstractmethod
+    def records_of(self, *, order_id: str) -> tuple[PaymentRecord, ...]:
+        """All payments of the order with their refunds, oldest first."""
+
+    @abstractmethod
     def payments_by(self, *, customer_id: int, after: int, limit: int) -> tuple[PaymentRecord, ...]:
         """A customer's payments by id, those above ``after``, at most ``limit``."""
 

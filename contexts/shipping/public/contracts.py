@@ -186,5 +186,17 @@ class Shipping(ABC):
         """All shipments of these orders, oldest first."""
 
     @abstractmethod
+    def records_of(self, *, order_id: str) -> tuple[ShipmentRecord, ...]:
+        """All shipments of the order, oldest first."""
+
+    @abstractmethod
+    def order_of(self, *, tracking_no: str) -> str | None:
+        """The order whose shipment has this number."""
+
+    @abstractmethod
+    def to_dispatch(self) -> dict[str, int]:
+        """How many shipments of our orders wait to be dispatched, by warehouse. What is withheld is not counted."""
+
+    @abstractmethod
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
         """A customer's shipments by id, those above ``after``, at most ``limit``."""

@@ -1,0 +1,39 @@
+"""What the desk's pages share: contexts that may be away or run elsewhere, and what their reader may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.db import InterfaceError, OperationalError
+from django.urls import NoReverseMatch, reverse
+
+from eci.errors import ContextUnavailable
+
+A = TypeVar("A")
+User = AbstractBaseUser | AnonymousUser
+
+
+def may(user: User, permission: str) -> bool:
+    return isinstance(user, PermissionsMixin) and user.has_perm(permission)
+
+
+def unless_away(context: str, away: list[str], ask: Callable[[], A]) -> A | None:
+    """The answer; None, and the context added to ``away``, if it cannot be asked just now."""
+    try:
+        return ask()
+    except (ContextUnavailable, OperationalError, InterfaceError):
+        if context not in away:
+            away.append(context)
+        return None
+
+
+def page(name: str, *args: object, **query: str) -> str:
+    """The address of a page of the admin; empty if its context runs elsewhere, and its pages with it."""
+    try:
+        found = reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+    return f"{found}?{urlencode(query)}" if query else found

@@ -1,0 +1,267 @@
+"""The desk: the go box, the front page and the sheet of an order, each as its reader's group may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from config.books import checkup
+from config.staff import groups
+from contexts.orders.public.api import orders
+from eci.calls import rpc
+from eci.errors import ContextUnavailable
+from tests.support.pages import Browser
+from tests.support.shop import Shop
+from tests.support.statements import Counted
+
+
+@pytest.fixture
+def member() -> Callable[[str], Client]:
+    """A browser of a member of this group; of nobody's group with the empty name."""
+
+    def enter(group: str) -> Client:
+        groups.make_groups()
+        user = User.objects.create_user(f"{group or 'nobody'}@example.com", password="secret-123", is_staff=True)
+        if group:
+            user.groups.add(Group.objects.get(name=group))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return enter
+
+
+SUPPORT, STOCK, CATALOG = "support staff", "stock staff", "catalog staff"
+
+
+def go(client: Client, text: str) -> Any:
+    return client.get("/staff/go", {"q": text})
+
+
+class TestTheGoBox:
+    def test_opens_what_has_exactly_this_name(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        order = shop.order(2, reference="R/7 é").data
+        support = member(SUPPORT)
+        sheet = f"/staff/orders/{order['order_id']}"
+        number, tracking_no = order["number"], order["shipments"][0]["tracking_no"]
+        for text in (order["order_id"], f"  {order['order_id']} ", tracking_no, f"{number}", f"#{number}", "R/7 é"):
+            assert go(support, text).headers["Location"] == sheet
+        catalog = member(CATALOG)
+        for text in ("LAMP", "lam"):
+            assert go(catalog, text).headers["Location"] == f"/admin/catalog/product/{shop.product_id}/change/"
+
+    def test_shows_several_and_says_what_each_is(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        page = go(member(SUPPORT), "ANN@example.com")
+        assert [(hit.kind, hit.url) for hit in page.context["found"].hits] == [
+            ("customer", f"/admin/customers/customer/{shop.customer_id}/change/"),
+            ("orders", "/admin/orders/order/?q=ANN%40example.com"),
+        ]
+
+    def test_tells_nobody_of_what_they_may_not_see(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        order = shop.order(2).data
+        for group, texts in ((CATALOG, (order["order_id"], "ann@example.com")), (SUPPORT, ("LAMP",)), ("", ("LAMP",))):
+            client = member(group)
+            for text in texts:
+                page = go(client, text)
+                assert (page.status_code, page.context["found"].hits) == (200, ())
+        assert go(Client(), "LAMP").headers["Location"].startswith("/admin/login/")
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", " ", "\x00", "x" * 5000, "%00%", "'\";--", "ORD-", "@", "\ufffd", "\u0661", "#", "9" * 60, "-1"],
+    )
+    def test_copes_with_anything(self, text: str, shop: Shop, admin_client: Client) -> None:
+        assert go(admin_client, text).status_code in (200, 302)
+
+    def test_says_who_could_not_be_asked(self, shop: Shop, admin_client: Client) -> None:
+        with away("shipping"):
+            page = go(admin_client, "LAMP")
+        assert page.context["found"].unavailable == ("shipping",)
+        assert "could not be asked just now: shipping" in page.content.decode()
+
+    def test_stands_on_every_page_of_staff(self, admin_client: Client) -> None:
+        for path in ("/admin/", "/admin/orders/order/", "/staff/reconcile", "/admin/password_change/"):
+            assert 'id="go-q"' in admin_client.get(path).content.decode(), path
+        assert 'id="go-q"' not in Client().get("/admin/login/").content.decode()
+
+
+def away(context: str) -> AbstractContextManager[None]:
+    """This context cannot be reached."""
+
+    class Away:
+        def __getattr__(self, name: str) -> Any:
+            def refuse(**kwargs: Any) -> Any:
+                raise ContextUnavailable(f"The {context} context cannot be reached.")
+
+            return refuse
+
+    return rpc.replaced(context, Away())
+
+
+class TestTheFrontPage:
+    def figures(self, client: Client) -> dict[str, str]:
+        page = client.get("/admin/")
+        assert page.status_code == 200
+        return {tile.name: tile.figure for tile in page.context["tiles"]}
+
+    def test_says_what_there_is_to_do(self, shop: Shop, admin_client: Client) -> None:
+        shop.order(2)
+        shop.order(1, fulfilment="warehouse")
+        shop.order(1, payment={"token": "tok_declined"})
+        shop.order(1, pay_later=True)
+        assert self.figures(admin_client) == {
+            "Orders of today that are paid": "2",
+            "Low stock": "2",
+            "To pack and dispatch": "1",
+            "Stuck or at odds": "not known just now",
+        }
+        page = admin_client.get("/admin/").content.decode()
+        assert "WH001: 1" in page and "USD, since midnight UTC" in page
+
+    def test_each_figure_is_a_link_to_what_it_counts(self, shop: Shop, admin_client: Client) -> None:
+        shop.order(2)
+        shop.order(1, fulfilment="warehouse")
+        checkup.check_up()
+        tiles = {tile.name: tile for tile in admin_client.get("/admin/").context["tiles"]}
+        for name, tile in tiles.items():
+            behind = admin_client.get(tile.url)
+            assert behind.status_code == 200, name
+            if "cl" in behind.context:
+                assert behind.context["cl"].result_count == int(tile.figure), name
+        assert tiles["Stuck or at odds"].figure == "0"
+
+    def test_shows_each_group_its_own(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        shop.order(1)
+        seen = {group: set(self.figures(member(group))) for group in (SUPPORT, STOCK, CATALOG)}
+        assert "Low stock" in seen[STOCK] and "Orders of today that are paid" not in seen[STOCK]
+        assert "Orders of today that are paid" in seen[SUPPORT] and "Low stock" not in seen[SUPPORT]
+        assert seen[CATALOG] == {"Stuck or at odds"}
+
+    def test_stands_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
+        with away("inventory"):
+            assert self.figures(admin_client)["Low stock"] == "not known just now"
+
+    def test_says_that_orders_are_stopped(self, shop: Shop, admin_client: Client) -> None:
+        orders.stop(reason="a count is under way", actor="staff:ann")
+        page = admin_client.get("/admin/").content.decode()
+        assert "stopped" in page and "by staff:ann: a count is under way" in page
+
+    def test_asks_a_stranger_who_they_are(self) -> None:
+        assert Client().get("/admin/").headers["Location"] == "/admin/login/?next=/admin/"
+
+
+class TestTheSheet:
+    def test_tells_everything_once(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        address = {"name": "Ann", "lines": ["1 High Street"], "city": "York", "postal_code": "YO1", "country": "GB"}
+        order = shop.order(2, shipping_address=address, fulfilment="warehouse").data
+        shop.api.settle()
+        [payment] = order["payments"]
+        body = {"amount": "5.00", "reason": "a scratch"}
+        assert shop.api.post(f"/v1/payments/{payment['payment_id']}/refund", body).status == 200
+        shop.api.settle()
+        page = member(SUPPORT).get(f"/staff/orders/{order['order_id']}")
+        sheet, text = page.context["sheet"], page.content.decode()
+        assert dict(sheet.amounts) == {
+            "Subtotal": "199.98 USD",
+            "Tax": "10.00 USD",
+            "Shipping": "10.00 USD",
+            "Total": "219.98 USD",
+            "Captured": "219.98 USD",
+            "Refunded": "5.00 USD",
+            "Left": "214.98 USD",
+        }
+        assert sheet.address == "Ann\n1 High Street\nYO1 York\nGB"
+        assert "Ann" in text and "ann@example.com" in text and "LAMP" in text
+        happened = sheet.timeline
+        assert [one.at for one in happened] == sorted(one.at for one in happened)
+        assert {one.context for one in happened} == {"orders", "payments", "shipping", "notifications"}
+        [back] = [one for one in happened if "refund" in one.what and one.context == "payments"]
+        assert (back.what, back.detail) == ("refund 1 of 5.00 USD asked for", "a scratch: it is COMPLETED now")
+        assert [notice.kind for notice in sheet.notices] == ["order_confirmation", "refund"]
+
+    def test_offers_what_can_be_done_and_says_why_not(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        support = member(SUPPORT)
+
+        def offered(order_id: str) -> dict[str, str]:
+            commands = support.get(f"/staff/orders/{order_id}").context["commands"]
+            return {one.title: one.why_not for one in commands}
+
+        waits = shop.order(1, fulfilment="warehouse").data["order_id"]
+        left = shop.order(1).data["order_id"]
+        assert offered(waits) == {
+            "Cancel": "",
+            "Register a return": "Nothing of it has left.",
+            "Receive what was to be returned": "No return is asked for.",
+            "Refuse a return": "No return is asked for.",
+        }
+        assert offered(left)["Cancel"] == "It has left, so it can only come back."
+        assert offered(left)["Register a return"] == ""
+        shop.api.post(f"/v1/orders/{waits}/cancel", {})
+        assert offered(waits)["Cancel"] == "It is being undone already, or has been."
+        page = support.get(f"/staff/orders/{left}").content.decode()
+        assert f'href="/admin/orders/order/{left.replace("_", "_5F")}/return/"' in page
+
+    def test_a_button_leads_to_the_form_that_does_it(self, shop: Shop, admin_client: Client) -> None:
+        order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
+        [cancel] = [
+            one for one in admin_client.get(f"/staff/orders/{order_id}").context["commands"] if one.title == "Cancel"
+        ]
+        staff = Browser()
+        staff.cookies = admin_client.cookies
+        assert staff.post(cancel.url, {"reason": "changed their mind", "apply": "1"}).status_code == 302
+        assert shop.read(order_id)["status"] == "CANCELLED"
+
+    def test_shows_the_rest_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
+        order_id = shop.order(1).data["order_id"]
+        with away("payments"):
+            page = admin_client.get(f"/staff/orders/{order_id}")
+        assert page.context["sheet"].unavailable == ("payments",)
+        assert "their part is missing: payments" in page.content.decode()
+        assert page.context["sheet"].shipments
+
+    def test_a_guest_and_somebody_who_was_erased(self, shop: Shop, admin_client: Client) -> None:
+        items = [{"product_id": shop.product_id, "quantity": 1}]
+        guest = shop.api.post("/v1/orders", {"email": "guest@example.com", "items": items}).data["order_id"]
+        assert "guest@example.com" in admin_client.get(f"/staff/orders/{guest}").content.decode()
+        order_id = shop.order(1).data["order_id"]
+        admin_client.get("/admin/")
+        shop.api.delete(f"/v1/customers/{shop.customer_id}")
+        assert admin_client.get(f"/staff/orders/{order_id}").status_code == 200
+
+    def test_is_for_those_who_may_see_orders(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        order_id = shop.order(1).data["order_id"]
+        assert member(CATALOG).get(f"/staff/orders/{order_id}").status_code == 403
+        assert Client().get(f"/staff/orders/{order_id}").headers["Location"].startswith("/admin/login/")
+
+    def test_an_order_that_is_not_there(self, admin_client: Client) -> None:
+        answer = admin_client.get("/staff/orders/ORD-nothing", follow=True)
+        assert "There is no order ORD-nothing." in answer.content.decode()
+
+    def test_what_people_wrote_is_text(self, shop: Shop, admin_client: Client) -> None:
+        order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
+        shop.api.post(f"/v1/orders/{order_id}/cancel", {"reason": "<script>alert(1)</script>"})
+        page = admin_client.get(f"/staff/orders/{order_id}").content.decode()
+        assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)" in page
+
+    def test_no_statement_for_each_line_shipment_or_notice(
+        self, shop: Shop, admin_client: Client, statements: Callable[[], AbstractContextManager[Counted]]
+    ) -> None:
+        few = shop.order(1).data["order_id"]
+        lamps = [{"product_id": shop.product_id, "quantity": 1}] * 20
+        many = shop.api.post(
+            "/v1/orders",
+            {"customer_id": shop.customer_id, "items": [*lamps, {"product_id": shop.other_id, "quantity": 8}]},
+        ).data
+        assert len(many["shipments"]) > 1
+        shop.api.settle()
+        admin_client.get(f"/staff/orders/{few}")
+        with statements() as first:
+            admin_client.get(f"/staff/orders/{few}")
+        with statements() as second:
+            admin_client.get(f"/staff/orders/{many['order_id']}")
+        assert second.total == first.total
