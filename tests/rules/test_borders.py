@@ -206,6 +206,11 @@ CROSSINGS: list[tuple[str, list[tuple[str, str]], list[str]]] = [
     ),
     ("operations-inside", [("config/operations/planted.py", "")], ["config.operations.planted"]),
     (
+        "desk-inside",
+        [("config/desk/front.py", "import config.desk.pages")],
+        ["config.desk.front -> config.desk.pages"],
+    ),
+    (
         "staff-knows-no-context",
         [("config/staff/home.py", "import contexts.orders.public.api")],
         ["config.staff.home -> contexts.orders.public.api"],
