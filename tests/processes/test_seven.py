@@ -30,6 +30,12 @@ from tests.support.shop import Shop
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 
+_INBOX = """
+from contexts.orders.models import InboxEvent
+print(*InboxEvent.objects.order_by("received_at").values_list("name", flat=True))
+"""
+
+
 @pytest.fixture(scope="module")
 def running(seed: world.Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut]:
     with cut(seed, tmp_path_factory.mktemp("seven"), {context: (context,) for context in CONTEXTS}) as started:
@@ -46,6 +52,35 @@ def test_the_books_agree_across_seven_processes(api: Cut, shop: Shop) -> None:
     for _ in range(3):
         assert shop.order().status == 201
     require_sound_books(api, 3)
+
+
+def test_consumers_that_were_away_catch_up_in_the_order_of_events(api: Cut, shop: Shop) -> None:
+    order = shop.order(fulfilment="warehouse").data
+    shipment = f"/v1/shipments/{order['shipments'][0]['shipment_id']}"
+    assert shop.notices(order["order_id"]) == ["order_confirmation"]
+    away = [api.services[name] for name in ("orders", "notifications")]
+    for service in away:
+        service.kill()
+    try:
+        for status in ("SHIPPED", "IN_TRANSIT", "DELIVERED"):
+            assert api.patch(shipment, {"status": status}).status == 200, "shipping needs neither"
+            assert api.services["shipping"].ask("work") == 0, "nobody takes an event"
+    finally:
+        for service in away:
+            service.start()
+        for service in away:
+            service.wait()
+    assert shop.read(order["order_id"])["status"] == "CONFIRMED"
+    api.hasten()
+    api.settle()
+    seen = shop.read(order["order_id"])
+    assert seen["status"] == "DELIVERED"
+    assert [one["event"] for one in seen["timeline"]][-1] == "delivered"
+    assert shop.stock() == (98, 0, 98)
+    assert shop.notices(order["order_id"]) == ["order_confirmation", "shipping_confirmation"]
+    require_sound_books(api, 1)
+    told = [name for name in api.services["orders"].run(_INBOX).stdout.split() if name.startswith("shipping.")]
+    assert told == ["shipping.shipment_dispatched.v1", "shipping.shipment_delivered.v1"], "the oldest first, each once"
 
 
 def test_each_is_healthy_and_answers_for_itself_alone(running: Cut) -> None:

@@ -29,7 +29,12 @@ class Gateway:
         file = folder / "nginx.conf"
         folders = {f"{kind}_temp_path": f"{folder}/{kind}" for kind in TEMPORARY}
         own = {"daemon": "off", "master_process": "off", "pid": f"{folder}/pid", "error_log": f"{folder}/log"}
-        file.write_text(configuration(places, {f"127.0.0.1:{port}": None}, main=own, http=folders))
+        self.second = Elsewhere()  # of payments there are two processes
+        two = " ".join(
+            f"server {one.url.removeprefix('http://')} max_fails=0;" for one in (self.behind["payments"], self.second)
+        )
+        text = configuration(places | {"payments": "two"}, {f"127.0.0.1:{port}": None}, main=own, http=folders)
+        file.write_text(text.replace("http {", f"http {{ upstream two {{ {two} }}", 1))
         self.process = subprocess.Popen([nginx(), "-e", f"{folder}/log", "-p", f"{folder}/", "-c", str(file)])
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.Client(base_url=self.url, trust_env=False)
@@ -44,6 +49,8 @@ class Gateway:
 
     def reached(self) -> dict[str, list[str]]:
         """The paths that each context was asked for, once."""
+        self.behind["payments"].requests += self.second.requests
+        self.second.requests.clear()
         found = {name: [path for path, _, _ in server.requests] for name, server in self.behind.items()}
         for server in self.behind.values():
             server.requests.clear()
@@ -53,7 +60,7 @@ class Gateway:
         self.http.close()
         self.process.terminate()
         self.process.wait(20)
-        for server in self.behind.values():
+        for server in (*self.behind.values(), self.second):
             server.stop()
 
 
@@ -68,7 +75,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def gateway(running: Gateway) -> Gateway:
-    for server in running.behind.values():
+    for server in (*running.behind.values(), running.second):
         server.replies = [(200, b"[]")]
     running.reached()
     return running
@@ -116,11 +123,17 @@ def test_who_asks_is_said_by_the_gateway_alone(gateway: Gateway) -> None:
 
 def test_a_post_that_gets_no_answer_is_not_sent_again(gateway: Gateway) -> None:
     """Whether it was done is for the client to find out: with a 503 it would believe that nothing was."""
-    gateway.behind["orders"].replies = [DROP]
-    answer = gateway.http.post("/v1/orders", content=b"{}")
+    both = (gateway.behind["payments"], gateway.second)
+    for server in both:
+        server.replies = [DROP]
+    answer = gateway.http.post("/v1/payments", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (502, "no_answer")
     assert "with the same Idempotency-Key" in answer.json()["error"]
-    assert gateway.reached() == {"orders": ["/v1/orders"]}
+    assert sum(len(server.requests) for server in both) == 1
+    for server in both:
+        server.requests.clear()
+    gateway.http.get("/v1/payments")
+    assert sum(len(server.requests) for server in both) == 2, "a read may be asked of both"
 
 
 def test_a_context_that_is_away_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -159,6 +160,36 @@ class TestBreaker:
             with pytest.raises(ContextUnavailable):
                 catalog.known_products(product_ids=[1])
         assert len(elsewhere.requests) == before + 1
+
+    def test_half_open_lets_one_call_through_and_it_decides_for_all(self, elsewhere: Elsewhere) -> None:
+        elsewhere.replies = [DROP]
+        assert remote.breaker("catalog") == "closed"
+        for _ in range(2):
+            with pytest.raises(ContextUnavailable):
+                catalog.known_products(product_ids=[1])
+        assert remote.breaker("catalog") == "open"
+        self.let_the_pause_pass()
+        assert remote.breaker("catalog") == "half-open"
+
+        asked, answered = threading.Event(), threading.Event()
+
+        def slowly() -> tuple[int, bytes]:
+            asked.set()
+            answered.wait(20)
+            return 200, b"[1]"
+
+        elsewhere.replies, elsewhere.requests = [slowly], []
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(catalog.known_products, product_ids=[1])
+            assert asked.wait(20)
+            for _ in range(5):  # while it is under way
+                with pytest.raises(ContextUnavailable):
+                    catalog.known_products(product_ids=[1])
+            answered.set()
+            assert first.result() == {1}
+        assert len(elsewhere.requests) == 1
+        assert remote.breaker("catalog") == "closed"
+        assert catalog.known_products(product_ids=[1]) == {1}
 
     def test_a_refusal_is_no_failure(self, elsewhere: Elsewhere) -> None:
         elsewhere.replies = [(422, wire.write_error(ProductNotFound("No.", product_id=5)))]
