@@ -19,7 +19,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test postman clean
+.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -131,6 +131,19 @@ bench-growth: ## the same calls and tasks on a small shop and on one with a mill
 prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt
 	@$(BIN)/python tools/prove.py
+
+load: ## a hundred requests at once to PORT= (USERS=20: so many shoppers with Locust, for SECONDS=30)
+ifdef USERS
+	@[ -x .venv/load/bin/locust ] || { echo "Installing Locust ..."; python3 -m venv .venv/load && \
+		.venv/load/bin/pip install --quiet --disable-pip-version-check locust==2.47.0; }
+	@.venv/load/bin/locust -f demo/locustfile.py --headless --only-summary --host http://127.0.0.1:$(PORT) \
+		--users $(USERS) --spawn-rate $(USERS) --run-time $(or $(SECONDS),30)s
+else
+	@python3 demo/load.py --base-url http://127.0.0.1:$(PORT)
+endif
+
+screenshots: ## demo/screenshots anew, of the shop at PORT= (needs Chromium)
+	@python3 demo/screenshots.py --base-url http://127.0.0.1:$(PORT) --data-dir $${ECI_DATA_DIR:-var}
 
 postman: ## the Postman collections and the Bruno folder, from the OpenAPI document
 	@tools/setup.sh requirements.txt && tools/install-postman.sh

@@ -38,9 +38,7 @@ def main() -> None:
     order_id = buy(shop)
     print(f"\n🎉 Order {order_id} went through all seven services. 🎉")
     print(f"Trace id: {trace}")
-    print(
-        "  with a collector (docs/tracing.md): that trace in Jaeger, http://127.0.0.1:16686; in the logs: its trace_id"
-    )
+    print("  Where traces are collected (docs/tracing.md) Jaeger shows it, and the log lines have it as trace_id.")
 
 
 def buy(shop: Shop) -> str:

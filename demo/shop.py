@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -131,7 +132,7 @@ class Shop:
         give_up = time.monotonic() + PATIENCE
         while True:
             answer = self._once(context, method, path, body, key)
-            again = answer.status in (429, 503) or answer.code == "idempotency_in_progress"
+            again = answer.status in (429, 502, 503) or answer.code == "idempotency_in_progress"
             if not (again and (method == "GET" or key)) or time.monotonic() > give_up:
                 return answer
             time.sleep(_seconds(answer.headers.get("retry-after", "")))
@@ -202,7 +203,11 @@ def require(condition: bool, sentence: str) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--base-url", default=BASE_URL, help=f"where the shop or its gateway is ({BASE_URL})")
+    parser.add_argument(
+        "--base-url",
+        default="",
+        help="where the shop or its gateway is; else make run, or the services, of this machine",
+    )
     parser.add_argument(
         "--ports",
         default="",
@@ -219,7 +224,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def addresses(base_url: str, ports: str) -> dict[str, str]:
     """By context. Failed."""
-    base_url = base_url.rstrip("/")
+    if not base_url and not ports:
+        ports = _here()
+    base_url = base_url.rstrip("/") or BASE_URL
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Failed(f"'{base_url}' is no address: give something like {BASE_URL}.")
@@ -231,6 +238,17 @@ def addresses(base_url: str, ports: str) -> dict[str, str]:
     return {
         context: f"{parts.scheme}://{host}:{chosen[context]}" if context in chosen else base_url for context in SERVICES
     }
+
+
+def _here() -> str:
+    """The ports of the shop that runs on this machine, all at one address or each service at its own. Failed."""
+    for ports in (f"catalog={urlsplit(BASE_URL).port}", "services"):
+        with contextlib.suppress(Failed):
+            Shop(addresses(BASE_URL, ports)).health("catalog")
+            return ports
+    raise Failed(
+        f"No shop answers at {BASE_URL} or port {SERVICES['catalog'].port}: start it with make run or say where."
+    )
 
 
 def _port(entry: str) -> tuple[str, int]:

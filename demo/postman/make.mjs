@@ -24,7 +24,7 @@ const COLLECTIONS = [
   ["Shipment API", "shipmentservice/postman/Shipment API.postman_collection.json", ["shipping"]],
   ["Notification API", "notificationservice/postman/Notification API.postman_collection.json", ["notifications"]],
 ];
-const WORKFLOW = ["ECI Workflow", "demo/postman/ECI Workflow.postman_collection.json"];
+const WORKFLOW = ["ECI Workflow", "demo/postman/ECI-Workflow.postman_collection.json"];
 const BRUNO = join(ROOT, "demo/bruno");
 
 const VARIABLES = { baseUrl: "http://127.0.0.1:8000", token: "" };

@@ -6,16 +6,25 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.demo import CALLS, WORKFLOW, run
 from tests.support.product import Product, Running, free_port
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.long]
 
-WORKFLOW, CALLS = "complete-ecommerce-workflow-demo.py", "interservice-workflow.py"
+SEGMENTS = [
+    "Introduction",
+    "Container set-up",
+    "Inter-service communication",
+    "Databases",
+    "Kubernetes",
+    "Monitoring",
+    "Closing",
+]
 PROMISED = """
 🚀 Starting Complete E-commerce Workflow Demo
 ===============================================
@@ -35,22 +44,6 @@ PROMISED = """
 STORIES = ["Out of stock", "Payment declined", "Same key twice", "Same key, other request", "Reservation expired"]
 
 
-def run(
-    script: str, *options: str, environment: Mapping[str, str] | None = None, code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    """As its user runs it, but with any Python: nothing of the product is importable from it."""
-    done = subprocess.run(
-        [sys.executable, "-S", script, *options],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
 @pytest.fixture(scope="module", autouse=True)
 def whole_run(product: Product) -> Iterator[subprocess.Popen[str]]:
     """It waits a minute for a reservation to expire; meanwhile the other tests run."""
@@ -60,21 +53,19 @@ def whole_run(product: Product) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_it_can_be_run_again_from_where_it_stands_and_the_books_stay_sound(product: Product) -> None:
-    for script in (WORKFLOW, f"demo/{WORKFLOW}"):
-        assert "🎉 EVERY STORY" in run(script, "--base-url", product.url, "--skip-expiry").stdout
+def test_it_can_be_run_again_and_the_books_stay_sound(product: Product) -> None:
+    assert "🎉 EVERY STORY" in run(f"demo/{WORKFLOW}", "--base-url", product.url, "--skip-expiry").stdout
     product.require_sound_books()
 
 
 def test_every_call_is_shown_with_its_answer_and_the_trace(product: Product) -> None:
-    for script in (CALLS, f"demo/{CALLS}"):
-        done = run(script, "--base-url", f"{product.url}/")
-        services = set(re.findall(r"▶ (\w+ Service): \w+ http", done.stdout))
-        assert len(services) == 7
-        asked, answered = done.stdout.count("\n▶ "), re.findall(r"\n◀ (\d+)  X-Request-ID: [0-9a-f]{32}", done.stdout)
-        assert asked == len(answered) > 20 and set(answered) <= {"200", "201"}
-        assert re.search(r"Trace id: [0-9a-f]{32}\n", done.stdout)
-        assert '"password": "…"' in done.stdout
+    done = run(CALLS, "--base-url", f"{product.url}/")
+    services = set(re.findall(r"▶ (\w+ Service): \w+ http", done.stdout))
+    assert len(services) == 7
+    asked, answered = done.stdout.count("\n▶ "), re.findall(r"\n◀ (\d+)  X-Request-ID: [0-9a-f]{32}", done.stdout)
+    assert asked == len(answered) > 20 and set(answered) <= {"200", "201"}
+    assert re.search(r"Trace id: [0-9a-f]{32}\n", done.stdout)
+    assert '"password": "…"' in done.stdout
 
 
 def test_services_at_ports_of_their_own(product: Product) -> None:
@@ -96,7 +87,7 @@ def test_services_at_ports_of_their_own(product: Product) -> None:
         (["--base-url", "http://127.0.0.1:none"], "Catalog Service does not answer at http://127.0.0.1:none"),
         (["--ports", "catalog"], "not 'catalog'"),
         (["--ports", "desk=1"], "not 'desk=1'"),
-        (["--token", "a\nb"], "The token has characters"),
+        (["--base-url", "http://127.0.0.1:1", "--token", "a\nb"], "The token has characters"),
     ],
 )
 @pytest.mark.parametrize("script", [WORKFLOW, CALLS])
@@ -105,15 +96,40 @@ def test_what_it_cannot_do_is_one_sentence(script: str, options: list[str], says
     assert says in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
-def newman(url: str, *options: str) -> None:
+def test_the_guided_demonstration_goes_through_every_segment(product: Product) -> None:
+    where = ("--base-url", product.url, "--data-dir", str(product.data_dir))
+    done = run("demo-script.sh", "--yes", "--local", *where)
+    assert re.findall(r"═══ (.+?)  \(", done.stdout) == SEGMENTS
+    assert "❌" not in done.stdout + done.stderr and "🎉 END" in done.stdout
+    assert "7 databases" in done.stdout and "\norders_placed_total " in done.stdout
+    assert "kubectl is not used here" in done.stdout and "No Docker engine is used here" in done.stdout
+    assert run("demo/demo-script.sh", "--yes", "--only", "kubernetes", *where).stdout.count("═══ ") == 1
+
+
+def test_the_guided_demonstration_stops_at_what_fails_and_says_so(product: Product) -> None:
+    nobody = f"catalog={product.port},orders={product.port},shipping={free_port()}"
+    done = run("demo-script.sh", "--yes", "--local", "--base-url", product.url, "--ports", nobody, code=1)
+    assert "Shipping Service does not answer" in done.stderr and "DEMO-GUIDE.md" in done.stdout
+    for wrong in (["--only", "encore"], ["--token"], ["--fast"], ["--base-url", "here"]):
+        refused = run("demo-script.sh", *wrong, code=1)
+        assert refused.stderr.startswith("❌") and refused.stderr.count("\n") == 1
+
+
+def test_a_hundred_requests_at_once(product: Product) -> None:
+    done = run("demo/load.py", "--base-url", product.url)
+    assert "100 × 200\n" in done.stdout and "✅ 100 requests at once, 100 answers" in done.stdout
+    assert "--requests takes" in run("demo/load.py", "--requests", "0", code=1).stderr
+
+
+def newman(url: str) -> None:
     """The workflow's collection, as Postman runs it."""
     installed = subprocess.run(["tools/install-postman.sh"], cwd=ROOT, capture_output=True, text=True)
     if installed.returncode == 3 and os.environ.get("CI") != "true":
         pytest.skip(installed.stderr.strip())
     assert installed.returncode == 0, installed.stderr
-    command = ["demo/postman/node_modules/.bin/newman", "run", "demo/postman/ECI Workflow.postman_collection.json"]
+    command = ["demo/postman/node_modules/.bin/newman", "run", "demo/postman/ECI-Workflow.postman_collection.json"]
     done = subprocess.run(
-        [*command, "--color", "off", "--env-var", f"baseUrl={url}", *options], cwd=ROOT, capture_output=True, text=True
+        [*command, "--color", "off", "--env-var", f"baseUrl={url}"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") > 40
@@ -128,12 +144,10 @@ def test_a_closed_shop_takes_a_token(own_product: Running) -> None:
     settings = {"ECI_ADMIN_EMAIL": admin["email"], "ECI_ADMIN_PASSWORD": admin["password"]}
     with own_product(ECI_DEBUG="0", ECI_OPEN="0", ECI_SECURE_COOKIES="0", **settings) as closed:
         at = ("--base-url", closed.url)
-        refused = run(CALLS, *at, code=1).stderr
+        refused = run(WORKFLOW, *at, code=1).stderr
         assert refused.startswith("❌ POST ") and "401" in refused and "--token" in refused
         token = closed.api.post("/v1/staff/token", admin).data["access"]
-        assert "🎉 EVERY STORY" in run(WORKFLOW, *at, "--skip-expiry", "--token", token).stdout
-        assert "🎉 Order ORD-" in run(CALLS, *at, environment={"ECI_TOKEN": token}).stdout
-        newman(closed.url, "--env-var", f"token={token}")
+        assert "🎉 EVERY STORY" in run(WORKFLOW, *at, "--skip-expiry", environment={"ECI_TOKEN": token}).stdout
 
 
 def test_the_documented_output_is_printed_and_then_every_failure(whole_run: subprocess.Popen[str]) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from config.contexts import CONTEXTS, GATEWAY_PORT
+from tests.support import demo
 from tests.support.nginx import nginx
 from tests.support.product import DemoShop, Product, wait_until
 from tests.support.world import world
@@ -84,6 +85,10 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     offset = parts.port - GATEWAY_PORT
     own = httpx.get(f"http://127.0.0.1:{CONTEXTS['orders'].demo_port + offset}/v1/orders", trust_env=False)
     assert [order["order_id"] for order in own.json()["data"]] == [placed.data["order_id"]]
+
+    each = ",".join(f"{name}={context.port + offset}" for name, context in CONTEXTS.items())
+    assert "🎉 EVERY STORY" in demo.run(demo.WORKFLOW, "--base-url", parts.url, "--skip-expiry").stdout
+    assert "🎉 Order ORD-" in demo.run(demo.CALLS, "--ports", each).stdout
 
     seen = parts.environment | _told(parts, "orders")
     table = Product(parts.data_dir, seen).manage("contexts").stdout

@@ -47,7 +47,7 @@ def _page(path: Path) -> Page:
 
 @functools.cache
 def pages() -> tuple[Page, ...]:
-    paths = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    paths = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
     return tuple(map(_page, paths))
 
 

@@ -18,7 +18,7 @@ from tests.support.world import ROOT
 
 pytestmark = pytest.mark.no_database
 
-WORKFLOW = ROOT / "demo/postman/ECI Workflow.postman_collection.json"
+WORKFLOW = ROOT / "demo/postman/ECI-Workflow.postman_collection.json"
 PACKAGES = ROOT / "demo/postman/node_modules"
 STALE = "run `make postman`, which makes the collections from the OpenAPI document"
 CONTEXTS = {
