@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes demo/screenshots: what each segment of demo-script.sh shows, and an order in a browser. `make screenshots` runs it.
+"""Makes demo/screenshots: what the segments of demo-script.sh show, and an order in a browser (`make screenshots`).
 
 It needs Chromium and, on Debian, fonts-noto-color-emoji.
 """
