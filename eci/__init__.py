@@ -13,6 +13,7 @@ Databases
     erasure         which customers each context has erased
     trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
+    statements      a queryset is written once, compiled once, and run with new values
 
 Calls between contexts
     calls.rpc               a context's contract as an object, answered in this process or in another

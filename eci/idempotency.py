@@ -12,16 +12,19 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
 from django.db import IntegrityError, models
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from eci.db import unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
+from eci.statements import Reads, reads
 
 KEPT = timedelta(hours=48)  # clients are promised 24
 
@@ -72,9 +75,18 @@ def _records(context: str) -> type[IdempotencyRecord]:
     return apps.get_model(context, "Idempotency")
 
 
+@cache
+def _record_in(context: str) -> Reads[..., IdempotencyRecord]:
+    @reads
+    def record(*, scope: str, key: str) -> QuerySet[IdempotencyRecord]:
+        return _records(context)._default_manager.filter(scope=scope, key=key)
+
+    return record
+
+
 def find(context: str, key: Key) -> IdempotencyRecord | None:
     """The key's record, or None. IdempotencyKeyReused if the key was used for another request."""
-    record = _records(context)._default_manager.filter(scope=key.scope, key=key.key).first()
+    record = _record_in(context).first(scope=key.scope, key=key.key)
     if record is not None and record.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused("This idempotency key was used for a different request.")
     return record

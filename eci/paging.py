@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from eci.statements import Shaped
+
 
 @dataclass(frozen=True, kw_only=True)
-class Paging:
+class Paging(Shaped):
     """Where a page starts, and its length.
 
     ``order`` is a field, with ``-`` before it for descending. Rows with the same value are ordered by primary key.
@@ -28,8 +30,18 @@ class Paging:
     def descending(self) -> bool:
         return self.order.startswith("-")
 
+    def values(self) -> tuple[Any, ...]:
+        return self.after or ()
+
+    def with_values(self, *values: Any) -> Paging:
+        return replace(self, after=values or None)  # type: ignore[arg-type]
+
     def slice(self, queryset: QuerySet[Any, Any], *, pk: str = "pk") -> list[Any]:
         """The page's rows in the order of reading, and one more if the list goes on after them."""
+        return list(self.of(queryset, pk=pk))
+
+    def of(self, queryset: QuerySet[Any, Any], *, pk: str = "pk") -> QuerySet[Any, Any]:
+        """As ``slice``, not yet read."""
         down = self.descending != self.backwards
         if self.after is not None:
             value, key = self.after
@@ -38,4 +50,4 @@ class Paging:
                 Q(**{f"{self.field}__{beyond}": value}) | Q(**{self.field: value, f"{pk}__{beyond}": key})
             )
         sign = "-" if down else ""
-        return list(queryset.order_by(f"{sign}{self.field}", f"{sign}{pk}")[: self.limit + 1])
+        return queryset.order_by(f"{sign}{self.field}", f"{sign}{pk}")[: self.limit + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
@@ -15,6 +15,7 @@ from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import ProductNotFound
 from eci.clock import utcnow
 from eci.paging import Paging
+from eci.statements import Reads, reads
 
 Row = dict[str, Any]
 
@@ -48,9 +49,19 @@ def not_found(*, product_id: int) -> ProductNotFound:
     return ProductNotFound(f"There is no product {product_id}.", product_id=product_id)
 
 
+@functools.cache
+def _products(fields: tuple[str, ...]) -> Reads[..., Row]:
+    @reads
+    def products(*, product_ids: Collection[int]) -> QuerySet[Product, Row]:
+        rows: QuerySet[Product, Row] = Product.objects.filter(pk__in=product_ids).values(*fields)
+        return rows
+
+    return products
+
+
 def product(*, product_id: int) -> Row:
     """The row with this id. ProductNotFound."""
-    row: Row | None = Product.objects.filter(pk=product_id).values(*FIELDS).first()
+    row = _products(FIELDS).first(product_ids=[product_id])
     if row is None:
         raise not_found(product_id=product_id)
     return with_lowest_prices(rows=[row])[0]
@@ -87,7 +98,7 @@ def prices(*, paging: Paging, product_id: int) -> list[Row]:
     return rows
 
 
-def products_by_id(*, product_ids: Collection[int], fields: Sequence[str]) -> dict[int, Row]:
+def products_by_id(*, product_ids: Collection[int], fields: tuple[str, ...]) -> dict[int, Row]:
     """The rows with these ids, by id. ProductNotFound names the first unknown one."""
     rows = {row["id"]: row for row in _rows(product_ids, fields)}
     for product_id in product_ids:
@@ -101,11 +112,11 @@ def known_products(*, product_ids: Collection[int]) -> set[int]:
     return {row["id"] for row in _rows(product_ids, ("id",))}
 
 
-def _rows(product_ids: Collection[int], fields: Sequence[str]) -> Iterator[Row]:
+def _rows(product_ids: Collection[int], fields: tuple[str, ...]) -> Iterator[Row]:
     """The rows that exist, with one select for every 900 ids."""
     ids = sorted(set(product_ids))
     for start in range(0, len(ids), _CHUNK):
-        yield from Product.objects.filter(pk__in=ids[start : start + _CHUNK]).values(*fields)
+        yield from _products(fields)(product_ids=ids[start : start + _CHUNK])
 
 
 def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from eci.identity.auth import staff_name, staff_roles
 from eci.identity.roles import Role, only
 from eci.identity.tokens import Claims
 from eci.paging import Paging
+from eci.statements import reads
 
 Row = dict[str, Any]
 
@@ -66,9 +67,15 @@ def address_not_found(*, address_id: int) -> NotFound:
     return NotFound(f"This customer has no address {address_id}.", address_id=address_id)
 
 
+@reads
+def _customer(*, customer_id: int) -> QuerySet[Customer, Row]:
+    rows: QuerySet[Customer, Row] = Customer.objects.filter(pk=customer_id, erased_at=None).values(*FIELDS)
+    return rows
+
+
 def customer(*, customer_id: int) -> Row:
     """CustomerNotFound when there is none, or the person was erased."""
-    row: Row | None = Customer.objects.filter(pk=customer_id, erased_at=None).values(*FIELDS).first()
+    row = _customer.first(customer_id=customer_id)
     if row is None:
         raise not_found(customer_id=customer_id)
     return row
@@ -181,6 +188,16 @@ def live_families() -> QuerySet[TokenFamily]:
     return TokenFamily.objects.filter(people, revoked_at=None, expires_at__gt=Now())
 
 
+@reads
+def _live_family(*, family_id: int) -> QuerySet[TokenFamily]:
+    return live_families().filter(pk=family_id)
+
+
+@reads
+def _member_of_staff(*, staff_id: int) -> QuerySet[User]:
+    return _staff().filter(pk=staff_id)
+
+
 def is_fresh_login(*, session: str) -> bool:
     """Did this login begin, with the password, only just now?"""
     return live_families().filter(pk=session, created_at__gt=Now() - FRESH).exists()
@@ -192,7 +209,7 @@ def refresh_token(*, token: str) -> RefreshToken | None:
 
 def current_claims(*, claims: Claims) -> Claims | None:
     """What the holder of a sound access token may do now; None when its login has ended."""
-    family = live_families().filter(pk=claims.session).first()
+    family = _live_family.first(family_id=int(claims.session))
     if family is None:
         return None
     now = claims_of(family=family)
@@ -204,7 +221,7 @@ def claims_of(*, family: TokenFamily) -> Claims | None:
     second factor by now."""
     if family.customer_id is not None:
         return Claims(subject=family.account, name=family.account, session=str(family.pk), roles=only(Role.CUSTOMER))
-    user = None if family.staff_id is None else _staff().filter(pk=family.staff_id).first()
+    user = None if family.staff_id is None else _member_of_staff.first(staff_id=family.staff_id)
     if user is None or not constant_time_compare(family.staff_stamp, staff_stamp(user=user)):
         return None
     roles = staff_roles(user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,6 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     OuterRef,
-    Prefetch,
     Q,
     QuerySet,
     Subquery,
@@ -32,8 +31,10 @@ from contexts.inventory.models import Allocation, Movement, MovementKind, Reserv
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
 from eci.clock import iso
+from eci.db import locked
 from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
+from eci.statements import reads
 
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
 SWEEP_IS_RECENT = timedelta(minutes=1)
@@ -84,14 +85,12 @@ def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
     return counted
 
 
-_STOCK_OF: QuerySet[Any] = (  # built once: building it costs as much as running it
-    _with_lapsed(Stock.objects.all()).annotate(now=Now()).select_related("warehouse").order_by("pk")
-)
-
-
-def stock_of(*, product_ids: Iterable[int]) -> QuerySet[Any]:
+@reads
+def stock_of(*, product_ids: Collection[int], lock: bool = False) -> QuerySet[Any]:
     """All stock rows of these products, with ``lapsed`` and the database's ``now``."""
-    return _STOCK_OF.filter(product_id__in=list(product_ids))
+    rows = _with_lapsed(Stock.objects.filter(product_id__in=product_ids)).annotate(now=Now())
+    rows = rows.select_related("warehouse").order_by("pk")
+    return locked(rows) if lock else rows
 
 
 def allocatable(*, rows: Iterable[Any], warehouse: str | None = None) -> list[StockRow]:
@@ -115,20 +114,26 @@ def allocatable(*, rows: Iterable[Any], warehouse: str | None = None) -> list[St
 
 def require_available(*, demand: Mapping[int, int]) -> None:
     """InsufficientStock if a reservation of ``demand`` (product id -> units) would fail now."""
-    require_enough(demand, allocatable(rows=stock_of(product_ids=demand)))
+    require_enough(demand, allocatable(rows=stock_of(product_ids=demand.keys())))
 
 
 def stock_rows(*, paging: Paging, product_id: int | None, warehouse: str | None, low_stock: bool | None) -> list[Stock]:
+    if low_stock is None:
+        return _stock_rows(paging=paging, product_id=product_id, warehouse=warehouse)
+    rows = _rows_of(product_id, warehouse)
+    return paging.slice(low(rows=rows) if low_stock else rows.exclude(_IS_LOW))
+
+
+@reads
+def _stock_rows(*, paging: Paging, product_id: int | None, warehouse: str | None) -> QuerySet[Stock]:
+    return paging.of(_rows_of(product_id, warehouse))
+
+
+def _rows_of(product_id: int | None, warehouse: str | None) -> QuerySet[Stock]:
     rows = with_available(rows=Stock.objects.all())
     if product_id is not None:
         rows = rows.filter(product_id=product_id)
-    if warehouse is not None:
-        rows = rows.filter(warehouse_id=warehouse)
-    if low_stock:
-        rows = low(rows=rows)
-    elif low_stock is not None:
-        rows = rows.exclude(_IS_LOW)
-    return paging.slice(rows)
+    return rows if warehouse is None else rows.filter(warehouse_id=warehouse)
 
 
 def low(*, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -160,11 +165,16 @@ def stock_rows_of(*, inventory_ids: Iterable[int]) -> dict[int, Stock]:
     return {row.pk: row for row in with_available(rows=Stock.objects.filter(pk__in=list(inventory_ids)))}
 
 
+@reads
+def _available(*, product_ids: Collection[int]) -> QuerySet[Any]:
+    rows = with_available(rows=Stock.objects.filter(product_id__in=product_ids))
+    return rows.order_by("product_id", "warehouse_id")
+
+
 def availability(*, product_ids: Iterable[int]) -> dict[int, list[Stock]]:
     """Each product's stock rows, by warehouse code; an empty list for a product without any."""
     found: dict[int, list[Stock]] = {product_id: [] for product_id in product_ids}
-    rows = with_available(rows=Stock.objects.filter(product_id__in=list(found)))
-    for row in rows.order_by("product_id", "warehouse_id"):
+    for row in _available(product_ids=found.keys()):
         found[row.product_id].append(row)
     return found
 
@@ -382,31 +392,40 @@ def reservations(
         rows = rows.filter(order_id=order_id)
     if status is not None:
         rows = rows.filter(status__in=(status, ReservationStatus.RESERVED), current=status)
-    return [_as_read(row) for row in paging.slice(_with_allocations(rows))]
+    return _with_allocations(paging.slice(rows))
 
 
 def reservation(*, reservation_id: int) -> ReservationRows | None:
     rows = with_current(rows=Reservation.objects.filter(pk=reservation_id))
-    return next((_as_read(row) for row in _with_allocations(rows)), None)
+    return next(iter(_with_allocations(rows)), None)
+
+
+@reads
+def _of_keys(*, keys: Collection[str]) -> QuerySet[Any]:
+    return with_current(rows=Reservation.objects.filter(key__in=keys))
+
+
+@reads
+def _allocations_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation]:
+    return Allocation.objects.filter(reservation__in=reservation_ids).select_related("stock").order_by("stock_id")
 
 
 def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationRows]:
     """The reservations with these keys that exist, by key."""
-    rows = with_current(rows=Reservation.objects.filter(key__in=list(keys)))
-    return {row.key: _as_read(row) for row in _with_allocations(rows)}
+    return {rows.reservation.key: rows for rows in _with_allocations(_of_keys(keys=list(keys)))}
 
 
-def _with_allocations(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Reservations with their allocations, joined to the stock rows: a prefetch of those would send SQLite 1,000 ids
-    joined by OR, one more than it takes."""
-    return rows.prefetch_related(Prefetch("allocations", Allocation.objects.select_related("stock")))
-
-
-def _as_read(row: Any) -> ReservationRows:
-    allocations = sorted(row.allocations.all(), key=lambda allocation: allocation.stock_id)
-    if row.current != row.status:
-        lapse(reservation=row, allocations=allocations)
-    return ReservationRows(reservation=row, allocations=allocations)
+def _with_allocations(reservations: Iterable[Any]) -> list[ReservationRows]:
+    """Reservations that have ``current``, as they are now."""
+    by_id = {row.pk: row for row in reservations}
+    allocations: dict[int, list[Allocation]] = defaultdict(list)
+    for one in _allocations_of(reservation_ids=by_id.keys()):
+        one.reservation = by_id[one.reservation_id]
+        allocations[one.reservation_id].append(one)
+    for pk, row in by_id.items():
+        if row.current != row.status:
+            lapse(reservation=row, allocations=allocations[pk])
+    return [ReservationRows(reservation=row, allocations=allocations[pk]) for pk, row in by_id.items()]
 
 
 def lapse(*, reservation: Reservation, allocations: list[Allocation]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,11 +16,17 @@ from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, 
 from eci import money
 from eci.idempotency import Key
 from eci.paging import Paging
+from eci.statements import reads
+
+
+@reads
+def _order(*, order_id: str) -> QuerySet[Order]:
+    return Order.objects.filter(pk=order_id)
 
 
 def order(*, order_id: str, owner: int | None = None) -> Order:
     """OrderNotFound, also when ``owner`` is given and it is another customer's."""
-    found = Order.objects.filter(pk=order_id).first()
+    found = _order.first(order_id=order_id)
     if found is None or (owner is not None and found.customer_id != owner):
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
     return found
@@ -49,14 +55,20 @@ def unpaid_beside(*, order: Order) -> Unpaid:
     )
 
 
+@reads
+def _order_of_key(*, scope: str, key: str) -> QuerySet[Order]:
+    return Order.objects.filter(idempotency_scope=scope, idempotency_key=key)
+
+
 def order_of_key(*, key: Key) -> Order | None:
-    return Order.objects.filter(idempotency_scope=key.scope, idempotency_key=key.key).first()
+    return _order_of_key.first(scope=key.scope, key=key.key)
 
 
 def order_with_reference(*, reference: str) -> Order | None:
     return Order.objects.filter(reference=reference).first() if reference else None
 
 
+@reads
 def orders(
     *,
     paging: Paging,
@@ -66,7 +78,7 @@ def orders(
     status: str | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
-) -> list[Order]:
+) -> QuerySet[Order]:
     """``created_after`` is included, ``created_before`` is not."""
     rows = Order.objects.all()
     if customer_id is not None:
@@ -81,7 +93,7 @@ def orders(
         rows = rows.filter(created_at__gte=created_after)
     if created_before is not None:
         rows = rows.filter(created_at__lt=created_before)
-    return paging.slice(rows)
+    return paging.of(rows)
 
 
 _MAX_NUMBER = 2**63 - 1  # that the column can hold
@@ -108,20 +120,35 @@ def orders_after(*, after: str, limit: int, customer_id: int | None = None) -> l
     return list(rows.order_by("order_id")[:limit])
 
 
+@reads
+def _lines(*, order_ids: Collection[str]) -> QuerySet[OrderLine]:
+    return OrderLine.objects.filter(order__in=order_ids).order_by("pk")
+
+
+@reads
+def _timeline(*, order_ids: Collection[str]) -> QuerySet[TimelineEntry]:
+    return TimelineEntry.objects.filter(order__in=order_ids).order_by("pk")
+
+
+@reads
+def _returns(*, order_ids: Collection[str]) -> QuerySet[Return]:
+    return Return.objects.filter(order__in=order_ids).order_by("pk")
+
+
 def lines_of(*, order_ids: Collection[str]) -> dict[str, list[OrderLine]]:
     """The lines of each order, by its id."""
-    return _by_order(OrderLine.objects.filter(order__in=order_ids).order_by("pk"))
+    return _by_order(_lines(order_ids=order_ids))
 
 
 def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[TimelineEntry]]:
-    return _by_order(TimelineEntry.objects.filter(order__in=order_ids).order_by("pk"))
+    return _by_order(_timeline(order_ids=order_ids))
 
 
 def returns_of(*, order_ids: Collection[str]) -> dict[str, list[Return]]:
-    return _by_order(Return.objects.filter(order__in=order_ids).order_by("pk"))
+    return _by_order(_returns(order_ids=order_ids))
 
 
-def _by_order(rows: QuerySet[Any]) -> dict[str, list[Any]]:
+def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         groups[row.order_id].append(row)
@@ -202,9 +229,14 @@ def stuck_returns(*, seconds: int) -> list[Return]:
     return list(unfinished.select_related("order").order_by("pk"))
 
 
+@reads
+def _last_switch() -> QuerySet[Switch]:
+    return Switch.objects.order_by("-pk")[:1]
+
+
 def switch() -> Switch | None:
     """What was last said about taking orders; None when nothing ever was."""
-    return Switch.objects.order_by("-pk").first()
+    return _last_switch.first()
 
 
 def sales(*, since: datetime) -> tuple[contracts.Sales, ...]:

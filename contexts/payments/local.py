@@ -140,7 +140,7 @@ class LocalPayments(Payments):
         return None if row is None else refund(row)
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
-        return tuple(payment(row) for row in selectors.payments_of(order_ids=order_ids))
+        return tuple(payment(row) for row in selectors.payments_of(order_ids=list(order_ids)))
 
     def records_of(self, *, order_id: str) -> tuple[PaymentRecord, ...]:
         return tuple(payment_record(row) for row in selectors.payments_with_refunds_of(order_id=order_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -18,6 +18,7 @@ from eci.idempotency import Key
 from eci.ids import ORDER_PREFIX
 from eci.money import from_minor
 from eci.paging import Paging
+from eci.statements import reads
 
 _LISTED = 100
 
@@ -53,9 +54,10 @@ def payments(*, paging: Paging, order_id: str | None = None, owner: int | None =
     return paging.slice(rows)
 
 
-def payments_of(*, order_ids: Iterable[str]) -> list[Payment]:
+@reads
+def payments_of(*, order_ids: Collection[str]) -> QuerySet[Payment]:
     """All payments of these orders, oldest first."""
-    return list(Payment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
+    return Payment.objects.filter(order_id__in=order_ids).order_by("pk")
 
 
 def payments_by(*, customer_id: int, after: int, limit: int) -> list[Payment]:

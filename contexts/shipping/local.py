@@ -113,7 +113,7 @@ class LocalShipping(Shipping):
         services.erase_orders(order_ids=order_ids)
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
-        return tuple(shipment(row) for row in selectors.shipments_of(order_ids=order_ids))
+        return tuple(shipment(row) for row in selectors.shipments_of(order_ids=list(order_ids)))
 
     def records_of(self, *, order_id: str) -> tuple[ShipmentRecord, ...]:
         return tuple(shipment_record(row) for row in selectors.shipments_with_events_of(order_id=order_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.db.models import Count, Prefetch, QuerySet
 
@@ -10,6 +10,7 @@ from contexts.shipping import domain
 from contexts.shipping.models import Shipment, ShipmentEvent
 from contexts.shipping.public.contracts import ShipmentNotFound
 from eci.paging import Paging
+from eci.statements import reads
 
 
 def shipments(
@@ -34,9 +35,10 @@ def tracked_shipment(*, tracking_no: str) -> Shipment:
     return _with_events(Shipment.objects.filter(tracking_no=tracking_no))
 
 
-def shipments_of(*, order_ids: Iterable[str]) -> list[Shipment]:
+@reads
+def shipments_of(*, order_ids: Collection[str]) -> QuerySet[Shipment]:
     """All shipments of these orders, oldest first."""
-    return list(Shipment.objects.filter(order_id__in=list(order_ids)).order_by("pk"))
+    return Shipment.objects.filter(order_id__in=order_ids).order_by("pk")
 
 
 def shipments_with_events_of(*, order_id: str) -> list[Shipment]:

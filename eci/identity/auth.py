@@ -15,8 +15,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
@@ -26,6 +27,7 @@ from eci.errors import NotFound
 from eci.identity import tokens
 from eci.identity.roles import GROUPS, Role, Roles, only
 from eci.identity.tokens import Claims
+from eci.statements import reads
 from eci.watch import requests
 
 log = requests.logger(__name__)
@@ -90,11 +92,16 @@ def command_name() -> str:
         return f"command:{os.getuid()}"
 
 
+@reads
+def _groups_of(*, user_id: int) -> QuerySet[Group, str]:
+    return Group.objects.filter(user=user_id).values_list("name", flat=True)
+
+
 def staff_roles(user: User) -> Roles:
     """A staff member's roles, from their groups. A machine has that one role, whatever other groups it is in."""
     if user.is_superuser:
         return only(Role.ADMIN)
-    roles = frozenset(GROUPS[name] for name in user.groups.values_list("name", flat=True) if name in GROUPS)
+    roles = frozenset(GROUPS[name] for name in _groups_of(user_id=user.pk) if name in GROUPS)
     return only(Role.SERVICE) if Role.SERVICE in roles else roles
 
 

@@ -30,7 +30,7 @@ TOMBSTONE = ""  # the fingerprint of a reservation that was released before it w
 
 def lock_stock_of(*, product_ids: Iterable[int]) -> list[Any]:
     """All stock rows of these products, as ``selectors.stock_of`` has them."""
-    return list(locked(selectors.stock_of(product_ids=product_ids)))
+    return selectors.stock_of(product_ids=list(product_ids), lock=True)
 
 
 def lock_product(*, product_id: int, warehouses: Collection[str]) -> list[Stock]:

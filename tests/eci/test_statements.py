@@ -1,0 +1,162 @@
+"""A prepared queryset answers as the queryset does; that each of the product's does so is tested in tests/rules."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from contexts.inventory.models import Movement, Stock, Warehouse
+from eci.db import locked, unit_of_work
+from eci.statements import Change, Inserts, change, changes, per_row, reads
+
+COMPILED: list[str] = []
+
+
+@reads
+def stock(*, codes: Collection[str], product_id: int | None = None, name: str = "") -> QuerySet[Stock]:
+    COMPILED.append("stock")
+    rows = Stock.objects.filter(warehouse__in=codes).select_related("warehouse").order_by("pk")
+    if product_id is not None:
+        rows = rows.filter(product_id=product_id)
+    return rows.filter(warehouse__name=name) if name else rows
+
+
+@reads
+def levels(*, codes: Collection[str]) -> QuerySet[Stock, dict[str, Any]]:
+    return Stock.objects.filter(warehouse__in=codes).order_by("pk").values("pk", "on_hand")
+
+
+@reads
+def mine(*, product_id: int) -> QuerySet[Stock]:
+    return locked(Stock.objects.filter(product_id=product_id))
+
+
+@changes
+def add(*, units: Mapping[int, int]) -> Change:
+    return change(Stock.objects.filter(pk__in=units), on_hand=F("on_hand") + per_row(units), updated_at=Now())
+
+
+add_warehouses = Inserts(Warehouse, once=True)
+add_stock = Inserts(Stock, updated_at=Now())
+
+
+@pytest.fixture
+def rows() -> list[Stock]:
+    add_warehouses([Warehouse(code=code, name=code.lower()) for code in ("A", "B")])
+    made = [Stock(product_id=number, warehouse_id="AB"[number % 2], on_hand=number) for number in range(1, 6)]
+    assert add_stock(made) == 5
+    return made
+
+
+def test_rows_are_the_querysets(rows: list[Stock], django_assert_num_queries: Any) -> None:
+    with unit_of_work("inventory"), django_assert_num_queries(1, using="inventory"):
+        found = stock(codes=["A"])
+        assert [row.warehouse.name for row in found] == ["a", "a"], "what is selected beside it needs no question"
+    assert found == list(stock.definition(codes=["A"])) == [rows[1], rows[3]]
+    first = stock.first(codes=["B"])
+    assert first is not None and (first.on_hand, first._state.adding, first._state.db) == (1, False, "inventory")
+    assert first.updated_at.tzinfo is not None
+    assert levels(codes=["B"])[0] == {"pk": rows[0].pk, "on_hand": 1}
+
+
+def test_a_queryset_is_compiled_once(rows: list[Stock]) -> None:
+    stock(codes=["A"], product_id=7)
+    before = len(COMPILED)
+    for number in range(1, 6):
+        found = stock(codes=["A", "B", "C"][:number], product_id=number)
+        assert [row.product_id for row in found] == ([number] if number > 1 else [])
+    assert len(COMPILED) == before
+
+
+def test_what_decides_the_text_may_be_asked_for(rows: list[Stock]) -> None:
+    assert len(stock(codes=["A", "B"])) == 5
+    assert len(stock(codes=["A", "B"], product_id=None, name="")) == 5
+    assert len(stock(codes=("A", "B"), product_id=3)) == 1
+    assert len(stock(codes={"A", "B"}, name="a")) == 2
+    assert stock(codes=[]) == [] and stock.first(codes=[]) is None
+
+
+def test_a_stand_in_cannot_be_looked_at() -> None:
+    def looks(look: Any) -> None:
+        def definition(*, product_id: int, codes: Collection[str]) -> QuerySet[Stock]:
+            look(product_id, codes)
+            return Stock.objects.filter(product_id=product_id)
+
+        with pytest.raises(TypeError):
+            reads(definition)(product_id=1, codes=["A"])
+
+    looks(lambda product_id, codes: product_id == 1)
+    looks(lambda product_id, codes: product_id > 1)
+    looks(lambda product_id, codes: int(product_id))
+    looks(lambda product_id, codes: len(codes))
+    looks(lambda product_id, codes: list(codes))
+    looks(lambda product_id, codes: "A" in codes)
+
+
+def test_each_row_gets_its_own(rows: list[Stock]) -> None:
+    assert add(units={}) == 0
+    assert add(units={rows[0].pk: 5}) == 1
+    assert add(units={row.pk: 10 * row.product_id for row in rows} | {10**9: 1}) == 5
+    assert [row.on_hand for row in stock(codes=["A", "B"])] == [16, 22, 33, 44, 55]
+
+
+def test_a_thousand_rows_at_once(rows: list[Stock]) -> None:
+    lines = [
+        Movement(product_id=1, warehouse_id="A", delta=number, on_hand=1, reason="", actor="") for number in range(1000)
+    ]
+    assert Inserts(Movement)(lines) == 1000
+    assert [line.delta for line in Movement.objects.filter(pk__in=[line.pk for line in lines[::90]])] == [
+        *range(0, 1000, 90)
+    ]
+    units = {row.pk: 1 for row in rows} | {10**9 + number: number for number in range(1000)}
+    assert add(units=units) == 5
+
+
+def test_an_insert_may_be_repeated_where_that_is_wanted(rows: list[Stock]) -> None:
+    again = Stock(product_id=1, warehouse_id="B", on_hand=9)
+    with pytest.raises(IntegrityError), unit_of_work("inventory"):
+        add_stock([again])
+    assert add_warehouses([Warehouse(code="A", name="other"), Warehouse(code="C", name="c")]) == 1
+    assert [row.name for row in Warehouse.objects.order_by("pk")] == ["a", "b", "c"]
+    with pytest.raises(TypeError, match="one row leaves"):
+        add_warehouses([Warehouse(code="D", name="d"), Warehouse(code="E", name="e", created_at=Now())])
+
+
+@pytest.mark.django_db(databases="__all__", transaction=True)
+def test_locks_need_a_unit_of_work() -> None:
+    assert (
+        mine.definition(product_id=1).query.select_for_update is connections["inventory"].features.has_select_for_update
+    )
+    with unit_of_work("inventory"):
+        assert mine(product_id=1) == []
+    if connections["inventory"].features.has_select_for_update:
+        with pytest.raises(transaction.TransactionManagementError):
+            mine(product_id=1)
+
+
+def test_a_failure_inside_a_unit_is_not_swallowed(rows: list[Stock]) -> None:
+    with pytest.raises(transaction.TransactionManagementError), unit_of_work("inventory"), suppress(IntegrityError):
+        add_stock([Stock(product_id=1, warehouse_id="B")])
+
+
+@pytest.mark.no_database
+def test_threads_may_compile_at_once() -> None:
+    @reads
+    def platform(*, name: str) -> QuerySet[Warehouse]:
+        return Warehouse.objects.filter(name=name)
+
+    texts = []
+    shapes = (("name", str),)
+    threads = [threading.Thread(target=lambda: texts.append(platform._kept("inventory", shapes))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts) == 8 and connection.alias == "default"

@@ -1,0 +1,165 @@
+"""Every prepared statement is what Django makes of its queryset, on every engine, and finds the same rows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, get_type_hints
+
+import pytest
+from django.apps import apps
+from django.db import connections
+from django.db.models import NOT_PROVIDED, AutoField
+
+from contexts.catalog import selectors as catalog
+from contexts.catalog.models import Product
+from contexts.customers.models import TokenFamily
+from contexts.inventory.models import Reservation
+from contexts.orders.models import Order
+from eci.db import unit_of_work
+from eci.idempotency import Key, find
+from eci.paging import Paging
+from eci.statements import Changes, Inserts, Reads, Statement, registered
+from tests.support import people
+from tests.support.shop import Shop
+
+
+@pytest.fixture
+def samples(shop: Shop) -> dict[str, list[Any]]:
+    """For each argument of a statement, by its name: values to try, so that there is something to find."""
+    order, other = (shop.order(key=f"sample {number}").data["order_id"] for number in range(2))
+    shop.order(product_id=shop.other_id, quantity=6)
+    people.staff("P")
+    buyer = people.customer("sample@example.com")
+    record = find("orders", _key_of(order))
+    assert record is not None
+    page = Paging(limit=2, order="-created_at")
+    row = Order.objects.get(pk=order)
+    reservation = Reservation.objects.get(key=order)
+    return {
+        "order_id": [order],
+        "order_ids": [[order], [order, other, "none"]],
+        "key": [order, record.key],
+        "keys": [[order], [other, order]],
+        "scope": [record.scope],
+        "product_id": [shop.product_id],
+        "product_ids": [[shop.other_id], [shop.product_id, shop.other_id, 10**12]],
+        "reservation_ids": [[reservation.pk], [reservation.pk, 10**12]],
+        "customer_id": [buyer.customer_id],
+        "family_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").pk],
+        "staff_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").staff_id],
+        "user_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").staff_id],
+        "paging": [
+            page,
+            replace(page, order="created_at", after=(row.created_at, "its key")),
+            replace(page, after=(row.created_at, "its key"), backwards=True),
+        ],
+        "status": ["SHIPPED"],
+        "warehouse": ["WH001"],
+        "created_after": [row.created_at],
+        "created_before": [row.created_at],
+    }
+
+
+def _key_of(order_id: str) -> Key:
+    order = Order.objects.get(pk=order_id)
+    assert order.idempotency_key is not None and order.idempotency_scope is not None
+    return Key(scope=order.idempotency_scope, key=order.idempotency_key, fingerprint=order.idempotency_fingerprint)
+
+
+def test_each_statement_is_its_queryset(samples: dict[str, list[Any]]) -> None:
+    catalog.product(product_id=Product.objects.earliest("pk").pk)
+    tried = [one for one in registered if isinstance(one, Statement) and not repr(one).startswith("tests.")]
+    for statement in tried:
+        for values in _cases(statement, samples):
+            _require_same(statement, values)
+    assert len(tried) >= 20
+
+
+def _cases(statement: Statement[Any], samples: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Each argument takes each of its values once, while the others have their first."""
+    hints = get_type_hints(statement.definition)
+    choices: dict[str, list[Any]] = {}
+    for name in inspect.signature(statement.definition).parameters:
+        kind = str(hints[name])
+        known = [False, True] if "bool" in kind else samples.get(name)
+        assert known, f"{statement} takes {name}: give a sample"
+        choices[name] = [*known, None] if "None" in kind else known
+    usual = {name: given[0] for name, given in choices.items()}
+    yield usual
+    if "paging" in choices:
+        key = 1 if isinstance(statement.definition(**usual).model._meta.pk, AutoField) else "none"
+        choices["paging"] = [replace(one, after=one.after and (one.after[0], key)) for one in choices["paging"]]
+    for name, given in choices.items():
+        yield from (usual | {name: value} for value in given[1:])
+
+
+def _require_same(statement: Statement[Any], values: dict[str, Any]) -> None:
+    asked = statement.definition(**values)
+    alias = statement.alias(asked.model)
+    with unit_of_work(alias) if alias != "default" else connections[alias].cursor():
+        _, kept = statement.prepared(values)
+        assert kept is not None, (statement, values)
+        text, params = statement.text(values, kept[0], connections[alias])
+        theirs, their_params = statement.compiler(alias, asked).as_sql()
+        assert (text, list(params)) == (theirs, list(their_params)), (statement, values)
+        if isinstance(statement, Reads):
+            assert [_all_of(row) for row in statement(**values)] == [_all_of(row) for row in asked], statement
+        else:
+            assert isinstance(statement, Changes)
+            assert statement(**values) == statement.definition(**values).queryset.count(), (statement, values)
+
+
+def _all_of(row: Any) -> Any:
+    """Everything that a model has, and what was selected beside it."""
+    if not hasattr(row, "_state"):
+        return row
+    beside = {name: _all_of(one) for name, one in row._state.fields_cache.items()}
+    own = {name: value for name, value in vars(row).items() if name not in ("_state", "now")}
+    return own, beside, row._state.db, row._state.adding
+
+
+class _Captured(Exception):
+    pass
+
+
+def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
+    tried = [one for one in registered if isinstance(one, Inserts) and apps.is_installed(one.model.__module__[:-7])]
+    for inserts in tried:
+        kept = inserts.model._default_manager.first()
+        assert kept is not None, f"{inserts}: let a sample have one"
+        alias = kept._state.db
+        assert alias
+
+        def row(inserts: Inserts[Any] = inserts, kept: Any = kept) -> Any:
+            has_key = not isinstance(inserts.model._meta.pk, AutoField)
+            fields = [field for field in inserts.model._meta.concrete_fields if has_key or not field.primary_key]
+            values = {
+                field.attname: getattr(kept, field.attname) for field in fields if field.db_default is NOT_PROVIDED
+            }
+            return inserts.model(**values)
+
+        def theirs(inserts: Inserts[Any] = inserts) -> Any:
+            made = row()
+            for name, expression in inserts.same.items():
+                setattr(made, name, expression)
+            inserts.model._default_manager.bulk_create([made], ignore_conflicts=inserts.once)
+
+        assert _sent(alias, lambda: inserts([row()])) == _sent(alias, theirs), inserts  # noqa: B023
+    assert len(tried) >= 10
+
+
+def _sent(alias: str, insert: Any) -> Any:
+    """What would be sent. Nothing is: the row is there already."""
+    sent: list[Any] = []
+
+    def capture(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith("INSERT"):
+            return execute(sql, params, many, context)
+        sent.append((sql, [getattr(one, "obj", one) for one in params]))
+        raise _Captured
+
+    with connections[alias].execute_wrapper(capture), pytest.raises(_Captured), unit_of_work(alias):
+        insert()
+    return sent
