@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, models, transaction
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 
 from eci.errors import ContextUnavailable
 from eci.remembered import Remembered
@@ -240,16 +240,4 @@ def locked(queryset: QuerySet[Any], *, of: tuple[str, ...] = ("self",), skip_loc
     return queryset.select_for_update(
         of=of if features.has_select_for_update_of else (),
         skip_locked=skip_locked and features.has_select_for_update_skip_locked,
-    )
-
-
-def per_row(values: dict[int, int]) -> Case | Value:
-    """An SQL expression that gives each primary key its own integer, to update many rows in one statement."""
-    if len(set(values.values())) == 1:
-        return Value(next(iter(values.values())))
-    groups: dict[int, list[int]] = {}
-    for pk, value in values.items():
-        groups.setdefault(value, []).append(pk)
-    return Case(
-        *(When(pk__in=pks, then=Value(value)) for value, pks in groups.items()), output_field=models.BigIntegerField()
     )

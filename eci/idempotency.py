@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from eci.db import unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
-from eci.statements import Reads, reads
+from eci.statements import Change, Changes, Columns, Inserts, Reads, change, changes, reads
 
 KEPT = timedelta(hours=48)  # clients are promised 24
 
@@ -84,6 +84,21 @@ def _record_in(context: str) -> Reads[..., IdempotencyRecord]:
     return record
 
 
+@cache
+def _answering_in(context: str) -> Changes[...]:
+    @changes
+    def answering(*, scope: str, key: str, columns: Columns) -> Change:
+        running = _records(context)._default_manager.filter(scope=scope, key=key, status=None)
+        return change(running, **columns)
+
+    return answering
+
+
+@cache
+def _inserts_in(context: str) -> Inserts[IdempotencyRecord]:
+    return Inserts(_records(context))
+
+
 def find(context: str, key: Key) -> IdempotencyRecord | None:
     """The key's record, or None. IdempotencyKeyReused if the key was used for another request."""
     record = _record_in(context).first(scope=key.scope, key=key.key)
@@ -106,7 +121,7 @@ def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None =
         record.status, record.answer = answer.status, json.dumps(answer.body, cls=JSONEncoder)
     try:
         with unit_of_work(context):
-            _records(context)._default_manager.bulk_create([record])
+            _inserts_in(context)([record])
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
 
@@ -119,10 +134,10 @@ def begin(context: str, key: Key, *, resource: str) -> None:
 
 def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> None:
     """Store the answer of a claimed key."""
-    changes: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
+    columns: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
     if resource:
-        changes["resource"] = resource
-    _records(context)._default_manager.filter(scope=key.scope, key=key.key, status=None).update(**changes)
+        columns["resource"] = resource
+    _answering_in(context)(scope=key.scope, key=key.key, columns=Columns(columns))
 
 
 def keep(context: str, key: Key, answer: Answer) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import uuid
@@ -25,6 +26,7 @@ from django.db.models.functions import Now
 
 from eci import events
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
+from eci.statements import Inserts
 from eci.watch import requests
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,11 @@ def _outbox(context: str) -> type[OutboxRow]:
     return apps.get_model(context, "OutboxEvent")
 
 
+@functools.cache
+def _inserts_in(context: str) -> Inserts[OutboxRow]:
+    return Inserts(_outbox(context))
+
+
 def _inbox(context: str) -> type[InboxRow]:
     return apps.get_model(context, "InboxEvent")
 
@@ -116,8 +123,7 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
         for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
         if consumer != known_to
     ]
-    if rows:
-        _outbox(context)._default_manager.bulk_create(rows)
+    _inserts_in(context)(rows)
 
 
 def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:

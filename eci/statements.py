@@ -48,6 +48,7 @@ _FIELDS: dict[type, models.Field[Any, Any]] = {
     str: models.CharField(),
     datetime: models.DateTimeField(),
     uuid.UUID: models.UUIDField(),
+    dict: models.JSONField(),
 }
 
 registered: list[Statement[Any] | Inserts[Any]] = []
@@ -64,6 +65,31 @@ class Shaped:
 
     def with_values(self, *values: Any) -> Any:
         raise NotImplementedError
+
+
+class Columns(Shaped):
+    """What columns become, for ``change(rows, **columns)``. Which columns these are decides the text."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = tuple(given.items())
+
+    def keys(self) -> Iterable[str]:
+        return [name for name, _ in self._given]
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self._given)[name]
+
+    def values(self) -> tuple[Any, ...]:
+        return tuple(value for _, value in self._given)
+
+    def with_values(self, *values: Any) -> Columns:
+        return Columns(dict(zip(self.keys(), values, strict=True)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Columns) and self._given == other._given
+
+    def __hash__(self) -> int:
+        return hash(self._given)
 
 
 @dataclass(frozen=True)
@@ -103,7 +129,8 @@ class StandIn(Combinable):
 
 class _Placed(Value):
     def __init__(self, text: str, slot: Slot) -> None:
-        super().__init__(slot, output_field=slot.field)
+        is_json = isinstance(slot.field, models.JSONField)  # Django takes the value of such a one at once
+        super().__init__(slot, output_field=None if is_json else slot.field)
         self.text = text
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
@@ -142,12 +169,15 @@ def _shape_of(value: Any) -> Any:
     """What of a value decides the text: its type, if a stand-in of that will do; otherwise the value itself."""
     if not value:
         return () if isinstance(value, Collection) and not isinstance(value, str) else value
+    if isinstance(value, dict):
+        member = type(next(iter(value)))
+        return dict if member is str else (member,)
     if type(value) in _FIELDS:
         return type(value)
     if isinstance(value, str):
         return str
     if isinstance(value, Shaped):
-        return value.with_values(*map(type, value.values()))
+        return value.with_values(*map(_shape_of, value.values()))
     return (type(next(iter(value))),) if isinstance(value, Collection) else value
 
 
@@ -274,8 +304,12 @@ class Reads(Statement[P], Generic[P, R]):
 
     def answer(self, alias: str, asked: QuerySet[Any, R], compiler: Any) -> Any:
         columns = [expression for expression, *_ in compiler.select[: compiler.col_count]]
-        converters = [(place, *how) for place, how in compiler.get_converters(columns).items()]
+        converters = _converters(compiler, columns)
         return asked.query.select_for_update, converters, _row_of(alias, asked, compiler)
+
+
+def _converters(compiler: Any, columns: Sequence[Any]) -> list[Any]:
+    return [(place, *how) for place, how in compiler.get_converters(columns).items()]
 
 
 def _converted(rows: Iterable[Any], converters: Sequence[Any], connection: Any) -> Iterator[list[Any]]:
@@ -378,7 +412,7 @@ class _Column(Expression):
 
 
 class Inserts(Generic[M]):
-    """Inserts rows as ``bulk_create`` does, prepared, and gives them their primary keys; returns how many it inserted.
+    """``bulk_create``, prepared: rows get what the database made for them. Returns how many were inserted.
 
     ``once``: a row that is there already is left out, as by ``ignore_conflicts``. ``same``: columns that have the same
     expression in all rows. What the database fills in by itself, it does in all rows or in none.
@@ -400,7 +434,7 @@ class Inserts(Generic[M]):
         filled_in = tuple(name for name, value in vars(rows[0]).items() if isinstance(value, DatabaseDefault))
         if not all(isinstance(getattr(row, name), DatabaseDefault) for name in filled_in for row in rows):
             raise TypeError(f"{self}: one row leaves {filled_in} to the database, another does not.")
-        (before, row_text, after), parts, returns = self._kept(alias, filled_in, rows[0].pk is not None)
+        (before, row_text, after), parts, returned, converters = self._kept(alias, filled_in, rows[0].pk is not None)
         size = max(1, connection.ops.bulk_batch_size(parts, rows))
         inserted = 0
         with transaction.mark_for_rollback_on_error(using=alias), connection.cursor() as cursor:
@@ -408,12 +442,13 @@ class Inserts(Generic[M]):
                 params = [_value_of(row, part, connection) for row in batch for part in parts]
                 cursor.execute(before + ", ".join([row_text] * len(batch)) + after, params)
                 inserted += cursor.rowcount if self.once else len(batch)
-                for row, (key,) in zip(batch, cursor.fetchall(), strict=True) if returns else ():
-                    row.pk = key
+                made = _converted(cursor.fetchall(), converters, connection) if returned else ()
+                for row, values in zip(batch, made, strict=bool(returned)):
+                    vars(row).update(zip(returned, values, strict=True))
         return inserted
 
     def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool) -> Any:
-        """The text in three pieces, what is repeated in the middle; each row's parameters; and whether keys return."""
+        """The text in three pieces, what is repeated in the middle; each row's parameters; and what comes back."""
         connection, meta = connections[alias], self.model._meta
         by_itself = connection.features.supports_default_keyword_in_bulk_insert
         fields: list[Any] = [one for one in meta.concrete_fields if has_key or not isinstance(one, models.AutoField)]
@@ -427,10 +462,12 @@ class Inserts(Generic[M]):
         query = InsertQuery(self.model, on_conflict=OnConflict.IGNORE if self.once else None)
         query.insert_values(fields, [template])
         compiler = query.get_compiler(using=alias)
-        returns = not self.once and not has_key and connection.features.can_return_rows_from_bulk_insert
-        compiler.returning_fields = [meta.pk] if returns else None
+        returns = not self.once and connection.features.can_return_rows_from_bulk_insert
+        returned = compiler.returning_fields = list(meta.db_returning_fields) if returns else []
         [(sql, parts)] = compiler.as_sql()
-        return re.fullmatch(r"(.* VALUES )(\(.*\))(.*)", sql).groups(), parts, returns  # type: ignore[union-attr]
+        pieces = re.fullmatch(r"(.* VALUES )(\(.*\))(.*)", sql).groups()  # type: ignore[union-attr]
+        converters = _converters(compiler, [field.get_col(meta.db_table) for field in returned])
+        return pieces, parts, [field.attname for field in returned], converters
 
 
 def _value_of(row: models.Model, part: Any, connection: Any) -> Any:

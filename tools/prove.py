@@ -79,8 +79,8 @@ SAFETIES = (
     Safety(
         name="conditional UPDATE that reserves stock",
         file="contexts/inventory/services/parts.py",
-        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units)).update(',
-        instead="Stock.objects.filter(pk__in=units).update(",
+        text='Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units))',
+        instead="Stock.objects.filter(pk__in=units)",
         tests=(DEFENCES,),
     ),
     Safety(
@@ -121,8 +121,8 @@ SAFETIES = (
     Safety(
         name="conditional UPDATE that closes an allocation",
         file="contexts/inventory/services/parts.py",
-        text="Allocation.objects.filter(pk__in=ids, state=read).update(state=state",
-        instead="Allocation.objects.filter(pk__in=ids).update(state=state",
+        text="Allocation.objects.filter(pk__in=ids, state=read)",
+        instead="Allocation.objects.filter(pk__in=ids)",
         tests=(DEFENCES,),
     ),
     Safety(
@@ -186,8 +186,8 @@ SAFETIES = (
     Safety(
         name="a lost lease ends its runner",
         file="contexts/orders/services.py",
-        text="held = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)",
-        instead="held = Order.objects.filter(pk=order.pk)",
+        text="return Order.objects.filter(pk=order_id, lease_owner=owner)",
+        instead="return Order.objects.filter(pk=order_id)",
         tests=(DEFENCES,),
     ),
     Safety(

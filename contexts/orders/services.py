@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, When
 from django.db.models.functions import Cast, Now
 
+from contexts.orders import selectors
 from contexts.orders.domain import (
     RETURNABLE,
     UNFINISHED,
@@ -35,10 +36,11 @@ from contexts.orders.public.events import ReturnReceived, ReturnRefused, ReturnR
 from eci import erasure, events, idempotency, outbox, trail
 from eci import metadata as labels
 from eci.clock import utcnow
-from eci.db import Stale, locked, per_row, writes
+from eci.db import Stale, locked, writes
 from eci.erasure import blank
 from eci.errors import EciError, InvalidTransition, PreconditionFailed, Unfinished
 from eci.idempotency import Answer, Key
+from eci.statements import Change, Columns, Inserts, change, changes, per_row
 
 LEASE = timedelta(seconds=15)
 ATTENTION_AFTER = 10  # attempts at one step
@@ -56,6 +58,44 @@ class LeaseLost(Exception):
 
 class ReturnsInLine(Unfinished):
     """Another return of the order is being refunded: one at a time, so that none pays back what another will."""
+
+
+# -- statements of every order ----------------------------------------------------------------------------------------
+
+_add_order = Inserts(Order, next_at=Now(), lease_until=Now() + LEASE)
+_add_lines = Inserts(OrderLine)
+_add_entries = Inserts(TimelineEntry)
+
+
+@changes
+def _lease(*, order_id: str, owner: str, version: int | None) -> Change:
+    """A free order is leased; with ``version``, only if it is as it was read."""
+    free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
+    if version is not None:
+        free = free.filter(version=version)
+    return change(free, lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1)
+
+
+def _held(order_id: str, owner: str) -> QuerySet[Order]:
+    return Order.objects.filter(pk=order_id, lease_owner=owner)
+
+
+@changes
+def _change(*, order_id: str, owner: str, columns: Columns) -> Change:
+    """The order changes, while its lease is the owner's."""
+    return change(_held(order_id, owner), **columns, version=F("version") + 1, updated_at=Now())
+
+
+@changes
+def _give_back(*, order_id: str, owner: str, version: int, next_at: datetime | None, columns: Columns) -> Change:
+    """As ``_change``, and the lease ends. If the version is another, more was asked meanwhile, and the order is due."""
+    asked_meanwhile = When(~Q(version=version), then=Now())
+    again = Case(asked_meanwhile, default=next_at, output_field=DateTimeField())
+    idle = {"lease_owner": "", "lease_until": None, "attempts": 0}
+    return change(_held(order_id, owner), **idle, **columns, next_at=again, version=F("version") + 1, updated_at=Now())
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
 
 
 @writes("orders")
@@ -89,15 +129,13 @@ def create_order(
         token=asked.token,
         created_at=now,
         updated_at=now,
-        next_at=Now(),
         lease_owner=uuid.uuid4().hex,
-        lease_until=Now() + LEASE,
         idempotency_scope=key.scope if key else None,
         idempotency_key=key.key if key else None,
         idempotency_fingerprint=key.fingerprint if key else "",
         trace=trace,
     )
-    Order.objects.bulk_create([order])
+    _add_order([order])
     lines = [
         OrderLine(
             order=order,
@@ -111,7 +149,7 @@ def create_order(
         )
         for number, line in enumerate(quote.lines, 1)
     ]
-    OrderLine.objects.bulk_create(lines)
+    _add_lines(lines)
     own_prices = quote.own_prices()
     if own_prices:
         trail.record("orders", actor=asked.actor, action="priced", thing=f"order:{order_id}", after=own_prices)
@@ -129,7 +167,7 @@ def _note(
 ) -> TimelineEntry:
     noted = entry(event=event, detail=detail, actor=actor, at=at or utcnow())
     noted.order = order
-    TimelineEntry.objects.bulk_create([noted])
+    _add_entries([noted])
     return noted
 
 
@@ -137,35 +175,35 @@ def _note(
 def claim(*, order_id: str, version: int | None = None) -> Order | None:
     """Lease the order to the caller. None when another runner has it, its version is another, or there is none."""
     owner = uuid.uuid4().hex
-    free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
-    if version is not None:
-        free = free.filter(version=version)
-    if not free.update(lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1):
+    if not _lease(order_id=order_id, owner=owner, version=version):
         return None
-    return Order.objects.get(pk=order_id)
+    return selectors.order(order_id=order_id)
 
 
-def _write(order: Order, changes: Mapping[str, Any], *, at: datetime | None = None) -> None:
-    """Update the leased row; the object follows, with ``at`` as its time. LeaseLost when another runner has it."""
-    held = Order.objects.filter(pk=order.pk, lease_owner=order.lease_owner)
-    if not held.update(**changes, version=F("version") + 1, updated_at=Now()):
+def _write(order: Order, changes: Mapping[str, Any]) -> None:
+    """Update the leased row; the object follows. LeaseLost when another runner has it."""
+    if not _change(order_id=order.pk, owner=order.lease_owner, columns=Columns(changes)):
         raise LeaseLost(order.pk)
+    _follow(order, changes, at=utcnow())
+
+
+def _follow(order: Order, changes: Mapping[str, Any], *, at: datetime) -> None:
     for name, value in changes.items():
         setattr(order, name, value)
     order.version += 1
-    order.updated_at = at or utcnow()
-
-
-_IDLE: dict[str, Any] = {"lease_owner": "", "lease_until": None, "next_at": None, "attempts": 0}
+    order.updated_at = at
 
 
 def _rest(order: Order, changes: Mapping[str, Any], *, at: datetime) -> None:
-    """Update and give the lease back. If its version has changed, something was asked meanwhile: it is due."""
-    changed_meanwhile = ~Q(version=order.version)
-    next_at = changes.get("next_at")
-    again = Case(When(changed_meanwhile, then=Now()), default=next_at, output_field=DateTimeField())
-    _write(order, _IDLE | dict(changes) | {"next_at": again}, at=at)
-    order.next_at = next_at
+    """Update and give the lease back. LeaseLost."""
+    columns = dict(changes)
+    next_at = columns.pop("next_at", None)
+    given_back = _give_back(
+        order_id=order.pk, owner=order.lease_owner, version=order.version, next_at=next_at, columns=Columns(columns)
+    )
+    if not given_back:
+        raise LeaseLost(order.pk)
+    _follow(order, {**columns, "next_at": next_at, "lease_owner": "", "lease_until": None, "attempts": 0}, at=at)
 
 
 @writes("orders")

@@ -35,8 +35,26 @@ from eci.errors import EciError, InvalidTransition, NotFound, PreconditionFailed
 from eci.idempotency import Key
 from eci.ids import is_our_order
 from eci.money import from_minor, text, to_minor
+from eci.statements import Change, Columns, Inserts, change, changes
 
 EXPIRED, CANCELLED = "expired", "cancelled"
+
+
+# -- statements of every payment --------------------------------------------------------------------------------------
+
+_add_request = Inserts(PaymentRequest)
+_add_payment = Inserts(Payment, next_at=Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3))
+
+
+@changes
+def _change(*, payment_id: int, status: str, version: int, columns: Columns) -> Change:
+    """The payment changes, if it is as it was read."""
+    return change(Payment.objects.filter(pk=payment_id, status=status, version=version), **columns)
+
+
+@changes
+def _change_request(*, order_id: str, columns: Columns) -> Change:
+    return change(PaymentRequest.objects.filter(pk=order_id), **columns, version=F("version") + 1)
 
 
 def _first_call() -> dict[str, Any]:
@@ -110,13 +128,14 @@ def begin_authorisation(*, asked: ChargeAsked) -> Payment:
 
     IntegrityError when the order has a request.
     """
-    PaymentRequest.objects.create(
+    request = PaymentRequest(
         order_id=asked.order_id,
         amount_minor=asked.amount_minor,
         currency=asked.currency,
         customer_id=asked.customer_id,
         state=RequestState.PAYING,
     )
+    _add_request([request])
     return _create_payment(asked, Payment.Mode.AUTHORISE)
 
 
@@ -214,7 +233,7 @@ def begin_released(*, payment: Payment) -> Payment:
 
 def _create_payment(asked: ChargeAsked, mode: Payment.Mode, key: Key | None = None) -> Payment:
     now = utcnow()
-    return Payment.objects.create(
+    payment = Payment(
         order_id=asked.order_id,
         customer_id=asked.customer_id,
         amount_minor=asked.amount_minor,
@@ -227,10 +246,11 @@ def _create_payment(asked: ChargeAsked, mode: Payment.Mode, key: Key | None = No
         nonce=domain.new_nonce(),
         created_at=now,
         updated_at=now,
-        **_first_call(),
         **_screening(asked),
         **_keyed(key),
     )
+    _add_payment([payment])
+    return payment
 
 
 def _take_request(asked: ChargeAsked) -> int | None:
@@ -326,7 +346,7 @@ def record_voided(*, payment: Payment, reason: str = "") -> Payment:
 def _advance(payment: Payment, status: PaymentStatus, **values: Any) -> Payment | None:
     """Move the payment on from the status it was read in; None when somebody else moved it first."""
     values |= {"status": status, "version": payment.version + 1, "updated_at": utcnow()}
-    if not Payment.objects.filter(pk=payment.pk, status=payment.status, version=payment.version).update(**values):
+    if not _change(payment_id=payment.pk, status=payment.status, version=payment.version, columns=Columns(values)):
         return None
     moved = copy.copy(payment)  # the caller's stays as it was read, because this transaction may run again
     for name, value in values.items():
@@ -340,9 +360,7 @@ def _reread(payment: Payment) -> Payment:
 
 def _move_request(payment: Payment, state: Any, **values: Any) -> None:
     if is_our_order(payment.order_id):
-        PaymentRequest.objects.filter(pk=payment.order_id).update(
-            state=state, version=F("version") + 1, updated_at=utcnow(), **values
-        )
+        _change_request(order_id=payment.order_id, columns=Columns({"state": state, "updated_at": utcnow(), **values}))
 
 
 def _text(payment: Payment, minor: int) -> str:

@@ -32,6 +32,11 @@ from eci.errors import InvalidTransition, NotFound, OwnedByOrder, PreconditionFa
 from eci.events import Event
 from eci.ids import is_our_order
 from eci.outbox import deliver_after_commit, emit
+from eci.statements import Inserts
+
+_add_order = Inserts(Consignment)
+_add_shipments = Inserts(Shipment)
+_add_steps = Inserts(ShipmentEvent)
 
 # -- our own orders, commanded by orders ------------------------------------------------------------------------------
 
@@ -77,7 +82,7 @@ def _where(given: AddressGiven | None, *, address: str, city: str) -> dict[str, 
 
 @writes("shipping")
 def _create_first(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
-    Consignment.objects.bulk_create([Consignment(order_id=order_id)])
+    _add_order([Consignment(order_id=order_id)])
     return _insert_pending(order_id, warehouses, where)
 
 
@@ -351,7 +356,7 @@ def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any])
 
 
 def _insert(shipments: list[Shipment], actor: str) -> None:
-    Shipment.objects.bulk_create(shipments)
+    _add_shipments(shipments)
     if not connections["shipping"].features.can_return_rows_from_bulk_insert:  # MySQL
         numbers = [shipment.tracking_no for shipment in shipments]
         keys = dict(Shipment.objects.filter(tracking_no__in=numbers).values_list("tracking_no", "pk"))
@@ -361,7 +366,7 @@ def _insert(shipments: list[Shipment], actor: str) -> None:
 
 
 def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: str = "") -> None:
-    ShipmentEvent.objects.bulk_create(
+    steps = [
         ShipmentEvent(
             shipment=shipment,
             status=shipment.status,
@@ -371,7 +376,8 @@ def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: 
             at=shipment.updated_at,
         )
         for shipment in shipments
-    )
+    ]
+    _add_steps(steps)
 
 
 def _require_allowed(shipments: list[Shipment], *, force: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any, get_type_hints
 
@@ -16,11 +17,14 @@ from contexts.catalog import selectors as catalog
 from contexts.catalog.models import Product
 from contexts.customers.models import TokenFamily
 from contexts.inventory.models import Reservation
+from contexts.inventory.public.contracts import AllocationState
 from contexts.orders.models import Order
+from contexts.payments.models import Payment
 from eci.db import unit_of_work
-from eci.idempotency import Key, find
+from eci.idempotency import IdempotencyRecord, Key, find
+from eci.outbox import OutboxRow
 from eci.paging import Paging
-from eci.statements import Changes, Inserts, Reads, Statement, registered
+from eci.statements import Changes, Columns, Inserts, Reads, Statement, registered
 from tests.support import people
 from tests.support.shop import Shop
 
@@ -36,6 +40,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     assert record is not None
     page = Paging(limit=2, order="-created_at")
     row = Order.objects.get(pk=order)
+    payment = Payment.objects.get(order_id=order)
     reservation = Reservation.objects.get(key=order)
     return {
         "order_id": [order],
@@ -58,6 +63,21 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "status": ["SHIPPED"],
         "warehouse": ["WH001"],
         "created_after": [row.created_at],
+        "next_at": [row.created_at],
+        "owner": [row.lease_owner],
+        "version": [row.version],
+        "reservation_id": [reservation.pk],
+        "payment_id": [payment.pk],
+        "ids": [[1], [1, 2]],
+        "units": [{1: 0}, {1: 0, 2: 0}],
+        "read": [AllocationState.SHIPPED],
+        "state": [AllocationState.RELEASED],
+        "columns": [
+            Columns({"currency": "EUR"}),
+            Columns({"why": "a sample"}),
+            Columns({"resource": "a sample"}),
+            Columns({"refusal": {"a": 1}}),
+        ],
         "created_before": [row.created_at],
     }
 
@@ -86,6 +106,8 @@ def _cases(statement: Statement[Any], samples: dict[str, list[Any]]) -> Iterator
         known = [False, True] if "bool" in kind else samples.get(name)
         assert known, f"{statement} takes {name}: give a sample"
         choices[name] = [*known, None] if "None" in kind else known
+    if "columns" in choices:
+        choices["columns"] = [one for one in choices["columns"] if _fits(statement, choices, one)]
     usual = {name: given[0] for name, given in choices.items()}
     yield usual
     if "paging" in choices:
@@ -95,10 +117,15 @@ def _cases(statement: Statement[Any], samples: dict[str, list[Any]]) -> Iterator
         yield from (usual | {name: value} for value in given[1:])
 
 
+def _fits(statement: Statement[Any], choices: dict[str, list[Any]], columns: Columns) -> bool:
+    asked = statement.definition(**{name: given[0] for name, given in choices.items()} | {"columns": columns})
+    return all(hasattr(asked.model, name) for name in columns.keys())  # noqa: SIM118
+
+
 def _require_same(statement: Statement[Any], values: dict[str, Any]) -> None:
     asked = statement.definition(**values)
     alias = statement.alias(asked.model)
-    with unit_of_work(alias) if alias != "default" else connections[alias].cursor():
+    with suppress(_Undone), unit_of_work(alias) if alias != "default" else nullcontext():
         _, kept = statement.prepared(values)
         assert kept is not None, (statement, values)
         text, params = statement.text(values, kept[0], connections[alias])
@@ -108,7 +135,13 @@ def _require_same(statement: Statement[Any], values: dict[str, Any]) -> None:
             assert [_all_of(row) for row in statement(**values)] == [_all_of(row) for row in asked], statement
         else:
             assert isinstance(statement, Changes)
-            assert statement(**values) == statement.definition(**values).queryset.count(), (statement, values)
+            found = asked.queryset.count()
+            assert statement(**values) == found, (statement, values)
+        raise _Undone
+
+
+class _Undone(Exception):
+    """So that there is as much to find for the next one."""
 
 
 def _all_of(row: Any) -> Any:
@@ -128,7 +161,9 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
     tried = [one for one in registered if isinstance(one, Inserts) and apps.is_installed(one.model.__module__[:-7])]
     for inserts in tried:
         kept = inserts.model._default_manager.first()
-        assert kept is not None, f"{inserts}: let a sample have one"
+        if kept is None:
+            assert issubclass(inserts.model, OutboxRow | IdempotencyRecord), f"{inserts}: let a sample have one"
+            continue  # another context's is alike
         alias = kept._state.db
         assert alias
 

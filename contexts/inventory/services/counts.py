@@ -20,8 +20,9 @@ from contexts.inventory.services import ledger, owed, parts
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import trail
 from eci.clock import utcnow
-from eci.db import per_row, writes
+from eci.db import writes
 from eci.errors import EciError
+from eci.statements import per_row
 
 Place = tuple[int, str]  # a product, and the code of a warehouse
 

@@ -23,11 +23,29 @@ from contexts.inventory.public.contracts import (
 from contexts.inventory.selectors import HOLDING, ReservationRows
 from contexts.inventory.services import ledger, owed, parts
 from eci import trail
-from eci.db import Stale, per_row, unit_of_work, writes
+from eci.db import Stale, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
+from eci.statements import Change, Inserts, change, changes, per_row
 
 NOT_FOUND = "count corrected: the units had left"  # the ledger's reason
+
+_add_reservation = Inserts(Reservation)
+_add_allocations = Inserts(Allocation)
+
+
+@changes
+def _take_out(*, units: Mapping[int, int]) -> Change:
+    """Reserved units leave their stock rows."""
+    less = {name: F(name) - per_row(units) for name in ("on_hand", "reserved")}
+    return change(Stock.objects.filter(pk__in=units), **less, version=F("version") + 1, updated_at=Now())
+
+
+@changes
+def _owe_less(*, units: Mapping[int, int]) -> Change:
+    """Units of stock rows are owed no more."""
+    owed = F("owed") - per_row(units)
+    return change(Stock.objects.filter(pk__in=units), owed=owed, version=F("version") + 1, updated_at=Now())
 
 
 @writes("inventory")
@@ -101,7 +119,7 @@ def reserve(
         )
         for pick in picks
     ]
-    Allocation.objects.bulk_create(allocations)
+    _add_allocations(allocations)
     return ReservationRows(reservation=reservation, allocations=allocations)
 
 
@@ -299,10 +317,8 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
     owed_units = parts.units_in(allocations=leaving, state=AllocationState.SHORT)
     not_found = [(one.stock, one.quantity) for one in leaving if one.state == AllocationState.SHORT]
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED)
-    for units, less in ((open_units, ("on_hand", "reserved")), (owed_units, ("owed",))):
-        if units:
-            changes = {name: F(name) - per_row(units) for name in less}
-            Stock.objects.filter(pk__in=units).update(**changes, version=F("version") + 1, updated_at=Now())
+    _take_out(units=open_units)
+    _owe_less(units=owed_units)
     about = {"order_id": rows.reservation.order_id, "reference": key, "actor": actor}
     shipment = MovementKind.SHIPMENT  # the correction too: together they move nothing, for the count was right
     if not_found:

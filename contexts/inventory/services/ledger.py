@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contexts.inventory.models import Movement, MovementKind, Stock
 from eci.clock import utcnow
+from eci.statements import Inserts
+
+_add = Inserts(Movement)
 
 
 def record(
@@ -37,4 +40,4 @@ def record(
                 at=at,
             )
         )
-    Movement.objects.bulk_create(lines)
+    _add(lines)

@@ -20,8 +20,9 @@ from contexts.inventory.public.events import AllocationCovered, AllocationEvent,
 from contexts.inventory.selectors import HOLDING
 from contexts.inventory.services import parts
 from eci import outbox
-from eci.db import Stale, after_commit, locked, per_row
+from eci.db import Stale, after_commit, locked
 from eci.ids import is_our_order
+from eci.statements import per_row
 
 TELLING = 5.0  # seconds that a writer spends on telling orders; the relay tells those that are left
 

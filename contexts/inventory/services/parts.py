@@ -6,7 +6,7 @@ These functions are parts of a transaction that their caller has opened.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db.models import Case, F, Q, QuerySet, When
@@ -19,10 +19,42 @@ from contexts.inventory.public.events import HoldNeedsAttention
 from contexts.inventory.selectors import ReservationRows
 from eci import outbox
 from eci.clock import utcnow
-from eci.db import Stale, locked, per_row
+from eci.db import Stale, locked
 from eci.ids import is_our_order
+from eci.statements import Change, Columns, change, changes, per_row, reads
 
 TOMBSTONE = ""  # the fingerprint of a reservation that was released before it was made
+
+
+# -- statements -------------------------------------------------------------------------------------------------------
+
+
+@reads
+def _held(*, key: str) -> QuerySet[Any]:
+    """A reservation's allocations, with it and their stock rows, which stay locked."""
+    allocations = Allocation.objects.filter(reservation__key=key).select_related("reservation", "stock")
+    has_lapsed = Case(When(lapses_at__lte=Now(), then=True), default=False)
+    return locked(allocations.annotate(has_lapsed=has_lapsed).order_by("stock_id"), of=("stock",))
+
+
+@changes
+def _reserve(*, units: Mapping[int, int]) -> Change:
+    """Units of stock rows are reserved, where they are still available."""
+    there = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units))
+    return change(there, reserved=F("reserved") + per_row(units), version=F("version") + 1, updated_at=Now())
+
+
+@changes
+def _close(*, ids: Collection[int], read: AllocationState, state: AllocationState) -> Change:
+    """Allocations end, where they are as they were read."""
+    return change(Allocation.objects.filter(pk__in=ids, state=read), state=state, lapses_at=None, moved_from=None)
+
+
+@changes
+def _change(*, reservation_id: int, version: int, columns: Columns) -> Change:
+    """The reservation changes, if it is as it was read."""
+    unchanged = Reservation.objects.filter(pk=reservation_id, version=version)
+    return change(unchanged, **columns, version=F("version") + 1, updated_at=Now())
 
 
 # -- locks ------------------------------------------------------------------------------------------------------------
@@ -82,16 +114,9 @@ def lock_products(*, product_ids: Iterable[int] | QuerySet[Any, Any]) -> list[St
     return list(locked(Stock.objects.filter(product_id__in=product_ids).order_by("pk")))
 
 
-_WITH_STOCK = (  # built once, as selectors' is
-    Allocation.objects.select_related("reservation", "stock")
-    .annotate(has_lapsed=Case(When(lapses_at__lte=Now(), then=True), default=False))
-    .order_by("stock_id")
-)
-
-
 def lock_reservation(*, key: str) -> ReservationRows:
     """The reservation and its allocations, as they count now. Locks their stock rows. ReservationNotFound."""
-    allocations: list[Any] = list(locked(_WITH_STOCK.filter(reservation__key=key), of=("stock",)))
+    allocations = _held(key=key)
     if allocations:
         reservation = allocations[0].reservation
         if any(one.has_lapsed or one.state == AllocationState.EXPIRED for one in allocations):
@@ -110,8 +135,7 @@ def lock_reservation(*, key: str) -> ReservationRows:
 
 def change_reservation(*, reservation: Reservation, changes: dict[str, Any]) -> None:
     """Update the row if it is as it was read, and the object with it; otherwise Stale."""
-    unchanged = Reservation.objects.filter(pk=reservation.pk, version=reservation.version)
-    if not unchanged.update(**changes, version=F("version") + 1, updated_at=Now()):
+    if not _change(reservation_id=reservation.pk, version=reservation.version, columns=Columns(changes)):
         raise Stale
     reservation.version += 1
     for name, value in changes.items():
@@ -144,10 +168,7 @@ def free_units(*, row: Stock) -> int:
 
 def reserve_units(*, units: dict[int, int]) -> None:
     """Add these units (stock row id -> units) to what is reserved; Stale if a row has fewer available by now."""
-    reserved = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units)).update(
-        reserved=F("reserved") + per_row(units), version=F("version") + 1, updated_at=Now()
-    )
-    if reserved != len(units):
+    if _reserve(units=units) != len(units):
         raise Stale  # another writer took units after they were read
 
 
@@ -155,8 +176,7 @@ def mark_allocations(*, allocations: list[Allocation], state: AllocationState) -
     """Give allocations their final state if each is as it was read; otherwise Stale. Call it before changing stock."""
     for read in (AllocationState.OPEN, AllocationState.SHORT):
         ids = [allocation.pk for allocation in allocations if allocation.state == read]
-        closed = {"lapses_at": None, "moved_from": None}
-        if ids and Allocation.objects.filter(pk__in=ids, state=read).update(state=state, **closed) != len(ids):
+        if _close(ids=ids, read=read, state=state) != len(ids):
             raise Stale
     for allocation in allocations:
         allocation.state = state

@@ -24,8 +24,9 @@ from contexts.inventory.public.contracts import (
 from contexts.inventory.services import holds, ledger, owed, parts
 from eci import trail
 from eci.clock import utcnow
-from eci.db import Stale, locked, per_row, unit_of_work, writes
+from eci.db import Stale, locked, unit_of_work, writes
 from eci.errors import Conflict, InvalidTransition, NotFound, PreconditionFailed
+from eci.statements import per_row
 
 MAX_UNITS = 1_000_000_000  # that one door takes, and that one stock row has: what can be there can be counted
 RETURN = "return"  # the ledger's reason for units that came back
