@@ -253,12 +253,13 @@ class Statement(Generic[P]):
         return self.definition(**given)  # type: ignore[call-arg]
 
     def _compiled(self, alias: str, shapes: tuple[tuple[str, Any], ...]) -> tuple[Text, Any] | None:
-        asked = self._asked(shapes)
-        try:
-            compiler = self.compiler(alias, asked)
-            sql, params = compiler.as_sql()
-        except EmptyResultSet:
-            return None
+        with connections[alias].execute_wrapper(_refuse):
+            asked = self._asked(shapes)
+            try:
+                compiler = self.compiler(alias, asked)
+                sql, params = compiler.as_sql()
+            except EmptyResultSet:
+                return None
         return Text(sql, params), self.answer(alias, asked, compiler)
 
     def alias(self, model: type[models.Model]) -> str:
@@ -269,6 +270,10 @@ class Statement(Generic[P]):
 
     def answer(self, alias: str, asked: Any, compiler: Any) -> Any:
         raise NotImplementedError
+
+
+def _refuse(*_: Any) -> Any:
+    raise RuntimeError("A statement's function asks the database, and the answer would be kept for ever.")
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -429,7 +434,7 @@ class Inserts(Generic[M]):
     def __call__(self, rows: Sequence[M]) -> int:
         if not rows:
             return 0
-        alias = router.db_for_write(self.model)
+        alias, meta = router.db_for_write(self.model), self.model._meta
         connection = connections[alias]
         filled_in = tuple(name for name, value in vars(rows[0]).items() if isinstance(value, DatabaseDefault))
         if not all(isinstance(getattr(row, name), DatabaseDefault) for name in filled_in for row in rows):
@@ -445,13 +450,19 @@ class Inserts(Generic[M]):
                 made = _converted(cursor.fetchall(), converters, connection) if returned else ()
                 for row, values in zip(batch, made, strict=bool(returned)):
                     vars(row).update(zip(returned, values, strict=True))
+                if len(batch) == 1 and rows[0].pk is None and not self.once:  # MySQL
+                    rows[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
         return inserted
 
     def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool) -> Any:
         """The text in three pieces, what is repeated in the middle; each row's parameters; and what comes back."""
         connection, meta = connections[alias], self.model._meta
         by_itself = connection.features.supports_default_keyword_in_bulk_insert
-        fields: list[Any] = [one for one in meta.concrete_fields if has_key or not isinstance(one, models.AutoField)]
+        fields: list[Any] = [
+            one
+            for one in meta.concrete_fields
+            if not one.generated and (has_key or not isinstance(one, models.AutoField))
+        ]
         template = self.model()
         for field in fields:
             if field.attname in filled_in:

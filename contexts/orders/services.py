@@ -62,6 +62,7 @@ class ReturnsInLine(Unfinished):
 
 # -- statements of every order ----------------------------------------------------------------------------------------
 
+_add_number = Inserts(Number)
 _add_order = Inserts(Order, next_at=Now(), lease_until=Now() + LEASE)
 _add_lines = Inserts(OrderLine)
 _add_entries = Inserts(TimelineEntry)
@@ -109,7 +110,7 @@ def create_order(
         idempotency.claim("orders", key, resource=order_id)
     order = Order(
         order_id=order_id,
-        number=Number.objects.create().pk,
+        number=_new_number(),
         reference=asked.reference or None,
         metadata=labels.merged(None, asked.metadata),
         customer_id=asked.customer_id,
@@ -155,6 +156,12 @@ def create_order(
         trail.record("orders", actor=asked.actor, action="priced", thing=f"order:{order_id}", after=own_prices)
     told = ", ".join(f"{sku} at {price}" for sku, price in own_prices.items())
     return order, lines, _note(order, "placed", told, actor=asked.actor)
+
+
+def _new_number() -> int:
+    number = Number()
+    _add_number([number])
+    return number.pk
 
 
 def entry(*, event: str, detail: str, actor: str, at: datetime) -> TimelineEntry:
@@ -316,7 +323,7 @@ def update_metadata(*, order_id: str, metadata: Mapping[str, str | None], actor:
 def give_missing_numbers() -> None:
     """Number orders that a process of an earlier release placed."""
     for order_id in list(Order.objects.filter(number=None).order_by("pk").values_list("pk", flat=True)[:_NUMBERED]):
-        Order.objects.filter(pk=order_id, number=None).update(number=Number.objects.create().pk)
+        Order.objects.filter(pk=order_id, number=None).update(number=_new_number())
 
 
 @writes("orders")

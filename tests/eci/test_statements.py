@@ -100,6 +100,15 @@ def test_a_stand_in_cannot_be_looked_at() -> None:
     looks(lambda product_id, codes: "A" in codes)
 
 
+def test_a_definition_asks_nothing() -> None:
+    @reads
+    def asks(*, name: str) -> QuerySet[Stock]:
+        return Stock.objects.filter(warehouse__in=list(Warehouse.objects.values_list("pk", flat=True)))
+
+    with pytest.raises(RuntimeError, match="asks the database"):
+        asks(name="A")
+
+
 def test_each_row_gets_its_own(rows: list[Stock]) -> None:
     assert add(units={}) == 0
     assert add(units={rows[0].pk: 5}) == 1

@@ -48,6 +48,8 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "key": [order, record.key],
         "keys": [[order], [other, order]],
         "scope": [record.scope],
+        "number": [row.number],
+        "reference": ["", "PO-1"],
         "product_id": [shop.product_id],
         "product_ids": [[shop.other_id], [shop.product_id, shop.other_id, 10**12]],
         "reservation_ids": [[reservation.pk], [reservation.pk, 10**12]],
