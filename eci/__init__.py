@@ -72,6 +72,7 @@ Small things
     forms           its form fields for staff's pages
     intake          it for rows that are there already, in migrations
     money           amounts and currencies
+    metadata        other systems' keys and values on a row
     clock           times
     ids             order ids
     remembered      values that a process keeps for some seconds

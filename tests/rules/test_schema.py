@@ -25,6 +25,7 @@ CONTRACT = {
         PATCH /v1/products/{product_id}
         DELETE /v1/products/{product_id}
         GET /v1/products/search
+        GET /v1/products/{product_id}/prices
         GET /v1/categories
     """,
     "inventory": """
@@ -107,6 +108,9 @@ CONTRACT = {
 
 # Served beyond the contract's tables.
 ADDITIONS = {
+    "orders": """
+        PATCH /v1/orders/{order_id}
+    """,
     "inventory": """
         GET /v1/inventory/{inventory_id}
         GET /v1/warehouses/{code}
@@ -141,6 +145,7 @@ MAY_BE_ACCEPTED = {
 }
 LISTS = {
     "GET /v1/products",
+    "GET /v1/products/{product_id}/prices",
     "GET /v1/products/search",
     "GET /v1/categories",
     "GET /v1/inventory",

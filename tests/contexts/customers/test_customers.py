@@ -213,7 +213,7 @@ class TestStaffView:
         assert (answer.status, list(answer.details)) == (400, [query.split("=")[0]])
 
     def test_one(self, api: Any, ann: dict[str, Any]) -> None:
-        assert api.get(f"/v1/customers/{ann['customer_id']}").data == ann | {"is_blocked": False}
+        assert api.get(f"/v1/customers/{ann['customer_id']}").data == ann | {"is_blocked": False, "metadata": {}}
 
     @pytest.mark.parametrize("reference", [str(UNKNOWN), "0", "abc", "-1", "9" * 30])
     def test_what_is_unknown_is_a_404(self, api: Any, reference: str) -> None:
@@ -223,8 +223,8 @@ class TestStaffView:
     def test_patch(self, api: Any, ann: dict[str, Any]) -> None:
         path = f"/v1/customers/{ann['customer_id']}"
         data = api.patch(path, {"email": "new@example.com", "phone": ""}).data
-        changed = {"new_email": "new@example.com", "phone": "", "is_blocked": False, "updated_at": data["updated_at"]}
-        assert data == ann | changed
+        changed = {"new_email": "new@example.com", "phone": "", "is_blocked": False, "metadata": {}}
+        assert data == ann | changed | {"updated_at": data["updated_at"]}
         assert api.get(path).data == data
         assert api.patch(path, {}).data == data
         assert api.post("/v1/users/register", ANN).status == 409

@@ -85,10 +85,10 @@ def test_what_nobody_expected_is_a_500_without_a_trace(
 
 
 def test_a_failing_plain_view_is_enveloped_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(names: list[str]) -> None:
         raise RuntimeError("the secret")
 
-    monkeypatch.setattr("eci.http.health._report", fail)
+    monkeypatch.setattr("eci.http.health.states", fail)
     answer = api.get("/health", **{"X-Request-ID": "request-1"})
     assert (answer.status, answer.code, answer.details) == (500, "internal_error", {"request_id": "request-1"})
     assert "secret" not in json.dumps(answer.json)
