@@ -326,6 +326,7 @@ ECI_WEB_THREADS = whole("ECI_WEB_THREADS", 4, least=1)
 LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
+CSRF_COOKIE_HTTPONLY = True  # no script of ours reads it
 SECURE_HSTS_SECONDS = whole("ECI_HSTS_SECONDS", 0 if ECI_DEBUG else 86400)
 SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
 # Probes and calls between processes bypass the proxy.

@@ -159,3 +159,10 @@ def test_nobody_is_led_elsewhere_after_signing_in(where: str) -> None:
     form = {"username": "ann", "password": "secret-123", "next": where}
     answer = Client().post("/admin/login/", form)
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
+def test_no_script_reads_a_cookie() -> None:
+    User.objects.create_superuser("ann", "ann@example.com", "secret-123")
+    answer = Client().post("/admin/login/", {"username": "ann", "password": "secret-123"})
+    cookies = {name: (cookie["httponly"], cookie["samesite"]) for name, cookie in answer.cookies.items()}
+    assert cookies == {"csrftoken": (True, "Lax"), "sessionid": (True, "Lax")}
