@@ -126,7 +126,7 @@ bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 
 
 bench-growth: ## the same calls and tasks on a small shop and on one with a million products (SIZE=0.1: a tenth; ENGINE=sqlite)
 	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
-	@SIZE=$(SIZE) ENGINE=$(ENGINE) exec $(BIN)/python -m bench.growth
+	@SIZE=$(SIZE) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) exec $(BIN)/python -m bench.growth
 
 prove: ## remove one safety at a time: the tests must notice
 	@tools/install-servers.sh && tools/setup.sh requirements.txt requirements-dev.txt requirements-servers.txt

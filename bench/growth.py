@@ -1,8 +1,9 @@
 """``make bench-growth``: does anything grow? The same calls and tasks on a small shop and a large one, in turn.
 
 From the environment: SIZE, the large shop's share of 1,000,000 products, 2,000,000 stock rows, 3,000,000 lines of the
-ledger and 300,000 orders (1); the small one has a hundredth of it. ENGINE=sqlite for SQLite files. It prints what grows
-and writes everything to var/bench. Exit codes: 0 measured, 1 a shop's books did not agree or nothing could be measured.
+ledger and 300,000 orders (1); the small one has a hundredth of it. ROUNDS (3). ENGINE=sqlite for SQLite files. It
+prints what grows and writes everything to var/bench. Exit codes: 0 measured, 1 a shop's books did not agree or nothing
+could be measured.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ SMALLER = 100
 WAITING = 2_800  # events, in both shops' share
 WAREHOUSES = 10
 CUSTOMERS = 5_000
-ROUNDS = 3
-SECONDS = 0.7  # of calls, one after the other
+SECONDS = 0.6  # of calls, one after the other
+WARM_UP = 0.2
 CHORES = ("sweep-idle", "recover", "settle", "send", "relay", "prune-idle", "check-up")
 LAST = ("prune-outbox", "prune-answers")
 # `{…}` is a value that the shop has; see Site.values.
@@ -120,7 +121,7 @@ class Site:
             "customer": list(range(1, 200)),
         }
 
-    def call(self, what: str) -> Tally:
+    def call(self, what: str, seconds: float = SECONDS) -> Tally:
         """Calls one after the other for a while, each with other values. The token costs nothing in that time."""
         headers = self.shop.token() | {"Content-Type": "application/json"}
         turns = itertools.count()
@@ -134,10 +135,10 @@ class Site:
             return Call(what.format(**values))
 
         expected = 201 if what == PLACE else 200
-        return drive(self.shop.url, one, clients=1, seconds=SECONDS, expected=expected, headers=headers)
+        return drive(self.shop.url, one, clients=1, seconds=seconds, expected=expected, headers=headers)
 
     def measure(self, what: str) -> dict[str, Any]:
-        self.call(what)  # so that every thread of the web process knows the way
+        self.call(what, WARM_UP)  # so that every thread of the web process knows the way
         roots = {"web": self.shop.pid} | self.servers
         before = machine.look()
         tally = self.call(what)
@@ -212,12 +213,11 @@ def sites(engine: str, share: float, progress: Progress) -> Iterator[dict[str, S
         yield found
 
 
-def run(engine: str, share: float) -> dict[str, Any]:
+def run(engine: str, share: float, rounds: int, results: dict[str, Any]) -> None:
+    """Measure, and put everything into ``results``."""
     what = (*CALLS, PLACE)
-    progress = Progress("growth", 4 + ROUNDS * len(what) * 2)
-    results: dict[str, Any] = {
-        "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
+    progress = Progress("growth", 4 + rounds * len(what) * 2)
+    results |= {
         "engine": engine,
         "machine": machine.description(),
         "calls": {one: {"small": [], "large": []} for one in what},
@@ -226,7 +226,7 @@ def run(engine: str, share: float) -> dict[str, Any]:
         results["sizes"] = {name: site.size for name, site in both.items()}
         results["filled"] = {name: site.filled for name, site in both.items()}
         before = machine.look()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for one in what:
                 for name, site in both.items():
                     progress.say(f"{name}: {one}")
@@ -245,16 +245,19 @@ def run(engine: str, share: float) -> dict[str, Any]:
             results.setdefault("audit", {})[name] = site.shop.audit()
             results.setdefault("audit_seconds", {})[name] = time.monotonic() - begun
         progress.tick()
-    return results
 
 
 def main() -> int:
     engine = os.environ.get("ENGINE") or "servers"
     share = float(os.environ.get("SIZE") or 1)
-    with alone():
-        results = run(engine, share)
+    rounds = int(os.environ.get("ROUNDS") or 3)
+    results: dict[str, Any] = {"when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
     written = HOME / f"growth-{results['when'].replace(':', '')}.json"
-    written.write_text(json.dumps(results, indent=1))
+    with alone():
+        try:
+            run(engine, share, rounds, results)
+        finally:  # what was measured before an error is kept
+            written.write_text(json.dumps(results, indent=1))
     print(f"\n{page.growth(results)}\nAll figures: {written}")
     return 0
 
