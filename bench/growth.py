@@ -1,7 +1,7 @@
 """``make bench-growth``: does anything grow? The same calls and tasks on a small shop and a large one, in turn.
 
 From the environment: SIZE, the large shop's share of 1,000,000 products, 2,000,000 stock rows, 3,000,000 lines of the
-ledger and 300,000 orders (1); the small one has a hundredth of it. ROUNDS (3). ENGINE=sqlite for SQLite files. It
+ledger and 300,000 orders (1); the small one has a hundredth of these. ROUNDS (3). ENGINE=sqlite for SQLite files. It
 prints what grows and writes everything to var/bench. Exit codes: 0 measured, 1 a shop's books did not agree or nothing
 could be measured.
 """
@@ -33,13 +33,13 @@ from bench.shop import ROOT, Shop, ShopError
 from tools.servers import Servers, ServersError, free_ports
 
 FULL = {"products": 1_000_000, "stock": 2_000_000, "ledger": 3_000_000, "orders": 300_000, "holds": 100_000}
-SMALLER = 100
-WAITING = 2_800  # events, in both shops' share
+SMALL = 0.01  # of it
+WAITING = {"small": 0, "large": 2_800}  # events
 WAREHOUSES = 10
 CUSTOMERS = 5_000
 SECONDS = 0.6  # of calls, one after the other
 WARM_UP = 0.2
-CHORES = ("sweep-idle", "recover", "settle", "send", "relay", "prune-idle", "check-up")
+CHORES = ("sweep-idle", "recover", "settle", "send", "relay", "deliver", "prune-idle", "check-up")
 LAST = ("prune-outbox", "prune-answers")
 # `{…}` is a value that the shop has; see Site.values.
 CALLS = (
@@ -99,7 +99,7 @@ class Site:
     def fill(self) -> None:
         begun = time.monotonic()
         options = {"warehouses": WAREHOUSES, "customers": min(CUSTOMERS, self.size["orders"]), "units": 1_000_000}
-        options |= self.size | {"waiting": WAITING * self.size["products"] // FULL["products"]}
+        options |= self.size
         self.shop.prepare(*(f"--{name}={value}" for name, value in options.items()))
         self.filled = time.monotonic() - begun
 
@@ -187,7 +187,7 @@ def sites(engine: str, share: float, progress: Progress) -> Iterator[dict[str, S
     work = HOME / "growth"
     with ExitStack() as stack:
         found = {}
-        for name, part in (("small", share / SMALLER), ("large", share)):
+        for name, part in (("small", SMALL), ("large", share)):
             folder = work / name
             if (folder / "servers").exists():  # what a killed run has left
                 Servers(folder / "servers", durable=True).stop()
@@ -201,7 +201,7 @@ def sites(engine: str, share: float, progress: Progress) -> Iterator[dict[str, S
                 environment |= servers.environment()
                 pids = {server.name: server.pid() or 0 for server in servers.all}
             shop = Shop(folder / "shop", environment, port=free_ports(1)[0], mail_port=1)
-            size = {what: max(10, round(rows * part)) for what, rows in FULL.items()}
+            size = {what: round(rows * part) for what, rows in FULL.items()} | {"waiting": WAITING[name]}
             found[name] = Site(shop, size, pids)
         progress.say("filling")
         with ThreadPoolExecutor() as pool:

@@ -41,6 +41,7 @@ _LAYERS = (
     ("HTTP", ("rest_framework", "eci/http", "django", "corsheaders", "csp", "whitenoise")),
     ("its own", ("contexts", "eci", "config")),
 )
+ALIASES = {"platform": "default"} | {context: context for context in CONTEXTS}  # Django's names of the databases
 LAYERS = (*(name for name, _ in _LAYERS), "other")
 _LIBRARY = re.compile(r"/site-packages/(.*)")
 _CONTEXT = re.compile(r"^contexts/(\w+)/")
@@ -108,7 +109,7 @@ class Counted:
 
     def sums(self) -> dict[str, dict[str, int]]:
         """Statements and commits by context."""
-        sums = {context: {"statements": 0, "commits": 0} for context in CONTEXTS}
+        sums = {context: {"statements": 0, "commits": 0} for context in ALIASES}
         for context, statement in self.said:
             if context not in sums or _NOISE.match(statement):
                 continue
@@ -136,7 +137,8 @@ def counted(urls: Mapping[str, str], postgres_log: Path | None) -> Iterator[Coun
         with _traced_sqlite(found):
             yield found
         return
-    postgres, mariadb = databases.connect(urls["catalog"]), databases.connect(urls["orders"])
+    postgres = databases.connect(f"{urls['catalog'].rpartition('/')[0]}/postgres")  # its own log is nobody's
+    mariadb = databases.connect(urls["orders"])
     said = mariadb.cursor()
     for setting in ("log_statement = 'all'", "log_line_prefix = '%d '"):
         postgres.execute(f"ALTER SYSTEM SET {setting}")
@@ -168,7 +170,7 @@ def counted(urls: Mapping[str, str], postgres_log: Path | None) -> Iterator[Coun
 def _traced_sqlite(found: Counted) -> Iterator[None]:
     from django.db import connections
 
-    opened = {context: connections[context] for context in CONTEXTS}
+    opened = {context: connections[alias] for context, alias in ALIASES.items()}
     for context, connection in opened.items():
         connection.ensure_connection()
         connection.connection.set_trace_callback(lambda said, of=context: found.said.append((of, said)))
@@ -234,7 +236,7 @@ def main() -> int:
     asked = parser.parse_args()
     servers = {name: int(pid) for name, _, pid in (one.partition("=") for one in asked.servers)}
     shop = InProcess()
-    urls = {context: os.environ.get(f"ECI_{context.upper()}_DATABASE_URL", "") for context in CONTEXTS}
+    urls = {context: os.environ.get(f"ECI_{context.upper()}_DATABASE_URL", "") for context in ALIASES}
     for number in range(WARM_UP):
         shop.order(1, number + 1)
     after_commit()

@@ -71,7 +71,7 @@ def test_what_grew_is_named() -> None:
     def side(cpu: float) -> dict[str, Any]:
         return {"cpu": cpu, "p50": 2.0, "calls": 9}
 
-    chore = {"wall": 10.0, "cpu": {"Python": 4.0, "PostgreSQL": 1.0}, "found": None}
+    chore = {"wall": 10.0, "cpu": {"Python": 4.0, "PostgreSQL": 1.0}}
     sweep = {"wall": 2000.0, "cpu": {"Python": 500.0}, "holds": 1000, "median_order_before": 9.0}
     sweep |= {"median_order": 11.0, "slowest_order": 40.0}
     text = page.growth(
