@@ -279,6 +279,11 @@ SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {
 }
 
 
+def embedded(results: Results) -> str:
+    """What differs most on SQLite files."""
+    return "\n\n".join(make(results) for make in (run, orders, cpu, stock, reads, resources))
+
+
 def tables(results: Results) -> str:
     return "\n\n".join(f"## {title}\n\n{make(results)}" for title, make in SECTIONS.values())
 
@@ -300,6 +305,8 @@ def main() -> int:
         results = json.loads(Path(file).read_text())
         if "calls" in results:
             blocks["growth"] = growth(results)
+        elif results["engine"] == "sqlite":
+            blocks["sqlite"] = embedded(results)
         else:
             blocks |= {name: make(results) for name, (_, make) in SECTIONS.items()}
     PAGE.write_text(fill(PAGE.read_text(), blocks))
