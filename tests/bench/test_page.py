@@ -69,7 +69,7 @@ def test_the_page_has_a_place_for_every_table() -> None:
 
 def test_what_grew_is_named() -> None:
     def side(cpu: float) -> dict[str, Any]:
-        return {"cpu": cpu, "p50": 2.0, "calls": 9}
+        return {"cpu": cpu, "p50": 2 * cpu, "calls": 9}
 
     chore = {"wall": 10.0, "cpu": {"Python": 4.0, "PostgreSQL": 1.0}}
     sweep = {"wall": 2000.0, "cpu": {"Python": 500.0}, "holds": 1000, "median_order_before": 9.0}
@@ -89,7 +89,7 @@ def test_what_grew_is_named() -> None:
         }
     )  # fmt: skip
     assert "in the large shop: `/v1/products`." in text
-    assert "| `/v1/orders` | 5.00 | 5.50 | 1.10 | 2.00 | 2.00 | 1.00 |" in text
+    assert "| `/v1/orders` | 5.00 | 5.50 | 1.10 | 10.0 | 11.0 | 1.10 |" in text
     assert "| `/gone` | 404 gone |" in text
     assert "| relay | 5.00 | 5.00 | 1.00 | 10.0 | 20.0 | 2.00 |" in text
     assert "| large: 1,000 holds | 2.00 | 500 | 9.00 | 11.0 | 40.0 |" in text
