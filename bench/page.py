@@ -262,7 +262,7 @@ def growth(found: Results) -> str:
     return "\n\n".join(
         [
             "\n".join(f"- {line}" for line in lines),
-            f"More than {GROWS} times the processor time and the wait in the large shop: {', '.join(grown) or 'nothing'}.",
+            f"More than {GROWS} times the processor time and the wait: {', '.join(grown) or 'nothing'}.",
             table(head, rows),
             table(("one run of a task", "CPU-ms small", "large", "ratio", "ms small", "large", "ratio"), chores),
             table(sweep_head, sweep),

@@ -88,7 +88,7 @@ def test_what_grew_is_named() -> None:
             "sweep": {"large": sweep},
         }
     )  # fmt: skip
-    assert "in the large shop: `/v1/products`." in text
+    assert "and the wait: `/v1/products`." in text
     assert "| `/v1/orders` | 5.00 | 5.50 | 1.10 | 10.0 | 11.0 | 1.10 |" in text
     assert "| `/gone` | 404 gone |" in text
     assert "| relay | 5.00 | 5.00 | 1.00 | 10.0 | 20.0 | 2.00 |" in text
