@@ -5,8 +5,11 @@ All stand on one data folder and so on the databases of the same shop, each on t
 
 from __future__ import annotations
 
+import json
 import shlex
-from dataclasses import dataclass
+import signal
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.contexts import CONTEXTS, LOCAL
@@ -14,6 +17,10 @@ from eci.identity import keys
 
 HOST = "127.0.0.1"
 REST = "rest"
+
+
+RECUT = signal.SIGUSR1  # tells manage.py services that another cut is wanted
+_STATE, _WANTED = "state.json", "wanted"
 
 
 class NoSuchCut(ValueError):
@@ -52,10 +59,15 @@ def url(context: str, offset: int) -> str:
     return f"http://{HOST}:{CONTEXTS[context].port + offset}"
 
 
-def environments(deployments: list[Deployment], folder: Path, *, offset: int) -> dict[str, dict[str, str]]:
-    """By name: where the others are, its key, and the keys of those that may call it. Makes keys that are missing."""
+def environments(
+    deployments: list[Deployment], folder: Path, *, offset: int, still: Iterable[str] = ()
+) -> dict[str, dict[str, str]]:
+    """By name: where the others are, its key, and the keys of those that may call it. Makes keys that are missing.
+
+    ``still``: who may call although it is no part of this cut, because it has not ended yet.
+    """
     folder = folder / "services"
-    make_keys([deployment.name for deployment in deployments], folder)
+    make_keys(list(dict.fromkeys([*(deployment.name for deployment in deployments), *still])), folder)
     callers, own = folder / "callers", folder / "keys"
     for left in folder.glob("*.env"):  # of another cut
         left.unlink()
@@ -90,3 +102,39 @@ def make_keys(names: list[str], folder: Path) -> None:
         if not file.exists():
             keys.write(own, file.name, keys.private_pem(keys.new()))
         keys.write(callers, file.name, keys.public_pem(keys.read_private(file.read_bytes()).public_key()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Of ``manage.py services``. ``turn`` counts what was recorded; ``failed``: why the last recut had no effect."""
+
+    pid: int
+    turn: int
+    cut: str
+    failed: str
+
+    def write(self, folder: Path) -> None:
+        aside = folder / f"{_STATE}.new"
+        aside.write_text(json.dumps(asdict(self)))
+        aside.rename(folder / _STATE)
+
+    @classmethod
+    def read(cls, folder: Path) -> State | None:
+        """None where no services run."""
+        try:
+            found = cls(**json.loads((folder / _STATE).read_text()))
+        except OSError:
+            return None
+        return found if Path(f"/proc/{found.pid}").exists() else None
+
+    @staticmethod
+    def forget(folder: Path) -> None:
+        (folder / _STATE).unlink(missing_ok=True)
+
+
+def want(text: str, folder: Path) -> None:
+    (folder / _WANTED).write_text(text)
+
+
+def wanted(folder: Path) -> str:
+    return (folder / _WANTED).read_text()

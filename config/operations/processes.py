@@ -15,8 +15,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 WORKER_THREADS = 3  # tasks at a time; the relay has one more thread
 
 
-def web(*binds: str) -> list[str]:
+def web(*binds: str, beside: bool = False) -> list[str]:
+    """``beside``: others may listen at the same addresses, as while one process takes another's place."""
     options = ["--config", "config/gunicorn.py", *(f"--bind={bind}" for bind in binds)]
+    options += ["--reuse-port"] if beside else []
     return [sys.executable, "-m", "gunicorn", "config.wsgi:application", *options]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +18,7 @@ import pytest
 from config.contexts import CONTEXTS, GATEWAY_PORT
 from tests.support import demo
 from tests.support.nginx import nginx
-from tests.support.product import DemoShop, Product, wait_until
+from tests.support.product import DemoShop, HttpApi, Product, wait_until
 from tests.support.world import world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(8)]
@@ -105,8 +109,8 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     wait_until(lambda: shop.order(1).status == 201, 60, "orders are taken again")
 
     text = parts.log.read_text()
-    assert "rest    | It ended, and is started again." in text
-    assert "orders  | It is up: http://127.0.0.1:" in text, "each line says whose it is"
+    assert "rest          | It ended, and is started again." in text
+    assert "orders        | It is up." in text, "each line says whose it is"
     parts.stop()
     wait_until(lambda: not _processes(parts), 30, "nothing is left")
 
@@ -114,6 +118,53 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
 def _told(parts: Product, name: str) -> dict[str, str]:
     lines = (parts.data_dir / "services" / f"{name}.env").read_text().splitlines()
     return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines)
+
+
+@pytest.mark.long
+def test_a_context_moves_out_and_back_twice_while_orders_come_in(parts: Product) -> None:
+    """The commands of docs/services.md, "Moving day"."""
+    parts.start()
+    shop = DemoShop(parts.api)
+    product = shop.sell("MOVED", WH001=100_000)
+    answers: list[Any] = []
+    stop = threading.Event()
+
+    def buy() -> None:
+        api = HttpApi(parts.url)
+        while not stop.is_set():
+            answers.append(DemoShop(api).order(product, key=uuid.uuid4().hex))
+        api.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        buyers = [pool.submit(buy) for _ in range(2)]
+        try:
+            for cut, hosts in (("orders,inventory", "inventory"), ("orders", "rest")) * 2:
+                before = len(answers)
+                moved = parts.manage("recut", cut)
+                assert moved.returncode == 0, moved.stderr
+                told = dict(line.split(": ") for line in moved.stdout.splitlines())
+                assert "inventory" in told[hosts].split(", ")
+                assert {part for part in ("inventory", "rest") if _processes(parts, f"ECI_SERVICE_NAME={part}")} == set(
+                    told
+                ) - {"orders"}
+                wait_until(lambda before=before: len(answers) >= before + 5, 60, "orders come in")  # type: ignore[misc]
+        finally:
+            stop.set()
+            for buyer in buyers:
+                buyer.result()
+    refused = [answer for answer in answers if answer.status not in (201, 202)]
+    assert {(answer.status, answer.code) for answer in refused} <= {(503, "context_unavailable")}
+    assert all(answer.headers["Retry-After"] for answer in refused) and len(refused) <= len(answers) // 10
+    placed = {answer.data["order_id"] for answer in answers if answer.status in (201, 202)}
+    wait_until(lambda: {order["status"] for order in parts.api.everything("/v1/orders")} == {"SHIPPED"}, 60, "all done")
+    assert {order["order_id"] for order in parts.api.everything("/v1/orders")} == placed
+    assert shop.stock(product) == (100_000 - len(placed), 0, 100_000 - len(placed))
+    for part in ("orders", "rest"):
+        seen = Product(parts.data_dir, parts.environment | _told(parts, part))
+        assert f"The books agree: {len(placed)} orders checked, 0 under way." in seen.manage("audit").stdout
+    assert "CUT=stock: there is no context 'stock'." in parts.manage("recut", "stock").stderr
+    parts.stop()
+    assert "No services run on" in parts.manage("recut").stderr
 
 
 def test_a_port_that_is_taken_is_named_with_whom_it_is_for(parts: Product) -> None:

@@ -4,6 +4,9 @@
 2. Start the deployments, each with web, worker and beat (``manage.py up``), and nginx in front of them.
 3. Print what they say, each line with its deployment's name. Start one that ends again.
 4. Ctrl-C ends all.
+
+``manage.py recut`` moves contexts from one deployment to another while they are used: new deployments listen beside the
+old ones, on the same ports and databases, and the old ones end when the new are healthy.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -32,6 +36,7 @@ GRACE = 15  # seconds; a deployment takes at most nine
 PATIENCE = 120  # seconds for all to become healthy
 PAUSE = 1.0  # seconds before a deployment that ended is started again
 GATEWAY = "gateway"
+_WIDTH = max(map(len, CONTEXTS))  # of the names before each line
 _HERE = {"ECI_WEB_WORKERS": "1", "ECI_TRUSTED_PROXIES": cuts.HOST}  # unless the environment says otherwise
 _NOT_HERE = ("ECI_BACKUP_DIR", "ECI_BACKUP_S3_URL")  # a backup of the shop is made from outside of its parts
 
@@ -64,11 +69,10 @@ class Command(BaseCommand):
         prepare_shop(self.stdout.write)
         connections.close_all()
 
-        shop = Shop(deployments, offset, demo=options["demo"])
+        shop = Shop(options["cut"], offset, demo=options["demo"])
         try:
             shop.start()
-            shop.wait_until_healthy()
-            self.stdout.write(_banner(deployments, offset, has_gateway=GATEWAY in shop.parts))
+            self.stdout.write(_banner(shop.deployments, offset, has_gateway=shop.gateway is not None))
             self.stdout.flush()
             shop.watch()
         finally:
@@ -78,11 +82,11 @@ class Command(BaseCommand):
 class Part:
     """One deployment, or the gateway: a process that starts others, and is started again when it ends."""
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], width: int) -> None:
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], port: int) -> None:
         self.name = name
         self.command = command
         self.environment = environment
-        self.width = width
+        self.port = port
         self.process: subprocess.Popen[str] | None = None
         self.reader: threading.Thread | None = None
 
@@ -102,7 +106,7 @@ class Part:
         self.reader.start()
 
     def say(self, line: str) -> None:
-        sys.stdout.write(f"{self.name:<{self.width}} | {line}\n")
+        sys.stdout.write(f"{self.name:<{_WIDTH}} | {line}\n")
         sys.stdout.flush()
 
     def _tell(self, process: subprocess.Popen[str]) -> None:
@@ -130,25 +134,37 @@ class Part:
 
 
 class Shop:
-    def __init__(self, deployments: list[cuts.Deployment], offset: int, *, demo: bool) -> None:
-        self.deployments = deployments
+    def __init__(self, text: str, offset: int, *, demo: bool) -> None:
+        self.text = text
         self.offset = offset
+        self.demo = demo
         self.stopping = False
-        inherited = _HERE | {name: value for name, value in os.environ.items() if name not in _NOT_HERE}
-        environments = cuts.environments(deployments, settings.DATA_DIR, offset=offset)
-        width = max(len(GATEWAY), *(len(deployment.name) for deployment in deployments))
-        self.parts: dict[str, Part] = {}
-        for deployment in deployments:
-            ports = [str(port) for port in deployment.ports(offset)]
-            command = [sys.executable, "manage.py", "up", "--prepared", *(["--demo"] if demo else []), "--port", *ports]
-            environment = inherited | environments[deployment.name]
-            self.parts[deployment.name] = Part(deployment.name, command, environment, width)
-        if nginx := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
-            self.parts[GATEWAY] = Part(GATEWAY, self._gateway(nginx), inherited, width)
+        self.wants_recut = False
+        self.turn = 0
+        self.inherited = _HERE | {name: value for name, value in os.environ.items() if name not in _NOT_HERE}
+        self.folder = settings.DATA_DIR / "services"
+        self.parts: dict[cuts.Deployment, Part] = {}
+        self.gateway: Part | None = None
+
+    @property
+    def deployments(self) -> list[cuts.Deployment]:
+        return list(self.parts)
+
+    @property
+    def everything(self) -> list[Part]:
+        return [*self.parts.values(), *([self.gateway] if self.gateway else [])]
+
+    def _part(self, deployment: cuts.Deployment, environment: Mapping[str, str]) -> Part:
+        # Beside the ports that it shares while it replaces another it has one of its own, to be asked how it is.
+        ports = [_free_port(), *deployment.ports(self.offset)]
+        options = ["--prepared", "--beside", *(["--demo"] if self.demo else []), "--port", *map(str, ports)]
+        return Part(
+            deployment.name, [sys.executable, "manage.py", "up", *options], self.inherited | dict(environment), ports[0]
+        )
 
     def _gateway(self, nginx: str) -> list[str]:
-        folder = settings.DATA_DIR / "services" / GATEWAY
-        folder.mkdir(exist_ok=True)
+        folder = self.folder / GATEWAY
+        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "nginx.conf"
         file.write_text(
             gateway.configuration(
@@ -171,43 +187,99 @@ class Shop:
         for number in STOPS:
             if not (outlives_its_parent and number == signal.SIGHUP):
                 signal.signal(number, self._stop_soon)
-        for part in self.parts.values():
-            part.start()
+        signal.signal(cuts.RECUT, self._recut_soon)
+        self._bring_in(cuts.cut(self.text))
+        if nginx := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
+            self.gateway = Part(GATEWAY, self._gateway(nginx), self.inherited, GATEWAY_PORT + self.offset)
+            self.gateway.start()
+        self._record()
 
     def _stop_soon(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
-    def wait_until_healthy(self) -> None:
-        end = time.monotonic() + PATIENCE
-        waiting = {deployment.name: deployment.ports(self.offset)[0] for deployment in self.deployments}
-        while waiting and not self.stopping:
-            for name, port in list(waiting.items()):
-                if not self.parts[name].is_running():
-                    raise CommandError(f"The deployment {name} did not start: its lines above say why.")
-                if _is_healthy(port):
-                    del waiting[name]
-            if time.monotonic() > end:
-                raise CommandError(f"Not healthy within {PATIENCE} seconds: {', '.join(waiting)}.")
-            time.sleep(0.2)
+    def _recut_soon(self, number: int, frame: FrameType | None) -> None:
+        self.wants_recut = True
+
+    def _record(self, *, failed: str = "") -> None:
+        cuts.State(pid=os.getpid(), turn=self.turn, cut=self.text, failed=failed).write(self.folder)
+        self.turn += 1
+
+    def _bring_in(self, deployments: list[cuts.Deployment]) -> None:
+        """Start those that are new, and wait until they are healthy. CommandError if they cannot be."""
+        still = [deployment.name for deployment in self.parts]
+        environments = cuts.environments(deployments, settings.DATA_DIR, offset=self.offset, still=still)
+        coming = {one: self._part(one, environments[one.name]) for one in deployments if one not in self.parts}
+        self.parts |= coming
+        for part in coming.values():
+            part.start()
+        try:
+            _wait_until_healthy(list(coming.values()), lambda: self.stopping)
+        except CommandError:
+            self._take_out(list(coming))
+            raise
+
+    def _take_out(self, deployments: list[cuts.Deployment]) -> None:
+        """They answer what they have taken, and end. The others' databases and outboxes have what they leave undone."""
+        _end([self.parts.pop(deployment) for deployment in deployments])
+
+    def _recut(self) -> None:
+        """Bring the new deployments in beside the old, then take the old ones out. Those that are the same stay."""
+        text = cuts.wanted(self.folder)
+        wanted = cuts.cut(text)
+        try:
+            self._bring_in(wanted)
+        except CommandError as error:
+            self._record(failed=str(error))
+            return
+        self._take_out([deployment for deployment in self.parts if deployment not in wanted])
+        cuts.environments(wanted, settings.DATA_DIR, offset=self.offset)  # who has left may no longer call
+        self.text = text
+        self._record()
 
     def watch(self) -> None:
         while not self.stopping:
-            for part in self.parts.values():
-                if not part.is_running():
+            if self.wants_recut:
+                self.wants_recut = False
+                self._recut()
+            for part in self.everything:
+                if not (part.is_running() or self.stopping):
                     part.say("It ended, and is started again.")
                     time.sleep(PAUSE)
-                    if not self.stopping:
-                        part.start()
+                    part.start()
             time.sleep(0.2)
 
     def stop(self) -> None:
         """End all at once. Work that is left unfinished stands in the databases, and goes on at the next start."""
         self.stopping = True
-        for part in self.parts.values():
-            part.stop_soon()
-        deadline = time.monotonic() + GRACE
-        for part in self.parts.values():
-            part.end(deadline)
+        _end(self.everything)
+        cuts.State.forget(self.folder)
+
+
+def _end(parts: list[Part]) -> None:
+    for part in parts:
+        part.stop_soon()
+    deadline = time.monotonic() + GRACE
+    for part in parts:
+        part.end(deadline)
+
+
+def _wait_until_healthy(parts: list[Part], is_over: Callable[[], bool]) -> None:
+    """CommandError if one ends, or if it takes too long."""
+    end = time.monotonic() + PATIENCE
+    waiting = parts
+    while waiting and not is_over():
+        if failed := [part.name for part in waiting if not part.is_running()]:
+            raise CommandError(f"The deployment {failed[0]} did not start: its lines above say why.")
+        waiting = [part for part in waiting if not _is_healthy(part.port)]
+        if waiting and time.monotonic() > end:
+            raise CommandError(f"Not healthy within {PATIENCE} seconds: {', '.join(part.name for part in waiting)}.")
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((cuts.HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 def _bound_to_us() -> list[str]:

@@ -46,19 +46,21 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prepared", action="store_true", help="migrate nothing: manage.py prepare has run, perhaps elsewhere"
         )
+        parser.add_argument("--beside", action="store_true", help="another deployment may listen at the same ports")
         parser.add_argument("--demo", action="store_true", help="load the demo shop; open mode always does")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not metrics_folder.is_own():  # not started by manage.py
             metrics_folder.begin()
         try:
-            for port in options["port"]:
-                require_free(port)
-            self._run(**{name: options[name] for name in ("host", "port", "prepared", "demo")})
+            if not options["beside"]:
+                for port in options["port"]:
+                    require_free(port)
+            self._run(**{name: options[name] for name in ("host", "port", "prepared", "beside", "demo")})
         finally:
             metrics_folder.end()
 
-    def _run(self, *, host: str, port: list[int], prepared: bool, demo: bool) -> None:
+    def _run(self, *, host: str, port: list[int], prepared: bool, beside: bool, demo: bool) -> None:
         if prepared:
             require_no_cut_off_restore()
         else:
@@ -66,11 +68,11 @@ class Command(BaseCommand):
         if demo or settings.ECI_OPEN:
             call_command("load_demo")
         _share_what_is_loaded()
-        supervisor = Supervisor(host, port)
+        supervisor = Supervisor(host, port, beside=beside)
         try:
             supervisor.start()
             supervisor.wait_until_healthy()
-            self.stdout.write(f"It is up: http://{HOST}:{port[0]}" if prepared else _banner(port[0]))
+            self.stdout.write("It is up." if prepared else _banner(port[0]))
             self.stdout.flush()
             supervisor.watch()
         finally:
@@ -149,9 +151,10 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
 class Supervisor:
     """Starts the processes, and stops all of them when one ends or a signal arrives."""
 
-    def __init__(self, host: str, ports: list[int]) -> None:
+    def __init__(self, host: str, ports: list[int], *, beside: bool) -> None:
         self.host = host
         self.ports = ports
+        self.beside = beside
         self.children: dict[str, ForkProcess] = {}
         self.stopping = False
         self.parent = os.getppid()
@@ -169,7 +172,7 @@ class Supervisor:
         signal.pthread_sigmask(
             signal.SIG_BLOCK, STOPS
         )  # a child that gets one while it still has our handlers would lose it
-        self._spawn("web", processes.web(*(f"{self.host}:{port}" for port in self.ports)))
+        self._spawn("web", processes.web(*(f"{self.host}:{port}" for port in self.ports), beside=self.beside))
         self._spawn("worker", processes.worker())
         self._spawn("beat", processes.beat())
         if settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL:
