@@ -101,7 +101,8 @@ def create_product(shop: Shop, bought: Purchase) -> None:
 
 def add_inventory(shop: Shop, bought: Purchase) -> None:
     if shop.send("inventory", "GET", f"/v1/warehouses/{WAREHOUSE}").status == 404:
-        shop.post("inventory", "/v1/warehouses", {"code": WAREHOUSE, "name": "Demo"}, key=bought.key("warehouse"))
+        warehouse = {"code": WAREHOUSE, "name": "Demo"}
+        shop.post("inventory", "/v1/warehouses", warehouse, key=bought.key("warehouse"), status=200)
     receipt = {"product_id": bought.product_id, "warehouse": WAREHOUSE, "onhand": UNITS}
     shop.post("inventory", "/v1/inventory", receipt, key=bought.key("receipt"))
     require_stock(shop, bought, on_hand=UNITS, available=UNITS)

@@ -61,7 +61,7 @@ skipped() {
 
 docker_there() { [ $local = 0 ] && docker version >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; }
 cluster_there() { [ $local = 0 ] && kubectl get namespace ecommerce --request-timeout=5s >/dev/null 2>&1; }
-answers() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)' "$1" 2>/dev/null; }
+answers() { bash -c "curl -fsS --max-time 3 $1" >/dev/null 2>&1; }
 
 at=$(python3 demo/where.py ${where[@]+"${where[@]}"}) || exit 1
 catalog=${at%% *} orders=${at##* }
@@ -132,8 +132,9 @@ kubernetes() {
 monitoring() {
   segment "Monitoring" "2 min"
   say "Figures of the business and of the machinery: what Prometheus collects and Grafana shows."
-  if answers "$orders/metrics"; then
-    show "curl -sS $orders/metrics | grep -E '^(orders_placed_total|orders_average_value|payments_completed_total|inventory_reservations_total|orders_stuck)'"
+  local metrics="${token:+-H \"Authorization: Bearer \$ECI_TOKEN\" }$orders/metrics"
+  if answers "$metrics"; then
+    show "curl -sS $metrics | grep -E '^(orders_placed_total|orders_average_value|orders_stuck|http_requests_total)'"
   else
     skipped "The metrics of this shop need a token (docs/monitoring.md)."
   fi

@@ -57,7 +57,8 @@ def buy(shop: Shop) -> str:
 
     title("3. Inventory: receive, and reserve for 15 minutes")
     if shop.send("inventory", "GET", f"/v1/warehouses/{WAREHOUSE}").status == 404:
-        shop.post("inventory", "/v1/warehouses", {"code": WAREHOUSE, "name": "Demo"}, key=f"{name}-warehouse")
+        warehouse = {"code": WAREHOUSE, "name": "Demo"}
+        shop.post("inventory", "/v1/warehouses", warehouse, key=f"{name}-warehouse", status=200)
     receipt = {"product_id": product_id, "warehouse": WAREHOUSE, "onhand": 20}
     shop.post("inventory", "/v1/inventory", receipt, key=f"{name}-receipt")
     wanted = {"product_id": product_id, "quantity": 2, "reservation_minutes": 15}

@@ -182,7 +182,10 @@ function step({ name, before, method, url, key, body, status, keep = [], until, 
       "} else {",
     );
   }
-  tests.push(`pm.test('is answered ${status}', function () {\n  pm.expect(pm.response.code).to.eql(${status});\n});`);
+  const codes = [status].flat();
+  tests.push(
+    `pm.test('is answered ${codes.join(" or ")}', function () {\n  pm.expect([${codes.join(", ")}]).to.include(pm.response.code);\n});`,
+  );
   for (const [what, code] of Object.entries(checks)) {
     tests.push(`pm.test('${what}', function () {\n  ${code.split("\n").join("\n  ")}\n});`);
   }

@@ -61,6 +61,13 @@ export const steps = [
     checks: { "shows no password": "pm.expect(pm.response.text()).to.not.include('password');" },
   },
   {
+    name: "A warehouse, if it is not there yet",
+    method: "POST",
+    url: "{{inventoryUrl}}/v1/warehouses",
+    body: { code: "WH001", name: "Demo" },
+    status: [200, 409],
+  },
+  {
     name: "Add inventory",
     method: "POST",
     url: "{{inventoryUrl}}/v1/inventory",

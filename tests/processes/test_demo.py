@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import world
 from tests.support.demo import CALLS, WORKFLOW, run
-from tests.support.product import Product, Running, free_port
+from tests.support.product import Product, free_port, running
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.long]
@@ -139,10 +141,11 @@ def test_the_postman_workflow(product: Product) -> None:
     newman(product.url)
 
 
-def test_a_closed_shop_takes_a_token(own_product: Running) -> None:
+def test_a_closed_shop_takes_a_token_and_need_not_be_the_demo_s(seed: world.Seed, tmp_path: Path) -> None:
     admin = {"email": "root@shop.example", "password": "a long enough secret"}
     settings = {"ECI_ADMIN_EMAIL": admin["email"], "ECI_ADMIN_PASSWORD": admin["password"]}
-    with own_product(ECI_DEBUG="0", ECI_OPEN="0", ECI_SECURE_COOKIES="0", **settings) as closed:
+    closed_mode = {"ECI_DEBUG": "0", "ECI_OPEN": "0", "ECI_SECURE_COOKIES": "0"}
+    with running(seed, tmp_path / "var", **closed_mode, **settings) as closed:
         at = ("--base-url", closed.url)
         refused = run(WORKFLOW, *at, code=1).stderr
         assert refused.startswith("❌ POST ") and "401" in refused and "--token" in refused

@@ -7,6 +7,7 @@ import time
 
 from config.staff import demo
 from tests.deployment.image.conftest import IMAGE, NewContainer, docker, image_facts, new_customer, stock
+from tests.support.demo import CALLS, WORKFLOW, run
 from tests.support.load import Load
 
 ADMIN = "admin@localhost"
@@ -64,6 +65,10 @@ def test_a_bare_container_is_a_closed_shop_that_keeps_what_it_has(container: New
     order = placed.data["order_id"]
     assert api.get(f"/v1/orders/{order}", **customer).data["status"] == "SHIPPED", "the login outlives it, too"
     assert [one["order_id"] for one in api.get("/v1/orders", **shop.sign_in(ADMIN, password)).data] == [order]
+
+    token = shop.sign_in(ADMIN, password)["Authorization"].removeprefix("Bearer ")
+    for script, more in ((WORKFLOW, ["--skip-expiry"]), (CALLS, [])):
+        assert "🎉" in run(script, "--base-url", shop.url, *more, environment={"ECI_TOKEN": token}).stdout
     assert "agree" in shop.execute("python", "manage.py", "audit")
 
 
