@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bench.filling.writer import write
-from contexts.catalog import domain
+from contexts.catalog import domain, words
 from contexts.catalog.models import PriceChange, Product
 from contexts.customers.domain import name_key
 from contexts.customers.models import Customer
@@ -111,6 +111,10 @@ def open_shop(goods: Sequence[Article], *, customers: int, warehouses: int, rows
     return shelves
 
 
+def _terms(one: Article) -> str:
+    return words.terms(sku=one.sku, barcode="", name=one.name, category=one.category, description="")
+
+
 def _write_customers(count: int, opened: str) -> None:
     columns = ("id", "email", "email_key", "full_name", "name_key", "password", "created_at", "updated_at")
     write(
@@ -126,7 +130,7 @@ def _write_customers(count: int, opened: str) -> None:
 
 def _write_products(goods: Sequence[Article], opened: str) -> None:
     columns = ("id", "sku", "name", "category", "price_minor", "currency", "created_at", "updated_at")
-    derived = ("name_key", "category_key", "search_text", "price_thousandths")
+    derived = ("name_key", "category_key", "search_text", "price_thousandths", "plain_name", "terms")
     begun = utcnow() - timedelta(days=800)
     step = timedelta(days=700) / (len(goods) or 1)
     write(
@@ -136,6 +140,7 @@ def _write_products(goods: Sequence[Article], opened: str) -> None:
             (number, one.sku, one.name, one.category, one.price, CURRENCY, moment(at), moment(at))
             + (domain.name_key(one.name), domain.category_key(one.category))
             + (domain.search_text(one.sku, one.name, ""), domain.price_thousandths(one.price, CURRENCY))
+            + (words.plain(one.name), _terms(one))
             for number, one in enumerate(goods, 1)
             for at in [begun + step * number]
         ),

@@ -10,12 +10,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from contexts.catalog import services
+from contexts.catalog import search, services
 from contexts.catalog.models import PriceChange, Product, Trail
 from eci import money, text
 from eci.forms import AmountField, BarcodeField, MetadataField, SkuField, TextField
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
 
 
 class ProductForm(forms.ModelForm):
@@ -66,10 +66,16 @@ class ProductAdmin(StaffAdmin):
     list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
     list_display_links = ("id", "sku")
     list_filter = ("is_active", "currency")
-    search_fields = ("sku", "=barcode")
-    search_folded = ("search_text", "category_key")
+    search_fields = ("sku",)  # that there is a search: what it finds is below
     ordering = ("-created_at", "-id")
     actions = ("deactivate",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
+    ) -> tuple[QuerySet[Product], bool]:
+        """What the API's search finds."""
+        term = search_term.strip()[:MAX_TERM]
+        return (search.everything(found=queryset, query=term) if term else queryset), False
 
     @admin.display(ordering="price_thousandths")
     def price(self, product: Product) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class CatalogConfig(AppConfig):
@@ -10,7 +11,9 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
+        from contexts.catalog import search
         from contexts.catalog.local import LocalCatalog
         from eci.calls import rpc
 
         rpc.serve("catalog", LocalCatalog())
+        post_migrate.connect(search.install, sender=self)

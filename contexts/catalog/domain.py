@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import cycle
 
 from eci import money
 from eci.text import fold
@@ -28,12 +29,19 @@ def search_text(*parts: str) -> str:
     return fold("\n".join(parts))
 
 
-def words(query: str) -> tuple[str, ...]:
-    """The distinct words of a full-text query, folded."""
-    return tuple(dict.fromkeys(fold(query).split()))
-
-
 def price_thousandths(price_minor: int, currency: str) -> int:
     """The price in thousandths, so that products of several currencies sort together."""
     scale: int = 10 ** (PRICE_PLACES - money.places(currency))
     return price_minor * scale
+
+
+def price_band(price_minor: int, currency: str) -> tuple[str, int, int]:
+    """The currency, and the bounds in minor units between which the price is: 0, 10, 20, 50, 100, 200, … of it.
+
+    The upper one is not included.
+    """
+    unit = 10 ** money.places(currency)
+    lower, upper, steps = 0, 10 * unit, cycle((2, 2.5, 2))
+    while price_minor >= upper:
+        lower, upper = upper, int(upper * next(steps))
+    return currency, lower, upper

@@ -36,5 +36,5 @@ class LocalCatalog(Catalog):
         return selectors.product_ids_by_sku(skus=list(skus))
 
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
-        paging = Paging(limit=limit - 1, order="-created_at")  # its slice has one row more
+        paging = Paging(limit=limit - 1, order="-rank")  # its slice has one row more
         return tuple(row["id"] for row in selectors.products(paging=paging, include_inactive=True, q=text))

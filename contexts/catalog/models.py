@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from contexts.catalog.domain import CATEGORY_KEY, NAME_KEY
+from contexts.catalog.words import LONGEST
 from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
@@ -14,10 +16,17 @@ from eci.outbox import InboxRow, OutboxRow
 from eci.trail import TrailRow
 
 
+class TermsField(models.TextField):  # type: ignore[type-arg]
+    """A product's terms (``words``): a tsvector on PostgreSQL, elsewhere a text. Never read, only searched."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "tsvector" if connection.vendor == "postgresql" else super().db_type(connection)
+
+
 class Product(models.Model):
     """Something that the shop sells. Orders refer to it, so it is deactivated and never deleted.
 
-    Services derive the last four columns from the others. Every engine then compares alike, and with an index.
+    Services derive the last six columns from the others. Every engine then compares alike, and with an index.
     """
 
     sku = models.CharField("SKU", max_length=text.SKU)
@@ -37,6 +46,8 @@ class Product(models.Model):
     category_key = models.CharField(max_length=CATEGORY_KEY)
     search_text = models.TextField()
     price_thousandths = models.BigIntegerField()
+    plain_name = models.TextField(default="", db_default="")
+    terms = TermsField(default="", db_default="")
 
     class Meta:
         constraints = [
@@ -49,10 +60,29 @@ class Product(models.Model):
             models.Index(fields=["category_key", "created_at"], name="catalog_product_category"),
             models.Index(fields=["name_key"], name="catalog_product_name"),
             models.Index(fields=["price_thousandths"], name="catalog_product_by_price"),
+            models.Index(fields=["category_key", "price_thousandths"], name="catalog_product_category_price"),
         ]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
+
+
+class Word(models.Model):
+    """A word of names and categories, for which another may be typed by mistake, with what both have in common."""
+
+    word = models.CharField(max_length=LONGEST, primary_key=True)
+    head = models.CharField(max_length=2)
+    tail = models.CharField(max_length=2)
+    length = models.PositiveSmallIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["head", "length"], name="catalog_word_head"),
+            models.Index(fields=["tail", "length"], name="catalog_word_tail"),
+        ]
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class PriceChange(models.Model):

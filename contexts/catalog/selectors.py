@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-import operator
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
+from django.db.models import Count, F, Min, QuerySet
 
-from contexts.catalog.domain import LOWEST_PRICE, category_key, name_key, price_thousandths, words
+from contexts.catalog import search
+from contexts.catalog.domain import LOWEST_PRICE, category_key, price_band, price_thousandths
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import ProductNotFound
 from eci.clock import utcnow
@@ -37,6 +38,7 @@ FIELDS = (
     "price_thousandths",
 )
 PRICE_FIELDS = ("id", "old_price_minor", "old_currency", "price_minor", "currency", "actor", "at")
+_SELECTIVE = {"name", "currency", "min_price", "max_price", "is_active"}  # filters that may leave few products
 _CHUNK = 900  # ids in one statement
 
 
@@ -124,9 +126,60 @@ def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:
     return dict(Product.objects.filter(sku__in=skus).values_list("sku", "pk"))
 
 
-def products(
+def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: Any) -> list[Row]:
+    """One page of products, and one more row when more follow. ``filters`` as in ``_found``.
+
+    ``q``: words, as ``search`` finds them. Ordered by ``-rank`` the best match comes first, and each row has its rank.
+    """
+    found = _found(include_inactive=include_inactive, **filters)
+    if q and paging.order == "-rank":
+        places = search.page(found=found, query=q, paging=paging)
+        rows = {row["id"]: row for row in _rows([pk for _, pk in places], FIELDS)}
+        return with_lowest_prices(rows=[rows[pk] | {"rank": rank} for rank, pk in places])
+    if q:
+        found = search.everything(found=found, query=q)
+    elif _SELECTIVE & set(filters):
+        ids = search.few(found=found)
+        if ids is None:
+            found = _found(include_inactive=include_inactive, many=True, **filters)
+        else:
+            found = Product.objects.filter(pk__in=ids)
+    return with_lowest_prices(rows=paging.slice(found.values(*FIELDS)))
+
+
+def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
+    """How many of the products that ``products`` finds are of each category and price band. Of many only a part is
+    counted."""
+    found = _found(include_inactive=include_inactive, **filters)
+    if q:
+        found = search.everything(found=found, query=q)
+    ids = search.some(found=found)
+    columns = ("category_key", "category", "price_minor", "currency")
+    counted = list(Product.objects.filter(pk__in=ids[: search.FEW]).order_by("pk").values_list(*columns))
+    labels = {key: label for key, label, _, _ in counted if key}
+    return Facets(
+        counted=len(counted),
+        complete=len(ids) <= search.FEW,
+        categories=sorted(
+            ((labels[key], units) for key, units in Counter(row[0] for row in counted).items() if key),
+            key=lambda category: (-category[1], category[0]),
+        ),
+        prices=sorted(Counter(price_band(minor, currency) for _, _, minor, currency in counted).items()),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facets:
+    """``counted``: products, and whether that is all of them. ``prices``: (currency, from, until) and how many."""
+
+    counted: int
+    complete: bool
+    categories: list[tuple[str, int]]
+    prices: list[tuple[tuple[str, int, int], int]]
+
+
+def _found(
     *,
-    paging: Paging,
     include_inactive: bool,
     is_active: bool | None = None,
     product_ids: Collection[int] = (),
@@ -137,14 +190,10 @@ def products(
     currency: str = "",
     min_price: int | None = None,
     max_price: int | None = None,
-    q: str = "",
-) -> list[Row]:
-    """One page of products, and one more row when more follow.
-
-    ``category`` matches whole, ``name`` any part, both in any case. ``min_price`` and ``max_price`` are inclusive, in
-    minor units of ``currency``, which they need. ``q`` finds products that contain all its words, and gives each row a
-    ``rank``: a match in the SKU counts most, then one in the name, then one in the description.
-    """
+    many: bool = False,
+) -> QuerySet[Product]:
+    """``category`` matches whole, ``name`` any part, both in any case. ``min_price`` and ``max_price`` are inclusive,
+    in minor units of ``currency``, which they need."""
     found = Product.objects.all()
     if not include_inactive:
         found = found.filter(is_active=True)
@@ -159,29 +208,14 @@ def products(
     if barcode:
         found = found.filter(barcode=barcode)
     if name:
-        found = found.filter(name_key__contains=name_key(name))
+        found = search.named(found=found, name=name, many=many)
     if currency:
         found = found.filter(currency=currency)
     if min_price is not None:
         found = found.filter(price_thousandths__gte=price_thousandths(min_price, currency))
     if max_price is not None:
         found = found.filter(price_thousandths__lte=price_thousandths(max_price, currency))
-    if not (searched := words(q)):
-        return with_lowest_prices(rows=paging.slice(found.values(*FIELDS)))
-    for word in searched:
-        found = found.filter(search_text__contains=word)
-    rank = functools.reduce(operator.add, map(_weight, searched))
-    return with_lowest_prices(rows=paging.slice(found.annotate(rank=rank).values(*FIELDS, "rank")))
-
-
-def _weight(word: str) -> Any:
-    return Case(
-        When(sku__iexact=word, then=Value(16)),
-        When(sku__istartswith=word, then=Value(8)),
-        When(Q(name_key__startswith=word) | Q(name_key__contains=f" {word}"), then=Value(4)),
-        When(name_key__contains=word, then=Value(2)),
-        default=Value(1),
-    )
+    return found
 
 
 def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:

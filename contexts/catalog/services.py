@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import F
 
-from contexts.catalog import selectors
+from contexts.catalog import search, selectors, words
 from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateBarcode, DuplicateSku
@@ -23,6 +23,7 @@ from eci.db import locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
 
 _IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
+_INDEXED = 500  # products in one transaction
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -143,6 +144,15 @@ def deactivate_products(*, product_ids: Collection[int], actor: str) -> None:
         _keep_trail("changed", product_id, actor=actor, before=row, after=row | {"is_active": False})
 
 
+@writes("catalog")
+def index_missing() -> None:
+    """Make products findable that a process of an earlier release has added."""
+    for product in Product.objects.filter(plain_name="").order_by("pk")[:_INDEXED]:
+        product.plain_name, product.terms = words.plain(product.name), terms_of(product=product)
+        product.save(update_fields=["plain_name", "terms"])
+        search.learn(words.vocabulary(name=product.name, category=product.category))
+
+
 def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before: Row | None = None) -> None:
     before, after = ({field: row[field] for field in _IN_TRAIL if field in row} for row in (before or {}, after))
     trail.record("catalog", actor=actor, action=action, thing=f"product:{product_id}", before=before, after=after)
@@ -162,6 +172,8 @@ def _store(product: Product) -> None:
     product.name_key = name_key(product.name)
     product.category_key = category_key(product.category)
     product.search_text = search_text(product.sku, product.barcode or "", product.name, product.description)
+    product.plain_name = words.plain(product.name)
+    product.terms = terms_of(product=product)
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
     try:
         product.save()
@@ -170,6 +182,17 @@ def _store(product: Product) -> None:
             sentence = f"There already is a product with the barcode {product.barcode}."
             raise DuplicateBarcode(sentence, barcode=product.barcode) from None
         raise DuplicateSku(f"There already is a product with the SKU {product.sku}.", sku=product.sku) from None
+    search.learn(words.vocabulary(name=product.name, category=product.category))
+
+
+def terms_of(*, product: Product) -> str:
+    return words.terms(
+        sku=product.sku,
+        barcode=product.barcode or "",
+        name=product.name,
+        category=product.category,
+        description=product.description,
+    )
 
 
 def _record_price(product: Product, *, actor: str, old_price_minor: int | None = None, old_currency: str = "") -> None:

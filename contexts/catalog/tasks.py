@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from contexts.catalog import services
 from eci import idempotency, outbox
 
 
@@ -11,3 +12,4 @@ from eci import idempotency, outbox
 def prune() -> None:
     outbox.prune("catalog")
     idempotency.prune("catalog")
+    services.index_missing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contexts.catalog.selectors import Row
+from contexts.catalog.selectors import Facets, Row
 from eci import metadata, money
 from eci.clock import iso
 
@@ -40,6 +40,23 @@ def price(row: Row) -> dict[str, Any]:
         "old_currency": row["old_currency"] or None,
         "actor": row["actor"],
         "at": iso(row["at"]),
+    }
+
+
+def facets(counted: Facets) -> dict[str, Any]:
+    return {
+        "counted": counted.counted,
+        "complete": counted.complete,
+        "categories": [{"category": label, "product_count": units} for label, units in counted.categories],
+        "prices": [
+            {
+                "currency": currency,
+                "from": _amount(lower, currency),
+                "until": _amount(upper, currency),
+                "product_count": units,
+            }
+            for (currency, lower, upper), units in counted.prices
+        ],
     }
 
 

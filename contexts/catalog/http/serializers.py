@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from contexts.catalog import domain
 from eci import text
 from eci.http.fields import (
     AmountField,
@@ -78,9 +77,10 @@ class ProductSearchQuery(ProductListQuery):
     min_price = AmountField(required=False)
     max_price = AmountField(required=False)
     q = TextField(required=False, max_length=200)
+    facets = QueryBooleanField(required=False, help_text="Count categories and price bands, in `meta`.")
 
     def validate_q(self, query: str) -> str:
-        if len(domain.words(query)) > MAX_WORDS:
+        if len(query.split()) > MAX_WORDS:
             raise serializers.ValidationError(f"A search has at most {MAX_WORDS} words.")
         return query
 

@@ -49,4 +49,4 @@ class Catalog(ABC):
 
     @abstractmethod
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
-        """The ids of at most ``limit`` products in whose SKU, name, category or description all these words are."""
+        """The ids of at most ``limit`` products in which all these words are, the best matches first."""

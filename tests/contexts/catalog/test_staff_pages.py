@@ -127,7 +127,7 @@ def test_a_search_folds_letters(admin: Client) -> None:
     for term in ("M\u00dcLLER", "mu\u0308ller", "\u00e4-1", "B\u00c4DER lampe"):
         assert b"ller Lampe" in admin.get("/admin/catalog/product/", {"q": term}).content, term
         assert b"1.00 USD" in admin.get("/admin/catalog/pricechange/", {"q": term.split()[-1]}).content or " " in term
-    assert b"ller Lampe" not in admin.get("/admin/catalog/product/", {"q": "Maller"}).content
+    assert b"ller Lampe" not in admin.get("/admin/catalog/product/", {"q": "Moller-Maier"}).content
 
 
 def test_who_took_it_off_sale_stands_in_the_trail(admin: Client, api: Any, product_id: int) -> None:

@@ -1,0 +1,289 @@
+"""Finding products: what ``words`` asks of their terms, asked of an index of the engine.
+
+The column ``terms`` is a tsvector with a GIN index on PostgreSQL, and a text with an FTS5 index on SQLite. Parts of
+names are found by their trigrams: by pg_trgm there, by FTS5 here. ``install`` makes those indexes, which Django has no
+words for. All values are parameters; what is put together into SQL is written in this file.
+
+A product has one rank, and within a rank the newest comes first. So a page needs the first products of few ranks, a
+cursor is a rank and an id, and both engines give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections, router
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from contexts.catalog import words
+from contexts.catalog.models import Product, Word
+from contexts.catalog.words import Match, Rank
+from eci.paging import Paging
+
+FEW = 3_000  # products that are sorted in a moment
+_MEANT = 20  # words for which one may have been mistaken
+_ALIKE = 10_000  # words that are compared with it
+
+Found = QuerySet[Product]
+
+
+def page(*, found: Found, query: str, paging: Paging) -> list[tuple[int, int]]:
+    """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them."""
+    places: list[tuple[int, int]] = []
+    conditions = _conditions(query, _vendor(found))
+    ranks = [*conditions, Rank.MISTAKE]
+    for rank in reversed(ranks) if paging.backwards else ranks:
+        missing = paging.limit + 1 - len(places)
+        within = _within(found, rank, paging)
+        if not missing:
+            break
+        if within is None or (rank == Rank.MISTAKE and not _begins_with_mistakes(paging, places)):
+            continue
+        matching = _mistaken(within, query) if rank == Rank.MISTAKE else within.filter(conditions[rank])
+        places += [(rank.value, pk) for pk in _newest(matching, limit=missing, down=not paging.backwards)]
+    return places
+
+
+def everything(*, found: Found, query: str) -> Found:
+    """All of ``found`` that the query finds, for another order; narrowed to their ids where they are few."""
+    vendor = _vendor(found)
+    fitting = _fitting(query, vendor)
+    if fitting is None:
+        return found.none()
+    ids = few(found=found.filter(fitting))
+    if ids is None:
+        return found.filter(_fitting(query, vendor, many=True))
+    return found.filter(pk__in=ids) if ids else _mistaken(found, query)
+
+
+def few(*, found: Found) -> list[int] | None:
+    """The ids of ``found``, None when there are more than ``FEW``.
+
+    With an order and a limit PostgreSQL goes through a table in that order and hopes to meet some soon, which takes
+    long where there are none. So it is asked first without either.
+    """
+    ids = some(found=found)
+    return ids if len(ids) <= FEW else None
+
+
+def some(*, found: Found) -> list[int]:
+    """The ids of up to ``FEW`` of ``found``, and one more if there are more."""
+    ids = found.order_by().values_list("pk", flat=True)
+    if _vendor(found) != "postgresql":
+        return list(ids[: FEW + 1])
+    try:
+        sql, parameters = ids.query.get_compiler(using=found.db).as_sql()
+    except EmptyResultSet:
+        return []
+    with connections[found.db].cursor() as cursor:
+        cursor.execute(f"WITH f AS MATERIALIZED ({sql}) SELECT * FROM f LIMIT {FEW + 1}", parameters)  # noqa: S608
+        return [pk for (pk,) in cursor]
+
+
+def named(*, found: Found, name: str, many: bool = False) -> Found:
+    """Those of whose name this is a part. One that is too short for an index is the beginning of a word, or a sign.
+
+    ``many``: they are known to be no few.
+    """
+    part, vendor = words.plain(name), _vendor(found)
+    if len(part) >= words.PART:
+        return found.filter(_part([part], vendor, many=many))
+    beginning = words.begins_word(part)
+    return found.filter(_having([beginning], vendor, many=many) if beginning else Q(plain_name__contains=part))
+
+
+def learn(vocabulary: Iterable[str]) -> None:
+    """Remember words for which others may be typed by mistake."""
+    Word.objects.bulk_create(map(word_row, sorted(vocabulary)), ignore_conflicts=True)
+
+
+def word_row(word: str) -> Word:
+    return Word(word=word, head=word[:2], tail=word[-2:], length=len(word))
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def _within(found: Found, rank: Rank, paging: Paging) -> Found | None:
+    """Those that may be beyond the row beside the page; None where nothing of the rank can be."""
+    if paging.after is None:
+        return found
+    place, pk = paging.after
+    if rank == place:
+        return found.filter(pk__gt=pk) if paging.backwards else found.filter(pk__lt=pk)
+    return found if (rank > place) == paging.backwards else None
+
+
+def _begins_with_mistakes(paging: Paging, places: Sequence[tuple[int, int]]) -> bool:
+    """Whether the list is of products that fit but for mistakes: it is where no other is in it."""
+    return not places if paging.after is None else paging.after[0] == Rank.MISTAKE
+
+
+def _newest(found: Found, *, limit: int, down: bool) -> list[int]:
+    if _vendor(found) == "postgresql" and (ids := few(found=found)) is not None:
+        return sorted(ids, reverse=down)[:limit]
+    return list(found.order_by("-pk" if down else "pk").values_list("pk", flat=True)[:limit])
+
+
+def _mistaken(found: Found, query: str) -> Found:
+    meant = {word: _meant(word) for word in words.mistaken(query)}
+    if not any(meant.values()):
+        return found.none()
+    return found.filter(_having([words.corrected(query, meant)], _vendor(found)))
+
+
+def _meant(word: str) -> list[str]:
+    """Words that are one mistake away. Each has the first or the last two letters of this one, or, of four letters, the
+    two in the middle exchanged."""
+    alike = Q(head=word[:2]) | Q(tail=word[-2:]) | Q(word=word[0] + word[2] + word[1] + word[3:])
+    near = Word.objects.filter(alike, length__range=(len(word) - 1, len(word) + 1))
+    return sorted(other for other in near.values_list("word", flat=True)[:_ALIKE] if words.one_mistake(word, other))[
+        :_MEANT
+    ]
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+
+def _conditions(query: str, vendor: str) -> dict[Rank, Q]:
+    """What the ranks ask, the best first; each leaves out what a better one has."""
+    matches, part = words.matches(query), _part_of(query, vendor)
+    if not matches:
+        return {Rank.PART: part} if part else {}
+    found: dict[Rank, Q] = {}
+    better: list[Match] = []
+    for rank in sorted({*matches, Rank.PART} if part else matches, reverse=True):
+        condition = part if part and rank == Rank.PART else _having([matches[rank]], vendor)
+        found[rank] = condition & ~_having(better, vendor) if better else condition
+        if part and rank == Rank.ANYWHERE:
+            found[rank] &= ~part
+        better += [matches[rank]] if rank in matches else []
+    return found
+
+
+def _fitting(query: str, vendor: str, *, many: bool = False) -> Q | None:
+    """What any of the ranks asks. ``many`` as in ``_listed``."""
+    matches, part = words.matches(query), _part_of(query, vendor, many=many)
+    if not matches:
+        return part
+    having = _having([matches[Rank.KEY], matches[Rank.ANYWHERE]], vendor, many=many)
+    return having | part if part else having
+
+
+def _part_of(query: str, vendor: str, *, many: bool = False) -> Q | None:
+    """What ``Rank.PART`` asks, of a query of signs too; None where it asks nothing."""
+    parts = words.parts(query)
+    if parts:
+        return _part(parts, vendor, many=many)
+    signs = [] if words.matches(query) else words.plain(query).split()
+    return reduce(and_, (Q(plain_name__contains=sign) for sign in signs)) if signs else None
+
+
+def _having(any_of: Sequence[Match], vendor: str, *, many: bool = False) -> Q:
+    if vendor == "postgresql":
+        return _sql('"catalog_product"."terms" @@ %s::tsquery', _expression(any_of, _TSQUERY))
+    if vendor == "sqlite":
+        return _listed("catalog_terms", _expression(any_of, _FTS5), many=many)
+    return reduce(or_, (reduce(and_, map(_one_of, match)) for match in any_of))
+
+
+def _one_of(terms: Sequence[words.Term]) -> Q:
+    return reduce(or_, (Q(terms__contains=f" {term.text}{'' if term.begins else ' '}") for term in terms))
+
+
+_TSQUERY = {"whole": "'{}'", "begins": "'{}':*", "and": " & ", "or": " | "}
+_FTS5 = {"whole": '"{}"', "begins": '"{}"*', "and": " AND ", "or": " OR "}
+
+
+def _expression(any_of: Sequence[Match], signs: Mapping[str, str]) -> str:
+    """In the engine's language. Terms are letters and digits only, so that nothing in them can be a sign."""
+
+    def joined(sign: str, parts: Iterable[str]) -> str:
+        return f"({signs[sign].join(parts)})"
+
+    def term(one: words.Term) -> str:
+        return signs["begins" if one.begins else "whole"].format(one.text)
+
+    return joined("or", (joined("and", (joined("or", map(term, terms)) for terms in match)) for match in any_of))
+
+
+def _part(parts: Sequence[str], vendor: str, *, many: bool = False) -> Q:
+    """Names with all these parts, of three characters or more."""
+    if vendor != "sqlite":
+        return reduce(and_, (Q(plain_name__contains=part) for part in parts))
+    asked = " AND ".join('"{}"'.format(part.replace('"', '""')) for part in parts)
+    return _listed("catalog_names", asked, many=many)
+
+
+def _listed(index: str, asked: str, *, many: bool) -> Q:
+    """By an index of SQLite. It sorts all that are listed; the plus lets it go through the table in its order instead,
+    and look each up in the list, which is better where there are ``many``."""
+    plus = "+" if many else ""
+    return _sql(f'{plus}"catalog_product"."id" IN (SELECT rowid FROM {index} WHERE {index} MATCH %s)', asked)  # noqa: S608
+
+
+def _sql(sql: str, *parameters: str) -> Q:
+    return Q(RawSQL(sql, parameters, output_field=BooleanField()))  # noqa: S611
+
+
+def _vendor(found: Found) -> str:
+    return connections[found.db].vendor
+
+
+# -- indexes ----------------------------------------------------------------------------------------------------------
+
+_ON_POSTGRESQL = {
+    "catalog_product_terms": "USING gin (terms)",
+    "catalog_product_name_parts": "USING gin (plain_name gin_trgm_ops)",
+}
+_ON_SQLITE = {  # the table of each index, with the column that it follows
+    "catalog_terms": ("terms", "tokenize='ascii', prefix='3 4', detail=none, columnsize=0"),
+    "catalog_names": ("plain_name", "tokenize='trigram case_sensitive 1', columnsize=0"),
+}
+
+
+def install(*, using: str, **signal: Any) -> None:
+    """After migrations: make the indexes that are not there yet, without keeping writers waiting."""
+    if not router.allow_migrate_model(using, Product):
+        return
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
+            if cursor.fetchone() is None:
+                cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+            for name, about in _ON_POSTGRESQL.items():
+                cursor.execute("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid", [name])
+                if cursor.fetchone():  # its making was cut off
+                    cursor.execute(f"DROP INDEX {name}")
+                at_once = "" if connection.in_atomic_block else "CONCURRENTLY"
+                cursor.execute(f"CREATE INDEX {at_once} IF NOT EXISTS {name} ON catalog_product {about}")
+        if connection.vendor == "sqlite":
+            for name, (column, about) in _ON_SQLITE.items():
+                triggers = _triggers(name, column)
+                cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'catalog_product'")
+                if set(triggers) <= {row[0] for row in cursor.fetchall()}:
+                    continue
+                cursor.execute(f"DROP TABLE IF EXISTS {name}")
+                kept = f"{column}, content='catalog_product', content_rowid='id', {about}"
+                cursor.execute(f"CREATE VIRTUAL TABLE {name} USING fts5({kept})")
+                for trigger, does in triggers.items():
+                    cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+                    cursor.execute(f"CREATE TRIGGER {trigger} {does}")
+                cursor.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")  # noqa: S608
+
+
+def _triggers(name: str, column: str) -> dict[str, str]:
+    add = f"INSERT INTO {name}(rowid, {column}) VALUES (new.id, new.{column});"  # noqa: S608
+    remove = f"INSERT INTO {name}({name}, rowid, {column}) VALUES ('delete', old.id, old.{column});"  # noqa: S608
+    return {
+        f"{name}_added": f"AFTER INSERT ON catalog_product BEGIN {add} END",
+        f"{name}_removed": f"AFTER DELETE ON catalog_product BEGIN {remove} END",
+        f"{name}_changed": f"AFTER UPDATE OF {column} ON catalog_product WHEN old.{column} IS NOT new.{column} "
+        f"BEGIN {remove} {add} END",
+    }

@@ -1,0 +1,163 @@
+"""What is searched of a product, and what a search asks for: the rules, the same on every engine, without a database.
+
+A product's text becomes *terms*: words without case and accents, each behind a letter that says where it stands (``n``
+in the name, ``d`` in the description, …). So one index answers "in the name" as well as "anywhere", and a match is a
+plain question of which terms are there. Scripts without spaces are cut into pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from eci.text import fold
+
+LONGEST = 60  # characters of a word that count
+MOST = 30  # words of a query that count
+PART = 3  # letters that a part of a name needs to be looked up
+MISTAKEN = 4  # letters that a word with a mistake has at least
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+_PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+# Han, kana, Thai, Lao, Burmese, Khmer: no spaces between words.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUN = re.compile(
+    f"([{_UNSPACED}]+)|(?:[\u0900-\u0dff]|[^\\W_{_UNSPACED}])+"
+)  # with the vowel signs of India's scripts
+
+
+def plain(text: str) -> str:
+    """The text without case, accents and compatibility forms."""
+    decomposed = unicodedata.normalize("NFKD", fold(text))
+    bare = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return unicodedata.normalize("NFC", bare).casefold().translate(_PLAIN_LETTERS)
+
+
+def words(text: str) -> Iterator[str]:
+    """The words of the text, in their order; of a script without spaces each pair of neighbours."""
+    for run in _RUN.finditer(plain(text)):
+        if run[1] and len(run[0]) > 1:
+            yield from (run[0][start : start + 2] for start in range(len(run[0]) - 1))
+        else:
+            yield run[0][:LONGEST]
+
+
+def _joined(text: str) -> str:
+    """Letters and digits only: ``AB-100`` and ``ab 100`` are one."""
+    return "".join(run[0] for run in _RUN.finditer(plain(text)))[:LONGEST]
+
+
+# -- products ---------------------------------------------------------------------------------------------------------
+
+KEY, SKU, NAME, CATEGORY, DESCRIPTION = "k", "s", "n", "c", "d"
+
+
+def terms(*, sku: str, barcode: str, name: str, category: str, description: str) -> str:
+    """The terms of a product, with a space before and after each."""
+    found = {KEY + _joined(sku), KEY + barcode} - {KEY}
+    for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
+        found.update(place + word for word in words(text))
+        # the end of a run of characters, too, begins with each of its characters
+        found.update(place + run[1][-1] for run in _RUN.finditer(plain(text)) if run[1])
+    return f" {' '.join(sorted(found))} "
+
+
+def vocabulary(*, name: str, category: str) -> set[str]:
+    """The words for which others may be typed by mistake."""
+    return {word for text in (name, category) for word in words(text) if _may_be_mistaken(word)}
+
+
+def _may_be_mistaken(word: str) -> bool:
+    return len(word) >= MISTAKEN and word.isalpha()
+
+
+# -- queries ----------------------------------------------------------------------------------------------------------
+
+
+class Rank(IntEnum):
+    """How well a product fits a query; of several the best counts. Within a rank the newest product comes first."""
+
+    KEY = 8  # its SKU or barcode is what was asked for
+    SKU = 7  # the SKU has all words, or words that begin so
+    NAME = 6  # the name has all words
+    NAME_BEGINS = 5  # the name has words that begin so
+    ABOUT = 4  # SKU, name and category together do
+    PART = 3  # the name has them anywhere, also inside words
+    ANYWHERE = 2  # the description has the missing ones
+    MISTAKE = 1  # nothing does, but would with one mistake in a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    text: str
+    begins: bool = False  # or any term that begins so
+
+
+Match = Sequence[Sequence[Term]]  # all of: one of these terms
+
+
+def matches(query: str) -> dict[Rank, Match]:
+    """What each rank asks of a product's terms, the best first. Empty for a query without words."""
+    asked = list(dict.fromkeys(words(query)))[:MOST]
+    if not asked:
+        return {}
+    return {
+        Rank.KEY: [[Term(text=KEY + _joined(query))]],
+        Rank.SKU: [_beginning(word, SKU) for word in asked],
+        Rank.NAME: [[Term(text=NAME + word)] for word in asked],
+        Rank.NAME_BEGINS: [_beginning(word, NAME) for word in asked],
+        Rank.ABOUT: [_beginning(word, SKU, NAME, CATEGORY) for word in asked],
+        Rank.ANYWHERE: [_beginning(word, SKU, NAME, CATEGORY, DESCRIPTION) for word in asked],
+    }
+
+
+def _beginning(word: str, *places: str) -> list[Term]:
+    return [Term(text=place + word, begins=True) for place in places]
+
+
+def parts(query: str) -> list[str]:
+    """What a name that matches by ``Rank.PART`` contains; empty where a word is too short to be looked up."""
+    asked = plain(query).split()
+    return asked if all(len(word) >= PART for word in asked) else []
+
+
+def mistaken(query: str) -> list[str]:
+    """The words of the query that may have a mistake."""
+    return [word for word in dict.fromkeys(words(query)) if _may_be_mistaken(word)][:MOST]
+
+
+def corrected(query: str, meant: Mapping[str, Sequence[str]]) -> Match:
+    """What ``Rank.MISTAKE`` asks: each word, or one of those that may be meant."""
+    return [
+        [
+            *_beginning(word, SKU, NAME, CATEGORY, DESCRIPTION),
+            *(Term(text=place + other) for other in meant.get(word, ()) for place in (NAME, CATEGORY)),
+        ]
+        for word in list(dict.fromkeys(words(query)))[:MOST]
+    ]
+
+
+def one_mistake(one: str, other: str) -> bool:
+    """Whether one letter too many, missing or wrong, or two neighbours exchanged, make one word of the other."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    a, b = one[start:], other[start:]
+    if len(a) == len(b):
+        return a[1:] == b[1:] or (a[1::-1] == b[:2] and a[2:] == b[2:])
+    return a[1:] == b or a == b[1:]
+
+
+def begins_word(text: str) -> Match:
+    """What a name asks of which this is the beginning of a word, or a character of a script without spaces; empty where
+    it is not one word."""
+    asked = list(words(text))
+    return [_beginning(asked[0], NAME)] if len(asked) == 1 and asked[0] == text else []
