@@ -61,6 +61,7 @@ def create_product(
         updated_at=now,
     )
     _store(product)
+    _learn(product)
     _record_price(product, actor=actor)
     row = row_of(product=product)
     _keep_trail("created", product.pk, actor=actor, after=row)
@@ -123,6 +124,8 @@ def update_product(
     product.updated_at = utcnow()
     product.version += 1
     _store(product)
+    if (product.name, product.category) != (before["name"], before["category"]):
+        _learn(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
         _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
     after = row_of(product=product)
@@ -150,7 +153,7 @@ def index_missing() -> None:
     for product in Product.objects.filter(plain_name="").order_by("pk")[:_INDEXED]:
         product.plain_name, product.terms = words.plain(product.name), terms_of(product=product)
         product.save(update_fields=["plain_name", "terms"])
-        search.learn(words.vocabulary(name=product.name, category=product.category))
+        _learn(product)
 
 
 def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before: Row | None = None) -> None:
@@ -182,6 +185,9 @@ def _store(product: Product) -> None:
             sentence = f"There already is a product with the barcode {product.barcode}."
             raise DuplicateBarcode(sentence, barcode=product.barcode) from None
         raise DuplicateSku(f"There already is a product with the SKU {product.sku}.", sku=product.sku) from None
+
+
+def _learn(product: Product) -> None:
     search.learn(words.vocabulary(name=product.name, category=product.category))
 
 

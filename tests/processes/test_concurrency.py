@@ -118,3 +118,11 @@ def test_one_key_for_a_refused_order_keeps_its_refusal(demo: DemoShop) -> None:
     again = demo.order(product_id, 6, key="one-refusal")
     assert (again.code, again.headers["Idempotent-Replayed"]) == ("insufficient_stock", "true")
     assert demo.stock(product_id) == (5, 0, 5)
+
+
+def test_the_race_that_anybody_can_run(product: Product) -> None:
+    done = product.manage("drop", "--units", "5", "--buyers", "12", "--at-once", "6", "--url", product.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 buyers for 5 units: 5 sold, 7 refused." in done.stdout
+    assert "Units that can still be sold: 0." in done.stdout
+    assert "The books agree: " in done.stdout

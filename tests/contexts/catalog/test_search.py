@@ -248,6 +248,50 @@ class TestOverTheApi:
         answer = api.get("/v1/products/search?q=lamp&facets=true")
         assert ([row["sku"] for row in answer.data], answer.json["meta"]["facets"]["counted"]) == (["A"], 1)
 
+    @pytest.mark.parametrize("parameter", ["q", "name"])
+    def test_whatever_is_typed_is_answered(self, api: Any, parameter: str) -> None:
+        """Signs of the engines' languages, what folds to nothing, and the longest there is."""
+        make("A", name="Lamp")
+        typed = (
+            *(
+                '"',
+                "'",
+                "a'b",
+                'a"b',
+                "a*",
+                "a:b",
+                "a:*",
+                "^a",
+                "-a",
+                "NEAR(a b)",
+                "a AND",
+                "NOT",
+                "(",
+                ")",
+                "a & !b",
+                "|",
+            ),
+            *(
+                "\\",
+                "%",
+                "_",
+                "\u0301",
+                "\u0327\u0301",
+                "👩\u200d👧",
+                "\u0964",
+                "²",
+                "ǅ",
+                "\u1e9e",
+                "手" * 200,
+                "ab" * 100,
+            ),
+            *("x'; DROP TABLE catalog_product; --", "{}", "terms : a", "a\u00a0b", "İ", "ﬃ", "\u0130\u0307"),
+        )
+        for text in typed:
+            for more in ({}, {"facets": "true"}, {"ordering": "price"}):
+                assert api.get(f"/v1/products/search?{urlencode({parameter: text, **more})}").status == 200, text
+        assert find(api, q="lamp") == ["A"]
+
 
 def next_url(answer: Any, way: str) -> str:
     parts = urlsplit(answer.json["meta"][way] or "")
