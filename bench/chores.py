@@ -22,7 +22,7 @@ OFTEN = 5  # times, of what finds nothing to do
 _OLD = timedelta(hours=20)  # half of what bench.filling writes is older
 
 
-def _chores() -> dict[str, tuple[str, Callable[[], object], int]]:
+def known() -> dict[str, tuple[str, Callable[[], object], int]]:
     """By name: what it is, the work, and how often it is done."""
     from config.books import checkup
     from contexts.inventory.services import sweeping
@@ -97,7 +97,7 @@ def main() -> int:
     import django
 
     django.setup()
-    chores = _chores()
+    chores = known()
     servers = {name: int(pid) for name, _, pid in (one.partition("=") for one in asked.server)}
     done = {}
     for name in asked.chores:

@@ -53,10 +53,15 @@ def run(results: Results) -> str:
         "versions": ", ".join(results["versions"]),
         "rounds": f"{results['plan']['rounds']}, of {results['plan']['seconds']} s for each number of clients",
         "others' load": f"{short(sum(foreign) / len(foreign))} cores on average, {short(max(foreign))} at most",
+        "the clients": f"{short(_clients_cpu(results))} CPU-ms for each order, on the same machine",
         "answers that were not expected": f"{others:,}",
         "audit": results["audit"],
     }
     return table(("", ""), facts.items()).replace("|--:|", "|---|")
+
+
+def _clients_cpu(results: Results) -> float:
+    return spread(results, "shop", "8", "load_cpu").median
 
 
 def _stretches(results: Results) -> list[Mapping[str, Any]]:

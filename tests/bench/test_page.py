@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
 def stretch(rate: float, **cpu: float) -> dict[str, Any]:
     times = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
-    return {"rate": rate, "calls": 10, "cpu": cpu, "foreign": 0.1, "others": {}, **times}
+    return {"rate": rate, "calls": 10, "cpu": cpu, "foreign": 0.1, "load_cpu": 0.5, "others": {}, **times}
 
 
 def results() -> dict[str, Any]:
