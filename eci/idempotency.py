@@ -21,7 +21,7 @@ from django.db import IntegrityError, models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from eci.db import unit_of_work
+from eci.db import in_unit_of_work, unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 from eci.statements import Change, Changes, Columns, Inserts, Reads, change, changes, reads
@@ -112,7 +112,8 @@ def answer_of(record: IdempotencyRecord) -> Answer | None:
 
 
 def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None = None) -> None:
-    """Take the key, inside the unit of work that has the effect. IdempotencyInProgress if another request has it.
+    """Take the key, in the unit of work that has the effect. IdempotencyInProgress, with which that unit ends, if
+    another request has it.
 
     With ``answer`` the key is finished at once: for a refusal, which has no effect.
     """
@@ -120,7 +121,7 @@ def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None =
     if answer is not None:
         record.status, record.answer = answer.status, json.dumps(answer.body, cls=JSONEncoder)
     try:
-        with unit_of_work(context):
+        with contextlib.nullcontext() if in_unit_of_work(context) else unit_of_work(context):
             _inserts_in(context)([record])
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
@@ -26,12 +26,17 @@ from eci import trail
 from eci.db import Stale, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
 from eci.idempotency import fingerprint
-from eci.statements import Change, Inserts, change, changes, per_row
+from eci.statements import Change, Inserts, change, changes, per_row, reads
 
 NOT_FOUND = "count corrected: the units had left"  # the ledger's reason
 
 _add_reservation = Inserts(Reservation)
 _add_allocations = Inserts(Allocation)
+
+
+@reads
+def _of_key(*, key: str) -> QuerySet[Reservation]:
+    return Reservation.objects.filter(key=key)
 
 
 @changes
@@ -72,7 +77,7 @@ def reserve(
     InvalidTransition if the key's reservation was released; IdempotencyKeyReused if the key asked for another one.
     """
     asked = fingerprint([order_id, sorted(demand.items()), warehouse])
-    existing = Reservation.objects.filter(key=key).first()
+    existing = _of_key.first(key=key)
     if existing is not None:
         repeated = _repeated(existing, asked)
         if not again or repeated.reservation.status not in (ReservationStatus.EXPIRED, ReservationStatus.RESERVED):
@@ -124,11 +129,12 @@ def reserve(
 
 
 def _create(**fields: Any) -> Reservation:
+    made = Reservation(**fields)
     try:
-        with unit_of_work("inventory"):
-            return Reservation.objects.create(**fields)
+        _add_reservation([made])
     except IntegrityError:  # another request made this key's reservation meanwhile: begin again and find it
         raise Stale from None
+    return made
 
 
 def _clear_away(expired: Reservation, demand: Mapping[int, int]) -> None:
