@@ -18,7 +18,7 @@ from eci.trail import TrailRow
 class Step(models.TextChoices):
     """Where the workflow goes on. A step may be walked again from its beginning, for participants answer the same."""
 
-    PLACE = "place", "reserve, authorise, confirm, create shipments, capture"
+    PLACE = "place", "reserve, take the money, ship at once or have shipments wait"
     AWAIT_PAYMENT = "await_payment", "wait for a charge until the deadline"
     CONFIRM = "confirm", "paid by a charge: confirm the hold, create shipments"
     FULFIL = "fulfil", "past the pivot: ship, follow the shipments"

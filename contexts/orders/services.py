@@ -223,16 +223,20 @@ def record_progress(*, order: Order, changes: Mapping[str, Any], event: str, det
 @writes("orders")
 def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
     """Record the pivot: from here on a failing step is repeated, and undoes nothing."""
-    changes = {
+    _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **confirmed(order=order)})
+    outbox.emit("orders", fact)
+    return _note(order, "confirmed")
+
+
+def confirmed(*, order: Order) -> dict[str, Any]:
+    """What the pivot changes of an order."""
+    return {
         "status": OrderStatus.CONFIRMED,
-        "payment_status": OrderPaymentStatus.PAID,
+        "payment_status": order.payment_status if order.refunded_minor else OrderPaymentStatus.PAID,
         "step": Step.FULFIL,
         "expires_at": None,
         "confirmed_at": utcnow(),
     }
-    _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **changes})
-    outbox.emit("orders", fact)
-    return _note(order, "confirmed")
 
 
 @writes("orders")
@@ -240,20 +244,19 @@ def record_rest(
     *,
     order: Order,
     changes: Mapping[str, Any],
+    entries: Sequence[TimelineEntry],
     at: datetime,
-    event: str = "",
-    detail: str = "",
-    actor: str = SYSTEM,
     facts: Sequence[events.Event] = (),
     remembered: tuple[Key, Answer] | None = None,
-) -> TimelineEntry | None:
+) -> None:
     """The workflow pauses or ends here: the lease is given back, and the caller's answer, if any, remembered."""
     _rest(order, changes, at=at)
-    noted = _note(order, event, detail, at=at, actor=actor) if event else None
+    for entry in entries:
+        entry.order = order
+    _add_entries(entries)
     outbox.emit("orders", *facts)
     if remembered is not None:
         idempotency.finish("orders", *remembered)
-    return noted
 
 
 @writes("orders")

@@ -88,6 +88,28 @@ def waiting_review(row: models.Payment) -> WaitingReview:
     )
 
 
+def charge_asked(
+    order_id: str,
+    amount: Decimal,
+    currency: str,
+    customer_id: int | None,
+    method: str,
+    token: str,
+    actor: str,
+    screened: bool,
+) -> ChargeAsked:
+    return ChargeAsked(
+        order_id=order_id,
+        amount_minor=to_minor(amount, currency),
+        currency=currency,
+        customer_id=customer_id,
+        method=method,
+        token=token,
+        actor=actor,
+        screened=screened,
+    )
+
+
 class LocalPayments(Payments):
     def open_request(
         self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, seconds: int
@@ -112,17 +134,23 @@ class LocalPayments(Payments):
         screened: bool = False,
         actor: str = "system",
     ) -> Payment:
-        asked = ChargeAsked(
-            order_id=order_id,
-            amount_minor=to_minor(amount, currency),
-            currency=currency,
-            customer_id=customer_id,
-            method=method,
-            token=token,
-            actor=actor,
-            screened=screened,
-        )
+        asked = charge_asked(order_id, amount, currency, customer_id, method, token, actor, screened)
         return payment(workflows.authorise(asked=asked))
+
+    def charge(
+        self,
+        *,
+        order_id: str,
+        amount: Decimal,
+        currency: str,
+        customer_id: int | None,
+        method: str,
+        token: str,
+        screened: bool = False,
+        actor: str = "system",
+    ) -> Payment:
+        asked = charge_asked(order_id, amount, currency, customer_id, method, token, actor, screened)
+        return payment(workflows.charge(asked=asked))
 
     def capture(self, *, order_id: str) -> Payment:
         return payment(workflows.capture(order_id=order_id))

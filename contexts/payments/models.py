@@ -60,7 +60,10 @@ class Payment(Asked):
     known."""
 
     class Mode(models.TextChoices):
+        """An order asks for its payment to be authorised, or charged at once. A charge is asked for by others."""
+
         AUTHORISE = "authorise"
+        AT_ONCE = "at_once"
         CHARGE = "charge"
 
     class Review(models.TextChoices):
@@ -70,6 +73,8 @@ class Payment(Asked):
         WAITING = "waiting"
         RELEASED = "released"
         REFUSED = "refused"
+
+    ORDERS = (Mode.AUTHORISE, Mode.AT_ONCE)
 
     order_id = models.CharField(max_length=64, db_index=True)
     customer_id = models.BigIntegerField(null=True)
@@ -120,9 +125,14 @@ class Payment(Asked):
 
     @property
     def awaits_order(self) -> bool:
-        """Staff has released the authorisation; its order first reserves again what was free meanwhile."""
-        released = self.mode == self.Mode.AUTHORISE and self.review == self.Review.RELEASED and self.attempts == 0
+        """Staff has released what its order asked for; the order first reserves again what was free meanwhile."""
+        released = self.is_orders and self.review == self.Review.RELEASED and self.attempts == 0
         return self.status == PaymentStatus.PENDING and released
+
+    @property
+    def is_orders(self) -> bool:
+        """Its order asked for it, and asks again until it has the outcome."""
+        return self.mode in self.ORDERS
 
     @property
     def is_held_back(self) -> bool:
@@ -132,7 +142,7 @@ class Payment(Asked):
     @classmethod
     def held_back(cls) -> Q:
         """``is_held_back``, for the PENDING rows of a query."""
-        released = Q(mode=cls.Mode.AUTHORISE, review=cls.Review.RELEASED, attempts=0)
+        released = Q(mode__in=cls.ORDERS, review=cls.Review.RELEASED, attempts=0)
         return Q(review=cls.Review.WAITING) | released
 
 

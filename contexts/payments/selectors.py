@@ -243,7 +243,7 @@ def moves_named(*, keys: Iterable[str]) -> list[Move]:
 
 
 def _taken(row: Payment) -> Move:
-    at_once = row.mode == Payment.Mode.CHARGE
+    at_once = row.mode != Payment.Mode.AUTHORISE
     return Move(
         key=(payment_key if at_once else capture_key)(row.pk, row.nonce),
         kind="charge" if at_once else "capture",

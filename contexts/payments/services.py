@@ -123,7 +123,7 @@ def close_request(*, order_id: str, reason: str) -> RequestState:
 
 
 @writes("payments")
-def begin_authorisation(*, asked: ChargeAsked) -> Payment:
+def begin_for_order(*, asked: ChargeAsked, mode: Payment.Mode) -> Payment:
     """Record the intent. The order's request begins as PAYING, so no other charge can begin.
 
     IntegrityError when the order has a request.
@@ -136,7 +136,7 @@ def begin_authorisation(*, asked: ChargeAsked) -> Payment:
         state=RequestState.PAYING,
     )
     _add_request([request])
-    return _create_payment(asked, Payment.Mode.AUTHORISE)
+    return _create_payment(asked, mode)
 
 
 @writes("payments")
@@ -321,12 +321,12 @@ def record_captured(*, payment: Payment, reference: str, known_to: str = "") -> 
 
 @writes("payments")
 def record_declined(*, payment: Payment, reason: str, reference: str) -> Payment:
-    """After a declined charge the order may be charged again, unless it was cancelled meanwhile; not after a declined
-    authorisation."""
+    """After a declined charge the order may be charged again, unless it was cancelled meanwhile; not where the order
+    itself asked."""
     moved = _advance(payment, PaymentStatus.FAILED, decline_reason=reason[:200], reference=reference, token="")
     if moved is None:
         return _reread(payment)
-    if payment.mode == Payment.Mode.AUTHORISE:
+    if payment.is_orders:
         _move_request(payment, RequestState.CLOSED, closed_reason=CANCELLED)
     else:
         again = Case(When(closed_reason="", then=Value(RequestState.OPEN)), default=Value(RequestState.CLOSED))

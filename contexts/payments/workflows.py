@@ -51,9 +51,22 @@ def authorise(*, asked: ChargeAsked) -> Payment:
 
     Where the order has a payment already, ask the provider what became of it instead.
     """
+    return _pay(asked, Payment.Mode.AUTHORISE)
+
+
+def charge(*, asked: ChargeAsked) -> Payment:
+    """See ``Payments.charge``: as ``authorise``, but the provider takes the money at once.
+
+    What an earlier version has authorised for the order is captured.
+    """
+    payment = _pay(asked, Payment.Mode.AT_ONCE)
+    return capture(order_id=asked.order_id) if payment.status == PaymentStatus.AUTHORISED else payment
+
+
+def _pay(asked: ChargeAsked, mode: Payment.Mode) -> Payment:
     order_id = asked.order_id
     try:
-        begun = services.begin_authorisation(asked=asked)
+        begun = services.begin_for_order(asked=asked, mode=mode)
     except IntegrityError:
         before = selectors.last_payment(order_id=order_id)
         if before is None:
@@ -62,7 +75,7 @@ def authorise(*, asked: ChargeAsked) -> Payment:
             before = services.begin_released(payment=before)
         payment = _settle_payment_if_possible(before)
     else:
-        payment = _request_payment(begun)
+        payment = _request_payment(begun, known_to="orders")
     if payment.status == PaymentStatus.PENDING:
         raise _unknown(order_id)
     if payment.status == PaymentStatus.FAILED:
@@ -281,9 +294,9 @@ def _deliver_events(order_id: str) -> None:
 # -- one operation at the provider ------------------------------------------------------------------------------------
 
 
-def _request_payment(payment: Payment) -> Payment:
+def _request_payment(payment: Payment, *, known_to: str = "") -> Payment:
     """Have the provider charge or authorise, and record its answer. The payment stays PENDING when there is none, and
-    while it is held back."""
+    while it is held back. ``known_to``: as ``outbox.emit`` has it."""
     if payment.is_under_review:
         log.warning("payment_under_review", payment_id=payment.pk, suspicion=payment.suspicion)
         return payment
@@ -298,15 +311,15 @@ def _request_payment(payment: Payment) -> Payment:
     except GatewayUnavailable:
         services.postpone(row=payment)
         return payment
-    return _record_payment(payment, outcome)
+    return _record_payment(payment, outcome, known_to=known_to)
 
 
-def _record_payment(payment: Payment, outcome: Outcome) -> Payment:
+def _record_payment(payment: Payment, outcome: Outcome, *, known_to: str = "") -> Payment:
     if not outcome.done:
         return services.record_declined(payment=payment, reason=outcome.reason, reference=outcome.reference)
     if payment.mode == Payment.Mode.AUTHORISE:
         return services.record_authorised(payment=payment, reference=outcome.reference)
-    return services.record_captured(payment=payment, reference=outcome.reference)
+    return services.record_captured(payment=payment, reference=outcome.reference, known_to=known_to)
 
 
 def _settle_payment(payment: Payment) -> Payment:

@@ -75,6 +75,26 @@ class LocalShipping(Shipping):
         )
         return tuple(shipment(row) for row in rows)
 
+    def send(
+        self,
+        *,
+        order_id: str,
+        customer_id: int | None,
+        warehouses: tuple[str, ...],
+        address: str,
+        city: str,
+        ship_to: AddressGiven | None = None,
+    ) -> tuple[Shipment, ...]:
+        rows = services.send_shipments(
+            order_id=order_id,
+            customer_id=customer_id,
+            warehouses=warehouses,
+            address=address,
+            city=city,
+            ship_to=ship_to,
+        )
+        return tuple(shipment(row) for row in rows)
+
     def rearrange(
         self,
         *,

@@ -71,6 +71,28 @@ def create_shipments(
         return _create_missing(order_id, wanted, where)
 
 
+def send_shipments(
+    *,
+    order_id: str,
+    customer_id: int | None,
+    warehouses: Iterable[str],
+    address: str,
+    city: str,
+    ship_to: AddressGiven | None = None,
+) -> list[Shipment]:
+    """As ``create_shipments``, but they leave at once, in the same transaction; what waits there leaves too.
+
+    ShipmentShort, OrderRefunded.
+    """
+    wanted = sorted(set(warehouses))
+    where = {"customer_id": customer_id, **_where(ship_to, address=address, city=city)}
+    try:
+        return _send_first(order_id, wanted, where)
+    except IntegrityError:
+        _create_missing(order_id, wanted, where)
+        return dispatch_shipments(order_id=order_id)
+
+
 def _where(given: AddressGiven | None, *, address: str, city: str) -> dict[str, Any]:
     """The address columns. Where ``address`` or ``city`` is empty, it is taken from the whole address."""
     if given is None:
@@ -84,6 +106,14 @@ def _where(given: AddressGiven | None, *, address: str, city: str) -> dict[str, 
 def _create_first(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
     _add_order([Consignment(order_id=order_id)])
     return _insert_pending(order_id, warehouses, where)
+
+
+@writes("shipping")
+def _send_first(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
+    _add_order([Consignment(order_id=order_id)])
+    sent = _insert(_new(order_id, warehouses, where, status=ShipmentStatus.SHIPPED), ORDERS)
+    emit("shipping", *(event for one in sent for event in _news(one, ORDERS, left=True)), known_to=ORDERS)
+    return sent
 
 
 @writes("shipping")
@@ -338,24 +368,27 @@ def _locked_shipments(order_id: str) -> list[Shipment]:
 
 
 def _insert_pending(order_id: str, warehouses: list[str], where: dict[str, Any]) -> list[Shipment]:
+    return _insert(_new(order_id, warehouses, where, status=ShipmentStatus.PENDING), ORDERS)
+
+
+def _new(order_id: str, warehouses: list[str], where: dict[str, Any], *, status: ShipmentStatus) -> list[Shipment]:
     now = utcnow()
-    shipments = [
+    return [
         Shipment(
             order_id=order_id,
             warehouse=warehouse,
             tracking_no=domain.new_tracking_no(),
-            status=ShipmentStatus.PENDING,
+            status=status,
+            dispatched_at=now if status in domain.LEFT else None,
             created_at=now,
             updated_at=now,
             **where,
         )
         for warehouse in warehouses
     ]
-    _insert(shipments, ORDERS)
-    return shipments
 
 
-def _insert(shipments: list[Shipment], actor: str) -> None:
+def _insert(shipments: list[Shipment], actor: str) -> list[Shipment]:
     _add_shipments(shipments)
     if not connections["shipping"].features.can_return_rows_from_bulk_insert:  # MySQL
         numbers = [shipment.tracking_no for shipment in shipments]
@@ -363,6 +396,7 @@ def _insert(shipments: list[Shipment], actor: str) -> None:
         for shipment in shipments:
             shipment.pk = keys[shipment.tracking_no]
     _record(shipments, actor)
+    return shipments
 
 
 def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: str = "") -> None:

@@ -4,7 +4,10 @@
     -------------  ---------------------  ----------------------------  -------------------  ----------------------
     (a request)    placing.begin          customers, catalog            the order, leased    progress.discard
     PLACE          forward.place          inventory.reserve                                  inventory.release
-                                          payments.authorise                                 payments.cancel
+      shipped at once:                    payments.charge: THE PIVOT                         payments.cancel
+                                          shipping.send                                      a return
+                                          inventory.ship                SHIPPED, PAID        a return
+      shipped by staff:                   payments.authorise                                 payments.cancel
                                           inventory.confirm                                  inventory.release
                                           shipping.create                                    shipping.cancel
                                           payments.capture: THE PIVOT   CONFIRMED, PAID      payments.cancel
@@ -21,7 +24,7 @@
       expired:                            inventory.reserve (again)                          inventory.release
                                           shipping.create               CONFIRMED            shipping.cancel
     FULFIL         forward.fulfil         inventory.ship                                     a return
-                                          shipping.dispatch             SHIPPED, DELIVERED   a return
+                                          shipping.send                 SHIPPED, DELIVERED   a return
       a count found too little:           shipping.withhold or allow    short                shipping.cancel
       others have come elsewhere:         shipping.withhold                                  shipping.cancel
                                           inventory.accept_moves                             inventory.release

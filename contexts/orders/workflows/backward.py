@@ -27,7 +27,7 @@ from eci.events import Event
 def undo(run: Run) -> None:
     """Undo what the order's steps did.
 
-    1. Cancel its shipments. One that has left can't be cancelled, and the order goes on after all.
+    1. Cancel its shipments. One that has left can't be cancelled, and the order, which is paid, goes on after all.
     2. Void the authorisation, or refund what was captured. Where the provider does not answer, the order waits for it.
     3. Release its reservation.
     4. Record the end: CANCELLED or EXPIRED.
@@ -37,10 +37,12 @@ def undo(run: Run) -> None:
     try:
         run.view.shipments = shipping.cancel(order_id=order.pk, actor=actor)
     except InvalidTransition:
-        if order.confirmed_at is None:  # a shipment left before it was paid for: a person must decide
-            raise
+        if order.confirmed_at is None and not any(paid.captured for paid in payments.payments_of(order_ids=[order.pk])):
+            raise  # a shipment left before it was paid for: a person must decide
         changes = {"undo": Undo.NONE, "undo_reason": "", "undo_actor": ""}
         progress.record(run, changes=changes, event="cancellation_refused")
+        if order.confirmed_at is None:  # it left as soon as it was paid, and the runner died before it recorded that
+            progress.confirm(run)
         return
     if order.buyer_erased:
         shipping.erase(order_ids=[order.pk])
@@ -67,7 +69,7 @@ def _end(run: Run) -> None:
     }
     event, fact = _news(order)
     actor = order.undo_actor or services.SYSTEM
-    progress.rest(run, changes=changes, event=event, detail=order.undo_reason, actor=actor, facts=[fact])
+    progress.rest(run, changes=changes, events=[event], detail=order.undo_reason, actor=actor, facts=[fact])
 
 
 def _news(order: Order) -> tuple[str, Event]:

@@ -25,7 +25,6 @@ from contexts.orders import services
 from contexts.orders.composed import OrderView
 from contexts.orders.models import Order, Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, TooManyUnpaid
-from contexts.orders.public.events import OrderConfirmed
 from contexts.orders.workflows import admission, progress
 from contexts.orders.workflows.progress import Run
 from contexts.payments.public.api import payments
@@ -34,7 +33,7 @@ from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentShort, ShipmentStatus, Withheld
 from eci import money
 from eci.clock import utcnow
-from eci.errors import Conflict, InvalidRequest, NotFound
+from eci.errors import Conflict, InvalidRequest, InvalidTransition, NotFound
 from eci.watch.requests import logger
 
 log = logger(__name__)
@@ -50,8 +49,8 @@ def place(run: Run) -> None:
        discarded, as if it had never been; one that its buyer has been told of is refused.
     2. Nothing is due: confirm the reservation, create the shipments, and the order stands.
     3. Pay later: open a payment request, and rest until it is paid or its time is over.
-    4. Otherwise authorise the payment, confirm the reservation and create the shipments.
-    5. Capture. From here on the order stands.
+    4. Shipped at once: charge. From here on the order stands, and it leaves (``_send``).
+    5. Otherwise authorise the payment, confirm the reservation, create the shipments, and capture: it stands.
     A refusal after step 1 undoes the order. Where the provider does not answer, the order waits for it; where staff
     reviews the payment, it waits for them, and its reservation runs out meanwhile.
     """
@@ -75,17 +74,20 @@ def place(run: Run) -> None:
     except Conflict as refusal:
         progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
         return
+    at_once = order.fulfilment == "automatic" and not order.pay_later and order.total_minor > 0
     try:
         if order.total_minor == 0:
             _prepare_dispatch(run)
-            _confirm(run)
+            progress.confirm(run)
         elif order.pay_later:
             _open_request(run)
+        elif at_once:
+            run.view.payments = (payments.charge(**_due(order)),)
         else:
-            _authorise(run)
+            run.view.payments = (payments.authorise(**_due(order)),)
             _prepare_dispatch(run)
             run.view.payments = (payments.capture(order_id=order.pk),)
-            _confirm(run)
+            progress.confirm(run)
     except PaymentUnknown:
         shipping.expect(order_id=order.pk)
         if _is_under_review(run):
@@ -96,6 +98,9 @@ def place(run: Run) -> None:
         progress.refuse(run, why=Undo.DECLINED, refusal=refusal)
     except (Conflict, InvalidRequest) as refusal:
         progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
+    else:
+        if at_once:
+            _send(run)
 
 
 def _reserve(run: Run, *, paying: bool, again: bool) -> None:
@@ -142,52 +147,78 @@ def _open_request(run: Run) -> None:
         "expires_at": deadline,
         "next_at": deadline,
     }
-    progress.rest(run, changes=changes, event="awaiting_payment")
+    progress.rest(run, changes=changes, events=["awaiting_payment"])
 
 
-def _authorise(run: Run) -> None:
-    order = run.order
-    payment = payments.authorise(
-        order_id=order.pk,
-        amount=money.from_minor(order.total_minor, order.currency),
-        currency=order.currency,
-        customer_id=order.customer_id,
-        method=order.method,
-        token=order.token,
-        screened=order.by_customer,
-    )
-    run.view.payments = (payment,)
+def _due(order: Order) -> dict[str, Any]:
+    """What payments is told of an order that is paid at once."""
+    return {
+        "order_id": order.pk,
+        "amount": money.from_minor(order.total_minor, order.currency),
+        "currency": order.currency,
+        "customer_id": order.customer_id,
+        "method": order.method,
+        "token": order.token,
+        "screened": order.by_customer,
+    }
 
 
 def _prepare_dispatch(run: Run) -> None:
-    order = run.order
-    run.view.reservation = inventory.confirm(key=order.pk)
-    warehouses = sorted({allocation.warehouse for allocation in run.view.reservation.allocations})
-    run.view.shipments = shipping.create(**_shipments_in(warehouses, order))
+    run.view.reservation = inventory.confirm(key=run.order.pk)
+    run.view.shipments = shipping.create(**_shipments_of(run.order, run.view.reservation))
 
 
-def _shipments_in(warehouses: Sequence[str], order: Order) -> dict[str, Any]:
-    """What shipping is told of an order whose units are in these warehouses."""
+def _shipments_of(order: Order, held: Reservation) -> dict[str, Any]:
+    """What shipping is told of an order: a shipment from each warehouse that has units for it."""
     return {
         "order_id": order.pk,
         "customer_id": order.customer_id,
-        "warehouses": tuple(warehouses),
+        "warehouses": tuple(sorted({part.warehouse for part in _kept(held)})),
         "address": "",
         "city": "",
         "ship_to": order.shipping_address,
     }
 
 
-def _confirm(run: Run) -> None:
-    """The money is taken: record the pivot."""
-    order = run.order
-    fact = OrderConfirmed(
-        order_id=order.pk,
-        order_total=money.text(money.from_minor(order.total_minor, order.currency), order.currency),
-        currency=order.currency,
-        version=order.version + 1,
-    )
-    progress.note(run, entry=services.record_confirmed(order=order, fact=fact))
+def _send(run: Run) -> None:
+    """The order is paid, and leaves. Both are recorded once, at the end.
+
+    1. If a count has found too little of it, before this was walked again, it is paid, and waits (``fulfil``).
+    2. Its shipments leave. Shipping refuses an order that was cancelled, whose money is refunded then.
+    3. So does its stock, unless a count has found too little in this moment.
+    What fails in 2 or 3 is repeated, and undoes nothing, so it is recorded first that the order is paid.
+    """
+    order, held = run.order, run.view.reservation
+    assert held is not None
+    try:
+        if not _is_whole(held):
+            run.view.shipments = shipping.create(**_shipments_of(order, held))
+            progress.confirm(run)
+            return
+        run.view.shipments = shipping.send(**_shipments_of(order, held))
+    except InvalidTransition as refusal:
+        progress.refuse(run, why=Undo.REFUSED, refusal=refusal)
+        return
+    except Exception:
+        progress.confirm(run)
+        raise
+    try:
+        run.view.reservation = inventory.ship(key=order.pk)
+    except InsufficientStock:
+        progress.confirm(run)
+        return
+    except Exception:
+        progress.confirm(run)
+        raise
+    _erase_guest(run)
+    status = _status_of(run.view)
+    changes = services.confirmed(order=order) | {"status": status}
+    progress.rest(run, changes=changes, events=["confirmed", status.lower()], facts=[progress.confirmation(order)])
+
+
+def _is_whole(held: Reservation) -> bool:
+    """Every unit is where the reservation was made."""
+    return not any(part.state == AllocationState.SHORT or part.moved_from for part in held.allocations)
 
 
 def await_payment(run: Run) -> None:
@@ -220,7 +251,7 @@ def confirm_paid(run: Run) -> None:
     except (NotFound, Conflict):
         progress.undo(run, why=Undo.STOCK_GONE, reason="its stock was gone")
     else:
-        _confirm(run)
+        progress.confirm(run)
 
 
 def fulfil(run: Run) -> None:
@@ -253,14 +284,14 @@ def fulfil(run: Run) -> None:
         return
     _erase_guest(run)
     status = _status_of(run.view)
-    event = status.lower() if status != order.status else ""
+    events = [status.lower()] if status != order.status else []
     step = Step.DONE if status == OrderStatus.DELIVERED else Step.FULFIL
-    progress.rest(run, changes={"status": status, "step": step}, event=event)
+    progress.rest(run, changes={"status": status, "step": step}, events=events)
 
 
 def _ship_at_once(run: Run) -> None:
     run.view.reservation = inventory.ship(key=run.order.pk)
-    run.view.shipments = shipping.dispatch(order_id=run.order.pk)
+    run.view.shipments = shipping.send(**_shipments_of(run.order, run.view.reservation))
 
 
 def _fit_shipments(run: Run) -> None:
@@ -282,9 +313,14 @@ def _fit_shipments(run: Run) -> None:
         _ship_dispatched(run)
         held = inventory.accept_moves(key=order.pk)
     run.view.reservation = held
-    warehouses = sorted({part.warehouse for part in _kept(held)})
+    wanted = _shipments_of(order, held)
+    warehouses = list(wanted["warehouses"])
+    if warehouses and not run.view.shipments:  # it was paid while shipping was away
+        run.view.shipments = shipping.create(**wanted)
+        if order.payment_status == OrderPaymentStatus.REFUNDED:
+            run.view.shipments = shipping.withhold(order_id=order.pk, warehouse=None, reason=Withheld.REFUNDED)
     if warehouses and warehouses != sorted(str(shipment.warehouse) for shipment in _counted(run.view.shipments)):
-        run.view.shipments = shipping.rearrange(**_shipments_in(warehouses, order))
+        run.view.shipments = shipping.rearrange(**wanted)
         progress.record(run, changes={}, event="units_moved")
     short = {part.warehouse for part in held.allocations if part.state == AllocationState.SHORT}
     withheld = {str(shipment.warehouse) for shipment in run.view.shipments if Withheld.SHORT in shipment.withheld}

@@ -15,6 +15,8 @@ from contexts.orders import services
 from contexts.orders.composed import OrderView
 from contexts.orders.models import Order, TimelineEntry, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.public.events import OrderConfirmed
+from eci import money
 from eci.clock import utcnow
 from eci.errors import EciError
 from eci.events import Event
@@ -70,6 +72,20 @@ def record(run: Run, *, changes: Mapping[str, Any], event: str) -> None:
     note(run, entry=services.record_progress(order=run.order, changes=changes, event=event))
 
 
+def confirm(run: Run) -> None:
+    """The money is taken: record the pivot; the run goes on."""
+    note(run, entry=services.record_confirmed(order=run.order, fact=confirmation(run.order)))
+
+
+def confirmation(order: Order) -> OrderConfirmed:
+    return OrderConfirmed(
+        order_id=order.pk,
+        order_total=money.text(money.from_minor(order.total_minor, order.currency), order.currency),
+        currency=order.currency,
+        version=order.version + 1,
+    )
+
+
 def undo(run: Run, *, why: Undo, reason: str) -> None:
     """Decide to undo the order; the run goes on with that."""
     services.record_undo(order=run.order, undo=why, reason=reason)
@@ -85,7 +101,7 @@ def rest(
     run: Run,
     *,
     changes: Mapping[str, Any],
-    event: str = "",
+    events: Sequence[str] = (),
     detail: str = "",
     actor: str = services.SYSTEM,
     facts: Sequence[Event] = (),
@@ -94,21 +110,12 @@ def rest(
     order = run.order
     at = utcnow()
     final = changes.get("status", order.status) not in BEING_PLACED
+    entries = [services.entry(event=event, detail=detail, actor=actor, at=at) for event in events]
     remembered = None
     if run.caller is not None and final:
-        entries = [services.entry(event=event, detail=detail, actor=actor, at=at)] if event else []
         remembered = (run.caller.key, run.caller.answer(_after(run.view, changes, entries, at=at)))
-    entry = services.record_rest(
-        order=order,
-        changes=changes,
-        at=at,
-        event=event,
-        detail=detail,
-        actor=actor,
-        facts=facts,
-        remembered=remembered,
-    )
-    if entry is not None:
+    services.record_rest(order=order, changes=changes, entries=entries, at=at, facts=facts, remembered=remembered)
+    for entry in entries:
         note(run, entry=entry)
     run.leased = False
 
@@ -128,8 +135,8 @@ def wait_for_provider(run: Run, *, pause: timedelta = ASK_AGAIN) -> None:
         rest(run, changes=asking)
         return
     pending = {"status": OrderStatus.PAYMENT_PENDING, "payment_status": OrderPaymentStatus.PENDING}
-    event = "payment_pending" if run.order.status == OrderStatus.PENDING else ""
-    rest(run, changes=pending | asking, event=event)
+    events = ["payment_pending"] if run.order.status == OrderStatus.PENDING else []
+    rest(run, changes=pending | asking, events=events)
 
 
 def discard(run: Run, *, refusal: EciError) -> None:

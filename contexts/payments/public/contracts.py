@@ -242,6 +242,21 @@ class Payments(ABC):
         """
 
     @abstractmethod
+    def charge(
+        self,
+        *,
+        order_id: str,
+        amount: Decimal,
+        currency: str,
+        customer_id: int | None,
+        method: str,
+        token: str,
+        screened: bool = False,
+        actor: str = "system",
+    ) -> Payment:
+        """As ``authorise``, but the provider takes the money at once: the pivot."""
+
+    @abstractmethod
     def capture(self, *, order_id: str) -> Payment:
         """Take the authorised money: the pivot.
 

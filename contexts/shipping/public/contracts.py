@@ -137,6 +137,22 @@ class Shipping(ABC):
         """
 
     @abstractmethod
+    def send(
+        self,
+        *,
+        order_id: str,
+        customer_id: int | None,
+        warehouses: tuple[str, ...],
+        address: str,
+        city: str,
+        ship_to: AddressGiven | None = None,
+    ) -> tuple[Shipment, ...]:
+        """As ``create``, but the shipments leave at once, and so do those that wait; returns all of the order.
+
+        InvalidTransition when they were cancelled before; ShipmentShort, OrderRefunded when one is withheld.
+        """
+
+    @abstractmethod
     def rearrange(
         self,
         *,

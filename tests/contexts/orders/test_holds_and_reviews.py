@@ -158,7 +158,7 @@ def test_released_too_late_its_stock_is_reserved_again(boss: Person, suspected: 
     due_now()
     assert state(boss, suspected) == ("SHIPPED", "PAID")
     assert available(boss, lamp) == 994
-    assert len(ledger.done("capture")) == 1
+    assert len(ledger.done("charge")) == 1
 
 
 def test_released_too_late_for_its_stock_it_is_cancelled(
@@ -169,7 +169,7 @@ def test_released_too_late_for_its_stock_it_is_cancelled(
     review(boss, "release", Payment.objects.get(order_id=suspected).pk)
     due_now()
     assert state(boss, suspected)[0] == "CANCELLED"
-    assert len(ledger.done("capture")) == 1, "the other order's"
+    assert len(ledger.done("charge")) == 1, "the other order's"
     told = [row["type"] for row in boss.get(f"/v1/notifications?order_id={suspected}").data]
     assert told == ["order_cancellation"]
 
@@ -205,7 +205,7 @@ def test_released_it_goes_on(boss: Person, suspected: str, ledger: Ledger) -> No
     review(boss, "release", Payment.objects.get().pk)
     due_now()
     assert state(boss, suspected) == ("SHIPPED", "PAID")
-    assert len(ledger.done("capture")) == 1
+    assert len(ledger.done("charge")) == 1
     assert Payment.objects.get().reviewed_by.startswith("staff:")
 
 
@@ -247,7 +247,7 @@ def test_many_declines_are_suspicious(ann: Person, lamp: int, settings: Any, led
     settings.ECI_REVIEW_DECLINES = 2
     declined = {"payment": {"token": "tok_declined"}}
     assert [order(ann, lamp, **declined).status for _ in range(3)] == [402, 402, 202]
-    assert len(ledger.operations("authorise")) == 2
+    assert len(ledger.operations("charge")) == 2
 
 
 def test_many_payments_are_suspicious(ann: Person, lamp: int, settings: Any) -> None:

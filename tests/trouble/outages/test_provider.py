@@ -48,17 +48,32 @@ def until_settled(rounds: int = 4) -> None:
 
 
 @pytest.mark.parametrize("fault", [*DONE, *UNDONE])
-@pytest.mark.parametrize("operation", ["authorise", "capture"])
-def test_an_order_is_paid_once(shop: Shop, provider: ProviderProcess, operation: str, fault: str) -> None:
-    script(provider, operation, fault)
+def test_an_order_is_charged_once(shop: Shop, provider: ProviderProcess, fault: str) -> None:
+    script(provider, "charge", fault)
     placed = shop.order(key="buy")
     assert (placed.status, placed.data["status"]) == (202, "PAYMENT_PENDING")
     until_settled()
     again = shop.order(key="buy")
     assert (again.status, again.data["status"], again.data["payment_status"]) == (201, "SHIPPED", "PAID")
     assert again.data["order_id"] == placed.data["order_id"]
-    assert provider.done() == {"authorise": 1, "capture": 1}
+    assert provider.done() == {"charge": 1}
     assert shop.notices(placed.data["order_id"]) == ["order_confirmation", "shipping_confirmation"]
+
+
+@pytest.mark.parametrize("fault", [*DONE, *UNDONE])
+@pytest.mark.parametrize("operation", ["authorise", "capture"])
+def test_an_order_that_staff_dispatches_is_paid_once(
+    shop: Shop, provider: ProviderProcess, operation: str, fault: str
+) -> None:
+    script(provider, operation, fault)
+    placed = shop.order(key="buy", fulfilment="warehouse")
+    assert (placed.status, placed.data["status"]) == (202, "PAYMENT_PENDING")
+    until_settled()
+    again = shop.order(key="buy", fulfilment="warehouse")
+    assert (again.status, again.data["status"], again.data["payment_status"]) == (201, "CONFIRMED", "PAID")
+    assert again.data["order_id"] == placed.data["order_id"]
+    assert provider.done() == {"authorise": 1, "capture": 1}
+    assert shop.notices(placed.data["order_id"]) == ["order_confirmation"]
 
 
 @pytest.mark.parametrize("fault", [*DONE, *UNDONE])
@@ -75,7 +90,7 @@ def test_a_charge_is_taken_once(shop: Shop, provider: ProviderProcess, fault: st
 
 @pytest.mark.parametrize("fault", DONE)
 def test_a_decline_that_is_not_heard_undoes_the_order(shop: Shop, provider: ProviderProcess, fault: str) -> None:
-    script(provider, "authorise", fault)
+    script(provider, "charge", fault)
     placed = shop.order(key="buy", payment={"token": "tok_declined"})
     assert placed.status == 202
     until_settled()
@@ -92,7 +107,7 @@ def test_an_order_cancelled_while_its_payment_is_pending_gives_all_back(
     """Authorised unheard, cancelled, and the void unheard as well."""
     script(provider, "authorise", fault)
     script(provider, "void", fault)
-    order_id = shop.order().data["order_id"]
+    order_id = shop.order(fulfilment="warehouse").data["order_id"]
     cancelled = shop.api.post(f"/v1/orders/{order_id}/cancel", {})
     assert (cancelled.status, cancelled.data["status"]) == (202, "PAYMENT_PENDING")
     until_settled()
@@ -108,7 +123,7 @@ def test_an_order_cancelled_while_its_capture_is_unknown_is_paid_back(
     shop: Shop, provider: ProviderProcess, fault: str
 ) -> None:
     script(provider, "capture", fault)
-    order_id = shop.order().data["order_id"]
+    order_id = shop.order(fulfilment="warehouse").data["order_id"]
     assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}).status == 202
     until_settled()
     after = shop.read(order_id)
@@ -116,6 +131,20 @@ def test_an_order_cancelled_while_its_capture_is_unknown_is_paid_back(
     done = provider.done()
     assert after["payment_status"] == ("REFUNDED" if done["capture"] else "VOIDED")  # a slow one may be overtaken
     assert done["capture"] == done["refund"] and done["authorise"] == done["refund"] + done["void"] == 1
+    assert shop.stock() == (100, 0, 100)
+
+
+@pytest.mark.parametrize("fault", [*DONE, *UNDONE])
+def test_an_order_cancelled_while_its_charge_is_unknown_is_paid_back(
+    shop: Shop, provider: ProviderProcess, fault: str
+) -> None:
+    script(provider, "charge", fault)
+    order_id = shop.order().data["order_id"]
+    assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}).status == 202
+    until_settled()
+    after = shop.read(order_id)
+    assert (after["status"], after["payment_status"]) == ("CANCELLED", "REFUNDED")
+    assert provider.done() == {"charge": 1, "refund": 1}
     assert shop.stock() == (100, 0, 100)
 
 
@@ -146,28 +175,28 @@ def test_what_is_answered_twice_disturbs_nothing(shop: Shop, provider: ProviderP
     after = [shop.read(order["order_id"]) for order in (bought, later, waiting)]
     assert [order["payment_status"] for order in after] == ["PAID", "PAID", "REFUNDED"]
     assert [order["status"] for order in after] == ["SHIPPED", "SHIPPED", "CANCELLED"]
-    assert provider.done() == {"authorise": 2, "capture": 2, "charge": 1, "refund": 1}
+    assert provider.done() == {"authorise": 1, "capture": 1, "charge": 2, "refund": 1}
 
 
 @pytest.mark.parametrize("fault", [*DONE, "busy", "slow"])
 def test_one_that_does_not_say_what_became_of_it_is_asked_again(
     shop: Shop, provider: ProviderProcess, fault: str
 ) -> None:
-    script(provider, "authorise", "silent")
+    script(provider, "charge", "silent")
     script(provider, "lookup", fault, times=2)
     order_id = shop.order().data["order_id"]
     until_settled(1)
     assert shop.read(order_id)["status"] == "PAYMENT_PENDING"
     until_settled()
     assert shop.read(order_id)["status"] == "SHIPPED"
-    assert provider.done() == {"authorise": 1, "capture": 1}
+    assert provider.done() == {"charge": 1}
 
 
 def test_one_that_is_down_takes_orders_in_and_settles_them_when_it_is_back(
     shop: Shop, provider: ProviderProcess
 ) -> None:
     first = shop.order().data
-    script(provider, "authorise", "cut")
+    script(provider, "charge", "cut")
     taken = shop.order().data["order_id"]
     provider.kill()
     down = [shop.order(key="down"), shop.order(pay_later=True)]
@@ -182,7 +211,7 @@ def test_one_that_is_down_takes_orders_in_and_settles_them_when_it_is_back(
     until_settled()
     ids = [first["order_id"], taken, *(answer.data["order_id"] for answer in down)]
     assert [shop.read(order_id)["status"] for order_id in ids] == ["SHIPPED", "CANCELLED", "SHIPPED", "SHIPPED"]
-    assert provider.done() == {"authorise": 3, "capture": 2, "void": 1, "charge": 1}
+    assert provider.done() == {"charge": 4, "refund": 1}
     assert shop.stock() == (94, 0, 94)
 
 
@@ -206,6 +235,5 @@ def test_its_list_of_a_day_is_read(shop: Shop, provider: ProviderProcess) -> Non
     reference = shop.order().data["payments"][0]["reference"]
     listed: list[Any] = workflows.gateway.operations(day=utcnow().date())  # type: ignore[assignment]
     assert [(one.kind, one.outcome, one.reference) for one in listed] == [
-        ("authorise", "done", reference),
-        ("capture", "done", reference),
+        ("charge", "done", reference),
     ]

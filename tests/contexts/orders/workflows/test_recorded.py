@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
+from django.db.models.functions import Now
 
 from contexts.orders import services
 from contexts.orders.models import Order
@@ -17,12 +18,16 @@ from eci.errors import ContextUnavailable
 from tests.support.crashes import later
 from tests.support.shop import Shop
 
-COMMANDS = [
-    ("inventory", "reserve"),
-    ("payments", "authorise"),
-    ("inventory", "confirm"),
-    ("shipping", "create"),
-    ("payments", "capture"),
+AT_ONCE = [("automatic", "SHIPPED", *command) for command in (("inventory", "reserve"), ("payments", "charge"))]
+BY_STAFF = [
+    ("warehouse", "CONFIRMED", *command)
+    for command in (
+        ("inventory", "reserve"),
+        ("payments", "authorise"),
+        ("inventory", "confirm"),
+        ("shipping", "create"),
+        ("payments", "capture"),
+    )
 ]
 
 
@@ -59,47 +64,129 @@ def lost_after(write: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("context", "command"), COMMANDS)
+@pytest.mark.parametrize(("fulfilment", "end", "context", "command"), [*AT_ONCE, *BY_STAFF])
 @pytest.mark.parametrize("error", [ContextUnavailable("away"), OperationalError("gone"), RuntimeError("broken")])
 @pytest.mark.parametrize("key", [None, "mine"])
 def test_an_order_whose_participant_is_away_is_a_202_and_one_order(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, context: str, command: str, error: Exception, key: str | None
+    shop: Shop,
+    monkeypatch: pytest.MonkeyPatch,
+    fulfilment: str,
+    end: str,
+    context: str,
+    command: str,
+    error: Exception,
+    key: str | None,
 ) -> None:
     with failing(context, command, monkeypatch, error):
-        answer = shop.order(2, key=key)
+        answer = shop.order(2, key=key, fulfilment=fulfilment)
     assert answer.status == 202
     assert answer.data["status"] == "PAYMENT_PENDING"
     assert [item["quantity"] for item in answer.data["items"]] == [2]
     assert [order["order_id"] for order in shop.api.get("/v1/orders").data] == [answer.data["order_id"]]
     later()
-    assert shop.read(answer.data["order_id"])["status"] == "SHIPPED"
-    assert shop.stock() == (98, 0, 98)
+    assert shop.read(answer.data["order_id"])["status"] == end
+    assert shop.stock() == ((98, 0, 98) if end == "SHIPPED" else (100, 2, 98))
     if key:
-        replay = shop.order(2, key=key)
-        assert (replay.status, replay.data["status"]) == (201, "SHIPPED")
+        replay = shop.order(2, key=key, fulfilment=fulfilment)
+        assert (replay.status, replay.data["status"]) == (201, end)
         assert Order.objects.count() == 1
 
 
+@pytest.mark.parametrize(("context", "command"), [("shipping", "send"), ("inventory", "ship")])
+@pytest.mark.parametrize("error", [ContextUnavailable("away"), OperationalError("gone"), RuntimeError("broken")])
+def test_an_order_that_is_paid_is_so_at_once_and_leaves_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, context: str, command: str, error: Exception
+) -> None:
+    with failing(context, command, monkeypatch, error):
+        answer = shop.order(2, key="mine")
+    assert (answer.status, answer.data["status"], answer.data["payment_status"]) == (201, "CONFIRMED", "PAID")
+    later()
+    assert shop.read(answer.data["order_id"])["status"] == "SHIPPED"
+    assert shop.stock() == (98, 0, 98)
+    assert shop.notices(answer.data["order_id"]) == ["order_confirmation", "shipping_confirmation"]
+
+
+def test_what_has_left_before_it_was_recorded_is_not_cancelled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runner died between sending it and recording that, and meanwhile its buyer asks for it to be cancelled."""
+    order_id = _died_after("shipping", "send", shop, monkeypatch)
+    answer = shop.api.post(f"/v1/orders/{order_id}/cancel", {})
+    assert answer.status == 202
+    later()
+    order = shop.read(order_id)
+    assert (order["status"], order["payment_status"]) == ("SHIPPED", "PAID")
+    assert [entry["event"] for entry in order["timeline"]] == ["placed", "cancellation_refused", "confirmed", "shipped"]
+    assert shop.stock() == (98, 0, 98)
+
+
+def test_what_was_paid_before_it_was_recorded_is_cancelled_and_refunded(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = _died_after("payments", "charge", shop, monkeypatch)
+    assert shop.api.post(f"/v1/orders/{order_id}/cancel", {}).status == 202
+    later()
+    order = shop.read(order_id)
+    assert (order["status"], order["payment_status"]) == ("CANCELLED", "REFUNDED")
+    assert shop.stock() == (100, 0, 100)
+
+
+def test_units_that_a_count_takes_from_what_is_paid_keep_it_from_leaving(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runner died after the charge; before it is walked again, a count finds nothing."""
+    order_id = _died_after("payments", "charge", shop, monkeypatch)
+    [row] = shop.api.get(f"/v1/inventory?product_id={shop.product_id}").data
+    count = {"onhand": 0, "reason": "count", "force": True}
+    assert shop.api.patch(f"/v1/inventory/{row['inventory_id']}", count).status == 200
+    later()
+    order = shop.read(order_id)
+    assert (order["status"], order["payment_status"]) == ("CONFIRMED", "PAID")
+    assert [parcel["withheld"] for parcel in order["shipments"]] == [["short"]]
+    assert shop.api.patch(f"/v1/inventory/{row['inventory_id']}", {"onhand": 5, "reason": "found"}).status == 200
+    later()
+    assert shop.read(order_id)["status"] == "SHIPPED"
+    assert shop.stock() == (3, 0, 3)
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _died_after(context: str, command: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Place an order whose runner dies as soon as this command is done, and let its lease run out."""
+    served = rpc.served(context)[1]
+    done = getattr(served, command)
+
+    def then_killed(**asked: Any) -> Any:
+        done(**asked)
+        raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(served, command, then_killed)
+        shop.order(2)
+    Order.objects.update(lease_until=Now())
+    return str(Order.objects.get().pk)
+
+
 def test_four_answers_of_an_order_that_waits_are_one_order(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    with failing("shipping", "create", monkeypatch, ContextUnavailable("away")):
+    with failing("payments", "charge", monkeypatch, ContextUnavailable("away")):
         answers = [shop.order(2, key="mine") for _ in range(4)]
     assert [answer.status for answer in answers] == [202] * 4
     assert len({answer.data["order_id"] for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("write", ["create_order", "record_confirmed"])
+@pytest.mark.parametrize(("write", "fulfilment"), [("create_order", "automatic"), ("record_confirmed", "warehouse")])
 def test_an_order_is_a_202_though_its_own_database_is_lost(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, write: str
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, write: str, fulfilment: str
 ) -> None:
     with lost_after(write, monkeypatch):
-        answer = shop.order(2, key="mine")
+        answer = shop.order(2, key="mine", fulfilment=fulfilment)
     assert answer.status == (202 if write == "create_order" else 201)
     assert answer.data["status"] == ("PENDING" if write == "create_order" else "CONFIRMED")
     later()
-    replay = shop.order(2, key="mine")
-    assert (replay.status, replay.data["status"]) == (201, "SHIPPED")
+    replay = shop.order(2, key="mine", fulfilment=fulfilment)
+    assert (replay.status, replay.data["status"]) == (201, "SHIPPED" if fulfilment == "automatic" else "CONFIRMED")
     assert replay.data["order_id"] == answer.data["order_id"]
-    assert shop.stock() == (98, 0, 98)
+    assert shop.stock()[2] == 98
 
 
 def test_an_order_that_somebody_was_told_of_does_not_vanish_for_want_of_stock(

@@ -45,7 +45,7 @@ def test_placing_dies_anywhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> N
         return shop.order(2, key=f"mine-{number}")
 
     on_hand = 100
-    for number in boundaries(monkeypatch, place, at_least=20):
+    for number in boundaries(monkeypatch, place, at_least=12):
         assert place(number).status == 201
         later()
         listed = shop.api.get("/v1/orders?limit=100").data
@@ -66,7 +66,7 @@ def captures_at_the_provider(order_id: str) -> int:
     with sqlite3.connect(settings.ECI_SANDBOX_LEDGER) as ledger:
         done = ledger.execute("SELECT key FROM operations WHERE kind IN ('capture', 'charge') AND outcome = 'done'")
         ours = tuple(f"payment-{pk}-" for pk in payments)
-        return sum(key.startswith(ours) and key.endswith("-capture") for (key,) in done.fetchall())
+        return sum(key.startswith(ours) for (key,) in done.fetchall())
 
 
 @pytest.mark.long
@@ -132,7 +132,7 @@ def test_a_return_that_cannot_go_on_needs_attention_and_ends_once_it_can(
 def test_the_absence_of_a_participant_is_not_the_answer_that_a_key_keeps(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with away("shipping", "create", monkeypatch):
+    with away("payments", "charge", monkeypatch):
         assert shop.order(2, key="mine").status == 202
         assert shop.order(2, key="mine").status == 202
     answer = shop.order(2, key="mine")

@@ -15,11 +15,12 @@ from django.db.models.functions import Now
 from config.books import audit
 from contexts.inventory.models import Movement, OutboxEvent, Reservation, Stock
 from contexts.inventory.services import stock
-from contexts.orders.models import Step
-from contexts.orders.workflows import STEPS
 from contexts.payments import models as payment_models
 from contexts.shipping import models as shipping_models
 from eci import events
+from eci.calls import rpc
+from eci.errors import ContextUnavailable
+from tests.support.crashes import later
 from tests.support.shop import Shop
 
 LAMP, RUG = "product_id", "other_id"  # the lamp is in WH001 only
@@ -112,17 +113,28 @@ def test_a_short_order_can_be_cancelled(shop: Shop, monkeypatch: Any) -> None:
 
 
 def _paid_and_short(shop: Shop, monkeypatch: Any) -> str:
-    """An order whose units are counted away between its payment and its shipping."""
-    fulfil = STEPS[Step.FULFIL]
+    """An order whose units are counted away after its payment, while its runner is dead."""
+    order_id = _charged_unheard(shop, monkeypatch, 2)
+    count(shop, 0)
+    later()
+    order = shop.read(order_id)
+    assert (order["status"], order["payment_status"]) == ("CONFIRMED", "PAID")
+    return order_id
 
-    def count_first(run: Any) -> None:
-        monkeypatch.setitem(STEPS, Step.FULFIL, fulfil)
-        count(shop, 0)
-        fulfil(run)
 
-    monkeypatch.setitem(STEPS, Step.FULFIL, count_first)
-    answer = shop.order(2)
-    assert (answer.status, answer.data["status"]) == (201, "CONFIRMED")
+def _charged_unheard(shop: Shop, monkeypatch: Any, quantity: int, **more: Any) -> str:
+    """An order whose money is taken, while its runner does not hear of it."""
+    payments = rpc.served("payments")[1]
+    charge = payments.charge
+
+    def unheard(**asked: Any) -> Any:
+        charge(**asked)
+        raise ContextUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(payments, "charge", unheard)
+        answer = shop.order(quantity, **more)
+    assert (answer.status, answer.data["status"]) == (202, "PAYMENT_PENDING")
     return str(answer.data["order_id"])
 
 
@@ -259,19 +271,30 @@ def test_what_joins_a_shipment_that_has_left_is_owed_where_it_was(shop: Shop) ->
 
 
 def test_an_automatic_order_whose_units_move_meanwhile_leaves_from_there(shop: Shop, monkeypatch: Any) -> None:
-    fulfil = STEPS[Step.FULFIL]
-
-    def count_first(run: Any) -> None:
-        monkeypatch.setitem(STEPS, Step.FULFIL, fulfil)
-        count(shop, 0, of=RUG)
-        fulfil(run)
-
-    monkeypatch.setitem(STEPS, Step.FULFIL, count_first)
-    order = shop.order(4, product_id=shop.other_id).data
+    order_id = _charged_unheard(shop, monkeypatch, 4, product_id=shop.other_id)
+    count(shop, 0, of=RUG)
+    later()
+    order = shop.read(order_id)
     assert order["status"] == "SHIPPED"
-    assert shipments(shop, order) == [("WH001", "CANCELLED", []), ("WH002", "SHIPPED", [])]
+    assert shipments(shop, order) == [("WH002", "SHIPPED", [])]
     require_shipped(shop, order)
     assert rows(shop, RUG) == [("WH001", 0, 0, 0), ("WH002", 1, 0, 0)]
+
+
+def test_what_leaves_in_the_moment_of_a_count_was_there(shop: Shop, monkeypatch: Any) -> None:
+    shipping = rpc.served("shipping")[1]
+    send = shipping.send
+
+    def count_first(**asked: Any) -> Any:
+        monkeypatch.setattr(shipping, "send", send)
+        count(shop, 0)
+        return send(**asked)
+
+    monkeypatch.setattr(shipping, "send", count_first)
+    order = shop.order(2).data
+    assert order["status"] == "SHIPPED"
+    require_shipped(shop, order)
+    assert rows(shop) == [("WH001", 0, 0, 0)]
 
 
 # -- refunded in full -------------------------------------------------------------------------------------------------
