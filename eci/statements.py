@@ -186,11 +186,9 @@ def _stand_in(name: str, shape: Any) -> Any:
         return StandIn(name, _FIELDS[shape])
     if isinstance(shape, Shaped):
         return shape.with_values(*(_stand_in(f"{name} {i}", part) for i, part in enumerate(shape.values())))
-    return (
-        StandIn(name, _FIELDS.get(shape[0], _FIELDS[str]), several=True)
-        if isinstance(shape, tuple) and shape
-        else shape
-    )
+    if isinstance(shape, tuple) and shape:
+        return StandIn(name, _FIELDS.get(shape[0], _FIELDS[str]), several=True)
+    return shape
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------

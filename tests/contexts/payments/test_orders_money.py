@@ -1,4 +1,4 @@
-"""The commands of the orders context: authorise, capture, cancel, refund. Each may be repeated."""
+"""The commands of the orders context: authorise, capture, charge, cancel, refund. Each may be repeated."""
 
 from __future__ import annotations
 
@@ -221,6 +221,49 @@ class TestRefunding:
         authorise(payments, order_id)
         with pytest.raises(InvalidTransition):
             payments.refund(order_id=order_id, amount=None, reason="", key="k")
+
+
+class TestCharging:
+    def _charge(self, payments: Any, order_id: str, **more: Any) -> Any:
+        asked = {"amount": Decimal("10.00"), "currency": "USD", "customer_id": None, "method": "card", "token": ""}
+        return payments.charge(order_id=order_id, **asked | more)
+
+    def test_takes_the_money_in_one_call(self, payments: Any, ledger: Any) -> None:
+        order_id = new_order_id()
+        payment = self._charge(payments, order_id)
+        assert (payment.status, payment.captured) == ("COMPLETED", Decimal("10.00"))
+        assert self._charge(payments, order_id) == payment
+        assert [kind for _, kind, _, _ in ledger.operations()] == ["charge"]
+        assert state(order_id) == "PAID"
+        assert captured() == [], "orders has the answer"
+
+    def test_captures_what_was_authorised_before(self, payments: Any, ledger: Any) -> None:
+        order_id = new_order_id()
+        authorise(payments, order_id)
+        assert self._charge(payments, order_id).status == "COMPLETED"
+        assert [kind for _, kind, _, _ in ledger.operations()] == ["authorise", "capture"]
+
+    def test_declined_it_closes_the_request(self, payments: Any) -> None:
+        order_id = new_order_id()
+        for _ in range(2):
+            with pytest.raises(PaymentDeclined):
+                self._charge(payments, order_id, token="tok_declined")
+        assert state(order_id) == "CLOSED"
+
+    def test_unanswered_it_is_asked_what_became_of_it(self, payments: Any, ledger: Any) -> None:
+        order_id = new_order_id()
+        with pytest.raises(PaymentUnknown):
+            self._charge(payments, order_id, token="tok_timeout")
+        assert self._charge(payments, order_id, token="tok_timeout").status == "COMPLETED"
+        assert [kind for _, kind, _, _ in ledger.operations()] == ["charge"]
+
+    def test_cancelled_it_is_refunded(self, payments: Any) -> None:
+        order_id = new_order_id()
+        self._charge(payments, order_id)
+        [payment] = payments.cancel(order_id=order_id, reason="cancelled")
+        assert (payment.status, payment.refunded) == ("REFUNDED", Decimal("10.00"))
+        with pytest.raises(InvalidTransition):
+            self._charge(payments, order_id)
 
 
 def test_what_is_held_and_counted(api: Any, payments: Any) -> None:

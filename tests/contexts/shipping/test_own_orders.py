@@ -1,4 +1,4 @@
-"""The commands of the orders context: create, dispatch, cancel. Each may be repeated."""
+"""The commands of the orders context: create, send, dispatch, cancel. Each may be repeated."""
 
 from __future__ import annotations
 
@@ -129,6 +129,37 @@ def test_dispatch_ships_everything_and_announces_it_once(order_id: str) -> None:
     ] == [(s.shipment_id, s.warehouse, s.tracking_no, 2) for s in made]
     told = models.OutboxEvent.objects.filter(aggregate_id=order_id).values_list("consumer", flat=True)
     assert set(told) == {"notifications"}, "orders, which commanded it, has the answer"
+
+
+def test_send_makes_shipments_that_have_left_and_announces_them_once(order_id: str) -> None:
+    sent = shipping.send(order_id=order_id, warehouses=("WH2", "WH1"), **WHERE)
+
+    assert [(one.warehouse, one.status, one.dispatched) for one in sent] == [
+        ("WH1", ShipmentStatus.SHIPPED, True),
+        ("WH2", ShipmentStatus.SHIPPED, True),
+    ]
+    assert shipping.send(order_id=order_id, warehouses=("WH1", "WH2"), **WHERE) == sent
+    assert [(name, payload["warehouse"]) for name, payload in events(order_id)] == [
+        ("shipping.shipment_dispatched.v1", "WH1"),
+        ("shipping.shipment_dispatched.v1", "WH2"),
+    ]
+    with pytest.raises(InvalidTransition):
+        shipping.cancel(order_id=order_id)
+
+
+def test_send_lets_what_waits_leave_and_obeys_what_create_and_dispatch_do(order_id: str) -> None:
+    shipping.create(order_id=order_id, warehouses=("WH1",), **WHERE)
+    shipping.withhold(order_id=order_id, warehouse="WH1", reason="short")
+    with pytest.raises(ShipmentShort):
+        shipping.send(order_id=order_id, warehouses=("WH1",), **WHERE)
+    assert events(order_id) == []
+    shipping.allow(order_id=order_id, warehouse="WH1", reason="short")
+    assert [one.status for one in shipping.send(order_id=order_id, warehouses=("WH1",), **WHERE)] == ["SHIPPED"]
+
+    other = new_order_id()
+    shipping.cancel(order_id=other)
+    with pytest.raises(InvalidTransition):
+        shipping.send(order_id=other, warehouses=("WH1",), **WHERE)
 
 
 def test_dispatch_leaves_alone_what_has_left_or_was_cancelled(order_id: str, api: Any) -> None:
