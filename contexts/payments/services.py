@@ -292,8 +292,8 @@ def record_authorised(*, payment: Payment, reference: str) -> Payment:
 
 
 @writes("payments")
-def record_captured(*, payment: Payment, reference: str, known_to: str = "") -> Payment:
-    """``known_to``: the context that commanded it, as ``outbox.emit`` has it."""
+def record_captured(*, payment: Payment, reference: str) -> Payment:
+    """An order that asked for it has the answer, or asks again: it is not told."""
     moved = _advance(
         payment,
         PaymentStatus.COMPLETED,
@@ -314,7 +314,7 @@ def record_captured(*, payment: Payment, reference: str, known_to: str = "") -> 
             amount=_text(moved, moved.amount_minor),
             currency=moved.currency,
         ),
-        known_to=known_to,
+        known_to="orders" if payment.is_orders else "",
     )
     return moved
 

@@ -75,7 +75,7 @@ def _pay(asked: ChargeAsked, mode: Payment.Mode) -> Payment:
             before = services.begin_released(payment=before)
         payment = _settle_payment_if_possible(before)
     else:
-        payment = _request_payment(begun, known_to="orders")
+        payment = _request_payment(begun)
     if payment.status == PaymentStatus.PENDING:
         raise _unknown(order_id)
     if payment.status == PaymentStatus.FAILED:
@@ -294,9 +294,9 @@ def _deliver_events(order_id: str) -> None:
 # -- one operation at the provider ------------------------------------------------------------------------------------
 
 
-def _request_payment(payment: Payment, *, known_to: str = "") -> Payment:
+def _request_payment(payment: Payment) -> Payment:
     """Have the provider charge or authorise, and record its answer. The payment stays PENDING when there is none, and
-    while it is held back. ``known_to``: as ``outbox.emit`` has it."""
+    while it is held back."""
     if payment.is_under_review:
         log.warning("payment_under_review", payment_id=payment.pk, suspicion=payment.suspicion)
         return payment
@@ -311,15 +311,15 @@ def _request_payment(payment: Payment, *, known_to: str = "") -> Payment:
     except GatewayUnavailable:
         services.postpone(row=payment)
         return payment
-    return _record_payment(payment, outcome, known_to=known_to)
+    return _record_payment(payment, outcome)
 
 
-def _record_payment(payment: Payment, outcome: Outcome, *, known_to: str = "") -> Payment:
+def _record_payment(payment: Payment, outcome: Outcome) -> Payment:
     if not outcome.done:
         return services.record_declined(payment=payment, reason=outcome.reason, reference=outcome.reference)
     if payment.mode == Payment.Mode.AUTHORISE:
         return services.record_authorised(payment=payment, reference=outcome.reference)
-    return services.record_captured(payment=payment, reference=outcome.reference, known_to=known_to)
+    return services.record_captured(payment=payment, reference=outcome.reference)
 
 
 def _settle_payment(payment: Payment) -> Payment:
@@ -350,7 +350,7 @@ def _capture(payment: Payment) -> Payment:
     except GatewayUnavailable:
         raise _unknown(payment.order_id) from None
     if outcome.done:
-        return services.record_captured(payment=payment, reference=payment.reference, known_to="orders")
+        return services.record_captured(payment=payment, reference=payment.reference)
     return services.record_voided(payment=payment, reason=outcome.reason)
 
 

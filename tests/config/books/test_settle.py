@@ -46,7 +46,7 @@ def test_a_day_that_agrees(shop: Shop, manage: Any, today: str) -> None:
 
 
 def test_each_difference_is_named(shop: Shop, manage: Any, today: str) -> None:
-    lost, cheap, twice, forgotten = (paid(shop) for _ in range(4))
+    lost, cheap, twice, forgotten = (paid(shop, fulfilment="warehouse") for _ in range(4))
     doctor("DELETE FROM operations WHERE key = ?", f"payment-{lost.pk}-{lost.nonce}-capture")
     doctor("UPDATE operations SET amount_minor = 100 WHERE key = ?", f"payment-{cheap.pk}-{cheap.nonce}-capture")
     copy = (
@@ -75,7 +75,7 @@ def test_each_difference_is_named(shop: Shop, manage: Any, today: str) -> None:
 
 def test_midnight_is_no_difference(shop: Shop, manage: Any, today: str) -> None:
     """The provider wrote it down on the day after we did."""
-    payment = paid(shop)
+    payment = paid(shop, fulfilment="warehouse")
     tomorrow = (utcnow() + timedelta(days=1)).date().isoformat()
     doctor("UPDATE operations SET at = ? WHERE kind = 'capture'", f"{tomorrow}T00:00:00.001Z")
     code, said = manage("settle", today)

@@ -19,8 +19,8 @@ def captures() -> int:
 
 
 def test_a_payment_with_a_used_id_is_charged(shop: Shop) -> None:
-    first = Payment.objects.get(order_id=shop.order(1).data["order_id"])
-    order_id = shop.order(2).data["order_id"]
+    first = Payment.objects.get(order_id=shop.order(1, fulfilment="warehouse").data["order_id"])
+    order_id = shop.order(2, fulfilment="warehouse").data["order_id"]
     second = Payment.objects.get(order_id=order_id)
     nonce = second.nonce
     Payment.objects.filter(pk=first.pk).delete()  # as if restored from before: its id is free again
@@ -35,7 +35,7 @@ def test_a_payment_with_a_used_id_is_charged(shop: Shop) -> None:
 
 
 def test_rows_from_before_the_nonce_keep_their_key(shop: Shop) -> None:
-    payment = Payment.objects.get(order_id=shop.order(1).data["order_id"])
+    payment = Payment.objects.get(order_id=shop.order(1, fulfilment="warehouse").data["order_id"])
     ledger = sqlite3.connect(settings.ECI_SANDBOX_LEDGER)
     with ledger:
         ledger.execute("UPDATE operations SET key = replace(key, ?, '')", (f"-{payment.nonce}",))
