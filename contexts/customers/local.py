@@ -91,6 +91,9 @@ class LocalCustomers(Customers):
     def customer(self, *, customer_id: int) -> Customer:
         return customer(selectors.customer(customer_id=customer_id))
 
+    def customers(self, *, customer_ids: Iterable[int]) -> tuple[Customer, ...]:
+        return tuple(customer(row) for row in selectors.customers_of(customer_ids=customer_ids))
+
     def record(self, *, customer_id: int) -> CustomerRecord:
         row = selectors.customer(customer_id=customer_id)
         return customer_record(

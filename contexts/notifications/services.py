@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,8 @@ from eci.erasure import blank
 from eci.watch.requests import trace_headers
 
 LEASE = timedelta(seconds=15)
-BATCH = 50
+BATCH = 20  # attempts that are begun together: a kill leaves at most so many without an answer
+_BEGUN = "Begun; no answer was recorded."
 
 
 @writes("notifications")
@@ -94,67 +96,91 @@ def _thing(notification_id: int) -> str:
 # -- the sender -------------------------------------------------------------------------------------------------------
 
 
-def claim_due(*, owner: str) -> list[Notification]:
-    """Take a lease on the notifications that are due, up to one batch, the longest waiting first."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an attempt ended. QUEUED: there will be another one after ``delay``.
+
+    ``attempt``: as it was begun; its notification has the recipient and the text of this attempt.
+    """
+
+    attempt: Attempt
+    status: NotificationStatus
+    answer: str
+    delay: timedelta | None = None
+
+
+def begin_due(*, owner: str) -> list[Attempt]:
+    """Begin an attempt of each notification that is due, up to one batch, the longest waiting first, under a lease."""
     due = Notification.objects.filter(status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now())
     candidates = list(due.order_by("next_at", "pk").values_list("pk", flat=True)[:BATCH])
     if not candidates:  # an idle sender must not take the write lock
         return []
-    return _claim(candidates, owner)
+    return _begin(candidates, owner)
 
 
 @writes("notifications")
-def _claim(candidates: list[int], owner: str) -> list[Notification]:
-    Notification.objects.filter(
+def _begin(candidates: list[int], owner: str) -> list[Attempt]:
+    """What another sender has begun meanwhile is left out."""
+    free = Notification.objects.filter(
         pk__in=candidates, status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now()
-    ).update(lease_owner=owner, lease_until=Now() + LEASE)
-    return list(Notification.objects.filter(pk__in=candidates, lease_owner=owner).order_by("next_at", "pk"))
-
-
-@writes("notifications")
-def release_leases(*, owner: str) -> None:
-    """End this owner's leases on notifications whose attempt has not begun."""
-    Notification.objects.filter(lease_owner=owner).update(lease_owner="", lease_until=Now())
-
-
-@writes("notifications")
-def begin_attempt(*, notification_id: int, owner: str) -> int | None:
-    """Renew the lease and record an attempt. Returns its id, or None when this owner has lost the lease."""
-    mine = Notification.objects.filter(
-        pk=notification_id, status=NotificationStatus.QUEUED, lease_owner=owner, lease_until__gt=Now()
     )
-    if not mine.update(attempts=F("attempts") + 1, tries=F("tries") + 1, lease_until=Now() + LEASE):
-        return None
-    return Attempt.objects.create(notification_id=notification_id, answer="Begun; no answer was recorded.").pk
+    free.update(lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1, tries=F("tries") + 1)
+    mine = Notification.objects.filter(pk__in=candidates, lease_owner=owner)
+    begun = list(mine.order_by("next_at", "pk").values_list("pk", flat=True))
+    Attempt.objects.bulk_create([Attempt(notification_id=pk, answer=_BEGUN) for pk in begun])
+    attempts = Attempt.objects.filter(notification__in=begun).select_related("notification").order_by("pk")
+    newest = {attempt.notification_id: attempt for attempt in attempts}
+    return [newest[pk] for pk in begun]
 
 
 @writes("notifications")
-def finish_attempt(
-    *,
-    attempt_id: int,
-    notification: Notification,
-    status: NotificationStatus,
-    answer: str,
-    delay: timedelta | None = None,
-) -> None:
-    """Record how an attempt ended. QUEUED: there will be another one after ``delay``.
+def keep_leases(*, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Renew the leases of these attempts, which are still to be made. Returns those whose lease is not lost."""
+    mine = _held(attempts)
+    mine.update(lease_until=Now() + LEASE)
+    held = set(mine.values_list("pk", flat=True))
+    return [attempt for attempt in attempts if attempt.notification_id in held]
 
-    ``notification``: as it was claimed, with the recipient and the text of this attempt.
-    """
-    Attempt.objects.filter(pk=attempt_id).update(ok=status is NotificationStatus.SENT, answer=answer)
-    Notification.objects.filter(pk=notification.pk, lease_owner=notification.lease_owner).update(
-        channel=notification.channel,
-        recipient=notification.recipient,
-        customer_id=notification.customer_id,
-        subject=notification.subject,
-        message=notification.message,
-        facts=notification.facts,
-        status=status,
-        next_at=Now() + (delay or timedelta()),
-        lease_owner="",
-        lease_until=Now(),
-        updated_at=Now(),
+
+@writes("notifications")
+def take_back(*, attempts: Sequence[Attempt]) -> None:
+    """These attempts are not made: the notifications are free, and as they were."""
+    held = list(_held(attempts).values_list("pk", flat=True))
+    Attempt.objects.filter(pk__in=[attempt.pk for attempt in attempts if attempt.notification_id in held]).delete()
+    _held(attempts).update(lease_owner="", lease_until=Now(), attempts=F("attempts") - 1, tries=F("tries") - 1)
+
+
+def _held(attempts: Sequence[Attempt]) -> QuerySet[Notification]:
+    """The notifications of these attempts, of one owner, whose lease has not run out."""
+    return Notification.objects.filter(
+        pk__in=[attempt.notification_id for attempt in attempts],
+        status=NotificationStatus.QUEUED,
+        lease_owner__in={attempt.notification.lease_owner for attempt in attempts},
+        lease_until__gt=Now(),
     )
+
+
+@writes("notifications")
+def finish_attempts(*, outcomes: Sequence[Outcome]) -> None:
+    """Record how attempts ended. A notification whose lease was lost is another sender's, and stays as it is."""
+    for status, answer in {(outcome.status, outcome.answer) for outcome in outcomes}:
+        alike = [one.attempt.pk for one in outcomes if (one.status, one.answer) == (status, answer)]
+        Attempt.objects.filter(pk__in=alike).update(ok=status is NotificationStatus.SENT, answer=answer)
+    for outcome in outcomes:
+        notification = outcome.attempt.notification
+        Notification.objects.filter(pk=notification.pk, lease_owner=notification.lease_owner).update(
+            channel=notification.channel,
+            recipient=notification.recipient,
+            customer_id=notification.customer_id,
+            subject=notification.subject,
+            message=notification.message,
+            facts=notification.facts,
+            status=outcome.status,
+            next_at=Now() + (outcome.delay or timedelta()),
+            lease_owner="",
+            lease_until=Now(),
+            updated_at=Now(),
+        )
 
 
 # -- erasing people ---------------------------------------------------------------------------------------------------

@@ -1,22 +1,25 @@
-"""The sender: it records an attempt, calls out, and records the answer, never with a transaction open meanwhile."""
+"""The sender: it records attempts, calls out, and records the answers, never with a transaction open meanwhile."""
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
 
 from contexts.customers.public.api import customers
-from contexts.customers.public.contracts import AccountNotFound, CustomerNotFound, EnoughMails
+from contexts.customers.public.contracts import AccountNotFound, Customer, CustomerNotFound, EnoughMails
 from contexts.notifications import domain, selectors, services
 from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.adapters.sms import sms
-from contexts.notifications.models import Notification
+from contexts.notifications.models import Attempt, Notification
 from contexts.notifications.public.contracts import Channel, NotificationStatus
+from contexts.notifications.services import Outcome
 from contexts.orders.public.api import orders
-from contexts.orders.public.contracts import OrderNotFound
+from contexts.orders.public.contracts import OrderNotFound, Recipient
 from eci import text
 from eci.ids import is_our_order
 from eci.watch import tracing
@@ -26,39 +29,72 @@ from eci.watch.requests import continued, logger
 log = logger(__name__)
 
 _ABOUT_ACCOUNT = (*domain.WITH_SECRET, *domain.ABOUT_ACCOUNT)
-ROUND = 10.0  # seconds, then no attempt begins: a slow mail server must not keep the worker from other tasks
+ROUND = 10.0  # seconds, then no turn begins: a slow mail server must not keep the worker from other tasks
+TURN = 1.0  # seconds, then answers are recorded, and recipients asked for again
 
 
 def send_due() -> int:
     """Send the notifications that are due, and return how many were sent. One that fails stops no other.
 
-    1. Claim a batch of due notifications by lease.
-    2. For each one, renew the lease and record an attempt, in one transaction.
-    3. For one of the shop's own, ask orders or customers for the recipient, and write the text.
-    4. Hand it to the mail server or the SMS gateway, with no transaction open.
-    5. Record the answer: sent, suppressed, failed for good, or queued again after a delay.
-    6. Repeat until nothing is due. After ``ROUND`` seconds, release the leases that are left and stop.
+    1. Begin a batch: lease the notifications and record an attempt of each, in one transaction.
+    2. Ask orders and customers for the recipients of the shop's own, all at once.
+    3. Write the text of one after the other, and hand it to the mail server or the SMS gateway, with no transaction
+       open, until all are handed over or the turn is over.
+    4. Record the answers in one transaction: sent, suppressed, failed for good, or queued again after a delay.
+    5. Renew the leases of what is left of the batch, and let it have the next turn, from 2 on.
+    6. Repeat until nothing is due. After ``ROUND`` seconds, give back what has not had its turn and stop.
 
-    A process that dies in between leaves a lease that runs out, and another attempt is made: a notification may be
-    sent twice, with the same Message-ID.
+    A process that dies in between leaves leases that run out, and other attempts are made: what was handed over in this
+    turn may be sent twice, with the same Message-ID.
     """
     owner = uuid.uuid4().hex
     end = time.monotonic() + ROUND
     sent = 0
     with Mailer() as mailer:
-        while batch := services.claim_due(owner=owner):
-            for notification in batch:
+        while waiting := services.begin_due(owner=owner):
+            while waiting:
                 if time.monotonic() > end:
-                    services.release_leases(owner=owner)
+                    services.take_back(attempts=waiting)
                     return sent
-                about: tracing.Attributes = {
-                    "eci.context": "notifications",
-                    "eci.notification.id": notification.pk,
-                    "eci.notification.kind": scrubbed(notification.kind),
-                }
-                with continued(notification.trace or {}, "send notification", about, order_id=notification.order_id):
-                    sent += _send(notification, mailer)
+                outcomes = _turn(waiting, mailer)
+                sent += sum(outcome.status is NotificationStatus.SENT for outcome in outcomes)
+                waiting = waiting[len(outcomes) :]
+                if waiting:
+                    waiting = services.keep_leases(attempts=waiting)
     return sent
+
+
+def _turn(attempts: list[Attempt], mailer: Mailer) -> list[Outcome]:
+    """Make the first of these attempts, as many as a turn has time for, and record how they ended."""
+    end = time.monotonic() + TURN
+    known = _ask_together(attempts)
+    outcomes: list[Outcome] = []
+    for attempt in attempts:
+        if outcomes and time.monotonic() >= end:
+            break
+        notification = attempt.notification
+        about: tracing.Attributes = {
+            "eci.context": "notifications",
+            "eci.notification.id": notification.pk,
+            "eci.notification.kind": scrubbed(notification.kind),
+        }
+        with continued(notification.trace or {}, "send notification", about, order_id=notification.order_id):
+            outcomes.append(_send(attempt, known, outcomes, mailer))
+    try:
+        services.finish_attempts(outcomes=outcomes)
+    except Exception as error:  # each alone: one whose answer cannot be recorded must not make the others repeat
+        log.error("answers_not_recorded_together", error=type(error).__name__)
+        for outcome in outcomes:
+            _record_alone(outcome)
+    return outcomes
+
+
+def _record_alone(outcome: Outcome) -> None:
+    try:
+        services.finish_attempts(outcomes=[outcome])
+    except Exception as error:  # the lease runs out, then it is tried again
+        pk = outcome.attempt.notification_id
+        log.error("notification_not_handled", notification_id=pk, error=type(error).__name__)
 
 
 def customer_written_to(*, order_id: str, recipient: str) -> int | None:
@@ -68,35 +104,62 @@ def customer_written_to(*, order_id: str, recipient: str) -> int | None:
     return customers.customer_with(email=recipient)
 
 
-def _send(notification: Notification, mailer: Mailer) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What orders and customers have said a moment ago. Who is not in it is asked for alone."""
+
+    buyers: Mapping[str, Recipient]
+    people: Mapping[int, Customer]
+
+    def buyer(self, order_id: str) -> Recipient:
+        """OrderNotFound."""
+        return self.buyers.get(order_id) or orders.recipient(order_id=order_id)
+
+    def customer(self, customer_id: int) -> Customer:
+        """CustomerNotFound."""
+        return self.people.get(customer_id) or customers.customer(customer_id=customer_id)
+
+
+def _ask_together(attempts: list[Attempt]) -> Known:
+    """The buyers and customers whom these attempts are for; nobody, while one of the two contexts does not answer."""
+    own = [attempt.notification for attempt in attempts if attempt.notification.dedupe_key is not None]
+    order_ids = {notification.order_id for notification in own if notification.order_id}
+    accounts = {domain.customer_of(one.facts["account"]) for one in own if "account" in one.facts}
     try:
-        attempt_id = services.begin_attempt(notification_id=notification.pk, owner=notification.lease_owner)
-        if attempt_id is None:
-            return False
-        status, answer = _attempt(notification, mailer)
-        delay = None
-        if status is NotificationStatus.QUEUED:
-            delay = domain.delay_after(notification.tries + 1)
-            status = NotificationStatus.QUEUED if delay else NotificationStatus.FAILED
-        words = domain.in_words(answer)
-        if notification.recipient:  # servers repeat the address they refuse, and more people read answers
-            words = scrubbed(words.replace(notification.recipient, "the recipient"))
-        services.finish_attempt(
-            attempt_id=attempt_id, notification=notification, status=status, answer=words, delay=delay
-        )
-    except Exception as error:  # the lease runs out, then it is tried again
-        log.error("notification_not_handled", notification_id=notification.pk, error=type(error).__name__)
-        return False
+        buyers = orders.recipients(order_ids=sorted(order_ids)) if order_ids else {}
+        people = (accounts | {buyer.customer_id for buyer in buyers.values()}) - {None}
+        found = customers.customers(customer_ids=sorted(filter(None, people))) if people else ()
+    except Exception as error:  # each is asked for alone, and has the error for its answer
+        log.info("recipients_not_told_together", error=type(error).__name__)
+        return Known(buyers={}, people={})
+    return Known(buyers=buyers, people={person.customer_id: person for person in found})
+
+
+def _send(attempt: Attempt, known: Known, before: list[Outcome], mailer: Mailer) -> Outcome:
+    """Make the attempt. ``before``: what was sent in this turn, and is not recorded yet."""
+    notification = attempt.notification
+    status, answer = _attempt(notification, known, before, mailer)
+    delay = None
+    if status is NotificationStatus.QUEUED:
+        delay = domain.delay_after(notification.tries)
+        status = NotificationStatus.QUEUED if delay else NotificationStatus.FAILED
+    words = domain.in_words(answer)
+    if notification.recipient:  # servers repeat the address they refuse, and more people read answers
+        words = scrubbed(words.replace(notification.recipient, "the recipient"))
     tracing.note({"eci.notification.status": status}, failed=status is NotificationStatus.FAILED)
     log.info("notification_attempt", notification_id=notification.pk, kind=notification.kind, outcome=status)
-    return status is NotificationStatus.SENT
+    return Outcome(attempt=attempt, status=status, answer=words, delay=delay)
 
 
-def _attempt(notification: Notification, mailer: Mailer) -> tuple[NotificationStatus, str]:
+def _attempt(
+    notification: Notification, known: Known, before: list[Outcome], mailer: Mailer
+) -> tuple[NotificationStatus, str]:
     """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
-        words, confirmed = (notification.message, True) if notification.dedupe_key is None else _compose(notification)
-        if not confirmed and _has_enough(notification):
+        words, confirmed = (
+            (notification.message, True) if notification.dedupe_key is None else _compose(notification, known)
+        )
+        if not confirmed and _has_enough(notification, before):
             return NotificationStatus.QUEUED, "This address has had enough mails for an hour: nobody has confirmed it."
         if not notification.recipient:
             return NotificationStatus.SUPPRESSED, "There is no address to send to."
@@ -136,14 +199,20 @@ def _mailbox(notification: Notification) -> str:
         return text.earlier_email(notification.recipient)
 
 
-def _has_enough(notification: Notification) -> bool:
+def _has_enough(notification: Notification, before: list[Outcome]) -> bool:
     """Open mode has no cap."""
     if settings.ECI_OPEN or notification.kind not in domain.COST_NOTHING:
         return False
-    return selectors.mails_lately(customer_id=notification.customer_id) >= domain.MAILS_AN_HOUR
+    now = sum(
+        outcome.status is NotificationStatus.SENT
+        and outcome.attempt.notification.kind in domain.COST_NOTHING
+        and outcome.attempt.notification.customer_id == notification.customer_id
+        for outcome in before
+    )
+    return selectors.mails_lately(customer_id=notification.customer_id) + now >= domain.MAILS_AN_HOUR
 
 
-def _compose(notification: Notification) -> tuple[str, bool]:
+def _compose(notification: Notification, known: Known) -> tuple[str, bool]:
     """Fill in recipient and wording of one of the shop's own. Returns the text to send, and whether the recipient has
     confirmed the address; the kept text has no secret."""
     kind = domain.Kind(notification.kind)
@@ -157,9 +226,9 @@ def _compose(notification: Notification) -> tuple[str, bool]:
         notification.customer_id, notification.recipient = former.customer_id, former.email
         confirmed = former.email_verified
     elif kind in domain.ABOUT_ACCOUNT:
-        confirmed = _address_account(notification)
+        confirmed = _address_account(notification, known)
     else:
-        confirmed = _address_order(notification)
+        confirmed = _address_order(notification, known)
     kept = domain.wording(kind, notification.order_id, notification.facts | {"secret": "(not kept)"})
     notification.subject, notification.message = kept.subject, kept.text
     shown = domain.wording(kind, notification.order_id, notification.facts | {"secret": _link(kind, secret)})
@@ -173,29 +242,29 @@ def _link(kind: domain.Kind, secret: str) -> str:
     return f"{page}#token={secret}" if settings.ECI_STOREFRONT_URL else secret
 
 
-def _address_account(notification: Notification) -> bool:
+def _address_account(notification: Notification, known: Known) -> bool:
     """Fill in whose account it is about. Whether they have confirmed their address."""
     account = notification.facts["account"]
     notification.customer_id = domain.customer_of(account)
     if notification.customer_id is None:
         notification.recipient = customers.address_of(account=account)
         return True
-    owner = customers.customer(customer_id=notification.customer_id)
+    owner = known.customer(notification.customer_id)
     notification.recipient = owner.email
     return owner.email_verified
 
 
-def _address_order(notification: Notification) -> bool:
+def _address_order(notification: Notification, known: Known) -> bool:
     """Fill in customer, channel and address of the order's buyer; the address is empty where there is none.
 
     Whether they have confirmed it: staff and other systems, who order for guests, answer for those.
     """
-    buyer = orders.recipient(order_id=notification.order_id)
+    buyer = known.buyer(notification.order_id)
     notification.customer_id = buyer.customer_id
     if buyer.customer_id is None:
         notification.channel, notification.recipient = Channel.EMAIL, buyer.email
         return True
-    owner = customers.customer(customer_id=buyer.customer_id)
+    owner = known.customer(buyer.customer_id)
     by_mail = bool(owner.email)
     notification.channel = Channel.EMAIL if by_mail else Channel.SMS
     notification.recipient = owner.email if by_mail else owner.phone

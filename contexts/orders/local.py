@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -28,10 +29,16 @@ from contexts.orders.workflows import recovery
 from eci import metadata, money
 
 
+def recipient(row: models.Order) -> Recipient:
+    return Recipient(customer_id=row.customer_id, email="" if row.buyer_erased else row.email)
+
+
 class LocalOrders(Orders):
     def recipient(self, *, order_id: str) -> Recipient:
-        order = selectors.order(order_id=order_id)
-        return Recipient(customer_id=order.customer_id, email="" if order.buyer_erased else order.email)
+        return recipient(selectors.order(order_id=order_id))
+
+    def recipients(self, *, order_ids: Iterable[str]) -> dict[str, Recipient]:
+        return {order.pk: recipient(order) for order in selectors.buyers_of(order_ids=order_ids)}
 
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)

@@ -32,6 +32,11 @@ def order(*, order_id: str, owner: int | None = None) -> Order:
     return found
 
 
+def buyers_of(*, order_ids: Iterable[str]) -> list[Order]:
+    """These orders, in no order, with what tells who buys."""
+    return list(Order.objects.filter(pk__in=list(order_ids)).only("customer_id", "email", "buyer_erased"))
+
+
 def require_order(*, order_id: str, owner: int | None) -> None:
     """As ``order``, where an owner is given; otherwise nothing is read."""
     if owner is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -110,6 +111,10 @@ class Customers(ABC):
     @abstractmethod
     def customer(self, *, customer_id: int) -> Customer:
         """CustomerNotFound when there is none, or the person was erased."""
+
+    @abstractmethod
+    def customers(self, *, customer_ids: Iterable[int]) -> tuple[Customer, ...]:
+        """In no order; those for whom ``customer`` has none are left out."""
 
     @abstractmethod
     def record(self, *, customer_id: int) -> CustomerRecord:

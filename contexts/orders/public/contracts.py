@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -253,6 +254,10 @@ class Orders(ABC):
     @abstractmethod
     def recipient(self, *, order_id: str) -> Recipient:
         """OrderNotFound."""
+
+    @abstractmethod
+    def recipients(self, *, order_ids: Iterable[str]) -> dict[str, Recipient]:
+        """By order id; those of unknown orders are left out."""
 
     @abstractmethod
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:

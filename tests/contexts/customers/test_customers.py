@@ -268,6 +268,14 @@ class TestContract:
         assert len(queries) == 1
         assert (customer.email, customer.full_name, customer.phone) == ("Ann@example.com", "Ann Other", "+1 555-0100")
 
+    def test_several_at_once(self, ann: dict[str, Any]) -> None:
+        known = ann["customer_id"]
+        with CaptureQueriesContext(connections["customers"]) as queries:
+            found = customers.customers(customer_ids=[known, UNKNOWN])
+        assert (len(queries), found) == (1, (customers.customer(customer_id=known),))
+        Customer.objects.update(erased_at=utcnow())
+        assert customers.customers(customer_ids=[known]) == ()
+
     def test_the_unknown_and_the_erased(self, api: Any, ann: dict[str, Any]) -> None:
         with pytest.raises(CustomerNotFound, match=str(UNKNOWN)) as refusal:
             customers.customer(customer_id=UNKNOWN)

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from django.core import mail
+from django.db import DataError, connections
 
-from contexts.notifications import services, workflows
+from contexts.customers.public.contracts import Customer
+from contexts.notifications import domain, services, workflows
+from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Attempt, Notification
 from contexts.notifications.public.contracts import Channel
+from contexts.orders.public.contracts import Recipient
 from eci.clock import utcnow
 from eci.errors import ContextUnavailable
 
@@ -180,9 +184,8 @@ def test_a_backlog_of_several_batches_is_sent_in_one_round(others: Any) -> None:
 def test_what_another_sender_has_leased_is_left_to_it_until_its_lease_runs_out(others: Any) -> None:
     others.guest("ORD-1")
     notification = queue()
-    (claimed,) = services.claim_due(owner="crashed")
-    assert claimed.pk == notification.pk
-    assert services.begin_attempt(notification_id=notification.pk, owner="crashed")
+    (begun,) = services.begin_due(owner="crashed")
+    assert begun.notification == notification
 
     assert workflows.send_due() == 0
 
@@ -194,40 +197,130 @@ def test_what_another_sender_has_leased_is_left_to_it_until_its_lease_runs_out(o
 def test_a_sender_whose_lease_ran_out_neither_begins_nor_overwrites(others: Any) -> None:
     others.guest("ORD-1")
     notification = queue()
-    (late,) = services.claim_due(owner="slow")
-    attempt = services.begin_attempt(notification_id=notification.pk, owner="slow")
-    assert attempt is not None
+    begun = services.begin_due(owner="slow")
     Notification.objects.update(lease_until=utcnow() - timedelta(seconds=1))
-    assert services.begin_attempt(notification_id=notification.pk, owner="slow") is None
+    assert services.keep_leases(attempts=begun) == []
     workflows.send_due()
+    assert services.keep_leases(attempts=begun) == []
 
-    services.finish_attempt(
-        attempt_id=attempt, notification=late, status=workflows.NotificationStatus.FAILED, answer="late"
-    )
+    late = services.Outcome(attempt=begun[0], status=workflows.NotificationStatus.FAILED, answer="late")
+    services.finish_attempts(outcomes=[late])
 
     notification.refresh_from_db()
     assert notification.status == "SENT"
 
 
-def test_an_unused_lease_can_be_released(others: Any) -> None:
+def test_an_attempt_that_is_not_made_leaves_no_trace(others: Any) -> None:
     others.guest("ORD-1")
-    queue()
-    services.claim_due(owner="leaving")
+    notification = queue()
+    services.take_back(attempts=services.begin_due(owner="leaving"))
 
-    services.release_leases(owner="leaving")
-
+    notification.refresh_from_db()
+    assert (notification.attempts, notification.tries, log_of(notification)) == (0, 0, [])
     assert workflows.send_due() == 1
 
 
 def test_a_round_begins_nothing_more_when_its_time_is_up(others: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     others.guest("ORD-1")
-    queue()
+    notification = queue()
     monkeypatch.setattr(workflows, "ROUND", -1.0)
 
     assert workflows.send_due() == 0
 
     monkeypatch.undo()
     assert workflows.send_due() == 1
+    assert log_of(notification) == [(True, "Accepted.")]
+
+
+@pytest.mark.parametrize("turn", [0, 60])
+def test_a_batch_is_sent_whole_however_long_its_turns_are(
+    others: Any, monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    monkeypatch.setattr(workflows, "TURN", turn)
+    for number in range(5):
+        others.guest(f"ORD-{number}", f"guest{number}@example.com")
+        queue(f"ORD-{number}")
+
+    assert workflows.send_due() == 5
+
+    assert [sent.to for sent in mail.outbox] == [[f"guest{number}@example.com"] for number in range(5)]
+    assert set(Notification.objects.values_list("status", "attempts", "lease_owner")) == {("SENT", 1, "")}
+
+
+def test_many_notifications_cost_hardly_more_statements_than_one(others: Any, statements: Any) -> None:
+    def cost() -> tuple[int, int]:
+        others.asked = 0
+        with statements() as counted:
+            workflows.send_due()
+        return counted.total, others.asked
+
+    others.buyer("ORD-0")
+    queue("ORD-0")
+    one = cost()
+    for number in range(1, 11):
+        others.buyer(f"ORD-{number}")
+        queue(f"ORD-{number}")
+    total, asked = cost()
+    assert (total - one[0], asked, one[1]) == (9, 2, 2), "an UPDATE for each, the rest once"
+
+
+def test_a_kill_repeats_no_more_than_a_turn(others: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender is killed while it hands over the third mail; the server has accepted two in this turn."""
+    monkeypatch.setattr(workflows, "TURN", 60)
+    for number in range(4):
+        queue_to(f"reader{number}@example.com")
+    really = Mailer.send
+
+    def send(mailer: Mailer, **letter: Any) -> None:
+        if letter["recipient"] == "reader2@example.com":
+            raise SystemExit
+        really(mailer, **letter)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Mailer, "send", send)
+        with pytest.raises(SystemExit):
+            workflows.send_due()
+    assert workflows.send_due() == 0, "its leases have not run out"
+    Notification.objects.update(lease_until=utcnow() - timedelta(seconds=1))
+
+    assert workflows.send_due() == 4
+
+    readers = [sent.to[0][:7] for sent in mail.outbox]
+    assert sorted(readers) == ["reader0", "reader0", "reader1", "reader1", "reader2", "reader3"]
+    names = {sent.extra_headers["Message-ID"] for sent in mail.outbox}
+    assert len(names) == 4, "what is repeated has the same Message-ID"
+    assert set(Notification.objects.values_list("status", "attempts")) == {("SENT", 2)}
+
+
+def test_one_answer_that_cannot_be_recorded_makes_no_other_repeat(others: Any) -> None:
+    others.guest("ORD-1")
+    others.guest("ORD-2")
+    bad, good = queue("ORD-1"), queue("ORD-2")
+    about_bad = 0
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal about_bad
+        if sql.startswith("UPDATE") and bad.pk in params and "ORD-1" in str(params):
+            about_bad += 1
+            raise DataError("no")
+        return execute(sql, params, many, context)
+
+    with connections["notifications"].execute_wrapper(fail):
+        assert workflows.send_due() == 2
+
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert (bad.status, good.status, about_bad) == ("QUEUED", "SENT", 2)
+
+
+def test_the_cap_counts_what_this_turn_has_sent(others: Any, settings: Any) -> None:
+    settings.ECI_OPEN = False
+    others.people[7] = Customer(customer_id=7, email="jane@example.com", full_name="Jane", phone="")
+    for number in range(domain.MAILS_AN_HOUR + 3):
+        others.buyers[f"ORD-{number}"] = Recipient(customer_id=7, email="")
+        queue(f"ORD-{number}", Kind.ORDER_CANCELLATION)
+
+    assert workflows.send_due() == domain.MAILS_AN_HOUR
 
 
 @pytest.mark.parametrize("given", ["reader@straße.de", "reader@STRASSE\u0301.de", "reader@xn--strae-oqa.de"])

@@ -181,11 +181,11 @@ def test_events_and_notices_are_due_and_leased_by_the_database(shop: Shop) -> No
     assert outbox.deliver_due("orders") == 1
 
     notifications.queue_shop_notification(kind=Kind.ORDER_EXPIRED, order_id="ORD-1", reference="ORD-1", facts={})
-    count = len(notifications.claim_due(owner="somebody"))
+    count = len(notifications.begin_due(owner="somebody"))
     assert count >= 1
-    assert notifications.claim_due(owner="somebody else") == []
+    assert notifications.begin_due(owner="somebody else") == []
     later(Notification, notifications.LEASE, "lease_until")
-    assert len(notifications.claim_due(owner="somebody else")) == count
+    assert len(notifications.begin_due(owner="somebody else")) == count
 
 
 @on_servers
