@@ -36,7 +36,8 @@ from eci.watch import requests, tracing
 app = Celery("eci", amqp=Amqp)
 log = requests.logger(__name__)
 
-RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes
+RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes; while nothing is found, twice as many each time
+RELAY_PATIENCE = 2.0  # up to these: an event of another process waits no longer, one of this process not at all
 EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
 BEAT_PAUSE = 30  # seconds that beat may sleep at once: probes take it for dead after two minutes
 PATIENCE = 30  # seconds that a task waits for one answer of a database: what it asks may be about all orders
@@ -144,22 +145,32 @@ def start_relay(**kwargs: Any) -> None:
 
 @worker_shutting_down.connect
 def stop_relay(**kwargs: Any) -> None:
+    from eci import outbox
+
     _stop.set()
+    outbox.emitted.set()
 
 
 def _relay() -> None:
-    from eci.outbox import relay_once
+    from eci import outbox
 
     databases.bound_waits_of_this_thread(settings.ECI_DATABASE_TIMEOUT)  # one that hangs must not keep all events
+    pause = RELAY_PAUSE
     while not _stop.is_set():
+        outbox.emitted.clear()
         close_old_connections()
-        delivered, pause = 0, RELAY_PAUSE
+        delivered, away = 0, False
         for context in settings.ECI_CONTEXTS:
             try:
-                delivered += relay_once([context])
+                delivered += outbox.relay_once([context])
             except Exception:  # its database may be away for a while; the relay goes on with the other contexts
                 log.exception("relay_round_failed", context=context)
                 connections.close_all()
-                pause = AWAY_PAUSE
-        if not delivered:
-            _stop.wait(pause)
+                away = True
+        if away and not delivered:
+            _stop.wait(AWAY_PAUSE)
+        elif not delivered:
+            outbox.emitted.wait(pause)
+            pause = min(2 * pause, RELAY_PATIENCE)
+        else:
+            pause = RELAY_PAUSE

@@ -69,7 +69,7 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("inventory", "warehouses"),
             calls=("catalog",),
-            beat={"inventory.sweep_holds": 5, "inventory.prune": 3600},
+            beat={"inventory.sweep_holds": 10, "inventory.prune": 3600},
         ),
         Context(
             name="payments",
@@ -79,7 +79,7 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=8002,
             paths=("payments",),
             consumes=("customers.customer_erased.v1",),
-            beat={"payments.settle_unknown": 2, "payments.prune": 3600},
+            beat={"payments.settle_unknown": 10, "payments.prune": 3600},
         ),
         Context(
             name="shipping",
@@ -110,7 +110,7 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"orders.recover": 1, "orders.prune": 3600},
+            beat={"orders.recover": 5, "orders.prune": 3600},
         ),
         Context(
             name="notifications",
@@ -138,13 +138,13 @@ CONTEXTS: dict[str, Context] = {
                 "customers.refresh_token_reused.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"notifications.send_due": 1, "notifications.prune": 3600},
+            beat={"notifications.send_due": 5, "notifications.prune": 3600},
         ),
     )
 }
 
 CHECK_UP = "staff.check_up"
-BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600, "platform.mail_staff": 5}
+BEAT: dict[str, float] = {CHECK_UP: 300, "platform.prune": 3600, "platform.mail_staff": 10}
 """Beat's tasks that belong to no context, on the default queue: task name -> seconds between two runs.
 
 The check-up looks across contexts, so it runs only where orders does."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ LISTED = 100
 LEASE = timedelta(seconds=10)
 KEPT = timedelta(days=14)  # for outbox rows that are delivered, and for inbox rows
 _BACKOFF_LIMIT = 60  # seconds
+emitted = threading.Event()  # set when this process has emitted events; the relay, if it runs here, waits for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,8 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
         if consumer != known_to
     ]
     _inserts_in(context)(rows)
+    if rows:
+        after_commit(context, emitted.set)
 
 
 def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
