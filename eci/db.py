@@ -17,9 +17,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    Error,
+    InterfaceError,
+    OperationalError,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import QuerySet
 
+from eci.databases import is_gone
 from eci.errors import ContextUnavailable
 from eci.remembered import Remembered
 from eci.watch import tracing
@@ -178,23 +187,31 @@ def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
+    """As ``writes``. If the connection turns out to be lost before COMMIT, it begins anew, once."""
     if in_unit_of_work(context):
         with unit_of_work(context, savepoint=False):
             return function()
+    anew = True
     for attempt in range(1, _ATTEMPTS + 1):
+        returned = False
         try:
             with unit_of_work(context):
-                return function()
+                answer = function()
+                returned = True
+            return answer
         except Stale:
             pass
-        except OperationalError as error:
-            if attempt == _ATTEMPTS or not _is_serialization_failure(error):
+        except (OperationalError, InterfaceError) as error:
+            if anew and is_gone(error) and not returned:  # nothing is committed; at COMMIT nobody would know
+                anew = False
+                connections[context].close()
+            elif attempt == _ATTEMPTS or not _is_serialization_failure(error):
                 raise
         time.sleep(random.uniform(0, 0.01 * 2**attempt))
     raise ContextUnavailable("Too many others are changing the same data at the moment. Please try again.")
 
 
-def _is_serialization_failure(error: OperationalError) -> bool:
+def _is_serialization_failure(error: OperationalError | InterfaceError) -> bool:
     cause = error.__cause__
     if getattr(cause, "sqlstate", None) in ("40001", "40P01"):  # PostgreSQL: serialization failure, deadlock
         return True

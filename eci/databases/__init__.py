@@ -26,6 +26,7 @@ from django.utils.functional import cached_property
 
 from eci.remembered import Remembered
 
+RESTED = 1.0  # seconds; a connection that has answered since is used without asking whether it still is one
 PAUSE = 1.0  # seconds that a server which hangs is left alone
 TIRED = 3.0  # seconds in which a thread that has waited in vain does so for nobody: a request waits once
 _TRIAL = 5.0  # seconds after which a trial that nobody has reported on may be repeated
@@ -66,6 +67,7 @@ class Hung:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._next_try: dict[Server, float] = {}
+        self._lost: dict[Server, float] = {}
         self._of_thread = threading.local()
 
     def add(self, server: Server) -> None:
@@ -75,6 +77,18 @@ class Hung:
 
     def waited_in_vain(self) -> None:
         self._of_thread.tired_until = time.monotonic() + TIRED
+
+    def suspects(self, server: Server) -> bool:
+        with self._lock:
+            return server in self._next_try
+
+    def lost(self, server: Server) -> None:
+        """A connection to it is gone, so the others may be."""
+        self._lost[server] = time.monotonic()
+
+    def trusts(self, server: Server, answered: float) -> bool:
+        """Whether a connection that answered then may be used unasked."""
+        return time.monotonic() - RESTED < answered > self._lost.get(server, 0) and not self.suspects(server)
 
     def forget(self, server: Server) -> None:
         with self._lock:
@@ -104,6 +118,11 @@ def parent(engine: str) -> Any:
 def database_of(error: Error) -> str | None:
     """The alias of the database that raised this."""
     return getattr(error, "database", None)
+
+
+def is_gone(error: Error) -> bool:
+    """Whether the connection was lost at this, before anybody waited: its server may have ended it long ago."""
+    return getattr(error, "gone", False)
 
 
 def was_too_slow(error: Error) -> bool:
@@ -175,6 +194,7 @@ class NamedErrors(DatabaseErrorWrapper):
     """Django's translation of a driver's errors. It knows whose they are, and since when the call has been running."""
 
     began = 0.0  # 0: no call is running
+    answered = 0.0  # when the last call ended without an error
     wrapper: Any
 
     def __init__(self, wrapper: Any) -> None:
@@ -187,10 +207,14 @@ class NamedErrors(DatabaseErrorWrapper):
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         self.began = 0.0
+        if error is None:
+            self.answered = time.monotonic()
+            return
         try:
             super().__exit__(kind, error, traceback)
         except Error as translated:
             translated.database = self.wrapper.alias  # type: ignore[attr-defined]
+            translated.gone = self.wrapper.lost_connection(translated)  # type: ignore[attr-defined]
             if kind_of(translated) == FULL:
                 _full.put(_disk(self.wrapper.alias), True)
             raise
@@ -214,12 +238,17 @@ class Named:
     def wrap_database_errors(self) -> NamedErrors:
         return NamedErrors(self)
 
+    def lost_connection(self, error: Error) -> bool:
+        return False
+
 
 class Bounded(Named):
     """For those that ask a server."""
 
     Database: Any
     settings_dict: dict[str, Any]
+    connection: Any
+    health_check_done: bool
 
     @property
     def server(self) -> Server:
@@ -235,3 +264,21 @@ class Bounded(Named):
             raise
         hung.forget(self.server)
         return connection
+
+    def close_if_health_check_failed(self) -> None:
+        """Under load no connection is asked before each use. One that was lost in this moment costs a retry
+        (``eci.db.run_in_unit_of_work``) or, in a read, a 503."""
+        if hung.trusts(self.server, self.wrap_database_errors.answered):
+            self.health_check_done = True
+        super().close_if_health_check_failed()  # type: ignore[misc]
+
+    def lost_connection(self, error: Error) -> bool:
+        """Not where none could be had, nor where an answer was waited for in vain."""
+        lost = self.connection is not None and self.is_loss(error) and not hung.suspects(self.server)
+        if lost:
+            hung.lost(self.server)
+        return lost
+
+    def is_loss(self, error: Error) -> bool:
+        """Whether the driver says so."""
+        raise NotImplementedError

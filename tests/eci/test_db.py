@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.transaction import TransactionManagementError
 
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.api import catalog
-from eci import db
+from eci import databases, db
 from eci.db import Stale, after_commit, in_unit_of_work, run_in_unit_of_work, unit_of_work, writes
 from eci.errors import ContextUnavailable
+from tests.support import world
 
 committing = pytest.mark.django_db(databases=["catalog", "customers"], transaction=True)
 
@@ -235,3 +239,134 @@ def test_models_live_where_their_context_lives() -> None:
     router = db.ContextRouter()
     assert router.db_for_read(Product) == router.db_for_write(PriceChange) == "catalog"
     assert Product.objects.db == "catalog"
+
+
+# -- connections that were lost ---------------------------------------------------------------------------------------
+
+ON_SERVERS = pytest.mark.skipif(not world.ON_SERVERS, reason="a file's connection is not lost")
+
+
+def lose(context: str) -> None:
+    """The server ends this thread's connection, as a restart would."""
+    connection = connections[context]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()" if connection.vendor == "postgresql" else "SELECT CONNECTION_ID()")
+        (number,) = cursor.fetchone()
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            kill = "SELECT pg_terminate_backend(%s)" if connection.vendor == "postgresql" else "KILL %s"
+            cursor.execute(kill, [number])
+            if connection.vendor == "postgresql":  # it ends a moment after it was told to
+                count = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+            else:
+                count = "SELECT count(*) FROM information_schema.processlist WHERE id = %s"
+            left = None
+            while left != (0,):
+                cursor.execute(count, [number])
+                left = cursor.fetchone()
+    finally:
+        other.close()
+
+
+def apart(work: Callable[[], Any]) -> Any:
+    """In a thread, whose connections are no test's."""
+
+    def run() -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+@pytest.mark.parametrize("moment", ["before", "within"])
+def test_a_unit_whose_connection_was_lost_begins_anew(context: str, moment: str) -> None:
+    def work() -> list[int]:
+        tries: list[int] = []
+
+        def ask() -> None:
+            with connections[context].cursor() as cursor:
+                cursor.execute("SELECT 1")
+            if moment == "within" and not tries:
+                tries.append(0)
+                lose(context)
+                ask()
+            tries.append(1)
+
+        run_in_unit_of_work(context, lambda: None)
+        if moment == "before":
+            lose(context)
+        run_in_unit_of_work(context, ask)
+        return tries
+
+    assert apart(work) == ([1] if moment == "before" else [0, 1])
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+def test_a_unit_whose_connection_is_lost_again_is_refused(context: str) -> None:
+    def work() -> int:
+        tries = 0
+
+        def ask() -> None:
+            nonlocal tries
+            tries += 1
+            lose(context)
+            with connections[context].cursor() as cursor:
+                cursor.execute("SELECT 1")
+
+        with pytest.raises((OperationalError, InterfaceError)):
+            run_in_unit_of_work(context, ask)
+        return tries
+
+    assert apart(work) == 2
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+def test_at_commit_nobody_knows_so_nothing_is_repeated(context: str) -> None:
+    def work() -> int:
+        tries = 0
+
+        def ask() -> None:
+            nonlocal tries
+            tries += 1
+            with connections[context].cursor() as cursor:
+                cursor.execute("SELECT 1")
+            lose(context)
+
+        with pytest.raises((OperationalError, InterfaceError)):
+            run_in_unit_of_work(context, ask)
+        return tries
+
+    assert apart(work) == 1
+
+
+@ON_SERVERS
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+def test_a_connection_that_has_just_answered_is_not_asked(context: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> tuple[list[bool], list[bool]]:
+        connection = connections[context]
+        connection.ensure_connection()
+        asked: list[bool] = []
+        really = connection.is_usable
+        monkeypatch.setattr(connection, "is_usable", lambda: asked.append(True) or really())
+        connection.health_check_enabled = True
+
+        def use() -> list[bool]:
+            asked.clear()
+            connection.health_check_done = False
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            return list(asked)
+
+        busy = [*use(), *use()]
+        connection.wrap_database_errors.answered -= databases.RESTED
+        return busy, use()
+
+    assert apart(work) == ([], [True])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.db.utils import Error
 from django.utils.functional import cached_property
 
 from eci.databases import Bounded, NamedErrors, hung, parent, waits
 
 _LOST = (2002, 2003, 2006, 2013)
 _WAITED_FOR_LOCK, _TOOK_TOO_LONG = 1205, 3024
+_GONE = (1053, 1927, 2006, 2013, 2055, 4031)  # shut down, killed, gone, lost, idle for too long
 _LONG = 0.5  # part of the bound: a server that was killed ends its connections sooner
 
 
@@ -47,6 +49,9 @@ class DatabaseWrapper(Bounded, parent("mysql")):  # type: ignore[misc]
                 f" , innodb_lock_wait_timeout = {max(1, int(seconds))} */"
             )
         return parameters
+
+    def is_loss(self, error: Error) -> bool:
+        return error.args[:1] != () and error.args[0] in _GONE
 
     def is_usable(self) -> bool:
         if not hung.admits(self.server):

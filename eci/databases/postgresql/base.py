@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from django.db.utils import Error, InterfaceError, OperationalError
 
 from eci.databases import Bounded, Server, hung, parent, waits
 
+_GONE = ("08000", "08003", "08006", "57P01", "57P02")  # no connection, shut down, crashed
 _INTERVAL = 0.1  # seconds between two looks for Ctrl-C, as psycopg has it
 
 
@@ -18,6 +20,8 @@ _INTERVAL = 0.1  # seconds between two looks for Ctrl-C, as psycopg has it
 def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
     class Connection(psycopg.Connection[Any]):
         """psycopg waits nowhere else: not for statements, commits or the pool's check of a connection."""
+
+        answered = 0.0  # when a wait last ended well
 
         @classmethod
         def connect(cls, *arguments: Any, **options: Any) -> Any:
@@ -31,13 +35,21 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
             bound = waits.seconds if timeout is None else None
             began = time.monotonic()
             try:
-                return super().wait(gen, interval, timeout or bound)
+                answer = super().wait(gen, interval, timeout or bound)
+                self.answered = time.monotonic()
+                return answer
             except psycopg.OperationalError as error:
                 if error.sqlstate or not bound or time.monotonic() - began < bound:
                     raise
                 self.pgconn.finish()  # whatever comes later is no answer to the next question
                 hung.add(server)
                 raise psycopg.OperationalError("the server gave no answer in time") from None
+
+        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            """The pool asks with an empty query. A connection that has just answered is not asked."""
+            if not query and hung.trusts(server, self.answered):
+                return None
+            return super().execute(query, *arguments, **options)
 
     return Connection
 
@@ -56,6 +68,18 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     @property
     def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
         return _driver(self.server)
+
+    def is_loss(self, error: Error) -> bool:
+        state = getattr(error.__cause__, "sqlstate", None)
+        return state in _GONE or (state is None and isinstance(error, (OperationalError, InterfaceError)))
+
+    def is_usable(self) -> bool:
+        if not hung.admits(self.server):
+            return False
+        usable: bool = super().is_usable()
+        if usable:
+            hung.forget(self.server)
+        return usable
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
