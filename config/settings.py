@@ -185,6 +185,10 @@ _SQLITE_OPTIONS: dict[str, Any] = {
 # If it had to wait for one that another request holds, the two could wait for each other.
 ECI_POOL_SIZE = whole("ECI_POOL_SIZE", 4)
 
+# PostgreSQL plans a statement that a connection repeats once. A pooler must know the protocol's prepared statements.
+ECI_PREPARED_STATEMENTS = flag("ECI_PREPARED_STATEMENTS", True)
+_PREPARED = {"server_side_binding": True, "prepare_threshold": 2}  # from the second time on
+
 # Seconds that a request waits for one answer of a database (eci/databases); 0: for ever.
 ECI_DATABASE_TIMEOUT = whole("ECI_DATABASE_TIMEOUT", 2)
 
@@ -211,7 +215,9 @@ def _database(variable: str, name: str) -> dict[str, Any]:
                 "isolation_level": "read committed",
                 "init_command": "SET time_zone = '+00:00'",
             }
-        elif ECI_POOL_SIZE:
+        else:
+            config["OPTIONS"] |= _PREPARED if ECI_PREPARED_STATEMENTS else {}
+        if ECI_POOL_SIZE and not config["ENGINE"].endswith("mysql"):
             config["CONN_MAX_AGE"] = 0  # connections go back to the pool, which keeps them open
             # By default the pool waits longer before each attempt at a server that is away, up to minutes.
             config["OPTIONS"]["pool"] = {"min_size": 0, "max_size": ECI_POOL_SIZE, "timeout": 2, "reconnect_timeout": 1}

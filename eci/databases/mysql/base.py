@@ -50,6 +50,11 @@ class DatabaseWrapper(Bounded, parent("mysql")):  # type: ignore[misc]
             )
         return parameters
 
+    def _start_transaction_under_autocommit(self) -> None:
+        """One statement, where Django turns autocommit off before, and on after, each transaction."""
+        with self.wrap_database_errors:
+            self.connection.begin()
+
     def is_loss(self, error: Error) -> bool:
         return error.args[:1] != () and error.args[0] in _GONE
 
