@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -31,6 +32,13 @@ from eci.watch.requests import about_order
 P = TypeVar("P")
 
 _ALWAYS_KNOWN = {"format"}
+
+
+@functools.cache
+def _kept(kind: type[serializers.BaseSerializer[Any]], *, partial: bool) -> Any:
+    """The one serializer of this kind, for all requests: it costs more to make than to use, and validating leaves
+    nothing in it."""
+    return kind(partial=partial)
 
 
 class ApiView(GenericAPIView[Any]):
@@ -87,7 +95,9 @@ class ApiView(GenericAPIView[Any]):
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
             raise UnsupportedMediaType(encoding, "Send the body as it is: compressed bodies are not understood.")
-        known = self.query_serializer() if self.query_serializer and request.method in ("GET", "HEAD") else None
+        known = None
+        if self.query_serializer and request.method in ("GET", "HEAD"):
+            known = _kept(self.query_serializer, partial=False)
         names = set(known.fields) if known else set()
         unknown = sorted(set(request.query_params) - names - _ALWAYS_KNOWN)
         if unknown:
@@ -98,9 +108,7 @@ class ApiView(GenericAPIView[Any]):
         if known:
             if any("\x00" in value for values in request.query_params.lists() for value in values[1]):
                 raise InvalidRequest("A query parameter contains a NUL character.")
-            bound = self.query_serializer(data=request.query_params.dict())  # type: ignore[misc]
-            bound.is_valid(raise_exception=True)
-            self.query = bound.validated_data
+            self.query = known.run_validation(request.query_params.dict())
             about_order(self.query.get("order_id"))
 
     def check_throttles(self, request: Request) -> None:
@@ -147,11 +155,10 @@ class ApiView(GenericAPIView[Any]):
 
     def body(self, *, partial: bool = False) -> dict[str, Any]:
         """The validated body of this request."""
-        serializer = self.get_serializer(data=self.request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
+        serializer = _kept(self.get_serializer_class(), partial=partial)  # type: ignore[arg-type]
+        validated: dict[str, Any] = serializer.run_validation(self.request.data)
         if self.refuses_cards:
             refuse_cards(serializer, self.request.data)
-        validated: dict[str, Any] = serializer.validated_data
         about_order(validated.get("order_id"))
         return validated
 

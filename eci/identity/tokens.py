@@ -12,6 +12,7 @@ from the environment, as PEM texts.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from eci.identity.roles import Role, Roles, only
 LIFETIME = 600  # seconds
 LEEWAY = 5  # seconds by which clocks of different machines may differ
 _KEPT = LIFETIME + 60  # seconds that a retired key still verifies
+_MOST = 1024  # verified tokens that a process remembers
 _TYPE = "at+jwt"  # RFC 9068: no other kind of token signed with this key is an access token
 _SIGNING = "signing.pem"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "sid", "roles"]
@@ -75,28 +77,70 @@ def issue(claims: Claims) -> str:
     return jwt.encode(payload, keys.private, algorithm=ALGORITHM, headers={"kid": keys.kid, "typ": _TYPE})
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Verified:
+    """A token whose signature was verified with ``key``. ``ends``: its ``exp``. ``expected``: by whom, and for whom."""
+
+    claims: Claims
+    ends: float
+    kid: str
+    key: PublicKey
+    expected: tuple[str, str]
+
+
+_verified: dict[str, _Verified] = {}
+_adding = threading.Lock()
+
+
 def read(token: str) -> Claims:
-    """The claims of a valid token. InvalidToken. The algorithm is fixed: the token's header cannot choose another."""
+    """The claims of a valid token. InvalidToken.
+
+    A signature is verified once. What may change is looked at each time: whether the token has ended, and whether its
+    key still verifies.
+    """
+    expected = (settings.ECI_TOKEN_ISSUER, settings.ECI_TOKEN_AUDIENCE)
+    known = _verified.get(token)
+    if known is None or known.expected != expected or _verifying(known.kid) is not known.key:
+        known = _verify(token, expected)
+        _keep(token, known)
+    if known.ends <= time.time() - LEEWAY:
+        raise InvalidToken
+    return known.claims
+
+
+def _keep(token: str, verified: _Verified) -> None:
+    with _adding:
+        _verified.pop(token, None)
+        while len(_verified) >= _MOST:
+            del _verified[next(iter(_verified))]  # the oldest
+        _verified[token] = verified
+
+
+def _verify(token: str, expected: tuple[str, str]) -> _Verified:
+    """InvalidToken. The algorithm is fixed: the token's header cannot choose another."""
+    issuer, audience = expected
     try:
         header = jwt.get_unverified_header(token)
-        key = _verifying(header.get("kid", ""))
+        kid = header.get("kid", "")
+        key = _verifying(kid)
         if key is None or header.get("typ") != _TYPE:
             raise InvalidToken
         payload = jwt.decode(
             token,
             key,
             algorithms=[ALGORITHM],
-            issuer=settings.ECI_TOKEN_ISSUER,
-            audience=settings.ECI_TOKEN_AUDIENCE,
+            issuer=issuer,
+            audience=audience,
             leeway=LEEWAY,
             options={"require": _REQUIRED},
         )
-        return Claims(
+        claims = Claims(
             subject=payload["sub"],
             name=payload.get("name", payload["sub"]),
             session=payload["sid"],
             roles=only(*(role for role in Role if role in payload["roles"])),
         )
+        return _Verified(claims=claims, ends=int(payload["exp"]), kid=kid, key=key, expected=expected)
     except (jwt.PyJWTError, TypeError, ValueError):
         raise InvalidToken from None
 
