@@ -31,14 +31,15 @@ def _amount(minor: int, currency: str) -> str:
     return money.text(money.from_minor(minor, currency), currency)
 
 
-def price(row: Row) -> dict[str, Any]:
+def price(row: Row, *, by_name: bool) -> dict[str, Any]:
+    """Prices are staff's, commands' and imports': the public need not know which of them."""
     old = row["old_price_minor"]
     return {
         "price": _amount(row["price_minor"], row["currency"]),
         "currency": row["currency"],
         "old_price": None if old is None else _amount(old, row["old_currency"]),
         "old_currency": row["old_currency"] or None,
-        "actor": row["actor"],
+        "actor": row["actor"] if by_name else "staff",
         "at": iso(row["at"]),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -25,7 +26,6 @@ from contexts.catalog.selectors import Row
 from eci.http import commands, conditional
 from eci.http.envelope import Page
 from eci.http.paging import QuerySerializer, page
-from eci.http.present import without_staff_names
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
 from eci.paging import Paging
@@ -128,12 +128,11 @@ class ProductPricesView(ApiView):
 
     @extend_schema(responses=PriceOut(many=True))
     def get(self, request: Request, product_id: int) -> Response:
-        """Every price that the product was given, newest first, and who gave it; the public reads `staff` for staff."""
+        """Every price that the product was given, newest first, and who gave it; the public reads `staff`."""
         paging = self.paging(default="-at")
         rows = self.read_public("catalog", lambda: selectors.prices(paging=paging, product_id=product_id))
-        by_name = self.caller.is_staff
-        shown = presenters.price if by_name else lambda row: without_staff_names(presenters.price(row))
-        return page(request, paging, rows, position=_position(paging, "id"), present=shown)
+        present = partial(presenters.price, by_name=self.caller.is_staff)
+        return page(request, paging, rows, position=_position(paging, "id"), present=present)
 
 
 class CategoryListView(ApiView):
