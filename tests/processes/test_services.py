@@ -163,6 +163,9 @@ def test_a_context_moves_out_and_back_twice_while_orders_come_in(parts: Product)
         seen = Product(parts.data_dir, parts.environment | _told(parts, part))
         assert f"The books agree: {len(placed)} orders checked, 0 under way." in seen.manage("audit").stdout
     assert "CUT=stock: there is no context 'stock'." in parts.manage("recut", "stock").stderr
+    (parts.data_dir / "services/keys/payments.pem").write_text("no key")
+    assert "Nothing was moved." in parts.manage("recut", "orders,payments").stderr
+    assert shop.order(product).status == 201, "the cut that was is still there"
     parts.stop()
     assert "No services run on" in parts.manage("recut").stderr
 

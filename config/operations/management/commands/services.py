@@ -228,7 +228,7 @@ class Shop:
         wanted = cuts.cut(text)
         try:
             self._bring_in(wanted)
-        except CommandError as error:
+        except (CommandError, OSError, ValueError) as error:  # the last two: a key that cannot be read or made
             self._record(failed=str(error))
             return
         self._take_out([deployment for deployment in self.parts if deployment not in wanted])
