@@ -92,7 +92,8 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
 
     each = ",".join(f"{name}={context.port + offset}" for name, context in CONTEXTS.items())
     assert "🎉 EVERY STORY" in demo.run(demo.WORKFLOW, "--base-url", parts.url, "--skip-expiry").stdout
-    assert "🎉 Order ORD-" in demo.run(demo.CALLS, "--ports", each).stdout
+    at = ("--ports", each, "--data-dir", str(parts.data_dir))
+    assert "🎉 END" in demo.run("demo-script.sh", "--yes", "--local", *at).stdout
 
     seen = parts.environment | _told(parts, "orders")
     table = Product(parts.data_dir, seen).manage("contexts").stdout
