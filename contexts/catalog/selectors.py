@@ -6,6 +6,7 @@ import functools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Min, QuerySet
@@ -77,13 +78,17 @@ def product_by_sku(*, sku: str) -> Row:
     return with_lowest_prices(rows=[row])[0]
 
 
+@reads
+def _price_changes(*, product_ids: Collection[int], since: datetime) -> QuerySet[PriceChange, Any]:
+    lately = PriceChange.objects.filter(product__in=product_ids, at__gt=since)
+    return lately.values("product_id", "old_price_minor", "old_currency", "price_minor", "currency")
+
+
 def with_lowest_prices(*, rows: list[Row]) -> list[Row]:
     """Each row gets its ``lowest_minor``: the lowest price in force at any moment of the last 30 days, in the currency
     of now. What was in force when they began is known by the first change since: it has the price before."""
-    since = utcnow() - LOWEST_PRICE
-    lately = PriceChange.objects.filter(product__in=[row["id"] for row in rows], at__gt=since)
     seen: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for change in lately.values("product_id", "old_price_minor", "old_currency", "price_minor", "currency"):
+    for change in _price_changes(product_ids=[row["id"] for row in rows], since=utcnow() - LOWEST_PRICE):
         seen[change["product_id"], change["currency"]].append(change["price_minor"])
         if change["old_price_minor"] is not None:
             seen[change["product_id"], change["old_currency"]].append(change["old_price_minor"])
@@ -126,11 +131,19 @@ def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:
     return dict(Product.objects.filter(sku__in=skus).values_list("sku", "pk"))
 
 
+@reads
+def _all_products(*, paging: Paging, include_inactive: bool) -> QuerySet[Product, Row]:
+    rows: QuerySet[Product, Row] = _found(include_inactive=include_inactive).values(*FIELDS)
+    return paging.of(rows)
+
+
 def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: Any) -> list[Row]:
     """One page of products, and one more row when more follow. ``filters`` as in ``_found``.
 
     ``q``: words, as ``search`` finds them. Ordered by ``-rank`` the best match comes first, and each row has its rank.
     """
+    if not (q or filters):
+        return with_lowest_prices(rows=_all_products(paging=paging, include_inactive=include_inactive))
     found = _found(include_inactive=include_inactive, **filters)
     if q and paging.order == "-rank":
         places = search.page(found=found, query=q, paging=paging)

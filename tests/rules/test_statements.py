@@ -64,6 +64,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         ],
         "status": ["SHIPPED"],
         "warehouse": ["WH001"],
+        "since": [row.created_at],
         "created_after": [row.created_at],
         "next_at": [row.created_at],
         "owner": [row.lease_owner],
