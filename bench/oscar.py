@@ -64,7 +64,16 @@ class Oscar:
         self.products, self.users = ids["products"], ids["users"]
 
     def start(self) -> None:
-        options = ["--workers", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "30", "--preload"]
+        options = [
+            "--workers",
+            str(WORKERS),
+            "--threads",
+            str(THREADS),
+            "--keep-alive",
+            "30",
+            "--preload",
+            "--no-control-socket",
+        ]
         application = ["django.core.wsgi:get_wsgi_application()", "--bind", f"127.0.0.1:{self.port}"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

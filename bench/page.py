@@ -45,8 +45,9 @@ def spread(results: Results, *path: str) -> Spread:
 # -- tables -----------------------------------------------------------------------------------------------------------
 def run(results: Results) -> str:
     """What was measured, where and when."""
-    foreign = [one["foreign"] for one in _stretches(results)]
-    others = sum(sum(one["others"].values()) for one in _stretches(results))
+    foreign = [one["foreign"] for one in _stretches(results["rounds"])]
+    peer = _stretches([one["peer"] for one in results["rounds"]])
+    ours = _stretches([{**one, "peer": {}} for one in results["rounds"]])
     facts = {
         "measured": f"{results['when'][:10]}, commit {results['commit']}",
         "machine": ", ".join(results["machine"].values()),
@@ -54,7 +55,7 @@ def run(results: Results) -> str:
         "rounds": f"{results['plan']['rounds']}, of {results['plan']['seconds']} s for each number of clients",
         "others' load": f"{short(sum(foreign) / len(foreign))} cores on average, {short(max(foreign))} at most",
         "the clients": f"{short(_clients_cpu(results))} CPU-ms for each order, on the same machine",
-        "answers that were not expected": f"{others:,}",
+        "answers that were not expected": f"product {_others(ours)}, django-oscar {_others(peer)}",
         "audit": results["audit"],
     }
     return table(("", ""), facts.items()).replace("|--:|", "|---|")
@@ -64,21 +65,15 @@ def _clients_cpu(results: Results) -> float:
     return spread(results, "shop", "8", "load_cpu").median
 
 
-def _stretches(results: Results) -> list[Mapping[str, Any]]:
-    """Every stretch of load of every round."""
-    found: list[Mapping[str, Any]] = []
+def _stretches(found: Any) -> list[Mapping[str, Any]]:
+    """Every stretch of load in what was found, at any depth."""
+    if isinstance(found, Mapping):
+        return [found] if "foreign" in found else _stretches(list(found.values()))
+    return [stretch for inner in found for stretch in _stretches(inner)] if isinstance(found, list) else []
 
-    def walk(one: Any) -> None:
-        if isinstance(one, Mapping):
-            if "foreign" in one:
-                found.append(one)
-            else:
-                for inner in one.values():
-                    walk(inner)
 
-    for one in results["rounds"]:
-        walk(one)
-    return found
+def _others(stretches: Iterable[Mapping[str, Any]]) -> str:
+    return f"{sum(sum(one['others'].values()) for one in stretches):,}"
 
 
 def orders(results: Results) -> str:

@@ -13,6 +13,8 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from oscar.core.loading import get_class, get_model
 
+from bench.oscar_shop import ADDRESS
+
 Applicator = get_class("offer.applicator", "Applicator")
 CheckoutSessionData = get_class("checkout.utils", "CheckoutSessionData")
 OrderPlacementMixin = get_class("checkout.mixins", "OrderPlacementMixin")
@@ -20,7 +22,6 @@ OrderTotalCalculator = get_class("checkout.calculators", "OrderTotalCalculator")
 Repository = get_class("shipping.repository", "Repository")
 Selector = get_class("partner.strategy", "Selector")
 Basket = get_model("basket", "Basket")
-Country = get_model("address", "Country")
 Product = get_model("catalogue", "Product")
 ShippingAddress = get_model("order", "ShippingAddress")
 Source = get_model("payment", "Source")
@@ -45,14 +46,7 @@ class OrderView(OrderPlacementMixin, View):
             return JsonResponse({"error": str(why)}, status=409)
         basket.add_product(product, asked["quantity"])
         Applicator().apply(basket, user, request)
-        address = ShippingAddress(
-            first_name="Ann",
-            last_name="Example",
-            line1="1 High Street",
-            line4="Town",
-            postcode="12345",
-            country=Country.objects.get(pk="US"),
-        )
+        address = ShippingAddress(**ADDRESS)
         method = Repository().get_default_shipping_method(basket, user=user, request=request, shipping_addr=address)
         charge = method.calculate(basket)
         total = OrderTotalCalculator(request).calculate(basket, charge)

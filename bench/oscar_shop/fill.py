@@ -14,6 +14,8 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from oscar.core.loading import get_model  # noqa: E402
 
+from bench.oscar_shop import ADDRESS  # noqa: E402
+
 PLENTY = 10_000_000
 
 
@@ -47,6 +49,8 @@ def main() -> None:
         )
         User = get_user_model()
         User.objects.bulk_create(User(username=f"u{n}", email=f"u{n}@example.com", password="!") for n in range(users))
+        for user in User.objects.all():  # each has ordered before: of two first orders at once, oscar refuses one
+            get_model("address", "UserAddress")(user=user, **ADDRESS).save()
     ids = {
         "products": list(Product.objects.values_list("pk", flat=True)),
         "users": list(get_user_model().objects.values_list("pk", flat=True)),

@@ -43,7 +43,10 @@ def results() -> dict[str, Any]:
 
 
 def test_ratios_and_sums() -> None:
-    text = page.tables(results())
+    measured = results()
+    measured["rounds"][0]["peer"]["8"]["others"] = {"500": 3}
+    text = page.tables(measured)
+    assert "| answers that were not expected | product 0, django-oscar 3 |" in text
     assert "| 8 | 120 (80.0 to 160) | 30.0 (20.0 to 40.0) | 1,500 (1,000 to 2,000) | 4.00 | 12.5 |" in text
     assert "| the product, 8 clients | 10.0 | 5.00 | 15.0 | 1 | 2.00 |" in text
     assert "| django-oscar, 8 clients | 30.0 | 10.0 | 40.0 | 2.67 |  |" in text
