@@ -23,7 +23,8 @@ GRAFANA_PORT = 3030  # where catalog-service has Grafana's own, 3000
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """``calls``: the contexts whose public API it uses. ``beat``: task name -> seconds between two runs.
+    """``calls``: the contexts whose public API it uses. ``imports``: the kinds of files that it takes. ``beat``: task
+    name -> seconds between two runs.
 
     ``port``: of its service, where all seven are on one machine; ``cluster_port``: in a cluster, where each has an
     address of its own; ``demo_port``: a second one, for demonstrations. ``paths``: what follows ``/v1/`` in its URLs.
@@ -37,6 +38,7 @@ class Context:
     paths: tuple[str, ...]
     calls: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     beat: dict[str, float] = field(default_factory=dict)
 
 
@@ -49,8 +51,9 @@ CONTEXTS: dict[str, Context] = {
             port=3000,
             demo_port=8081,
             cluster_port=3000,
-            paths=("products", "categories"),
-            beat={"catalog.prune": 3600},
+            paths=("products", "categories", "imports"),
+            imports=("products", "prices"),
+            beat={"catalog.run_imports": 2, "catalog.prune": 3600},
         ),
         Context(
             name="customers",
@@ -69,7 +72,8 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("inventory", "warehouses"),
             calls=("catalog",),
-            beat={"inventory.sweep_holds": 10, "inventory.prune": 3600},
+            imports=("stock_counts", "receipts"),
+            beat={"inventory.sweep_holds": 10, "inventory.run_imports": 2, "inventory.prune": 3600},
         ),
         Context(
             name="payments",
@@ -157,6 +161,11 @@ def subscriptions() -> dict[str, tuple[str, ...]]:
         for event in context.consumes:
             table[event] = (*table.get(event, ()), context.name)
     return table
+
+
+def imports() -> dict[str, str]:
+    """Kind of import -> the context that takes it."""
+    return {kind: context.name for context in CONTEXTS.values() for kind in context.imports}
 
 
 def places(text: str) -> dict[str, str]:

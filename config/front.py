@@ -38,6 +38,7 @@ TIME = 10.0  # seconds for a request to arrive, and for an answer to be taken
 RATE = 64 * 1024  # bytes for each of which lots a large body or answer gets a second more
 HEAD = 64 * 1024  # bytes of a request's head
 KEPT_IN_MEMORY = 1024 * 1024  # bytes of an answer; the rest waits in a file
+UPLOADS = 256 * 1024 * 1024  # bytes of all files that have not fully arrived; they wait on disk
 HELD = 256 * 1024 * 1024  # bytes of all requests that have not fully arrived
 IN_KERNEL = 256 * 1024  # bytes of an answer that the kernel takes before its client does; Linux doubles it
 LINGER = 2.0  # seconds in which a client may take notice of an answer that came before its request had ended
@@ -52,6 +53,7 @@ _VERSION = re.compile(rb"[^\r\n]* HTTP/1\.([0-9])\r\n")
 _HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
 _OPTIONS = re.compile(rb"\r\nconnection:([^\r\n]*)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_UPLOAD = re.compile(rb"POST (?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)(?:\?[^ ]*)? ")
 _PATH = re.compile(rb"[^ ]* /*([^ ?/]*)/*([^ ?/]*)")
 
 
@@ -111,9 +113,10 @@ class Answer:
 class Exchange:
     """One request that has arrived and its answer, as the socket that gunicorn reads and writes."""
 
-    def __init__(self, request: bytes, answer: Answer, *, is_last: bool) -> None:
+    def __init__(self, request: IO[bytes], answer: Answer, *, is_last: bool) -> None:
         self.is_last = is_last
-        self.recv = BytesIO(request).read
+        self._request = request
+        self.recv = request.read
         self.sendall = answer.add
 
     def send(self, data: bytes) -> int:
@@ -129,7 +132,8 @@ class Exchange:
 
     def shutdown(self, how: int) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._request.close()
 
 
 def _household(address: str) -> str:
@@ -148,6 +152,8 @@ class Connection:
         self.address = _household(client[0]) if isinstance(client, tuple) else ""
         self.read = bytearray()
         self.length = 0  # of the request that is being read; 0: its head has not ended
+        self.upload: IO[bytes] | None = None  # what has arrived of a large one
+        self.uploaded = 0  # bytes of that
         self.looked_at = 0  # bytes among which the head does not end
         self.is_whole = True  # whether those bytes are all of it, and the next one begins behind them
         self.lane = b""  # the first two words of its path
@@ -161,7 +167,7 @@ class Connection:
         self.then: Callable[[Connection], None] | None = None  # what is called when the client acts
         self.watched = 0  # the event for which the poller looks
 
-    def look_at_head(self, body_limit: int) -> None:
+    def look_at_head(self, body_limit: int, *, upload_limit: int = 0, upload_folder: str | None = None) -> None:
         """Once the head is there, see how long the request is.
 
         Where its length is not said in one clear way, the head is all that is handed over: gunicorn refuses what is
@@ -176,6 +182,10 @@ class Connection:
         lengths = _LENGTH.findall(head)
         is_clear = not _CODING.search(head) and (not lengths or (len(lengths) == 1 and _DIGITS.fullmatch(lengths[0])))
         body = int(lengths[0]) if lengths and is_clear else 0
+        if body > body_limit and upload_limit and _UPLOAD.match(head):  # a file, which waits on disk
+            body_limit = upload_limit
+            if body <= upload_limit:
+                self.upload = tempfile.TemporaryFile(dir=upload_folder)  # noqa: SIM115 - open until it is answered
         self.is_whole = bool(is_clear) and body <= body_limit
         self.length = end + min(body, body_limit + 1)
         found = _PATH.match(head)
@@ -199,13 +209,31 @@ class Connection:
 
     @property
     def has_arrived(self) -> bool:
-        return 0 < self.length <= len(self.read)
+        return 0 < self.length <= self.uploaded + len(self.read)
 
-    def take_request(self) -> bytes:
-        request = bytes(self.read[: self.length])
-        del self.read[: self.length]
-        self.length = self.looked_at = 0
+    def put_aside(self) -> int:
+        """Move what has arrived of a large request from memory to disk. How many bytes that was."""
+        if self.upload is None:
+            return 0
+        moved = bytes(self.read[: self.length - self.uploaded])
+        del self.read[: len(moved)]
+        self.upload.write(moved)
+        self.uploaded += len(moved)
+        return len(moved)
+
+    def take_request(self) -> IO[bytes]:
+        request: IO[bytes] = BytesIO(bytes(self.read[: self.length])) if self.upload is None else self.upload
+        if self.upload is None:
+            del self.read[: self.length]
+        request.seek(0)
+        self.length = self.looked_at = self.uploaded = 0
+        self.upload = None
         return request
+
+    def forget(self) -> None:
+        self.answer.forget()
+        if self.upload is not None:
+            self.upload.close()
 
 
 def _in_kernel(sock: socket.socket) -> int:
@@ -220,6 +248,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
     """Gunicorn's threaded worker, with a loop in place of its reading, writing and waiting."""
 
     body_limit = 1024 * 1024  # bytes that the product takes
+    upload_limit = 1024 * 1024  # the same where it takes files
+    upload_folder: str | None = None  # where those wait; None: where temporary files are
     connections_per_address = 0  # 0: any number
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # they have many clients
 
@@ -230,6 +260,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.running: dict[Connection, None] = {}
         self.by_address: Counter[str] = Counter()
         self.held = 0
+        self.uploading = 0  # bytes on disk
         self.next_tick = 0.0
         self.lifeline = ThreadPoolExecutor(1, "live")
         for listener in self.sockets:
@@ -275,7 +306,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             return
         self.next_tick = now + TICK
         for connection in [one for one in self.waiting if one.deadline <= now]:
-            if connection.read and not (connection.is_leaving or connection.answer.is_waiting):
+            if (connection.read or connection.upload) and not (connection.is_leaving or connection.answer.is_waiting):
                 self._refuse(connection, 408, "Request Timeout")
             else:
                 self._cut_off(connection)
@@ -319,7 +350,14 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             return b""
 
     def _go_on_reading(self, connection: Connection) -> None:
-        connection.look_at_head(self.body_limit)
+        try:
+            connection.look_at_head(self.body_limit, upload_limit=self.upload_limit, upload_folder=self.upload_folder)
+            moved = connection.put_aside()
+        except OSError:  # the disk is full
+            self._refuse(connection, 503, "Service Unavailable")
+            return
+        self.held -= moved
+        self.uploading += moved
         if connection.refusal:
             self._refuse(connection, *connection.refusal)
         elif connection.has_arrived:
@@ -334,10 +372,10 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(
                 connection, *((431, "Request Header Fields Too Large") if line_ends else (414, "URI Too Long"))
             )
-        elif self.held > HELD and len(connection.read) > HEAD:
+        elif (self.held > HELD and len(connection.read) > HEAD) or (self.uploading > UPLOADS and connection.upload):
             self._refuse(connection, 503, "Service Unavailable")
         else:
-            connection.deadline = connection.began + TIME + len(connection.read) / RATE
+            connection.deadline = connection.began + TIME + (connection.uploaded + len(connection.read)) / RATE
             self._await(connection, selectors.EVENT_READ, self._read)
 
     # -- threads ------------------------------------------------------------------------------------------------------
@@ -364,7 +402,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         if pool is not self.lifeline:
             self.running[connection] = None
         connection.began = time.monotonic()
-        self.held -= connection.length
+        self.uploading -= connection.uploaded
+        self.held -= connection.length - connection.uploaded
         exchange = Exchange(connection.take_request(), connection.answer, is_last=connection.is_last)
         as_gunicorn_has_it = TConn(self.cfg, exchange, connection.client, connection.server)
         as_gunicorn_has_it.data_ready = True
@@ -481,11 +520,12 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self._stop_waiting(connection)
         self._stop_watching(connection)
         self.held -= len(connection.read)
+        self.uploading -= connection.uploaded
         self.nr_conns -= 1
         self.by_address[connection.address] -= 1
         if not self.by_address[connection.address]:
             del self.by_address[connection.address]
-        connection.answer.forget()
+        connection.forget()
         util.close(connection.sock)
 
     def _cut_off(self, connection: Connection) -> None:

@@ -173,9 +173,12 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
     from django.conf import settings  # late: the product is loaded by now
 
     from eci.databases import bound_waits
+    from eci.imports import uploads
     from eci.watch.metrics import watch_connections  # late: its folder must exist first
 
     worker.body_limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    worker.upload_limit = uploads.LIMIT + uploads.ROOM
+    worker.upload_folder = settings.FILE_UPLOAD_TEMP_DIR
     worker.connections_per_address = settings.ECI_CONNECTIONS_PER_ADDRESS
     worker.trusted_proxies = tuple(map(ipaddress.ip_network, settings.ECI_TRUSTED_PROXIES))
     watch_connections(worker.cfg.threads)

@@ -16,7 +16,7 @@ from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 from config import fees, limits, private
-from config.contexts import LOCAL, NOWHERE, PLATFORM, places, service_name, subscriptions
+from config.contexts import LOCAL, NOWHERE, PLATFORM, imports, places, service_name, subscriptions
 from config.environment import (
     amount,
     choice,
@@ -106,6 +106,7 @@ CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_OR
 ECI_SERVICES = places(os.environ.get("ECI_SERVICES", ""))
 ECI_CONTEXTS = tuple(name for name, place in ECI_SERVICES.items() if place == LOCAL)  # that this process hosts
 ECI_SUBSCRIPTIONS = subscriptions()
+ECI_IMPORTS = imports()
 ECI_SERVICE_NAME = os.environ.get("ECI_SERVICE_NAME") or service_name(ECI_SERVICES)
 # Access tokens are signed where customers runs. Elsewhere its public keys are fetched from there, or set here.
 ECI_SIGNS_TOKENS = "customers" in ECI_CONTEXTS
@@ -316,7 +317,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of a body; files of imports have a limit of their own
+FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
 for name in ("ECI_LOG_LEVEL", "ECI_ACCESS_LOG"):
     choice(name, "INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = logging_config()

@@ -15,6 +15,21 @@ Databases
     paging          a page of a list, by cursor
     statements      a queryset is written once, compiled once, and run with new values
 
+Imports (imports has the story)
+    imports.kinds       what a kind says of itself
+    imports.rows        their tables
+    imports.uploads     their files
+    imports.tables      a file as rows of cells
+    imports.decoding    encodings and delimiters
+    imports.mapping     which column is which field
+    imports.values      what people write into cells
+    imports.reading     the dry run
+    imports.applying    writing and undoing
+    imports.leases      who carries an import on
+    imports.running     the worker's side
+    imports.asking      the callers' side
+    imports.errors      files that cannot be read
+
 Calls between contexts
     calls.rpc               a context's contract as an object, answered in this process or in another
     calls.remote            calls and events over HTTP
@@ -43,6 +58,8 @@ HTTP
     http.fields         strict fields of request bodies
     http.parsers        strict JSON
     http.negotiation    JSON, unless a page is asked for
+    http.imports        imports
+    http.downloads      tables as files
     http.paging         pages, with links that hold cursors
     http.present        contract dataclasses as JSON
     http.converters     ids in paths

@@ -16,7 +16,11 @@ from django.db.models.functions import Now
 
 from eci.db import alias_of, in_unit_of_work
 
-_KEPT = ("staff:", "command:")  # how the names of those begin whose writes are kept; open mode's caller is ``open``
+_KEPT = (
+    "staff:",
+    "command:",
+    "import:",
+)  # how the names of those begin whose writes are kept; open mode's caller is ``open``
 ERASED = {"erased": True}
 
 
@@ -64,7 +68,7 @@ class TrailRow(models.Model):
 
 
 def is_kept(actor: str) -> bool:
-    """Whether this actor's writes are kept: those of staff, commands and open mode."""
+    """Whether this actor's writes are kept: those of staff, their imports, commands and open mode."""
     return actor == "open" or actor.startswith(_KEPT)
 
 

@@ -79,6 +79,9 @@ http {{
 """
 
 
+_FILES = "^(?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)$"  # where imports are sent
+
+
 def configuration(
     places: Mapping[str, str],
     listen: Mapping[str, str | None],
@@ -102,6 +105,8 @@ def configuration(
 
 def _of_one(context: str, places: Mapping[str, str], again: bool) -> Iterator[str]:
     yield from _closed()
+    if CONTEXTS[context].imports:
+        yield from _to(f"location ~ {_FILES}", context, places, again, takes_files=True)
     yield from _to("location /", context, places, again)
     yield from _refusals(apart=True)
 
@@ -112,6 +117,10 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
     if apart:
         for name, context in CONTEXTS.items():
             paths = "|".join(context.paths)
+            if context.imports:
+                own = [f"/api/v1/{name}/v1/(?:imports|[a-z]+/import)", f"/v1/(?:{paths})/import"]
+                own += ["/v1/imports"] if "imports" in context.paths else []
+                yield from _to(f"location ~ ^(?:{'|'.join(own)})$", name, places, again, takes_files=True)
             yield from _to(f"location ~ ^/v1/(?:{paths})(?:/|$)", name, places, again)
             yield from _to(f"location /api/v1/{name}/", name, places, again)
         yield from _to("location = /.well-known/jwks.json", "customers", places, again)
@@ -126,6 +135,8 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
         yield f"  {_pass(places[other], again)}"
         yield f"  error_page 502 504 = @{MAIN};"
         yield "}"
+    else:
+        yield from _to(f"location ~ {_FILES}", MAIN, places, again, takes_files=True)
     yield from _to("location /", MAIN, places, again)
     yield from _refusals(apart)
 
@@ -139,9 +150,18 @@ def _closed() -> Iterator[str]:
 
 
 def _to(
-    location: str, context: str, places: Mapping[str, str], again: bool, *, path: str = "", refused: str = ""
+    location: str,
+    context: str,
+    places: Mapping[str, str],
+    again: bool,
+    *,
+    path: str = "",
+    refused: str = "",
+    takes_files: bool = False,
 ) -> Iterator[str]:
     yield f"{location} {{"
+    if takes_files:
+        yield "  client_max_body_size 101m;"
     yield f"  {_pass(places[context], again, path)}"
     yield f"  error_page 502 504 = @{refused or context};"
     yield "}"

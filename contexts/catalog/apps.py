@@ -1,4 +1,4 @@
-"""Catalog as a Django app: at start-up it offers its contract to the other contexts."""
+"""Catalog as a Django app: at start-up it offers its contract to the other contexts, and its kinds of imports."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from contexts.catalog import search
+        from contexts.catalog.imports.products import Prices, Products
         from contexts.catalog.local import LocalCatalog
         from eci.calls import rpc
+        from eci.imports import kinds
 
         rpc.serve("catalog", LocalCatalog())
         post_migrate.connect(search.install, sender=self)
+        kinds.serve(Products(), Prices())

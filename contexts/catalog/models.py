@@ -12,6 +12,7 @@ from contexts.catalog.words import LONGEST
 from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
+from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
 from eci.trail import TrailRow
 
@@ -125,3 +126,15 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     """Service tokens that catalog has accepted, so that none is accepted twice."""
+
+
+class Import(ImportRow):
+    """Imports of products and prices."""
+
+
+class ImportLine(ImportLineRow):
+    """Their lines."""
+
+
+class ImportPiece(ImportPieceRow):
+    """Their files, in pieces."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -19,11 +20,16 @@ from contexts.catalog.selectors import Row, row_of
 from eci import metadata as labels
 from eci import money, trail
 from eci.clock import utcnow
-from eci.db import locked, writes
+from eci.db import Stale, locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
+from eci.imports.values import exact
 
 _IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
 _INDEXED = 500  # products in one transaction
+_WRITTEN = (
+    *("name", "description", "category", "price_minor", "currency", "is_active", "barcode"),
+    *("name_key", "category_key", "search_text", "price_thousandths", "plain_name", "terms"),
+)
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -127,7 +133,7 @@ def update_product(
     if (product.name, product.category) != (before["name"], before["category"]):
         _learn(product)
     if (product.price_minor, product.currency) != (before["price_minor"], before["currency"]):
-        _record_price(product, actor=actor, old_price_minor=before["price_minor"], old_currency=before["currency"])
+        _record_price(product, actor=actor, before=before)
     after = row_of(product=product)
     _keep_trail("changed", product_id, actor=actor, before=before, after=after)
     return selectors.with_lowest_prices(rows=[after])[0]
@@ -157,8 +163,12 @@ def index_missing() -> None:
 
 
 def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before: Row | None = None) -> None:
-    before, after = ({field: row[field] for field in _IN_TRAIL if field in row} for row in (before or {}, after))
+    before, after = _in_trail(before or {}), _in_trail(after)
     trail.record("catalog", actor=actor, action=action, thing=f"product:{product_id}", before=before, after=after)
+
+
+def _in_trail(row: Row) -> Row:
+    return {name: row[name] for name in _IN_TRAIL if name in row}
 
 
 def _minor(price: Decimal, currency: str) -> int:
@@ -170,14 +180,19 @@ def _minor(price: Decimal, currency: str) -> int:
         raise InvalidRequest(f"price: {error}", price=[str(error)]) from None
 
 
-def _store(product: Product) -> None:
-    """Derive the columns that are compared, and save. DuplicateSku, DuplicateBarcode."""
+def _derive(product: Product) -> None:
+    """Derive the columns that are compared."""
     product.name_key = name_key(product.name)
     product.category_key = category_key(product.category)
     product.search_text = search_text(product.sku, product.barcode or "", product.name, product.description)
     product.plain_name = words.plain(product.name)
     product.terms = terms_of(product=product)
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
+
+
+def _store(product: Product) -> None:
+    """DuplicateSku, DuplicateBarcode."""
+    _derive(product)
     try:
         product.save()
     except IntegrityError as error:
@@ -188,7 +203,11 @@ def _store(product: Product) -> None:
 
 
 def _learn(product: Product) -> None:
-    search.learn(words.vocabulary(name=product.name, category=product.category))
+    search.learn(_words_of(product))
+
+
+def _words_of(product: Product) -> Iterable[str]:
+    return words.vocabulary(name=product.name, category=product.category)
 
 
 def terms_of(*, product: Product) -> str:
@@ -201,13 +220,188 @@ def terms_of(*, product: Product) -> str:
     )
 
 
-def _record_price(product: Product, *, actor: str, old_price_minor: int | None = None, old_currency: str = "") -> None:
-    PriceChange.objects.create(
+def _record_price(product: Product, *, actor: str, before: Row | None = None) -> None:
+    _price_change(product, actor=actor, before=before).save()
+
+
+def _price_change(product: Product, *, actor: str, before: Row | None) -> PriceChange:
+    return PriceChange(
         product=product,
-        old_price_minor=old_price_minor,
-        old_currency=old_currency,
+        old_price_minor=before["price_minor"] if before else None,
+        old_currency=before["currency"] if before else "",
         price_minor=product.price_minor,
         currency=product.currency,
         actor=actor,
         at=product.updated_at,
     )
+
+
+# -- many at once -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What one row does to a product. ``changes``: field -> old and new value as they are shown; nothing old for a new
+    product. ``refusal`` says why it does nothing."""
+
+    is_new: bool
+    changes: Mapping[str, tuple[Any, Any]]
+    refusal: str = ""
+
+
+def plan_products(*, rows: Sequence[Row], create: bool = True) -> list[Planned]:
+    """What ``write_products`` would do. It writes and locks nothing."""
+    plans = _Plans(rows, Product.objects.filter(sku__in={row["sku"] for row in rows}), create=create)
+    return [plans.plan(row)[0] for row in rows]
+
+
+@writes("catalog")
+def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free: bool = False) -> list[Planned]:
+    """Change the product of each row, which has its ``sku`` and any of name, description, category, price, currency,
+    barcode, is_active; no SKU comes twice. One that is missing is created, if it may be. Rows that are refused have no
+    effect.
+
+    A price without currency is in the product's own, and in the shop's for a new one. One that becomes 0 is refused
+    unless ``free``.
+    """
+    skus = {row["sku"] for row in rows}
+    plans = _Plans(rows, locked(Product.objects.filter(sku__in=skus).order_by("pk")), create=create, free=free)
+    now = utcnow()
+    made, written = [], []
+    for row in rows:
+        plan, before, product = plans.plan(row)
+        made.append(plan)
+        if product is None or not plan.changes:
+            continue
+        if before is None:
+            product.created_at = now
+        else:
+            product.version += 1
+        product.updated_at = now
+        _derive(product)
+        written.append((before, product))
+    _write(written, actor=actor)
+    return made
+
+
+class _Plans:
+    """Rows one after the other, against the products that there are, as the rows before them leave these."""
+
+    def __init__(self, rows: Sequence[Row], found: Iterable[Product], *, create: bool, free: bool = False) -> None:
+        self._products = {product.sku: product for product in found}
+        barcodes = {row["barcode"] for row in rows if row.get("barcode")}
+        owners = Product.objects.filter(barcode__in=barcodes).values_list("barcode", "sku") if barcodes else ()
+        self._owners = {str(barcode): sku for barcode, sku in owners}
+        self._create = create
+        self._free = free
+
+    def plan(self, row: Row) -> tuple[Planned, Row | None, Product | None]:
+        """The plan; the product's row before, and the product as it then is, which is not saved."""
+        product = self._products.get(row["sku"])
+        if product is None and not self._create:
+            return Planned(is_new=True, changes={}, refusal="sku: There is no product with this SKU."), None, None
+        before = row_of(product=product) if product else None
+        was = shown(product=product) if product else {}
+        if product is None:
+            product = Product(sku=row["sku"], name="", currency=row.get("currency") or settings.ECI_CURRENCY)
+        try:
+            self._set(product, row, is_new=before is None)
+        except ValueError as error:
+            return Planned(is_new=before is None, changes={}, refusal=str(error)), before, None
+        changes = {name: (was.get(name), new) for name, new in shown(product=product).items() if was.get(name) != new}
+        return Planned(is_new=before is None, changes=changes), before, product
+
+    def _set(self, product: Product, row: Row, *, is_new: bool) -> None:
+        for name in ("name", "price"):
+            if is_new and row.get(name) is None:
+                raise ValueError(f"{name}: There is no product with this SKU, and a new one needs a {name}.")
+        if barcode := row.get("barcode"):
+            owner = self._owners.setdefault(barcode, product.sku)
+            if owner != product.sku:
+                raise ValueError(f"barcode: The product {owner} has this barcode.")
+        currency = row.get("currency") or product.currency
+        if row.get("price") is not None:
+            price_minor = _exact_minor(row["price"], currency)
+            if not price_minor and not self._free and (is_new or product.price_minor):
+                raise ValueError("price: It would be sold for nothing. If it is meant so, set the price 0 by hand.")
+            product.price_minor, product.currency = price_minor, currency
+        elif currency != product.currency:
+            raise ValueError(f"price: {NEEDS_PRICE}")
+        for name in ("name", "description", "category", "is_active"):
+            if row.get(name) is not None:
+                setattr(product, name, row[name])
+        if row.get("barcode") is not None:
+            product.barcode = row["barcode"] or None
+
+
+def _exact_minor(price: Decimal, currency: str) -> int:
+    try:
+        return money.to_minor(exact(price, currency), currency)
+    except ValueError as error:
+        raise ValueError(f"price: {error}") from None
+
+
+def shown(*, product: Product) -> Row:
+    """The fields that rows have, as they are shown."""
+    return {
+        "name": product.name,
+        "description": product.description,
+        "category": product.category,
+        "price": money.text(money.from_minor(product.price_minor, product.currency), product.currency),
+        "currency": product.currency,
+        "barcode": product.barcode or "",
+        "is_active": product.is_active,
+    }
+
+
+def _write(written: list[tuple[Row | None, Product]], *, actor: str) -> None:
+    new = [product for before, product in written if before is None]
+    changed = [product for before, product in written if before is not None]
+    try:
+        Product.objects.bulk_create(new)
+    except IntegrityError:  # somebody has created one of them meanwhile
+        raise Stale from None
+    Product.objects.bulk_update(changed, (*_WRITTEN, "updated_at", "version"), batch_size=100)
+    search.learn({word for product in new + changed for word in _words_of(product)})
+    PriceChange.objects.bulk_create(
+        [
+            _price_change(product, actor=actor, before=before)
+            for before, product in written
+            if before is None or (before["price_minor"], before["currency"]) != (product.price_minor, product.currency)
+        ]
+    )
+    for action, is_new in (("created", True), ("changed", False)):
+        lines = [
+            (f"product:{product.pk}", _in_trail(before or {}), _in_trail(row_of(product=product)))
+            for before, product in written
+            if (before is None) == is_new
+        ]
+        trail.record_all("catalog", actor=actor, action=action, lines=lines)
+
+
+@writes("catalog")
+def restore_products(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]], actor: str) -> list[list[str]]:
+    """Take back changes, each a SKU and what ``Planned.changes`` said; a new product is taken off sale.
+
+    Returns for each the fields that stay as they are, because somebody has changed them since.
+    """
+    skus = [sku for sku, _ in done]
+    found = {one.sku: one for one in locked(Product.objects.filter(sku__in=skus).order_by("pk"))}
+    rows, kept = [], []
+    for sku, changes in done:
+        product = found.get(sku)
+        if product is None:
+            kept.append(["sku"])  # it has another one now
+            continue
+        now = shown(product=product)
+        kept.append([name for name, (_, new) in changes.items() if now[name] != new])
+        is_new = all(old is None for old, _ in changes.values())
+        if is_new:
+            rows.append({"sku": sku, "is_active": False} if not kept[-1] else {"sku": sku})
+            continue
+        back = {name: old for name, (old, _) in changes.items() if name not in kept[-1]}
+        if "price" in back or "currency" in back:
+            back["price"] = Decimal(changes.get("price", (now["price"],))[0])
+        rows.append({"sku": sku} | back)
+    write_products(rows=rows, actor=actor, free=True)
+    return kept

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from contexts.catalog import services
 from eci import idempotency, outbox
+from eci.imports import running
 
 
 @shared_task(name="catalog.prune")
@@ -13,3 +14,10 @@ def prune() -> None:
     outbox.prune("catalog")
     idempotency.prune("catalog")
     services.index_missing()
+    running.prune("catalog")
+
+
+@shared_task(name="catalog.run_imports")
+def run_imports() -> None:
+    """Read, apply and undo imports, for as long as one is due."""
+    running.run_due("catalog")

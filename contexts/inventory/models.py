@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
+from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
 from eci.trail import TrailRow
 
@@ -211,3 +212,15 @@ class Idempotency(IdempotencyRecord):
 
     class Meta(IdempotencyRecord.Meta):
         verbose_name_plural = "idempotency"
+
+
+class Import(ImportRow):
+    """Imports of stock counts and receipts."""
+
+
+class ImportLine(ImportLineRow):
+    """Their lines."""
+
+
+class ImportPiece(ImportPieceRow):
+    """Their files, in pieces."""

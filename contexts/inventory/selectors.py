@@ -15,6 +15,7 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    Max,
     OuterRef,
     Q,
     QuerySet,
@@ -165,6 +166,26 @@ def stock_rows_of(*, inventory_ids: Iterable[int]) -> dict[int, Stock]:
     return {row.pk: row for row in with_available(rows=Stock.objects.filter(pk__in=list(inventory_ids)))}
 
 
+def stock_in(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Stock]:
+    """The stock rows of these products in these warehouses, by both."""
+    wanted = set(places)
+    rows = Stock.objects.filter(
+        product_id__in={product_id for product_id, _ in wanted}, warehouse__in={code for _, code in wanted}
+    )
+    return {place: row for row in rows if (place := (row.product_id, row.warehouse_id)) in wanted}
+
+
+def last_actors(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+    """Who wrote the last movement of these products in these warehouses."""
+    wanted = set(places)
+    found = Movement.objects.filter(
+        product_id__in={product_id for product_id, _ in wanted}, warehouse__in={code for _, code in wanted}
+    )
+    last = found.values("product_id", "warehouse_id").annotate(last=Max("pk")).values("last")
+    rows = Movement.objects.filter(pk__in=last).values_list("product_id", "warehouse_id", "actor")
+    return {(product_id, code): actor for product_id, code, actor in rows}
+
+
 @reads
 def _available(*, product_ids: Collection[int]) -> QuerySet[Any]:
     rows = with_available(rows=Stock.objects.filter(product_id__in=product_ids))
@@ -231,6 +252,11 @@ def last_movements(*, row: Stock, limit: int = 10) -> list[Movement]:
 
 def warehouses(*, paging: Paging) -> list[Warehouse]:
     return paging.slice(Warehouse.objects.all())
+
+
+def all_warehouses() -> list[Warehouse]:
+    """All of them, by code; a shop has few."""
+    return list(Warehouse.objects.order_by("pk"))
 
 
 def no_warehouse(*, code: str) -> WarehouseNotFound:

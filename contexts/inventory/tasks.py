@@ -6,6 +6,7 @@ from celery import shared_task
 
 from contexts.inventory.services import sweeping
 from eci import idempotency, outbox
+from eci.imports import running
 
 
 @shared_task(name="inventory.sweep_holds")
@@ -22,3 +23,10 @@ def prune() -> None:
     """Delete remembered answers and delivered events that are old enough."""
     outbox.prune("inventory")
     idempotency.prune("inventory")
+    running.prune("inventory")
+
+
+@shared_task(name="inventory.run_imports")
+def run_imports() -> None:
+    """Read, apply and undo imports, for as long as one is due."""
+    running.run_due("inventory")

@@ -147,7 +147,7 @@ def unwrap(request: HttpRequest) -> None:
 
     PermissionDenied without the CSRF token, whoever calls: in open mode nobody is signed in.
     """
-    if request.method != "POST" or request.content_type not in _FORMS:
+    if request.method != "POST" or request.content_type not in _FORMS or _is_upload(request):
         return
     body = request.body  # read before POST, so that it stays readable
     if not any(name in body for name in (b"_method", b"_content")):
@@ -171,6 +171,11 @@ def unwrap(request: HttpRequest) -> None:
             request.META[f"HTTP_{name.upper().replace('-', '_')}"] = value
     request._body = content  # type: ignore[attr-defined]
     request.__dict__.pop("headers", None)  # made of META, and kept
+
+
+def _is_upload(request: HttpRequest) -> bool:
+    """A form larger than any of ours brings a file, which is not to be held in memory."""
+    return int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def is_unsure(request: HttpRequest) -> bool:

@@ -55,7 +55,7 @@ class EnvelopeSchema(AutoSchema):
     """
 
     def get_tags(self) -> list[str]:
-        return [type(self.view).__module__.split(".")[1]]
+        return [getattr(self.view, "tag", "") or type(self.view).__module__.split(".")[1]]
 
     def get_description(self) -> str:  # type: ignore[override]  # as AutoSchema has it
         """The docstring of the method or the view, but not the one that a view inherits from ``ApiView``."""

@@ -160,7 +160,13 @@ def test_the_paths_of_a_context_are_those_it_serves() -> None:
     served: dict[str, set[str]] = {}
     for route in routes():
         served.setdefault(route.context, set()).add(route.path.split("/")[2])
-    assert served == {name: set(context.paths) for name, context in CONTEXTS.items()}
+    everywhere = {"imports"}  # every context that has imports; others redirect to it
+    assert {name: paths - everywhere for name, paths in served.items()} == {
+        name: set(context.paths) - everywhere for name, context in CONTEXTS.items()
+    }
+    assert {name for name, paths in served.items() if paths & everywhere} == {
+        name for name, context in CONTEXTS.items() if context.imports
+    }
 
 
 def test_prometheus_has_a_job_for_each_service() -> None:

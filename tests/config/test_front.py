@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,8 +51,35 @@ def test_how_long_a_request_is(fields: bytes, body: int, is_whole: bool) -> None
         connection.read += head[-1:] + b"x" * body + b"GET"
         connection.look_at_head(LIMIT)
         assert connection.has_arrived and connection.is_whole == is_whole
-        assert connection.take_request() == head + b"x" * body
+        assert connection.take_request().read() == head + b"x" * body
         assert (bytes(connection.read), connection.lane) == (b"GET", b"v1/orders")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_upload"),
+    [
+        *((b"/v1/imports", True), (b"/api/v1/catalog/v1/imports", True), (b"/v1/products/import?x=1", True)),
+        *((b"/v1/imports/catalog-1/apply", False), (b"/v1/products", False), (b"/v1/orders?a=/v1/imports", False)),
+    ],
+)
+def test_a_file_may_be_larger_and_waits_on_disk(tmp_path: Path, path: bytes, is_upload: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(ours, ("127.0.0.1", 1), ("127.0.0.1", 2))
+        head = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n"
+        arrived = 0
+        for part in (head, b"x" * 300, b"x" * 200 + b"GET"):
+            connection.read += part
+            connection.look_at_head(LIMIT, upload_limit=500, upload_folder=str(tmp_path))
+            arrived += connection.put_aside()
+        assert connection.is_whole == is_upload
+        assert connection.has_arrived
+        if is_upload:
+            assert arrived == len(head) + 500
+            with connection.take_request() as request:
+                assert request.read() == head + b"x" * 500
+            assert bytes(connection.read) == b"GET", "the next request"
+        connection.forget()
 
 
 def test_an_answer_waits_for_its_client_and_arrives_whole() -> None:

@@ -21,6 +21,7 @@ _ALLOWED = {
     ("eci/idempotency.py", "get_model"),  # this context's own table, whose name the kernel knows
     ("eci/outbox.py", "get_model"),
     ("eci/erasure.py", "get_model"),
+    ("eci/imports/rows.py", "get_model"),
     ("eci/intake.py", "get_model"),  # of the context whose migration, or whose trail, names them
     ("eci/trail.py", "get_model"),
     ("eci/staff_forms.py", "get_model"),

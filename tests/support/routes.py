@@ -51,13 +51,13 @@ def _routes(prefix: str) -> Iterator[Route]:
     for included in get_resolver().url_patterns:
         if isinstance(included, URLResolver) and str(included.pattern) == prefix:
             for pattern in included.url_patterns:
-                yield _route(prefix, pattern)
+                yield _route(prefix, pattern, included)
 
 
-def _route(prefix: str, pattern: Any) -> Route:
+def _route(prefix: str, pattern: Any, included: Any) -> Route:
     assert isinstance(pattern, URLPattern), f"{pattern}: nested URLs hide from these tests"
     view = pattern.callback.view_class
     path = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", str(pattern.pattern))
-    room, name = view.__module__.split(".")[:2]
+    room, name = included.urlconf_name.__name__.split(".")[:2]
     context = name if room == "contexts" else "customers"  # config/people is served among their routes
     return Route(context=context, path=f"/{prefix}{path}", view=view)

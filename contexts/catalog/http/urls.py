@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from contexts.catalog.http import views
+from eci.http import imports
 
 urlpatterns = [
     path("products", views.ProductListView.as_view()),
@@ -12,5 +13,11 @@ urlpatterns = [
     path("products/<id:product_id>", views.ProductDetailView.as_view()),
     path("products/<id:product_id>/prices", views.ProductPricesView.as_view()),
     path("products/sku/<code:sku>", views.ProductBySkuView.as_view()),
+    path("products/import", views.ProductImportView.as_view()),
+    path("imports", imports.ImportListView.as_view()),
+    path("imports/<ref:import_id>", imports.ImportDetailView.as_view()),
+    path("imports/<ref:import_id>/rows", imports.ImportRowListView.as_view()),
+    path("imports/<ref:import_id>/apply", imports.ImportApplyView.as_view()),
+    path("imports/<ref:import_id>/undo", imports.ImportUndoView.as_view()),
     path("categories", views.CategoryListView.as_view()),
 ]

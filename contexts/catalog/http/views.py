@@ -25,6 +25,7 @@ from contexts.catalog.http.serializers import (
 from contexts.catalog.selectors import Row
 from eci.http import commands, conditional
 from eci.http.envelope import Page
+from eci.http.imports import ImportListView
 from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
@@ -67,6 +68,11 @@ class ProductSearchView(ApiView):
             counted = self.read_public("catalog", lambda: selectors.facets(**_filters(self)))
             answer.meta["facets"] = presenters.facets(counted)
         return answer
+
+
+class ProductImportView(ImportListView):
+    roles = only(Role.CATALOG)
+    kinds = ("products", "prices")
 
 
 class ProductDetailView(ApiView):

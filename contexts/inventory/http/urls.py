@@ -3,6 +3,7 @@
 from django.urls import path
 
 from contexts.inventory.http import views
+from eci.http import imports
 
 urlpatterns = [
     path("warehouses", views.WarehouseListView.as_view()),
@@ -22,5 +23,11 @@ urlpatterns = [
     path("inventory/reservations", views.ReservationListView.as_view()),
     path("inventory/reservations/status", views.ReservationStatisticsView.as_view()),
     path("inventory/reservations/<id:reservation_id>", views.ReservationDetailView.as_view()),
+    path("inventory/import", views.StockImportView.as_view()),
+    path("imports", imports.ImportListView.as_view()),
+    path("imports/<ref:import_id>", imports.ImportDetailView.as_view()),
+    path("imports/<ref:import_id>/rows", imports.ImportRowListView.as_view()),
+    path("imports/<ref:import_id>/apply", imports.ImportApplyView.as_view()),
+    path("imports/<ref:import_id>/undo", imports.ImportUndoView.as_view()),
     path("inventory/movements", views.MovementListView.as_view()),
 ]

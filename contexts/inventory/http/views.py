@@ -21,6 +21,7 @@ from contexts.inventory.public.contracts import AllocationState, ReservationNotF
 from contexts.inventory.services import counts, holds, stock
 from eci.errors import NotFound, OwnedByOrder
 from eci.http import commands, conditional
+from eci.http.imports import ImportListView
 from eci.http.paging import page
 from eci.http.views import ApiView
 from eci.identity.roles import EVERYBODY, Role, only
@@ -336,6 +337,12 @@ def _refuse_repeated(asked: list[counts.Counted]) -> None:
             errors[str(index)] = {"onhand": [f"Item {at} counts the same product in the same warehouse."]}
     if errors:
         raise drf.ValidationError({"items": errors})
+
+
+class StockImportView(ImportListView):
+    tag = "inventory"
+    roles = only(Role.STOCK)
+    kinds = ("stock_counts", "receipts")
 
 
 class StockTransferView(ApiView):

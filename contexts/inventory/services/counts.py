@@ -52,7 +52,15 @@ class Outcome:
 
 
 @writes("inventory")
-def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, actor: str) -> list[Outcome]:
+def record(
+    *,
+    counts: list[Counted],
+    add: bool,
+    partial: bool,
+    reason: str,
+    actor: str,
+    kind: MovementKind | None = None,
+) -> list[Outcome]:
     """Set on hand to what was counted, or with ``add`` raise it by that; the outcomes, in the order of the counts.
 
     1. Lock all stock rows of the products, in the order of their keys; those that are missing are created.
@@ -77,7 +85,7 @@ def record(*, counts: list[Counted], add: bool, partial: bool, reason: str, acto
     refused = {index: one.refusal for index, one in enumerate(outcomes) if one.refusal}
     if refused and not partial:
         raise _refusal_of_all(refused)
-    kind = MovementKind.ADJUSTMENT if add else MovementKind.COUNT
+    kind = kind or (MovementKind.ADJUSTMENT if add else MovementKind.COUNT)
     _write({row.pk: row for row in rows.values()}, outcomes, kind=kind, reason=reason, actor=actor)
     return outcomes
 

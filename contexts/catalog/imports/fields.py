@@ -1,0 +1,92 @@
+"""The fields of products in files: what their columns are called, and what their cells mean."""
+
+from __future__ import annotations
+
+from eci import money, text
+from eci.imports import values
+from eci.imports.kinds import Field
+from eci.imports.values import Reading
+
+
+def _sku(cell: str, reading: Reading) -> str:
+    values.warn_of_excel(cell, reading)
+    return text.sku(cell)
+
+
+def _name(cell: str, reading: Reading) -> str:
+    return values.line(cell, reading, limit=text.NAME)
+
+
+def _description(cell: str, reading: Reading) -> str:
+    return values.lines(cell, reading, limit=text.DESCRIPTION)
+
+
+def _category(cell: str, reading: Reading) -> str:
+    return values.line(cell, reading, limit=text.CATEGORY)
+
+
+def _price(cell: str, reading: Reading) -> str:
+    """The price, and its currency where the file says it: ``12.5 EUR``."""
+    if cell.strip().casefold() == "variable":
+        raise ValueError("The old shop asked for the price at the till. Write a price.")
+    price, currency = values.amount(cell, reading, currency=reading.cells.get("currency", "").strip().upper())
+    return f"{price:f} {currency}".rstrip()
+
+
+def _currency(cell: str, reading: Reading) -> str:
+    code = cell.strip().upper()
+    if not money.is_currency(code):
+        raise ValueError(f"{cell[:20]!r} is not a currency.")
+    return code
+
+
+def _barcode(cell: str, reading: Reading) -> str | None:
+    """Digits only: what a spreadsheet has shortened is left out, and said."""
+    digits = "".join(cell.split()).replace("-", "").removesuffix(".0")
+    if values.was_a_number(digits):
+        reading.warn(f"barcode: a spreadsheet has shortened {cell!r}, so it is left out.")
+        return None
+    return text.barcode(digits)
+
+
+def _flag(cell: str, reading: Reading) -> bool:
+    return values.flag(cell)
+
+
+SKU = Field(
+    name="sku",
+    read=_sku,
+    needed=True,
+    is_code=True,
+    names=("item sku", "product sku", "variant sku", "seller sku", "article number", "item number", "product code"),
+)
+NAME = Field(name="name", read=_name, names=("title", "product name", "item name", "product title", "product"))
+DESCRIPTION = Field(
+    name="description",
+    read=_description,
+    cleared="",
+    names=("body", "body html", "product description", "long description"),
+)
+CATEGORY = Field(
+    name="category",
+    read=_category,
+    cleared="",
+    names=("categories", "product category", "category name", "product type", "type", "department"),
+)
+PRICE = Field(
+    name="price",
+    read=_price,
+    is_number=True,
+    ask="Which column is the price?",
+    names=(
+        *("unit price", "selling price", "retail price", "list price", "regular price", "sale price", "special price"),
+        *("standard price", "variant price", "compare at price", "msrp", "rrp"),
+    ),
+)
+CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code"))
+BARCODE = Field(
+    name="barcode", read=_barcode, is_code=True, names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn")
+)
+IS_ACTIVE = Field(
+    name="is_active", read=_flag, names=("active", "published", "status", "enabled", "visible", "product online")
+)

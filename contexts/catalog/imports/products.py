@@ -1,0 +1,85 @@
+"""Products and their prices, row by row, through catalog's services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from contexts.catalog import services
+from contexts.catalog.imports import fields
+from contexts.catalog.imports.shops import SHOPS
+from contexts.catalog.selectors import Row
+from contexts.catalog.services import Planned
+from eci.identity.roles import Role, only
+from eci.imports.kinds import Field, Kind, Preset, Values, Verdict, plain, refused
+from eci.imports.rows import ImportLineRow, Outcome
+
+
+def _own(name: str, own: tuple[Field, ...]) -> Preset:
+    """Our own exports: nothing in them is to be decoded, so that they come back as they left."""
+    columns = {plain(one.name): one.name for one in own}
+    return Preset(name=name, signs=(frozenset(columns),), columns=columns, as_written=True)
+
+
+class Products(Kind):
+    """A row is a product, which is created if there is none with its SKU."""
+
+    name = "products"
+    context = "catalog"
+    roles = only(Role.CATALOG)
+    fields: tuple[Field, ...] = (
+        *(fields.SKU, fields.NAME, fields.DESCRIPTION, fields.CATEGORY),
+        *(fields.BARCODE, fields.PRICE, fields.CURRENCY, fields.IS_ACTIVE),
+    )
+    presets = (_own("ECI products", fields), *SHOPS)
+    creates = True
+
+    def key(self, values: Values) -> str:
+        return str(values.get("sku", ""))
+
+    def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
+        plans = services.plan_products(rows=[_row(values) for values in rows], create=self.creates)
+        return [_verdict(plan) for plan in plans]
+
+    def write(self, rows: Sequence[Values], prepared: Any, *, actor: str) -> list[Verdict]:
+        said = [_row(values) for values in rows]
+        return [_verdict(plan) for plan in services.write_products(rows=said, actor=actor, create=self.creates)]
+
+    def restore(self, lines: Sequence[ImportLineRow], prepared: Any, *, actor: str) -> list[str]:
+        kept = services.restore_products(done=[(line.key, _done(line)) for line in lines], actor=actor)
+        return [f"Kept, because somebody has changed it since: {', '.join(names)}." if names else "" for names in kept]
+
+
+class Prices(Products):
+    """A row is a price of a product that there is."""
+
+    name = "prices"
+    fields = (fields.SKU, fields.PRICE, fields.CURRENCY)
+    presets = (_own("ECI prices", fields), *SHOPS)
+    creates = False
+
+
+def _row(values: Values) -> Row:
+    row = dict(values)
+    if price := row.pop("price", ""):
+        amount, _, currency = price.partition(" ")
+        row |= {"price": Decimal(amount)} | ({"currency": currency} if currency else {})
+    else:
+        row.pop("currency", None)  # it says what a price is in, and there is none
+    return row
+
+
+def _verdict(plan: Planned) -> Verdict:
+    if plan.refusal:
+        return refused(plan.refusal)
+    if plan.is_new:
+        return Verdict(
+            outcome=Outcome.NEW, changes={name: [None, new] for name, (_, new) in plan.changes.items() if new != ""}
+        )
+    changes = {name: [old, new] for name, (old, new) in plan.changes.items()}
+    return Verdict(outcome=Outcome.CHANGED if changes else Outcome.SAME, changes=changes)
+
+
+def _done(line: ImportLineRow) -> dict[str, tuple[Any, Any]]:
+    return {name: (old, new) for name, (old, new) in line.changes.items()}

@@ -1,0 +1,338 @@
+"""Imports over HTTP, the same for every context that has kinds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from eci import idempotency, money
+from eci.clock import iso
+from eci.db import run_in_unit_of_work
+from eci.errors import InvalidRequest
+from eci.http import commands
+from eci.http.browsable import BrowsableRenderer
+from eci.http.commands import Resumable
+from eci.http.downloads import CSV, CsvRenderer, download
+from eci.http.envelope import EnvelopeRenderer
+from eci.http.fields import TextField
+from eci.http.paging import QuerySerializer, page
+from eci.http.views import ApiView
+from eci.idempotency import Key
+from eci.identity.roles import Role, only
+from eci.imports import asking, uploads
+from eci.imports.decoding import DELIMITERS, is_encoding
+from eci.imports.kinds import Kind, kind_named
+from eci.imports.reading import CLEAR, LEAVE
+from eci.imports.rows import ImportLineRow, ImportRow, Outcome, State
+from eci.imports.values import bare, guarded
+
+
+class OptionsIn(serializers.Serializer[Any]):
+    """What a file cannot say. ``options`` also name the column of a field that several columns may be."""
+
+    encoding = TextField(required=False, max_length=40)
+    delimiter = TextField(required=False, max_length=10, trim_whitespace=False)
+    decimal = serializers.ChoiceField(choices=[".", ","], required=False)
+    sheet = TextField(required=False, max_length=100)
+    header_row = serializers.IntegerField(required=False, min_value=1, max_value=1_000)
+    blank = serializers.ChoiceField(choices=[LEAVE, CLEAR], required=False)
+    currency = TextField(required=False, max_length=3)
+
+    def validate_encoding(self, name: str) -> str:
+        if not is_encoding(name):
+            raise serializers.ValidationError("There is no such encoding.")
+        return name
+
+    def validate_delimiter(self, given: str) -> str:
+        named = {word: character for character, word in DELIMITERS.items()}
+        if given not in DELIMITERS and given not in named:
+            raise serializers.ValidationError(f"A delimiter is one of {', '.join(named)}.")
+        return named.get(given, given)
+
+    def validate_currency(self, code: str) -> str:
+        if not money.is_currency(code):
+            raise serializers.ValidationError("There is no such currency.")
+        return code
+
+
+class ImportAnswersIn(serializers.Serializer[Any]):
+    mapping = serializers.JSONField(required=False, help_text="Column name: field, or null to leave the column out.")
+    options = serializers.JSONField(required=False, help_text="Answers, by the names of the questions.")
+
+    def validate_mapping(self, given: Any) -> dict[str, Any]:
+        if not isinstance(given, dict) or not all(one is None or isinstance(one, str) for one in given.values()):
+            raise serializers.ValidationError("A mapping is an object: column name: field.")
+        return given
+
+    def validate_options(self, given: Any) -> dict[str, Any]:
+        if not isinstance(given, dict):
+            raise serializers.ValidationError("Options are an object.")
+        return given
+
+
+class ImportIn(ImportAnswersIn):
+    file = serializers.FileField(allow_empty_file=True, help_text="CSV, text with tabs, or XLSX; at most 100 MB.")
+    kind = TextField(max_length=30, required=False)
+
+
+class ImportOut(serializers.Serializer[Any]):
+    import_id = serializers.CharField()
+    kind = serializers.CharField()
+    status = serializers.CharField(help_text="READING, READY, APPLYING, APPLIED, UNDOING, UNDONE or FAILED.")
+    detected = serializers.DictField()
+    mapping = serializers.DictField()
+    questions = serializers.ListField(child=serializers.DictField())
+    notes = serializers.ListField(child=serializers.CharField())
+    counts = serializers.DictField(child=serializers.IntegerField())
+    progress = serializers.DictField()
+    error = serializers.CharField(allow_null=True)
+    file = serializers.DictField()
+    actor = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    applied_at = serializers.DateTimeField(allow_null=True)
+    undone_at = serializers.DateTimeField(allow_null=True)
+
+
+class ImportRowOut(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    outcome = serializers.CharField()
+    state = serializers.CharField()
+    key = serializers.CharField()
+    changes = serializers.DictField()
+    messages = serializers.ListField(child=serializers.CharField())
+
+
+class ImportRowQuery(QuerySerializer):
+    outcome = serializers.ChoiceField(choices=[*(one.value for one in Outcome), "warned"], required=False)
+    state = serializers.ChoiceField(choices=[one.value for one in State], required=False)
+
+
+def presented(row: ImportRow) -> dict[str, Any]:
+    done, total = row.done, row.row_count
+    return {
+        "import_id": row.import_id,
+        "kind": row.kind,
+        "status": row.status,
+        "detected": row.detected,
+        "mapping": row.detected.get("mapping") or row.given.get("mapping") or {},
+        "questions": row.questions,
+        "notes": row.notes,
+        "counts": dict.fromkeys([*(one.value for one in Outcome), "warned"], 0) | row.counts,
+        "progress": {"done": done, "total": total, "percent": 100 * done // total if total else 0},
+        "error": row.error or None,
+        "file": {"name": row.filename, "size": row.size},
+        "actor": row.actor,
+        "created_at": iso(row.created_at),
+        "applied_at": iso(row.applied_at),
+        "undone_at": iso(row.undone_at),
+    }
+
+
+def _row(line: ImportLineRow) -> dict[str, Any]:
+    return {
+        "line": line.line,
+        "outcome": line.outcome,
+        "state": line.state,
+        "key": line.key,
+        "changes": line.changes,
+        "messages": line.messages,
+    }
+
+
+class _Upload(MultiPartParser):
+    """A form with a file, of a size of its own."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        request = (parser_context or {})["request"]
+        if int(request.META.get("CONTENT_LENGTH") or 0) > uploads.LIMIT + uploads.ROOM:
+            raise RequestDataTooBig
+        return super().parse(stream, media_type, parser_context)
+
+
+class ImportView(ApiView):
+    """The base of views of one import. One that another process has is redirected to the path that leads there."""
+
+    tag: ClassVar[str] = "catalog"  # in /docs: where the gateway sends these paths
+    roles = only(Role.CATALOG, Role.STOCK, Role.SUPPORT)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        context = str(kwargs.get("import_id", "")).rpartition("-")[0]
+        return _elsewhere(request, context) or super().dispatch(request, *args, **kwargs)
+
+    def found(self, import_id: str) -> ImportRow:
+        """NotFound; PermissionDenied for a caller who may not have imports of its kind."""
+        row = asking.find(import_id)
+        self.require(kind_named(row.kind))
+        return row
+
+    def require(self, kind: Kind) -> None:
+        if not self.caller.may(kind.roles):
+            raise PermissionDenied
+
+    def carried_out(
+        self, row: ImportRow, endpoint: str, asked: dict[str, Any], act: Callable[[ImportRow], ImportRow]
+    ) -> Response:
+        """Answer a command on the import, once per key. It is a 202, whose replay says how things are now."""
+        key = self.idempotency_key(endpoint, asked)
+        context = row._meta.app_label
+
+        def begin() -> ImportRow:
+            if key:
+                idempotency.claim(context, key, resource=row.import_id)
+            return act(row)
+
+        return _answered(context, key, lambda: run_in_unit_of_work(context, begin))
+
+
+def _elsewhere(request: Any, context: str | None) -> HttpResponseBase | None:
+    """To the path of the context's own, where another process hosts it; the gateway knows that path."""
+    if context not in settings.ECI_IMPORTS.values() or context in settings.ECI_CONTEXTS:
+        return None
+    return HttpResponse(status=307, headers={"Location": f"/api/v1/{context}{request.get_full_path()}"})
+
+
+def _answered(context: str, key: Key | None, begin: Callable[[], ImportRow]) -> Response:
+    command = Resumable(
+        begin=begin,
+        carry_out=lambda row: row,
+        resume=lambda key, resource: asking.find(resource) if resource else None,
+        answer=lambda row: (202, presented(row)),
+    )
+    return commands.resumable(context, key, command)
+
+
+class ImportListView(ImportView):
+    """``kinds``: those that the path takes; the first one unless the body names another."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    body_serializers = {"POST": ImportIn}
+    parser_classes = [_Upload]
+    refusals = {"POST": {"413": "The file is larger than 100 MB"}}
+
+    @extend_schema(responses={202: ImportOut})
+    def post(self, request: Request) -> HttpResponseBase:
+        """Read a file of `kind`: products, prices, stock_counts, receipts or customers. Nothing is applied: the answer
+        is the import, which the worker reads. Ask for it until it is READY, answer its `questions` with a PATCH, look
+        at its rows, then apply it."""
+        body = self.body()
+        if away := _elsewhere(request, settings.ECI_IMPORTS.get(body.get("kind", ""))):
+            return away
+        kind = self._kind(body.get("kind", ""))
+        self.require(kind)
+        given = {"mapping": body.get("mapping") or {}, "options": options_of(kind, body.get("options") or {})}
+        file = body["file"]
+        if file.size > uploads.LIMIT:
+            raise RequestDataTooBig
+        asked = given | {"kind": kind.name, "file": uploads.digest(file), "name": file.name}
+        key = self.idempotency_key(f"{kind.context}.import", asked)
+        name = _file_name(file.name)
+        begin = partial(asking.begin, kind, file, filename=name, given=given, actor=self.caller.name, key=key)
+        return _answered(kind.context, key, begin)
+
+    def _kind(self, name: str) -> Kind:
+        if not name and not self.kinds:
+            raise InvalidRequest("kind: This field is required.", kind=["This field is required."])
+        if name and self.kinds and name not in self.kinds:
+            sentence = f"Here it is one of {', '.join(self.kinds)}."
+            raise InvalidRequest(f"kind: {sentence}", kind=[sentence])
+        return kind_named(name or self.kinds[0])
+
+
+def _file_name(name: str | None) -> str:
+    shown = "".join(character for character in name or "" if character.isprintable())
+    return shown.rpartition("/")[2].rpartition("\\")[2][:255]
+
+
+def options_of(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
+    """The options, checked. InvalidRequest for one that neither the kernel nor the kind knows."""
+    own = {one.name for one in kind.fields} | set(kind.options)
+    own -= set(OptionsIn().fields)
+    unknown = sorted(set(given) - own - set(OptionsIn().fields))
+    if unknown:
+        sentence = f"There is no option {unknown[0][:60]!r}."
+        raise InvalidRequest(f"options: {sentence}", options=[sentence])
+    checked = OptionsIn(data={name: value for name, value in given.items() if name not in own})
+    if not checked.is_valid():
+        raise serializers.ValidationError({"options": checked.errors})
+    for name in own & set(given):
+        allowed = kind.options.get(name)
+        if not isinstance(given[name], str | dict) or (allowed and given[name] not in allowed):
+            sentence = f"{name} is one of {', '.join(allowed)}." if allowed else f"{name} is a text."
+            raise InvalidRequest(f"options: {sentence}", options=[sentence])
+    return dict(checked.validated_data) | {name: given[name] for name in own & set(given)}
+
+
+class ImportDetailView(ImportView):
+    body_serializers = {"PATCH": ImportAnswersIn}
+    keyed_methods = ("PATCH",)
+
+    @extend_schema(responses=ImportOut)
+    def get(self, request: Request, import_id: str) -> Response:
+        """The import as it is now, with its progress."""
+        return Response(presented(self.found(import_id)))
+
+    @extend_schema(responses={202: ImportOut})
+    def patch(self, request: Request, import_id: str) -> Response:
+        """Answer questions: the file is read again, with these options and this mapping beside the earlier ones."""
+        body = self.body()
+        row = self.found(import_id)
+        options = options_of(kind_named(row.kind), body.get("options") or {})
+        mapping = body.get("mapping") or {}
+        answer = partial(asking.answer, mapping=mapping, options=options)
+        return self.carried_out(row, "imports.answer", {"mapping": mapping, "options": options}, answer)
+
+
+class ImportApplyView(ImportView):
+    @extend_schema(responses={202: ImportOut})
+    def post(self, request: Request, import_id: str) -> Response:
+        """Write what the rows say. The worker does it in pieces, and goes on after a crash; refused rows stay out."""
+        return self.carried_out(self.found(import_id), "imports.apply", {}, asking.apply)
+
+
+class ImportUndoView(ImportView):
+    @extend_schema(responses={202: ImportOut})
+    def post(self, request: Request, import_id: str) -> Response:
+        """Take back what the import did, within 30 days, where nobody has changed it since. Rows whose `state` is then
+        `kept` say why they stay as they are."""
+        return self.carried_out(self.found(import_id), "imports.undo", {}, asking.undo)
+
+
+class ImportRowListView(ImportView):
+    query_serializer = ImportRowQuery
+    renderer_classes = [EnvelopeRenderer, CsvRenderer, BrowsableRenderer]
+
+    @extend_schema(responses=ImportRowOut(many=True))
+    def get(self, request: Request, import_id: str) -> HttpResponseBase:
+        """The rows of the file with their outcome: new, changed, same, refused or skipped; or those that are warned
+        about. With `format=csv` all of them come as a file, in the columns that they had, with one that says why."""
+        row = self.found(import_id)
+        wanted = {name: self.query.get(name, "") for name in ("outcome", "state")}
+        if request.query_params.get("format") == CSV:
+            header = [*row.detected.get("columns", []), "line", "why"]
+            return download(CSV, f"{row.kind}-{row.import_id}-rows", header, _as_in_file(row, **wanted))
+        paging = self.paging(default="position")
+        rows = asking.rows(paging, row, **wanted)
+        return page(request, paging, rows, position=lambda line: (line.position, line.pk), present=_row)
+
+
+def _as_in_file(row: ImportRow, *, outcome: str, state: str) -> Iterator[list[str]]:
+    mapping = row.detected.get("mapping", {})
+    columns = row.detected.get("columns", [])
+    for line in asking.all_rows(row, outcome=outcome, state=state):
+        if line.cells is not None:
+            cells = [bare(cell) for cell in line.cells]
+        else:
+            cells = [str(line.values.get(mapping.get(column), "")) for column in columns]
+        cells += [""] * (len(columns) - len(cells))
+        yield [*(guarded(cell) for cell in cells), str(line.line), " ".join(line.messages)]

@@ -1,0 +1,124 @@
+"""What was read is written, or taken back: in pieces, each one transaction together with the marks of its lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+
+from django.db import InterfaceError, OperationalError
+from django.db.models.functions import Now
+
+from eci.db import run_in_unit_of_work
+from eci.errors import ContextUnavailable
+from eci.imports.kinds import Kind, Verdict, kind_named, refused
+from eci.imports.leases import Lease, Lost
+from eci.imports.rows import ImportLineRow, Outcome, State, Status, lines_of
+from eci.watch.requests import logger
+
+log = logger(__name__)
+
+PIECE = 250  # lines in one transaction
+_WRITES = (Outcome.NEW, Outcome.CHANGED, Outcome.SAME)
+_OURS = "Something went wrong on our side with this row."
+
+Step = Callable[[Lease, Kind, list[ImportLineRow]], None]
+
+
+def apply(lease: Lease) -> None:
+    """Write the lines of an import that is APPLYING, from where an earlier worker stopped. Lost."""
+    kind = kind_named(lease.row.kind)
+    while lines := _next(lease, "position", position__gt=lease.row.position):
+        _together_or_singly(lease, kind, lines, _write)
+    lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
+
+
+def undo(lease: Lease) -> None:
+    """Take back what an import did, the last line first. Lost."""
+    kind = kind_named(lease.row.kind)
+    while lines := _next(lease, "-position", position__lt=lease.row.position):
+        _together_or_singly(lease, kind, lines, _take_back)
+    lease.finish(Status.UNDONE, undone_at=Now(), done=lease.row.row_count)
+
+
+def _next(lease: Lease, order: str, **where: int) -> list[ImportLineRow]:
+    lines = lines_of(lease.context).filter(import_pk=lease.row.pk, **where)
+    return list(lines.order_by(order)[:PIECE])
+
+
+def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], step: Step) -> None:
+    """All of them in one transaction. If one of them breaks it, each has its own, and that one is refused."""
+    try:
+        step(lease, kind, lines)
+    except (Lost, OperationalError, InterfaceError, ContextUnavailable):
+        raise
+    except Exception as error:
+        at = lines[0].position
+        log.warning("import_piece_failed", import_id=lease.row.import_id, position=at, exc_info=error)
+        if len(lines) == 1:
+            run_in_unit_of_work(lease.context, lambda: _mark(lease, lines, [(lines[0], refused(_OURS))]))
+            return
+        for line in lines:
+            _together_or_singly(lease, kind, [line], step)
+
+
+def _write(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
+    todo = [line for line in lines if line.outcome in _WRITES]
+    rows = [line.values for line in todo]
+    prepared = kind.prepare(rows) if rows else None
+
+    def write() -> None:
+        verdicts = kind.write(rows, prepared, actor=lease.row.writes_as) if rows else []
+        _mark(lease, lines, list(zip(todo, verdicts, strict=True)))
+
+    run_in_unit_of_work(lease.context, write)
+
+
+def _mark(lease: Lease, lines: list[ImportLineRow], results: list[tuple[ImportLineRow, Verdict]]) -> None:
+    """Say of each line what became of it. Most became what was foreseen."""
+    counts = Counter(lease.row.counts)
+    applied, others = [], []
+    for line, verdict in results:
+        messages = [*line.messages, *(one for one in verdict.messages if one not in line.messages)]
+        state = State.READ if verdict.outcome == Outcome.REFUSED else State.APPLIED
+        if (line.outcome, line.changes, line.messages) == (verdict.outcome, verdict.changes, messages):
+            if state == State.APPLIED:
+                applied.append(line.pk)
+            continue
+        counts[line.outcome] -= 1
+        counts[verdict.outcome] += 1
+        other = copy(line)  # the transaction may be repeated
+        other.outcome, other.changes, other.messages, other.state = verdict.outcome, verdict.changes, messages, state
+        others.append(other)
+    _advance(lease, lines, counts)
+    lines_of(lease.context).filter(pk__in=applied).update(state=State.APPLIED)
+    lines_of(lease.context).bulk_update(others, ["outcome", "changes", "messages", "state"], batch_size=100)
+
+
+def _take_back(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
+    todo = [line for line in lines if line.state == State.APPLIED and line.outcome != Outcome.SAME]
+
+    prepared = kind.prepare([line.values for line in todo]) if todo else None
+
+    def restore() -> None:
+        why = kind.restore(todo, prepared, actor=lease.row.writes_as) if todo else []
+        counts = Counter(lease.row.counts)
+        counts.update(undone=sum(not one for one in why), kept=sum(bool(one) for one in why))
+        undone, kept = [], []
+        for line, sentence in zip(todo, why, strict=True):
+            if not sentence:
+                undone.append(line.pk)
+                continue
+            other = copy(line)
+            other.state, other.messages = State.KEPT, [*line.messages, sentence]
+            kept.append(other)
+        _advance(lease, lines, counts)
+        lines_of(lease.context).filter(pk__in=undone).update(state=State.UNDONE)
+        lines_of(lease.context).bulk_update(kept, ["messages", "state"], batch_size=100)
+
+    run_in_unit_of_work(lease.context, restore)
+
+
+def _advance(lease: Lease, lines: list[ImportLineRow], counts: Counter[str]) -> None:
+    """These lines are done. The import's row says so in the very transaction that does them."""
+    lease.hold(position=lines[-1].position, done=lease.row.done + len(lines), counts=dict(counts))

@@ -1,0 +1,147 @@
+"""The callers' side of imports: begin one, answer its questions, let it be applied or undone, see what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+from eci import idempotency
+from eci.clock import utcnow
+from eci.db import run_in_unit_of_work
+from eci.errors import Conflict, NotFound
+from eci.idempotency import Key
+from eci.imports import uploads
+from eci.imports.kinds import Kind
+from eci.imports.rows import ImportLineRow, ImportRow, Outcome, Status, imports_of, lines_of
+from eci.imports.running import KEPT
+from eci.paging import Paging
+
+READ_AT_ONCE = 1_000
+
+
+class QuestionsOpen(Conflict):
+    """``details.questions``: the names of those that need an answer."""
+
+    code = "questions_open"
+
+
+class NotReady(Conflict):
+    """The import's status does not allow this."""
+
+    code = "invalid_transition"
+
+
+def find(import_id: str) -> ImportRow:
+    """NotFound, also where its context is not in this process."""
+    context, _, number = import_id.rpartition("-")
+    try:
+        found: ImportRow | None = imports_of(context).filter(pk=int(number)).first() if number.isdecimal() else None
+    except (LookupError, OverflowError):
+        found = None
+    if found is None:
+        raise NotFound(f"There is no import {import_id[:80]}.")
+    return found
+
+
+def begin(
+    kind: Kind, file: IO[bytes], *, filename: str, given: dict[str, Any], actor: str, key: Key | None
+) -> ImportRow:
+    """Keep the file, and record what is asked together with its key. The worker reads it."""
+    upload = uploads.keep(kind.context, file, name=filename)
+
+    def record() -> ImportRow:
+        made: ImportRow = imports_of(kind.context).create(
+            kind=kind.name,
+            actor=actor,
+            file=upload.file,
+            filename=upload.name,
+            size=upload.size,
+            given=given,
+            created_at=utcnow(),
+        )
+        if key:
+            idempotency.claim(kind.context, key, resource=made.import_id)
+        return made
+
+    return run_in_unit_of_work(kind.context, record)
+
+
+def answer(row: ImportRow, *, mapping: dict[str, Any], options: dict[str, Any]) -> ImportRow:
+    """Read the file again, with these answers beside the earlier ones. NotReady."""
+    given = {
+        "mapping": {**row.given.get("mapping", {}), **mapping},
+        "options": {**row.given.get("options", {}), **options},
+    }
+    context = row._meta.app_label
+
+    def change() -> ImportRow:
+        begun = {"done": 0, "row_count": 0, "position": 0, "attempts": 0, "counts": {}, "error": ""}
+        free = {"lease_owner": "", "lease_until": None}
+        rows = imports_of(context).filter(pk=row.pk, status__in=(Status.READING, Status.READY, Status.FAILED))
+        if not rows.filter(applied_at=None, pruned=False).update(given=given, status=Status.READING, **begun, **free):
+            raise NotReady(
+                "Only an import that has not been applied can be read again.", status=find(row.import_id).status
+            )
+        lines_of(context).filter(import_pk=row.pk).delete()
+        return find(row.import_id)
+
+    return run_in_unit_of_work(context, change)
+
+
+def apply(row: ImportRow) -> ImportRow:
+    """Let the worker write the lines. Done or begun already: the import as it is. NotReady, QuestionsOpen."""
+    if row.status in (Status.APPLYING, Status.APPLIED):
+        return row
+    unanswered = [one["name"] for one in row.questions if one["needed"] and one["answer"] is None]
+    if row.status == Status.READY and unanswered:
+        raise QuestionsOpen(
+            f"Answer first: {', '.join(unanswered)}. PATCH the import with the answers as options.",
+            questions=unanswered,
+        )
+    total = sum(row.counts.get(outcome, 0) for outcome in Outcome)
+    return _start(row, Status.READY, Status.APPLYING, position=0, done=0, row_count=total)
+
+
+def undo(row: ImportRow) -> ImportRow:
+    """Let the worker take back what the import did. Done or begun already: the import as it is. NotReady."""
+    if row.status in (Status.UNDOING, Status.UNDONE):
+        return row
+    if row.status == Status.APPLIED and (row.pruned or row.applied_at is None or row.applied_at < utcnow() - KEPT):
+        raise NotReady(f"An import can be undone for {KEPT.days} days.", status=row.status)
+    last = lines_of(row._meta.app_label).filter(import_pk=row.pk).order_by("-position").first()
+    return _start(row, Status.APPLIED, Status.UNDOING, position=last.position + 1 if last else 0, done=0)
+
+
+def _start(row: ImportRow, before: Status, after: Status, **begun: int) -> ImportRow:
+    imports = imports_of(row._meta.app_label)
+    free = {"lease_owner": "", "lease_until": None, "attempts": 0}
+    if not imports.filter(pk=row.pk, status=before).update(status=after, **begun, **free):
+        now = find(row.import_id)
+        if now.status == after:
+            return now
+        raise NotReady(f"This import is {now.status}: that needs one that is {before}.", status=now.status)
+    return find(row.import_id)
+
+
+def rows(paging: Paging, row: ImportRow, *, outcome: str = "", state: str = "") -> list[ImportLineRow]:
+    """One page of the import's lines in the order of the file, and one more when more follow."""
+    return paging.slice(_lines(row, outcome=outcome, state=state))
+
+
+def all_rows(row: ImportRow, *, outcome: str = "", state: str = "") -> Iterator[ImportLineRow]:
+    """All of them, read piece by piece."""
+    position = 0
+    while found := list(
+        _lines(row, outcome=outcome, state=state).filter(position__gt=position).order_by("position")[:READ_AT_ONCE]
+    ):
+        yield from found
+        position = found[-1].position
+
+
+def _lines(row: ImportRow, *, outcome: str, state: str) -> Any:
+    lines = lines_of(row._meta.app_label).filter(import_pk=row.pk)
+    if outcome == "warned":
+        lines = lines.filter(warned=True)
+    elif outcome:
+        lines = lines.filter(outcome=outcome)
+    return lines.filter(state=state) if state else lines

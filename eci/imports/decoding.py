@@ -1,0 +1,192 @@
+"""Text files: in which encoding they are, and what separates their cells. Then the standard csv module reads them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Literal
+
+import charset_normalizer
+
+from eci.imports.errors import BadFile
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST_CELL = 200_000  # characters
+_SAMPLE = 256 * 1024  # bytes
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What files of shops are in, where they are not in Unicode.
+ENCODINGS = [
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+    *("cp932", "gb18030", "big5", "cp949", "mac_roman", "cp850"),
+]
+_AS_LIKELY = 0.02  # charset-normalizer cannot tell short texts apart: then it is the encoding that most files have
+_SIGN_IN_WORD = re.compile("[^\\W\\d_][¹²³¿¼¾º°][^\\W\\d_]")  # no western word has one
+_SEP = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")
+csv.field_size_limit(LONGEST_CELL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """``is_damaged``: some bytes are not in this encoding. ``sample``: of one that is only likely, a line with letters
+    that tell whether it is right."""
+
+    encoding: str
+    is_damaged: bool = False
+    sample: str = ""
+
+
+def coding_of(file: IO[bytes]) -> Coding:
+    """In which encoding the file is."""
+    file.seek(0)
+    head = file.read(_SAMPLE)
+    for bom, encoding in _BOMS.items():
+        if head.startswith(bom):
+            return Coding(encoding=encoding)
+    if head[:1024].count(0) > len(head[:1024]) / 4:
+        return Coding(encoding="utf-16-be" if head[0] == 0 else "utf-16-le")
+    bad = _first_bad_utf8(file)
+    if bad is None:
+        return Coding(encoding="utf-8")
+    file.seek(max(0, bad - _SAMPLE // 2))
+    sample = file.read(_SAMPLE)
+    as_utf8 = sample.decode(errors="replace")
+    damaged = as_utf8.count("\ufffd")
+    if sum(not character.isascii() for character in as_utf8) > 5 * damaged:
+        return Coding(encoding="utf-8", is_damaged=True)
+    lines = b"\n".join(line for line in sample.splitlines() if not line.isascii())
+    found = charset_normalizer.from_bytes(lines, cp_isolation=ENCODINGS)
+    best = found.best()
+    if best is None:
+        return _likely("cp1252", lines)
+    likely = {name for one in found if one.chaos <= best.chaos + _AS_LIKELY for name in one.could_be_from_charset}
+    western = "cp1252" in likely and not _SIGN_IN_WORD.search(lines.decode("cp1252", errors="replace"))
+    return _likely("cp1252" if western else best.encoding, lines)
+
+
+def _likely(encoding: str, lines: bytes) -> Coding:
+    return Coding(encoding=encoding, sample=lines.partition(b"\n")[0].decode(encoding, errors="replace")[:100])
+
+
+def _first_bad_utf8(file: IO[bytes]) -> int | None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    file.seek(0)
+    at = 0
+    while piece := file.read(_SAMPLE):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(piece)
+        except UnicodeDecodeError as error:
+            return max(0, at - pending + error.start)
+        at += len(piece)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return at - 1
+    return None
+
+
+def is_encoding(name: str) -> bool:
+    try:
+        return codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        return False
+
+
+def open_text(file: IO[bytes], encoding: str, *, damaged: bool = False) -> io.TextIOWrapper:
+    file.seek(0)
+    # The wrapper would close the file with itself, which is read again.
+    return io.TextIOWrapper(_Unclosed(file), encoding, errors="replace" if damaged else "strict", newline="")
+
+
+class _Unclosed(io.BufferedReader):
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(io.FileIO(file.fileno(), closefd=False))
+        self.seek(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """``skipped`` is how many lines stand before the table: Excel's ``sep=;``."""
+
+    delimiter: str
+    quoted: bool = True
+    skipped: int = 0
+
+
+def dialect_of(text: io.TextIOWrapper, recognised: Callable[[list[list[str]]], int]) -> Dialect:
+    """The delimiter that finds the most known column names, then the most cells in the same number."""
+    try:
+        sample = text.read(_SAMPLE)
+    except UnicodeError as error:
+        raise undecodable(text.encoding, error) from None
+    found = _SEP.match(sample.partition("\n")[0])
+    skipped = 0
+    if found:
+        skipped, sample = 1, sample.partition("\n")[2]
+    given = [found[1]] if found else list(DELIMITERS)
+
+    def score(delimiter: str) -> tuple[int, int, int]:
+        records = _records(sample, delimiter)
+        lengths = Counter(len(record) for record in records if record)
+        width, times = max(lengths.items(), key=lambda one: (one[1], one[0])) if lengths else (0, 0)
+        return recognised(records), times if width > 1 else 0, width
+
+    delimiter = max(given, key=score)
+    return Dialect(delimiter=delimiter, quoted=delimiter != "\t" or _are_quoted(sample), skipped=skipped)
+
+
+def _records(sample: str, delimiter: str) -> list[list[str]]:
+    found: list[list[str]] = []
+    with suppress(csv.Error):
+        found.extend(itertools.islice(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), 40))
+    return found
+
+
+def _are_quoted(sample: str) -> bool:
+    """Whether quotation marks around cells are marks. Many files with tabs have none: a ``"`` there is a letter."""
+    cells = [cell for line in sample.splitlines() for cell in line.split("\t") if cell.startswith('"')]
+    return any(len(cell) > 1 and cell.endswith('"') for cell in cells) and all(
+        cell[1:-1].replace('""', "").find('"') < 0 for cell in cells if len(cell) > 1 and cell.endswith('"')
+    )
+
+
+def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line on which it begins. BadFile."""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
+    line = 0
+    try:
+        for _ in range(dialect.skipped):
+            text.readline()
+        reader = csv.reader(text, delimiter=dialect.delimiter, quoting=quoting)
+        for record in reader:
+            yield dialect.skipped + line + 1, record
+            line = reader.line_num
+    except csv.Error as error:
+        about = f"Line {dialect.skipped + line + 1}"
+        if "field larger" in str(error):
+            raise BadFile(
+                f"{about}: a cell has more than {LONGEST_CELL:,} characters. Is a quotation mark opened there, and "
+                "never closed?"
+            ) from None
+        raise BadFile(f"{about} cannot be read: {error}.") from None
+    except UnicodeError as error:
+        raise undecodable(text.encoding, error) from None
+
+
+def undecodable(encoding: str, error: UnicodeError) -> BadFile:
+    return BadFile(
+        f"The file is not wholly in {encoding}: save it as UTF-8, or name its encoding in the options ({error})."[:300]
+    )

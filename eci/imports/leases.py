@@ -1,0 +1,65 @@
+"""The right of one worker to carry an import on, for some seconds. Whoever loses it has written nothing since."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from eci.db import after_commit
+from eci.imports.rows import UNDER_WAY, ImportRow, Status, imports_of
+
+LEASE = timedelta(seconds=10)
+_RENEWED_AFTER = 2.0  # seconds
+
+
+class Lost(Exception):
+    """Another worker has the import now, or it is to be read anew."""
+
+
+class Lease:
+    """An import that this worker carries on."""
+
+    def __init__(self, context: str, row: ImportRow, owner: str) -> None:
+        self.context = context
+        self.row = row
+        self._owner = owner
+        self._renewed = time.monotonic()
+
+    def hold(self, **changes: Any) -> None:
+        """Write to the import's row, and have it for longer. Lost."""
+        held = imports_of(self.context).filter(pk=self.row.pk, lease_owner=self._owner, status=self.row.status)
+        if not held.update(lease_until=Now() + LEASE, **changes):
+            raise Lost
+        self._renewed = time.monotonic()
+        after_commit(self.context, partial(vars(self.row).update, changes))
+
+    def renew(self) -> None:
+        """Called now and then while nothing is written."""
+        if time.monotonic() - self._renewed > _RENEWED_AFTER:
+            self.hold()
+
+    def finish(self, status: Status, **changes: Any) -> None:
+        """The stage is over. Lost."""
+        self.hold(status=status, lease_owner="", attempts=0, **changes)
+
+    def give_back(self) -> None:
+        """For another worker to carry on, at once."""
+        imports_of(self.context).filter(pk=self.row.pk, lease_owner=self._owner).update(
+            lease_owner="", lease_until=None, attempts=F("attempts") + 1
+        )
+
+
+def take(context: str) -> Lease | None:
+    """The oldest import that nobody carries on, if there is one."""
+    free = imports_of(context).filter(Q(lease_until=None) | Q(lease_until__lte=Now()), status__in=UNDER_WAY)
+    found = free.order_by("pk").values_list("pk", flat=True).first()
+    owner = uuid.uuid4().hex
+    if found is None or not free.filter(pk=found).update(lease_owner=owner, lease_until=Now() + LEASE):
+        return None
+    return Lease(context, imports_of(context).get(pk=found), owner)

@@ -1,0 +1,130 @@
+"""Which row of a table names its columns, and which column is which field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eci.imports.errors import BadFile
+from eci.imports.kinds import Kind, Preset, plain
+from eci.imports.tables import Row
+
+HEADER_WITHIN = 20  # rows
+NOTHING = ""  # what a column is mapped to that is no field
+
+
+@dataclass
+class Columns:
+    """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own."""
+
+    header_line: int
+    names: list[str]
+    fields: dict[str, list[int]]
+    preset: Preset | None = None
+    spread: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def mapping(self) -> dict[str, str | None]:
+        """For each column its field, or None."""
+        of = {index: name for name, indexes in self.fields.items() for index in indexes}
+        return {name: of.get(index) for index, name in enumerate(self.names)}
+
+    def prefer(self, field_name: str, column: str) -> None:
+        """Take this field from this column, and from the others only where it is blank."""
+        indexes = self.fields[field_name]
+        indexes.sort(key=lambda index: self.names[index] != column)
+
+
+def recognised(rows: Sequence[Sequence[str]], kind: Kind, mapping: Mapping[str, Any]) -> int:
+    """How many column names are known in the row that has the most of them."""
+    known = _known(kind, mapping)
+    return max((sum(plain(cell) in known for cell in row) for row in rows[:HEADER_WITHIN]), default=0)
+
+
+def _known(kind: Kind, mapping: Mapping[str, Any]) -> set[str]:
+    names = {plain(name) for one in kind.fields for name in (one.name, *one.names)}
+    for preset in kind.presets:
+        names.update(preset.columns)
+    return names | {plain(name) for name in mapping}
+
+
+def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], header_row: int | None) -> Columns:
+    """``rows`` are the table's first ones. BadFile when there is no header, or no column that the kind knows."""
+    known = _known(kind, mapping)
+    if header_row is not None:
+        header = next((row for row in rows if row[0] == header_row), None)
+        if header is None:
+            raise BadFile(f"There is no row {header_row} that could name the columns.")
+    else:
+        header = max(rows[:HEADER_WITHIN], key=lambda row: sum(plain(cell) in known for cell in row[1]), default=None)
+        if header is None or not any(plain(cell) in known for cell in header[1]):
+            _require_known_columns([], kind, mapping)
+            begins = ", ".join(cell for cell in (rows[0][1] if rows else []) if cell)[:200]
+            raise BadFile(
+                f"No column is called as one of {kind.name} is: {', '.join(one.name for one in kind.fields)}. "
+                f"The file begins with: {begins or 'nothing'}."
+            )
+    names = _unique([cell.strip().lstrip("\ufeff") for cell in header[1]])
+    _require_known_columns(names, kind, mapping)
+    preset = _preset(names, kind)
+    fields = _fields(names, kind, preset, mapping)
+    spread = {} if kind.spread_over in fields else kind.spread(names)
+    return Columns(
+        header_line=header[0],
+        names=names,
+        fields=fields,
+        preset=preset,
+        spread={at: cells for at, cells in spread.items() if names[at] not in mapping},
+    )
+
+
+def _unique(names: list[str]) -> list[str]:
+    while names and not names[-1]:
+        names.pop()
+    found: list[str] = []
+    for at, name in enumerate(names, 1):
+        made, times = name or f"column {at}", 1
+        while made in found:
+            times += 1
+            made = f"{name or f'column {at}'} ({times})"
+        found.append(made)
+    return found
+
+
+def _require_known_columns(names: list[str], kind: Kind, mapping: Mapping[str, Any]) -> None:
+    fields = [one.name for one in kind.fields]
+    for column, field_name in mapping.items():
+        if column not in names:
+            raise BadFile(f"The mapping names a column {column[:60]!r} that the file does not have.")
+        if field_name not in (*fields, None, NOTHING):
+            raise BadFile(f"The mapping names a field {str(field_name)[:60]!r}. Fields: {', '.join(fields)}.")
+
+
+def _preset(names: list[str], kind: Kind) -> Preset | None:
+    there = {plain(name) for name in names}
+    found = [preset for preset in kind.presets if any(signs <= there for signs in preset.signs)]
+    return max(found, key=lambda preset: max(len(signs) for signs in preset.signs if signs <= there), default=None)
+
+
+def _fields(names: list[str], kind: Kind, preset: Preset | None, mapping: Mapping[str, Any]) -> dict[str, list[int]]:
+    """What is given comes first, then the preset, then the fields' own names."""
+    fields: dict[str, list[int]] = {}
+    at = {plain(name): index for index, name in reversed(list(enumerate(names)))}
+    taken = {names.index(column) for column in mapping}
+    for column, field_name in mapping.items():
+        if field_name:
+            fields.setdefault(field_name, []).append(names.index(column))
+    given = set(fields)
+    for column, field_name in (preset.columns if preset else {}).items():
+        if column in at and at[column] not in taken and field_name not in given:
+            fields.setdefault(field_name, []).append(at[column])
+            taken.add(at[column])
+    if preset and preset.as_written:
+        return fields
+    for one in kind.fields:
+        for name in (one.name, *one.names):
+            index = at.get(plain(name))
+            if index is not None and index not in taken and (one.name not in fields or one.ask):
+                fields.setdefault(one.name, []).append(index)
+                taken.add(index)
+    return fields

@@ -1,0 +1,394 @@
+"""The dry run: what is this file, what can it not say, and what would each of its rows do?"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from eci.db import run_in_unit_of_work
+from eci.imports import mapping, tables, uploads, values
+from eci.imports.decoding import ENCODINGS
+from eci.imports.errors import BadFile
+from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipped, Values, Verdict, kind_named, refused
+from eci.imports.leases import Lease
+from eci.imports.mapping import Columns
+from eci.imports.rows import ImportLineRow, Outcome, Status, lines_of
+from eci.imports.tables import Formula, Row, Table
+from eci.imports.values import Reading
+
+MAX_ROWS = 500_000
+PIECE = 500  # lines that are written at once
+_LOOKED_AT = 20_000  # rows of a workbook that tell what must be asked: it takes long to read
+_MAX_KEY = 255
+
+BLANK = "blank"
+LEAVE, CLEAR = "leave", "clear"
+
+
+@dataclass
+class Evidence:
+    """``filled``: how many rows have something in a column. ``signs``: what numbers tell of the decimal sign."""
+
+    filled: Counter[int] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+
+@dataclass
+class Parsed:
+    """A row of the file, understood. ``skipped`` or ``refusal`` say why it is none. ``number``: of all its rows."""
+
+    number: int
+    line: int
+    values: Values = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    skipped: str = ""
+    cells: list[str] = field(default_factory=list)
+
+
+def read(lease: Lease) -> None:
+    """Read the file of an import that is READING. BadFile; Lost."""
+    row = lease.row
+    kind = kind_named(row.kind)
+    given, options = row.given.get("mapping") or {}, row.given.get("options") or {}
+    with uploads.fetch(lease.context, row.file) as file:
+        table = tables.open_table(
+            file,
+            encoding=options.get("encoding", ""),
+            delimiter=options.get("delimiter", ""),
+            sheet=options.get("sheet", ""),
+            recognised=lambda rows: mapping.recognised(rows, kind, given),
+        )
+        first = list(itertools.islice(_filled(table.rows()), 40))
+        columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
+        evidence = _look(table, columns, kind, lease)
+        questions = _questions(table, columns, kind, evidence, options)
+        total = table.total() if table.dialect is None else evidence.rows
+        if evidence.rows > MAX_ROWS:
+            raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
+        lease.hold(
+            detected=_detected(table, columns, questions),
+            questions=[vars(one) for one in questions],
+            notes=_notes(columns),
+            row_count=total,
+        )
+        if any(one.needed and one.answer is None for one in questions):
+            lease.finish(Status.READY, done=0)
+            return
+        for one in questions:
+            if one.name in columns.fields and one.answer in columns.names:
+                columns.prefer(one.name, one.answer)
+        reading = Reading(
+            decimal=cast(values.DecimalSign, _answer(questions, "decimal") or "."),
+            as_written=bool(columns.preset and columns.preset.as_written),
+        )
+        if currency := options.get("currency"):
+            reading.currency = currency
+        answers = options | {one.name: one.answer for one in questions}
+        parsed = _parsed(table.rows(), columns, kind, reading, answers)
+        _judge(lease, kind, parsed)
+    lease.finish(Status.READY, done=lease.row.row_count)
+
+
+def _filled(rows: Iterator[Row]) -> Iterator[Row]:
+    return (row for row in rows if any(cell and not cell.isspace() for cell in row[1]))
+
+
+# -- the file as a whole ----------------------------------------------------------------------------------------------
+
+
+def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
+    """Go through the file once: does all of it decode, how long is it, what do its cells tell?"""
+    evidence = Evidence()
+    numbers = {
+        index
+        for name, indexes in columns.fields.items()
+        if (found := kind.field_named(name)) and found.is_number
+        for index in indexes
+    } | set(columns.spread)
+    several = {index for indexes in columns.fields.values() if len(indexes) > 1 for index in indexes}
+    looked_at = sorted(numbers | several)
+    for line, cells in table.rows():
+        evidence.rows += 1
+        if line <= columns.header_line:
+            continue
+        if table.dialect is None and evidence.rows > _LOOKED_AT:
+            break
+        for index in looked_at:
+            if index < len(cells) and (cell := cells[index]):
+                evidence.filled[index] += 1
+                if index in numbers:
+                    evidence.signs[values.decimal_sign(values.bare(cell))] += 1
+        if evidence.rows % 1_000 == 0:
+            lease.renew()
+    return evidence
+
+
+def _questions(
+    table: Table, columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]
+) -> list[Question]:
+    """What the file cannot say. What is sure is not asked."""
+    asked = [
+        *_about_text(table, options),
+        *_about_decimal(evidence, options),
+        *_about_columns(columns, kind, evidence, options),
+        *kind.questions(options, columns.fields, columns.spread),
+    ]
+    clearable = [one.name for one in kind.fields if one.cleared is not None and one.name in columns.fields]
+    if clearable:
+        sentence = f"Does a blank cell leave what there is, or clear it ({', '.join(clearable)})?"
+        asked.append(Question(name=BLANK, question=sentence, choices=[LEAVE, CLEAR], answer=options.get(BLANK, LEAVE)))
+    return asked
+
+
+def _about_text(table: Table, options: Mapping[str, Any]) -> list[Question]:
+    if len(table.sheets) > 1:
+        sentence = "The workbook has several sheets. Which one is to be read?"
+        return [Question(name="sheet", question=sentence, choices=table.sheets, answer=table.sheet)]
+    if table.coding and table.coding.sample:
+        sentence = f"The file is not in Unicode. Are these letters right: {table.coding.sample!r}?"
+        return [Question(name="encoding", question=sentence, choices=ENCODINGS, answer=table.coding.encoding)]
+    return []
+
+
+def _about_decimal(evidence: Evidence, options: Mapping[str, Any]) -> list[Question]:
+    points, commas, either = (evidence.signs[sign] for sign in (".", ",", "?"))
+    if given := options.get("decimal"):
+        return [Question(name="decimal", question=_DECIMAL, choices=[".", ","], answer=given)]
+    if points and commas:
+        sentence = f"{_DECIMAL} {points:,} numbers have a point, {commas:,} a comma."
+        return [Question(name="decimal", question=sentence, choices=[".", ","], needed=True)]
+    if either and not points and not commas:
+        sentence = f"{_DECIMAL} Numbers such as 1.299 and 1,299 may be read either way."
+        return [Question(name="decimal", question=sentence, choices=[".", ","], needed=True)]
+    if commas:
+        return [Question(name="decimal", question=_DECIMAL, choices=[".", ","], answer=",")]
+    return []
+
+
+_DECIMAL = "Which is the decimal sign?"
+
+
+def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]) -> Iterator[Question]:
+    for one in kind.fields:
+        indexes = columns.fields.get(one.name, [])
+        if one.needed and not indexes and not columns.preset and not columns.spread:
+            sentence = f"Which column is {one.name}? Say it in the mapping."
+            yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
+        filled = [columns.names[index] for index in indexes if evidence.filled[index]]
+        if one.ask and len(filled) > 1:
+            answer = options.get(one.name)
+            sentence = f"{one.ask} Where it is blank, the other one counts.".strip()
+            yield Question(
+                name=one.name,
+                question=sentence,
+                choices=filled,
+                answer=answer if answer in filled else None,
+                needed=True,
+            )
+
+
+def _answer(questions: Sequence[Question], name: str) -> Any:
+    return next((one.answer for one in questions if one.name == name), None)
+
+
+def _detected(table: Table, columns: Columns, questions: Sequence[Question]) -> dict[str, Any]:
+    return {
+        "format": "xlsx" if table.dialect is None else "csv",
+        "encoding": table.coding.encoding if table.coding else None,
+        "delimiter": table.dialect.delimiter if table.dialect else None,
+        "decimal": _answer(questions, "decimal") or ".",
+        "sheet": table.sheet or None,
+        "header_row": columns.header_line,
+        "preset": columns.preset.name if columns.preset else None,
+        "columns": columns.names,
+        "mapping": columns.mapping(),
+    }
+
+
+def _notes(columns: Columns) -> list[str]:
+    mapped = {index for indexes in columns.fields.values() for index in indexes} | set(columns.spread)
+    unknown = [name for index, name in enumerate(columns.names) if index not in mapped]
+    return [f"Not used: {', '.join(unknown)}."[:2_000]] if unknown else []
+
+
+# -- row by row -------------------------------------------------------------------------------------------------------
+
+
+def _parsed(
+    rows: Iterator[Row], columns: Columns, kind: Kind, reading: Reading, options: Mapping[str, Any]
+) -> Iterator[Parsed]:
+    first: Cells = {}
+    group = ""
+    for number, (line, cells) in enumerate(rows, 1):
+        if line <= columns.header_line or not any(cell and not cell.isspace() for cell in cells):
+            continue
+        found = _cells(cells, columns, kind)
+        preset = columns.preset
+        if preset is None or not preset.group or found.get(preset.group, "") != group or not group:
+            group = found.get(preset.group, "") if preset and preset.group else ""
+            first = found
+        shaped = preset.shape(found, first) if preset else found
+        if isinstance(shaped, Skip):
+            yield Parsed(number, line, skipped=str(shaped))
+            continue
+        for one in _spread(shaped, cells, columns, kind):
+            parsed = Parsed(number, line)
+            _understand(parsed, one, kind, reading, options)
+            if parsed.refusal:
+                parsed.cells = [str(cell) for cell in cells[: len(columns.names)]]
+            yield parsed
+
+
+def _cells(cells: list[str], columns: Columns, kind: Kind) -> Cells:
+    """Field -> cell: of several columns the first that is not blank."""
+    found: Cells = {}
+    for name, indexes in columns.fields.items():
+        known = kind.field_named(name)
+        is_code = known is not None and known.is_code
+        for index in indexes:
+            cell = cells[index] if index < len(cells) else ""
+            if type(cell) is str:
+                cell = values.bare(cell, is_code=is_code)
+            found.setdefault(name, cell)
+            if cell:
+                found[name] = cell
+                break
+    return found
+
+
+def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> Iterator[Cells]:
+    if not columns.spread:
+        yield shaped
+    for index, stands_for in columns.spread.items():
+        cell = cells[index] if index < len(cells) else ""
+        yield shaped | stands_for | {kind.spread_field: values.bare(cell) if type(cell) is str else cell}
+
+
+def _understand(parsed: Parsed, cells: Cells, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
+    reading.warnings = [cells[WARNING]] if WARNING in cells else []
+    reading.cells = cells
+    for one in kind.fields:
+        cell = cells.get(one.name)
+        if cell is None:
+            continue
+        try:
+            _take(one, cell, reading, options, parsed.values)
+        except ValueError as error:
+            parsed.refusal.append(f"{one.name}: {error}")
+    if not parsed.refusal:
+        try:
+            parsed.values = kind.finish(parsed.values, options)
+        except Skipped as why:
+            parsed.skipped = str(why)
+            return
+        except ValueError as error:
+            parsed.refusal.append(str(error))
+    missing = [one.name for one in kind.fields if one.needed and one.name not in parsed.values]
+    if missing and not parsed.refusal:
+        parsed.refusal.append(f"{missing[0]}: This is blank.")
+    parsed.warnings = reading.warnings
+
+
+def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], found: Values) -> None:
+    if isinstance(cell, Formula):
+        raise ValueError(f"This cell is a formula ({cell[:40]}). Save the file with values in its place.")
+    if cell in values.ERRORS:
+        raise ValueError(f"The spreadsheet has an error here ({cell}).")
+    if cell:
+        said = one.read(cell, reading)
+        if said is not None:
+            found[one.name] = said
+    elif one.cleared is not None and options.get(BLANK) == CLEAR:
+        found[one.name] = one.cleared
+
+
+def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
+    """Write the lines, piece by piece, from where an earlier worker stopped."""
+    done = lease.row.position
+    counts = Counter(lease.row.counts)
+    position = done
+    remaining = itertools.islice(_renewing(parsed, lease), done, None)
+    while piece := list(itertools.islice(remaining, PIECE)):
+        if position + len(piece) > MAX_ROWS:
+            raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
+        lines = _lines(lease, kind, piece, position)
+        position += len(piece)
+        for line in lines:
+            counts[line.outcome] += 1
+            counts["warned"] += line.warned
+
+        def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
+            lease.hold(position=at, done=min(row, lease.row.row_count), counts=dict(counts))
+            lines_of(lease.context).bulk_create(lines)
+
+        run_in_unit_of_work(lease.context, write)
+
+
+def _renewing(parsed: Iterator[Parsed], lease: Lease) -> Iterator[Parsed]:
+    for number, one in enumerate(parsed):
+        if number % 500 == 0:
+            lease.renew()
+        yield one
+
+
+def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int) -> list[ImportLineRow]:
+    right = [one for one in piece if not one.refusal and not one.skipped]
+    keys = {id(one): kind.key(one.values)[:_MAX_KEY] for one in right}
+    verdicts = {id(one): verdict for one, verdict in _verdicts(lease, kind, right, keys)}
+    made = []
+    for number, one in enumerate(piece, position + 1):
+        verdict = verdicts.get(id(one))
+        if one.skipped:
+            verdict = Verdict(outcome=Outcome.SKIPPED, messages=[one.skipped])
+        elif verdict is None:
+            verdict = refused(*one.refusal)
+        is_refused = verdict.outcome == Outcome.REFUSED
+        made.append(
+            lines_of(lease.context).model(
+                import_pk=lease.row.pk,
+                position=number,
+                line=one.line,
+                key=keys.get(id(one)) or str(one.values.get(kind.fields[0].name, ""))[:_MAX_KEY],
+                outcome=verdict.outcome,
+                warned=bool(one.warnings) and not is_refused,
+                values=one.values,
+                changes=verdict.changes,
+                messages=[*verdict.messages, *one.warnings],
+                cells=one.cells if one.refusal else None,
+            )
+        )
+    return made
+
+
+def _verdicts(
+    lease: Lease, kind: Kind, rows: list[Parsed], keys: Mapping[int, str]
+) -> Iterator[tuple[Parsed, Verdict]]:
+    """Of two rows with the same key the second is skipped if it says the same, and else refused."""
+    seen = _seen(lease, set(keys.values())) if kind.unique else {}
+    singles = []
+    for one in rows:
+        before = seen.get(keys[id(one)])
+        if before is None:
+            if kind.unique:
+                seen[keys[id(one)]] = (one.line, one.values)
+            singles.append(one)
+        elif before[1] == one.values:
+            yield one, Verdict(outcome=Outcome.SKIPPED, messages=[f"Line {before[0]} says the same."])
+        else:
+            yield one, refused(f"{keys[id(one)]} stands on line {before[0]} already, with other values.")
+    found = [one.values for one in singles]
+    yield from zip(singles, kind.look(found, kind.prepare(found)), strict=True)
+
+
+def _seen(lease: Lease, keys: set[str]) -> dict[str, tuple[int, Values]]:
+    lines = lines_of(lease.context).filter(import_pk=lease.row.pk, key__in=keys)
+    rows = lines.exclude(outcome__in=(Outcome.REFUSED, Outcome.SKIPPED)).values_list("key", "line", "values")
+    found: dict[str, tuple[int, Values]] = {}
+    for key, line, said in rows.order_by("-position"):
+        found[key] = (line, said)
+    return found

@@ -1,0 +1,207 @@
+"""A file as rows of text cells, whatever it is: CSV, text with tabs, or an Excel workbook. It is streamed."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import IO, Any
+
+import openpyxl
+
+from eci.imports import decoding
+from eci.imports.decoding import Coding, Dialect
+from eci.imports.errors import BadFile
+
+MAX_COLUMNS = 1_000
+UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
+SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells share, which are kept in memory
+RATIO = 200  # times that a part of it may be larger unpacked
+_SMALL = 64 * 1024 * 1024  # bytes below which the ratio does not matter
+
+Row = tuple[int, list[str]]  # the line in the file, and its cells
+Recognised = Callable[[list[list[str]]], int]
+
+_OTHERS = {
+    b"\xd0\xcf\x11\xe0": "This is an old Excel workbook (.xls), or one with a password. Save it as .xlsx without one.",
+    b"%PDF": "This is a PDF. Save the table as CSV or .xlsx.",
+    b"\x1f\x8b": "This file is packed. Unpack it first.",
+    b"Rar!": "This file is packed. Unpack it first.",
+    b"\x89PNG": "This is a picture.",
+    b"\xff\xd8\xff": "This is a picture.",
+}
+
+
+class Formula(str):
+    """A cell whose value is a formula: the file does not say what it comes to."""
+
+
+@dataclass
+class Table:
+    """A file that is open. ``rows`` begins anew each time. ``total`` counts all rows, blank ones and the header too."""
+
+    file: IO[bytes]
+    coding: Coding | None = None
+    dialect: Dialect | None = None
+    sheet: str = ""
+    sheets: list[str] = field(default_factory=list)
+    _total: int | None = None
+
+    def rows(self) -> Iterator[Row]:
+        if self.dialect and self.coding:
+            with decoding.open_text(self.file, self.coding.encoding, damaged=self.coding.is_damaged) as text:
+                yield from decoding.records(text, self.dialect)
+        else:
+            yield from _sheet_rows(self.file, self.sheet)
+
+    def total(self) -> int:
+        if self._total is None:
+            self._total = _sheet_length(self.file, self.sheet) if self.dialect is None else sum(1 for _ in self.rows())
+        return self._total
+
+
+def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, recognised: Recognised) -> Table:
+    """Find out what the file is, but for what is given. BadFile."""
+    file.seek(0)
+    head = file.read(8)
+    if not head:
+        raise BadFile("The file is empty.")
+    for sign, sentence in _OTHERS.items():
+        if head.startswith(sign):
+            raise BadFile(sentence)
+    if head.startswith(b"PK"):
+        sheets = _sheets(file)
+        if sheet and sheet not in sheets:
+            raise BadFile(f"There is no sheet {sheet!r} in this workbook. Its sheets: {', '.join(sheets)}.")
+        return Table(file, sheet=sheet or sheets[0], sheets=sheets)
+    coding = Coding(encoding=encoding) if encoding else decoding.coding_of(file)
+    if delimiter:
+        with decoding.open_text(file, coding.encoding, damaged=coding.is_damaged) as text:
+            found = decoding.dialect_of(text, recognised)
+        dialect = Dialect(delimiter=delimiter, quoted=found.quoted or delimiter != "\t", skipped=found.skipped)
+    else:
+        with decoding.open_text(file, coding.encoding, damaged=coding.is_damaged) as text:
+            dialect = decoding.dialect_of(text, recognised)
+    return Table(file, coding=coding, dialect=dialect)
+
+
+# -- workbooks --------------------------------------------------------------------------------------------------------
+
+
+def _sheets(file: IO[bytes]) -> list[str]:
+    """The names of its visible sheets, after a look at what the workbook would unpack to. BadFile."""
+    try:
+        with zipfile.ZipFile(file) as packed:
+            _require_harmless(packed)
+        with _workbook(file) as book:
+            sheets = [one.title for one in book.worksheets if one.sheet_state == "visible"]
+    except BadFile:
+        raise
+    except Exception as error:  # openpyxl raises whatever it stumbles over
+        raise BadFile("This is no Excel workbook that can be read. Save it as CSV, or as .xlsx again.") from error
+    if not sheets:
+        raise BadFile("This workbook has no visible sheet.")
+    return sheets
+
+
+def _require_harmless(packed: zipfile.ZipFile) -> None:
+    parts = packed.infolist()
+    names = {part.filename for part in parts}
+    if "xl/workbook.xml" not in names:
+        raise BadFile("This is a packed file, but no Excel workbook (.xlsx). Save the table as CSV or .xlsx.")
+    if sum(part.file_size for part in parts) > UNPACKED:
+        raise BadFile("Unpacked, this workbook is larger than 1 GB. Save it as CSV, or in parts.")
+    for part in parts:
+        if part.file_size > max(_SMALL, RATIO * part.compress_size):
+            raise BadFile("This workbook is packed more tightly than tables are. Save it as CSV.")
+        if part.filename == "xl/sharedStrings.xml" and part.file_size > SHARED_TEXTS:
+            raise BadFile("This workbook has more different texts than fit in memory. Save it as CSV.")
+        if part.filename.endswith((".xml", ".rels")):
+            with packed.open(part) as opened:
+                if b"<!DOCTYPE" in opened.read(1024).upper():
+                    raise BadFile("This workbook defines entities, which no spreadsheet program does.")
+
+
+class _workbook:
+    """Open for reading, row by row. Formulas are not replaced by the values that they had when it was saved."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        with warnings.catch_warnings():  # of what it does not keep, such as drop-down lists
+            warnings.simplefilter("ignore")
+            self.book = openpyxl.load_workbook(file, read_only=True, data_only=False, keep_links=False)
+
+    def __enter__(self) -> Any:
+        return self.book
+
+    def __exit__(self, *error: object) -> None:
+        self.book.close()
+
+
+def _sheet_rows(file: IO[bytes], sheet: str) -> Iterator[Row]:
+    try:
+        with _workbook(file) as book, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            worksheet = book[sheet]
+            worksheet.reset_dimensions()  # what the file says of its size is often wrong
+            for line, cells in enumerate(worksheet.iter_rows(values_only=True), 1):
+                if len(cells) > MAX_COLUMNS:
+                    cells = _without_end(cells, line)
+                yield line, [_text(cell) for cell in cells]
+    except BadFile:
+        raise
+    except Exception as error:
+        raise BadFile("This workbook is damaged: a spreadsheet program may mend it by saving it again.") from error
+
+
+def _without_end(cells: tuple[Any, ...], line: int) -> tuple[Any, ...]:
+    if any(cell is not None for cell in cells[MAX_COLUMNS:]):
+        raise BadFile(f"Line {line} has more than {MAX_COLUMNS:,} columns.")
+    return cells[:MAX_COLUMNS]
+
+
+def _text(cell: Any) -> str:
+    """The cell as a person reads it. Numbers have at most 15 digits, as in Excel: what follows is dust."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return Formula(cell) if cell.startswith("=") and len(cell) > 1 else _ESCAPED.sub(_unescaped, cell)
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        whole = math.isfinite(cell) and cell.is_integer() and abs(cell) < 1e15
+        return str(int(cell)) if whole else f"{cell:.15g}"
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == cell.time().min else cell.isoformat(" ")
+    if isinstance(cell, int | date):
+        return str(cell)
+    return Formula(getattr(cell, "text", "") or "=")  # array formulas are objects
+
+
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))
+
+
+def _sheet_length(file: IO[bytes], sheet: str) -> int:
+    """The number of its last row, read from the end of the sheet's own text: counting cell by cell takes far longer."""
+    with _workbook(file) as book:
+        part = book[sheet]._worksheet_path
+    last, rows, tail = 0, 0, b""
+    file.seek(0)
+    with zipfile.ZipFile(file) as packed, packed.open(part) as opened:
+        while piece := opened.read(1024 * 1024):
+            rows += piece.count(b"<row ")
+            for found in _ROW.finditer(tail + piece):
+                last = int(found[1])
+            tail = piece[-64:]
+    return max(last, rows)
+
+
+_ROW = re.compile(rb"<row[^>]*? r=\"([0-9]{1,7})\"")

@@ -1,0 +1,258 @@
+"""What people write into cells: numbers with either decimal sign, amounts, flags, text gone through spreadsheets."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+from django.conf import settings
+
+from eci import money, text
+
+DecimalSign = Literal[".", ","]
+
+ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
+_TRUE = {
+    "1",
+    "-1",
+    "true",
+    "yes",
+    "y",
+    "on",
+    "x",
+    "enabled",
+    "visible",
+    "active",
+    "published",
+    "instock",
+    "wahr",
+    "vrai",
+}
+_FALSE = {"0", "2", "false", "no", "n", "off", "disabled", "hidden", "inactive", "draft", "archived", "private"}
+_SIGNS = {
+    "€": ("EUR",),
+    "£": ("GBP",),
+    "₹": ("INR",),
+    "₽": ("RUB",),
+    "₩": ("KRW",),
+    "₺": ("TRY",),
+    "zł": ("PLN",),
+    "ft": ("HUF",),
+    "kč": ("CZK",),
+    "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD"),
+    "us$": ("USD",),
+    "¥": ("JPY", "CNY"),
+    "kr": ("SEK", "NOK", "DKK", "ISK"),
+}
+_SPACES = re.compile("[\\s\xa0\u2007\u2009\u202f'’]")
+_AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,][\d.,eE+]*\)?-?)(?P<after>[^\d.,]*)")
+_PLAIN: dict[DecimalSign, re.Pattern[str]] = {
+    ".": re.compile(r"[+-]?(?=[.\d])(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?"),
+    ",": re.compile(r"[+-]?(?=[,\d])(?:\d+|[1-9]\d{0,2}(?:\.\d{2,3})*\.\d{3})?(?:,\d*)?"),
+}
+_SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d{1,3}")
+_DUST = Decimal("0.00000001")  # what computers with binary fractions leave behind
+
+
+@dataclass
+class Reading:
+    """How the cells of one file are read, and what is said of the row that is being read.
+
+    ``as_written``: its texts are the shop's own, so nothing in them is decoded.
+    """
+
+    decimal: DecimalSign = "."
+    currency: str = field(default_factory=lambda: settings.ECI_CURRENCY)
+    as_written: bool = False
+    warnings: list[str] = field(default_factory=list)
+    cells: dict[str, str] = field(default_factory=dict)  # of the row, by field
+
+    def warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def decimal_sign(cell: str) -> str:
+    """What the cell tells of the decimal sign: ``.``, ``,``, ``?`` if it may be either, or nothing."""
+    number = _digits_of(cell) or ""
+    if not number or number.isdigit():
+        return ""
+    either = [sign for sign, plain in _PLAIN.items() if plain.fullmatch(number)]
+    return "?" if len(either) > 1 else "".join(either)
+
+
+def _digits_of(cell: str) -> str | None:
+    found = _AMOUNT.fullmatch(_SPACES.sub("", cell))
+    return found["number"].strip("()-+") if found else None
+
+
+def number(cell: str, decimal: DecimalSign) -> Decimal:
+    """ValueError."""
+    return _number(_SPACES.sub("", cell), decimal)
+
+
+def _number(cell: str, decimal: DecimalSign) -> Decimal:
+    written = cell
+    if cell.startswith("(") and cell.endswith(")"):  # as accountants write what is negative
+        cell = f"-{cell[1:-1]}"
+    elif cell.endswith("-"):
+        cell = f"-{cell[:-1]}"
+    if _SCIENTIFIC.fullmatch(cell):
+        return Decimal(cell.replace(",", "."))
+    if not _PLAIN[decimal].fullmatch(cell):
+        raise ValueError(f"{written[:40]!r} is not a number in which {decimal!r} is the decimal sign.")
+    thousands = "," if decimal == "." else "."
+    try:
+        return Decimal(cell.replace(thousands, "").replace(",", "."))
+    except InvalidOperation:
+        raise ValueError(f"{written[:40]!r} is not a number.") from None
+
+
+def whole(cell: str, reading: Reading) -> int:
+    """A number of units. ValueError."""
+    found = number(cell, reading.decimal)
+    if found != found.to_integral_value():
+        raise ValueError("Units are counted whole.")
+    if abs(found) > 10**12:
+        raise ValueError("That is too many.")
+    return int(found)
+
+
+def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal, str]:
+    """A price, and the currency that the cell names, or else the given one. ValueError."""
+    found = _AMOUNT.fullmatch(_SPACES.sub("", cell))
+    if not found:
+        raise ValueError(f"{cell[:40]!r} is not a price.")
+    named = _named_currency(found["before"] + found["after"], currency or reading.currency)
+    if currency and named and named != currency:
+        raise ValueError(f"The price is in {named}, but the currency is {currency}.")
+    price = _number(found["number"], reading.decimal)
+    if price < 0:
+        raise ValueError("A price must not be negative.")
+    return price, named or currency
+
+
+def exact(price: Decimal, currency: str) -> Decimal:
+    """The price in the currency's own places, if it has no more. ValueError."""
+    rounded = round(price, money.places(currency))
+    if abs(price - rounded) < _DUST:
+        price = rounded
+    return money.from_minor(money.to_minor(price, currency), currency)
+
+
+def _named_currency(sign: str, usual: str) -> str:
+    if not sign:
+        return ""
+    if money.is_currency(sign.upper()):
+        return sign.upper()
+    meant = _SIGNS.get(sign.lower().rstrip("."))
+    if meant is None:
+        raise ValueError(f"{sign[:20]!r} is not a currency.")
+    if len(meant) == 1:
+        return meant[0]
+    if usual not in meant:
+        raise ValueError(f"{sign!r} does not say which currency it is. Write its code, such as {meant[0]}.")
+    return usual
+
+
+def flag(cell: str) -> bool:
+    word = "".join(cell.lower().split())
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError(f"{cell[:40]!r} is neither yes nor no.")
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+_EXCEL_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_GUARDED_CODE = re.compile(r"'+[=+\-@\t\r0-9]")
+_LINES = re.compile(r"[ ]*[\t\r\n\x0b\x0c\x85\u2028\u2029]+[ ]*")
+_TAG = re.compile(r"</?[a-zA-Z][^>]*>")
+_ENTITY = re.compile(
+    r"&(?!(?:lt|gt|amp|quot|#60|#62|#38|#34|#x3c|#x3e|#x26|#x22);)(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});"
+)
+_BROKEN = re.compile("[\xc2-\xf4](?:[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ])+")
+
+
+def bare(cell: str, *, is_code: bool = False) -> str:
+    """The cell without what spreadsheets put before text that they would read as a number or a formula."""
+    cell = text.trim(cell)
+    if found := _EXCEL_TEXT.fullmatch(cell):
+        return text.trim(found[1].replace('""', '"'))
+    guarded = (_GUARDED_CODE if is_code else _GUARDED).match(cell)
+    return cell[1:] if guarded else cell
+
+
+def guarded(value: str, *, is_code: bool = False) -> str:
+    """The text as no spreadsheet takes it for a formula, nor a code for a number; ``bare`` gives it back unchanged."""
+    if _EXCEL_TEXT.fullmatch(value):
+        return f"'{value}"
+    first = value[:1]
+    if (first and first in "=+-@\t\r") or (_GUARDED_CODE if is_code else _GUARDED).match(value):
+        return f"'{value}"
+    return value
+
+
+def line(cell: str, reading: Reading, *, limit: int) -> str:
+    """Text in one line: breaks become spaces, and entities of HTML the letters that they stand for. ValueError."""
+    if not reading.as_written:
+        cell = _LINES.sub(" ", html.unescape(cell) if "&" in cell else cell)
+    _warn_of_broken(cell, reading)
+    return text.clean(cell, limit=limit)
+
+
+def lines(cell: str, reading: Reading, *, limit: int) -> str:
+    """Text in several lines, with or without HTML, whose tags stay. ValueError."""
+    if not reading.as_written:
+        cell = cell.replace("\t", " ").replace("\x0b", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+        if "&" in cell:
+            is_html = _TAG.search(cell)
+            cell = _ENTITY.sub(lambda one: html.unescape(one[0]), cell) if is_html else html.unescape(cell)
+    _warn_of_broken(cell, reading)
+    return text.clean(cell, limit=limit, lines=True)
+
+
+_WAS_A_NUMBER = re.compile(r"\d(?:[.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+_WAS_A_DATE = re.compile(
+    r"\d{1,2}[-. /](?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*(?:[-. /]\d{2,4})?"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*-\d{2,4}|\d{4}-\d{2}-\d{2}(?: 00:00:00)?",
+    re.IGNORECASE,
+)
+
+
+def was_a_number(code: str) -> bool:
+    """Whether a spreadsheet has shortened it: ``1.23457E+12``."""
+    return bool(_WAS_A_NUMBER.fullmatch(code))
+
+
+def warn_of_excel(code: str, reading: Reading) -> None:
+    """Spreadsheets make numbers and dates of codes."""
+    if was_a_number(code):
+        reading.warn(f"{code!r} looks like a number that a spreadsheet has shortened. Is this the code?")
+    elif _WAS_A_DATE.fullmatch(code):
+        reading.warn(f"{code!r} looks like a code that a spreadsheet has made a date. Is this the code?")
+
+
+def _warn_of_broken(cell: str, reading: Reading) -> None:
+    """Text that was UTF-8, was read as something else, and was saved like that."""
+    if cell.isascii():
+        return
+    if "\ufffd" in cell:
+        raise ValueError("Some characters here were lost before: they are question marks in the file.")
+    found = _BROKEN.search(cell)
+    if not found:
+        return
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            meant = found[0].encode(encoding).decode()
+        except UnicodeError:
+            continue
+        reading.warn(f"{cell[:60]!r} looks broken: {found[0]!r} was probably {meant!r}.")
+        return

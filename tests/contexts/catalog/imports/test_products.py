@@ -1,0 +1,242 @@
+"""Products and prices from files: what a row changes, what it is refused for, and how it is taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contexts.catalog.models import PriceChange, Product, Trail
+from tests.support.imports import Importing, csv, xlsx
+
+
+@pytest.fixture
+def importing(api: Any) -> Importing:
+    return Importing(api)
+
+
+def by_sku(importing: Importing) -> dict[str, dict[str, Any]]:
+    return {one["sku"]: one for one in importing.api.get("/v1/products?limit=100").data}
+
+
+def refusals(importing: Importing, read: dict[str, Any]) -> dict[str, list[str]]:
+    return {row["key"]: row["messages"] for row in importing.rows(read["import_id"], "&outcome=refused")}
+
+
+def test_rows_are_new_changed_or_the_same(importing: Importing, statements: Any) -> None:
+    for sku, price in (("A", "10.00"), ("B", "5.00")):
+        importing.api.post("/v1/products", {"sku": sku, "name": sku, "price": price})
+    before = list(Product.objects.order_by("pk").values())
+    read = importing.read(csv("sku,name,price", "A,A,12.50", "B,B,5", "C,C,1"))
+    rows = {row["key"]: (row["outcome"], row["changes"]) for row in importing.rows(read["import_id"])}
+    assert rows["A"] == ("changed", {"price": ["10.00", "12.50"]})
+    assert rows["B"] == ("same", {})
+    assert rows["C"][0] == "new"
+    assert rows["C"][1]["price"] == [None, "1.00"]
+    assert list(Product.objects.order_by("pk").values()) == before, "a dry run changes nothing"
+    done = importing.apply(read["import_id"])
+    assert (done["status"], done["progress"]["percent"], done["counts"]["new"]) == ("APPLIED", 100, 1)
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "12.50", "B": "5.00", "C": "1.00"}
+    actor = f"import:{read['import_id']}"
+    assert PriceChange.objects.filter(actor=actor).count() == 2
+    assert Trail.objects.filter(actor=actor).count() == 2
+    assert Product.objects.get(sku="B").version == 1
+
+
+def test_many_rows_take_few_statements(importing: Importing, statements: Any) -> None:
+    content = csv("sku,name,price", *(f"S-{n},Name {n},{n + 1}" for n in range(200)))
+    with statements() as reading:
+        read = importing.read(content)
+    with statements() as applying:
+        importing.apply(read["import_id"])
+    assert reading.total <= 40, reading.report()
+    assert applying.total <= 45, applying.report()
+
+
+def test_a_sku_is_text(importing: Importing) -> None:
+    content = csv(
+        "sku,name,price", "0017,A,1", "17,B,1", "'00123,C,1", '"=""00456""",D,1', "90.750,E,1", "1.23457E+12,F,1"
+    )
+    read = importing.read(content)
+    warned = {row["key"]: row["messages"] for row in importing.rows(read["import_id"], "&outcome=warned")}
+    assert set(warned) == {"1.23457E+12"}
+    assert set(by_sku(importing) or {row["key"] for row in importing.rows(read["import_id"])}) == {
+        *("0017", "17", "00123", "00456", "90.750", "1.23457E+12")
+    }
+
+
+def test_codes_that_a_spreadsheet_has_made_dates_are_warned_of(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price", "01-Jan,A,1", "JAN-1,B,1"))
+    assert [row["key"] for row in importing.rows(read["import_id"], "&outcome=warned")] == ["01-Jan"]
+
+
+def test_numbers_of_a_workbook_are_taken_as_they_are_shown(importing: Importing) -> None:
+    importing.take(
+        xlsx(["sku", "name", "price"], [17, "A", 19.990000000000002], [1234567890123, "B", 5]), name="x.xlsx"
+    )
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"17": "19.99", "1234567890123": "5.00"}
+
+
+def test_a_formula_is_refused_in_one_sentence(importing: Importing) -> None:
+    read = importing.read(xlsx(["sku", "name", "price"], ["A", "A", "=B1*2"], ["B", "B", 2]), name="x.xlsx")
+    assert refusals(importing, read) == {
+        "A": ["price: This cell is a formula (=B1*2). Save the file with values in its place."]
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "price"),
+    [
+        *((".5", "0.50"), ("14.0000", "14.00"), ("19.990000000000002", "19.99"), ("$25.00", "25.00")),
+        *(('"$4,250.00"', "4250.00"), ('"1,299.00"', "1299.00"), ("19.99 USD", "19.99"), ("1\u202f299.00", "1299.00")),
+        *(("1'299.00", "1299.00"), ("1.2E+3", "1200.00"), ("+3", "3.00")),
+    ],
+)
+def test_prices_are_understood(importing: Importing, cell: str, price: str) -> None:
+    importing.take(csv("sku,name,price", f"A,A,{cell}", "B,B,1.05"))
+    assert by_sku(importing)["A"]["price"] == price
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ("-1", "price: A price must not be negative."),
+        ("1.005", "price: An amount in USD has at most 2 decimal places."),
+        ("cheap", "price: 'cheap' is not a price."),
+        ("NaN", "price: 'NaN' is not a price."),
+        ("1.2.3", "price: '1.2.3' is not a number in which '.' is the decimal sign."),
+        ("9999999999999", "price: An amount has at most 12 digits."),
+        ("kr 5", "price: 'kr' does not say which currency it is. Write its code, such as SEK."),
+        ("#REF!", "price: The spreadsheet has an error here (#REF!)."),
+    ],
+)
+def test_what_is_no_price_is_refused(importing: Importing, cell: str, sentence: str) -> None:
+    read = importing.read(csv("sku,name,price", f"A,A,{cell}", "B,B,1.05"))
+    assert refusals(importing, read) == {"A": [sentence]}
+    assert read["counts"]["new"] == 1
+
+
+def test_the_currency_of_a_price_is_its_own(importing: Importing) -> None:
+    importing.api.post("/v1/products", {"sku": "EUR", "name": "E", "price": "1", "currency": "EUR"})
+    importing.take(csv("sku,name,price", "EUR,E,2", "GBP,G,£4.00"))
+    found = by_sku(importing)
+    assert [(found[sku]["price"], found[sku]["currency"]) for sku in ("EUR", "GBP")] == [
+        ("2.00", "EUR"),
+        ("4.00", "GBP"),
+    ]
+    read = importing.read(csv("sku,price,currency", "EUR,5 GBP,EUR"))
+    assert refusals(importing, read) == {"EUR": ["price: The price is in GBP, but the currency is EUR."]}
+
+
+def test_the_decimal_sign_is_asked_where_either_may_be_meant(importing: Importing) -> None:
+    read = importing.read(csv("sku;name;price", "A;A;1.299", "B;B;2.500"))
+    assert [one["name"] for one in read["questions"] if one["needed"]] == ["decimal"]
+    importing.apply(importing.answer(read["import_id"], decimal=",")["import_id"])
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "1299.00", "B": "2500.00"}
+
+
+def test_blank_cells_leave_unless_they_are_to_clear(importing: Importing) -> None:
+    importing.api.post(
+        "/v1/products", {"sku": "A", "name": "A", "price": "1", "category": "Old", "description": "Long"}
+    )
+    content = csv("sku,name,category,price", "A,,,")
+    assert importing.read(content)["counts"]["same"] == 1
+    read = importing.read(content, options={"blank": "clear"})
+    assert importing.rows(read["import_id"])[0]["changes"] == {"category": ["Old", ""]}
+    importing.apply(read["import_id"])
+    found = by_sku(importing)["A"]
+    assert (found["name"], found["category"], found["description"], found["price"]) == ("A", "", "Long", "1.00")
+
+
+def test_flags_are_understood(importing: Importing) -> None:
+    yes, no = "TRUE true 1 -1 Y enabled visible Published".split(), "FALSE 0 N disabled hidden draft".split()  # noqa: SIM905
+    importing.take(csv("sku,name,price,published", *(f"{flag}-{n},A,1,{flag}" for n, flag in enumerate(yes + no))))
+    assert [one["is_active"] for one in sorted(by_sku(importing).values(), key=lambda one: one["product_id"])] == [
+        *[True] * len(yes),
+        *[False] * len(no),
+    ]
+    read = importing.read(csv("sku,name,price,published", "X,A,1,perhaps"))
+    assert refusals(importing, read) == {"X": ["is_active: 'perhaps' is neither yes nor no."]}
+
+
+def test_texts_are_taken_in_as_at_every_door(importing: Importing) -> None:
+    content = csv(
+        "sku,name,price,description",
+        'A," Cafe\u0301  \u201cNo. 1\u201d\nbig ",1,"line 1\nline 2\tend"',
+        f"B,{'x' * 501},1,",
+    )
+    read = importing.read(content)
+    assert refusals(importing, read) == {"B": ["name: This must have at most 500 characters."]}
+    importing.apply(read["import_id"])
+    found = by_sku(importing)["A"]
+    assert (found["name"], found["description"]) == ("Café  “No. 1” big", "line 1\nline 2 end")
+
+
+def test_text_that_was_broken_before_is_warned_of(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price", "A,CafÃ©,1"))
+    [row] = importing.rows(read["import_id"], "&outcome=warned")
+    assert row["messages"] == ["'CafÃ©' looks broken: 'Ã©' was probably 'é'."]
+
+
+def test_the_same_sku_twice(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price", "A,A,1", "A,A,1", "A,A,2", "a,a,3"))
+    assert importing.outcomes(read["import_id"]) == [(2, "new"), (3, "skipped"), (4, "refused"), (5, "new")]
+    assert refusals(importing, read) == {"A": ["A stands on line 2 already, with other values."]}
+    importing.apply(read["import_id"])
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "1.00", "a": "3.00"}
+
+
+def test_a_barcode_is_digits_and_one_product_s(importing: Importing) -> None:
+    importing.api.post("/v1/products", {"sku": "OLD", "name": "O", "price": "1", "barcode": "036000291452"})
+    read = importing.read(
+        csv("sku,name,price,EAN", "A,A,1,036000291452", "B,B,1,8.8E+12", "C,C,1,'00036000291452", "D,D,1,12", "E,E,1,")
+    )
+    assert refusals(importing, read) == {
+        "A": ["barcode: The product OLD has this barcode."],
+        "D": ["barcode: A barcode has 8 to 14 digits."],
+    }
+    importing.apply(read["import_id"])
+    assert {sku: one["barcode"] for sku, one in by_sku(importing).items() if sku != "OLD"} == {
+        "B": None,
+        "C": "00036000291452",
+        "E": None,
+    }
+
+
+def test_prices_need_products_that_there_are(importing: Importing) -> None:
+    importing.api.post("/v1/products", {"sku": "A", "name": "A", "price": "1"})
+    read = importing.read(csv("sku,price", "A,2", "B,3"), kind="prices")
+    assert refusals(importing, read) == {"B": ["sku: There is no product with this SKU."]}
+    importing.apply(read["import_id"])
+    assert by_sku(importing)["A"]["price"] == "2.00"
+
+
+class TestUndo:
+    def test_restores_what_nobody_has_changed_since_and_names_the_rest(self, importing: Importing) -> None:
+        for sku in ("A", "B", "C"):
+            importing.api.post("/v1/products", {"sku": sku, "name": sku, "price": "1", "category": "Old"})
+        done = importing.take(
+            csv("sku,name,price,category", "A,A,2,New", "B,B,2,New", "C,C,1,Old", "NEW-1,N,9,", "NEW-2,N,9,")
+        )
+        mine = by_sku(importing)
+        importing.api.patch(f"/v1/products/{mine['B']['product_id']}", {"price": "3"})
+        importing.api.patch(f"/v1/products/{mine['NEW-2']['product_id']}", {"name": "Mine"})
+        undone = importing.undo(done["import_id"])
+        assert (undone["status"], undone["counts"]["undone"], undone["counts"]["kept"]) == ("UNDONE", 2, 2)
+        found = by_sku(importing)
+        assert [(found[sku]["price"], found[sku]["category"]) for sku in "ABC"] == [
+            *(("1.00", "Old"), ("3.00", "Old"), ("1.00", "Old"))
+        ]
+        assert [found[sku]["is_active"] for sku in ("NEW-1", "NEW-2")] == [False, True]
+        kept = {row["key"]: row["messages"] for row in importing.rows(done["import_id"], "&state=kept")}
+        assert kept == {
+            "B": ["Kept, because somebody has changed it since: price."],
+            "NEW-2": ["Kept, because somebody has changed it since: name."],
+        }
+
+    def test_an_import_is_undone_once(self, importing: Importing) -> None:
+        done = importing.take(csv("sku,name,price", "A,A,2"))
+        importing.undo(done["import_id"])
+        importing.api.patch(f"/v1/products/{by_sku(importing)['A']['product_id']}", {"is_active": True})
+        assert importing.undo(done["import_id"])["status"] == "UNDONE"
+        assert by_sku(importing)["A"]["is_active"] is True

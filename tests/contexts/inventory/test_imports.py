@@ -1,0 +1,184 @@
+"""Stock counts and receipts from files: places, quantities, the ledger, and how they are taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contexts.inventory.models import Movement, Stock
+from tests.support.imports import Importing, csv, xlsx
+
+TARTU = "Tartu mnt 50-4, Tallinn"
+HERITAGE = "Main Office & Shop (Heritage Crest) on the market square"
+
+
+@pytest.fixture
+def counting(api: Any) -> Importing:
+    for sku in ("0017", "LAMP", "RUG"):
+        api.post("/v1/products", {"sku": sku, "name": sku, "price": "1"})
+    for code, name in (("WH1", "Bugs"), ("WH2", TARTU), ("WH3", HERITAGE)):
+        api.post("/v1/warehouses", {"code": code, "name": name})
+    return Importing(api, kind="stock_counts")
+
+
+@pytest.fixture
+def one_place(api: Any) -> Importing:
+    for sku in ("LAMP", "RUG"):
+        api.post("/v1/products", {"sku": sku, "name": sku, "price": "1"})
+    api.post("/v1/warehouses", {"code": "WH1", "name": "Main"})
+    return Importing(api, kind="stock_counts")
+
+
+def stock() -> dict[tuple[int, str], int]:
+    return {(row.product_id, row.warehouse_id): row.on_hand for row in Stock.objects.all()}
+
+
+def by_sku(importing: Importing) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for row in importing.api.get("/v1/inventory?limit=100").data:
+        found.setdefault(row["sku"], {})[row["warehouse"]] = row["onhand"]
+    return found
+
+
+def refusals(importing: Importing, read: dict[str, Any]) -> dict[int, list[str]]:
+    return {row["line"]: row["messages"] for row in importing.rows(read["import_id"], "&outcome=refused")}
+
+
+def test_counts_are_written_to_the_ledger(counting: Importing) -> None:
+    done = counting.take(csv("sku,warehouse,onhand", "0017,WH1,5", "LAMP,WH1,7", "LAMP,WH2,0"))
+    assert (done["counts"]["new"], by_sku(counting)) == (3, {"0017": {"WH1": 5}, "LAMP": {"WH1": 7, "WH2": 0}})
+    read = counting.read(csv("sku,warehouse,onhand", "0017,WH1,4", "LAMP,WH1,7"))
+    rows = {row["key"]: (row["outcome"], row["changes"]) for row in counting.rows(read["import_id"])}
+    assert rows == {"0017 @ wh1": ("changed", {"onhand": [5, 4]}), "LAMP @ wh1": ("same", {})}
+    counting.apply(read["import_id"])
+    last = Movement.objects.order_by("-pk")[0]
+    assert (last.delta, last.kind, last.actor) == (-1, "count", f"import:{read['import_id']}")
+
+
+def test_places_are_known_by_code_and_name_whatever_the_case(counting: Importing) -> None:
+    lines = [f'LAMP,"{TARTU}",3', f'RUG,"{HERITAGE}",4', "0017,BUGS ,5", "LAMP,bugs,6", "RUG,Moon,7"]
+    read = counting.read(csv("SKU,Location,Available", *lines))
+    [refused] = counting.rows(read["import_id"], "&outcome=refused")
+    assert refused["messages"][0].startswith("warehouse: There is no warehouse 'Moon'.")
+    answered = counting.answer(read["import_id"], locations={"Moon": "WH1"})
+    assert answered["counts"]["refused"] == 0
+    counting.apply(read["import_id"])
+    assert by_sku(counting) == {"LAMP": {"WH2": 3, "WH1": 6}, "RUG": {"WH3": 4, "WH1": 7}, "0017": {"WH1": 5}}
+
+
+def test_a_column_for_each_place(counting: Importing) -> None:
+    content = csv(f"Token,SKU,Current Quantity Bugs,Current Quantity {HERITAGE}", "T1,LAMP,3,4", "T2,RUG,,5")
+    read = counting.read(content)
+    assert counting.outcomes(read["import_id"]) == [(2, "new"), (2, "new"), (3, "skipped"), (3, "new")]
+    counting.apply(read["import_id"])
+    assert by_sku(counting) == {"LAMP": {"WH1": 3, "WH3": 4}, "RUG": {"WH3": 5}}
+    counting.take(xlsx(["sku", "WH1", "bugs "], ["LAMP", 9, None]), name="x.xlsx")
+    assert by_sku(counting)["LAMP"]["WH1"] == 9
+
+
+def test_what_shopify_s_new_leaves_blank_is_left_alone(counting: Importing) -> None:
+    header = "Handle,Title,Option1 Value,SKU,Location,Available (not editable),On hand (current),On hand (new)"
+    read = counting.read(csv(header, "lamp,Lamp,,LAMP,Bugs,5,6,", "rug,Rug,,RUG,Bugs,5,6,8", "x,X,,0017,Bugs,0,-4,-4"))
+    assert counting.outcomes(read["import_id"]) == [(2, "skipped"), (3, "new"), (4, "refused")]
+    assert "more was sold than there was" in refusals(counting, read)[4][0]
+    counting.apply(read["import_id"])
+    assert by_sku(counting) == {"RUG": {"WH1": 8}}
+
+
+def test_on_hand_or_available_is_asked(counting: Importing) -> None:
+    read = counting.read(csv("Handle,SKU,Location,Committed,Available,On hand", "lamp,LAMP,Bugs,2,3,5"))
+    [asked] = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], set(asked["choices"])) == ("onhand", {"Available", "On hand"})
+    counting.apply(counting.answer(read["import_id"], onhand="Available")["import_id"])
+    assert by_sku(counting) == {"LAMP": {"WH1": 3}}
+
+
+def test_stock_that_is_not_tracked_is_not_zero(one_place: Importing) -> None:
+    read = one_place.read(
+        csv(
+            "ID,Type,SKU,Name,In stock?,Stock,Regular price",
+            "1,simple,LAMP,L,1,,5",
+            "2,variable,V,V,1,3,",
+            "3,simple,RUG,R,1,4,5",
+        )
+    )
+    assert one_place.outcomes(read["import_id"]) == [(2, "skipped"), (3, "skipped"), (4, "new")]
+    one_place.apply(read["import_id"])
+    assert by_sku(one_place) == {"RUG": {"WH1": 4}}, "the only warehouse needs no name"
+
+
+def test_in_which_warehouse_is_asked(counting: Importing) -> None:
+    read = counting.read(csv("sku,qty", "LAMP,3"))
+    [asked] = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"], asked["answer"]) == ("warehouse", ["WH1", "WH2", "WH3"], None)
+    counting.apply(counting.answer(read["import_id"], warehouse="WH2")["import_id"])
+    assert by_sku(counting) == {"LAMP": {"WH2": 3}}
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ("1.5", "onhand: Units are counted whole."),
+        ("many", "onhand: 'many' is not a number in which '.' is the decimal sign."),
+        ("1000000001", "onhand: A warehouse can have at most 1,000,000,000 units of a product."),
+    ],
+)
+def test_what_is_no_count_is_refused(one_place: Importing, cell: str, sentence: str) -> None:
+    assert refusals(one_place, one_place.read(csv("sku,onhand", f"LAMP,{cell}"))) == {2: [sentence]}
+
+
+def test_units_are_whole_whatever_they_look_like(one_place: Importing) -> None:
+    one_place.take(csv("sku,onhand", "LAMP,100.0000", 'RUG,"1,200"'))
+    assert by_sku(one_place) == {"LAMP": {"WH1": 100}, "RUG": {"WH1": 1200}}
+
+
+def test_a_count_below_what_is_reserved_is_refused(one_place: Importing) -> None:
+    one_place.take(csv("sku,onhand", "LAMP,5"))
+    lamp = one_place.api.get("/v1/products/sku/LAMP").data["product_id"]
+    one_place.api.post("/v1/inventory/reserve", {"product_id": lamp, "quantity": 4})
+    read = one_place.read(csv("sku,onhand", "LAMP,3"))
+    assert refusals(one_place, read) == {2: ["4 units are reserved; on hand cannot become 3."]}
+
+
+def test_counts_may_be_added(one_place: Importing) -> None:
+    content = csv("sku,onhand", "LAMP,5")
+    one_place.take(content)
+    one_place.take(content, options={"counts": "add"})
+    assert by_sku(one_place) == {"LAMP": {"WH1": 10}}
+    assert one_place.send(content, options={"counts": "subtract"}).status == 400
+
+
+def test_receipts_add_and_may_name_a_product_twice(one_place: Importing) -> None:
+    done = one_place.take(csv("sku,warehouse,quantity", "LAMP,WH1,5", "LAMP,WH1,5", "RUG,WH1,2"), kind="receipts")
+    assert by_sku(one_place) == {"LAMP": {"WH1": 10}, "RUG": {"WH1": 2}}
+    assert set(Movement.objects.values_list("kind", flat=True)) == {"receipt"}
+    assert [row["changes"]["onhand"] for row in one_place.rows(done["import_id"])] == [[None, 5], [5, 10], [None, 2]]
+    undone = one_place.undo(done["import_id"])
+    assert (undone["counts"]["undone"], by_sku(one_place)) == (3, {"LAMP": {"WH1": 0}, "RUG": {"WH1": 0}})
+
+
+def test_undo_leaves_what_has_moved_since(one_place: Importing) -> None:
+    one_place.take(csv("sku,onhand", "LAMP,5", "RUG,5"))
+    done = one_place.take(csv("sku,onhand", "LAMP,8", "RUG,9"))
+    lamp = one_place.api.get("/v1/products/sku/LAMP").data["product_id"]
+    one_place.api.post(
+        "/v1/inventory/adjustments", {"product_id": lamp, "warehouse": "WH1", "delta": -1, "reason": "x"}
+    )
+    one_place.undo(done["import_id"])
+    assert by_sku(one_place) == {"LAMP": {"WH1": 7}, "RUG": {"WH1": 5}}
+    [kept] = one_place.rows(done["import_id"], "&state=kept")
+    assert (kept["key"], kept["messages"]) == ("LAMP @ wh1", ["Kept, because units have come or gone since."])
+
+
+def test_many_rows_take_few_statements(one_place: Importing, statements: Any) -> None:
+    for number in range(60):
+        one_place.api.post("/v1/products", {"sku": f"S{number}", "name": "S", "price": "1"})
+    content = csv("sku,onhand", *(f"S{number},{number}" for number in range(60)))
+    with statements() as reading:
+        read = one_place.read(content)
+    with statements() as applying:
+        one_place.apply(read["import_id"])
+    assert reading.total <= 45, reading.report()
+    assert applying.total <= 55, applying.report()
+    assert len(stock()) == 60

@@ -1,0 +1,171 @@
+"""Imports over HTTP: who may, what is refused, keys, rows as pages and as a file, and contexts that are elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from contexts.catalog.models import Import, ImportPiece, Product
+from eci.imports import uploads
+from tests.support.imports import Importing, csv
+from tests.support.people import staff
+
+pytestmark = pytest.mark.any_engine
+
+FILE = csv("sku,name,price", "A,A,1", ",B,1")
+
+
+@pytest.fixture
+def importing(api: Any) -> Importing:
+    return Importing(api)
+
+
+def test_the_same_key_begins_one_import(importing: Importing) -> None:
+    first = importing.send(FILE, key="k")
+    importing.work()
+    again = importing.send(FILE, key="k")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (202, "true")
+    assert again.data["import_id"] == first.data["import_id"]
+    assert again.data["status"] == "READY", "a 202 that is repeated says how things are now"
+    assert importing.send(csv("sku", "B"), key="k").code == "idempotency_key_reused"
+    assert Import.objects.count() == 1
+
+
+def test_applying_with_a_key(importing: Importing) -> None:
+    import_id = importing.read(FILE)["import_id"]
+    path = f"/v1/imports/{import_id}/apply"
+    assert importing.api.post(path, key="k").data["status"] == "APPLYING"
+    importing.work()
+    again = importing.api.post(path, key="k")
+    assert (again.data["status"], again.headers["Idempotent-Replayed"]) == ("APPLIED", "true")
+    assert importing.api.post(path).data["status"] == "APPLIED", "done already"
+    assert Product.objects.count() == 1
+
+
+def test_a_path_of_its_own_sets_the_kind(importing: Importing) -> None:
+    assert importing.send(FILE, path="/v1/products/import").data["kind"] == "products"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"kind": "people"}, "kind: There is no kind 'people'."),
+        ({"mapping": ["sku"]}, "mapping: A mapping is an object: column name: field."),
+        ({"options": {"colour": "red"}}, "options: There is no option 'colour'."),
+        ({"options": {"encoding": "latin-99"}}, "There is no such encoding."),
+        ({"options": {"decimal": "x"}}, "is not a valid choice"),
+        ({"options": {"delimiter": "word"}}, "A delimiter is one of comma, semicolon, tab, bar."),
+        ({"options": {"currency": "XXX"}}, "There is no such currency."),
+    ],
+)
+def test_what_cannot_be_meant_is_a_400(importing: Importing, given: dict[str, Any], sentence: str) -> None:
+    refused = importing.send(FILE, **given)
+    assert (refused.status, refused.code) == (400, "validation_error")
+    assert sentence in refused.error
+    assert ImportPiece.objects.count() == 0
+
+
+def test_a_file_is_needed(importing: Importing) -> None:
+    response = importing.api.client.post("/v1/imports", {"kind": "products"})
+    assert (response.status_code, response.json()["details"]) == (400, {"file": ["No file was submitted."]})
+    assert importing.api.post("/v1/imports", {"kind": "products"}).status == 415
+
+
+def test_a_file_that_is_too_large(importing: Importing, monkeypatch: Any) -> None:
+    monkeypatch.setattr(uploads, "LIMIT", 20)
+    assert (importing.send(FILE).status, importing.send(FILE).code) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty."),
+        (b"a,b\n1,2\n", "No column is called as one of products is: sku, name"),
+        (b"sku,name\n" + b"A,\xff\xfe\n", "The file is not wholly in"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(importing: Importing, content: bytes, sentence: str) -> None:
+    failed = importing.read(content, options={"encoding": "utf-8"} if b"\xff" in content else {})
+    assert failed["status"] == "FAILED"
+    assert sentence in failed["error"]
+    assert importing.api.post(f"/v1/imports/{failed['import_id']}/apply").code == "invalid_transition"
+    assert importing.api.post(f"/v1/imports/{failed['import_id']}/undo").code == "invalid_transition"
+
+
+def test_a_mapping_says_which_column_is_what(importing: Importing) -> None:
+    content = csv("Code,Label,Cost", "A,Lamp,3")
+    read = importing.read(content, mapping={"Code": "sku", "Label": "name", "Cost": "price"})
+    assert (read["counts"]["new"], read["mapping"]) == (1, {"Code": "sku", "Label": "name", "Cost": "price"})
+    failed = importing.read(content, mapping={"Kode": "sku"})
+    assert failed["error"] == "The mapping names a column 'Kode' that the file does not have."
+    asked = importing.read(csv("Code,name,price", "A,Lamp,3"))
+    assert [(one["name"], one["choices"]) for one in asked["questions"] if one["needed"]] == [
+        ("mapping", ["Code", "name", "price"])
+    ]
+
+
+def test_a_header_below_a_title(importing: Importing) -> None:
+    read = importing.read(csv("Price list 2026,,", ",,", "sku,name,price", "A,A,1"))
+    assert (read["detected"]["header_row"], importing.outcomes(read["import_id"])) == (3, [(4, "new")])
+
+
+def test_refused_rows_come_back_as_a_file_that_can_be_sent_again(importing: Importing) -> None:
+    read = importing.read(csv("SKU,Name,Price,Note", "A,A,1,x", ',"B, big",1,y', "C,=1+1,cheap,z"))
+    answer = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert content.decode().splitlines() == [
+        "SKU,Name,Price,Note,line,why",
+        ',"B, big",1,y,3,sku: This is blank.',
+        "C,'=1+1,cheap,z,4,price: 'cheap' is not a price.",
+    ]
+    mended = content.replace(b"cheap", b"5")
+    again = importing.rows(importing.read(mended)["import_id"])
+    assert [(row["key"], row["outcome"]) for row in again] == [("", "refused"), ("C", "new")]
+    assert again[1]["changes"]["name"] == [None, "=1+1"]
+
+
+def test_rows_come_in_pages(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price", *(f"S{n},N,1" for n in range(5))))
+    page = importing.api.get(f"/v1/imports/{read['import_id']}/rows?limit=2&outcome=new")
+    assert [row["line"] for row in page.data] == [2, 3]
+    following = importing.api.get(page.json["meta"]["next"])
+    assert [row["line"] for row in following.data] == [4, 5]
+    assert importing.api.get(f"/v1/imports/{read['import_id']}/rows?outcome=odd").status == 400
+
+
+@pytest.mark.parametrize(
+    "import_id", ["7", "catalog-", "catalog-x", "catalog-999", "nobody-1", "catalog-99999999999999999999"]
+)
+def test_an_unknown_import_is_a_404(importing: Importing, import_id: str) -> None:
+    for method, path in (("GET", ""), ("PATCH", ""), ("GET", "/rows"), ("POST", "/apply"), ("POST", "/undo")):
+        answer = importing.api.send(method, f"/v1/imports/{import_id}{path}", None if method == "GET" else {})
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_only_who_may_write_products_imports_them(importing: Importing, closed: None) -> None:
+    for role, status in (("K", 202), ("S", 403), ("P", 403), ("admin", 202)):
+        person = staff(role)
+        form = {"kind": "products", "file": SimpleUploadedFile("a.csv", FILE)}
+        headers = {"Authorization": f"Bearer {person.login['access']}"}
+        sent = person.client.post("/v1/imports", form, headers=headers)
+        assert sent.status_code == status, role
+        if status == 202:
+            mine = sent.json()["data"]["import_id"]
+        seen = person.client.get(f"/v1/imports/{mine}", headers=headers)
+        assert seen.status_code == (200 if status == 202 else 403)
+
+
+def test_what_another_process_has_is_redirected_to_the_path_that_leads_there(
+    importing: Importing, settings: Any
+) -> None:
+    settings.ECI_IMPORTS = settings.ECI_IMPORTS | {"stars": "astronomy"}
+    sent = importing.send(FILE, kind="stars")
+    assert (sent.status, sent.headers["Location"]) == (307, "/api/v1/astronomy/v1/imports")
+    seen = importing.api.client.get("/v1/imports/astronomy-3/rows?limit=5")
+    assert (seen.status_code, seen.headers["Location"]) == (
+        307,
+        "/api/v1/astronomy/v1/imports/astronomy-3/rows?limit=5",
+    )

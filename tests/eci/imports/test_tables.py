@@ -1,0 +1,179 @@
+"""Files of every make: encodings, delimiters, headers, workbooks; and one clear sentence for what cannot be read."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from eci.imports import tables
+from eci.imports.errors import BadFile
+from eci.imports.tables import Table
+from tests.support.imports import xlsx
+
+pytestmark = pytest.mark.no_database
+
+HEADER = ["sku", "name", "price"]
+Opened = Callable[..., Table]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    files = ExitStack()
+
+    def open_file(content: bytes, *, encoding: str = "", delimiter: str = "", sheet: str = "") -> Table:
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        file = files.enter_context(path.open("rb"))
+
+        def recognised(rows: list[list[str]]) -> int:
+            return max((len(set(HEADER) & set(row)) for row in rows), default=0)
+
+        return tables.open_table(file, encoding=encoding, delimiter=delimiter, sheet=sheet, recognised=recognised)
+
+    with files:
+        yield open_file
+
+
+def cells(table: Table) -> list[list[str]]:
+    return [row for _, row in table.rows()]
+
+
+TEXT = "sku,name,price\nA,Café à la crème,1\nB,„Größe“ – 5 €,2\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        *(("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("utf-16", "utf-16"), ("utf-16-le", "utf-16-le")),
+        *(("utf-16-be", "utf-16-be"), ("utf-32", "utf-32"), ("cp1252", "cp1252")),
+    ],
+)
+def test_encodings_are_found(opened: Opened, encoding: str, found: str) -> None:
+    table = opened(TEXT.encode(encoding))
+    assert table.coding is not None
+    assert table.coding.encoding == found
+    assert cells(table) == [HEADER, ["A", "Café à la crème", "1"], ["B", "„Größe“ – 5 €", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1250", "sku,name\nA,Ołówek żółty źdźbło łąka\nB,Świąteczna gałąź\nC,Łyżka, nóż\n"),
+        ("cp1251", "sku,name\nA,Карандаш жёлтый простой\nB,Тетрадь в клетку\nC,Ручка шариковая синяя\n"),
+        ("cp932", "sku,name\nA,黄色い鉛筆です\nB,ノートと消しゴム\nC,ボールペンの替え芯\n"),
+    ],
+)
+def test_other_alphabets_are_found(opened: Opened, encoding: str, text: str) -> None:
+    table = opened(text.encode(encoding))
+    assert table.coding is not None
+    assert table.coding.sample, "so it is asked about"
+    assert "".join(",".join(row) + "\n" for row in cells(table)) == text
+
+
+def test_an_encoding_may_be_given(opened: Opened) -> None:
+    assert cells(opened("sku,name\nA,œ\n".encode("iso8859_15"), encoding="iso8859_15"))[1] == ["A", "œ"]
+
+
+def test_one_broken_letter_does_not_change_all_others(opened: Opened) -> None:
+    content = b"sku,name\n" + "A,Café Größe Crème\n".encode() * 10 + b"B,Caf\xe9\n"
+    table = opened(content)
+    assert cells(table)[1] == ["A", "Café Größe Crème"]
+    assert cells(table)[-1] == ["B", "Caf\ufffd"]
+
+
+def test_a_file_that_is_not_wholly_in_the_encoding_says_so(opened: Opened) -> None:
+    with pytest.raises(BadFile, match="The file is not wholly in utf-8: save it as UTF-8"):
+        cells(opened(b"sku,name\nA,Caf\xe9\n", encoding="utf-8"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters_are_found(opened: Opened, delimiter: str) -> None:
+    lines = [HEADER, ["A", "Nuts; bolts, and | more", "1"], ["B", "B", "2"]]
+    content = "\n".join(delimiter.join(f'"{cell}"' for cell in line) for line in lines)
+    assert cells(opened(content.encode())) == lines
+
+
+def test_a_file_of_one_column_has_no_delimiter(opened: Opened) -> None:
+    assert cells(opened(b"sku\nA\nB\n")) == [["sku"], ["A"], ["B"]]
+
+
+def test_excel_may_say_the_delimiter(opened: Opened) -> None:
+    table = opened(b"sep=;\nsku;name\nA;B,C\n")
+    assert list(table.rows()) == [(2, ["sku", "name"]), (3, ["A", "B,C"])]
+
+
+def test_lines_are_counted_as_an_editor_does(opened: Opened) -> None:
+    assert list(opened(b'sku,name\r\nA,"two\r\nlines"\r\n\r\nB,B\r\n').rows()) == [
+        *((1, ["sku", "name"]), (2, ["A", "two\r\nlines"]), (4, []), (5, ["B", "B"])),
+    ]
+
+
+def test_quotation_marks_between_tabs_are_letters_unless_they_enclose(opened: Opened) -> None:
+    assert cells(opened(b'sku\tname\nA\t"Best" of 5"\n'))[1] == ["A", '"Best" of 5"']
+    assert cells(opened(b'sku\tname\nA\t"5"" wide"\n'))[1] == ["A", '5" wide']
+
+
+def test_a_quotation_mark_that_is_never_closed(opened: Opened) -> None:
+    content = b'sku,name\nA,"oops\n' + b"B,fine\n" * 60_000
+    with pytest.raises(BadFile, match="Line 2: a cell has more than 200,000 characters. Is a quotation mark opened"):
+        cells(opened(content))
+
+
+def test_a_workbook_is_read_as_it_is_shown(opened: Opened) -> None:
+    content = xlsx(
+        ["sku", "n"], ["0017", 17], [1.5, 90.75], [True, None], ["x", 0.1 + 0.2], [12345678901234567890, -3.0]
+    )
+    assert cells(opened(content)) == [
+        *(["sku", "n"], ["0017", "17"], ["1.5", "90.75"], ["TRUE"], ["x", "0.3"]),
+        ["1.23456789012346e+19", "-3"],
+    ]
+    assert opened(content).total() == 6
+
+
+def test_of_several_sheets_one_is_read(opened: Opened) -> None:
+    content = xlsx(["sku"], ["A"], More=[["sku"], ["B"]])
+    assert opened(content).sheets == ["Sheet", "More"]
+    assert cells(opened(content, sheet="More")) == [["sku"], ["B"]]
+    with pytest.raises(BadFile, match="There is no sheet 'Other' in this workbook. Its sheets: Sheet, More"):
+        opened(content, sheet="Other")
+
+
+def packed(**parts: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {"xl/workbook.xml": b"<workbook/>", **parts}.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"an old Excel workbook \(.xls\)"),
+        (b"%PDF-1.7", "This is a PDF"),
+        (b"\x1f\x8b\x08\x00", "This file is packed"),
+        (b"\x89PNG\r\n\x1a\n", "This is a picture"),
+        (packed(**{"content.xml": b"<x/>"}).replace(b"xl/workbook.xml", b"xl/workbook.xm_"), "no Excel workbook"),
+        (packed(), "no Excel workbook that can be read"),
+        (b"PK\x03\x04 and nothing more", "no Excel workbook that can be read"),
+        (packed(**{"xl/sharedStrings.xml": b"<!DOCTYPE lol [<!ENTITY a 'b'>]>"}), "defines entities"),
+        (packed(**{"xl/worksheets/sheet1.xml": b" " * 70_000_000}), "packed more tightly than tables are"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_sentence(opened: Opened, content: bytes, sentence: str) -> None:
+    with pytest.raises(BadFile, match=sentence) as refusal:
+        opened(content)
+    assert str(refusal.value).endswith(".")
+
+
+def test_a_damaged_workbook(opened: Opened) -> None:
+    whole = xlsx(["sku"], *([f"S{n}", "x" * 50, n] for n in range(3_000)))
+    at = whole.index(b"xl/worksheets/sheet1.xml") + 2_000
+    with pytest.raises(BadFile, match="damaged|no Excel workbook"):
+        cells(opened(whole[:at] + b"\0" * 200 + whole[at + 200 :]))
