@@ -24,13 +24,24 @@ def files() -> dict[str, str]:
     listen |= {str(port): name for name, context in CONTEXTS.items() for port in (context.port, context.demo_port)}
     apart = configuration(places, listen, resolver=resolver, main=main)
     temporary = {f"{kind}_temp_path": f"/tmp/{kind}" for kind in TEMPORARY}  # noqa: S108
-    cluster = configuration(places, {"8000": None}, main=main | {"error_log": "stderr error"}, http=temporary)
+    pods = "10.244.0.0/16"  # minikube's, where its Ingress controller is: as ECI_TRUSTED_PROXIES there
+    main = main | {"error_log": "stderr error"}
+    cluster = configuration(places, {"8000": None}, behind=pods, main=main, http=temporary)
     return {
         "docker/nginx.conf": whole,
         "docker/nginx.services.conf": apart,
         "k8s/overlays/services/nginx.conf": cluster,
     }
 
+
+_BEHIND = """
+  # What a proxy of this network says of its caller is passed on.
+  set_real_ip_from {network};
+  real_ip_header X-Forwarded-For;
+  real_ip_recursive on;
+  geo $realip_remote_addr $is_proxy {{ default 0; {network} 1; }}
+  map "$is_proxy $http_x_forwarded_proto" $said {{ "1 https" https; default $scheme; }}
+"""
 
 _HEAD = """\
 # The single entrance. Made by manage.py gateway from config/contexts.py: change it there.
@@ -63,7 +74,7 @@ http {{
   proxy_read_timeout 60s;
   proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Forwarded-Proto {scheme};
 
   # Was anything sent? If not, nothing was done, and the answer is a 503. Else only the client can find out.
   map $upstream_connect_time $unanswered {{
@@ -87,19 +98,22 @@ def configuration(
     listen: Mapping[str, str | None],
     *,
     resolver: str = "",
+    behind: str = "",
     main: Mapping[str, str] | None = None,
     http: Mapping[str, str] | None = None,
 ) -> str:
     """``places``: host and port by context. ``listen``: by address to listen at, the one context that answers there, or
     None for all. ``resolver``: the server that is asked for the hosts again and again, because containers come and go.
-    ``main`` and ``http``: more directives of nginx, by name.
+    ``behind``: the network of proxies in front of this one. ``main`` and ``http``: more directives of nginx, by name.
     """
     more = "".join(f"{name} {value};\n" for name, value in (main or {}).items())
     inner = ({"resolver": f"{resolver} valid=2s"} if resolver else {}) | dict(http or {})
-    text = _HEAD.format(main=more, http="".join(f"  {name} {value};\n" for name, value in inner.items()))
+    lines = "".join(f"  {name} {value};\n" for name, value in inner.items())
+    lines += _BEHIND.format(network=behind) if behind else ""
+    text = _HEAD.format(main=more, http=lines, scheme="$said" if behind else "$scheme")
     for address, context in listen.items():
-        lines = _of_all(places, bool(resolver)) if context is None else _of_one(context, places, bool(resolver))
-        text += f"\n  server {{\n    listen {address};\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+        server = _of_all(places, bool(resolver)) if context is None else _of_one(context, places, bool(resolver))
+        text += f"\n  server {{\n    listen {address};\n" + "".join(f"    {line}\n" for line in server) + "  }\n"
     return text + "}\n"
 
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
 
 class Gateway:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, behind: str = "") -> None:
         self.behind = {name: Elsewhere() for name in CONTEXTS}
         port = free_port()
         places = {name: server.url.removeprefix("http://") for name, server in self.behind.items()}
@@ -33,7 +33,9 @@ class Gateway:
         two = " ".join(
             f"server {one.url.removeprefix('http://')} max_fails=0;" for one in (self.behind["payments"], self.second)
         )
-        text = configuration(places | {"payments": "two"}, {f"127.0.0.1:{port}": None}, main=own, http=folders)
+        text = configuration(
+            places | {"payments": "two"}, {f"127.0.0.1:{port}": None}, behind=behind, main=own, http=folders
+        )
         file.write_text(text.replace("http {", f"http {{ upstream two {{ {two} }}", 1))
         self.process = subprocess.Popen([nginx(), "-e", f"{folder}/log", "-p", f"{folder}/", "-c", str(file)])
         self.url = f"http://127.0.0.1:{port}"
@@ -119,6 +121,20 @@ def test_who_asks_is_said_by_the_gateway_alone(gateway: Gateway) -> None:
     gateway.http.get("/v1/orders", headers=said)
     ((_, headers, _),) = gateway.behind["orders"].requests
     assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"], headers["Host"]) == ("127.0.0.1", "http", "shop")
+
+
+def test_behind_a_proxy_its_word_is_passed_on(tmp_path: Path) -> None:
+    said = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    for network, passed in (("127.0.0.0/8", ("203.0.113.9", "https")), ("10.244.0.0/16", ("127.0.0.1", "http"))):
+        folder = tmp_path / passed[1]
+        folder.mkdir()
+        made = Gateway(folder, behind=network)
+        try:
+            made.http.get("/v1/orders", headers=said)
+            ((_, headers, _),) = made.behind["orders"].requests
+            assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == passed
+        finally:
+            made.stop()
 
 
 def test_a_post_that_gets_no_answer_is_not_sent_again(gateway: Gateway) -> None:
