@@ -74,6 +74,7 @@ def main() -> int:
     for name in cuts:
         print(
             f"{name:<6}{median[name]:7.1f} ms an order, median of {orders}: {median[name] / median['one']:.2f} of one"
+            f"  {1000 / median[name]:5.1f} orders/s"
             f"  {used[name]:7.1f} CPU-ms: {used[name] / used['one']:.2f} of one"
         )
     return 0
