@@ -78,6 +78,7 @@ def _is_whole(product: Product) -> bool:
 def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -> None:
     parts.start()
     wait_until(lambda: "ECI is up, in parts" in parts.log.read_text(), 60, "the addresses are printed")
+    assert "all, by the gateway" in parts.log.read_text()
     assert parts.api.get("/health").json["contexts"] == dict.fromkeys(CONTEXTS, "healthy")
     paths = parts.api.get("/schema?format=json").json["paths"]
     assert {path.split("/")[2] for path in paths} == {path for context in CONTEXTS.values() for path in context.paths}

@@ -193,6 +193,7 @@ class Shop:
         if nginx := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
             self.gateway = Part(GATEWAY, self._gateway(nginx), self.inherited, GATEWAY_PORT + self.offset)
             self.gateway.start()
+            _wait_until_healthy([self.gateway], lambda: self.stopping)
         self._record()
 
     def _stop_soon(self, number: int, frame: FrameType | None) -> None:
@@ -270,7 +271,7 @@ def _wait_until_healthy(parts: list[Part], is_over: Callable[[], bool]) -> None:
     waiting = parts
     while waiting and not is_over():
         if failed := [part.name for part in waiting if not part.is_running()]:
-            raise CommandError(f"The deployment {failed[0]} did not start: its lines above say why.")
+            raise CommandError(f"{failed[0]} did not start: its lines above say why.")
         waiting = [part for part in waiting if not _is_healthy(part.port)]
         if waiting and time.monotonic() > end:
             raise CommandError(f"Not healthy within {PATIENCE} seconds: {', '.join(part.name for part in waiting)}.")
