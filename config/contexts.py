@@ -62,7 +62,8 @@ CONTEXTS: dict[str, Context] = {
             demo_port=8082,
             cluster_port=3000,
             paths=("users", "customers", "staff"),
-            beat={"customers.prune": 3600},
+            imports=("customers",),
+            beat={"customers.run_imports": 2, "customers.prune": 3600},
         ),
         Context(
             name="inventory",

@@ -59,6 +59,7 @@ HTTP
     http.parsers        strict JSON
     http.negotiation    JSON, unless a page is asked for
     http.imports        imports
+    http.exports        lists as files
     http.downloads      tables as files
     http.paging         pages, with links that hold cursors
     http.present        contract dataclasses as JSON

@@ -9,6 +9,7 @@ from contexts.customers.domain import NAME_KEY, customer_account, staff_account
 from eci import text
 from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
+from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
 from eci.trail import TrailRow
 
@@ -144,3 +145,15 @@ class InboxEvent(InboxRow):
 
 class UsedServiceToken(UsedTokenRow):
     """Service tokens that customers has accepted, so that none is accepted twice."""
+
+
+class Import(ImportRow):
+    """Imports of customers."""
+
+
+class ImportLine(ImportLineRow):
+    """Their lines, which tell of people: erasing one erases theirs."""
+
+
+class ImportPiece(ImportPieceRow):
+    """Their files, in pieces."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -44,6 +45,7 @@ from eci.clock import utcnow
 from eci.db import Stale, after_commit, locked, writes
 from eci.errors import PreconditionFailed
 from eci.identity.passwords import NO_PASSWORD
+from eci.imports import asking
 from eci.outbox import deliver_after_commit, emit
 from eci.watch.requests import logger
 
@@ -169,6 +171,12 @@ def _keep_trail(
     )
 
 
+@writes("customers")
+def record_export(*, actor: str, filters: Mapping[str, str]) -> None:
+    """Keep who took all customers' data, and which."""
+    trail.record("customers", actor=actor, action="exported", thing="customers", after=filters)
+
+
 def _duplicate() -> DuplicateEmail:
     return DuplicateEmail("There already is a customer with this e-mail address.")
 
@@ -197,6 +205,7 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
     Address.objects.filter(customer_id=customer_id).delete()
     TokenFamily.objects.filter(customer_id=customer_id).delete()
     trail.erase("customers", things=[customer_account(customer_id)])
+    asking.forget("customers", key=customer.email_key)
     _keep_trail("erased", customer_id, actor=actor)
     for endpoint in ("customers.register", "customers.add_address"):
         idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
@@ -204,6 +213,116 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
     emit("customers", CustomerErased(version=1, customer_id=customer_id, email_digest=digest_of_address))
     deliver_after_commit("customers", str(customer_id))
     after_commit("customers", partial(log.info, "customer_erased", subject=customer_account(customer_id)))
+
+
+# -- many at once -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What one row does to a customer. ``changes``: field -> old and new value; nothing old for a new customer."""
+
+    is_new: bool
+    changes: Mapping[str, tuple[Any, Any]]
+    refusal: str = ""
+
+
+_OF_ROWS = ("full_name", "phone")
+
+
+def plan_customers(*, rows: Sequence[Row]) -> list[Planned]:
+    """What ``write_customers`` would do. It writes and locks nothing."""
+    found = {one.email_key: one for one in Customer.objects.filter(email_key__in=_keys(rows))}
+    return [_plan(found.get(email_key(row["email"])), row) for row in rows]
+
+
+@writes("customers")
+def write_customers(*, rows: Sequence[Row], actor: str) -> list[Planned]:
+    """Register or change the customer of each row, which has an ``email`` and any of full_name, phone; no address comes
+    twice. Who is new has no password and gets no mail. Rows that are refused have no effect."""
+    found = {one.email_key: one for one in locked(Customer.objects.filter(email_key__in=_keys(rows)).order_by("pk"))}
+    now = utcnow()
+    plans, new, changed = [], [], []
+    lines: list[tuple[str, Row, Row]] = []
+    for row in rows:
+        customer = found.get(email_key(row["email"]))
+        plan = _plan(customer, row)
+        plans.append(plan)
+        if plan.refusal or not plan.changes:
+            continue
+        if customer is None:
+            said = {name: value for name, (_, value) in plan.changes.items()}
+            key = email_key(row["email"])
+            new.append(Customer(email_key=key, password=NO_PASSWORD, created_at=now, updated_at=now, **said))
+            new[-1].name_key = name_key(new[-1].full_name)
+            continue
+        for name, (_, value) in plan.changes.items():
+            setattr(customer, name, value)
+        customer.name_key, customer.updated_at = name_key(customer.full_name), now
+        customer.version += 1
+        changed.append(customer)
+        old, after = ({name: pair[side] for name, pair in plan.changes.items()} for side in (0, 1))
+        lines.append((customer_account(customer.pk), old, after))
+    try:
+        Customer.objects.bulk_create(new)
+    except IntegrityError:  # somebody has registered one of them meanwhile
+        raise Stale from None
+    Customer.objects.bulk_update(changed, [*_OF_ROWS, "name_key", "updated_at", "version"], batch_size=100)
+    made: list[tuple[str, Row, Row]] = [
+        (customer_account(one.pk), {}, {"email": one.email, "full_name": one.full_name}) for one in new
+    ]
+    trail.record_all("customers", actor=actor, action="created", lines=made)
+    trail.record_all("customers", actor=actor, action="changed", lines=lines)
+    return plans
+
+
+def _keys(rows: Sequence[Row]) -> set[str]:
+    return {email_key(row["email"]) for row in rows}
+
+
+def _plan(customer: Customer | None, row: Row) -> Planned:
+    said = {name: row[name] for name in _OF_ROWS if row.get(name) is not None}
+    if customer is None:
+        if not said.get("full_name"):
+            refusal = "full_name: Nobody has this address, and a new customer needs a name."
+            return Planned(is_new=True, changes={}, refusal=refusal)
+        new = {"email": row["email"], **said}
+        return Planned(is_new=True, changes={name: (None, value) for name, value in new.items()})
+    if said.get("full_name") == "":
+        return Planned(is_new=False, changes={}, refusal="full_name: This is blank.")
+    changes = {name: (getattr(customer, name), value) for name, value in said.items()}
+    return Planned(is_new=False, changes={name: pair for name, pair in changes.items() if pair[0] != pair[1]})
+
+
+@writes("customers")
+def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]], actor: str) -> list[str]:
+    """Take back changes, each an ``email_key`` and what ``Planned.changes`` said; who was new is erased.
+
+    Returns for each why it stays as it is, or "": somebody has changed it since, or the person has logged in.
+    """
+    keys = [key for key, _ in done]
+    found = {one.email_key: one for one in locked(Customer.objects.filter(email_key__in=keys).order_by("pk"))}
+    ids = [one.pk for one in found.values()]
+    active = set(TokenFamily.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
+    active |= set(Address.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
+    why, rows = [], []
+    for key, changes in done:
+        customer = found.get(key)
+        if customer is None:
+            why.append("nobody has this address any more")
+            continue
+        since = [name for name, (_, new) in changes.items() if getattr(customer, name) != new]
+        if all(old is None for old, _ in changes.values()):
+            used = customer.pk in active or customer.version > 1 or customer.password != NO_PASSWORD
+            why.append("the person has used the account, or somebody has changed it since" if used or since else "")
+            if not why[-1]:
+                erase_customer(customer_id=customer.pk, actor=actor)
+            continue
+        back = {name: old for name, (old, _) in changes.items() if name not in since}
+        rows.append({"email": customer.email} | back)
+        why.append(f"somebody has changed it since: {', '.join(since)}" if since else "")
+    write_customers(rows=rows, actor=actor)
+    return why
 
 
 # -- logins -----------------------------------------------------------------------------------------------------------

@@ -8,10 +8,18 @@ from celery import shared_task
 
 from contexts.customers import services
 from eci import idempotency, outbox
+from eci.imports import running
 
 
 @shared_task(name="customers.prune")
 def prune() -> None:
     outbox.prune("customers")
     idempotency.prune("customers")
+    running.prune("customers")
     services.forget_ended_logins(keep=timedelta(days=1))
+
+
+@shared_task(name="customers.run_imports")
+def run_imports() -> None:
+    """Read, apply and undo imports, for as long as one is due."""
+    running.run_due("customers")

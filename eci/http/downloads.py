@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,8 +16,9 @@ from openpyxl import Workbook
 from eci.http.envelope import EnvelopeRenderer
 
 CSV, XLSX = "csv", "xlsx"
-_TYPES = {CSV: "text/csv; charset=utf-8", XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+TYPES = {CSV: "text/csv", XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 _ROWS_AT_ONCE = 200
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # what workbooks would read as a letter's code
 
 
 class CsvRenderer(EnvelopeRenderer):
@@ -32,9 +34,9 @@ class XlsxRenderer(EnvelopeRenderer):
 def download(form: str, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> HttpResponseBase:
     """The table as the file ``name.csv`` or ``name.xlsx``. Texts are as ``eci.imports.values.guarded`` makes them."""
     if form == XLSX:
-        answer: HttpResponseBase = FileResponse(_workbook(name, header, rows), content_type=_TYPES[XLSX])
+        answer: HttpResponseBase = FileResponse(_workbook(name, header, rows), content_type=TYPES[XLSX])
     else:
-        answer = StreamingHttpResponse(_csv(header, rows), content_type=_TYPES[CSV])
+        answer = StreamingHttpResponse(_csv(header, rows), content_type=f"{TYPES[CSV]}; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     answer["Cache-Control"] = "no-store"
     return answer
@@ -63,7 +65,7 @@ def _workbook(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -
     sheet = book.create_sheet(name)
     sheet.append(header)
     for row in rows:
-        sheet.append(row)
+        sheet.append([_ESCAPE.sub("_x005F_", cell) if isinstance(cell, str) else cell for cell in row])
     file = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - the answer closes it
     book.save(file)
     file.seek(0)

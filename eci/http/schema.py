@@ -81,8 +81,9 @@ class EnvelopeSchema(AutoSchema):
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for status, response in bodies.items():
-            for content in response.get("content", {}).values():
-                content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
+            for kind, content in response.get("content", {}).items():
+                if kind == "application/json":
+                    content["schema"] = _success(content.get("schema", {}), paged=self._is_paged())
             if status == "204":
                 response.pop("content", None)
             if self._has_versions() and status == "200":

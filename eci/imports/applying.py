@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from eci.db import run_in_unit_of_work
 from eci.errors import ContextUnavailable
+from eci.imports import uploads
 from eci.imports.kinds import Kind, Verdict, kind_named, refused
 from eci.imports.leases import Lease, Lost
 from eci.imports.rows import ImportLineRow, Outcome, State, Status, lines_of
@@ -31,6 +32,7 @@ def apply(lease: Lease) -> None:
     while lines := _next(lease, "position", position__gt=lease.row.position):
         _together_or_singly(lease, kind, lines, _write)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
+    uploads.drop(lease.context, lease.row.file)  # its lines have what is needed to undo it
 
 
 def undo(lease: Lease) -> None:

@@ -123,6 +123,15 @@ def _start(row: ImportRow, before: Status, after: Status, **begun: int) -> Impor
     return find(row.import_id)
 
 
+def forget(context: str, *, key: str) -> None:
+    """Erase what imports say of the thing with this key, because it is a person. Their files go too."""
+    lines = lines_of(context).filter(key=key)
+    imports = imports_of(context).filter(pk__in=list(lines.values_list("import_pk", flat=True).distinct()))
+    for file in list(imports.values_list("file", flat=True)):
+        uploads.drop(context, file)
+    lines.update(key="", values={}, changes={}, messages=[], cells=None)
+
+
 def rows(paging: Paging, row: ImportRow, *, outcome: str = "", state: str = "") -> list[ImportLineRow]:
     """One page of the import's lines in the order of the file, and one more when more follow."""
     return paging.slice(_lines(row, outcome=outcome, state=state))

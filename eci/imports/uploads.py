@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from eci.db import unit_of_work
+from eci.imports.errors import BadFile
 from eci.imports.rows import imports_of, pieces_of
 
 LIMIT = 100 * 1024 * 1024  # bytes of a file
@@ -49,15 +50,19 @@ def keep(context: str, file: IO[bytes], *, name: str) -> Upload:
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     file.seek(0)
+    yield file.read(PIECE)  # of an empty file, too
     while piece := file.read(PIECE):
         yield piece
 
 
 def fetch(context: str, file: uuid.UUID) -> IO[bytes]:
-    """The stored file, on disk while it is open."""
+    """The stored file, on disk while it is open. BadFile for one that was deleted."""
     found = tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - the caller closes it
     numbers = pieces_of(context).filter(file=file).order_by("number").values_list("number", flat=True)
-    for number in list(numbers):
+    if not numbers:
+        found.close()
+        raise BadFile("The file is kept no longer. Send it again.")
+    for number in numbers:
         found.write(pieces_of(context).values_list("content", flat=True).get(file=file, number=number))
     found.seek(0)
     return found

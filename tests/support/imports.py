@@ -47,7 +47,7 @@ class Importing:
         return Answer(response.status_code, json.loads(response.content or b"null"), response.headers)
 
     def work(self) -> None:
-        for context in ("catalog", "inventory"):
+        for context in ("catalog", "inventory", "customers"):
             running.run_due(context)
 
     def read(self, content: bytes, **given: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from eci import text
+from eci.http.exports import WholeList
 from eci.http.fields import (
     AmountField,
     BarcodeField,
@@ -69,6 +70,10 @@ class ProductListQuery(QuerySerializer):
         """An empty parameter filters nothing, because search forms send all their fields."""
         given: dict[str, Any] = super().to_internal_value({name: text for name, text in data.items() if text != ""})
         return given
+
+
+class ProductExportQuery(WholeList, ProductListQuery):
+    """The same filters, for all rows."""
 
 
 class ProductSearchQuery(ProductListQuery):

@@ -13,6 +13,8 @@ urlpatterns = [
     path("products/<id:product_id>", views.ProductDetailView.as_view()),
     path("products/<id:product_id>/prices", views.ProductPricesView.as_view()),
     path("products/sku/<code:sku>", views.ProductBySkuView.as_view()),
+    path("products/export", views.ProductExportView.as_view()),
+    path("products/prices/export", views.PriceExportView.as_view()),
     path("products/import", views.ProductImportView.as_view()),
     path("imports", imports.ImportListView.as_view()),
     path("imports/<ref:import_id>", imports.ImportDetailView.as_view()),

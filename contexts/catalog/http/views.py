@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from contexts.catalog.http.serializers import (
     CategoryOut,
     NewProductIn,
     PriceOut,
+    ProductExportQuery,
     ProductIn,
     ProductListQuery,
     ProductOut,
@@ -25,6 +26,7 @@ from contexts.catalog.http.serializers import (
 from contexts.catalog.selectors import Row
 from eci.http import commands, conditional
 from eci.http.envelope import Page
+from eci.http.exports import FILE, ExportView
 from eci.http.imports import ImportListView
 from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
@@ -73,6 +75,28 @@ class ProductSearchView(ApiView):
 class ProductImportView(ImportListView):
     roles = only(Role.CATALOG)
     kinds = ("products", "prices")
+
+
+class ProductExportView(ExportView):
+    roles = only(Role.CATALOG)
+    query_serializer = ProductExportQuery
+    columns = ("sku", "name", "description", "category", "barcode", "price", "currency", "is_active")
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The products that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
+        return self.exported(request, "products", map(presenters.product_cells, _all_products(self)))
+
+
+class PriceExportView(ExportView):
+    roles = only(Role.CATALOG)
+    query_serializer = ProductExportQuery
+    columns = ("sku", "price", "currency")
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The prices of these products, as a file that can be imported: `format` is csv or xlsx."""
+        return self.exported(request, "prices", map(presenters.price_cells, _all_products(self)))
 
 
 class ProductDetailView(ApiView):
@@ -156,6 +180,15 @@ class CategoryListView(ApiView):
 
 
 _PAGING = {"limit", "cursor", "ordering", "facets"}
+
+
+def _all_products(view: ExportView) -> Iterator[Row]:
+    filters = _filters(view)
+    pages = view.pages(
+        lambda paging: selectors.products(paging=paging, **filters),
+        lambda row, paging: (row[paging.field], row["id"]),
+    )
+    return (row for page in pages for row in page)
 
 
 def _products(view: ApiView, *, default: str) -> Page:

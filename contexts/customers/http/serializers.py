@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from contexts.customers.domain import known_email
 from eci import text
+from eci.http.exports import WholeList
 from eci.http.fields import EmailField, MetadataField, PhoneField, StrictBooleanField, TextField
 from eci.http.paging import OrderingField, QuerySerializer
 
@@ -110,6 +111,10 @@ class EmailVerifyIn(serializers.Serializer[Any]):
 class CustomerListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
     email = TextField(required=False, max_length=text.EMAIL)
+
+
+class CustomerExportQuery(WholeList, CustomerListQuery):
+    """The same filters, for all rows."""
 
 
 class AddressIn(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from contexts.customers.http import views
+from eci.http import imports
 
 urlpatterns = [
     path("users/register", views.RegisterView.as_view()),
@@ -21,6 +22,13 @@ urlpatterns = [
     path("users/me/addresses/<id:address_id>", views.MyAddressDetailView.as_view()),
     path("staff/token", views.StaffTokenView.as_view()),
     path("customers", views.CustomerListView.as_view()),
+    path("customers/import", views.CustomerImportView.as_view()),
+    path("imports", imports.ImportListView.as_view()),
+    path("imports/<ref:import_id>", imports.ImportDetailView.as_view()),
+    path("imports/<ref:import_id>/rows", imports.ImportRowListView.as_view()),
+    path("imports/<ref:import_id>/apply", imports.ImportApplyView.as_view()),
+    path("imports/<ref:import_id>/undo", imports.ImportUndoView.as_view()),
+    path("customers/export", views.CustomerExportView.as_view()),
     path("customers/<id:customer_id>", views.CustomerDetailView.as_view()),
     path("customers/<id:customer_id>/addresses", views.AddressListView.as_view()),
     path("customers/<id:customer_id>/addresses/<id:address_id>", views.AddressDetailView.as_view()),

@@ -19,6 +19,7 @@ from contexts.customers.http.serializers import (
     AddressIn,
     AddressListQuery,
     AddressOut,
+    CustomerExportQuery,
     CustomerForStaffIn,
     CustomerForStaffOut,
     CustomerListQuery,
@@ -42,6 +43,8 @@ from contexts.customers.http.serializers import (
 from contexts.customers.selectors import BadSecret, Row
 from eci.errors import EciError, IdempotencyKeyReused, NotAuthenticated
 from eci.http import commands, conditional
+from eci.http.exports import FILE, ExportView
+from eci.http.imports import ImportListView
 from eci.http.paging import page
 from eci.http.rates import named, password_guess
 from eci.http.views import ApiView
@@ -286,6 +289,29 @@ class CustomerListView(ApiView):
         paging = self.paging()
         rows = selectors.customers(paging=paging, email=self.query.get("email", ""))
         return page(request, paging, rows, position=_position(paging), present=presenters.customer_for_staff)
+
+
+class CustomerExportView(ExportView):
+    roles = only(Role.ADMIN)
+    query_serializer = CustomerExportQuery
+    columns = ("customer_id", "email", "full_name", "phone", "email_verified", "is_blocked", "created_at")
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The customers that the list's filters find, as a csv or xlsx file (`format`). The trail says who took it."""
+        services.record_export(actor=self.caller.name, filters={name: str(self.query[name]) for name in self.query})
+        email = self.query.get("email", "")
+        pages = self.pages(
+            lambda paging: selectors.customers(paging=paging, email=email),
+            lambda row, paging: (row[paging.field], row["id"]),
+        )
+        return self.exported(request, "customers", (presenters.customer_cells(row) for rows in pages for row in rows))
+
+
+class CustomerImportView(ImportListView):
+    tag = "customers"
+    roles = only(Role.SUPPORT)
+    kinds = ("customers",)
 
 
 class CustomerDetailView(ApiView):

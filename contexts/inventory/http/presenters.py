@@ -10,6 +10,7 @@ from contexts.inventory.public.contracts import AllocationState
 from contexts.inventory.selectors import ReservationRows, ReservationStatistics
 from contexts.inventory.services.counts import Outcome
 from eci.clock import iso
+from eci.http.exports import code_cell, text_cell
 
 
 def stock_row(row: Any, product: Product | None) -> dict[str, Any]:
@@ -167,3 +168,33 @@ def warehouse(row: Any) -> dict[str, Any]:
         "is_active": row.is_active,
         "created_at": iso(row.created_at),
     }
+
+
+def stock_cells(row: Any, product: Product | None) -> list[Any]:
+    """A row of the export, in its columns."""
+    return [
+        row.pk,
+        code_cell(product.sku if product else ""),
+        text_cell(product.name if product else ""),
+        code_cell(row.warehouse_id),
+        row.on_hand,
+        row.held,
+        row.owed,
+        row.available,
+        row.reorder_point,
+    ]
+
+
+def movement_cells(row: Any) -> list[Any]:
+    return [
+        row.pk,
+        iso(row.at),
+        row.product_id,
+        code_cell(row.warehouse_id),
+        row.delta,
+        row.on_hand,
+        row.kind,
+        text_cell(row.reason),
+        code_cell(row.order_id),
+        text_cell(row.actor),
+    ]

@@ -11,6 +11,7 @@ from contexts.inventory.public.contracts import AllocationState, ReservationStat
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import text
 from eci.clock import utcnow
+from eci.http.exports import WholeList
 from eci.http.fields import (
     MAX_ID,
     IdempotencyKeyField,
@@ -223,6 +224,10 @@ class StockRowListQuery(QuerySerializer):
     ordering = OrderingField("created_at")
 
 
+class StockRowExportQuery(WholeList, StockRowListQuery):
+    """The same filters, for all rows."""
+
+
 class AvailabilityQuery(serializers.Serializer[Any]):
     product_ids = IdsField(required=False)
     skus = SkusField(required=False)
@@ -245,6 +250,10 @@ class MovementListQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
     order_id = OrderIdField(required=False)
+
+
+class MovementExportQuery(WholeList, MovementListQuery):
+    """The same filters, for all rows."""
 
 
 class WarehouseListQuery(QuerySerializer):

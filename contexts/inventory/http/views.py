@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -19,8 +19,9 @@ from contexts.inventory import composed, selectors
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import counts, holds, stock
-from eci.errors import NotFound, OwnedByOrder
+from eci.errors import ContextUnavailable, NotFound, OwnedByOrder
 from eci.http import commands, conditional
+from eci.http.exports import FILE, ExportView
 from eci.http.imports import ImportListView
 from eci.http.paging import page
 from eci.http.views import ApiView
@@ -339,6 +340,32 @@ def _refuse_repeated(asked: list[counts.Counted]) -> None:
         raise drf.ValidationError({"items": errors})
 
 
+class StockExportView(ExportView):
+    roles = only(Role.STOCK)
+    query_serializer = serializers.StockRowExportQuery
+    columns = (
+        *("inventory_id", "sku", "name", "warehouse", "onhand"),
+        *("reserved", "owed", "available", "reorder_point"),
+    )
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The stock rows that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
+        return self.exported(request, "stock", self._rows())
+
+    def _rows(self) -> Iterator[list[Any]]:
+        """ContextUnavailable while the catalog is away: without SKUs a file could not come back."""
+        filters = {name: self.query.get(name) for name in ("product_id", "warehouse", "low_stock")}
+        for rows in self.pages(
+            lambda paging: selectors.stock_rows(paging=paging, **filters), lambda row, paging: (row.created_at, row.pk)
+        ):
+            products = composed.products_of(product_ids=[row.product_id for row in rows])
+            if products is None:
+                raise ContextUnavailable("The catalog cannot be reached, so products have no SKU at the moment.")
+            for row in rows:
+                yield presenters.stock_cells(row, products.get(row.product_id))
+
+
 class StockImportView(ImportListView):
     tag = "inventory"
     roles = only(Role.STOCK)
@@ -559,6 +586,26 @@ class ReservationStatisticsView(ApiView):
     def get(self, request: Request) -> Response:
         """The number of reservations by status, and when expired ones were last tidied up."""
         return Response(presenters.reservation_statistics(selectors.reservation_statistics()))
+
+
+class MovementExportView(ExportView):
+    roles = only(Role.STOCK)
+    query_serializer = serializers.MovementExportQuery
+    columns = (
+        *("movement_id", "at", "product_id", "warehouse", "delta"),
+        *("on_hand", "kind", "reason", "order_id", "actor"),
+    )
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The movements that the list's filters find, as a file: `format` is csv or xlsx."""
+        filters = {name: self.query.get(name) for name in ("product_id", "warehouse", "order_id")}
+        pages = self.pages(
+            lambda paging: selectors.movements(paging=paging, **filters),
+            lambda row, paging: (row.at, row.pk),
+            default="-at",
+        )
+        return self.exported(request, "movements", (presenters.movement_cells(row) for rows in pages for row in rows))
 
 
 class MovementListView(ApiView):

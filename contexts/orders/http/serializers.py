@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci.http.cards import CardlessTextField, CardlessWordField
+from eci.http.exports import WholeList
 from eci.http.fields import (
     MAX_ID,
     AddressField,
@@ -121,6 +122,10 @@ class OrderListQuery(QuerySerializer):
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
     ordering = OrderingField("created_at")
+
+
+class OrderExportQuery(WholeList, OrderListQuery):
+    """The same filters, for all rows."""
 
 
 class OrderLineOut(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from contexts.orders.http import views
 
 urlpatterns = [
     path("orders", views.OrderListView.as_view()),
+    path("orders/export", views.OrderExportView.as_view()),
     path("orders/quote", views.QuoteView.as_view()),
     path("orders/<ref:order_id>", views.OrderDetailView.as_view()),
     path("orders/<ref:order_id>/cancel", views.OrderCancelView.as_view()),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers as drf
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from contexts.orders.http import presenters, serializers
 from contexts.orders.workflows import cancelling, placing, quoting, returning
 from contexts.orders.workflows.progress import Caller
 from eci.http import commands
+from eci.http.exports import FILE, ExportView
 from eci.http.paging import page
 from eci.http.present import without_staff_names
 from eci.http.views import ApiView
@@ -131,6 +133,30 @@ def _shown(asked: ApiView, view: OrderView) -> dict[str, Any]:
     """The order as the caller of this view may read it."""
     shown = presenters.order(view)
     return shown if asked.caller.confined_to is None else without_staff_names(shown)
+
+
+class OrderExportView(ExportView):
+    roles = only(Role.SUPPORT)
+    query_serializer = serializers.OrderExportQuery
+    columns = (
+        *("order_id", "number", "reference", "created_at", "status", "payment_status", "customer_id", "email"),
+        *("currency", "subtotal", "tax_amount", "shipping_amount", "order_total", "refunded_amount"),
+        *("line", "product_id", "sku", "name", "quantity", "unit_price", "line_total", "returned_quantity"),
+    )
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """The orders that the list's filters find, as a file with a row for each line: `format` is csv or xlsx."""
+        return self.exported(request, "orders", self._rows())
+
+    def _rows(self) -> Iterator[list[Any]]:
+        filters = {name: value for name, value in self.query.items() if name in serializers.OrderListQuery.FILTERS}
+        for orders in self.pages(
+            lambda paging: selectors.orders(paging=paging, **filters), lambda row, paging: (row.created_at, row.pk)
+        ):
+            lines = selectors.lines_of(order_ids=[order.pk for order in orders])
+            for order in orders:
+                yield from presenters.order_cells(order, lines.get(order.pk, []))
 
 
 class QuoteView(ApiView):

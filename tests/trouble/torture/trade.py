@@ -28,7 +28,7 @@ TRADED = (
     "place, shipped by staff",
     "place, declined",
     "place, out of stock",
-    "place, charging not answered",
+    "place, authorising not answered",
     "pay later: place",
     "pay later: charge",
     "pay later: charge, declined",

@@ -1,0 +1,74 @@
+"""Customers from files: who is registered, what is refused, and that nothing of an erased person stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core import mail
+
+from contexts.customers.models import Customer, ImportLine, ImportPiece
+from tests.support.imports import Importing, csv
+
+
+@pytest.fixture
+def importing(api: Any) -> Importing:
+    return Importing(api, kind="customers")
+
+
+def people() -> list[tuple[str, str, str]]:
+    return list(Customer.objects.filter(erased_at=None).order_by("pk").values_list("email", "full_name", "phone"))
+
+
+def test_people_are_registered_once_by_their_address(importing: Importing) -> None:
+    content = csv(
+        "Email,First Name,Last Name,Phone",
+        "ann@example.com,Ann,Lee,'+372 555 0100",
+        "Ann@Example.com,Ann,Lee,'+372 555 0100",
+        "bob@straße.de,Bob,,",
+        "nobody,No,Body,",
+        "kim@example.com,,,",
+    )
+    read = importing.read(content)
+    assert [outcome for _, outcome in importing.outcomes(read["import_id"])] == [
+        *("new", "refused", "new", "refused", "refused")
+    ]
+    importing.apply(read["import_id"])
+    assert people() == [("ann@example.com", "Ann Lee", "+372 555 0100"), ("bob@xn--strae-oqa.de", "Bob", "")]
+    login = importing.api.post("/v1/users/login", {"email": "ann@example.com", "password": "x"})
+    assert (login.status, mail.outbox) == (401, []), "nobody has a password, and nobody gets a mail"
+    assert importing.read(content)["counts"]["same"] == 2
+
+
+def test_names_change_and_are_restored(importing: Importing) -> None:
+    person = {"email": "ann@example.com", "full_name": "Ann", "password": "pass123"}
+    importing.api.post("/v1/users/register", person)
+    done = importing.take(csv("email,full_name,phone", "ANN@example.com,Ann Lee,", "bob@example.com,Bob,"))
+    assert [name for _, name, _ in people()] == ["Ann Lee", "Bob"]
+    importing.undo(done["import_id"])
+    assert people() == [("ann@example.com", "Ann", "")], "who was new is erased"
+
+
+def test_an_export_comes_back_unchanged(importing: Importing) -> None:
+    importing.take(csv("email,full_name,phone", "ann@example.com,=Ann,+372 555 0100", "bob@example.com,Bob,"))
+    before = list(Customer.objects.order_by("pk").values())
+    answer = importing.api.client.get("/v1/customers/export")
+    read = importing.read(b"".join(answer.streaming_content))
+    assert (read["detected"]["preset"], read["counts"]["same"]) == ("ECI customers", 2)
+    importing.apply(read["import_id"])
+    assert list(Customer.objects.order_by("pk").values()) == before
+
+
+def test_erasing_a_person_erases_what_imports_say_of_them(importing: Importing) -> None:
+    content = csv("email,full_name", "ann@example.com,Ann Lee", "bob@example.com,Bob")
+    importing.take(content)
+    importing.read(content)
+    importing.take(csv("email,full_name", "ann@example.com,Ann Lee", "ann@example.com,Ann Li"), name="twice.csv")
+    ann = Customer.objects.get(email="ann@example.com")
+    from contexts.customers import services
+
+    services.erase_customer(customer_id=ann.pk, actor="staff:kim")
+    left = [str(row) for row in ImportLine.objects.values()]
+    assert [row for row in left if "ann" in row.lower()] == []
+    assert ImportPiece.objects.count() == 0
+    assert any("bob@example.com" in row for row in left)
