@@ -61,7 +61,7 @@ skipped() {
 
 docker_there() { [ $local = 0 ] && docker version >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; }
 cluster_there() { [ $local = 0 ] && kubectl get namespace ecommerce --request-timeout=5s >/dev/null 2>&1; }
-answers() { bash -c "curl -fsS --max-time 3 $1" >/dev/null 2>&1; }
+answers() { bash -c "curl -fsS --max-time 30 $1" >/dev/null 2>&1; }
 
 at=$(python3 demo/where.py ${where[@]+"${where[@]}"}) || exit 1
 catalog=${at%% *} orders=${at##* }

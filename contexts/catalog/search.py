@@ -67,22 +67,31 @@ def few(*, found: Found) -> list[int] | None:
     With an order and a limit PostgreSQL goes through a table in that order and hopes to meet some soon, which takes
     long where there are none. So it is asked first without either.
     """
-    ids = some(found=found)
+    ids = [pk for (pk,) in some(found=found, columns=["pk"])]
     return ids if len(ids) <= FEW else None
 
 
-def some(*, found: Found) -> list[int]:
-    """The ids of up to ``FEW`` of ``found``, and one more if there are more."""
-    ids = found.order_by().values_list("pk", flat=True)
+def sample(*, found: Found, query: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """As ``some``, of those that the query finds."""
+    fitting = _fitting(query, _vendor(found))
+    if fitting is None:
+        return []
+    rows = some(found=found.filter(fitting), columns=columns)
+    return rows or some(found=_mistaken(found, query), columns=columns)
+
+
+def some(*, found: Found, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """These columns of up to ``FEW`` of ``found``, in no order, and of one more if there are more."""
+    rows = found.order_by().values_list(*columns)
     if _vendor(found) != "postgresql":
-        return list(ids[: FEW + 1])
+        return list(rows[: FEW + 1])
     try:
-        sql, parameters = ids.query.get_compiler(using=found.db).as_sql()
+        sql, parameters = rows.query.get_compiler(using=found.db).as_sql()
     except EmptyResultSet:
         return []
     with connections[found.db].cursor() as cursor:
         cursor.execute(f"WITH f AS MATERIALIZED ({sql}) SELECT * FROM f LIMIT {FEW + 1}", parameters)  # noqa: S608
-        return [pk for (pk,) in cursor]
+        return list(cursor.fetchall())
 
 
 def named(*, found: Found, name: str, many: bool = False) -> Found:

@@ -164,20 +164,18 @@ def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
     """How many of the products that ``products`` finds are of each category and price band. Of many only a part is
     counted."""
     found = _found(include_inactive=include_inactive, **filters)
-    if q:
-        found = search.everything(found=found, query=q)
-    ids = search.some(found=found)
-    columns = ("category_key", "category", "price_minor", "currency")
-    counted = list(Product.objects.filter(pk__in=ids[: search.FEW]).order_by("pk").values_list(*columns))
-    labels = {key: label for key, label, _, _ in counted if key}
+    columns = ("pk", "category_key", "category", "price_minor", "currency")
+    rows = search.sample(found=found, query=q, columns=columns) if q else search.some(found=found, columns=columns)
+    counted = sorted(rows[: search.FEW])
+    labels = {key: label for _, key, label, _, _ in counted if key}
     return Facets(
         counted=len(counted),
-        complete=len(ids) <= search.FEW,
+        complete=len(rows) <= search.FEW,
         categories=sorted(
-            ((labels[key], units) for key, units in Counter(row[0] for row in counted).items() if key),
+            ((labels[key], units) for key, units in Counter(row[1] for row in counted).items() if key),
             key=lambda category: (-category[1], category[0]),
         ),
-        prices=sorted(Counter(price_band(minor, currency) for _, _, minor, currency in counted).items()),
+        prices=sorted(Counter(price_band(minor, currency) for *_, minor, currency in counted).items()),
     )
 
 

@@ -132,6 +132,7 @@ function request({ name, request }) {
   const sent = body?.mode === "raw" ? JSON.parse(body.raw) : undefined;
   const header = (request.header ?? [])
     .filter(({ key }) => !["If-Match", "If-None-Match", "Accept"].includes(key))
+    .filter(({ key }) => key !== "Content-Type" || body?.mode !== "formdata") // its boundary is the sender's to add
     .filter(({ key }) => key !== "Idempotency-Key" || !hasKey(path, sent))
     .map(({ key, value }) => ({ key, value: key === "Idempotency-Key" ? "{{$guid}}" : value }));
   return {

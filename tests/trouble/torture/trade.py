@@ -28,7 +28,7 @@ TRADED = (
     "place, shipped by staff",
     "place, declined",
     "place, out of stock",
-    "place, authorising not answered",
+    "place, charging not answered",
     "pay later: place",
     "pay later: charge",
     "pay later: charge, declined",

@@ -31,6 +31,7 @@ from django.db import connections
 from config.contexts import CONTEXTS, GATEWAY_PORT
 from config.operations import cuts, gateway, processes
 from config.operations.management.commands.up import STOPS, prepare_shop, require_free
+from config.staff import accounts
 
 GRACE = 15  # seconds; a deployment takes at most nine
 PATIENCE = 120  # seconds for all to become healthy
@@ -315,6 +316,9 @@ def _banner(deployments: list[cuts.Deployment], offset: int, *, has_gateway: boo
     lines.append("  Staff sign in at each: /admin/ of its address has the pages of its contexts.")
     if hint := os.environ.get("MAKE_MANAGE"):
         lines.append(f'  Commands              {hint} ARGS="audit"   seen from one part: SERVICE={deployments[0].name}')
+    one_time = settings.DATA_DIR / accounts.ONE_TIME_PASSWORD
+    if one_time.exists():
+        lines.append(f"  Login                 {accounts.ONE_TIME_ADMIN}, its one-time password is in {one_time}")
     if settings.ECI_OPEN:
         from config.staff.demo import PASSWORD, USERNAME
 
