@@ -278,7 +278,7 @@ class Postgres(Store):
             with self.reader.cursor() as cursor:
                 cursor.execute("SET statement_timeout = 0")  # a request's limit is not a restore's
                 cursor.execute(f"DROP TABLE {self._quoted()} CASCADE")
-        how = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
+        how = ["--no-owner", "--no-privileges", "--no-comments", "--single-transaction", "--exit-on-error"]
         *options, name = options
         _run([*put_back, *how, *options, f"--dbname={name}", str(self.file)], environment)
 

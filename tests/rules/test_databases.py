@@ -60,7 +60,7 @@ def migrate(folder: Path, *aliases: str, **env: str) -> None:
 def tables(file: Path) -> set[str]:
     connection = sqlite3.connect(file)
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    found = {name for (name,) in rows}
+    found = {name for (name,) in rows if not name.startswith(("catalog_terms", "catalog_names"))}  # indexes of search
     connection.close()
     return found
 
