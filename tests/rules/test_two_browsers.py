@@ -40,6 +40,8 @@ ADDS_UP = {
 # What must stand in a field, by its name, where no text will do.
 TYPED = {
     "sku": "NEW-1",
+    "barcode": "4006381333931",
+    "metadata": '{"erp": "7"}',
     "email": "new@example.com",
     "price": "3.00",
     "currency": "USD",
