@@ -51,7 +51,6 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _gateway_ledger(tmp_path: Path) -> None:
     django_settings.ECI_SANDBOX_LEDGER = tmp_path / "sandbox.sqlite3"
-    django_settings.ECI_GATEWAY_TIMEOUT = 0.02
 
 
 @pytest.fixture(autouse=True)

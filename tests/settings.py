@@ -18,6 +18,7 @@ PASSWORD_HASHERS = ["tests.support.hashers.Quick"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]
 ECI_METRICS_KEPT = 0
+ECI_GATEWAY_TIMEOUT = 0.02  # statements are made with it when the product is loaded
 WHITENOISE_AUTOREFRESH = True  # each test has a client of its own, and each would list every static file
 
 for _database in DATABASES.values():  # noqa: F405 - tables as the models are, which lint holds equal to the migrations

@@ -167,7 +167,7 @@ def books() -> dict[str, Any]:
             " WHERE o.status = 'SHIPPED' AND o.payment_status = 'PAID'",
         )[0],
         "orders": sql("orders", "SELECT COUNT(*) FROM orders_order")[0],
-        "captures": _operations("charge")[0],
+        "captures": _operations("charge")[0] + _operations("capture")[0],
         "findings": [str(finding) for finding in audit().findings],
     }
 
