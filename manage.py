@@ -11,7 +11,9 @@ if __name__ == "__main__":
         from eci.watch import metrics_folder
 
         metrics_folder.begin()  # before Django loads database backends, which count there with ECI_DB_METRICS
-    from config import elsewhere, unfinished
+    from config import elsewhere, output, unfinished
+
+    output.begin()
 
     folder = Path(os.environ.get("ECI_DATA_DIR") or Path(__file__).resolve().parent / "var").absolute()
     for ask in (elsewhere.problem, unfinished.problem, elsewhere.missing):
@@ -24,3 +26,4 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    output.end()
