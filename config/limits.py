@@ -13,6 +13,7 @@ DEFAULTS = {
     "quote": Rate(account=240, address=3_000, seconds=60),
     "charge": Rate(account=60, address=3_000, seconds=60),
     "login": Rate(account=300, address=300, seconds=300),
+    "sign_in": Rate(account=0, address=300, seconds=300),
     "register": Rate(account=600, address=600, seconds=3_600),
     "reset": Rate(account=60, address=60, seconds=3_600),
     "export": Rate(account=20, address=200, seconds=3_600),

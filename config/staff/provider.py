@@ -23,7 +23,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from config.staff import accounts
 from config.staff.second_factor import signed_in_at
@@ -50,21 +50,27 @@ def is_on() -> bool:
 
 
 @never_cache
-@require_GET
+@require_http_methods(["GET", "POST"])
 def start(request: HttpRequest) -> HttpResponse:
-    """``next``: where to go then. ``again``: the provider shall ask for the password, whoever is signed in there."""
+    """``next``: where to go then. ``again``: the provider shall ask for the password, whoever is signed in there.
+
+    Only a form of ours begins, with its CSRF token: no other site's page can. The answer is a page that goes on by
+    itself, because browsers let no form of ours lead to another site (``form-action``).
+    """
     if not is_on():
         raise Http404
+    if request.method == "GET":
+        return redirect(reverse("admin:login", query={"next": _safe(request, request.GET.get("next", ""))}))
     from config.staff import openid  # a process without a provider does without its libraries
 
     back = request.build_absolute_uri(reverse("staff-provider-callback"))
     try:
-        rates.take(request, NOBODY, "login")
-        begun = openid.begin(back=back, again="again" in request.GET)
+        rates.take(request, NOBODY, "sign_in")
+        begun = openid.begin(back=back, again="again" in request.POST)
     except (Throttled, ContextUnavailable) as refusal:
         return _refused(request, refusal)
-    request.session[_UNDER_WAY] = begun | {"then": _safe(request, request.GET.get("next", ""))}
-    return redirect(begun["url"])
+    request.session[_UNDER_WAY] = begun | {"then": _safe(request, request.POST.get("next", ""))}
+    return render(request, "staff/to_provider.html", {"title": "Sign in elsewhere", "url": begun["url"]})
 
 
 @never_cache
@@ -107,7 +113,10 @@ def _safe(request: HttpRequest, path: str) -> str:
 def _account(claims: Mapping[str, Any]) -> User:
     """The one account with the address that the provider has verified. NotAuthenticated."""
     try:
-        address = text.email(str(claims.get("email", "")))
+        given = str(claims.get("email", ""))
+        address = text.email(given)
+        if not given.isascii() or given != given.strip():  # people may write so, a provider that knows does not
+            raise ValueError
     except ValueError:
         raise NotAuthenticated("The provider did not say your e-mail address.") from None
     if claims.get("email_verified") is not True:

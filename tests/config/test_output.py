@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,36 +16,29 @@ from tests.support import world
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 
+CLOSED = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
+
+
 def test_nobody_reads_what_is_printed(demo_seed: world.Seed, tmp_path: Path) -> None:
     """Unbuffered, as in containers: each line is written at once."""
     if world.ON_SERVERS:
         pytest.skip("printing knows no database")
-    with world.world(demo_seed, tmp_path / "var") as shop:
-        reader, gone = os.pipe()
-        os.close(reader)
-        backup = tmp_path / "backup"
-        with Path("/dev/full").open("w") as full:
-            for output, words, code in (
-                (gone, ["backup", str(backup)], 0),
-                (gone, ["restore", str(backup), "--force"], 0),
-                (full, ["restore", str(backup), "--force"], 1),
-                (None, ["prepare"], 0),
-            ):
-                command = [sys.executable, "manage.py", *words]
-                if output is None:
-                    command = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command]
-                environment = shop | {"PYTHONUNBUFFERED": "1"}
-                done = subprocess.run(
-                    command,
-                    cwd=world.ROOT,
-                    env=environment,
-                    stdout=output,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    timeout=60,
-                )
-                assert done.returncode == code, done.stderr
-                assert ("could not be written: No space left" in done.stderr) == (code == 1)
-                assert not Path(shop["ECI_DATA_DIR"], unfinished.MARK).exists()
-        os.close(gone)
-        assert (backup / "manifest.json").exists()
+    backup = tmp_path / "backup"
+    reader, gone = os.pipe()
+    os.close(reader)
+    with world.world(demo_seed, tmp_path / "var") as shop, Path("/dev/full").open("w") as full:
+
+        def manage(*words: str, output: Any = None, code: int = 0) -> str:
+            command = [*([] if output else CLOSED), sys.executable, "manage.py", *words]
+            environment = shop | {"PYTHONUNBUFFERED": "1"}
+            done = subprocess.run(
+                command, cwd=world.ROOT, env=environment, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60
+            )
+            assert done.returncode == code, done.stderr
+            return done.stderr
+
+        manage("backup", str(backup))
+        manage("restore", str(backup), "--force", output=gone)
+        assert "could not be written: No space left" in manage("restore", str(backup), "--force", output=full, code=1)
+        assert not Path(shop["ECI_DATA_DIR"], unfinished.MARK).exists()
+    os.close(gone)

@@ -25,8 +25,8 @@ CLIENT, SECRET = "eci", "what only shop and provider know"
 
 class SignInProvider:
     """``lies``: claims of the ID token that are not true; None leaves one out. ``metadata``: of the description.
-    ``description``, ``refusal``, ``tokens``, ``token``: what it says instead of one, of a refusal, of tokens, of an ID
-    token."""
+    ``description``, ``refusal``, ``tokens``, ``keys``, ``token``: what it says instead of one, of a refusal, of tokens,
+    of its keys, of an ID token. ``header``: more of the ID token's."""
 
     def __init__(self) -> None:
         self.user: dict[str, Any] = {}
@@ -34,7 +34,8 @@ class SignInProvider:
         self.metadata: dict[str, Any] = {}
         self.status = 200
         self.description: Any = None
-        self.refusal = self.tokens = b""
+        self.refusal = self.tokens = self.keys = b""
+        self.header: dict[str, Any] = {}
         self.token: Any = ...
         self.names_its_key = True
         self.answers: dict[str, int] = {}
@@ -101,6 +102,8 @@ class SignInProvider:
             found = {name: f"{self.issuer}/{place}" for name, place in places.items()}
             made = found | {"issuer": self.issuer} | self.metadata
             return 200, made if self.description is None else self.description
+        if path == "/keys" and self.keys:
+            return 200, self.keys
         if path == "/keys":
             numbers = self._key.public_key().public_numbers()
             point = {"x": numbers.x.to_bytes(32, "big"), "y": numbers.y.to_bytes(32, "big")}
@@ -133,6 +136,6 @@ class SignInProvider:
         claims = {name: value for name, value in (claims | self.user | self.lies).items() if value is not None}
         signer: Any = self._key if self.sign_with == "ES256" else {"HS256": SECRET, "none": None}[self.sign_with]
         named = {"kid": self._kid} if self.names_its_key else {}
-        token = jwt.encode(claims, signer, algorithm=self.sign_with, headers=named)
+        token = jwt.encode(claims, signer, algorithm=self.sign_with, headers=named | self.header)
         told = token if self.token is ... else self.token
         return 200, {"access_token": "unused", "token_type": "Bearer", "id_token": told}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from config import environment
 from config.staff import accounts, groups
 from config.staff.models import Trail
 from eci import staff_confirm
+from eci.limits import Rate
 from eci.remembered import forget_everything
 from tests.support.sign_in_provider import CLIENT, SECRET, SignInProvider
 
@@ -51,9 +54,15 @@ def account(email: str, *in_groups: str, admin: bool = True) -> User:
 
 
 def sign_in(browser: Client, provider: SignInProvider, then: str = "/admin/auth/group/", **changed: str) -> Any:
-    begun = browser.get(START, {"next": then})
-    assert begun.status_code == 302, begun.content
-    return browser.get(BACK, provider.authorize(begun.headers["Location"]) | changed)
+    return browser.get(BACK, provider.authorize(sent_to(browser.post(START, {"next": then}))) | changed)
+
+
+def sent_to(page: Any) -> str:
+    """Where the page that begins a sign-in leads the browser."""
+    assert page.status_code == 200, page.content
+    found = re.search('http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
+    assert found is not None
+    return html.unescape(found[1])
 
 
 def is_in(browser: Client) -> bool:
@@ -61,7 +70,7 @@ def is_in(browser: Client) -> bool:
 
 
 def test_whom_the_provider_knows_and_who_has_an_account_gets_in(ann: Client, provider: SignInProvider) -> None:
-    assert b"Sign in at 127.0.0.1" in ann.get("/admin/login/?next=/admin/auth/group/").content
+    assert b'value="Sign in at 127.0.0.1"' in ann.get("/admin/login/?next=/admin/auth/group/").content
     assert sign_in(ann, provider).headers["Location"] == "/admin/auth/group/"
     assert is_in(ann)
     other = Client()
@@ -114,6 +123,9 @@ LIES = [
     ({"exp": "tomorrow"}, "not valid"),
     ({"iat": int(time.time()) + 3600}, "not valid"),
     ({"iat": None}, "not valid"),
+    ({"iat": -1}, "not valid"),
+    ({"exp": 10**30}, "not valid"),
+    ({"exp": int(time.time()) + 25 * 3600}, "not valid"),
     ({"nbf": int(time.time()) + 3600}, "not valid"),
     ({"sub": None}, "not valid"),
     ({"email_verified": False}, "not verified your e-mail address"),
@@ -121,6 +133,10 @@ LIES = [
     ({"email_verified": None}, "not verified your e-mail address"),
     ({"email": None}, "did not say your e-mail address"),
     ({"email": ["ann@shop.example"]}, "did not say your e-mail address"),
+    ({"email": " ann@shop.example"}, "did not say your e-mail address"),
+    ({"email": "ann@shop.example\n"}, "did not say your e-mail address"),
+    ({"email": "änn@shop.example"}, "did not say your e-mail address"),
+    ({"email": "ann@ｓhop.example"}, "did not say your e-mail address"),
     ({"email": "eve@shop.example"}, "no account here"),
     ({"email": "left@shop.example"}, "no account here"),
     ({"email": "erp@shop.example"}, "no account here"),
@@ -184,7 +200,7 @@ def test_a_new_key_is_found_and_one_that_is_not_published_is_nobody_s(ann: Clien
 
 def test_what_the_browser_brings_back_is_good_once_and_in_this_browser(ann: Client, provider: SignInProvider) -> None:
     assert sign_in(ann, provider, state="another").status_code == 401
-    begun = provider.authorize(ann.get(START).headers["Location"])
+    begun = provider.authorize(sent_to(ann.post(START)))
     assert b"begun in another browser" in Client().get(BACK, begun).content
     assert ann.get(BACK, begun).status_code == 302
     assert b"begun in another browser" in ann.get(BACK, begun).content
@@ -192,7 +208,7 @@ def test_what_the_browser_brings_back_is_good_once_and_in_this_browser(ann: Clie
     assert b"did not confirm" in sign_in(Client(), provider, code="made up").content
     for query in ({"error": "access_denied"}, {"error": "<script>alert(1)</script>"}, {"code": ""}):
         thief = Client()
-        state = provider.authorize(thief.get(START).headers["Location"])["state"]
+        state = provider.authorize(sent_to(thief.post(START)))["state"]
         refused = thief.get(BACK, {"state": state} | query)
         assert refused.status_code == 401
         assert "did not sign you in" in refused.content.decode()
@@ -223,8 +239,8 @@ def test_a_provider_that_fails_says_so(
         settings.ECI_OIDC_CLIENT_SECRET = "old"
     else:
         provider.metadata = {"issuer": "https://evil.example"} if wrong == "another" else {"token_endpoint": "ftp://x"}
-    begun = ann.get(START)
-    answer = begun if begun.status_code != 302 else ann.get(BACK, provider.authorize(begun.headers["Location"]))
+    begun = ann.post(START)
+    answer = begun if begun.status_code != 200 else ann.get(BACK, provider.authorize(sent_to(begun)))
     assert answer.status_code == (401 if wrong == "our secret is old" else 503)
     assert told in answer.content.decode()
     assert "with your password" in answer.content.decode() or answer.status_code == 401
@@ -237,26 +253,82 @@ def test_who_makes_up_codes_keeps_nobody_out(ann: Client, provider: SignInProvid
     assert sign_in(ann, provider).status_code == 302
 
 
-@pytest.mark.parametrize("token", [b"[]", b"null", b"<html>", b"{}"])
-def test_nonsense_instead_of_tokens_is_no_error_of_ours(token: bytes, ann: Client, provider: SignInProvider) -> None:
-    provider.tokens = token
-    assert sign_in(ann, provider).status_code in (401, 503)
-    provider.tokens = b""
+NONSENSE = [
+    *(b"[]", b"null", b"<html>", b"{}", b'"id_token"', b"7", b"1e999", b"\xff\xfe", b'{"keys": 7}', b'{"keys": [[]]}'),
+    *(b'{"keys": [{"kty": "EC", "crv": "P-0", "x": 5}]}', b'{"id_token": "x", "expires_in": 1e999}'),
+    *(b'{"issuer": "http://["}', b"[" * 100_000, b'{"a":' * 100_000, b" " * 1_100_000),
+]
+
+
+@pytest.mark.parametrize("said", ["tokens", "refusal", "keys", "description"])
+def test_nonsense_is_no_error_of_ours(said: str, ann: Client, provider: SignInProvider) -> None:
+    for nonsense in NONSENSE:
+        forget_everything()
+        setattr(provider, said, nonsense)
+        begun = ann.post(START)
+        if said == "description":
+            answer = begun
+        else:
+            wrong = {"code": "made up"} if said == "refusal" else {}
+            answer = ann.get(BACK, provider.authorize(sent_to(begun)) | wrong)
+        assert answer.status_code in (401, 503), nonsense[:40]
+    setattr(provider, said, None if said == "description" else b"")
+    forget_everything()
     assert sign_in(ann, provider).status_code == 302
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"token_endpoint_auth_methods_supported": 7},
+        {"authorization_endpoint": "http://["},
+        {"authorization_endpoint": "http://127.0.0.1/\nX: y"},
+        {"jwks_uri": "http:"},
+    ],
+)
+def test_nor_is_a_description_that_cannot_be(metadata: Any, ann: Client, provider: SignInProvider) -> None:
+    provider.metadata = metadata
+    assert ann.post(START).status_code == 503
+
+
+def test_another_kind_of_token_is_none(ann: Client, provider: SignInProvider) -> None:
+    for kind in ("at+jwt", "logout+jwt", 7):
+        provider.header = {"typ": kind}
+        assert b"not valid" in sign_in(ann, provider).content, kind
+
+
+def test_another_site_s_page_begins_nothing_and_uses_up_nothing(
+    ann: Client, provider: SignInProvider, settings: Any
+) -> None:
+    settings.ECI_RATE_LIMITS = settings.ECI_RATE_LIMITS | {
+        name: Rate(account=1, address=1, seconds=300) for name in ("login", "sign_in")
+    }
+    careful = Client(enforce_csrf_checks=True)
+    for _ in range(2):
+        shown = careful.get(START, {"next": "/admin/auth/group/"})
+        assert shown.headers["Location"] == "/admin/login/?next=%2Fadmin%2Fauth%2Fgroup%2F"
+        assert careful.post(START).status_code == 403
+    assert not provider.answers
+    assert ann.post(START).status_code == 200
+    assert ann.post(START).status_code == 429
+    login = {"username": ANN, "password": PASSWORD}
+    asked = {"email": ANN, "password": PASSWORD}
+    assert ann.post("/v1/staff/token", asked, content_type="application/json").status_code == 200
+    assert ann.post("/admin/login/", login).status_code == 302
+
+
 def test_it_takes_ten_minutes_at_most_and_one_at_a_time(ann: Client, provider: SignInProvider) -> None:
-    begun = ann.get(START).headers["Location"]
+    begun = sent_to(ann.post(START))
     with time_machine.travel(time.time() + 601, tick=True):
         assert b"This sign-in is over" in ann.get(BACK, provider.authorize(begun)).content
-    first, second = (ann.get(START).headers["Location"] for _ in range(2))
+    first, second = (sent_to(ann.post(START)) for _ in range(2))
     assert b"This sign-in is over" in ann.get(BACK, provider.authorize(first)).content
     assert b"This sign-in is over" in ann.get(BACK, provider.authorize(second)).content, "it is used up"
 
 
 def test_links_cannot_choose_what_is_asked_for(ann: Client, provider: SignInProvider) -> None:
-    begun = ann.get(START, {"scope": "admin", "prompt": "none", "auth_params": "prompt=none", "state": "known"})
-    asked = parse_qs(urlsplit(begun.headers["Location"]).query)
+    begun = ann.post(START, {"scope": "admin", "prompt": "none", "auth_params": "prompt=none", "state": "known"})
+    asked = parse_qs(urlsplit(sent_to(begun)).query)
     assert asked["scope"] == ["openid email profile"]
     assert "prompt" not in asked
     assert asked["state"] != ["known"]
@@ -296,16 +368,17 @@ def test_dangerous_acts_are_confirmed_at_the_provider(ann: Client, provider: Sig
     page = "/admin/auth/user/add/"
     asked = ann.get(page)
     assert asked.status_code == 403
-    assert f"{START}?again=1&amp;next=%2Fadmin%2Fauth%2Fuser%2Fadd%2F" in asked.content.decode()
-    begun = ann.get(START, {"again": "1", "next": page})
-    assert "prompt=login" in begun.headers["Location"]
+    assert f'<form method="post" action="{START}"' in asked.content.decode()
+    assert f'name="next" value="{page}"' in asked.content.decode()
+    begun = ann.post(START, {"again": "1", "next": page})
+    assert "prompt=login" in sent_to(begun)
     provider.lies = {"auth_time": int(time.time()) - 3600}
-    refused = ann.get(BACK, provider.authorize(begun.headers["Location"]))
+    refused = ann.get(BACK, provider.authorize(sent_to(begun)))
     assert b"did not ask for your password again" in refused.content
     assert ann.get(page).status_code == 403
     provider.lies = {}
-    begun = ann.get(START, {"again": "1", "next": page})
-    assert ann.get(BACK, provider.authorize(begun.headers["Location"])).headers["Location"] == page
+    begun = ann.post(START, {"again": "1", "next": page})
+    assert ann.get(BACK, provider.authorize(sent_to(begun))).headers["Location"] == page
     assert ann.get(page).status_code == 200
 
 
