@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from eci import text
 from eci.identity.roles import GROUPS, Role
 
 _SHORTEST = 24  # characters of a secret that signs
@@ -75,20 +76,19 @@ def whole(name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> 
     given = _given(name)
     found = int(given) if re.fullmatch(r"-?[0-9]{1,12}", given) else None
     if given and (found is None or not least <= found <= most):
-        bounds = f"of at least {least}" if most == 2**31 - 1 else f"from {least} to {most}"
-        raise ImproperlyConfigured(f"{name}: '{given}' is not a whole number {bounds}.")
+        raise ImproperlyConfigured(f"{name}: '{given}' is not a whole number from {least} to {most}.")
     return default if found is None else found
 
 
-def number(name: str, default: float, *, least: float = 0.0) -> float:
+def number(name: str, default: float, *, least: float = 0.0, most: float = 1_000_000.0) -> float:
     """The variable ``name`` as a number. ImproperlyConfigured."""
     given = _given(name)
     try:
         found = float(given or default)
     except ValueError:
         found = math.nan
-    if not (math.isfinite(found) and found >= least):
-        raise ImproperlyConfigured(f"{name}: '{given}' is not a number of at least {least:g}.")
+    if not (least <= found <= most):
+        raise ImproperlyConfigured(f"{name}: '{given}' is not a number from {least:g} to {most:.0f}.")
     return found
 
 
@@ -137,6 +137,17 @@ def database(name: str, url: str, **options: Any) -> dict[str, Any]:
         ) from None
 
 
+def scratch_server(name: str, engine: str) -> str:
+    """The variable ``name`` as the URL of a database of this engine; a secret, as in ``database``.
+
+    ImproperlyConfigured.
+    """
+    given = secret(name).strip()
+    if given and not database(name, given)["ENGINE"].endswith(f".{engine}"):
+        raise ImproperlyConfigured(f"{name} is the URL of another kind of database. It must begin with {engine}://.")
+    return given
+
+
 def amount(name: str) -> Decimal | None:
     """The variable ``name`` as an amount above 0, or None if it is not set. ImproperlyConfigured."""
     given = _given(name)
@@ -154,11 +165,46 @@ def amount(name: str) -> Decimal | None:
 def provider_url(name: str) -> str:
     """The variable ``name`` as the URL of a sign-in provider: https, or http on this machine. ImproperlyConfigured."""
     given = _given(name)
-    parts = urlsplit(given)
-    is_here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if given and not (parts.hostname and (parts.scheme == "https" or is_here)):
-        raise ImproperlyConfigured(f"{name}: '{given}' is not an https URL.")
+    host = _host(given, "https") or _host(given, "http")
+    if given and not (_host(given, "https") or host in ("localhost", "127.0.0.1", "::1")):
+        raise ImproperlyConfigured(
+            f"{name} is not an https URL without account, query and fragment, such as https://login.example.com."
+        )
     return given
+
+
+def server_url(name: str) -> str:
+    """The variable ``name`` as the URL of a server: http or https, nothing behind the host. ImproperlyConfigured."""
+    given = _given(name)
+    if given and not (_host(given, "https") or _host(given, "http")):
+        raise ImproperlyConfigured(
+            f"{name} is not a URL without account, query and fragment, such as https://s3.example.com."
+        )
+    return given
+
+
+def _host(url: str, scheme: str) -> str:
+    """The host of a URL of this scheme, which has no more than host, port and path; else nothing."""
+    try:
+        parts = urlsplit(url)
+        is_plain = url.isprintable() and not set(url) & set(" ?#@\\")
+        return (parts.hostname or "") if is_plain and parts.scheme == scheme and parts.port != 0 else ""
+    except ValueError:
+        return ""
+
+
+def domains(name: str) -> list[str]:
+    """The variable ``name`` as domains of e-mail addresses, comma separated, as ``text.email`` writes them.
+
+    ImproperlyConfigured.
+    """
+    found = []
+    for one in (part.strip() for part in _given(name).split(",") if part.strip()):
+        try:
+            found.append(text.email(f"x@{one}").removeprefix("x@"))
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}: '{one}' is not a domain, such as shop.example.") from None
+    return found
 
 
 def staff_groups(name: str) -> tuple[tuple[str, str], ...]:
@@ -167,10 +213,12 @@ def staff_groups(name: str) -> tuple[tuple[str, str], ...]:
     ImproperlyConfigured, also for the group of machines, who sign in at no provider.
     """
     ours = [group for group, role in GROUPS.items() if role is not Role.SERVICE]
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for entry in filter(None, (part.strip() for part in os.environ.get(name, "").split(","))):
-        theirs, _, group = entry.rpartition("=")
+        theirs, group = (part.strip() for part in entry.rpartition("=")[::2])
         if not theirs or group not in ours:
             raise ImproperlyConfigured(f"{name}: '{entry}' is not <group there>=<one of {', '.join(ours)}>.")
+        if theirs in dict(pairs):
+            raise ImproperlyConfigured(f"{name}: '{theirs}' is there twice. A group there is one group here.")
         pairs.append((theirs, group))
     return tuple(pairs)

@@ -21,13 +21,16 @@ from config.environment import (
     amount,
     choice,
     database,
+    domains,
     flag,
     folder,
     fraction,
     networks,
     number,
     provider_url,
+    scratch_server,
     secret,
+    server_url,
     staff_groups,
     strong,
     whole,
@@ -88,7 +91,7 @@ ECI_OIDC_CLIENT_ID = os.environ.get("ECI_OIDC_CLIENT_ID", "")
 ECI_OIDC_CLIENT_SECRET = secret("ECI_OIDC_CLIENT_SECRET")
 if ECI_OIDC_ISSUER and not (ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET):
     raise ImproperlyConfigured("ECI_OIDC_ISSUER needs ECI_OIDC_CLIENT_ID and ECI_OIDC_CLIENT_SECRET.")
-ECI_OIDC_DOMAINS = [domain.lower() for domain in os.environ.get("ECI_OIDC_DOMAINS", "").split(",") if domain]
+ECI_OIDC_DOMAINS = domains("ECI_OIDC_DOMAINS")
 ECI_OIDC_GROUPS_CLAIM = os.environ.get("ECI_OIDC_GROUPS_CLAIM", "groups")
 ECI_OIDC_GROUPS = staff_groups("ECI_OIDC_GROUPS")
 for name in ("ECI_OIDC_CLIENT_ID", "ECI_OIDC_CLIENT_SECRET", "ECI_OIDC_DOMAINS", "ECI_OIDC_GROUPS"):
@@ -167,12 +170,12 @@ ECI_BACKUP_KEEP = whole("ECI_BACKUP_KEEP", 14)
 ECI_BACKUP_RECIPIENTS = [one.strip() for one in os.environ.get("ECI_BACKUP_RECIPIENTS", "").split(",") if one.strip()]
 ECI_BACKUP_IDENTITY = secret("ECI_BACKUP_IDENTITY")
 ECI_BACKUP_S3_URL = os.environ.get("ECI_BACKUP_S3_URL", "")
-ECI_BACKUP_S3_ENDPOINT = os.environ.get("ECI_BACKUP_S3_ENDPOINT", "")
+ECI_BACKUP_S3_ENDPOINT = server_url("ECI_BACKUP_S3_ENDPOINT")
 ECI_BACKUP_S3_REGION = os.environ.get("ECI_BACKUP_S3_REGION", "us-east-1")
 ECI_BACKUP_S3_KEY_ID = secret("ECI_BACKUP_S3_KEY_ID")
 ECI_BACKUP_S3_SECRET = secret("ECI_BACKUP_S3_SECRET")
-ECI_DRILL_POSTGRES_URL = secret("ECI_DRILL_POSTGRES_URL")
-ECI_DRILL_MYSQL_URL = secret("ECI_DRILL_MYSQL_URL")
+ECI_DRILL_POSTGRES_URL = scratch_server("ECI_DRILL_POSTGRES_URL", "postgresql")
+ECI_DRILL_MYSQL_URL = scratch_server("ECI_DRILL_MYSQL_URL", "mysql")
 
 # -- databases --------------------------------------------------------------------------------------------------------
 _SQLITE_OPTIONS: dict[str, Any] = {
@@ -191,7 +194,7 @@ ECI_PREPARED_STATEMENTS = flag("ECI_PREPARED_STATEMENTS", True)
 _PREPARED = {"server_side_binding": True, "prepare_threshold": 2}  # from the second time on
 
 # Seconds that a request waits for one answer of a database (eci/databases); 0: for ever.
-ECI_DATABASE_TIMEOUT = whole("ECI_DATABASE_TIMEOUT", 2)
+ECI_DATABASE_TIMEOUT = whole("ECI_DATABASE_TIMEOUT", 2, most=2_147_483)  # PostgreSQL counts milliseconds
 
 
 def _database(variable: str, name: str) -> dict[str, Any]:

@@ -33,6 +33,20 @@ def recipients(keys: Sequence[str]) -> list[Any]:
     return found
 
 
+def identities(text: str) -> list[Any]:
+    """The private keys, read; the file of age-keygen has comments above its key. Failed, which shows none."""
+    import pyrage
+
+    lines = [line.strip() for line in text.splitlines()]
+    try:
+        found = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+    except pyrage.IdentityError:
+        found = []
+    if not found:
+        raise Failed("ECI_BACKUP_IDENTITY is not a private key of age, AGE-SECRET-KEY-1…")
+    return found
+
+
 def new_identity() -> tuple[str, str]:
     """A new private key, and its public key."""
     import pyrage
@@ -80,14 +94,10 @@ def _decrypted(file: Path, target: Path, identity: str) -> Path:
 
     if not identity:
         raise Failed(f"{file.name} is encrypted: set ECI_BACKUP_IDENTITY to the private key of one of its recipients.")
-    # The file of age-keygen has comments above the key.
-    lines = [line for line in identity.splitlines() if line and not line.startswith("#")]
     try:
-        keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines]
+        keys = identities(identity)
         with file.open("rb") as content, target.open("wb") as written:
             pyrage.decrypt_io(content, written, keys)
-    except pyrage.IdentityError as error:
-        raise Failed("ECI_BACKUP_IDENTITY is not a private key of age, AGE-SECRET-KEY-1…") from error
     except (pyrage.DecryptError, OSError) as error:
         raise Failed(f"{file.name} cannot be decrypted: {_reason(error, target.parent)}") from error
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,21 @@ from config.operations import keeping
 @register()
 def backup_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [Error(problem, id="eci.E021") for problem in keeping.problems()]
+
+
+@register()
+def backup_folder(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Tries what a backup does first, in the folder or in what is there of its path, and leaves nothing."""
+    folder = settings.ECI_BACKUP_DIR
+    if folder is None:
+        return []
+    try:
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        with tempfile.TemporaryDirectory(prefix=".backup-check-", dir=there):
+            return []
+    except OSError as error:
+        words = f"ECI_BACKUP_DIR: no backup can be kept in {folder}: {there}: {error.strerror}."
+        return [Error(words, hint=f"Name a folder that user {os.geteuid()} may make or write to.", id="eci.E026")]
 
 
 @register()

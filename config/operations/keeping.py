@@ -49,6 +49,11 @@ def problems() -> Iterator[str]:
         archives.recipients(settings.ECI_BACKUP_RECIPIENTS)
     except Failed as failure:
         yield f"ECI_BACKUP_RECIPIENTS: {failure}"
+    try:
+        if settings.ECI_BACKUP_IDENTITY:
+            archives.identities(settings.ECI_BACKUP_IDENTITY)
+    except Failed as failure:
+        yield str(failure)
 
 
 def _require_settings() -> None:

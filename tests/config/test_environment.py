@@ -16,11 +16,27 @@ pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 BAD: list[tuple[Callable[[str], object], list[str]]] = [
     (lambda name: environment.whole(name, 2), ["-1", "two", "1.5", "1e3", "٣", "9" * 30, "0x10"]),
     (lambda name: environment.whole(name, 25, most=65535), ["65536"]),
-    (lambda name: environment.number(name, 2.0), ["-1", "two", "nan", "inf"]),
+    (lambda name: environment.number(name, 2.0), ["-1", "two", "nan", "inf", "1e300"]),
     (lambda name: environment.fraction(name, "0.05"), ["-0.1", "1", "5%", "NaN"]),
     (environment.flag, ["maybe", "2", "ture"]),
     (lambda name: environment.choice(name, "optional", "required"), ["yes", "Required"]),
     (environment.networks, ["garbage", "10.0.0.1/8", "fd00::1/8", "10.0.0.0/33", "10.0.0.0/8,x"]),
+    (environment.domains, ["@shop.example", "shop example", "shop.example,@x, ", "shop", "a@shop.example", "*.x.org"]),
+    (
+        environment.provider_url,
+        [
+            "https://idp.example/?a=b",
+            "https://idp.example/#a",
+            "https://user:pw@idp.example",
+            "https://[",
+            "https://a b",
+        ]
+        + ["https://idp.example:99999", "https://idp.example/?"],
+    ),
+    (environment.staff_groups, ["a=catalog staff,a=stock staff", "a=stock staff, a =stock staff"]),
+    (environment.server_url, ["ftp://x", "s3.example", "http://", "https://key:hush@s3.example", "https://x/?y"]),
+    (lambda name: environment.scratch_server(name, "postgresql"), ["mysql://a:b@h/x", "garbage"]),
+    (lambda name: environment.scratch_server(name, "mysql"), ["postgres://a:b@h/x"]),
     (environment.folder, ["backups", "./backups", "~/backups"]),
 ]
 
@@ -36,6 +52,8 @@ def test_what_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECI_X", " ")
     assert environment.whole("ECI_X", 4) == 4, "what is empty is not set"
     assert environment.flag("ECI_X", True)
+    monkeypatch.setenv("ECI_X", "Shop.example, bücher.example")
+    assert environment.domains("ECI_X") == ["shop.example", "xn--bcher-kva.example"]
     monkeypatch.setenv("ECI_X", "10.0.0.0/8, 192.168.1.5, fd00::/8")
     assert environment.networks("ECI_X") == ["10.0.0.0/8", "192.168.1.5", "fd00::/8"]
 
@@ -51,9 +69,9 @@ def test_a_database_that_is_none_is_not_shown(url: str) -> None:
 
 
 def test_the_command_tells_it_in_one_sentence(tmp_path: Any) -> None:
-    done = run(tmp_path, "manage.py", "check", ECI_DATABASE_TIMEOUT="-1")
+    done = run(tmp_path, "manage.py", "check", ECI_DATABASE_TIMEOUT="99999999999999")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "ECI_DATABASE_TIMEOUT" in done.stderr
+    assert "ECI_DATABASE_TIMEOUT" in done.stderr and "from 0 to 2147483." in done.stderr
     assert "ECI_OIDC_CLIENT_ID" in refused(tmp_path, ECI_OIDC_CLIENT_ID="shop")
 
 

@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from config.operations import archives, keeping
-from config.operations.checks import backup_settings, backups_are_not_encrypted
+from config.operations.checks import backup_folder, backup_settings, backups_are_not_encrypted
 from config.operations.models import Backup
 from config.operations.snapshots import Failed
 from eci.clock import utcnow
@@ -174,6 +174,18 @@ def test_what_cannot_be_read_is_said(two_places: Any, settings: Any, tmp_path: P
 
 
 @pytest.mark.any_engine
+def test_a_folder_that_cannot_be_is_told_of(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (Path("/dev/null"), Path("/proc/none/such"), tmp_path / "file" / "backups"):
+        settings.ECI_BACKUP_DIR = folder
+        assert f"ECI_BACKUP_DIR: no backup can be kept in {folder}" in str(backup_folder(None))
+    for folder in (tmp_path, tmp_path / "new" / "one"):
+        settings.ECI_BACKUP_DIR = folder
+        assert backup_folder(None) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.any_engine
 def test_an_identity_without_recipients_is_told_of(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ECI_BACKUP_DIR, settings.ECI_BACKUP_IDENTITY = Path("/backups"), "AGE-SECRET-KEY-1QQQ"
     assert backups_are_not_encrypted(None) == []
@@ -190,6 +202,8 @@ def test_an_identity_without_recipients_is_told_of(settings: Any, monkeypatch: p
         ({"ECI_BACKUP_RECIPIENTS": []}, "leave this place only encrypted"),
         ({"ECI_BACKUP_RECIPIENTS": ["ssh-rsa AAAA"]}, "key 1 is not a public key of age"),
         ({"ECI_BACKUP_RECIPIENTS": ["AGE-SECRET-KEY-1QQQ"]}, "key 1 is a private key of age"),
+        ({"ECI_BACKUP_IDENTITY": "garbage 1QQQ"}, "ECI_BACKUP_IDENTITY is not a private key of age"),
+        ({"ECI_BACKUP_IDENTITY": "# only a comment"}, "ECI_BACKUP_IDENTITY is not a private key of age"),
         ({"ECI_BACKUP_S3_URL": "https://bucket.example/shop"}, "does not name a bucket"),
         ({"ECI_BACKUP_S3_SECRET": ""}, "together, or neither"),
         ({"ECI_BACKUP_KEEP": -1}, "ECI_BACKUP_KEEP must not be negative"),
