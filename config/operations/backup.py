@@ -25,6 +25,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from config import unfinished
+from config.environment import secret
 from config.operations.models import Backup
 from config.operations.snapshots import Busy, Failed, Store, full_or, store, told, version
 from eci.clock import iso, utcnow
@@ -250,8 +251,8 @@ def restore(folder: Path, *, name: str, force: bool, say: Say) -> None:
             for one in stores:
                 one.restore()
                 say(f"  {one.alias} restored from {one.file.name}")
-            for secret in manifest["secrets"]:
-                _restore_secret(folder / secret, say)
+            for file in manifest["secrets"]:
+                _restore_secret(folder / file, say)
         except (Failed, OSError, DatabaseError) as failure:
             raise Failed(
                 f"{_reason(failure)} The databases are not whole now, and nothing starts on them "
@@ -304,7 +305,7 @@ def _restore_secret(saved: Path, say: Say) -> None:
         if saved.read_text() == settings.SECRET_KEY:
             return
         place = Path(settings.DATA_DIR) / SECRET_KEY
-        if not place.exists():
+        if secret("ECI_SECRET_KEY"):
             say("  ECI_SECRET_KEY differs from the backup's secret_key: set it to that, or staff must sign in again.")
             return
     else:

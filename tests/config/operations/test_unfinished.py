@@ -88,6 +88,8 @@ def test_a_full_disk_in_the_middle(demo_seed: world.Seed, tmp_path: Path) -> Non
         backup, data = str(tmp_path / "backup"), {"ECI_DATA_DIR": str(tmp_path / "again")}
         assert run("manage.py", "backup", backup).returncode == 0
         script = f"BACKUP = {backup!r}{CUT_OFF}"
+        refused = run("manage.py", "restore", str(tmp_path / "none"), **data)
+        assert (refused.returncode, list((tmp_path / "again").iterdir())) == (1, []), "not even a key"
         cut = run("-c", script, DJANGO_SETTINGS_MODULE="config.settings", **data)
         assert f"The disk of {tmp_path / 'again'} is full" in cut.stderr and "Traceback" not in cut.stderr
         assert not list((tmp_path / "again").glob("*.restored"))
@@ -96,6 +98,7 @@ def test_a_full_disk_in_the_middle(demo_seed: world.Seed, tmp_path: Path) -> Non
             assert (refused.returncode, f"manage.py restore {backup} --force" in refused.stderr) == (1, True)
         assert run("manage.py", "restore", backup, "--force", **data).returncode == 0
         assert not (tmp_path / "again" / unfinished.MARK).exists()
+        assert (tmp_path / "again" / "secret_key").read_text() == (tmp_path / "backup" / "secret_key").read_text()
 
 
 @pytest.mark.any_engine
