@@ -23,23 +23,35 @@ EMAIL = 254
 PHONE = 50
 
 _SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
+_A_SPACE = re.compile(f"[{_SPACE}]")
 _OUTER_SPACE = re.compile(f"^[{_SPACE}]+|[{_SPACE}]+\\Z")
-# Unicode's Default_Ignorable_Code_Point, annotation marks, and Braille's blank.
+# What nobody sees, beside the categories below: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), and
+# what is drawn as nothing: annotation and object marks, Braille's blank, a notehead, fillers of hieroglyphs and Khitan.
 _UNSEEN = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U00013441\U00013442\U00016fe4\U0001bca0-\U0001bca3\U0001d159"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_INVISIBLE = re.compile(f"[{_SPACE}{_UNSEEN}]*")
-_IN_NO_CODE = re.compile(f"[{_UNSEEN}]")
+_UNSEEN_CATEGORIES = {"Cf", "Cn", "Co", "Cs"}  # formats, not assigned, private, surrogates
+# Unicode's Prepended_Concatenation_Mark (PropList.txt) is of those, and seen; so is what is reserved for emoji and
+# ideographs, of which Unicode assigns some every year, and Python learns it later.
+_SEEN = re.compile(
+    "[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+    "\U0001f000-\U0001faff\U00020000-\U0002fffd\U00030000-\U0003fffd]"
+)
+_NOT_DRAWN = re.compile(f"[{_UNSEEN}]")
 _IN_NO_DOMAIN = re.compile(f"(?![\u200c\u200d])[{_UNSEEN}]")  # IDNA says where joiners may stand
-# Embeddings, overrides and isolates, which turn the words around them, and spaces that nobody sees. Joiners stay, for
-# scripts and emoji need them, and so do the marks that only say a direction.
-_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff]")
-# Variation selectors and tags: they stay where they vary something.
-_VARIATION = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0000-\U000e01ef]")
-_TAG = re.compile("[\U000e0000-\U000e007f]")
-_FLAG = re.compile("(\U0001f3f4)[\U000e0020-\U000e007e]+\U000e007f")
+_JOINERS = "\u200c\u200d"
+_DIRECTIONS = "\u200e\u200f"
+_VARIATION = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_FLAG = re.compile("(\U0001f3f4)[\U000e0061-\U000e007a]{2}[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,3}\U000e007f")
 _SCRIPTS_WITH_VARIANTS = ("CJK ", "MONGOLIAN ", "PHAGS-PA ", "MYANMAR ", "MANICHAEAN ")
+_SCRIPTS_THAT_JOIN = (
+    *("ARABIC ", "SYRIAC ", "MANDAIC ", "NKO ", "ADLAM ", "MONGOLIAN ", "DEVANAGARI ", "BENGALI ", "GURMUKHI "),
+    *("GUJARATI ", "ORIYA ", "TAMIL ", "TELUGU ", "KANNADA ", "MALAYALAM ", "SINHALA ", "KHMER ", "MYANMAR "),
+)
+_VIRAMA = 9  # a combining class
+_HEH = "\u0647"  # with a joiner it abbreviates the name of a calendar
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -53,8 +65,8 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
     """Text in Unicode NFC, without outer white space. ``lines`` allows line breaks, which become LF.
 
     White space alone becomes "", which is refused unless ``blank``. ValueError for control characters, more than
-    ``limit`` characters, and text of nothing but invisible characters; in one line also for characters that hide in it
-    and make it look like another.
+    ``limit`` characters, and text of nothing but invisible characters; in one line also for invisible characters that
+    change nothing one sees, for with them it looks like another.
     """
     text = trim(unicodedata.normalize("NFC", text))
     if lines:
@@ -63,7 +75,7 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
         raise ValueError(f"This must not contain control characters{'' if lines else ' or line breaks'}.")
     if len(text) > limit:
         raise ValueError(f"This must have at most {limit} characters.")
-    if text and _INVISIBLE.fullmatch(text):
+    if text and all(_A_SPACE.match(character) or unseen(character) for character in text):
         raise ValueError("This must not consist of invisible characters only.")
     if not lines and (hidden := _hidden(text)):
         raise ValueError(f"This must not contain the invisible character U+{ord(hidden):04X}.")
@@ -72,24 +84,66 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
     return text
 
 
+def unseen(character: str) -> bool:
+    """Whether nothing is drawn for the character itself. White space and control characters are another matter."""
+    if _NOT_DRAWN.match(character):
+        return True
+    return unicodedata.category(character) in _UNSEEN_CATEGORIES and not _SEEN.match(character)
+
+
 def _hidden(text: str) -> str:
-    """The first character that hides in the line; "" if there is none."""
-    if found := _HIDDEN.search(text):
-        return found[0]
+    """The first character that hides in the line; "" if there is none. What scripts and emoji need does not hide."""
+    if text.isascii():
+        return ""
     text = _FLAG.sub(r"\1", text)
-    for found in _VARIATION.finditer(text):
-        before, after = text[: found.start()][-1:], text[found.end() :][:1]
-        if _TAG.match(found[0]) or not _has_variants(before, after):
-            return found[0]
+    for index, character in enumerate(text):
+        if unseen(character) and not _shows(character, text[:index][-1:], text[index + 1 : index + 2]):
+            return character
     return ""
+
+
+def _shows(character: str, before: str, after: str) -> bool:
+    """Whether the unseen character changes how those beside it look."""
+    if not before:
+        return character in _DIRECTIONS and _is_mark(after)
+    if character in _JOINERS:
+        if character == "\u200d" and (
+            before == _HEH or (_is_emoji(after) and (_is_emoji(before) or before == "\ufe0f"))
+        ):
+            return True
+        in_word = _category(before)[0] in "LMN" and _category(after)[0] in "LMN"
+        return unicodedata.combining(before) == _VIRAMA or (in_word and (_joins(before) or _joins(after)))
+    if character in _DIRECTIONS:
+        return _is_mark(before) or _is_mark(after)
+    if character == "\u180e":
+        return unicodedata.name(before, "").startswith("MONGOLIAN ")
+    return bool(_VARIATION.match(character)) and _has_variants(before, after)
+
+
+def _joins(character: str) -> bool:
+    """Whether it is a letter, or a sign at one, of a script whose letters join."""
+    return _category(character)[0] in "LM" and unicodedata.name(character, "").startswith(_SCRIPTS_THAT_JOIN)
+
+
+def _is_emoji(character: str) -> bool:
+    return character >= "\u2190" and _category(character) in ("So", "Sm", "Sk", "Cn") and not unseen(character)
+
+
+def _is_mark(character: str) -> bool:
+    """Punctuation and symbols, which go the way of the text around them: a direction mark moves them."""
+    return _category(character)[0] in "PS"
+
+
+def _category(character: str) -> str:
+    return unicodedata.category(character) if character else "Cn"
 
 
 def _has_variants(character: str, after: str) -> bool:
     """Whether a variation selector behind the character shows: emoji, keycaps, and letters of scripts that have it."""
-    if not character or character.isascii():
+    if character.isascii():
         return character in "#*0123456789" and after == "\u20e3"
-    symbol = unicodedata.category(character)[0] == "S" or character in "\u203c\u2049\u2139\u3030"
-    return symbol or unicodedata.name(character, "").startswith(_SCRIPTS_WITH_VARIANTS)
+    symbol = _category(character)[0] == "S" or _is_emoji(character) or character in "\u203c\u2049\u2139\u3030"
+    return (symbol and not unseen(character)) or unicodedata.name(character, "").startswith(_SCRIPTS_WITH_VARIANTS)
 
 
 def clean_lines(text: str, *, limit: int) -> str:
@@ -107,7 +161,7 @@ def code(text: str, *, limit: int, name: str) -> str:
         text = clean(text, limit=limit)
     except ValueError:
         raise refusal from None
-    if not text or not text.isprintable() or _IN_NO_CODE.search(text):
+    if not text or not text.isprintable() or _NOT_DRAWN.search(text):
         raise refusal
     return text
 

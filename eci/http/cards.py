@@ -16,6 +16,7 @@ from typing import Any
 from rest_framework import serializers
 
 from eci.http.fields import AmountField, TextField
+from eci.text import unseen as is_unseen
 
 # Issuers' prefixes and the lengths they issue. 13 digits, Visa's once, are left to today's ids.
 _ISSUED = re.compile(
@@ -33,6 +34,7 @@ _GROUPINGS = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3)}
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
 # Numbers with single spaces or dashes between them: no part of a word, a hex digest or a decimal fraction.
 _NUMBERS = re.compile(r"(?<![0-9A-Za-z])(?<![0-9][.,])[0-9]+(?:[\s-][0-9]+)*(?![0-9A-Za-z])(?![.,][0-9])")
+_BLANK = "\u115f\u2800\u3164\uffa0\U0001d159"  # as wide as a letter
 _LONG = re.compile(r"[0-9](?:[\s-]?[0-9]){13}")
 _CODES = {"cvv", "cvv2", "cvc", "cvc2", "cardnumber", "securitycode", "cardverificationvalue"}
 _NO_TEXT = (AmountField, serializers.IntegerField, serializers.BooleanField, serializers.ChoiceField)
@@ -90,20 +92,31 @@ def _refusal(path: tuple[str, ...]) -> serializers.ValidationError:
 
 
 def holds_card_number(text: str) -> bool:
-    plain = text if text.isascii() else "".join(map(_ascii, text))
+    """What is invisible may stand in a number, and between numbers."""
+    if text.isascii() and text.isprintable():
+        return _holds_one(text)
+    return any(_holds_one("".join(_ascii(character, unseen) for character in text)) for unseen in ("", " "))
+
+
+def _holds_one(plain: str) -> bool:
     if not _LONG.search(plain):
         return False
     runs = _NUMBERS.findall(_UUID.sub("x", plain))
     return any(_is_card_number(digits) for run in runs for digits in _candidates(re.split(r"\s", run)))
 
 
-def _ascii(character: str) -> str:
-    """The ASCII form of a digit, space or dash of any script."""
-    if character.isdecimal():
-        return str(unicodedata.decimal(character))
-    if character.isspace():
+def _ascii(character: str, unseen: str) -> str:
+    """The ASCII form of a digit, space or dash of any script; ``unseen`` for what nobody sees, and marks at digits."""
+    if character.isascii() and character.isprintable():
+        return character
+    if character.isdigit():
+        return str(unicodedata.digit(character))
+    if character.isspace() or character in _BLANK:
         return " "
-    return "-" if unicodedata.category(character) == "Pd" else character
+    category = unicodedata.category(character)
+    if category[0] == "M" or category == "Cc" or is_unseen(character):
+        return unseen
+    return "-" if category == "Pd" or character == "\u2212" else character
 
 
 def _candidates(words: list[str]) -> Iterator[str]:

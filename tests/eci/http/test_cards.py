@@ -55,6 +55,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "thin spaces": lambda number: grouped(number, "\u2009"),
     "full width": lambda number: number.translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)}),
     "Arabic digits": lambda number: number.translate({ord("0") + digit: 0x660 + digit for digit in range(10)}),
+    "circled": lambda number: number.translate(
+        {ord("0"): "⓪"} | {ord("0") + digit: 0x245F + digit for digit in range(1, 10)}
+    ),
+    "under marks": lambda number: "\u0331".join(number),
+    "minuses": lambda number: grouped(number, "\u2212"),
+    "Braille's blanks": lambda number: grouped(number, "\u2800"),
     "in a sentence": lambda number: f"my card is {number}, thanks",
     "with its end": lambda number: f"{grouped(number, ' ')} 12/28 123",
     "with its end, plain": lambda number: f"{number} 1228",
@@ -70,6 +76,25 @@ def test_a_card_number_is_one_in_any_form(number: str, form: str) -> None:
     assert holds_card_number(FORMS[form](number))
     other = number[:-1] + str((int(number[-1]) + 1) % 10)
     assert not holds_card_number(FORMS[form](other)), "it fails Luhn's check"
+
+
+UNSEEN = [
+    *"\x07\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200f\u202e\u2061\u2064\u206a\u2800\u3164\ufe0f",
+    *"\ufeff\uffa0\ufff9\ufffc\u0378\ufdd0\ue000\U0001bca0\U0001d173\U000e0041\U000e0100\U000f0000\U0010ffff",
+]
+
+
+@pytest.mark.no_database
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_nothing_unseen_hides_one(unseen: str) -> None:
+    for number in ("4111111111111111", "378282246310005", "6205500000000000004"):
+        wide = unseen in "\u115f\u2800\u3164\uffa0"  # a blank, which parts digits as a space does
+        if not wide:
+            assert holds_card_number(f"{number[0]}{unseen}{number[1:]}")
+            assert holds_card_number(f"x {unseen.join(number)} y")
+            assert holds_card_number(grouped(number, f" {unseen}"))
+        assert holds_card_number(grouped(number, unseen))
+        assert holds_card_number(f"ab{unseen}{number}{unseen}12"), "it ends a word, or parts it"
 
 
 # -- what must pass ---------------------------------------------------------------------------------------------------
@@ -241,12 +266,20 @@ def test_a_float_is_told_about_its_places_not_about_cards(api: Api) -> None:
         ({"shipping_address": f"1 Main St, {NUMBERS[0]}"}, "shipping_address"),
         ({"shipping_address": {"line1": NUMBERS[1]}}, "shipping_address.line1"),
         ({"shipping_address": {NUMBERS[1]: "x"}}, "shipping_address"),
+        ({"shipping_address": {"full_name": "4\u034f111111111111111"}}, "shipping_address.full_name"),
         ({"shipping_address": {"line1": "４１１１１１１１１１１１１１１１"}}, "shipping_address.line1"),
     ],
 )
 @pytest.mark.parametrize("url", ["/v1/orders", "/v1/orders/quote"])
 def test_an_order_with_one(api: Api, url: str, more: dict[str, Any], field: str) -> None:
     assert refused(api.post(url, ORDER | more), field)
+
+
+def test_metadata_with_one_that_something_unseen_parts(api: Api) -> None:
+    for unseen in ("\xad", "\u200d", "\u2064", "\U0010ffff"):
+        body = {"metadata": {"z": f"4{unseen}111111111111111"}}
+        answer = api.patch("/v1/orders/E-1", body)
+        assert (answer.status, list(answer.details)) == (400, ["metadata"])
 
 
 def test_a_refund_with_one(api: Api) -> None:
