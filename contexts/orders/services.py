@@ -744,7 +744,15 @@ def _erase(theirs: QuerySet[Order]) -> None:
     blank(returns.exclude(reason="", refusal=""), reason="", refusal="")
     blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
     told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="") | ~Q(email="")
-    told |= Q(metadata__isnull=False)
-    blank(ended.filter(told), shipping_address=None, token="", undo_reason="", email="", metadata=None)
+    told |= Q(reference__isnull=False) | Q(metadata__isnull=False)
+    nothing = {
+        "shipping_address": None,
+        "token": "",
+        "undo_reason": "",
+        "email": "",
+        "reference": None,
+        "metadata": None,
+    }
+    blank(ended.filter(told), **nothing)
     own_keys = ended.filter(idempotency_scope__startswith="customer:")
     blank(own_keys, idempotency_scope=None, idempotency_key=None, idempotency_fingerprint="")

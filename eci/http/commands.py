@@ -144,7 +144,8 @@ def _replay_or_refuse(context: str, key: Key, refusal: EciError, command: Resuma
     try:
         if not _is_remembered(refusal):
             raise refusal
-        idempotency.claim(context, key, answer=refusal_answer(refusal))
+        about = str(refusal.details.get("order_id", ""))  # so that it can be erased with the order
+        idempotency.claim(context, key, resource=about, answer=refusal_answer(refusal))
     except IdempotencyInProgress:
         record = idempotency.find(context, key)
         if record is None:
