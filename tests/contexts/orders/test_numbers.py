@@ -106,12 +106,12 @@ class TestMetadata:
         card = shop.api.patch(path, {"metadata": {"note": "4111 1111 1111 1111"}})
         assert (card.status, list(card.details)) == (400, ["metadata"])
 
-    def test_an_erased_person_s_goes_and_the_reference_stays(self, shop: Shop) -> None:
+    def test_an_erased_person_s_goes_and_so_does_the_reference(self, shop: Shop) -> None:
         order = shop.order(1, reference="A-1", metadata={"name": "Ann"}).data
         customers.erase_customer(customer_id=shop.customer_id, actor="test")
         shop.api.settle()
         row = Order.objects.get(pk=order["order_id"])
-        assert (row.metadata, row.reference) == (None, "A-1")
+        assert (row.metadata, row.reference) == (None, None)
 
 
 def test_staff_find_an_order_by_number_and_by_reference(shop: Shop) -> None:
