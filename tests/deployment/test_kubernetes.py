@@ -356,7 +356,8 @@ def test_the_ingress_leads_every_call_to_its_context_and_nothing_else_inside(ove
         assert patterns
         for pattern in patterns:
             path = str(pattern.pattern).replace("<", "").replace(">", "")
-            assert _route(overlay, f"/v1/{path}") == service, path
+            first = SERVICES["catalog"][0] if path.startswith("imports") else service  # it leads to the one that has it
+            assert _route(overlay, f"/v1/{path}") == first, path
             assert _route(overlay, f"/api/v1/{context}/v1/{path}") == service, path
         assert _route(overlay, f"/api/v1/{context}/v1/health") == service
     for path in ("/", "/health", "/v1/health", "/docs", "/schema", "/admin/login/", "/.well-known/jwks.json"):

@@ -35,7 +35,7 @@ class Browser(httpx.Client):
         return self.send_form(self.password(), having="code", code=code)
 
     def is_in(self) -> bool:
-        return "Site administration" in self.get("/admin/").text
+        return "<h1>Today</h1>" in self.get("/admin/").text
 
 
 def test_from_the_first_login_to_a_lost_phone(own_product: Running) -> None:

@@ -49,12 +49,12 @@ def test_the_walk(product: Product, demo: DemoShop) -> None:
     api = product.api
 
     made = api.post(
-        "/v1/products", {"sku": "LAPTOP001", "name": "Gaming Laptop", "price": 1299.99, "category": "Electronics"}
+        "/v1/products", {"sku": "LAPTOP-WALK", "name": "Gaming Laptop", "price": 1299.99, "category": "Electronics"}
     )
     assert made.status == 201 and set(made.data) >= PRODUCT
     assert (made.data["price"], made.data["currency"], made.data["is_active"]) == ("1299.99", "USD", True)
     laptop = made.data["product_id"]
-    again = api.post("/v1/products", {"sku": "LAPTOP001", "name": "Another", "price": 1})
+    again = api.post("/v1/products", {"sku": "LAPTOP-WALK", "name": "Another", "price": 1})
     assert (again.status, again.code) == (409, "duplicate_sku")
 
     listed = api.get("/v1/products?limit=5")
@@ -62,7 +62,7 @@ def test_the_walk(product: Product, demo: DemoShop) -> None:
     assert listed.json["meta"]["next"].startswith("http") and listed.json["meta"]["previous"] is None
 
     found = api.get("/v1/products/search?name=laptop&category=electronics&min_price=100&max_price=2000")
-    assert found.status == 200 and "LAPTOP001" in {row["sku"] for row in found.data}
+    assert found.status == 200 and "LAPTOP-WALK" in {row["sku"] for row in found.data}
     assert all(100 <= float(row["price"]) <= 2000 for row in found.data)
 
     person = {"email": "walker@example.com", "full_name": "Wanda Walker", "password": "pass123"}

@@ -402,6 +402,8 @@ ELSEWHERE = {
     "POST /v1/users/password/change",
     "POST /v1/users/sessions/revoke",
     "POST /v1/payments/webhooks/{}",
+    *("POST /v1/imports", "PATCH /v1/imports/{}", "POST /v1/imports/{}/apply", "POST /v1/imports/{}/undo"),
+    *(f"POST /v1/{things}/import" for things in ("products", "inventory", "customers")),
 }
 
 

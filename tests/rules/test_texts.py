@@ -183,8 +183,16 @@ RULES: dict[type, Callable[[Any], Rule]] = {
 NO_TEXT = (
     *(serializers.IntegerField, serializers.BooleanField, serializers.ChoiceField, serializers.DateTimeField),
     *(serializers.DateField, fields.AmountField, fields.CurrencyField, cards.CardlessWordField, serializers.RegexField),
+    serializers.FileField,
 )
-BY_THEIR_OWN_RULE = {"cursor": "ours, signed", "type": "a word", "currency": "a code of ISO 4217"}
+BY_THEIR_OWN_RULE = {
+    "cursor": "ours, signed",
+    "type": "a word",
+    "currency": "a code of ISO 4217",
+    "skus": "several SKUs, each by the intake",
+    "mapping": "names of columns, as the file has them",
+    "options": "answers to questions, each of a known list",
+}
 BLANK = (serializers.ValidationError, django_forms.ValidationError)
 
 

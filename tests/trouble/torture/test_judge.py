@@ -51,7 +51,7 @@ def test_sound_books_are_found_sound(traded: dict[str, str]) -> None:
         "AWAITING_PAYMENT",
         "RETURNED",
     }
-    assert {row["kind"] for row in books.operations} == {"authorise", "capture", "refund"}
+    assert {row["kind"] for row in books.operations} == {"authorise", "capture", "charge", "refund"}
     assert judge(traded) == []
 
 
