@@ -463,10 +463,12 @@ class Inserts(Generic[M]):
         ]
         template = self.model()
         for field in fields:
-            if field.attname in filled_in:
+            if field.attname in self.same:
+                value = self.same[field.attname]
+            elif field.attname in filled_in:
                 value = DatabaseDefault(field.db_default) if by_itself else field.db_default
             else:
-                value = self.same.get(field.attname, _Column(output_field=field))
+                value = _Column(output_field=field)
             setattr(template, field.attname, value)
         query = InsertQuery(self.model, on_conflict=OnConflict.IGNORE if self.once else None)
         query.insert_values(fields, [template])

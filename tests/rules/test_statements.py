@@ -184,7 +184,8 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
                 setattr(made, name, expression)
             inserts.model._default_manager.bulk_create([made], ignore_conflicts=inserts.once)
 
-        assert _sent(alias, lambda: inserts([row()])) == _sent(alias, theirs), inserts  # noqa: B023
+        ours, expected = _sent(alias, lambda: inserts([row()])), _sent(alias, theirs)  # noqa: B023
+        assert ours == expected, f"{inserts}: {ours} != {expected}"
     assert len(tried) >= 10
 
 
