@@ -102,6 +102,15 @@ IN_ONE = {
         )
         for name in names
     ),
+    "files of customers, erased with each of them (tests/contexts/customers/test_imports.py)": " ".join(
+        f"customers_{table}.{name}"
+        for table, names in (
+            ("import", ("filename", "given", "detected", "questions", "notes", "counts", "error")),
+            ("importpiece", ("content",)),
+            ("importline", ("values", "changes", "messages", "cells")),
+        )
+        for name in names
+    ),
     "staff's own, about stock and the shop": "inventory_movement.reason inventory_movement.reference"
     " inventory_restocking.reference orders_switch.reason",
     "ids and states that staff changed": " ".join(
