@@ -16,6 +16,7 @@ from eci.remembered import forget_everything
 from tests.support import statements as counting
 from tests.support import world
 from tests.support.api import Api
+from tests.support.imports import Importing
 from tests.support.ledger import Ledger
 from tests.support.shop import Shop
 
@@ -69,6 +70,11 @@ def api() -> Api:
 def shop(api: Api) -> Shop:
     """A small shop: products, stock in two warehouses, a customer."""
     return Shop.open(api)
+
+
+@pytest.fixture
+def importing(api: Api) -> Importing:
+    return Importing(api)
 
 
 @pytest.fixture

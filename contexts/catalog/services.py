@@ -387,21 +387,26 @@ def restore_products(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]
     """
     skus = [sku for sku, _ in done]
     found = {one.sku: one for one in locked(Product.objects.filter(sku__in=skus).order_by("pk"))}
-    rows, kept = [], []
-    for sku, changes in done:
+    rows: dict[int, Row] = {}
+    kept = []
+    for number, (sku, changes) in enumerate(done):
         product = found.get(sku)
         if product is None:
             kept.append(["sku"])  # it has another one now
             continue
         now = shown(product=product)
         kept.append([name for name, (_, new) in changes.items() if now[name] != new])
-        is_new = all(old is None for old, _ in changes.values())
-        if is_new:
-            rows.append({"sku": sku, "is_active": False} if not kept[-1] else {"sku": sku})
+        if all(old is None for old, _ in changes.values()):
+            if not kept[-1]:
+                rows[number] = {"sku": sku, "is_active": False}
             continue
+        if not {"price", "currency"}.isdisjoint(kept[-1]):  # an amount means nothing without its currency
+            kept[-1] = [name for name in changes if name in kept[-1] or name in ("price", "currency")]
         back = {name: old for name, (old, _) in changes.items() if name not in kept[-1]}
         if "price" in back or "currency" in back:
             back["price"] = Decimal(changes.get("price", (now["price"],))[0])
-        rows.append({"sku": sku} | back)
-    write_products(rows=rows, actor=actor, free=True)
+        rows[number] = {"sku": sku} | back
+    for number, plan in zip(rows, write_products(rows=list(rows.values()), actor=actor, free=True), strict=True):
+        if plan.refusal:  # its old barcode is another's by now
+            kept[number] = list(done[number][1])
     return kept

@@ -305,8 +305,9 @@ def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]
     ids = [one.pk for one in found.values()]
     active = set(TokenFamily.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
     active |= set(Address.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
-    why, rows = [], []
-    for key, changes in done:
+    why: list[str] = []
+    rows: dict[int, Row] = {}
+    for number, (key, changes) in enumerate(done):
         customer = found.get(key)
         if customer is None:
             why.append("nobody has this address any more")
@@ -319,9 +320,11 @@ def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]
                 erase_customer(customer_id=customer.pk, actor=actor)
             continue
         back = {name: old for name, (old, _) in changes.items() if name not in since}
-        rows.append({"email": customer.email} | back)
+        rows[number] = {"email": customer.email} | back
         why.append(f"somebody has changed it since: {', '.join(since)}" if since else "")
-    write_customers(rows=rows, actor=actor)
+    for number, plan in zip(rows, write_customers(rows=list(rows.values()), actor=actor), strict=True):
+        if plan.refusal:
+            why[number] = f"it cannot be as it was: {plan.refusal}"
     return why
 
 

@@ -161,6 +161,7 @@ class _Stock(Kind):
     roles = only(Role.STOCK)
     units: str
     options = {"warehouse": (), "locations": ()}
+    maps = frozenset({"locations"})
 
     def key(self, values: Values) -> str:
         return f"{values['sku']} @ {_called(values['warehouse'])}"
@@ -303,6 +304,7 @@ class StockCounts(_Stock):
     presets = _presets("onhand")
     units = spread_field = "onhand"
     options = {"warehouse": (), "locations": (), "counts": (SET, ADD)}
+    maps = frozenset({"locations"})
     reason = "stock count from a file"
     kind = MovementKind.COUNT
 

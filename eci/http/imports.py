@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
@@ -195,11 +196,15 @@ class ImportView(ApiView):
         return _answered(context, key, lambda: run_in_unit_of_work(context, begin))
 
 
+_PREFIX = re.compile(r"^/api/v1/[a-z]+(?=/v1/)")  # of another context, by which the caller may have come
+
+
 def _elsewhere(request: Any, context: str | None) -> HttpResponseBase | None:
     """To the path of the context's own, where another process hosts it; the gateway knows that path."""
     if context not in settings.ECI_IMPORTS.values() or context in settings.ECI_CONTEXTS:
         return None
-    return HttpResponse(status=307, headers={"Location": f"/api/v1/{context}{request.get_full_path()}"})
+    path = _PREFIX.sub("", request.get_full_path())
+    return HttpResponse(status=307, headers={"Location": f"/api/v1/{context}{path}"})
 
 
 def _answered(context: str, key: Key | None, begin: Callable[[], ImportRow]) -> Response:
@@ -266,11 +271,20 @@ def options_of(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
     if not checked.is_valid():
         raise serializers.ValidationError({"options": checked.errors})
     for name in own & set(given):
-        allowed = kind.options.get(name)
-        if not isinstance(given[name], str | dict) or (allowed and given[name] not in allowed):
-            sentence = f"{name} is one of {', '.join(allowed)}." if allowed else f"{name} is a text."
+        if sentence := _why_not(name, given[name], kind):
             raise InvalidRequest(f"options: {sentence}", options=[sentence])
     return dict(checked.validated_data) | {name: given[name] for name in own & set(given)}
+
+
+def _why_not(name: str, said: Any, kind: Kind) -> str:
+    """Why an option of the kind's own cannot be this; empty if it can."""
+    if name in kind.maps:
+        is_map = isinstance(said, dict) and all(isinstance(one, str) for one in said.values())
+        return "" if is_map else f"{name} is an object of texts."
+    allowed = kind.options.get(name)
+    if allowed:
+        return "" if isinstance(said, str) and said in allowed else f"{name} is one of {', '.join(allowed)}."
+    return "" if isinstance(said, str) else f"{name} is a text."
 
 
 class ImportDetailView(ImportView):
@@ -319,7 +333,7 @@ class ImportRowListView(ImportView):
         row = self.found(import_id)
         wanted = {name: self.query.get(name, "") for name in ("outcome", "state")}
         if request.query_params.get("format") == CSV:
-            header = [*row.detected.get("columns", []), "line", "why"]
+            header = [*map(guarded, row.detected.get("columns", [])), "line", "why"]
             return download(CSV, f"{row.kind}-{row.import_id}-rows", header, _as_in_file(row, **wanted))
         paging = self.paging(default="position")
         rows = asking.rows(paging, row, **wanted)
@@ -335,4 +349,4 @@ def _as_in_file(row: ImportRow, *, outcome: str, state: str) -> Iterator[list[st
         else:
             cells = [str(line.values.get(mapping.get(column), "")) for column in columns]
         cells += [""] * (len(columns) - len(cells))
-        yield [*(guarded(cell) for cell in cells), str(line.line), " ".join(line.messages)]
+        yield [*(guarded(cell) for cell in cells), str(line.line), guarded(" ".join(line.messages))]

@@ -24,13 +24,14 @@ _WRITES = (Outcome.NEW, Outcome.CHANGED, Outcome.SAME)
 _OURS = "Something went wrong on our side with this row."
 
 Step = Callable[[Lease, Kind, list[ImportLineRow]], None]
+Broken = Callable[[Lease, list[ImportLineRow]], None]
 
 
 def apply(lease: Lease) -> None:
     """Write the lines of an import that is APPLYING, from where an earlier worker stopped. Lost."""
     kind = kind_named(lease.row.kind)
     while lines := _next(lease, "position", position__gt=lease.row.position):
-        _together_or_singly(lease, kind, lines, _write)
+        _together_or_singly(lease, kind, lines, _write, _refuse)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
     uploads.drop(lease.context, lease.row.file)  # its lines have what is needed to undo it
 
@@ -39,7 +40,7 @@ def undo(lease: Lease) -> None:
     """Take back what an import did, the last line first. Lost."""
     kind = kind_named(lease.row.kind)
     while lines := _next(lease, "-position", position__lt=lease.row.position):
-        _together_or_singly(lease, kind, lines, _take_back)
+        _together_or_singly(lease, kind, lines, _take_back, _keep)
     lease.finish(Status.UNDONE, undone_at=Now(), done=lease.row.row_count)
 
 
@@ -48,8 +49,8 @@ def _next(lease: Lease, order: str, **where: int) -> list[ImportLineRow]:
     return list(lines.order_by(order)[:PIECE])
 
 
-def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], step: Step) -> None:
-    """All of them in one transaction. If one of them breaks it, each has its own, and that one is refused."""
+def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], step: Step, broken: Broken) -> None:
+    """All of them in one transaction. If one breaks it, each has its own, and ``broken`` marks the one."""
     try:
         step(lease, kind, lines)
     except (Lost, OperationalError, InterfaceError, ContextUnavailable):
@@ -58,10 +59,18 @@ def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], st
         at = lines[0].position
         log.warning("import_piece_failed", import_id=lease.row.import_id, position=at, exc_info=error)
         if len(lines) == 1:
-            run_in_unit_of_work(lease.context, lambda: _mark(lease, lines, [(lines[0], refused(_OURS))]))
+            run_in_unit_of_work(lease.context, lambda: broken(lease, lines))
             return
         for line in lines:
-            _together_or_singly(lease, kind, [line], step)
+            _together_or_singly(lease, kind, [line], step, broken)
+
+
+def _refuse(lease: Lease, lines: list[ImportLineRow]) -> None:
+    _mark(lease, lines, [(line, refused(_OURS)) for line in lines])
+
+
+def _keep(lease: Lease, lines: list[ImportLineRow]) -> None:
+    _mark_undone(lease, lines, [(line, f"Kept. {_OURS}") for line in lines])
 
 
 def _write(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
@@ -104,23 +113,28 @@ def _take_back(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
 
     def restore() -> None:
         why = kind.restore(todo, prepared, actor=lease.row.writes_as) if todo else []
-        counts = Counter(lease.row.counts)
-        counts.update(undone=sum(not one for one in why), kept=sum(bool(one) for one in why))
-        undone, kept = [], []
-        for line, sentence in zip(todo, why, strict=True):
-            if not sentence:
-                undone.append(line.pk)
-                continue
-            other = copy(line)
-            other.state, other.messages = State.KEPT, [*line.messages, sentence]
-            kept.append(other)
-        _advance(lease, lines, counts)
-        lines_of(lease.context).filter(pk__in=undone).update(state=State.UNDONE)
-        lines_of(lease.context).bulk_update(kept, ["messages", "state"], batch_size=100)
+        _mark_undone(lease, lines, list(zip(todo, why, strict=True)))
 
     run_in_unit_of_work(lease.context, restore)
 
 
+def _mark_undone(lease: Lease, lines: list[ImportLineRow], results: list[tuple[ImportLineRow, str]]) -> None:
+    """Say of each line that it is taken back, or why it stays as it is."""
+    counts = Counter(lease.row.counts)
+    undone, kept = [], []
+    for line, why in results:
+        if not why:
+            undone.append(line.pk)
+            continue
+        other = copy(line)
+        other.state, other.messages = State.KEPT, [*line.messages, why]
+        kept.append(other)
+    counts.update(undone=len(undone), kept=len(kept))
+    _advance(lease, lines, counts)
+    lines_of(lease.context).filter(pk__in=undone).update(state=State.UNDONE)
+    lines_of(lease.context).bulk_update(kept, ["messages", "state"], batch_size=100)
+
+
 def _advance(lease: Lease, lines: list[ImportLineRow], counts: Counter[str]) -> None:
     """These lines are done. The import's row says so in the very transaction that does them."""
-    lease.hold(position=lines[-1].position, done=lease.row.done + len(lines), counts=dict(counts))
+    lease.hold(position=lines[-1].position, done=lease.row.done + len(lines), counts=dict(counts), attempts=0)

@@ -12,7 +12,7 @@ from eci.errors import Conflict, NotFound
 from eci.idempotency import Key
 from eci.imports import uploads
 from eci.imports.kinds import Kind
-from eci.imports.rows import ImportLineRow, ImportRow, Outcome, Status, imports_of, lines_of
+from eci.imports.rows import ImportLineRow, ImportRow, Outcome, State, Status, imports_of, lines_of
 from eci.imports.running import KEPT
 from eci.paging import Paging
 
@@ -82,6 +82,8 @@ def answer(row: ImportRow, *, mapping: dict[str, Any], options: dict[str, Any]) 
             raise NotReady(
                 "Only an import that has not been applied can be read again.", status=find(row.import_id).status
             )
+        if _applied(row).exists():
+            raise NotReady("Part of this import has been applied: undo it first.", status=Status.FAILED)
         lines_of(context).filter(import_pk=row.pk).delete()
         return find(row.import_id)
 
@@ -103,13 +105,19 @@ def apply(row: ImportRow) -> ImportRow:
 
 
 def undo(row: ImportRow) -> ImportRow:
-    """Let the worker take back what the import did. Done or begun already: the import as it is. NotReady."""
+    """Let the worker take back what the import did, or the part of it that was done when it failed. Done or begun
+    already: the import as it is. NotReady."""
     if row.status in (Status.UNDOING, Status.UNDONE):
         return row
     if row.status == Status.APPLIED and (row.pruned or row.applied_at is None or row.applied_at < utcnow() - KEPT):
         raise NotReady(f"An import can be undone for {KEPT.days} days.", status=row.status)
     last = lines_of(row._meta.app_label).filter(import_pk=row.pk).order_by("-position").first()
-    return _start(row, Status.APPLIED, Status.UNDOING, position=last.position + 1 if last else 0, done=0)
+    before = Status.FAILED if row.status == Status.FAILED and _applied(row).exists() else Status.APPLIED
+    return _start(row, before, Status.UNDOING, position=last.position + 1 if last else 0, done=0)
+
+
+def _applied(row: ImportRow) -> Any:
+    return lines_of(row._meta.app_label).filter(import_pk=row.pk, state=State.APPLIED)
 
 
 def _start(row: ImportRow, before: Status, after: Status, **begun: int) -> ImportRow:
@@ -129,6 +137,7 @@ def forget(context: str, *, key: str) -> None:
     imports = imports_of(context).filter(pk__in=list(lines.values_list("import_pk", flat=True).distinct()))
     for file in list(imports.values_list("file", flat=True)):
         uploads.drop(context, file)
+    lines.filter(state=State.READ).update(outcome=Outcome.SKIPPED)  # there is nothing left to apply
     lines.update(key="", values={}, changes={}, messages=[], cells=None)
 
 

@@ -116,6 +116,7 @@ class Kind(ABC):
     presets: tuple[Preset, ...] = ()
     unique: bool = True
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # its own, and what each may be; empty: any text
+    maps: ClassVar[frozenset[str]] = frozenset()  # options that are an object of texts
     spread_field: str = ""  # the field of columns that ``spread`` finds
     spread_over: str = ""  # the field that their names are; where it has a column, nothing is spread
 
@@ -171,7 +172,3 @@ def kind_named(name: str) -> Kind:
         sentence = f"There is no kind {name[:40]!r}. Kinds: {', '.join(_kinds)}."
         raise InvalidRequest(f"kind: {sentence}", kind=[sentence])
     return _kinds[name]
-
-
-def kinds_here() -> tuple[Kind, ...]:
-    return tuple(_kinds.values())

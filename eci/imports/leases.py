@@ -48,10 +48,10 @@ class Lease:
         """The stage is over. Lost."""
         self.hold(status=status, lease_owner="", attempts=0, **changes)
 
-    def give_back(self) -> None:
-        """For another worker to carry on, at once."""
+    def give_back(self, *, tried: bool = True) -> None:
+        """For another worker to carry on, at once. ``tried``: this counts as an attempt at the stage."""
         imports_of(self.context).filter(pk=self.row.pk, lease_owner=self._owner).update(
-            lease_owner="", lease_until=None, attempts=F("attempts") + 1
+            lease_owner="", lease_until=None, attempts=F("attempts") + int(tried)
         )
 
 

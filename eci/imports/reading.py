@@ -23,6 +23,7 @@ MAX_ROWS = 500_000
 PIECE = 500  # lines that are written at once
 _LOOKED_AT = 20_000  # rows of a workbook that tell what must be asked: it takes long to read
 _MAX_KEY = 255
+_HEADER_WITHIN = 40  # filled rows, unless the header's row is given
 
 BLANK = "blank"
 LEAVE, CLEAR = "leave", "clear"
@@ -63,7 +64,7 @@ def read(lease: Lease) -> None:
             sheet=options.get("sheet", ""),
             recognised=lambda rows: mapping.recognised(rows, kind, given),
         )
-        first = list(itertools.islice(_filled(table.rows()), 40))
+        first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, options.get("header_row") or 0)))
         columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
         evidence = _look(table, columns, kind, lease)
         questions = _questions(table, columns, kind, evidence, options)
@@ -323,7 +324,7 @@ def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
             counts["warned"] += line.warned
 
         def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
-            lease.hold(position=at, done=min(row, lease.row.row_count), counts=dict(counts))
+            lease.hold(position=at, done=min(row, lease.row.row_count), counts=dict(counts), attempts=0)
             lines_of(lease.context).bulk_create(lines)
 
         run_in_unit_of_work(lease.context, write)
@@ -353,7 +354,7 @@ def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int) -> list
                 import_pk=lease.row.pk,
                 position=number,
                 line=one.line,
-                key=keys.get(id(one)) or str(one.values.get(kind.fields[0].name, ""))[:_MAX_KEY],
+                key=keys.get(id(one)) or _key_of(kind, one),
                 outcome=verdict.outcome,
                 warned=bool(one.warnings) and not is_refused,
                 values=one.values,
@@ -363,6 +364,14 @@ def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int) -> list
             )
         )
     return made
+
+
+def _key_of(kind: Kind, one: Parsed) -> str:
+    """That of a row that is refused or skipped, by which it is found and, where it is a person's, erased."""
+    try:
+        return kind.key(one.values)[:_MAX_KEY]
+    except KeyError:
+        return str(one.values.get(kind.fields[0].name, ""))[:_MAX_KEY]
 
 
 def _verdicts(

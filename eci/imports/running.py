@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
 from eci.db import unit_of_work
+from eci.errors import ContextUnavailable
 from eci.imports import applying, leases, reading, uploads
 from eci.imports.errors import BadFile
 from eci.imports.leases import Lease, Lost
@@ -45,7 +48,11 @@ def _carry_on(lease: Lease) -> bool:
     except Lost:
         return False
     except BadFile as problem:
-        lease.finish(Status.FAILED, error=str(problem))
+        with suppress(Lost):
+            lease.finish(Status.FAILED, error=str(problem))
+    except (ContextUnavailable, OperationalError, InterfaceError):  # it is tried until they are back
+        lease.give_back(tried=False)
+        raise
     except BaseException:
         lease.give_back()
         log.exception("import_stopped", **about)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.core import mail
 
-from contexts.customers.models import Customer, ImportLine, ImportPiece
+from contexts.customers import services
+from contexts.customers.models import Customer, Import, ImportLine, ImportPiece
 from tests.support.imports import Importing, csv
 
 
@@ -65,10 +66,26 @@ def test_erasing_a_person_erases_what_imports_say_of_them(importing: Importing) 
     importing.read(content)
     importing.take(csv("email,full_name", "ann@example.com,Ann Lee", "ann@example.com,Ann Li"), name="twice.csv")
     ann = Customer.objects.get(email="ann@example.com")
-    from contexts.customers import services
-
     services.erase_customer(customer_id=ann.pk, actor="staff:kim")
     left = [str(row) for row in ImportLine.objects.values()]
     assert [row for row in left if "ann" in row.lower()] == []
     assert ImportPiece.objects.count() == 0
     assert any("bob@example.com" in row for row in left)
+
+
+def test_what_was_refused_of_an_erased_person_goes_too(importing: Importing) -> None:
+    importing.take(csv("email,full_name", "ann@example.com,Ann Lee"))
+    importing.read(csv("email,full_name,phone", "Ann@Example.com,Ann Lee,12"), name="refused.csv")
+    assert [row["outcome"] for row in importing.rows(f"customers-{Import.objects.latest('pk').pk}")] == ["refused"]
+    services.erase_customer(customer_id=Customer.objects.get().pk, actor="staff:kim")
+    assert [row for row in map(str, ImportLine.objects.values()) if "ann" in row.lower()] == []
+
+
+def test_who_was_erased_is_not_registered_by_what_was_read_before(importing: Importing) -> None:
+    content = csv("email,full_name", "ann@example.com,Ann Li", "bob@example.com,Bob")
+    importing.take(csv("email,full_name", "ann@example.com,Ann Lee"))
+    read = importing.read(content, name="next.csv")
+    services.erase_customer(customer_id=Customer.objects.get().pk, actor="staff:kim")
+    done = importing.apply(read["import_id"])
+    assert (done["status"], people()) == ("APPLIED", [("bob@example.com", "Bob", "")])
+    assert importing.rows(read["import_id"], "&outcome=refused") == []

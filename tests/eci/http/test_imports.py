@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from csv import reader
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -12,14 +14,7 @@ from eci.imports import uploads
 from tests.support.imports import Importing, csv
 from tests.support.people import staff
 
-pytestmark = pytest.mark.any_engine
-
 FILE = csv("sku,name,price", "A,A,1", ",B,1")
-
-
-@pytest.fixture
-def importing(api: Any) -> Importing:
-    return Importing(api)
 
 
 def test_the_same_key_begins_one_import(importing: Importing) -> None:
@@ -48,6 +43,7 @@ def test_a_path_of_its_own_sets_the_kind(importing: Importing) -> None:
     assert importing.send(FILE, path="/v1/products/import").data["kind"] == "products"
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -67,17 +63,20 @@ def test_what_cannot_be_meant_is_a_400(importing: Importing, given: dict[str, An
     assert ImportPiece.objects.count() == 0
 
 
+@pytest.mark.any_engine
 def test_a_file_is_needed(importing: Importing) -> None:
     response = importing.api.client.post("/v1/imports", {"kind": "products"})
     assert (response.status_code, response.json()["details"]) == (400, {"file": ["No file was submitted."]})
     assert importing.api.post("/v1/imports", {"kind": "products"}).status == 415
 
 
+@pytest.mark.any_engine
 def test_a_file_that_is_too_large(importing: Importing, monkeypatch: Any) -> None:
     monkeypatch.setattr(uploads, "LIMIT", 20)
     assert (importing.send(FILE).status, importing.send(FILE).code) == (413, "request_too_large")
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -94,6 +93,7 @@ def test_a_file_that_cannot_be_read_says_why(importing: Importing, content: byte
     assert importing.api.post(f"/v1/imports/{failed['import_id']}/undo").code == "invalid_transition"
 
 
+@pytest.mark.any_engine
 def test_a_mapping_says_which_column_is_what(importing: Importing) -> None:
     content = csv("Code,Label,Cost", "A,Lamp,3")
     read = importing.read(content, mapping={"Code": "sku", "Label": "name", "Cost": "price"})
@@ -106,6 +106,7 @@ def test_a_mapping_says_which_column_is_what(importing: Importing) -> None:
     ]
 
 
+@pytest.mark.any_engine
 def test_a_header_below_a_title(importing: Importing) -> None:
     read = importing.read(csv("Price list 2026,,", ",,", "sku,name,price", "A,A,1"))
     assert (read["detected"]["header_row"], importing.outcomes(read["import_id"])) == (3, [(4, "new")])
@@ -125,6 +126,22 @@ def test_refused_rows_come_back_as_a_file_that_can_be_sent_again(importing: Impo
     again = importing.rows(importing.read(mended)["import_id"])
     assert [(row["key"], row["outcome"]) for row in again] == [("", "refused"), ("C", "new")]
     assert again[1]["changes"]["name"] == [None, "=1+1"]
+
+
+def test_no_cell_of_that_file_is_a_formula(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,=1+1", "=A,A,1,x", "=A,B,2,y"))
+    answer = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?format=csv")
+    content = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    cells = [cell for row in reader(StringIO(content)) for cell in row]
+    assert "'=1+1" in cells and any("stands on line 2" in cell for cell in cells)
+    assert [cell for cell in cells if cell.startswith("=")] == []
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("locations", ["x", {"A": 5}, ["A"], None])
+def test_places_are_an_object_of_texts(importing: Importing, locations: Any) -> None:
+    refused = importing.send(FILE, kind="receipts", options={"locations": locations})
+    assert (refused.status, refused.error) == (400, "options: locations is an object of texts.")
 
 
 def test_rows_come_in_pages(importing: Importing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db.models.functions import Now
 
 from contexts.catalog.imports.products import Products
 from contexts.catalog.models import Import, ImportLine, ImportPiece, PriceChange, Product
+from eci.errors import ContextUnavailable
 from eci.imports import applying, leases, reading, running, uploads
 from eci.imports.leases import Lease
 from tests.support.imports import Importing, csv
@@ -43,7 +45,7 @@ def dies(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise Killed
 
         monkeypatch.setattr(Lease, "hold", hold)
-        monkeypatch.setattr(Lease, "give_back", lambda self: None)
+        monkeypatch.setattr(Lease, "give_back", lambda self, **how: None)
 
     return at
 
@@ -134,6 +136,63 @@ def test_what_fails_again_and_again_is_given_up(importing: Importing, monkeypatc
         "FAILED",
         "This did not come to an end, though it was tried several times. The log says why.",
     )
+
+
+def test_an_outage_is_no_failure(importing: Importing, monkeypatch: Any) -> None:
+    sent = importing.send(FILE).data["import_id"]
+
+    def away(*args: Any, **kwargs: Any) -> Any:
+        raise ContextUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Products, "look", away)
+        for _ in range(running.ATTEMPTS + 1):
+            with pytest.raises(ContextUnavailable):
+                importing.work()
+    importing.work()
+    assert importing.seen(sent)["status"] == "READY"
+
+
+def test_a_row_that_breaks_undoing_is_kept_alone(importing: Importing, monkeypatch: Any) -> None:
+    done = importing.take(FILE)
+    right = Products.restore
+
+    def breaks(self: Products, lines: Any, prepared: Any, *, actor: str) -> Any:
+        if any(line.key == "S-013" for line in lines):
+            raise ArithmeticError
+        return right(self, lines, prepared, actor=actor)
+
+    monkeypatch.setattr(Products, "restore", breaks)
+    undone = importing.undo(done["import_id"])
+    assert (undone["status"], undone["counts"]["undone"], undone["counts"]["kept"]) == ("UNDONE", ROWS - 1, 1)
+    [row] = importing.rows(done["import_id"], "&state=kept")
+    assert (row["key"], row["outcome"]) == ("S-013", "new"), "it is still what it was"
+    assert row["messages"] == ["Kept. Something went wrong on our side with this row."]
+
+
+def test_what_was_done_before_it_failed_can_be_undone(importing: Importing, monkeypatch: Any) -> None:
+    read = importing.read(FILE)
+    path = f"/v1/imports/{read['import_id']}"
+    importing.api.post(f"{path}/apply")
+    right = Products.write
+
+    def breaks(self: Products, rows: Any, prepared: Any, *, actor: str) -> Any:
+        if any(row["sku"] == "S-025" for row in rows):
+            raise SystemError  # as if its worker were killed each time
+        return right(self, rows, prepared, actor=actor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Products, "write", breaks)
+        patched.setattr(
+            applying, "_together_or_singly", lambda lease, kind, lines, step, broken: step(lease, kind, lines)
+        )
+        for _ in range(running.ATTEMPTS + 1):
+            with suppress(SystemError):
+                importing.work()
+    assert (importing.seen(read["import_id"])["status"], Product.objects.count()) == ("FAILED", 20)
+    assert importing.api.patch(path, {"options": {"header_row": 1}}).code == "invalid_transition"
+    assert importing.undo(read["import_id"])["status"] == "UNDONE"
+    assert not Product.objects.filter(is_active=True).exists()
 
 
 def test_rows_are_judged_again_when_they_are_written(importing: Importing) -> None:

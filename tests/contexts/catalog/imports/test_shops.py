@@ -11,11 +11,6 @@ from tests.support.imports import Importing, csv
 pytestmark = pytest.mark.any_engine
 
 
-@pytest.fixture
-def importing(api: Any) -> Importing:
-    return Importing(api)
-
-
 def products(importing: Importing, content: bytes, **given: Any) -> dict[str, dict[str, Any]]:
     """What the shop has once the file is applied, by SKU."""
     done = importing.take(content, **given)
