@@ -448,8 +448,8 @@ class Inserts(Generic[M]):
                 made = _converted(cursor.fetchall(), converters, connection) if returned else ()
                 for row, values in zip(batch, made, strict=bool(returned)):
                     vars(row).update(zip(returned, values, strict=True))
-                if len(batch) == 1 and rows[0].pk is None and not self.once:  # MySQL
-                    rows[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
+                if len(batch) == 1 and batch[0].pk is None and not self.once:  # MySQL
+                    batch[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
         return inserted
 
     def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool) -> Any:

@@ -303,7 +303,7 @@ def postpone(*, order: Order, error: str, told: bool = False) -> None:
 
 
 @writes("orders")
-def update_metadata(*, order_id: str, metadata: Mapping[str, str | None], actor: str) -> Order:
+def update_metadata(*, order_id: str, metadata: Mapping[str, str | None], actor: str) -> None:
     """Merge metadata into what the order keeps. No workflow minds it, so its version stays. OrderNotFound;
     InvalidRequest for too much."""
     order: Order | None = locked(Order.objects.filter(pk=order_id)).first()
@@ -320,7 +320,6 @@ def update_metadata(*, order_id: str, metadata: Mapping[str, str | None], actor:
             thing=f"order:{order_id}",
             after={"names": sorted(metadata)},  # no values: they may be about a person, and a trail is not changed
         )
-    return order
 
 
 @writes("orders")

@@ -42,8 +42,14 @@ EXPIRED, CANCELLED = "expired", "cancelled"
 
 # -- statements of every payment --------------------------------------------------------------------------------------
 
+
+def _first_call() -> dict[str, Any]:
+    """A new row's first call comes before the settling task, which leaves the row alone for as long as it may take."""
+    return {"next_at": Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3)}
+
+
 _add_request = Inserts(PaymentRequest)
-_add_payment = Inserts(Payment, next_at=Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3))
+_add_payment = Inserts(Payment, **_first_call())
 
 
 @changes
@@ -55,11 +61,6 @@ def _change(*, payment_id: int, status: str, version: int, columns: Columns) -> 
 @changes
 def _change_request(*, order_id: str, columns: Columns) -> Change:
     return change(PaymentRequest.objects.filter(pk=order_id), **columns, version=F("version") + 1)
-
-
-def _first_call() -> dict[str, Any]:
-    """A new row's first call comes before the settling task, which leaves the row alone for as long as it may take."""
-    return {"next_at": Now() + timedelta(seconds=settings.ECI_GATEWAY_TIMEOUT + 3)}
 
 
 def _keyed(key: Key | None) -> dict[str, str]:

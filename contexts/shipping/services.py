@@ -80,9 +80,10 @@ def send_shipments(
     city: str,
     ship_to: AddressGiven | None = None,
 ) -> list[Shipment]:
-    """As ``create_shipments``, but they leave at once, in the same transaction; what waits there leaves too.
+    """As ``create_shipments``, but they leave at once: in the same transaction, unless the order is there already. What
+    waits there leaves too.
 
-    ShipmentShort, OrderRefunded.
+    InvalidTransition, ShipmentShort, OrderRefunded.
     """
     wanted = sorted(set(warehouses))
     where = {"customer_id": customer_id, **_where(ship_to, address=address, city=city)}

@@ -56,7 +56,7 @@ class BrowsableRenderer(BrowsableAPIRenderer):
 
     def _forms(self, renderer_context: Any) -> list[PageForm]:
         view, request, response = (renderer_context[name] for name in ("view", "request", "response"))
-        if not hasattr(view, "body_serializers"):
+        if not hasattr(view, "body_serializers") or not any(_takes_json(parser) for parser in view.parser_classes):
             return []
         shown = [method for method in _METHODS if self._is_shown(view, method, request)]
         edits = [method for method in shown if method in ("PUT", "PATCH")]
@@ -67,6 +67,10 @@ class BrowsableRenderer(BrowsableAPIRenderer):
     def _is_shown(self, view: Any, method: str, request: Any) -> bool:
         with override_method(view, request, method) as asked:
             return bool(self.show_form_for_method(view, method, asked, None))
+
+
+def _takes_json(parser: Any) -> bool:
+    return str(parser.media_type) in ("application/json", "*/*")
 
 
 def _form(view: Any, methods: list[str], own: dict[str, Any], tag: str, request: Any, response: Any) -> PageForm:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from eci.errors import InvalidRequest
 from eci.http.browsable import BrowsableRenderer
@@ -40,12 +39,16 @@ class ExportView(ApiView):
     renderer_classes = [EnvelopeRenderer, CsvRenderer, XlsxRenderer, BrowsableRenderer]
     rate = {"GET": "export"}
 
-    def exported(self, request: Request, name: str, rows: Iterable[Sequence[Any]]) -> HttpResponseBase:
-        form = request.query_params.get("format", CSV)
+    def form(self) -> str:
+        """csv or xlsx. InvalidRequest."""
+        form: str = self.request.query_params.get("format", CSV)
         if form not in (CSV, XLSX):
             sentence = "An export is csv or xlsx."
             raise InvalidRequest(f"format: {sentence}", format=[sentence])
-        return download(form, name, self.columns, _begun(iter(rows)))
+        return form
+
+    def exported(self, name: str, rows: Iterable[Sequence[Any]]) -> HttpResponseBase:
+        return download(self.form(), name, self.columns, _begun(iter(rows)))
 
     def pages(
         self,
@@ -54,8 +57,8 @@ class ExportView(ApiView):
         *,
         default: str = "-created_at",
     ) -> Iterator[list[Any]]:
-        """All rows of a list, a page at a time: ``read`` is its selector, ``position`` as in ``paging.page``."""
-        paging = replace(paging_of({"limit": PAGE} | self.query, path=self.request.path, default=default), limit=PAGE)
+        """All rows of a list, a page at a time: ``read`` is its selector, ``position`` that of a row, by its paging."""
+        paging = paging_of({"limit": PAGE} | self.query, path=self.request.path, default=default)
         while rows := read(paging):
             yield rows[:PAGE]
             if len(rows) <= PAGE:

@@ -103,7 +103,10 @@ class SkusField(serializers.CharField):
         super().__init__(**{"help_text": f"Up to {MANY} SKUs: LAMP,RUG", **kwargs})
 
     def to_internal_value(self, data: Any) -> Any:
-        rows = list(csv.reader([super().to_internal_value(data)], skipinitialspace=True))
+        try:
+            rows = list(csv.reader([super().to_internal_value(data)], skipinitialspace=True))
+        except csv.Error:  # lines within it
+            raise serializers.ValidationError("Give SKUs with a comma between two.") from None
         skus = rows[0] if rows else []
         if not 0 < len(skus) <= MANY:
             raise serializers.ValidationError(f"Give 1 to {MANY} SKUs.")

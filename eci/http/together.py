@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,7 @@ from eci.remembered import Remembered
 _TIMEOUT = 2.0  # seconds
 _HEALTH: Remembered[str, str] = Remembered(1)  # by context: its state
 _DOCUMENTS: Remembered[str, dict[str, Any]] = Remembered(60)  # by place
+_WHOLE: Remembered[tuple[str, ...], docs.Document] = Remembered(60)  # by format, and the contexts it is without
 _AWAY: Remembered[str, bool] = Remembered(5)  # by place: it did not give its document
 
 
@@ -58,14 +60,18 @@ class Schema(docs.Schema):
     def document(self, renderer: str) -> docs.Document:
         places = {settings.ECI_SERVICES[context]: context for context in _elsewhere()}
         found = _at_once(_document, list(places))
-        whole = docs.schema()
-        for document in filter(None, found.values()):
-            whole = _merged(whole, document)
         missing = sorted(context for context in _elsewhere() if found[settings.ECI_SERVICES[context]] is None)
-        if missing:
-            told = f"Without {', '.join(missing)}, which cannot be reached at the moment."
-            whole = whole | {"info": whole["info"] | {"description": f"{whole['info']['description']} {told}"}}
-        return docs.in_format(whole, renderer)
+        known = list(filter(None, found.values()))
+        return _WHOLE.get_or_load((renderer, *missing), lambda: docs.in_format(_whole(known, missing), renderer))
+
+
+def _whole(documents: list[dict[str, Any]], missing: list[str]) -> dict[str, Any]:
+    """Our own document with these. It names the contexts that are missing."""
+    whole = functools.reduce(_merged, documents, docs.schema())
+    if not missing:
+        return whole
+    told = f"Without {', '.join(missing)}, which cannot be reached at the moment."
+    return whole | {"info": whole["info"] | {"description": f"{whole['info']['description']} {told}"}}
 
 
 def _document(place: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ class Role(StrEnum):
     STOCK = "S"
     SUPPORT = "P"
     SERVICE = "V"  # another system, or another context
-    ADMIN = "admin"  # may do everything, so no view names it
+    ADMIN = "admin"  # may do everything, so a view names it only where nobody else may
     SCRAPER = "M"  # brings the metrics token, which opens nothing else
 
 

@@ -85,7 +85,7 @@ class ProductExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The products that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported(request, "products", map(presenters.product_cells, _all_products(self)))
+        return self.exported("products", map(presenters.product_cells, _all_products(self)))
 
 
 class PriceExportView(ExportView):
@@ -96,7 +96,7 @@ class PriceExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The prices of these products, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported(request, "prices", map(presenters.price_cells, _all_products(self)))
+        return self.exported("prices", map(presenters.price_cells, _all_products(self)))
 
 
 class ProductDetailView(ApiView):

@@ -351,7 +351,7 @@ class StockExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The stock rows that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported(request, "stock", self._rows())
+        return self.exported("stock", self._rows())
 
     def _rows(self) -> Iterator[list[Any]]:
         """ContextUnavailable while the catalog is away: without SKUs a file could not come back."""
@@ -605,7 +605,7 @@ class MovementExportView(ExportView):
             lambda row, paging: (row.at, row.pk),
             default="-at",
         )
-        return self.exported(request, "movements", (presenters.movement_cells(row) for rows in pages for row in rows))
+        return self.exported("movements", (presenters.movement_cells(row) for rows in pages for row in rows))
 
 
 class MovementListView(ApiView):

@@ -147,7 +147,7 @@ class OrderExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The orders that the list's filters find, as a file with a row for each line: `format` is csv or xlsx."""
-        return self.exported(request, "orders", self._rows())
+        return self.exported("orders", self._rows())
 
     def _rows(self) -> Iterator[list[Any]]:
         filters = {name: value for name, value in self.query.items() if name in serializers.OrderListQuery.FILTERS}

@@ -151,6 +151,6 @@ def test_no_post_form_does_anything_untouched(browser: Client, shop: Shop) -> No
         for form in forms_in(page.content.decode()):
             if "POST" in form.buttons.get("_method", []):
                 answer = press(browser, form, "POST")
-                assert answer.status_code in (400, 415), (route.path, form.fields, answer.content.decode()[-3000:])
+                assert answer.status_code == 400, (route.path, form.fields, answer.content.decode()[-3000:])
                 tried += 1
     assert tried > 20
