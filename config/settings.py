@@ -246,9 +246,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    *(
-        ["config.desk.apps.DeskConfig"] if "orders" in ECI_CONTEXTS else []
-    ),  # before the admin, whose frame it overrides
+    # The desk stands before the admin, whose frame it overrides.
+    *(["config.desk.apps.DeskConfig"] if "orders" in ECI_CONTEXTS else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -79,11 +79,11 @@ def run(*, url: str, token: str, units: int, buyers: int, at_once: int) -> Race:
 def _open(shop: httpx.Client, name: str, units: int) -> int:
     """The product with its units in a warehouse."""
     product = {"sku": f"DROP-{name}", "name": f"Drop {name}", "price": 10}
-    product_id = int(_data(_sent(shop, "/v1/products", product))["product_id"])
-    made = _sent(shop, "/v1/warehouses", {"code": WAREHOUSE, "name": "Drops", "priority": 1000})
+    product_id = int(_data(shop.post("/v1/products", json=product))["product_id"])
+    made = shop.post("/v1/warehouses", json={"code": WAREHOUSE, "name": "Drops", "priority": 1000})
     if made.status_code not in (200, 201, 409):
         _data(made)
-    _data(_sent(shop, "/v1/inventory", {"product_id": product_id, "warehouse": WAREHOUSE, "onhand": units}))
+    _data(shop.post("/v1/inventory", json={"product_id": product_id, "warehouse": WAREHOUSE, "onhand": units}))
     return product_id
 
 
@@ -102,7 +102,7 @@ def _buy(
             "idempotency_key": f"drop-{name}-{number}",
         }
         try:
-            answer = _sent(shop, "/v1/orders", order)
+            answer = shop.post("/v1/orders", json=order)
             waited = time.perf_counter() - began
             return _outcome(shop, answer), waited
         except httpx.HTTPError as error:
@@ -126,10 +126,6 @@ def _outcome(shop: httpx.Client, answer: httpx.Response) -> str:
         time.sleep(0.2)
         order = _data(shop.get(f"/v1/orders/{order['order_id']}"))
     return "sold" if order["status"] in _SOLD else str(order["status"])
-
-
-def _sent(shop: httpx.Client, path: str, body: dict[str, Any]) -> httpx.Response:
-    return shop.post(path, json=body)
 
 
 def _data(answer: httpx.Response) -> Any:

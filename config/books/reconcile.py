@@ -33,7 +33,7 @@ from eci.watch.requests import lines_about, logger
 
 log = logger(__name__)
 
-OVERDUE = 60  # seconds; recovery, settling and the relay run every second or two
+OVERDUE = 60  # seconds; recovery, settling and the relay run every ten seconds or more often
 UNREVIEWED = timedelta(hours=1)
 IN_VAIN = 5  # failed attempts at delivering an event
 

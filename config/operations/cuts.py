@@ -18,7 +18,6 @@ from eci.identity import keys
 HOST = "127.0.0.1"
 REST = "rest"
 
-
 RECUT = signal.SIGUSR1  # tells manage.py services that another cut is wanted
 _STATE, _WANTED = "state.json", "wanted"
 
@@ -43,14 +42,16 @@ def cut(text: str) -> list[Deployment]:
 
     NoSuchCut.
     """
-    parts = [part.strip().split("+") for part in text.split(",")] if text.strip() else [[name] for name in CONTEXTS]
-    named = [name.strip() for part in parts for name in part]
+    parts = [[name] for name in CONTEXTS]
+    if text.strip():
+        parts = [[name.strip() for name in part.split("+")] for part in text.split(",")]
+    named = [name for part in parts for name in part]
     for name in named:
         if name not in CONTEXTS:
             raise NoSuchCut(f"CUT={text}: there is no context '{name}'. There are {', '.join(CONTEXTS)}.")
         if named.count(name) > 1:
             raise NoSuchCut(f"CUT={text}: {name} is named twice.")
-    made = [Deployment(name="-".join(part), contexts=tuple(name.strip() for name in part)) for part in parts]
+    made = [Deployment(name="-".join(part), contexts=tuple(part)) for part in parts]
     rest = tuple(name for name in CONTEXTS if name not in named)
     return [*made, Deployment(name=REST, contexts=rest)] if rest else made
 

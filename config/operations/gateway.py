@@ -140,7 +140,7 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
         yield from _to("location = /.well-known/jwks.json", "customers", places, again)
         for name in CONTEXTS:
             yield from _to(f"location = /health/{name}", name, places, again)
-        for path in ("/health", "/health/ready", "/v1/health", "/actuator/health"):
+        for path in ("/health", "/v1/health", "/actuator/health"):
             yield from _to(f"location = {path}", MAIN, places, again, path="/health/all", refused="another")
         yield from _to("location = /schema", MAIN, places, again, path="/schema/all")
         other = next(name for name in CONTEXTS if places[name] != places[MAIN])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
+from tests.support.programs import program
 from tests.support.world import ROOT
 
 PRODUCT = ("k8s/overlays/minikube", "k8s/overlays/production")
@@ -27,12 +25,7 @@ Object = dict[str, Any]
 
 
 def kubectl() -> str:
-    """The program; the test that asked is skipped in so many words where it cannot be had, and fails in CI."""
-    found = shutil.which("kubectl", path=os.pathsep.join([os.environ["PATH"], str(ROOT / ".venv/bin")]))
-    if found is None:
-        told = "NOT TESTED, for there is no kubectl: tools/install-kubectl.sh"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
-    return found
+    return program("kubectl", "tools/install-kubectl.sh")
 
 
 def require_valid(each: Object, version: str) -> None:

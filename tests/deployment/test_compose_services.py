@@ -90,7 +90,7 @@ def test_each_service_hosts_its_context_and_knows_where_the_others_are(services:
 def test_the_connections_are_fewer_than_the_servers_allow(services: dict[str, Any]) -> None:
     processes = [
         Process(
-            role="all",
+            role="service",
             environment={key: str(value) for key, value in services[name]["environment"].items()},
             replicas=SCALED if name == "inventoryservice" else 1,
         )

@@ -16,17 +16,14 @@ from django.http.request import validate_host
 from config.contexts import CONTEXTS, places
 from tests.deployment.connections import connections
 from tests.deployment.rendered import (
-    KUBERNETES,
     SECRETS,
     SERVICES,
     containers,
     environment,
-    objects,
     of_kind,
     one,
     pod,
     pods,
-    require_valid,
 )
 from tests.deployment.test_kubernetes_connections import processes
 from tests.deployment.test_scripts import Cluster
@@ -36,12 +33,6 @@ pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
 
 COMMON = {"ECI_SECRET_KEY", "ECI_METRICS_TOKEN", "ECI_REDIS_URL", "ECI_PLATFORM_DATABASE_URL"}
 ALSO = {"customers": {"ECI_TOKEN_KEY"}, "payments": {"ECI_WEBHOOK_SECRETS"}}
-
-
-@pytest.mark.parametrize("version", KUBERNETES)
-def test_it_is_what_the_kubernetes_version_takes(version: str) -> None:
-    for each in objects(SERVICES):
-        require_valid(each, version)
 
 
 def test_a_deployment_a_scaler_and_a_budget_for_each_service_and_no_shared_pods() -> None:
@@ -129,11 +120,13 @@ def _arguments(server: str) -> list[str]:
 
 def test_only_the_gateway_is_reached_from_outside_the_cluster() -> None:
     labels = {name: template["metadata"]["labels"] for name, template in pods(SERVICES)}
-    for policy in of_kind(SERVICES, "NetworkPolicy"):
-        for rule in policy["spec"].get("ingress", []):
-            if any("ipBlock" in source for source in rule["from"]):
-                chosen = policy["spec"]["podSelector"]["matchLabels"].items()
-                assert {name for name, own in labels.items() if chosen <= own.items()} == {"gateway"}
+    open_ones = [
+        policy["spec"]["podSelector"]["matchLabels"].items()
+        for policy in of_kind(SERVICES, "NetworkPolicy")
+        for rule in policy["spec"].get("ingress", [])
+        if any("ipBlock" in source for source in rule["from"])
+    ]
+    assert {name for name, own in labels.items() for chosen in open_ones if chosen <= own.items()} == {"gateway"}
     by_name = {
         name: [
             one["metadata"]["name"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import pytest
 from config.contexts import CONTEXTS
 from config.operations.gateway import TEMPORARY, configuration, files
 from tests.support.elsewhere import DROP, Elsewhere
-from tests.support.nginx import nginx
 from tests.support.product import free_port, wait_until
+from tests.support.programs import nginx
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
@@ -46,7 +45,6 @@ class Gateway:
         try:
             return self.http.get("/metrics").status_code == 404
         except httpx.TransportError:
-            time.sleep(0.05)
             return False
 
     def reached(self) -> dict[str, list[str]]:

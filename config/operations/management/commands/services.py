@@ -173,10 +173,7 @@ class Shop:
                 {f"{cuts.HOST}:{GATEWAY_PORT + self.offset}": None},
                 main={"daemon": "off", "pid": f"{folder}/pid", "error_log": "stderr error"}
                 | ({"user": "root"} if os.geteuid() == 0 else {}),  # the data folder is for its owner alone
-                http={
-                    f"{kind}_temp_path": f"{folder}/{kind}"
-                    for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-                },
+                http={f"{kind}_temp_path": f"{folder}/{kind}" for kind in gateway.TEMPORARY},
             )
         )
         return [nginx, "-e", "stderr", "-p", f"{folder}/", "-c", str(file)]
@@ -218,6 +215,8 @@ class Shop:
             _wait_until_healthy(list(coming.values()), lambda: self.stopping)
         except CommandError:
             self._take_out(list(coming))
+            if self.parts:  # the cut that was is still there, and its files with it
+                cuts.environments(self.deployments, settings.DATA_DIR, offset=self.offset)
             raise
 
     def _take_out(self, deployments: list[cuts.Deployment]) -> None:
