@@ -1,4 +1,4 @@
-"""Import 100,000 products from files as other shops export them, while the worker is killed.
+"""Import products from files as other shops export them, while the worker is killed.
 
 ``python -m bench.imports [ROWS] [SHOP ...]`` makes a file of ROWS products (10,000) for each shop (shopify woocommerce
 magento square amazon, and xlsx: our own columns in a workbook), reads and applies it in a process that is killed with

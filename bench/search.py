@@ -25,6 +25,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
+from bench import machine  # noqa: E402
 from contexts.catalog import domain, search, selectors, words  # noqa: E402
 from contexts.catalog.models import Product  # noqa: E402
 from eci.paging import Paging  # noqa: E402
@@ -32,7 +33,6 @@ from eci.paging import Paging  # noqa: E402
 QUERIES = 200
 BATCH = 1_000
 SYLLABLES = "ba be bi bo da de di do ka ke ki ko la le li lo ma me mi mo na ne ni no ra re ri ro sa se si so ta te ti"
-TICK = 1000 / os.sysconf("SC_CLK_TCK")  # milliseconds
 
 chance = random.Random(5)  # noqa: S311
 _syllables = SYLLABLES.split()
@@ -111,8 +111,7 @@ def server_ticks() -> float:
     connection = connections["catalog"]
     if connection.vendor != "postgresql":
         return 0.0
-    used = Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(used[11]) + int(used[12])) * TICK
+    return machine.parse(Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text()).cpu
 
 
 def measure(kind: str) -> str:

@@ -7,7 +7,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from eci import databases
 from eci.db import Stale, unit_of_work
 from eci.http.envelope import describe
 from eci.remembered import forget_everything
+from tests.support.threads import elsewhere
 
 SLOW = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i < 1e12",
@@ -37,19 +38,6 @@ def one_second() -> Iterator[None]:
     yield
     databases.bound_waits(0, statements=False)
     databases.hung.__init__()
-
-
-def elsewhere(work: Callable[[], Any]) -> Any:
-    """In a thread, which has connections of its own."""
-
-    def run() -> Any:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result()
 
 
 @pytest.mark.parametrize("context", ["catalog", "orders"])

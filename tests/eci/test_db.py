@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Any
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections
@@ -17,6 +14,8 @@ from eci import databases, db
 from eci.db import Stale, after_commit, in_unit_of_work, run_in_unit_of_work, unit_of_work, writes
 from eci.errors import ContextUnavailable
 from tests.support import world
+from tests.support.product import wait_until
+from tests.support.threads import elsewhere
 
 committing = pytest.mark.django_db(databases=["catalog", "customers"], transaction=True)
 
@@ -261,25 +260,14 @@ def lose(context: str) -> None:
                 count = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
             else:
                 count = "SELECT count(*) FROM information_schema.processlist WHERE id = %s"
-            left = None
-            while left != (0,):
+
+            def is_gone() -> bool:
                 cursor.execute(count, [number])
-                left = cursor.fetchone()
+                return bool(cursor.fetchone() == (0,))
+
+            wait_until(is_gone, 10, "the connection ends")
     finally:
         other.close()
-
-
-def apart(work: Callable[[], Any]) -> Any:
-    """In a thread, whose connections are no test's."""
-
-    def run() -> Any:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result()
 
 
 @ON_SERVERS
@@ -304,7 +292,7 @@ def test_a_unit_whose_connection_was_lost_begins_anew(context: str, moment: str)
         run_in_unit_of_work(context, ask)
         return tries
 
-    assert apart(work) == ([1] if moment == "before" else [0, 1])
+    assert elsewhere(work) == ([1] if moment == "before" else [0, 1])
 
 
 @ON_SERVERS
@@ -324,7 +312,7 @@ def test_a_unit_whose_connection_is_lost_again_is_refused(context: str) -> None:
             run_in_unit_of_work(context, ask)
         return tries
 
-    assert apart(work) == 2
+    assert elsewhere(work) == 2
 
 
 @ON_SERVERS
@@ -344,7 +332,7 @@ def test_at_commit_nobody_knows_so_nothing_is_repeated(context: str) -> None:
             run_in_unit_of_work(context, ask)
         return tries
 
-    assert apart(work) == 1
+    assert elsewhere(work) == 1
 
 
 @ON_SERVERS
@@ -369,4 +357,4 @@ def test_a_connection_that_has_just_answered_is_not_asked(context: str, monkeypa
         connection.wrap_database_errors.answered -= databases.RESTED
         return busy, use()
 
-    assert apart(work) == ([], [True])
+    assert elsewhere(work) == ([], [True])

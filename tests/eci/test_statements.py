@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -161,11 +162,15 @@ def test_threads_may_compile_at_once() -> None:
     def platform(*, name: str) -> QuerySet[Warehouse]:
         return Warehouse.objects.filter(name=name)
 
-    texts = []
-    shapes = (("name", str),)
-    threads = [threading.Thread(target=lambda: texts.append(platform._kept("inventory", shapes))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(texts) == 8 and connection.alias == "default"
+    together = threading.Barrier(8)
+
+    def compiled(number: int) -> tuple[str, list[Any]]:
+        together.wait(10)
+        alias, kept = platform.prepared({"name": "x"})
+        assert kept is not None
+        return platform.text({"name": f"n{number}"}, kept[0], connections[alias])
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(compiled, range(8)))
+    assert [params for _, params in texts] == [[f"n{number}"] for number in range(8)]
+    assert len({text for text, _ in texts}) == 1 and "WHERE" in texts[0][0]

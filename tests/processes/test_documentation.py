@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import yaml
 from config.contexts import CONTEXTS, GRAFANA_PORT
 from tests.deployment import rendered
 from tests.support.product import Product
+from tests.support.programs import program
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.long]
@@ -97,8 +97,8 @@ def run(command: str, product: Product) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="the commands of the documentation call curl")
 def test_every_curl(product: Product) -> None:
+    program("curl", "apt-get install curl")
     for command in of("curl"):
         answer = run(command, product)
         if "/v1/" in command and "health" not in command:
@@ -110,10 +110,15 @@ def test_every_curl(product: Product) -> None:
 
 
 def test_every_loop(product: Product) -> None:
-    health, load = of("for ")
-    if shutil.which("jq"):
-        assert run(health, product).count('"healthy"') >= 4
+    program("curl", "apt-get install curl")
+    _, load = of("for ")
     run(load, product)
+
+
+def test_the_loop_over_health(product: Product) -> None:
+    program("jq", "apt-get install jq")
+    health, _ = of("for ")
+    assert run(health, product).count('"healthy"') >= 4
 
 
 def test_every_call_of_the_api(product: Product) -> None:

@@ -29,6 +29,8 @@ from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.models import Notification
 from contexts.notifications.tasks import send_due
+from contexts.orders.models import OutboxEvent
+from contexts.orders.public.events import ReturnRefused
 from eci import outbox
 from eci.clock import utcnow
 from tests.support.api import Api, settle
@@ -142,6 +144,10 @@ def told_in(values: list[str]) -> set[str]:
     """The texts with a mark in these values of a column, which may be JSON."""
     inner = [text for value in values for text in (texts(json.loads(value)) if value.startswith("{") else [value])]
     return {text for text in inner if any(mark in text.lower() for mark in MARKS)}
+
+
+def _is_about_her(payload: Any) -> bool:
+    return any(mark in str(payload).lower() for mark in MARKS)
 
 
 def prune() -> None:
@@ -301,7 +307,7 @@ def test_erased_is_everywhere_and_the_books_stay(life: Life) -> None:
     still = {"orders_order.shipping_address", "orders_idempotency.answer"}
     still |= {"shipping_shipment.address", "shipping_shipment.city", "shipping_shipment.ship_to"}
     assert {".".join(column) for column in found()} == still | {"orders_outboxevent.payload"}, (
-        "an order that is to be sent needs its address"
+        "an order that is to be sent needs its address, and what was told of a return is kept"
     )
     assert list(books()) == before
     assert before[-1][1] == ()
@@ -317,7 +323,12 @@ def test_erased_is_everywhere_and_the_books_stay(life: Life) -> None:
     settle()
     assert len(mail.outbox) == sent, "they get no mail any more"
     prune()
-    assert {".".join(column) for column in found()} == {"orders_outboxevent.payload"}, "for 14 days"
+    assert {".".join(column) for column in found()} == {"orders_outboxevent.payload"}
+    told = OutboxEvent.objects.all()
+    assert {one.name for one in told if _is_about_her(one.payload)} == {ReturnRefused.NAME}, "why it was refused"
+    told.update(delivered_at=utcnow() - outbox.KEPT - timedelta(seconds=1))
+    prune()
+    assert found() == {}, "that stays for 14 days"
     assert audit.look().findings == ()
     shown = life.support.get(f"/v1/orders/{life.orders['shipped']['order_id']}").data
     assert (shown["customer_id"], shown["shipping_address"]) == (life.ann.customer_id, None)

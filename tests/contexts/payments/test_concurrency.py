@@ -61,6 +61,7 @@ def test_capture_and_cancel_end_as_the_provider_decided(ends: dict[str, Any], fo
         assert (end["status"], end["captured"], end["refunded"]) == expected, end
         told = [name for name in end["events"] if name != "payments.payment_captured.v1"]  # by the cancel alone
         assert told == ([] if voided else ["payments.refund_completed.v1"]), end
+        assert len(end["events"]) - len(told) <= captured, end
         captures, cancels = set(end["answers"][::2]), set(end["answers"][1::2])
         assert captures <= ({"invalid_transition"} if voided else {"COMPLETED", "REFUNDED"}), end
         assert cancels <= ({"VOIDED"} if voided else {"REFUNDED", "PaymentUnknown"}), end

@@ -29,6 +29,7 @@ TRADED = (
     "place, declined",
     "place, out of stock",
     "place, charging not answered",
+    "place, shipped by staff, authorising not answered",
     "pay later: place",
     "pay later: charge",
     "pay later: charge, declined",
