@@ -74,6 +74,14 @@ class Service:
         self.api.close()
         self.api = HttpApi(self.url)
 
+    def freeze(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Python beside it, on its settings."""
         return subprocess.run(
