@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
 from collections import Counter
@@ -44,11 +45,14 @@ class Outcome:
 
 
 # Keys at the provider come from our rows alone, so an operation that is repeated after a crash has the same key. The
-# nonce stands in the row because a restored older copy of the database gives the same ids out again.
+# nonce stands in the row because a restored older copy of the database gives the same ids out again. The refund of a
+# cancellation is named by its payment: a restored copy that cancels again asks for the refund that was already made.
+_CANCEL = "cancel"  # no random nonce begins so
+_NONCE = 16  # characters
 
 
 def new_nonce() -> str:
-    return secrets.token_hex(8)
+    return secrets.token_hex(_NONCE // 2)
 
 
 def payment_key(payment_id: int, nonce: str) -> str:
@@ -63,8 +67,14 @@ def void_key(payment_id: int, nonce: str) -> str:
     return f"{payment_key(payment_id, nonce)}-void"
 
 
-def refund_key(refund_id: int, nonce: str) -> str:
-    return _key("refund", refund_id, nonce)
+def refund_key(refund_id: int, nonce: str, *, payment_id: int) -> str:
+    return _key("refund", payment_id if nonce.startswith(_CANCEL) else refund_id, nonce)
+
+
+def cancel_nonce(*, payment_nonce: str, amount_minor: int, refused: int) -> str:
+    """That of the refund of a cancellation. ``refused``: how many refunds of the payment have been refused before."""
+    named = f"{payment_nonce} {amount_minor} {refused}"
+    return _CANCEL + hashlib.sha256(named.encode()).hexdigest()[: _NONCE - len(_CANCEL)]
 
 
 def _key(kind: str, row_id: int, nonce: str) -> str:

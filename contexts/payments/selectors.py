@@ -177,8 +177,9 @@ def pending_of_key(*, key: str) -> Payment | Refund | None:
         payment = Payment.objects.filter(pk=int(row_id), status=PaymentStatus.PENDING).first()
         return payment if payment and payment_key(payment.pk, payment.nonce) == key else None
     if kind == "refund":
-        refund = Refund.objects.filter(pk=int(row_id), status=RefundStatus.PENDING).select_related("payment").first()
-        return refund if refund and refund_key(refund.pk, refund.nonce) == key else None
+        either = Q(pk=int(row_id)) | Q(payment_id=int(row_id))
+        pending = Refund.objects.filter(either, status=RefundStatus.PENDING).select_related("payment")
+        return next((row for row in pending if _refund_key(row) == key), None)
     return None
 
 
@@ -238,8 +239,13 @@ def moves_named(*, keys: Iterable[str]) -> list[Move]:
         row_id = rest.partition("-")[0]
         if kind in ids and row_id.isdecimal():
             ids[kind].add(int(row_id))
-    refunds = Refund.objects.filter(pk__in=ids["refund"]).select_related("payment")
+    either = Q(pk__in=ids["refund"]) | Q(payment_id__in=ids["refund"])
+    refunds = Refund.objects.filter(either).select_related("payment")
     return [_taken(row) for row in Payment.objects.filter(pk__in=ids["payment"])] + [_refunded(row) for row in refunds]
+
+
+def _refund_key(row: Refund) -> str:
+    return refund_key(row.pk, row.nonce, payment_id=row.payment_id)
 
 
 def _taken(row: Payment) -> Move:
@@ -257,7 +263,7 @@ def _taken(row: Payment) -> Move:
 
 def _refunded(row: Refund) -> Move:
     return Move(
-        key=refund_key(row.pk, row.nonce),
+        key=_refund_key(row),
         kind="refund",
         subject=f"{row} for {row.payment.order_id}",
         amount_minor=row.amount_minor,

@@ -400,12 +400,17 @@ def begin_refund(
 
 
 @writes("payments")
-def begin_order_refund(*, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key) -> Refund:
-    """As ``begin_refund``, but no answer is remembered: a caller that asks again gets the row."""
-    return _create_refund(payment_id, amount_minor, reason, actor, key)
+def begin_order_refund(
+    *, payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key, cancels: bool
+) -> Refund:
+    """As ``begin_refund``, but no answer is remembered: a caller that asks again gets the row. ``cancels``: this is the
+    refund of the order's cancellation."""
+    return _create_refund(payment_id, amount_minor, reason, actor, key, cancels=cancels)
 
 
-def _create_refund(payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None) -> Refund:
+def _create_refund(
+    payment_id: int, amount_minor: int | None, reason: str, actor: str, key: Key | None, *, cancels: bool = False
+) -> Refund:
     payment = locked(Payment.objects.filter(pk=payment_id)).first()
     if payment is None:
         raise selectors.not_found(payment_id=payment_id)
@@ -419,10 +424,14 @@ def _create_refund(payment_id: int, amount_minor: int | None, reason: str, actor
     if not claimed:
         refundable = _text(payment, left)
         raise RefundExceedsCaptured(f"{refundable} {payment.currency} can be refunded.", refundable=refundable)
+    nonce = domain.new_nonce()
+    if cancels:
+        refused = Refund.objects.filter(payment=payment, status=RefundStatus.FAILED).count()
+        nonce = domain.cancel_nonce(payment_nonce=payment.nonce, amount_minor=amount, refused=refused)
     now = utcnow()
     refund = Refund.objects.create(
         payment=payment,
-        nonce=domain.new_nonce(),
+        nonce=nonce,
         amount_minor=amount,
         reason=reason,
         actor=actor,

@@ -36,6 +36,7 @@ from eci.watch.requests import about_order, lines_about, logger
 log = logger(__name__)
 gateway: Gateway = configured_gateway()
 
+CANCEL = "cancel"  # the key of the refund of an order's cancellation
 _ROUND = 100  # rows of each kind in one round of settling
 
 
@@ -138,7 +139,7 @@ def _undo(payment: Payment, reason: str, actor: str) -> None:
         for pending in selectors.pending_refunds(payment_id=payment.pk):
             if _settle_refund_if_possible(pending).status == RefundStatus.PENDING:
                 raise _unknown(order_id)
-        refund(order_id=order_id, amount=None, reason=reason, key="cancel", actor=actor)
+        refund(order_id=order_id, amount=None, reason=reason, key=CANCEL, actor=actor)
         if selectors.pending_refunds(payment_id=payment.pk):  # somebody else began one meanwhile
             raise _unknown(order_id)
 
@@ -163,6 +164,7 @@ def refund(*, order_id: str, amount: Decimal | None, reason: str, key: str, acto
                 reason=reason,
                 actor=actor,
                 key=named,
+                cancels=key == CANCEL,
             )
         except (RefundExceedsCaptured, IntegrityError) as refusal:
             begun = selectors.begun_refund(key=named)  # the same command may have come first in this moment
@@ -372,7 +374,7 @@ def _request_refund(refund: Refund) -> Refund:
     """Have the provider refund, and record its answer; the refund stays PENDING when there is none."""
     try:
         outcome = gateway.refund(
-            key=domain.refund_key(refund.pk, refund.nonce),
+            key=domain.refund_key(refund.pk, refund.nonce, payment_id=refund.payment_id),
             reference=refund.payment.reference,
             amount_minor=refund.amount_minor,
             currency=refund.payment.currency,
@@ -391,7 +393,7 @@ def _record_refund(refund: Refund, outcome: Outcome) -> Refund:
 
 def _settle_refund(refund: Refund) -> Refund:
     """As ``_settle_payment``."""
-    outcome = gateway.lookup(key=domain.refund_key(refund.pk, refund.nonce))
+    outcome = gateway.lookup(key=domain.refund_key(refund.pk, refund.nonce, payment_id=refund.payment_id))
     return _request_refund(refund) if outcome is None else _record_refund(refund, outcome)
 
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 
 from django.conf import settings
 
 from contexts.payments import workflows
 from contexts.payments.models import Payment, Refund
+from eci.clock import utcnow
 from tests.support.shop import Shop
 
 
 def captures() -> int:
+    return done("capture")
+
+
+def refunds() -> int:
+    return done("refund")
+
+
+def done(kind: str) -> int:
+    """Operations in the provider's books."""
     ledger = sqlite3.connect(settings.ECI_SANDBOX_LEDGER)
-    (count,) = ledger.execute("SELECT count(*) FROM operations WHERE kind = 'capture' AND outcome = 'done'").fetchone()
+    (count,) = ledger.execute("SELECT count(*) FROM operations WHERE kind = ? AND outcome = 'done'", [kind]).fetchone()
     ledger.close()
     return int(count)
 
@@ -54,3 +65,27 @@ def test_every_new_row_has_a_nonce_of_its_own(shop: Shop) -> None:
     nonces = [*payments.values_list("nonce", flat=True), *Refund.objects.values_list("nonce", flat=True)]
     assert len(set(nonces)) == 6
     assert all(nonces)
+
+
+def test_a_cancellation_that_is_repeated_by_a_restored_copy_is_refunded_once(shop: Shop) -> None:
+    order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
+    before = Payment.objects.filter(order_id=order_id).values().get()
+    shop.api.post(f"/v1/orders/{order_id}/cancel", {})
+    refund = Refund.objects.get(payment_id=before["id"])
+    Refund.objects.all().delete()
+    Payment.objects.filter(pk=before["id"]).update(**before)
+    [again] = workflows.cancel(order_id=order_id, reason="cancelled", actor="system")
+    assert Refund.objects.get(payment_id=before["id"]).pk != refund.pk, "the row has another id"
+    assert (again.status, again.refunded_minor) == ("REFUNDED", before["captured_minor"])
+    assert refunds() == 1
+
+
+def test_a_cancellation_that_was_refused_is_asked_for_anew(shop: Shop) -> None:
+    order_id = shop.order(1, fulfilment="warehouse", payment={"token": "tok_refund_refused"}).data["order_id"]
+    shop.api.post(f"/v1/orders/{order_id}/cancel", {})
+    first = Refund.objects.get()
+    Refund.objects.update(updated_at=utcnow() - timedelta(minutes=11))
+    [done] = workflows.cancel(order_id=order_id, reason="cancelled", actor="system")
+    second = Refund.objects.exclude(pk=first.pk).get()
+    assert (first.status, second.status, done.status) == ("FAILED", "COMPLETED", "REFUNDED")
+    assert first.nonce != second.nonce

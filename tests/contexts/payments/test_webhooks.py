@@ -172,7 +172,7 @@ def test_a_refund_is_settled_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> N
     asked = api.post(f"/v1/payments/{paid}/refund", {"amount": "2.00", "reason": "broken"})
     assert asked.status == 202
     refund = Refund.objects.get(pk=asked.data["refund_id"])
-    headers, body = sandbox.webhook(refund_key(refund.pk, refund.nonce), secret=NEW)
+    headers, body = sandbox.webhook(refund_key(refund.pk, refund.nonce, payment_id=refund.payment_id), secret=NEW)
     assert send(api, body, headers).status == 200
     assert api.get(f"/v1/payments/{paid}").data["status"] == "PARTIALLY_REFUNDED"
 
