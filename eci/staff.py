@@ -17,12 +17,13 @@ from django.db import DataError
 from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
+from eci.ids import is_our_order
 from eci.text import fold
 from eci.watch.requests import about_order
 
@@ -298,6 +299,14 @@ class StaffAdmin(admin.ModelAdmin):
 
     def _list_url(self) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+
+def order_sheet(order_id: str) -> str:
+    """The address of the page that shows everything about one of our orders; empty where no such page is served."""
+    try:
+        return reverse("desk-order", args=[order_id]) if is_our_order(order_id) else ""
+    except NoReverseMatch:
+        return ""
 
 
 def without_minor_units(model: type[Model], *hidden: str, shown: Iterable[str]) -> tuple[str, ...]:

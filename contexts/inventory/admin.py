@@ -3,67 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.inventory import composed, selectors
+from contexts.inventory.domain import Explanation, Hold
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
-from contexts.inventory.public.contracts import ChangedMeanwhile
-from contexts.inventory.services import stock
+from contexts.inventory.public.contracts import AllocationState, ChangedMeanwhile, ReservationStatus
+from contexts.inventory.selectors import ReservationRows
+from contexts.inventory.services import holds, stock
 from eci import text
-from eci.errors import EciError
+from eci.errors import EciError, OwnedByOrder
 from eci.forms import SkuField, TextField, WarehouseCodeField
 from eci.identity.auth import staff_name
-from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
+from eci.ids import is_our_order
+from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, order_sheet
+from eci.staff_commands import CommandForm, CommandPages
 from eci.staff_forms import OnceForm, key_for, new_key, sent_before
 
 MAX_PRODUCT_ID = 2**53
 MAX_ROWS = 100
 MAX_TOLD = 10  # movements
+CLOSED = "closed, nothing is sold from it"
 
 
 class WarehouseForm(forms.ModelForm):
+    """``close_anyway`` is asked for only where units or holds are in a warehouse that is to be closed."""
+
     code = WarehouseCodeField()
     name = TextField(max_length=text.WAREHOUSE_NAME)
     address = TextField(max_length=300, required=False)
     priority = forms.IntegerField(
         initial=100, min_value=-1_000_000, max_value=1_000_000, help_text="The lowest number is asked first."
     )
+    close_anyway = forms.BooleanField(
+        label="Close it with what is in it", required=False, widget=forms.HiddenInput, show_hidden_initial=False
+    )
 
     class Meta:
         model = Warehouse
         fields = ("code", "name", "priority", "address", "is_active")
 
+    def clean(self) -> None:
+        closing = not self.instance._state.adding and self.instance.is_active and not self.cleaned_data["is_active"]
+        if not closing or self.cleaned_data["close_anyway"]:
+            return
+        contents = selectors.contents(warehouse=self.instance.pk)
+        if contents.units or contents.holds:
+            self.fields["close_anyway"].widget = forms.CheckboxInput()
+            self.add_error(
+                "is_active",
+                f"{contents.sentence} Once it is closed, nothing of it is sold; what is held stays held and is shipped."
+                " Tick the box below to close it all the same.",
+            )
+
 
 @admin.register(Warehouse)
 class WarehouseAdmin(StaffAdmin):
     form = WarehouseForm
-    fields = ("code", "name", "priority", "address", "is_active")
-    list_display = ("code", "name", "priority", "is_active")
+    fields = ("code", "name", "priority", "address", "is_active", "close_anyway")
+    list_display = ("code", "name", "priority", "in_use")
     list_filter = ("is_active",)
     search_fields = ("code", "name")
     ordering = ("priority", "code")
 
+    def get_fields(self, request: HttpRequest, obj: Warehouse | None = None) -> tuple[str, ...]:
+        return (*self.fields, "contents") if obj else self.fields
+
     def get_readonly_fields(self, request: HttpRequest, obj: Warehouse | None = None) -> tuple[str, ...]:
-        return ("code",) if obj else ()
+        return ("code", "contents") if obj else ()
+
+    @admin.display(description="in use", ordering="is_active")
+    def in_use(self, row: Warehouse) -> str:
+        return "yes" if row.is_active else f"no: {CLOSED}"
+
+    @admin.display(description="what is in it")
+    def contents(self, row: Warehouse) -> str:
+        return selectors.contents(warehouse=row.pk).sentence
+
+    def changes(self, form: forms.ModelForm) -> dict[str, Any]:
+        return {name: value for name, value in super().changes(form).items() if name in WarehouseForm.Meta.fields}
 
     def save_model(self, request: HttpRequest, obj: Warehouse, form: Any, change: bool) -> None:
         actor = staff_name(request.user)
 
         def save() -> str:
             if not change:
-                return stock.create_warehouse(**form.cleaned_data, actor=actor).code
+                given = {name: form.cleaned_data[name] for name in WarehouseForm.Meta.fields}
+                return stock.create_warehouse(**given, actor=actor).code
             seen = self.seen_version(request)
             return stock.update_warehouse(code=obj.pk, actor=actor, version=seen, **self.changes(form)).code
 
@@ -93,13 +133,19 @@ class ShowsProducts(StaffAdmin):
         ids = composed.products_like(text=search_term[:MAX_TERM])
         return (found | queryset.filter(product_id__in=ids) if ids else found), duplicates
 
-    @admin.display(description="SKU")
-    def sku(self, row: Any) -> str | None:
-        return row.product.sku if row.product else None
+    @admin.display(description="SKU", ordering="product_id")
+    def sku(self, row: Any) -> str:
+        return row.product.sku if row.product else f"product {row.product_id}"
 
     @admin.display(description="name")
     def product_name(self, row: Any) -> str | None:
         return row.product.name if row.product else None
+
+
+def _order(order_id: str) -> str:
+    """The order's id, as a link to its sheet where that is served."""
+    url = order_sheet(order_id)
+    return format_html('<a href="{}">{}</a>', url, order_id) if url else order_id
 
 
 def _name_products(rows: Iterable[Any]) -> None:
@@ -286,6 +332,24 @@ class ReceiptForm(OnceForm):
         )
 
 
+def _held(hold: Hold, *, may_release: bool) -> dict[str, Any]:
+    """A hold for a stock row's page: what it is, until when, and how it can be released."""
+    is_orders_own = is_our_order(hold.order_id)
+    return {
+        "quantity": hold.quantity,
+        "order": _order(hold.order_id),
+        "key": hold.key,
+        "url": reverse("admin:inventory_reservation_change", args=[hold.reservation_id]),
+        "state": hold.in_words,
+        "expires_at": hold.expires_at,
+        "why_here": hold.why_here,
+        "reservation_id": hold.reservation_id,
+        "is_orders_own": is_orders_own,
+        "order_url": order_sheet(hold.order_id),
+        "may_be_released": may_release and not is_orders_own,
+    }
+
+
 class LowFilter(admin.SimpleListFilter):
     title = "stock"
     parameter_name = "low"
@@ -294,31 +358,36 @@ class LowFilter(admin.SimpleListFilter):
         return [("1", "below the reorder point")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return selectors.low(rows=queryset) if self.value() == "1" else queryset
+        """Of active warehouses: nobody orders for one that is closed."""
+        in_use = queryset.filter(warehouse__is_active=True)
+        return selectors.low(rows=in_use) if self.value() == "1" else queryset
 
 
 @admin.register(Stock)
 class StockAdmin(ReadOnly, ShowsProducts):
     list_display = (
-        "product_id",
         "sku",
         "product_name",
-        "warehouse",
+        "place",
         "on_hand",
         "reserved_now",
         "owed",
         "available",
         "reorder_point",
+        "to_order",
         "updated_at",
+        "product_id",
     )
+    list_display_links = ("sku", "product_name")
     list_filter = (LowFilter, "warehouse")
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "warehouse__code")
     ordering = ("product_id", "warehouse")
     fields = (*list_display, "explanation")
-    readonly_fields = ("sku", "product_name", "reserved_now", "available", "explanation")
+    readonly_fields = ("sku", "product_name", "place", "reserved_now", "available", "to_order", "explanation")
     actions = ("receive", "count", "adjust")
     change_list_template = "inventory/stock_change_list.html"
+    change_form_template = "inventory/stock_change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stock]:
         return selectors.with_available(rows=super().get_queryset(request))
@@ -331,8 +400,35 @@ class StockAdmin(ReadOnly, ShowsProducts):
     def available(self, row: Any) -> int:
         return int(row.available)
 
+    @admin.display(description="warehouse", ordering="warehouse")
+    def place(self, row: Any) -> str:
+        return row.warehouse_id if row.warehouse.is_active else f"{row.warehouse_id}: {CLOSED}"
+
+    @admin.display(description="to order", ordering=F("reorder_point") - F("available"))
+    def to_order(self, row: Any) -> int | None:
+        """What is missing to the reorder point. Nobody orders for a warehouse that is closed."""
+        missing = row.reorder_point - row.available
+        return missing if missing > 0 and row.warehouse.is_active else None
+
     def explanation(self, row: Any) -> str:
-        return selectors.explanation(row=row).sentence
+        return self._why(row).sentence
+
+    def _why(self, row: Any) -> Explanation:
+        """Asked once for a page."""
+        if not hasattr(row, "why"):
+            row.why = selectors.explanation(row=row)
+        found: Explanation = row.why
+        return found
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        row = kwargs["obj"]
+        may_release = request.user.has_perm("inventory.change_reservation")
+        more = {
+            "why": self._why(row),
+            "holds": [_held(hold, may_release=may_release) for hold in self._why(row).holds],
+            "movements": selectors.last_movements(row=row),
+        }
+        return super().render_change_form(request, context | more, *args, **kwargs)
 
     def has_stocktaking_permission(self, request: HttpRequest) -> bool:
         """True for staff who may change stock. They do so by actions: the rows are read-only for everybody."""
@@ -431,20 +527,26 @@ class StockAdmin(ReadOnly, ShowsProducts):
 class MovementAdmin(ReadOnly, ShowsProducts):
     list_display = (
         "at",
-        "product_id",
         "sku",
         "product_name",
         "warehouse",
         "delta",
         "on_hand",
+        "kind",
         "reason",
-        "order_id",
+        "order",
+        "reference",
         "actor",
+        "product_id",
     )
-    list_filter = ("warehouse",)
+    list_filter = ("kind", "warehouse")
     list_select_related = ("warehouse",)
     search_fields = ("product_id__exact", "order_id__exact", "reference__exact")
     ordering = ("-at", "-id")
+
+    @admin.display(description="order", ordering="order_id")
+    def order(self, line: Movement) -> str:
+        return _order(line.order_id)
 
 
 class AllocationInline(ReadOnly, admin.TabularInline):
@@ -482,15 +584,52 @@ class AllocationInline(ReadOnly, admin.TabularInline):
         return allocation.stock.warehouse_id
 
 
+class ReleaseForm(CommandForm):
+    name, title = "release", "Release this hold"
+
+    @classmethod
+    def facts(cls, row: Any) -> dict[str, str]:
+        return {"Status": row.current}
+
+    @classmethod
+    def fits(cls, row: Any) -> bool:
+        return not is_our_order(row.order_id) and row.current in _RELEASABLE
+
+    def explanation(self) -> str:
+        return "Its units can be sold again. Whoever asked for them is not told."
+
+    def begin(self, *, actor: str, version: int) -> ReservationRows:
+        if is_our_order(self.row.order_id):
+            raise OwnedByOrder(f"This hold ends only with its order {self.row.order_id}: cancel the order instead.")
+        return holds.release(key=self.row.key, actor=actor)
+
+    def carry_on(self, begun: ReservationRows) -> str:
+        units = sum(one.quantity for one in begun.allocations if one.state == AllocationState.RELEASED)
+        return f"The hold is released: {units} units."
+
+
+_RELEASABLE = (ReservationStatus.RESERVED, ReservationStatus.CONFIRMED)
+
+
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, StaffAdmin):
-    list_display = ("key", "order_id", "status_now", "paying", "needs_attention", "expires_at", "created_at")
+class ReservationAdmin(ReadOnly, CommandPages):
+    commands = (ReleaseForm,)
+    list_display = (
+        "key",
+        "order",
+        "units",
+        "status_now",
+        "paying",
+        "needs_attention",
+        "runs_out",
+        "created_at",
+    )
     list_filter = ("needs_attention", "paying", "status")
     search_fields = ("key__exact", "order_id__exact")
     ordering = ("-created_at", "-id")
     fields = (
         "key",
-        "order_id",
+        "order",
         "status_now",
         "paying",
         "paying_since",
@@ -498,19 +637,59 @@ class ReservationAdmin(ReadOnly, StaffAdmin):
         "why",
         "actor",
         "choice",
-        "expires_at",
+        "runs_out",
         "created_at",
         "updated_at",
     )
-    readonly_fields = ("status_now",)
+    readonly_fields = ("order", "status_now", "runs_out")
     inlines = (AllocationInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         return selectors.with_current(rows=super().get_queryset(request))
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With what each of the page's reservations holds."""
+        changelist = super().get_changelist_instance(request)
+        _name_units(changelist.result_list)
+        return changelist
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        ids = composed.products_like(text=search_term[:MAX_TERM])
+        return (found | queryset.filter(pk__in=selectors.holding(product_ids=ids)) if ids else found), duplicates
+
+    def order(self, reservation: Reservation) -> str:
+        return _order(reservation.order_id)
+
     @admin.display(description="status", ordering="current")
     def status_now(self, reservation: Any) -> str:
         return str(reservation.current)
+
+    @admin.display(description="expires at", ordering="expires_at")
+    def runs_out(self, reservation: Any) -> datetime | None:
+        """Only what is neither firm nor being paid for runs out."""
+        unpaid = reservation.current in (ReservationStatus.RESERVED, ReservationStatus.EXPIRED)
+        return reservation.expires_at if unpaid and not reservation.paying else None
+
+    @admin.display(description="units")
+    def units(self, reservation: Any) -> str:
+        return ", ".join(reservation.units)
+
+
+def _name_units(reservations: Iterable[Any]) -> None:
+    parts = selectors.allocations_of(reservation_ids=[one.pk for one in reservations])
+    ids = {allocation.stock.product_id for allocations in parts.values() for allocation in allocations}
+    products = composed.products_of(product_ids=ids) or {}
+    for one in reservations:
+        one.units = [_units(allocation, products) for allocation in parts[one.pk]]
+
+
+def _units(allocation: Allocation, products: dict[int, Product]) -> str:
+    product = products.get(allocation.stock.product_id)
+    sku = product.sku if product else f"product {allocation.stock.product_id}"
+    return f"{allocation.quantity} × {sku} in {allocation.stock.warehouse_id}"
 
 
 admin.site.register(Trail, TrailAdmin)

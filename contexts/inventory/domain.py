@@ -146,6 +146,15 @@ class Hold:
     expires_at: datetime | None
     why_here: str
 
+    @property
+    def in_words(self) -> str:
+        """Why it is held, without until when."""
+        if self.state == AllocationState.SHORT:
+            return "paid, and a stock count did not find them"
+        if self.paying:
+            return "while its payment is under way"
+        return "unpaid" if self.expires_at else "firm"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -187,10 +196,5 @@ class Explanation:
 
 
 def _in_words(hold: Hold) -> str:
-    if hold.state == AllocationState.SHORT:
-        until = "paid, and a stock count did not find them"
-    elif hold.paying:
-        until = "while its payment is under way"
-    else:
-        until = f"unpaid, until {iso(hold.expires_at)}" if hold.expires_at else "firm"
-    return f"{hold.quantity} for {hold.order_id or f'reservation {hold.key}'}, {until}"
+    until = f", until {iso(hold.expires_at)}" if hold.expires_at else ""
+    return f"{hold.quantity} for {hold.order_id or f'reservation {hold.key}'}, {hold.in_words}{until}"

@@ -111,7 +111,12 @@ class Movement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.delta:+d} of product {self.product_id} in {self.warehouse_id}"
+        return f"{self.change} of product {self.product_id} in {self.warehouse_id}"
+
+    @property
+    def change(self) -> str:
+        """``+3`` or ``-2``."""
+        return f"{self.delta:+d}"
 
 
 class Reservation(models.Model):

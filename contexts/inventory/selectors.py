@@ -41,6 +41,7 @@ LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now(
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
+_HAS_LAPSED = Q(state=AllocationState.OPEN, lapses_at__lte=Now())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,8 +209,7 @@ def products_without_stock(*, product_ids: Iterable[int]) -> set[int]:
 
 def explanation(*, row: Any, limit: int = 100) -> Explanation:
     """Why the numbers of a row, as ``with_available`` has it, are what they are, with at most ``limit`` holds."""
-    lapsed = Q(state=AllocationState.OPEN, lapses_at__lte=Now())
-    holding = Allocation.objects.filter(stock=row.pk, state__in=HOLDING).exclude(lapsed)
+    holding = Allocation.objects.filter(stock=row.pk, state__in=HOLDING).exclude(_HAS_LAPSED)
     holds = list(holding.select_related("reservation").order_by("pk")[:limit])
     elsewhere = Stock.objects.filter(product_id=row.product_id, owed__gt=0).exclude(pk=row.pk)
     return Explanation(
@@ -269,6 +269,30 @@ def warehouse(*, code: str) -> Warehouse:
     if found is None:
         raise no_warehouse(code=code)
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What is in a warehouse: units of so many products, and reservations that hold some of them or are owed some."""
+
+    warehouse: str
+    units: int
+    products: int
+    holds: int
+
+    @property
+    def sentence(self) -> str:
+        return f"In {self.warehouse} now: {self.units} units, {self.products} products, {self.holds} reservations."
+
+
+def contents(*, warehouse: str) -> Contents:
+    there = Stock.objects.filter(warehouse=warehouse, on_hand__gt=0)
+    holding = Allocation.objects.filter(stock__warehouse=warehouse, state__in=HOLDING).exclude(_HAS_LAPSED)
+    return Contents(
+        warehouse=warehouse,
+        **there.aggregate(units=Coalesce(Sum("on_hand"), 0), products=Count("pk")),
+        holds=holding.aggregate(holds=Count("reservation", distinct=True))["holds"],
+    )
 
 
 def require_warehouses(*, codes: Iterable[str]) -> None:
@@ -439,6 +463,19 @@ def _allocations_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation]
 def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationRows]:
     """The reservations with these keys that exist, by key."""
     return {rows.reservation.key: rows for rows in _with_allocations(_of_keys(keys=list(keys)))}
+
+
+def allocations_of(*, reservation_ids: Collection[int]) -> dict[int, list[Allocation]]:
+    """The allocations of these reservations, each with its stock row, by reservation."""
+    found: dict[int, list[Allocation]] = {pk: [] for pk in reservation_ids}
+    for one in _allocations_of(reservation_ids=reservation_ids):
+        found[one.reservation_id].append(one)
+    return found
+
+
+def holding(*, product_ids: Iterable[int]) -> QuerySet[Any, Any]:
+    """The ids of the reservations of which a part is of these products."""
+    return Allocation.objects.filter(stock__product_id__in=list(product_ids)).values("reservation")
 
 
 def _with_allocations(reservations: Iterable[Any]) -> list[ReservationRows]:

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 
+from config.staff import groups
 from tests.support.api import Answer, Api
+from tests.support.pages import Browser
 
 PASSWORD = "correct horse battery"
 GROUPS = {"K": "catalog staff", "S": "stock staff", "P": "support staff", "V": "services"}
@@ -56,6 +58,16 @@ def staff(role: str, email: str | None = None) -> Person:
     answer = Api().post("/v1/staff/token", {"email": email, "password": PASSWORD})
     assert answer.status == 200, answer.json
     return Person(answer.data)
+
+
+def member(group: str) -> Browser:
+    """The browser of a member of this group, which has what the start-up step gives it."""
+    groups.make_groups()
+    user = User.objects.create_user(f"{group}@example.com".replace(" ", "."), password=PASSWORD, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    browser = Browser()
+    browser.force_login(user)
+    return browser
 
 
 def refresh(token: str, key: str | None = None) -> Answer:

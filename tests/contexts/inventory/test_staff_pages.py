@@ -329,7 +329,7 @@ def test_a_receipt_sent_twice_has_one_effect(admin: Client, rows: list[Stock]) -
 def test_two_browsers_on_a_warehouse(admin: Client, rows: list[Stock]) -> None:
     path = "/admin/inventory/warehouse/A/change/"
     forms = [form_in(admin.get(path).content.decode(), having="name") for _ in range(2)]
-    closed = {name: value for name, value in forms[0].fields.items() if name != "is_active"}
+    closed = {name: value for name, value in forms[0].fields.items() if name != "is_active"} | {"close_anyway": "on"}
     assert admin.post(path, closed).status_code == 302
     second = admin.post(path, (forms[1] | {"name": "North"}).fields)
     assert (second.status_code, Warehouse.objects.get(pk="A").name) == (200, "A")
