@@ -32,7 +32,7 @@ CHANGED = "This has changed since its page was opened. Look at it as it is now, 
 class CommandForm(OnceForm):
     """A command on one row.
 
-    - ``name`` is its page's, ``title`` says what it does.
+    - ``name`` is its page's, ``title`` says what it does, ``verb`` is the permission to do it (``orders.cancel``).
     - ``dangerous``: the session's owner confirms first that it is them.
     - ``fits``: the row's page offers it.
     - ``begin`` records what is asked, in one transaction that the page opens; a refusal has no effect.
@@ -42,6 +42,7 @@ class CommandForm(OnceForm):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    verb: ClassVar[str]
     dangerous: ClassVar[bool] = False
 
     def __init__(self, row: Any, *args: Any, **kwargs: Any) -> None:
@@ -72,10 +73,6 @@ class CommandForm(OnceForm):
 class CommandPages(StaffAdmin):
     commands: ClassVar[tuple[type[CommandForm], ...]] = ()
 
-    def may_command(self, request: HttpRequest) -> bool:
-        """Staff that may change such rows may ask for commands, although the rows are read-only."""
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
-
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(
@@ -89,7 +86,7 @@ class CommandPages(StaffAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = kwargs.get("obj")
-        fitting = [form for form in self.commands if row and self.may_command(request) and form.fits(row)]
+        fitting = [form for form in self.commands if row and request.user.has_perm(form.verb) and form.fits(row)]
         offered = [{"name": form.name, "title": form.title} for form in fitting]  # templates call classes
         return super().render_change_form(request, context | {"commands": offered}, *args, **kwargs)
 
@@ -98,7 +95,7 @@ class CommandPages(StaffAdmin):
         return confirmed(page) if form_class.dangerous else page
 
     def _command(self, form_class: type[CommandForm], request: HttpRequest, object_id: str) -> HttpResponse:
-        if not self.may_command(request):
+        if not request.user.has_perm(form_class.verb):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:

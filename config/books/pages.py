@@ -1,4 +1,8 @@
-"""The reconcile page: what is stuck or at odds, and the switch for new orders. Staff may look, superusers may act."""
+"""The page of problems: what is stuck or at odds, and the switch for new orders.
+
+Whoever sees orders or stock may look, whoever has the verb ``orders.repair`` may do what is safe; superusers stop and
+start new orders.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +25,26 @@ from eci import staff_forms
 from eci.clock import iso
 from eci.identity.auth import staff_name
 
+LOOKS = ("orders.view_order", "inventory.view_stock")  # who has one of these may look
+REPAIRS = "orders.repair"
+
 
 @staff_member_required
 @require_http_methods(["GET", "HEAD"])
 def reconcile_page(request: HttpRequest) -> HttpResponse:
     """Shows the last check-up, because a new one takes seconds."""
+    _require(request, *LOOKS)
     last, switch = checkup.last(), orders.switch()
     context = admin.site.each_context(request) | {
-        "title": "Reconcile",
+        "title": "Problems",
         "last": last,
         "items": [(item, staff_forms.new_key(reverse("staff-repair"))) for item in last.items] if last else [],
         "switch": switch,
         "switch_seen": _seen(switch),
         "look_key": staff_forms.new_key(reverse("staff-look-again")),
         "switch_key": staff_forms.new_key(reverse("staff-switch-orders")),
-        "may_act": request.user.is_active and request.user.is_superuser,
+        "may_repair": request.user.has_perm(REPAIRS),
+        "may_switch": request.user.is_superuser,
     }
     return render(request, "books/reconcile.html", context)
 
@@ -43,6 +52,7 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_POST
 def look_again(request: HttpRequest) -> HttpResponse:
+    _require(request, *LOOKS)
     _once(request, "look", checkup.check_up)
     return redirect("staff-reconcile")
 
@@ -51,7 +61,7 @@ def look_again(request: HttpRequest) -> HttpResponse:
 @require_POST
 def repair(request: HttpRequest) -> HttpResponse:
     """Do the safe action of one item, if the item is still there."""
-    _require_superuser(request)
+    _require(request, REPAIRS)
     name = request.POST.get("item", "")
 
     def act() -> None:
@@ -67,7 +77,8 @@ def repair(request: HttpRequest) -> HttpResponse:
 @staff_member_required
 @require_POST
 def switch_orders(request: HttpRequest) -> HttpResponse:
-    _require_superuser(request)
+    if not request.user.is_superuser:
+        raise PermissionDenied
     actor, taking = staff_name(request.user), request.POST.get("taking") == "yes"
     try:
         reason = "" if taking else reason_to_stop(request.POST.get("reason", ""))
@@ -101,6 +112,6 @@ def _seen(switch: Switch) -> str:
     return f"{switch.taking} {iso(switch.at)}"
 
 
-def _require_superuser(request: HttpRequest) -> None:
-    if not request.user.is_superuser:
+def _require(request: HttpRequest, *codes: str) -> None:
+    if not any(request.user.has_perm(code) for code in codes):
         raise PermissionDenied

@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class DeskConfig(AppConfig):
     name = "config.desk"
     label = "desk"
+
+    def ready(self) -> None:
+        from django.contrib import admin
+
+        admin.site.enable_nav_sidebar = False  # the desk's menu is in its place: dozens of links, before each form

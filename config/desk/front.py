@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from config.books import checkup
+from config.books.pages import LOOKS
 from config.desk.asking import User, may, page, unless_away
 from contexts.inventory.public.api import inventory
 from contexts.orders.public.api import orders
@@ -20,13 +21,13 @@ NOT_KNOWN = "not known just now"
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """``needed``: the permission of the list that ``url`` leads to; empty: all staff may see it."""
+    """``needed``: who has one of these permissions of the list that ``url`` leads to may see it."""
 
     name: str
     figure: str
     note: str
     url: str
-    needed: str = ""
+    needed: tuple[str, ...]
     urgent: bool = False
 
 
@@ -36,7 +37,7 @@ _kept: Remembered[str, tuple[Tile, ...]] = Remembered(KEPT)
 def tiles(user: User) -> list[Tile]:
     """Today's figures, as far as the user may see them. A context that is away leaves its figure unknown."""
     found = _kept.get_or_load("tiles", _tiles)
-    return [tile for tile in found if tile.url and (not tile.needed or may(user, tile.needed))]
+    return [tile for tile in found if tile.url and any(may(user, code) for code in tile.needed)]
 
 
 def _tiles() -> tuple[Tile, ...]:
@@ -47,6 +48,7 @@ def _tiles() -> tuple[Tile, ...]:
         figure="stopped",
         note=f"since {iso(switch.at)}, by {switch.actor}: {switch.reason}",
         url=page("staff-reconcile"),
+        needed=LOOKS,
         urgent=True,
     )
     return (*([] if switch.taking else [stopped]), _paid(day), _low(), _to_dispatch(), _stuck())
@@ -60,7 +62,7 @@ def _paid(day: datetime) -> Tile:
         figure=str(sum(one.orders for one in sales)),
         note=f"{value}, since midnight UTC",
         url=page("admin:orders_order_changelist", created_at__gte=f"{day:%Y-%m-%d %H:%M:%S+00:00}"),
-        needed="orders.view_order",
+        needed=("orders.view_order",),
     )
 
 
@@ -71,7 +73,7 @@ def _low() -> Tile:
         figure=NOT_KNOWN if low is None else str(low),
         note="stock rows below their reorder point",
         url=page("admin:inventory_stock_changelist", low="1"),
-        needed="inventory.view_stock",
+        needed=("inventory.view_stock",),
         urgent=bool(low),
     )
 
@@ -84,7 +86,7 @@ def _to_dispatch() -> Tile:
         figure=NOT_KNOWN if waiting is None else str(sum(waiting.values())),
         note=each or "nothing waits",
         url=page("admin:shipping_shipment_changelist", status__in="PENDING,PACKED"),
-        needed="shipping.view_shipment",
+        needed=("shipping.view_shipment",),
     )
 
 
@@ -95,5 +97,6 @@ def _stuck() -> Tile:
         figure=NOT_KNOWN if last is None else str(len(last.items)),
         note=f"at the check-up of {iso(last.at)}" if last else "there is a check-up every five minutes",
         url=page("staff-reconcile"),
+        needed=LOOKS,
         urgent=bool(last and last.items),
     )

@@ -41,8 +41,8 @@ def _order_sheet(request: HttpRequest, order_id: str) -> HttpResponse:
     except OrderNotFound as missing:
         messages.warning(request, missing.message)
         return redirect(reverse("admin:orders_order_changelist"))
-    may = request.user.has_perm("orders.change_order")
-    context = _context(request, title=f"Order {order_id}", sheet=sheet, commands=sheets.commands(sheet) if may else [])
+    commands = sheets.commands(sheet, request.user)
+    context = _context(request, title=f"Order {order_id}", sheet=sheet, commands=commands)
     return render(request, "desk/order.html", context)
 
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from django.contrib.admin.utils import quote
 
-from config.desk.asking import page, unless_away
+from config.desk.asking import User, may, page, unless_away
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import Customer, CustomerNotFound
 from contexts.inventory.public.api import inventory
@@ -125,20 +125,21 @@ class Command:
     why_not: str
 
 
-_TITLES = {
-    "cancel": "Cancel",
-    "return": "Register a return",
-    "receive": "Receive what was to be returned",
-    "refuse": "Refuse a return",
+_COMMANDS = {  # title, and the verb that it takes
+    "cancel": ("Cancel", "orders.cancel"),
+    "return": ("Register a return", "orders.return"),
+    "receive": ("Receive what was to be returned", "orders.return"),
+    "refuse": ("Refuse a return", "orders.return"),
 }
 
 
-def commands(sheet: Sheet) -> list[Command]:
-    """What staff may ask for, on the pages of orders."""
+def commands(sheet: Sheet, user: User) -> list[Command]:
+    """What the user may ask for, on the pages of orders."""
     order_id = sheet.of.order.order_id
     return [
-        Command(title=_TITLES[name], url=page(f"admin:orders_order_{name}", quote(order_id)), why_not=why_not)
-        for name, why_not in sheet.of.commands.items()
+        Command(title=title, url=page(f"admin:orders_order_{name}", quote(order_id)), why_not=sheet.of.commands[name])
+        for name, (title, verb) in _COMMANDS.items()
+        if may(user, verb)
     ]
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 
-from config.staff.models import Grant
+from config.staff.models import Grant, OwnPermission
 from eci.db import alias_of, unit_of_work
 from eci.identity.roles import GROUPS
 
@@ -26,10 +26,18 @@ _PAGES: dict[str, tuple[str, ...]] = {
     "services": (),
 }
 _LOOKS: dict[str, tuple[str, ...]] = {"stock staff": ("catalog.view_product", "catalog.view_pricechange")}
+# Verbs, and the permission that they were part of in earlier releases.
+_WERE_PART_OF = {
+    "orders.cancel": "orders.change_order",
+    "orders.return": "orders.change_order",
+    "payments.refund": "payments.change_payment",
+    "payments.review": "payments.change_payment",
+}
 
 
 def make_groups() -> None:
-    """Make what is missing of permissions and groups. Groups that an administrator has changed stay as they are.
+    """Make what is missing of permissions and groups. Groups that an administrator has changed stay as they are, but
+    for what they may do already: whoever has a permission gets, once, the verbs that were part of it.
 
     A group that is empty, or has exactly what it was given here, gets all that is its own.
     """
@@ -44,6 +52,19 @@ def make_groups() -> None:
             if has != own and (not has or has == set(given) & known.keys()):
                 group.permissions.set([known[code] for code in own])
                 Grant.objects.update_or_create(group=group, defaults={"permissions": sorted(own)})
+        _hand_on(known)
+
+
+def _hand_on(known: dict[str, Permission]) -> None:
+    done = set(OwnPermission.objects.values_list("code", flat=True))
+    for verb, former in _WERE_PART_OF.items():
+        if verb in done or verb not in known:
+            continue
+        for group in Group.objects.filter(permissions=known[former]):
+            group.permissions.add(known[verb])
+        for user in User.objects.filter(user_permissions=known[former]):
+            user.user_permissions.add(known[verb])
+        OwnPermission.objects.create(code=verb)
 
 
 def _permissions() -> Any:

@@ -22,6 +22,12 @@ class Grant(models.Model):
     permissions = models.JSONField()
 
 
+class OwnPermission(models.Model):
+    """A verb that was part of another permission before it had one of its own, and has been given to all who had it."""
+
+    code = models.CharField(max_length=200, primary_key=True)  # such as ``orders.cancel``
+
+
 class SecurityMail(models.Model):
     """A mail that tells a member of staff what happened to their account. ``config/staff/mails.py`` sends it."""
 

@@ -53,6 +53,7 @@ class Notification(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        permissions = [("send_again", "Can send notifications again")]
         indexes = [
             models.Index(fields=["status", "next_at"], name="notifications_due"),
             models.Index(fields=["created_at", "id"], name="notifications_newest"),

@@ -78,7 +78,7 @@ class OrderCommand(CommandForm):
 
 
 class CancelForm(OrderCommand):
-    name, title = "cancel", "Cancel this order"
+    name, title, verb = "cancel", "Cancel this order", "orders.cancel"
     reason = CardlessTextField(max_length=300)
 
     @classmethod
@@ -111,7 +111,7 @@ _DISPOSITIONS = [
 class ReturnForm(OrderCommand):
     """Units that are back: a number for each product of the order."""
 
-    name, title = "return", "Register a return"
+    name, title, verb = "return", "Register a return", "orders.return"
     disposition = forms.ChoiceField(label="The units are", choices=_DISPOSITIONS)
     reason = CardlessTextField(max_length=300)
 
@@ -188,7 +188,7 @@ def _requested(order: Order) -> list[Return]:
 
 
 class ReceiveForm(AnswerForm):
-    name, title = "receive", "Receive what was to be returned"
+    name, title, verb = "receive", "Receive what was to be returned", "orders.return"
     disposition = forms.ChoiceField(label="The units are", choices=_DISPOSITIONS)
 
     def explanation(self) -> str:
@@ -209,7 +209,7 @@ class ReceiveForm(AnswerForm):
 
 
 class RefuseForm(AnswerForm):
-    name, title = "refuse", "Refuse a return"
+    name, title, verb = "refuse", "Refuse a return", "orders.return"
     reason = CardlessTextField(max_length=300, help_text="The customer is told this.")
 
     def begin(self, *, actor: str, version: int | None) -> Return:

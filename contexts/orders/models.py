@@ -116,6 +116,12 @@ class Order(models.Model):
             models.Index(fields=["status", "-created_at"], name="orders_by_status"),
             models.Index(fields=["buyer_erased"], name="orders_buyer_erased"),
         ]
+        permissions = [
+            ("cancel", "Can cancel orders"),
+            ("return", "Can register, receive and refuse returns"),
+            ("note", "Can write notes on orders"),
+            ("repair", "Can do the safe action for what is stuck or at odds"),
+        ]
 
     def __str__(self) -> str:
         return self.order_id

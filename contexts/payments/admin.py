@@ -46,7 +46,7 @@ class PaymentRequestAdmin(ReadOnly, StaffAdmin):
 
 
 class RefundForm(CommandForm):
-    name, title, dangerous = "refund", "Refund this payment", True
+    name, title, verb, dangerous = "refund", "Refund this payment", "payments.refund", True
     amount = AmountField(allow_zero=False)
     reason = CardlessTextField(max_length=500)
 
@@ -120,8 +120,7 @@ class PaymentAdmin(ReadOnly, CommandPages):
     fields = without_minor_units(Payment, "token", "idempotency_fingerprint", shown=readonly_fields)
 
     def has_review_permission(self, request: HttpRequest) -> bool:
-        """Staff that may change payments may decide a review, although the rows are read-only here."""
-        return request.user.has_perm("payments.change_payment")
+        return request.user.has_perm("payments.review")
 
     @admin.action(description="Release from review: ask the provider", permissions=["review"])
     def release(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:

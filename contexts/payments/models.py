@@ -97,6 +97,7 @@ class Payment(Asked):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        permissions = [("refund", "Can refund payments"), ("review", "Can release and refuse payments under review")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(

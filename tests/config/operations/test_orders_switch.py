@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.test import Client
 
+from config.staff import groups
 from contexts.orders.workflows import admission
 from tests.support.pages import Browser
 from tests.support.shop import Shop
@@ -64,7 +66,9 @@ def test_it_costs_no_statement_per_order(shop: Shop, statements: Any, monkeypatc
 
 def test_the_page_is_for_staff_and_the_switch_for_superusers(shop: Shop) -> None:
     users = get_user_model().objects
+    groups.make_groups()
     helper = users.create_user("helper", password="a-long-pass-1", is_staff=True)
+    helper.groups.add(Group.objects.get(name="support staff"))
     boss = users.create_superuser("boss", password="a-long-pass-1")
     page, switch = "/staff/reconcile", "/staff/reconcile/orders"
     assert Client().get(page).status_code == 302

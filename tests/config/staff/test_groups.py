@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
@@ -63,6 +63,28 @@ def test_a_new_release_s_pages_come_to_unchanged_groups() -> None:
     Grant.objects.filter(group=group).update(permissions=sorted(whole - {"inventory.view_movement"}))
     accounts.prepare()
     assert codes("stock staff") == whole
+
+
+VERBS = {"orders.cancel", "orders.return", "orders.note", "orders.repair", "payments.refund", "payments.review"}
+
+
+def test_support_has_the_verbs_and_nobody_else() -> None:
+    accounts.prepare()
+    assert VERBS | {"notifications.send_again"} <= codes("support staff")
+    assert not (VERBS | {"notifications.send_again"}) & (codes("stock staff") | codes("catalog staff"))
+
+
+def test_who_could_do_it_before_it_had_a_verb_still_can() -> None:
+    night = Group.objects.create(name="night shift")
+    night.permissions.add(Permission.objects.get(codename="change_order"))
+    ann = User.objects.create_user("ann", is_staff=True)
+    ann.user_permissions.add(Permission.objects.get(codename="change_payment"))
+    accounts.prepare()
+    assert codes("night shift") == {"orders.change_order", "orders.cancel", "orders.return"}
+    assert User.objects.get(pk=ann.pk).has_perm("payments.refund")
+    night.permissions.remove(Permission.objects.get(codename="cancel"))
+    accounts.prepare()
+    assert codes("night shift") == {"orders.change_order", "orders.return"}, "what was taken away stays away"
 
 
 def test_migrating_a_context_s_own_database_makes_them() -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from config.staff.groups import make_groups
 from tests.support.api import Api
 from tests.support.people import PASSWORD, staff
 
@@ -29,6 +30,7 @@ def test_a_machine_has_a_token_and_no_session() -> None:
 
 
 def test_who_becomes_a_machine_loses_the_session_at_once() -> None:
+    make_groups()
     staff("P", "ann@shop.example")
     ann = Client()
     assert sign_in("ann@shop.example", ann) == 302
