@@ -8,7 +8,7 @@ from django.urls import include, path
 
 from config.operations import readiness
 from config.staff import login
-from eci.http import docs, health, jwks
+from eci.http import docs, health, jwks, root
 
 urlpatterns = [
     path("", include("config.staff.urls")),
@@ -27,6 +27,8 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", readiness.ready),
     path("health/<str:context>", health.one),
+    path("v1", root.Root.as_view()),
+    path("v1/", root.Root.as_view()),
     *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),
     *(
         path(f"api/v1/{name}/v1/", include((f"contexts.{name}.http.urls", name), namespace=f"gateway-{name}"))

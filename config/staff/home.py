@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 _PLACES = [
     ("/docs", "API documentation, with calls to try"),
-    ("/v1/products", "The API itself, browsable"),
+    ("/v1/", "The API itself, browsable: what you may call"),
     ("/admin/", "Staff: catalog, stock, orders, payments, shipments, notifications"),
     ("/staff/reconcile", "Staff: what is stuck or at odds, and the switch for new orders"),
     ("/health", "Health of every context"),

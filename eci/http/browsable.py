@@ -7,13 +7,18 @@ method, the JSON body, and the headers ``Idempotency-Key`` and ``If-Match``.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from rest_framework import serializers
 from rest_framework.authentication import CSRFCheck
 from rest_framework.exceptions import APIException
@@ -21,11 +26,14 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import override_method
 
 from eci.errors import EciError
+from eci.http import endpoints
 from eci.http.fields import IdField, OrderIdField, QuantityField
+from eci.identity.auth import NOBODY, OPEN, Caller
 
 _HEADERS = ("Idempotency-Key", "If-Match")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
+_FILTERS = "_filters"  # a hidden field of the form of filters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +48,39 @@ class PageForm:
     asks: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """A query parameter of the page's list. ``choices``: what it may be, empty for any text."""
+
+    name: str
+    value: str
+    choices: list[str]
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    url: str
+    methods: list[str]
+
+
 class BrowsableRenderer(BrowsableAPIRenderer):
-    """DRF's page, with forms of our own, and without what our CSP or our views cannot serve."""
+    """A page of our own around DRF's context: it leads on to what the answer names, and has forms."""
 
     def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
-        """Leave out the colours of code samples: they are an inline style, which our CSP forbids."""
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
-        return context | {"code_style": "", "page_forms": self._forms(renderer_context)}
+        view, request = renderer_context["view"], renderer_context["request"]
+        asked_by = _caller(request)
+        return context | {
+            "content": linked(context["content"], asked_by),
+            "page_forms": self._forms(renderer_context),
+            "filters": _filters(view, request),
+            "links": _links(view, asked_by),
+            "above": request.path.rpartition("/")[0] if request.path.startswith("/v1/") else "",
+            "reader": asked_by.name if asked_by not in (NOBODY, OPEN) else "",
+            "open_mode": asked_by == OPEN,
+            "log_in": f"/admin/login/?{urlencode({'next': request.get_full_path()})}",
+        }
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
         """None: DRF would make the form from a queryset, which our views do not have."""
@@ -67,6 +101,61 @@ class BrowsableRenderer(BrowsableAPIRenderer):
     def _is_shown(self, view: Any, method: str, request: Any) -> bool:
         with override_method(view, request, method) as asked:
             return bool(self.show_form_for_method(view, method, asked, None))
+
+
+def _caller(request: Any) -> Caller:
+    """Who reads the page; nobody where the credentials were refused."""
+    user = getattr(request, "_user", None)
+    return user if isinstance(user, Caller) else NOBODY
+
+
+_MEMBER = re.compile(r"(?m)^( *)&quot;(\w+)&quot;: (?:&quot;(.*)&quot;|(\d+))(?=,?$)")
+
+
+def linked(content: str, reader: Caller) -> SafeString:
+    """The JSON of an answer as HTML. What names a thing that the reader may see, or a URL, is a link to it."""
+
+    def member(found: re.Match[str]) -> str:
+        space, name, text, number = found.groups()
+        value = number if text is None else text
+        shown = value if text is None else f"&quot;{value}&quot;"
+        return f"{space}&quot;{name}&quot;: {_link(name, unescape(value), shown, reader)}"
+
+    return mark_safe(_MEMBER.sub(member, escape(content)))  # noqa: S308  # it is escaped first
+
+
+def _link(name: str, value: str, shown: str, reader: Caller) -> str:
+    url = ""
+    if value.startswith(("/v1/", "/api/v1/", "https://", "http://")):
+        url = "" if "{" in value else value
+    elif value and (page := endpoints.page_of(name)) and "GET" in page.methods(reader):
+        url = page.url({name: value})
+    return str(format_html('<a href="{}">{}</a>', url, mark_safe(shown))) if url else shown  # noqa: S308  # it is escaped
+
+
+def _links(view: Any, reader: Caller) -> list[Link]:
+    kind: Any = type(view)
+    path = endpoints.path_of(kind)
+    found = endpoints.below(path) if path else []
+    values = getattr(view, "kwargs", {})
+    return [Link(url=one.url(values), methods=methods) for one in found if (methods := one.methods(reader))]
+
+
+def _filters(view: Any, request: Any) -> list[Filter]:
+    serializer = getattr(view, "query_serializer", None)
+    if serializer is None or not hasattr(view, "get"):
+        return []
+    given = request.query_params
+    return [
+        Filter(name=name, value=given.get(name, ""), choices=_choices(field), hint=str(field.help_text or ""))
+        for name, field in serializer().fields.items()
+    ]
+
+
+def _choices(field: Any) -> list[str]:
+    if isinstance(field, serializers.BooleanField):
+        return ["true", "false"]
+    return [str(choice) for choice in field.choices] if isinstance(field, serializers.ChoiceField) else []
 
 
 def _takes_json(parser: Any) -> bool:
@@ -151,6 +240,8 @@ def unwrap(request: HttpRequest) -> None:
 
     PermissionDenied without the CSRF token, whoever calls: in open mode nobody is signed in.
     """
+    if request.method == "GET":
+        _leave_out_what_is_empty(request)
     if request.method != "POST" or request.content_type not in _FORMS or _is_upload(request):
         return
     body = request.body  # read before POST, so that it stays readable
@@ -175,6 +266,18 @@ def unwrap(request: HttpRequest) -> None:
             request.META[f"HTTP_{name.upper().replace('-', '_')}"] = value
     request._body = content  # type: ignore[attr-defined]
     request.__dict__.pop("headers", None)  # made of META, and kept
+
+
+def _leave_out_what_is_empty(request: HttpRequest) -> None:
+    """A page's form of filters sends those that were left empty, too."""
+    if _FILTERS not in request.GET or "text/html" not in request.headers.get("Accept", ""):
+        return
+    filled = QueryDict(mutable=True)
+    for name, values in request.GET.lists():
+        if name != _FILTERS and values != [""]:
+            filled.setlist(name, values)
+    request.GET = filled  # type: ignore[assignment]
+    request.META["QUERY_STRING"] = filled.urlencode()
 
 
 def _is_upload(request: HttpRequest) -> bool:

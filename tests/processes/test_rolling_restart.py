@@ -18,6 +18,7 @@ from tests.support.product import START, free_port, wait_until
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 ORDER = {"customer_id": 1, "items": [{"product_id": 1, "quantity": 1}]}
+STOCK = {"product_id": 1, "warehouse": "WH001", "onhand": 1_000_000}  # for however long restarts take
 
 
 def listening() -> socket.socket:
@@ -80,6 +81,8 @@ def start_web(demo_seed: world.Seed, tmp_path: Path) -> Iterator[StartWeb]:
             web = Web(environment, tmp_path / "web.log", shared)
             started.append(web)
             web.start()
+            received = httpx.post(f"http://127.0.0.1:{web.port}/v1/inventory", json=STOCK, trust_env=False)
+            assert received.is_success, received.text
             return web
 
         try:

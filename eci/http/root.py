@@ -1,0 +1,31 @@
+"""``/v1/`` in a browser: what the reader may call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from eci.errors import NotFound
+from eci.http.endpoints import endpoints
+from eci.http.views import ApiView
+from eci.identity.roles import EVERYBODY
+
+
+@extend_schema(exclude=True)
+class Root(ApiView):
+    """Every endpoint of the API that you may call, with its methods."""
+
+    roles = EVERYBODY
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """There is such a page, and no such endpoint."""
+        super().initial(request, *args, **kwargs)
+        if request.method != "GET" or request.accepted_renderer.format != "api":
+            raise NotFound("There is nothing at this address.")
+
+    def get(self, request: Request) -> Response:
+        found = ((one.path, one.methods(self.caller)) for one in endpoints())
+        return Response([{"endpoint": path, "methods": " ".join(methods)} for path, methods in found if methods])
