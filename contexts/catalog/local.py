@@ -35,6 +35,12 @@ class LocalCatalog(Catalog):
     def product_ids(self, *, skus: Iterable[str]) -> dict[str, int]:
         return selectors.product_ids_by_sku(skus=list(skus))
 
+    def product_ids_by_code(self, *, codes: Iterable[str]) -> dict[str, int]:
+        return selectors.product_ids_by_code(codes=list(codes))
+
+    def barcodes(self, *, product_ids: Iterable[int]) -> dict[int, str]:
+        return selectors.barcodes(product_ids=list(product_ids))
+
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
         paging = Paging(limit=limit - 1, order="-rank")  # its slice has one row more
         return tuple(row["id"] for row in selectors.products(paging=paging, include_inactive=True, q=text))

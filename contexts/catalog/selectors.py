@@ -131,6 +131,17 @@ def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:
     return dict(Product.objects.filter(sku__in=skus).values_list("sku", "pk"))
 
 
+def product_ids_by_code(*, codes: Collection[str]) -> dict[str, int]:
+    """The ids of the products that have one of these as SKU or barcode, by code. A SKU goes first."""
+    by_barcode = Product.objects.filter(barcode__in=codes).values_list("barcode", "pk")
+    return {code: pk for code, pk in by_barcode if code} | product_ids_by_sku(skus=codes)
+
+
+def barcodes(*, product_ids: Collection[int]) -> dict[int, str]:
+    """The barcodes of those of the products that have one."""
+    return {row["id"]: row["barcode"] for row in _rows(product_ids, ("id", "barcode")) if row["barcode"]}
+
+
 @reads
 def _all_products(*, paging: Paging, include_inactive: bool) -> QuerySet[Product, Row]:
     rows: QuerySet[Product, Row] = _found(include_inactive=include_inactive).values(*FIELDS)

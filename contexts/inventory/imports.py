@@ -11,7 +11,8 @@ from contexts.catalog.public.api import catalog
 from contexts.inventory import selectors
 from contexts.inventory.models import MovementKind
 from contexts.inventory.services import counts
-from contexts.inventory.services.counts import Counted, Place
+from contexts.inventory.services.counts import Counted
+from contexts.inventory.services.parts import Place
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import text
 from eci.identity.roles import Role, only

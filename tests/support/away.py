@@ -1,17 +1,34 @@
-"""A database that cannot be reached: the real driver fails, in a thread whose connections point at a folder."""
+"""A database that cannot be reached (the real driver fails, in a thread whose connections point at a folder), and a
+context that cannot."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connections
 
+from eci.calls import rpc
+from eci.errors import ContextUnavailable
 from tools.servers import free_ports
 
 T = TypeVar("T")
+
+
+def unreachable(context: str) -> AbstractContextManager[None]:
+    """Every call to the context says that it cannot be reached."""
+
+    class Away:
+        def __getattr__(self, name: str) -> Any:
+            def refuse(**kwargs: Any) -> Any:
+                raise ContextUnavailable(f"The {context} context cannot be reached.")
+
+            return refuse
+
+    return rpc.replaced(context, Away())
 
 
 def without_database(folder: Path, contexts: Iterable[str], ask: Callable[[], T]) -> T:

@@ -48,5 +48,13 @@ class Catalog(ABC):
         """The ids of the products that have these SKUs, by SKU."""
 
     @abstractmethod
+    def product_ids_by_code(self, *, codes: Iterable[str]) -> dict[str, int]:
+        """The ids of the products that have one of these as SKU or barcode, by code. A SKU goes first."""
+
+    @abstractmethod
+    def barcodes(self, *, product_ids: Iterable[int]) -> dict[int, str]:
+        """The barcodes of those of the products that have one, by id."""
+
+    @abstractmethod
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
         """The ids of at most ``limit`` products in which all these words are, the best matches first."""

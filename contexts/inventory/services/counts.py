@@ -17,14 +17,14 @@ from contexts.inventory.models import MovementKind, Stock, Warehouse
 from contexts.inventory.public.contracts import BelowReserved, ChangedMeanwhile, TooManyUnits
 from contexts.inventory.selectors import Moved
 from contexts.inventory.services import ledger, owed, parts
+from contexts.inventory.services.parts import Place
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import trail
-from eci.clock import utcnow
 from eci.db import writes
 from eci.errors import EciError
 from eci.statements import per_row
 
-Place = tuple[int, str]  # a product, and the code of a warehouse
+_ACTIONS = {MovementKind.RECEIPT: "stock.receive", MovementKind.ADJUSTMENT: "stock.adjust"}  # others are counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,9 @@ def record(
     reason: str,
     actor: str,
     kind: MovementKind | None = None,
+    reference: str = "",
 ) -> list[Outcome]:
-    """Set on hand to what was counted, or with ``add`` raise it by that; the outcomes, in the order of the counts.
+    """Set on hand to what was counted, or with ``add`` change it by that; the outcomes, in the order of the counts.
 
     1. Lock all stock rows of the products, in the order of their keys; those that are missing are created.
     2. Take back the units of expired reservations where a count would leave too few.
@@ -73,10 +74,10 @@ def record(
     codes = {one.warehouse for one in counts}
     known = set(Warehouse.objects.filter(pk__in=codes).values_list("pk", flat=True))
     found = [one for one in counts if one.product_id is not None and one.warehouse in known]
-    rows = _lock({_place(one) for one in found}, new={_place(one) for one in found if not one.expected_on_hand})
+    new = {_place(one) for one in found if not one.expected_on_hand}
+    rows = parts.lock_places(places={_place(one) for one in found}, new=new)
     moved = selectors.units_moved_since(times={_place(one): one.counted_at for one in found if one.counted_at})
-    if not add:
-        rows = _with_room(rows, found, moved)
+    rows = _with_room(rows, found, moved, add=add)
     on_hand = {place: row.on_hand for place, row in rows.items()}
     outcomes = [
         _judge(one, rows.get(_place(one)), on_hand, moved.get(_place(one), Moved()), known=known, add=add)
@@ -86,7 +87,7 @@ def record(
     if refused and not partial:
         raise _refusal_of_all(refused)
     kind = kind or (MovementKind.ADJUSTMENT if add else MovementKind.COUNT)
-    _write({row.pk: row for row in rows.values()}, outcomes, kind=kind, reason=reason, actor=actor)
+    _write({row.pk: row for row in rows.values()}, outcomes, kind=kind, reason=reason, actor=actor, reference=reference)
     return outcomes
 
 
@@ -94,33 +95,16 @@ def _place(one: Counted) -> Place:
     return one.product_id or 0, one.warehouse
 
 
-def _lock(places: set[Place], *, new: set[Place]) -> dict[Place, Stock]:
-    """The stock rows in these places. Missing ones are created, if they are among the ``new``.
-
-    Locks all rows of the products.
-    """
-    found = _ids_of(places)
-    missing = sorted(new - found.keys())
-    if missing:
-        now = utcnow()
-        made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
-        Stock.objects.bulk_create(made, ignore_conflicts=True)
-        found = _ids_of(places)
-    rows = parts.lock_products(product_ids={product_id for product_id, _ in places})
-    return {(row.product_id, row.warehouse_id): row for row in rows if row.pk in found.values()}
-
-
-def _ids_of(places: set[Place]) -> dict[Place, int]:
-    rows = Stock.objects.filter(
-        product_id__in={product_id for product_id, _ in places}, warehouse__in={code for _, code in places}
-    )
-    ids = {(product_id, code): pk for pk, product_id, code in rows.values_list("pk", "product_id", "warehouse_id")}
-    return {place: pk for place, pk in ids.items() if place in places}
-
-
-def _with_room(rows: dict[Place, Stock], counts: Iterable[Counted], moved: dict[Place, Moved]) -> dict[Place, Stock]:
-    below = ((rows.get(_place(one)), one.units + moved.get(_place(one), Moved()).units) for one in counts)
-    tight = {row.pk for row, units in below if row and units < row.reserved + row.owed}
+def _with_room(
+    rows: dict[Place, Stock], counts: Iterable[Counted], moved: dict[Place, Moved], *, add: bool
+) -> dict[Place, Stock]:
+    tight = set()
+    for one in counts:
+        row = rows.get(_place(one))
+        if row and not (add and one.units > 0):
+            target = one.units + (row.on_hand if add else moved.get(_place(one), Moved()).units)
+            if target < row.reserved + row.owed:
+                tight.add(row.pk)
     if not tight:
         return rows
     owed.reclaim(stock_ids=tight)
@@ -162,7 +146,9 @@ def _refusal_of_all(refused: dict[int, EciError]) -> EciError:
     return type(first)(message, **(first.details | {"items": items}))
 
 
-def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, kind: MovementKind, reason: str, actor: str) -> None:
+def _write(
+    rows: dict[int, Stock], outcomes: list[Outcome], *, kind: MovementKind, reason: str, actor: str, reference: str
+) -> None:
     changes = [(rows[one.stock_id], one.delta) for one in outcomes if one.stock_id and one.delta and not one.refusal]
     if not changes:
         return
@@ -173,9 +159,9 @@ def _write(rows: dict[int, Stock], outcomes: list[Outcome], *, kind: MovementKin
     Stock.objects.filter(pk__in=units).update(
         on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
     )
-    ledger.record(changes=changes, kind=kind, reason=reason, actor=actor)
+    ledger.record(changes=changes, kind=kind, reason=reason, actor=actor, reference=reference)
     owed.cover(stock_ids=units)
     lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()
     ]
-    trail.record_all("inventory", actor=actor, action="stock.count", lines=lines)
+    trail.record_all("inventory", actor=actor, action=_ACTIONS.get(kind, "stock.count"), lines=lines)

@@ -23,6 +23,7 @@ from eci.db import Stale, locked
 from eci.ids import is_our_order
 from eci.statements import Change, Columns, change, changes, per_row, reads
 
+Place = tuple[int, str]  # a product, and the code of a warehouse
 TOMBSTONE = ""  # the fingerprint of a reservation that was released before it was made
 
 
@@ -77,6 +78,30 @@ def lock_product(*, product_id: int, warehouses: Collection[str]) -> list[Stock]
         Stock.objects.bulk_create(made, ignore_conflicts=True)
         rows = {row.warehouse_id: row for row in lock_products(product_ids=[product_id])}
     return [rows[code] for code in warehouses]
+
+
+def lock_places(*, places: set[Place], new: set[Place]) -> dict[Place, Stock]:
+    """The stock rows in these places. Missing ones are created, if they are among the ``new``.
+
+    Locks all rows of the products.
+    """
+    found = _ids_of(places)
+    missing = sorted(new - found.keys())
+    if missing:
+        now = utcnow()
+        made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
+        Stock.objects.bulk_create(made, ignore_conflicts=True)
+        found = _ids_of(places)
+    rows = lock_products(product_ids={product_id for product_id, _ in places})
+    return {(row.product_id, row.warehouse_id): row for row in rows if row.pk in found.values()}
+
+
+def _ids_of(places: set[Place]) -> dict[Place, int]:
+    rows = Stock.objects.filter(
+        product_id__in={product_id for product_id, _ in places}, warehouse__in={code for _, code in places}
+    )
+    ids = {(product_id, code): pk for pk, product_id, code in rows.values_list("pk", "product_id", "warehouse_id")}
+    return {place: pk for place, pk in ids.items() if place in places}
 
 
 def lock_row(*, stock_id: int) -> Stock | None:

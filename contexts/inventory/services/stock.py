@@ -282,6 +282,47 @@ def transfer(
 
 
 @writes("inventory")
+def transfer_all(
+    *, units: Mapping[int, int], from_warehouse: str, to_warehouse: str, actor: str, reference: str = ""
+) -> None:
+    """As ``transfer``, of many products (product id -> units), all of them or none.
+
+    WarehouseNotFound; InsufficientStock, whose ``details.items`` are all that fall short; TooManyUnits.
+    """
+    selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
+    targets = {(product_id, to_warehouse) for product_id in units}
+    rows = parts.lock_places(places={(product_id, from_warehouse) for product_id in units} | targets, new=targets)
+    sources = {product_id: rows[product_id, code] for product_id, code in rows if code == from_warehouse}
+    tight = [row.pk for row in sources.values() if parts.free_units(row=row) < units[row.product_id]]
+    if tight:
+        owed.reclaim(stock_ids=tight)
+        sources |= {row.product_id: row for row in Stock.objects.filter(pk__in=tight)}
+    free = {
+        product_id: parts.free_units(row=sources[product_id]) if product_id in sources else 0 for product_id in units
+    }
+    short = [
+        {"product_id": product_id, "requested": wanted, "available": free[product_id]}
+        for product_id, wanted in units.items()
+        if free[product_id] < wanted
+    ]
+    if short:
+        raise InsufficientStock(f"Warehouse {from_warehouse} has too few units available.", items=short)
+    moves = [(sources[product_id], rows[product_id, to_warehouse], wanted) for product_id, wanted in units.items()]
+    for _, target, wanted in moves:
+        _require_countable(target, target.on_hand + wanted)
+    before = {row.pk: row.on_hand for source, target, _ in moves for row in (source, target)}
+    deltas = {source.pk: -wanted for source, _, wanted in moves} | {target.pk: wanted for _, target, wanted in moves}
+    _add(deltas)
+    left = [(source, -wanted) for source, _, wanted in moves]
+    came = [(target, wanted) for _, target, wanted in moves]
+    for changes, reason in ((left, f"transfer to {to_warehouse}"), (came, f"transfer from {from_warehouse}")):
+        ledger.record(changes=changes, kind=MovementKind.TRANSFER, reason=reason, actor=actor, reference=reference)
+    owed.cover(stock_ids=[target.pk for _, target, _ in moves])
+    lines = [(f"stock:{pk}", {"on_hand": was}, {"on_hand": was + deltas[pk]}) for pk, was in before.items()]
+    trail.record_all("inventory", actor=actor, action="stock.transfer", lines=lines)
+
+
+@writes("inventory")
 def restock(*, order_id: str, reference: str, returned: Mapping[int, int], disposition: str, actor: str) -> None:
     """Returned units (product id -> units) come back to the warehouses they left, once per ``reference``.
 

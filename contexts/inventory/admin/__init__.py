@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.inventory import composed, selectors
+from contexts.inventory.admin.document import DocumentPage
 from contexts.inventory.domain import Explanation, Hold
 from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import AllocationState, ChangedMeanwhile, ReservationStatus
@@ -364,7 +365,7 @@ class LowFilter(admin.SimpleListFilter):
 
 
 @admin.register(Stock)
-class StockAdmin(ReadOnly, ShowsProducts):
+class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
     list_display = (
         "sku",
         "product_name",
@@ -427,6 +428,7 @@ class StockAdmin(ReadOnly, ShowsProducts):
             "why": self._why(row),
             "holds": [_held(hold, may_release=may_release) for hold in self._why(row).holds],
             "movements": selectors.last_movements(row=row),
+            "document_url": self.document_url(row) if self.has_stocktaking_permission(request) else "",
         }
         return super().render_change_form(request, context | more, *args, **kwargs)
 
