@@ -406,10 +406,9 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
         return row.warehouse_id if row.warehouse.is_active else f"{row.warehouse_id}: {CLOSED}"
 
     @admin.display(description="to order", ordering=F("reorder_point") - F("available"))
-    def to_order(self, row: Any) -> int | None:
+    def to_order(self, row: Any) -> int:
         """What is missing to the reorder point. Nobody orders for a warehouse that is closed."""
-        missing = row.reorder_point - row.available
-        return missing if missing > 0 and row.warehouse.is_active else None
+        return max(0, row.reorder_point - row.available) if row.warehouse.is_active else 0
 
     def explanation(self, row: Any) -> str:
         return self._why(row).sentence
@@ -425,6 +424,8 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
         row = kwargs["obj"]
         may_release = request.user.has_perm("inventory.change_reservation")
         more = {
+            "title": _label(row),
+            "subtitle": None,
             "why": self._why(row),
             "holds": [_held(hold, may_release=may_release) for hold in self._why(row).holds],
             "movements": selectors.last_movements(row=row),

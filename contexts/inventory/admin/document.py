@@ -165,6 +165,12 @@ class Head(forms.Form):
             self.fields[name].choices = choices  # type: ignore[attr-defined]
         self.fields["reason"].widget.attrs["list"] = "reasons"
 
+    def place(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("what", "warehouse", "to_warehouse")]
+
+    def about(self) -> list[forms.BoundField]:
+        return [self["reference"], self["reason"]]
+
 
 def _read(head: Head, sent: Mapping[str, Any], lists: Any) -> Document:
     """The document as the page carries it. Refused for one that no page of ours wrote."""
@@ -237,7 +243,7 @@ def _entered(document: Document, scan: str, quantity: str) -> tuple[str, list[Pr
         if one.sku.casefold() == code.casefold():
             return _taken(document, one.product_id, units), []
     if not alike:
-        document.unknown = [*document.unknown, scan][-MAX_UNKNOWN:]
+        document.unknown = list(dict.fromkeys([*document.unknown, scan]))[-MAX_UNKNOWN:]
         raise Refused(f"There is no product {code}.")
     return f"{code} is no SKU and no barcode. Which product is it?", alike
 
