@@ -37,6 +37,7 @@ DESKS: dict[str, tuple[Entry, ...]] = {
     ),
     "Stock": (
         Entry(name="Stock", view="admin:inventory_stock_changelist", needed=("inventory.view_stock",)),
+        Entry(name="Receive, count, move", view="admin:inventory_stock_document", needed=("inventory.change_stock",)),
         Entry(name="Shipments", view="admin:shipping_shipment_changelist", needed=("shipping.view_shipment",)),
     ),
     "Support": (

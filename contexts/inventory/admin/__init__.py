@@ -588,7 +588,7 @@ class AllocationInline(ReadOnly, admin.TabularInline):
 
 
 class ReleaseForm(CommandForm):
-    name, title = "release", "Release this hold"
+    name, title, verb = "release", "Release this hold", "inventory.change_reservation"
 
     @classmethod
     def facts(cls, row: Any) -> dict[str, str]:

@@ -113,7 +113,7 @@ class TestTheMenu:
         assert desks(member(CATALOG)) == {"Catalog": ["Products", "Prices"]}
         assert desks(member(STOCK)) == {
             "Catalog": ["Products", "Prices"],
-            "Stock": ["Stock", "Shipments"],
+            "Stock": ["Stock", "Receive, count, move", "Shipments"],
             "Shop": ["Problems"],
         }
         support = member(SUPPORT)
