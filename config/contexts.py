@@ -74,7 +74,13 @@ CONTEXTS: dict[str, Context] = {
             paths=("inventory", "warehouses"),
             calls=("catalog",),
             imports=("stock_counts", "receipts"),
-            beat={"inventory.sweep_holds": 10, "inventory.run_imports": 2, "inventory.prune": 3600},
+            beat={
+                "inventory.sweep_holds": 10,
+                "inventory.run_imports": 2,
+                "inventory.seal_ledger": 300,
+                "inventory.verify_ledger": 3600,
+                "inventory.prune": 3600,
+            },
         ),
         Context(
             name="payments",

@@ -83,6 +83,10 @@ ECI_TOKEN_KEY = secret("ECI_TOKEN_KEY")
 ECI_TOKEN_RETIRED_KEYS = os.environ.get("ECI_TOKEN_RETIRED_KEYS", "")
 ECI_TOKEN_ISSUER = os.environ.get("ECI_TOKEN_ISSUER", "eci")
 ECI_TOKEN_AUDIENCE = os.environ.get("ECI_TOKEN_AUDIENCE", "eci")
+# The key that signs checkpoints of the stock ledger (contexts/inventory/services/sealing.py), and earlier ones' public
+# halves. Without it, one that is derived from the secret key.
+ECI_LEDGER_KEY = secret("ECI_LEDGER_KEY")
+ECI_LEDGER_RETIRED_KEYS = os.environ.get("ECI_LEDGER_RETIRED_KEYS", "")
 # The key that signs calls to other processes, and the keys of processes that may call (eci/calls/service_tokens.py).
 ECI_SERVICE_KEY = secret("ECI_SERVICE_KEY")
 ECI_SERVICE_CALLERS_DIR = Path(os.environ.get("ECI_SERVICE_CALLERS_DIR") or DATA_DIR / "callers")

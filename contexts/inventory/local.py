@@ -12,12 +12,13 @@ from contexts.inventory.public.contracts import (
     Demand,
     Finding,
     Inventory,
+    Ledger,
     Reservation,
     ReservationStatus,
     Statistics,
 )
 from contexts.inventory.selectors import ReservationRows
-from contexts.inventory.services import holds, stock
+from contexts.inventory.services import holds, proof, stock
 
 ACTOR = "orders"
 
@@ -126,3 +127,6 @@ class LocalInventory(Inventory):
 
     def audit(self) -> tuple[Finding, ...]:
         return selectors.audit()
+
+    def ledger(self) -> Ledger:
+        return proof.state()

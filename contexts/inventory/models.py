@@ -119,6 +119,69 @@ class Movement(models.Model):
         return f"{self.delta:+d}"
 
 
+class LedgerLink(models.Model):
+    """A movement as it was sealed (``services/sealing.py``), numbered from 1 without a gap.
+
+    ``digest`` covers the movement, and the link before it of the same product and warehouse; ``verify_ledger.py`` says
+    how. ``erased``: once the movement's text was erased, what its salted digest was.
+    """
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    movement = models.OneToOneField(  # null, so that a movement that is gone still has its link in a join
+        Movement, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="link"
+    )
+    product_id = models.BigIntegerField()
+    warehouse = models.CharField(max_length=64)
+    salt = models.CharField(max_length=32)
+    erased = models.CharField(max_length=64, blank=True, default="")
+    digest = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"link {self.number} of movement {self.movement_id}"
+
+
+class LedgerHead(models.Model):
+    """The last link of a product in a warehouse, on which the next one is built."""
+
+    product_id = models.BigIntegerField()
+    warehouse = models.CharField(max_length=64)
+    link = models.ForeignKey(LedgerLink, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["product_id", "warehouse"], name="inventory_ledger_head")]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id} in {self.warehouse}"
+
+
+class LedgerCheckpoint(models.Model):
+    """Signs that there were so many ``links``, and their running ``digest``. ``upto``: no movement that was sealed by
+    then has a higher id."""
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    links = models.PositiveBigIntegerField()
+    upto = models.BigIntegerField()
+    digest = models.CharField(max_length=64, blank=True)
+    signature = models.CharField(max_length=160)
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number}"
+
+
+class LedgerCheck(models.Model):
+    """A verification of the whole ledger. ``findings``: the first of ``found``, each a subject and a problem."""
+
+    at = models.DateTimeField(db_index=True)
+    milliseconds = models.PositiveIntegerField()
+    verified = models.CharField(max_length=200)
+    found = models.PositiveIntegerField()
+    findings = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.found} findings at {self.at}"
+
+
 class Reservation(models.Model):
     """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
     ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it

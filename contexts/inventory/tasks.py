@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.inventory.services import sweeping
+from contexts.inventory.services import proof, sealing, sweeping
 from eci import idempotency, outbox
 from eci.imports import running
 
@@ -24,9 +24,23 @@ def prune() -> None:
     outbox.prune("inventory")
     idempotency.prune("inventory")
     running.prune("inventory")
+    proof.prune()
 
 
 @shared_task(name="inventory.run_imports")
 def run_imports() -> None:
     """Read, apply and undo imports, for as long as one is due."""
     running.run_due("inventory")
+
+
+@shared_task(name="inventory.seal_ledger")
+def seal_ledger() -> None:
+    """Seal the movements that were written since, and sign a checkpoint."""
+    sealing.seal()
+
+
+@shared_task(name="inventory.verify_ledger")
+def verify_ledger() -> None:
+    """Verify the whole ledger, unless it was lately, for how long that takes."""
+    if proof.is_due():
+        proof.check()

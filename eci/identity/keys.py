@@ -1,4 +1,4 @@
-"""Keys that sign tokens: P-256 keys in PEM, in files that only their owner can read."""
+"""Keys that sign: P-256 keys in PEM, in files that only their owner can read, or derived from a secret."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jwt
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import ImproperlyConfigured
 
 ALGORITHM = "ES256"
 PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
+_CURVE = ec.SECP256R1()
 
 
 def new() -> PrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+    return ec.generate_private_key(_CURVE)
+
+
+def derived(secret: str, *, purpose: str) -> PrivateKey:
+    """The same key for the same secret and purpose, by HKDF: it needs no file, and cannot be told from a random one."""
+    stretched = HKDF(hashes.SHA256(), length=48, salt=None, info=purpose.encode()).derive(secret.encode())
+    return ec.derive_private_key(1 + int.from_bytes(stretched, "big") % (_CURVE.group_order - 1), _CURVE)
 
 
 def read_private(pem: bytes) -> PrivateKey:
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, PrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ImproperlyConfigured("The key that signs tokens must be a P-256 private key, in PEM.")
+        raise ImproperlyConfigured("A key that signs must be a P-256 private key, in PEM.")
     return key
 
 
@@ -39,7 +47,7 @@ def read_publics(text: str) -> list[PublicKey]:
     for pem in re.findall(r"-----BEGIN.*?-----END[^\n]*", text, re.DOTALL):
         key = serialization.load_pem_public_key(pem.encode())
         if not isinstance(key, PublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ImproperlyConfigured("A key that verifies tokens must be a P-256 public key, in PEM.")
+            raise ImproperlyConfigured("A key that verifies must be a P-256 public key, in PEM.")
         found.append(key)
     return found
 

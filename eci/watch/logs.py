@@ -29,6 +29,7 @@ _ALLOWED = frozenset(
         *("kind", "error", "step", "outcome", "item", "actor", "subject", "suspicion"),
         *("context", "consumer", "event_name", "attempts"),
         *("id", "order_id", "return_id", "payment_id", "notification_id"),
+        "checkpoint",
     )
 )
 # The messages of these loggers are written whole: our own are constant, and the others report connections, not people.

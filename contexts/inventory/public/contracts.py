@@ -110,6 +110,19 @@ class Statistics:
     owed: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What proves the stock ledger. ``sealed``: movements, by the last checkpoint, which is of ``sealed_at``.
+
+    ``findings``: what the last verification found, at ``verified_at``, at most 100.
+    """
+
+    sealed: int
+    sealed_at: datetime | None
+    verified_at: datetime | None
+    findings: tuple[Finding, ...]
+
+
 class InsufficientStock(Conflict):
     """``details.items``: [{product_id, requested, available}] of every product that falls short."""
 
@@ -249,3 +262,7 @@ class Inventory(ABC):
     @abstractmethod
     def audit(self) -> tuple[Finding, ...]:
         """Stock rows that differ from the ledger (on hand) or the allocations: open (reserved) and short (owed)."""
+
+    @abstractmethod
+    def ledger(self) -> Ledger:
+        """How far the stock ledger is sealed, and what its last verification found."""

@@ -136,7 +136,7 @@ class Campaign:
         )
         books = read(self._environment)
         ended = ends(books)
-        first.findings += findings(books)
+        first.findings += findings(books) + in_child(recovery.changed_in_ledger)
         for (row, _), cases in zip(plan, asked, strict=True):
             told = list(islice(answers, len(cases)))
             row.findings += _differences(row.scenario, told, [ended[case.product_id] for case in cases])

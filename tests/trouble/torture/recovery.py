@@ -6,7 +6,9 @@ from django.apps import apps
 from django.conf import settings
 from django.db.models.functions import Now
 
+from contexts.inventory.services import proof, sealing
 from contexts.inventory.tasks import sweep_holds
+from contexts.inventory.verify_ledger import verify
 from contexts.notifications.models import Notification
 from contexts.notifications.tasks import send_due
 from contexts.orders.models import Order, Return
@@ -39,6 +41,7 @@ def do_what_is_due() -> None:
     for _ in range(MANY):
         settle_unknown()
         sweep_holds()
+        sealing.seal()
         if not relay_once(settings.ECI_CONTEXTS) + recover():
             break
     send_due()
@@ -50,3 +53,8 @@ def do_everything() -> None:
         if not let_time_pass():
             break
         do_what_is_due()
+
+
+def changed_in_ledger() -> list[str]:
+    """What the verification of the stock ledger finds, though nobody has changed what was sealed."""
+    return [": ".join(one) for one in verify(proof.records(), sealing.public_keys())[1]]

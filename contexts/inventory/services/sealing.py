@@ -1,0 +1,183 @@
+"""Sealing the stock ledger: what makes a later change of a movement show (``docs/decisions/0014``).
+
+Every few minutes a task seals the movements that were written since. Each gets a link, whose digest covers it and the
+link before it of the same product and warehouse; then a checkpoint signs the running digest of all links. No sale waits
+for it. ``verify_ledger.py`` defines the digests, and finds what was changed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.conf import settings
+from django.db import IntegrityError
+
+from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, Movement
+from contexts.inventory.verify_ledger import SETTLED, link_of
+from eci.clock import utcnow
+from eci.db import Stale, after_commit, unit_of_work, writes
+from eci.errors import Conflict
+from eci.identity.keys import PrivateKey, PublicKey, derived, read_private, read_publics
+from eci.statements import Inserts, per_row
+from eci.watch.requests import logger
+
+BATCH = 1000  # movements in one transaction
+LONGEST = 240  # seconds of one run, after which the next looks for latecomers
+QUIET = timedelta(hours=1)  # without a movement, until the next checkpoint
+Place = tuple[int, str]  # a product, and the code of a warehouse
+
+log = logger(__name__)
+_add_links = Inserts(LedgerLink)
+_add_heads = Inserts(LedgerHead)
+
+
+class CheckpointMissing(Conflict):
+    """There are links after the last checkpoint, though both are written in one transaction."""
+
+    code = "checkpoint_missing"
+
+
+def seal() -> int:
+    """Seal what is not sealed yet; returns how many movements that were. CheckpointMissing."""
+    end = time.monotonic() + LONGEST
+    sealed, after = 0, 0
+    while movements := _seal_batch(after=after):
+        sealed, after = sealed + len(movements), movements[-1].pk
+        if len(movements) < BATCH or time.monotonic() > end:
+            break
+    return sealed
+
+
+@writes("inventory")
+def _seal_batch(*, after: int) -> list[Movement]:
+    """Seal movements with higher ids than this, in the order of their ids, and sign a checkpoint.
+
+    In one place that is the order in which they were written, as their writers hold the lock of the stock row. Among
+    places it is not: a movement may come to light after one with a higher id, within SETTLED.
+    """
+    last = LedgerCheckpoint.objects.order_by("-number").first() or LedgerCheckpoint(
+        number=0, links=0, upto=0, digest=""
+    )
+    if LedgerLink.objects.filter(number__gt=last.links).exists():
+        raise CheckpointMissing(f"The checkpoint of the links after {last.links} is missing.")
+    unsealed = Movement.objects.filter(link=None, pk__gt=max(after, _settled(last)))
+    movements = list(unsealed.order_by("pk")[:BATCH])
+    if not movements and (last.number == 0 or last.at > utcnow() - QUIET):
+        return []
+    try:
+        with unit_of_work("inventory"):
+            _sign(last, _link(movements, begin=last.links), upto=max([last.upto, *(one.pk for one in movements)]))
+    except IntegrityError:  # another worker has sealed the same meanwhile
+        raise Stale from None
+    return movements
+
+
+def _settled(last: LedgerCheckpoint) -> int:
+    """The id up to which nobody writes any more: it was sealed SETTLED before the last checkpoint."""
+    if last.number == 0:
+        return 0
+    earlier = LedgerCheckpoint.objects.filter(at__lte=last.at - timedelta(seconds=SETTLED))
+    return earlier.order_by("-number").values_list("upto", flat=True).first() or 0
+
+
+def _link(movements: list[Movement], *, begin: int) -> list[LedgerLink]:
+    heads = _heads_of({(one.product_id, one.warehouse_id) for one in movements})
+    digests = {place: digest for place, (_, digest) in heads.items()}
+    links: dict[Place, LedgerLink] = {}
+    made = []
+    for number, movement in enumerate(movements, begin + 1):
+        place = movement.product_id, movement.warehouse_id
+        salt = secrets.token_hex(16)
+        digests[place] = link_of(digests.get(place, ""), salt, "", facts(movement))
+        links[place] = LedgerLink(
+            number=number,
+            movement_id=movement.pk,
+            product_id=movement.product_id,
+            warehouse=movement.warehouse_id,
+            salt=salt,
+            digest=digests[place],
+        )
+        made.append(links[place])
+    _add_links(made)
+    _add_heads(
+        [
+            LedgerHead(product_id=link.product_id, warehouse=link.warehouse, link_id=link.number)
+            for place, link in links.items()
+            if place not in heads
+        ]
+    )
+    moved = {heads[place][0]: link.number for place, link in links.items() if place in heads}
+    LedgerHead.objects.filter(pk__in=moved).update(link=per_row(moved))
+    return made
+
+
+def _heads_of(places: Iterable[Place]) -> dict[Place, tuple[int, str]]:
+    """Of each place that has one: its head, and the digest of its last link."""
+    rows = LedgerHead.objects.filter(
+        product_id__in={product_id for product_id, _ in places}, warehouse__in={code for _, code in places}
+    ).values_list("pk", "product_id", "warehouse", "link__digest")
+    wanted = set(places)
+    return {
+        (product_id, code): (pk, digest or "") for pk, product_id, code, digest in rows if (product_id, code) in wanted
+    }
+
+
+def facts(movement: Movement) -> dict[str, Any]:
+    """The movement as it is sealed."""
+    return {
+        "id": movement.pk,
+        "product_id": movement.product_id,
+        "warehouse": movement.warehouse_id,
+        "delta": movement.delta,
+        "on_hand": movement.on_hand,
+        "kind": movement.kind,
+        "order_id": movement.order_id,
+        "actor": movement.actor,
+        "at": exact(movement.at),
+        "reason": movement.reason,
+        "reference": movement.reference,
+    }
+
+
+def exact(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def _sign(last: LedgerCheckpoint, links: list[LedgerLink], *, upto: int) -> None:
+    digest = last.digest
+    for link in links:
+        digest = sha256(f"{digest}{link.digest}".encode()).hexdigest()
+    made = LedgerCheckpoint(
+        number=last.number + 1, at=utcnow(), links=last.links + len(links), upto=upto, digest=digest
+    )
+    made.signature = signing_key().sign(json.dumps(signed(made)).encode(), ec.ECDSA(hashes.SHA256())).hex()
+    made.save(force_insert=True)
+    after_commit("inventory", lambda: log.info("ledger_checkpoint", checkpoint=[*signed(made), made.signature]))
+
+
+def signed(checkpoint: LedgerCheckpoint) -> list[Any]:
+    """What the signature covers."""
+    return [checkpoint.number, exact(checkpoint.at), checkpoint.links, checkpoint.upto, checkpoint.digest]
+
+
+def signing_key() -> PrivateKey:
+    """ImproperlyConfigured."""
+    if settings.ECI_LEDGER_KEY:
+        return read_private(settings.ECI_LEDGER_KEY.encode())
+    return derived(settings.SECRET_KEY, purpose="stock ledger")
+
+
+def public_keys() -> list[PublicKey]:
+    """The keys that checkpoints may be signed with, the present one first. ImproperlyConfigured."""
+    return [signing_key().public_key(), *read_publics(settings.ECI_LEDGER_RETIRED_KEYS)]
