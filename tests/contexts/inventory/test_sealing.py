@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 import time_machine
 from django.db import connections
 
-from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, Movement
+from contexts.inventory.models import LedgerCheckpoint, LedgerLink, Movement
 from contexts.inventory.services import proof, sealing, stock
-from contexts.inventory.verify_ledger import link_of, verify
-from eci.db import unit_of_work
+from contexts.inventory.verify_ledger import verify
 
 Stocked = Callable[..., int]
 BEGIN = datetime(2026, 5, 1, 8, tzinfo=UTC)

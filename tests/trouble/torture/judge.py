@@ -65,7 +65,6 @@ class Books:
 
     stock: list[Row]
     movements: list[Row]
-    links: list[Row]
     allocations: list[Row]
     orders: list[Row]
     lines: list[Row]
@@ -99,7 +98,6 @@ def read(environment: Mapping[str, str]) -> Books:
         return Books(
             stock=table("inventory_stock"),
             movements=table("inventory_movement"),
-            links=table("inventory_ledgerlink"),
             allocations=_rows(connections["inventory"], _ALLOCATIONS),
             orders=table("orders_order"),
             lines=table("orders_orderline"),
@@ -136,7 +134,6 @@ def judge(environment: Mapping[str, str]) -> list[str]:
 def findings(books: Books) -> list[str]:
     return [
         *_stock(books),
-        *_sealed(books),
         *_unfinished(books),
         *_money(books),
         *_holds(books),
@@ -178,16 +175,6 @@ def _stock(books: Books) -> Iterator[str]:
         claimed = _total(held[row["id"]], "quantity")
         if claimed != row["reserved"]:
             yield f"{place}: {row['reserved']} reserved, its open holds add up to {claimed}"
-
-
-def _sealed(books: Books) -> Iterator[str]:
-    """Every movement has one link. ``recovery.changed_in_ledger`` tells whether it is the right one."""
-    linked = Counter(row["movement_id"] for row in books.links)
-    for row in books.movements:
-        if linked.pop(row["id"], 0) != 1:
-            yield f"movement {row['id']} is not sealed once"
-    for movement in linked:
-        yield f"movement {movement} is sealed, and not there"
 
 
 def _holds(books: Books) -> Iterator[str]:
