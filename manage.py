@@ -22,8 +22,9 @@ if __name__ == "__main__":
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    name = [word.replace("-", "_") for word in sys.argv[1:2] if not word.startswith("-")]  # verify-ledger is meant too
     try:
-        execute_from_command_line(sys.argv)
+        execute_from_command_line([sys.argv[0], *(name or sys.argv[1:2]), *sys.argv[2:]])
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     output.end()

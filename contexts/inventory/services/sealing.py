@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.db import IntegrityError
 
-from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, Movement
-from contexts.inventory.verify_ledger import SETTLED, link_of
+from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, Movement, MovementKind
+from contexts.inventory.verify_ledger import SETTLED, digest_of, link_of
+from eci import trail
 from eci.clock import utcnow
-from eci.db import Stale, after_commit, unit_of_work, writes
-from eci.errors import Conflict
+from eci.db import Stale, after_commit, locked, unit_of_work, writes
+from eci.errors import Conflict, InvalidTransition, NotFound
 from eci.identity.keys import PrivateKey, PublicKey, derived, read_private, read_publics
 from eci.statements import Inserts, per_row
 from eci.watch.requests import logger
@@ -149,6 +150,30 @@ def facts(movement: Movement) -> dict[str, Any]:
 
 def exact(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+@writes("inventory")
+def erase_text(*, movement_id: int, actor: str) -> None:
+    """Erase the reason and reference that staff gave for a count or an adjustment; all else of it stays proven.
+
+    NotFound; InvalidTransition if they are not staff's, or not sealed yet.
+    """
+    movement = locked(Movement.objects.filter(pk=movement_id)).first()
+    if movement is None:
+        raise NotFound(f"There is no movement {movement_id}.")
+    if movement.kind not in (MovementKind.COUNT, MovementKind.ADJUSTMENT):
+        raise InvalidTransition(f"The text of movement {movement_id} was not written by staff.")
+    link = LedgerLink.objects.filter(movement=movement).first()
+    if link is None:
+        raise InvalidTransition(f"Movement {movement_id} is not sealed yet: try again in some minutes.")
+    if link.erased:
+        return
+    erased = digest_of(link.salt, movement.reason, movement.reference)
+    LedgerLink.objects.filter(pk=link.pk).update(erased=erased, salt="")
+    Movement.objects.filter(pk=movement_id).update(reason="", reference="")
+    trail.record(
+        "inventory", actor=actor, action="movement.erase_text", thing=f"movement:{movement_id}", after=trail.ERASED
+    )
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------
