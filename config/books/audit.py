@@ -34,6 +34,7 @@ class Kind(StrEnum):
     """What contradicts what. ``order`` is everything about an order for which there is no safe action."""
 
     STOCK = "stock"
+    LEDGER = "ledger"
     PAID_WITHOUT_ORDER = "paid-without-order"
     HOLD_WITHOUT_ORDER = "hold-without-order"
     REFUND_OWED = "refund-owed"
@@ -76,11 +77,15 @@ def audit() -> Verdict:
 def look() -> Verdict:
     """Look once. A finding may come from work that is under way.
 
-    1. Ask inventory about its ledger, and which orders hold stock; ask payments which orders hold money.
+    1. Ask inventory about its ledger, what the last verification of it found, and which orders hold stock; ask payments
+       which orders hold money.
     2. Page through all orders, and compare each settled one with its reservation, payments and shipments.
     3. Report stock and money held for orders that do not exist.
     """
     findings = [Finding(kind=Kind.STOCK, subject=one.subject, problem=one.problem) for one in inventory.audit()]
+    findings += [
+        Finding(kind=Kind.LEDGER, subject=one.subject, problem=one.problem) for one in inventory.ledger().findings
+    ]
     holding, paying = set(inventory.orders_holding()), set(payments.orders_with_money())
     count = in_flight = 0
     for page in _pages():

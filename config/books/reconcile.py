@@ -98,6 +98,8 @@ def _of_finding(finding: audit.Finding) -> Item:
     match finding.kind:
         case audit.Kind.STOCK:
             advice = "Count the units and record the count (PATCH /v1/inventory/{inventory_id}, with a reason)."
+        case audit.Kind.LEDGER:
+            advice = "Somebody wrote to the database past the product: docs/runbooks/LedgerChanged.md."
         case audit.Kind.PAID_WITHOUT_ORDER if _has_left(finding.subject):
             advice = "Goods have left for it: find the order in an older backup before any money is refunded."
         case audit.Kind.PAID_WITHOUT_ORDER:

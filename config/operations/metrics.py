@@ -65,6 +65,14 @@ def _inventory() -> Iterator[Metric]:
     for level in counts.lowest:
         stock.add_metric([str(level.product_id), level.warehouse], level.available)
     yield stock
+    ledger = inventory.ledger()
+    yield GaugeMetricFamily("inventory_ledger_sealed", "Movements of stock that are sealed.", value=ledger.sealed)
+    for name, text, moment in (
+        ("sealed", "When the last checkpoint of the ledger was signed; 0 when none was.", ledger.sealed_at),
+        ("verified", "When the ledger was last verified; 0 when it never was.", ledger.verified_at),
+    ):
+        value = moment.timestamp() if moment else 0
+        yield GaugeMetricFamily(f"inventory_ledger_{name}_timestamp_seconds", text, value=value)
 
 
 def _orders() -> Iterator[Metric]:

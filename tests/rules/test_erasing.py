@@ -83,7 +83,7 @@ IN_ANY_TABLE = {
     "more of that": "closed_reason review suspicion payment_status fulfilment disposition outcome action thing",
     "ids and keys": "order_id aggregate_id resource key dedupe_key scope idempotency_scope idempotency_key",
     "names of processes and requests": "nonce trace lease_owner",
-    "digests": "digest fingerprint idempotency_fingerprint used_key successor staff_stamp password",
+    "digests": "digest salt signature fingerprint idempotency_fingerprint used_key successor staff_stamp password",
     "accounts, by number or of staff": "actor undo_actor answered_by reviewed_by",
     "goods and places of the shop": "sku code warehouse asked_warehouse barcode",
 }
@@ -92,7 +92,8 @@ IN_ONE = {
     " catalog_product.name_key catalog_product.category_key catalog_product.search_text catalog_product.plain_name"
     " catalog_product.terms catalog_word.word catalog_word.head catalog_word.tail inventory_warehouse.address"
     " catalog_trail.before catalog_trail.after inventory_trail.before inventory_trail.after"
-    " inventory_allocation.moved_from inventory_reservation.choice inventory_reservation.why",
+    " inventory_allocation.moved_from inventory_reservation.choice inventory_reservation.why"
+    " inventory_ledgerlink.erased inventory_ledgercheck.verified inventory_ledgercheck.findings",
     "files and answers about goods": " ".join(
         f"{context}_{table}.{name}"
         for context in ("catalog", "inventory")

@@ -11,7 +11,9 @@ from django.test import Client
 from config.books import tasks
 from config.books.models import CheckUp
 from config.operations import tasks as operations_tasks
-from contexts.inventory.models import Stock
+from contexts.inventory import tasks as inventory_tasks
+from contexts.inventory.models import Movement, Stock
+from contexts.inventory.services import proof
 from contexts.orders.models import Order
 from eci.clock import utcnow
 from tests.support.shop import Shop
@@ -40,6 +42,20 @@ def test_findings_and_lags_are_metrics(shop: Shop) -> None:
     assert metric('reconcile_items{kind="overdue"}') == 1
     assert 3600 <= (metric("orders_lag_seconds") or 0) < 4000
     assert metric('orders_stuck{reason="overdue"}') == 1
+
+
+def test_a_movement_that_was_changed_is_a_finding(shop: Shop) -> None:
+    inventory_tasks.seal_ledger()
+    inventory_tasks.verify_ledger()
+    tasks.check_up()
+    assert (metric("audit_findings"), metric("inventory_ledger_sealed")) == (0, 3)
+    for moment in ("sealed", "verified"):
+        assert abs(utcnow().timestamp() - (metric(f"inventory_ledger_{moment}_timestamp_seconds") or 0)) < 60
+
+    Movement.objects.filter(product_id=shop.product_id).update(reason="gift")
+    proof.check()
+    tasks.check_up()
+    assert (metric("audit_findings"), metric('reconcile_items{kind="ledger"}')) == (1, 1)
 
 
 def test_orders_stopped_is_a_metric(shop: Shop) -> None:
