@@ -23,7 +23,7 @@ _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(rf"(?<![\w./<-])(?:{_FOLDERS})/[\w./*<>{{}},-]*")
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)\s]*\)")
 _MAKE = re.compile(r"""(?<![\w-])make((?: +(?:[A-Z_]+=(?:"[^"]*"|'[^']*'|[^\s"']+)|[a-z][a-z0-9-]*))+)""")
-_MANAGE = re.compile(r"""(?:manage\.py +|ARGS=["']?)([a-z_]+)""")
+_MANAGE = re.compile(r"""(?:manage\.py +|ARGS=["']?)([a-z_-]+)""")
 _TEST = re.compile(r"(tests/[\w/]+\.py)((?:::\w+)+)")
 _MODULE = re.compile(r"(?<![\w./-])(?:bench|contexts|tests)(?:\.\w+)+|(?<=python -m )[\w.]+")
 _NAMED_SETTING = re.compile(r"ECI_(?:\{name\.upper\(\)\}|[A-Z0-9])[A-Z0-9_]*")
@@ -94,7 +94,9 @@ def missing_targets(page: Page) -> Iterator[str]:
 
 def missing_commands(page: Page) -> Iterator[str]:
     for code in page.code():
-        yield from (f"manage.py {name}" for name in _MANAGE.findall(code) if name not in get_commands())
+        yield from (
+            f"manage.py {name}" for name in _MANAGE.findall(code) if name.replace("-", "_") not in get_commands()
+        )
 
 
 def missing_settings(page: Page) -> Iterator[str]:

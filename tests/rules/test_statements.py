@@ -18,6 +18,7 @@ from contexts.catalog.models import Product
 from contexts.customers.models import TokenFamily
 from contexts.inventory.models import Reservation
 from contexts.inventory.public.contracts import AllocationState
+from contexts.inventory.services import sealing
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
 from eci.db import unit_of_work
@@ -35,6 +36,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     order, other = (shop.order(key=f"sample {number}").data["order_id"] for number in range(2))
     shop.order(product_id=shop.other_id, quantity=6)
     people.staff("P")
+    sealing.seal()
     buyer = people.customer("sample@example.com")
     record = find("orders", _key_of(order))
     assert record is not None

@@ -39,12 +39,12 @@ def records() -> Iterator[Record]:
         while link and link["link"] <= checkpoint.links:
             yield link
             link = next(links, None)
-        yield {"checkpoint": [*signed(checkpoint), checkpoint.signature]}
+        yield {"checkpoint": [*signed(checkpoint=checkpoint), checkpoint.signature]}
     covered = LedgerCheckpoint.objects.order_by("-links").values("links")[:1]
     for row in LedgerLink.objects.filter(number__gt=covered).order_by("number").select_related("movement")[:PAGE]:
         yield _record(row)
     for movement in Movement.objects.filter(link=None, pk__lte=last.upto).order_by("pk").iterator():
-        yield {"place": _place(movement.product_id, movement.warehouse_id), "movement": facts(movement)}
+        yield {"place": _place(movement.product_id, movement.warehouse_id), "movement": facts(movement=movement)}
 
 
 def _links() -> Iterator[Record]:
@@ -67,7 +67,7 @@ def _record(link: LedgerLink) -> Record:
         "salt": link.salt,
         "erased": link.erased,
         "digest": link.digest,
-        "movement": facts(link.movement) if link.movement else None,
+        "movement": facts(movement=link.movement) if link.movement else None,
     }
 
 

@@ -97,7 +97,7 @@ def _link(movements: list[Movement], *, begin: int) -> list[LedgerLink]:
     for number, movement in enumerate(movements, begin + 1):
         place = movement.product_id, movement.warehouse_id
         salt = secrets.token_hex(16)
-        digests[place] = link_of(digests.get(place, ""), salt, "", facts(movement))
+        digests[place] = link_of(digests.get(place, ""), salt, "", facts(movement=movement))
         links[place] = LedgerLink(
             number=number,
             movement_id=movement.pk,
@@ -131,7 +131,7 @@ def _heads_of(places: Iterable[Place]) -> dict[Place, tuple[int, str]]:
     }
 
 
-def facts(movement: Movement) -> dict[str, Any]:
+def facts(*, movement: Movement) -> dict[str, Any]:
     """The movement as it is sealed."""
     return {
         "id": movement.pk,
@@ -142,13 +142,13 @@ def facts(movement: Movement) -> dict[str, Any]:
         "kind": movement.kind,
         "order_id": movement.order_id,
         "actor": movement.actor,
-        "at": exact(movement.at),
+        "at": exact(moment=movement.at),
         "reason": movement.reason,
         "reference": movement.reference,
     }
 
 
-def exact(moment: datetime) -> str:
+def exact(*, moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -186,14 +186,16 @@ def _sign(last: LedgerCheckpoint, links: list[LedgerLink], *, upto: int) -> None
     made = LedgerCheckpoint(
         number=last.number + 1, at=utcnow(), links=last.links + len(links), upto=upto, digest=digest
     )
-    made.signature = signing_key().sign(json.dumps(signed(made)).encode(), ec.ECDSA(hashes.SHA256())).hex()
+    made.signature = signing_key().sign(json.dumps(signed(checkpoint=made)).encode(), ec.ECDSA(hashes.SHA256())).hex()
     made.save(force_insert=True)
-    after_commit("inventory", lambda: log.info("ledger_checkpoint", checkpoint=[*signed(made), made.signature]))
+    after_commit(
+        "inventory", lambda: log.info("ledger_checkpoint", checkpoint=[*signed(checkpoint=made), made.signature])
+    )
 
 
-def signed(checkpoint: LedgerCheckpoint) -> list[Any]:
+def signed(*, checkpoint: LedgerCheckpoint) -> list[Any]:
     """What the signature covers."""
-    return [checkpoint.number, exact(checkpoint.at), checkpoint.links, checkpoint.upto, checkpoint.digest]
+    return [checkpoint.number, exact(moment=checkpoint.at), checkpoint.links, checkpoint.upto, checkpoint.digest]
 
 
 def signing_key() -> PrivateKey:

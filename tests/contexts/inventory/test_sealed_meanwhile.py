@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_writers_and_two_sealers_at_once(seed: world.Seed, tmp_path: Path) -> None:
-    with world.world(seed, tmp_path / "var", ECI_LOG_LEVEL="CRITICAL") as env:
+    with world.world(seed, tmp_path / "var", ECI_LOG_LEVEL="CRITICAL", ECI_POOL_SIZE="12") as env:
         program = [sys.executable, "-m", "tests.contexts.inventory.sealed_meanwhile"]
         done = subprocess.run(program, cwd=world.ROOT, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]

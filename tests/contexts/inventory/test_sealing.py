@@ -87,7 +87,7 @@ def ids(product_id: int, warehouse: str = "A") -> list[int]:
 
 def at(hour: int) -> str:
     """When the checkpoint of that hour was signed."""
-    return sealing.exact(BEGIN.replace(hour=hour))
+    return sealing.exact(moment=BEGIN.replace(hour=hour))
 
 
 def test_what_nobody_has_changed_is_sound(product_id: int) -> None:
@@ -201,7 +201,7 @@ def _forge(product_id: int) -> None:
     previous = ""
     for link in LedgerLink.objects.filter(product_id=product_id, warehouse="A").order_by("number"):
         assert link.movement
-        previous = verify_ledger.link_of(previous, link.salt, "", sealing.facts(link.movement))
+        previous = verify_ledger.link_of(previous, link.salt, "", sealing.facts(movement=link.movement))
         LedgerLink.objects.filter(pk=link.pk).update(digest=previous)
 
 
@@ -363,4 +363,4 @@ def test_the_verifier_stands_alone(product_id: int, tmp_path: Path) -> None:
 
 def last_checkpoint() -> list[Any]:
     last = LedgerCheckpoint.objects.order_by("-number")[0]
-    return [*sealing.signed(last), last.signature]
+    return [*sealing.signed(checkpoint=last), last.signature]
