@@ -74,6 +74,8 @@ HTTP
     http.docs           its pages
     http.together       health and document of all contexts, wherever they run
     http.browsable      the API in a browser
+    http.endpoints      the endpoints that a page can lead to
+    http.root           the page that leads to them
     http.metadata       answers to OPTIONS
 
 Watching
