@@ -2,8 +2,8 @@
 
 ``python -m bench.imports [ROWS] [SHOP ...]`` makes a file of ROWS products (10,000) for each shop (shopify woocommerce
 magento square amazon, and xlsx: our own columns in a workbook), reads and applies it in a process that is killed with
-SIGKILL three times on the way, and says how much processor time and memory that took, and whether every row is there
-once. On servers: ``tools/servers.py .venv/bin/python -m bench.imports``.
+SIGKILL three times on the way, and says how much time, processor time and memory that took, and whether every row is
+there once. On servers: ``tools/servers.py .venv/bin/python -m bench.imports``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from bench import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 3
@@ -118,7 +120,7 @@ def carry_out(import_id: str, *, kills: int) -> float:
     from eci.imports import asking
     from eci.imports.rows import UNDER_WAY
 
-    before = _children()
+    before, server, begun = _children(), _server(), time.monotonic()
     total, dice = 0, random.Random(1)
     while asking.find(import_id).status in UNDER_WAY:
         process = subprocess.Popen([sys.executable, "-m", "bench.imports", "--work"], cwd=ROOT)
@@ -132,13 +134,30 @@ def carry_out(import_id: str, *, kills: int) -> float:
                 process.wait()
                 break
             time.sleep(0.05)
-    print(f"    {asking.find(import_id).status}: {_children() - before:6.1f} CPU-s, killed {total} times")
-    return _children() - before
+    ours, theirs, wall = _children() - before, _server() - server, time.monotonic() - begun
+    status = asking.find(import_id).status
+    print(
+        f"    {status}: {ours:6.1f} CPU-s and {theirs:.1f} of PostgreSQL, {wall:.0f} s, killed {total} times",
+        flush=True,
+    )
+    return ours + theirs
 
 
 def _children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _server() -> float:
+    """Seconds of processor time that PostgreSQL has used."""
+    from django.db import connections
+
+    connection = connections["catalog"]
+    if connection.vendor != "postgresql":
+        return 0.0
+    connection.ensure_connection()
+    backend = machine.parse(Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text())
+    return machine.look().cpu(backend.parent) / 1000
 
 
 def measure(shop: str, rows: int) -> bool:

@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
 from bench import machine  # noqa: E402
+from bench.filling import writer  # noqa: E402
 from contexts.catalog import domain, search, selectors, words  # noqa: E402
 from contexts.catalog.models import Product  # noqa: E402
 from eci.paging import Paging  # noqa: E402
 
 QUERIES = 200
-BATCH = 1_000
+BEGUN = datetime(2020, 1, 1, tzinfo=UTC)
 SYLLABLES = "ba be bi bo da de di do ka ke ki ko la le li lo ma me mi mo na ne ni no ra re ri ro sa se si so ta te ti"
 
 chance = random.Random(5)  # noqa: S311
@@ -45,33 +47,41 @@ def word() -> str:
     return VOCABULARY[int(len(VOCABULARY) * chance.random() ** 4)]
 
 
-def product(number: int) -> Product:
-    row = Product(
-        sku=f"{word()[:3].upper()}-{number}",
-        barcode=f"{10_000_000 + number}",
-        name=" ".join(word() for _ in range(5)).capitalize(),
-        category=chance.choice(CATEGORIES),
-        description=" ".join(word() for _ in range(25)),
-        price_minor=int(100 * 10 ** (3.5 * chance.random())),
-        currency="USD",
+_COLUMNS = (
+    *("sku", "barcode", "name", "category", "description", "price_minor", "currency", "created_at", "updated_at"),
+    *("name_key", "category_key", "search_text", "price_thousandths", "plain_name", "terms"),
+)
+
+
+def product(number: int) -> tuple[Any, ...]:
+    sku, barcode, at = (
+        f"{word()[:3].upper()}-{number}",
+        f"{10_000_000 + number}",
+        f"{BEGUN + timedelta(seconds=number)}",
     )
-    row.name_key, row.category_key = domain.name_key(row.name), domain.category_key(row.category)
-    row.price_thousandths = domain.price_thousandths(row.price_minor, row.currency)
-    row.plain_name = words.plain(row.name)
-    row.terms = words.terms(
-        sku=row.sku, barcode=row.barcode or "", name=row.name, category=row.category, description=row.description
+    name, category = " ".join(word() for _ in range(5)).capitalize(), chance.choice(CATEGORIES)
+    description = " ".join(word() for _ in range(25))
+    price = int(100 * 10 ** (3.5 * chance.random()))
+    return (
+        *(sku, barcode, name, category, description, price, "USD", at, at),
+        *(domain.name_key(name), domain.category_key(category), domain.search_text(sku, barcode, name, description)),
+        *(domain.price_thousandths(price, "USD"), words.plain(name)),
+        words.terms(sku=sku, barcode=barcode, name=name, category=category, description=description),
     )
-    return row
 
 
 def fill(count: int) -> None:
-    """Add what is missing."""
-    for start in range(Product.objects.count(), count, BATCH):
-        rows = [product(number) for number in range(start, min(start + BATCH, count))]
-        Product.objects.bulk_create(rows)
-        search.learn({known for row in rows for known in words.vocabulary(name=row.name, category=row.category)})
-    with connections["catalog"].cursor() as cursor:
-        cursor.execute("ANALYZE" if connections["catalog"].vendor == "sqlite" else "VACUUM ANALYZE catalog_product")
+    """Add what is missing. Indexes of many rows are made sooner than kept."""
+    connection, there = connections["catalog"], Product.objects.count()
+    if there >= count:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql" and not there:
+            cursor.execute("DROP INDEX IF EXISTS catalog_product_terms, catalog_product_name_parts")
+        writer.write(Product, _COLUMNS, map(product, range(there, count)))
+        search.install(using="catalog")
+        search.learn(known for text in (*VOCABULARY, *CATEGORIES) for known in words.vocabulary(name=text, category=""))
+        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE catalog_product")
 
 
 def mistyped() -> str:

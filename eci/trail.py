@@ -6,6 +6,7 @@ services call ``record`` inside their unit of work. No task prunes a trail.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from eci.db import alias_of, in_unit_of_work
+from eci.statements import Inserts
 
 _KEPT = (
     "staff:",
@@ -97,15 +99,18 @@ def record_all(
         raise RuntimeError(f"a write of {context} was recorded outside of its unit of work")
     if not is_kept(actor):
         return
-    rows = _trail(context)._default_manager
     made = [
-        rows.model(actor=actor, action=action, thing=thing, before=_of(old, changed), after=_of(new, changed))
+        _trail(context)(actor=actor, action=action, thing=thing, before=_of(old, changed), after=_of(new, changed))
         for thing, old, new in lines
         if not old or old != new
         for changed in [_changed(old, new)]
     ]
-    if made:
-        rows.bulk_create(made)
+    _adds(context)(made)
+
+
+@functools.cache
+def _adds(context: str) -> Inserts[TrailRow]:
+    return Inserts(_trail(context))
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:

@@ -24,12 +24,14 @@ from contexts.catalog import words
 from contexts.catalog.models import Product, Word
 from contexts.catalog.words import Match, Rank
 from eci.paging import Paging
+from eci.statements import Inserts
 
 FEW = 3_000  # products that are sorted in a moment
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
 
 Found = QuerySet[Product]
+_add_words = Inserts(Word, once=True)
 
 
 def page(*, found: Found, query: str, paging: Paging) -> list[tuple[int, int]]:
@@ -108,7 +110,7 @@ def named(*, found: Found, name: str, many: bool = False) -> Found:
 
 def learn(vocabulary: Iterable[str]) -> None:
     """Remember words for which others may be typed by mistake."""
-    Word.objects.bulk_create(map(word_row, sorted(vocabulary)), ignore_conflicts=True)
+    _add_words([word_row(word) for word in sorted(set(vocabulary))])
 
 
 def word_row(word: str) -> Word:

@@ -23,13 +23,18 @@ from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.errors import InvalidRequest, PreconditionFailed
 from eci.imports.values import exact
+from eci.statements import Inserts
 
 _IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
+_SEARCHED = ("sku", "barcode", "name", "category", "description")  # what other columns are derived of
 _INDEXED = 500  # products in one transaction
 _WRITTEN = (
     *("name", "description", "category", "price_minor", "currency", "is_active", "barcode"),
     *("name_key", "category_key", "search_text", "price_thousandths", "plain_name", "terms"),
 )
+_add_products = Inserts(Product)
+_change_products = Inserts(Product, replaces=(*_WRITTEN, "updated_at", "version"))
+_add_prices = Inserts(PriceChange)
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -182,11 +187,19 @@ def _minor(price: Decimal, currency: str) -> int:
 
 def _derive(product: Product) -> None:
     """Derive the columns that are compared."""
+    _derive_texts(product)
+    _derive_price(product)
+
+
+def _derive_texts(product: Product) -> None:
     product.name_key = name_key(product.name)
     product.category_key = category_key(product.category)
     product.search_text = search_text(product.sku, product.barcode or "", product.name, product.description)
     product.plain_name = words.plain(product.name)
     product.terms = terms_of(product=product)
+
+
+def _derive_price(product: Product) -> None:
     product.price_thousandths = price_thousandths(product.price_minor, product.currency)
 
 
@@ -278,7 +291,9 @@ def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free
         else:
             product.version += 1
         product.updated_at = now
-        _derive(product)
+        if before is None or any(before[name] != getattr(product, name) for name in _SEARCHED):
+            _derive_texts(product)
+        _derive_price(product)
         written.append((before, product))
     _write(written, actor=actor)
     return made
@@ -358,12 +373,12 @@ def _write(written: list[tuple[Row | None, Product]], *, actor: str) -> None:
     new = [product for before, product in written if before is None]
     changed = [product for before, product in written if before is not None]
     try:
-        Product.objects.bulk_create(new)
+        _add_products(new)
     except IntegrityError:  # somebody has created one of them meanwhile
         raise Stale from None
-    Product.objects.bulk_update(changed, (*_WRITTEN, "updated_at", "version"), batch_size=100)
+    _change_products(changed)
     search.learn({word for product in new + changed for word in _words_of(product)})
-    PriceChange.objects.bulk_create(
+    _add_prices(
         [
             _price_change(product, actor=actor, before=before)
             for before, product in written

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -29,25 +29,42 @@ _PLAIN_LETTERS = str.maketrans(
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_RUN = re.compile(
-    f"([{_UNSPACED}]+)|(?:[\u0900-\u0dff]|[^\\W_{_UNSPACED}])+"
-)  # with the vowel signs of India's scripts
+_WORD = f"(?:[\u0900-\u0dff]|[^\\W_{_UNSPACED}])+"  # with the vowel signs of India's scripts
+_RUN = re.compile(f"([{_UNSPACED}]+)|{_WORD}")
+_SPACED = re.compile(_WORD)
+_UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+_ASCII_WORD = re.compile("[a-z0-9]+")
+_MAY_BE_MARKS = re.compile("[^\0-\u02ff]+")  # those before U+0300 combine with nothing
 
 
 def plain(text: str) -> str:
     """The text without case, accents and compatibility forms."""
-    decomposed = unicodedata.normalize("NFKD", fold(text))
-    bare = "".join(character for character in decomposed if not unicodedata.combining(character))
+    if text.isascii():
+        return text.lower()
+    bare = _MAY_BE_MARKS.sub(_without_marks, unicodedata.normalize("NFKD", fold(text)))
     return unicodedata.normalize("NFC", bare).casefold().translate(_PLAIN_LETTERS)
 
 
-def words(text: str) -> Iterator[str]:
+def _without_marks(found: re.Match[str]) -> str:
+    return "".join(character for character in found[0] if not unicodedata.combining(character))
+
+
+def words(text: str) -> list[str]:
     """The words of the text, in their order; of a script without spaces each pair of neighbours."""
-    for run in _RUN.finditer(plain(text)):
+    return _words(plain(text))
+
+
+def _words(text: str) -> list[str]:
+    """Of a plain text."""
+    if not _UNSPACED_RUN.search(text):
+        return [word[:LONGEST] for word in (_ASCII_WORD if text.isascii() else _SPACED).findall(text)]
+    found = []
+    for run in _RUN.finditer(text):
         if run[1] and len(run[0]) > 1:
-            yield from (run[0][start : start + 2] for start in range(len(run[0]) - 1))
+            found += [run[0][start : start + 2] for start in range(len(run[0]) - 1)]
         else:
-            yield run[0][:LONGEST]
+            found.append(run[0][:LONGEST])
+    return found
 
 
 def _joined(text: str) -> str:
@@ -64,9 +81,10 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
     """The terms of a product, with a space before and after each."""
     found = {KEY + _joined(sku), KEY + barcode} - {KEY}
     for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
-        found.update(place + word for word in words(text))
+        bare = plain(text)
+        found.update([place + word for word in set(_words(bare))])
         # the end of a run of characters, too, begins with each of its characters
-        found.update(place + run[1][-1] for run in _RUN.finditer(plain(text)) if run[1])
+        found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
     return f" {' '.join(sorted(found))} "
 
 

@@ -14,7 +14,7 @@ from eci.errors import ContextUnavailable
 from eci.imports import uploads
 from eci.imports.kinds import Kind, Verdict, kind_named, refused
 from eci.imports.leases import Lease, Lost
-from eci.imports.rows import ImportLineRow, Outcome, State, Status, lines_of
+from eci.imports.rows import ImportLineRow, Outcome, State, Status, changes_lines, lines_of
 from eci.watch.requests import logger
 
 log = logger(__name__)
@@ -103,7 +103,7 @@ def _mark(lease: Lease, lines: list[ImportLineRow], results: list[tuple[ImportLi
         others.append(other)
     _advance(lease, lines, counts)
     lines_of(lease.context).filter(pk__in=applied).update(state=State.APPLIED)
-    lines_of(lease.context).bulk_update(others, ["outcome", "changes", "messages", "state"], batch_size=100)
+    changes_lines(lease.context)(others)
 
 
 def _take_back(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
@@ -132,7 +132,7 @@ def _mark_undone(lease: Lease, lines: list[ImportLineRow], results: list[tuple[I
     counts.update(undone=len(undone), kept=len(kept))
     _advance(lease, lines, counts)
     lines_of(lease.context).filter(pk__in=undone).update(state=State.UNDONE)
-    lines_of(lease.context).bulk_update(kept, ["messages", "state"], batch_size=100)
+    changes_lines(lease.context)(kept)
 
 
 def _advance(lease: Lease, lines: list[ImportLineRow], counts: Counter[str]) -> None:

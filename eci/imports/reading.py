@@ -15,7 +15,7 @@ from eci.imports.errors import BadFile
 from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipped, Values, Verdict, kind_named, refused
 from eci.imports.leases import Lease
 from eci.imports.mapping import Columns
-from eci.imports.rows import ImportLineRow, Outcome, Status, lines_of
+from eci.imports.rows import ImportLineRow, Outcome, Status, adds_lines, lines_of
 from eci.imports.tables import Formula, Row, Table
 from eci.imports.values import Reading
 
@@ -223,12 +223,13 @@ def _notes(columns: Columns) -> list[str]:
 def _parsed(
     rows: Iterator[Row], columns: Columns, kind: Kind, reading: Reading, options: Mapping[str, Any]
 ) -> Iterator[Parsed]:
+    codes = {one.name for one in kind.fields if one.is_code}
     first: Cells = {}
     group = ""
     for number, (line, cells) in enumerate(rows, 1):
         if line <= columns.header_line or not any(cell and not cell.isspace() for cell in cells):
             continue
-        found = _cells(cells, columns, kind)
+        found = _cells(cells, columns, codes)
         preset = columns.preset
         if preset is None or not preset.group or found.get(preset.group, "") != group or not group:
             group = found.get(preset.group, "") if preset and preset.group else ""
@@ -245,16 +246,14 @@ def _parsed(
             yield parsed
 
 
-def _cells(cells: list[str], columns: Columns, kind: Kind) -> Cells:
-    """Field -> cell: of several columns the first that is not blank."""
+def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
+    """Field -> cell: of several columns the first that is not blank. ``codes``: fields that are some."""
     found: Cells = {}
     for name, indexes in columns.fields.items():
-        known = kind.field_named(name)
-        is_code = known is not None and known.is_code
         for index in indexes:
             cell = cells[index] if index < len(cells) else ""
-            if type(cell) is str:
-                cell = values.bare(cell, is_code=is_code)
+            if cell and type(cell) is str:
+                cell = values.bare(cell, is_code=name in codes)
             found.setdefault(name, cell)
             if cell:
                 found[name] = cell
@@ -325,7 +324,7 @@ def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
 
         def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
             lease.hold(position=at, done=min(row, lease.row.row_count), counts=dict(counts), attempts=0)
-            lines_of(lease.context).bulk_create(lines)
+            adds_lines(lease.context)(lines)
 
         run_in_unit_of_work(lease.context, write)
 

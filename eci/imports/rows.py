@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
 from django.db import models
 from django.db.models.functions import Now
+
+from eci.statements import Inserts
 
 ACTOR = "import:"
 
@@ -133,6 +136,16 @@ class ImportPieceRow(models.Model):
         abstract = True
         constraints = [models.UniqueConstraint(fields=["file", "number"], name="%(app_label)s_import_piece")]
         indexes = [models.Index(fields=["created_at"], name="%(app_label)s_piece_age")]
+
+
+@functools.cache
+def adds_lines(context: str) -> Inserts[ImportLineRow]:
+    return Inserts(lines_of(context).model)
+
+
+@functools.cache
+def changes_lines(context: str) -> Inserts[ImportLineRow]:
+    return Inserts(lines_of(context).model, replaces=("outcome", "changes", "messages", "state"))
 
 
 def imports_of(context: str) -> Any:

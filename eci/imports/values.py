@@ -171,6 +171,7 @@ def flag(cell: str) -> bool:
 # -- text -------------------------------------------------------------------------------------------------------------
 
 _EXCEL_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+_MARKS = "='"  # with which such a cell begins
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 _GUARDED_CODE = re.compile(r"'+[=+\-@\t\r0-9]")
 _LINES = re.compile(r"[ ]*[\t\r\n\x0b\x0c\x85\u2028\u2029]+[ ]*")
@@ -184,6 +185,8 @@ _BROKEN = re.compile("[\xc2-\xf4](?:[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ
 def bare(cell: str, *, is_code: bool = False) -> str:
     """The cell without what spreadsheets put before text that they would read as a number or a formula."""
     cell = text.trim(cell)
+    if not cell or cell[0] not in _MARKS:
+        return cell
     if found := _EXCEL_TEXT.fullmatch(cell):
         return text.trim(found[1].replace('""', '"'))
     guarded = (_GUARDED_CODE if is_code else _GUARDED).match(cell)
