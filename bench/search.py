@@ -121,6 +121,7 @@ def server_ticks() -> float:
     connection = connections["catalog"]
     if connection.vendor != "postgresql":
         return 0.0
+    connection.ensure_connection()
     return machine.parse(Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text()).cpu
 
 

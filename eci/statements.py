@@ -472,8 +472,11 @@ class Inserts(Generic[M]):
         returns = not (self.once or self.replaces) and connection.features.can_return_rows_from_bulk_insert
         returned = compiler.returning_fields = list(meta.db_returning_fields) if returns else []
         [(sql, parts)] = compiler.as_sql()
+        before, row, after = _INSERT.fullmatch(sql).groups()  # type: ignore[union-attr]
         return _Insertion(
-            *_INSERT.fullmatch(sql).groups(),  # type: ignore[union-attr]
+            before=before,
+            row=row,
+            after=after,
             parts=parts,
             returned=[field.attname for field in returned],
             converters=_converters(compiler, [field.get_col(meta.db_table) for field in returned]),
@@ -491,7 +494,7 @@ _INSERT = re.compile(r"(.*) VALUES \((.*?)\)((?: ON (?:CONFLICT|DUPLICATE)\b.*| 
 _MANY = 20  # rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Insertion:
     """The text of an insert: what comes before a row's values, they themselves, and what comes after; the parameters of
     a row; and what comes back."""
@@ -510,7 +513,7 @@ class _Insertion:
         return f"{self.before} VALUES {', '.join([f'({self.row})'] * len(rows))}{self.after}", params
 
     def _at_once(self, rows: Sequence[models.Model], connection: Any) -> tuple[str, list[Any]]:
-        """All rows as one parameter: psycopg takes longer to read thousands of places than the server to do the rest."""
+        """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""
         fields = [part for part in self.parts if isinstance(part, models.Field)]
         same = [part for part in self.parts if not isinstance(part, models.Field)]
         types = [str(field.db_type(connection)) for field in fields]
@@ -523,7 +526,8 @@ class _Insertion:
             for row in rows
         ]
         given = json.dumps(values, ensure_ascii=False)
-        return f"{self.before} SELECT {row} FROM json_to_recordset(%s) AS r({table}){self.after}", [*same, given]
+        chosen = f"SELECT {row} FROM json_to_recordset(%s) AS r({table})"  # noqa: S608 - numbers, and types of columns
+        return f"{self.before} {chosen}{self.after}", [*same, given]
 
 
 def _as_json(value: Any) -> Any:

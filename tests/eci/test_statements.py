@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from contexts.inventory.models import Movement, Stock, Warehouse
+from contexts.inventory.models import Import, Movement, Stock, Warehouse
 from eci.db import locked, unit_of_work
 from eci.statements import Change, Inserts, change, changes, per_row, reads
 
@@ -127,6 +129,43 @@ def test_a_thousand_rows_at_once(rows: list[Stock]) -> None:
     ]
     units = {row.pk: 1 for row in rows} | {10**9 + number: number for number in range(1000)}
     assert add(units=units) == 5
+
+
+def test_many_rows_become_what_they_are(rows: list[Stock]) -> None:
+    """Of every type of column, and with what nobody gave."""
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    made = [
+        Import(
+            kind="receipts",
+            actor="it's \"n\\\n{,}",
+            file=uuid.UUID(int=number),
+            size=number,
+            given={"a": [None, 1.5, 'é"\\']},
+            applied_at=at if number % 2 else None,
+            pruned=bool(number % 2),
+        )
+        for number in range(50)
+    ]
+    assert Inserts(Import)(made) == 50
+    for row, number in zip(
+        Import.objects.filter(pk__in=[row.pk for row in made]).order_by("pk"), range(50), strict=True
+    ):
+        assert (row.file.int, row.size, row.pruned, row.given) == (
+            *(number, number, bool(number % 2), {"a": [None, 1.5, 'é"\\']}),
+        )
+        assert (row.actor, row.applied_at) == ("it's \"n\\\n{,}", at if number % 2 else None)
+        assert row.created_at is not None and row.lease_until is None
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_rows_that_are_there_are_replaced(rows: list[Stock], count: int) -> None:
+    made = [Import(kind="a", actor="x", file=uuid.uuid4(), size=1) for _ in range(count)]
+    Inserts(Import)(made)
+    for number, row in enumerate(made):
+        row.kind, row.size, row.actor = f"b{number}", number, "y"
+    assert Inserts(Import, replaces=("kind", "size"))(made) == count
+    found = Import.objects.filter(pk__in=[row.pk for row in made]).order_by("pk")
+    assert [(row.kind, row.size, row.actor) for row in found] == [(f"b{n}", n, "x") for n in range(count)]
 
 
 def test_an_insert_may_be_repeated_where_that_is_wanted(rows: list[Stock]) -> None:

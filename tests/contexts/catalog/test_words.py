@@ -71,3 +71,8 @@ def test_short_words_and_numbers_are_never_taken_for_others() -> None:
 def test_a_query_of_signs_asks_no_rank() -> None:
     assert words.matches("% - _") == {}
     assert list(words.matches("lamp")) == sorted({*Rank} - {Rank.PART, Rank.MISTAKE}, reverse=True)
+
+
+def test_latin_text_alone_is_read_as_it_is_beside_other_scripts() -> None:
+    for text in ("Hoodie - Red, No. 2", "Größe 40° – Café", "AB-100/x_y", "don’t"):
+        assert words.words(f"{text} 漢字") == [*words.words(text), "漢字"]

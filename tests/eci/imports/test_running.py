@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -85,6 +86,28 @@ def test_every_row_is_applied_once(importing: Importing, dies: Any, monkeypatch:
     assert importing.seen(read["import_id"])["status"] == "APPLIED"
     assert (Product.objects.count(), PriceChange.objects.count()) == (ROWS, ROWS)
     assert set(Product.objects.values_list("version", flat=True)) == {1}
+
+
+def test_progress_is_what_is_done(importing: Importing, monkeypatch: Any) -> None:
+    """Of each stage, at each of its steps, to two in a hundred."""
+    sent = importing.send(FILE).data["import_id"]
+    held = Lease.hold
+    shown: list[tuple[str, float, float]] = []
+
+    def hold(self: Lease, **changes: Any) -> None:
+        held(self, **changes)
+        if "position" in changes:
+            seen = importing.seen(sent)
+            judged = changes["position"] if seen["status"] != "UNDOING" else ROWS + 1 - changes["position"]
+            shown.append((seen["status"], seen["progress"]["percent"], 100 * judged / ROWS))
+
+    monkeypatch.setattr(Lease, "hold", hold)
+    importing.work()
+    importing.apply(sent)
+    importing.undo(sent)
+    assert Counter(stage for stage, *_ in shown) == dict.fromkeys(("READING", "APPLYING", "UNDOING"), ROWS // 10)
+    for stage, percent, true in shown:
+        assert abs(percent - true) <= 2, (stage, percent, true)
 
 
 def test_who_has_lost_the_lease_writes_nothing(importing: Importing) -> None:
