@@ -160,14 +160,12 @@ def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: 
         places = search.page(found=found, query=q, paging=paging)
         rows = {row["id"]: row for row in _rows([pk for _, pk in places], FIELDS)}
         return with_lowest_prices(rows=[rows[pk] | {"rank": rank} for rank, pk in places])
-    if q:
-        found = search.everything(found=found, query=q)
-    elif _SELECTIVE & set(filters):
-        ids = search.few(found=found)
-        if ids is None:
-            found = _found(include_inactive=include_inactive, many=True, **filters)
-        else:
-            found = Product.objects.filter(pk__in=ids)
+    if q or _SELECTIVE & set(filters):
+
+        def find(many: bool) -> QuerySet[Product]:
+            return _found(include_inactive=include_inactive, many=many, **filters)
+
+        found = search.ordered(find=find, query=q, paging=paging)
     return with_lowest_prices(rows=paging.slice(found.values(*FIELDS)))
 
 
@@ -176,12 +174,16 @@ def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
     counted."""
     found = _found(include_inactive=include_inactive, **filters)
     columns = ("pk", "category_key", "category", "price_minor", "currency")
-    rows = search.sample(found=found, query=q, columns=columns) if q else search.some(found=found, columns=columns)
-    counted = sorted(rows[: search.FEW])
+    rows = (
+        search.sample(found=found, query=q, columns=columns)
+        if q
+        else search.some(found=found, columns=columns, limit=search.COUNTED)
+    )
+    counted = sorted(rows[: search.COUNTED])
     labels = {key: label for _, key, label, _, _ in counted if key}
     return Facets(
         counted=len(counted),
-        complete=len(rows) <= search.FEW,
+        complete=len(rows) <= search.COUNTED,
         categories=sorted(
             ((labels[key], units) for key, units in Counter(row[1] for row in counted).items() if key),
             key=lambda category: (-category[1], category[0]),
