@@ -441,12 +441,13 @@ class Inserts(Generic[M]):
         filled_in = tuple(name for name, value in vars(rows[0]).items() if isinstance(value, DatabaseDefault))
         if not all(isinstance(getattr(row, name), DatabaseDefault) for name in filled_in for row in rows):
             raise TypeError(f"{self}: one row leaves {filled_in} to the database, another does not.")
-        text: _Insertion = self._kept(alias, filled_in, rows[0].pk is not None)
+        at_once = len(rows) >= _MANY and connection.vendor == "postgresql"
+        text: _Insertion = self._kept(alias, filled_in, rows[0].pk is not None, at_once)
         size = max(1, connection.ops.bulk_batch_size(text.parts, rows))
         inserted = 0
         with transaction.mark_for_rollback_on_error(using=alias), connection.cursor() as cursor:
             for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
-                cursor.execute(*text.fill(batch, connection))
+                cursor.execute(*(text.at_once if at_once else text.fill)(batch, connection))
                 inserted += cursor.rowcount if self.once else len(batch)
                 made = _converted(cursor.fetchall(), text.converters, connection) if text.returned else ()
                 for row, values in zip(batch, made, strict=bool(text.returned)):
@@ -455,21 +456,28 @@ class Inserts(Generic[M]):
                     batch[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
         return inserted
 
-    def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool) -> _Insertion:
+    def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool, at_once: bool) -> _Insertion:
         connection, meta = connections[alias], self.model._meta
-        by_itself = set(filled_in) - self.same.keys()
+        by_itself = connection.features.supports_default_keyword_in_bulk_insert
+        unnamed = set(filled_in) - self.same.keys() if at_once else set()
         fields: list[Any] = [
             one
             for one in meta.concrete_fields
-            if not one.generated and (has_key or not isinstance(one, models.AutoField)) and one.attname not in by_itself
+            if not one.generated and (has_key or not isinstance(one, models.AutoField)) and one.attname not in unnamed
         ]
         template = self.model()
         for field in fields:
-            setattr(template, field.attname, self.same.get(field.attname, _Column(output_field=field)))
+            if field.attname in self.same:
+                value = self.same[field.attname]
+            elif field.attname in filled_in:
+                value = DatabaseDefault(field.db_default) if by_itself else field.db_default
+            else:
+                value = _Column(output_field=field)
+            setattr(template, field.attname, value)
         query = InsertQuery(self.model, **self._on_conflict())
         query.insert_values(fields, [template])
         compiler = query.get_compiler(using=alias)
-        returns = not (self.once or self.replaces) and connection.features.can_return_rows_from_bulk_insert
+        returns = not self.once and connection.features.can_return_rows_from_bulk_insert
         returned = compiler.returning_fields = list(meta.db_returning_fields) if returns else []
         [(sql, parts)] = compiler.as_sql()
         before, row, after = _INSERT.fullmatch(sql).groups()  # type: ignore[union-attr]
@@ -507,12 +515,10 @@ class _Insertion:
     converters: Sequence[Any]
 
     def fill(self, rows: Sequence[models.Model], connection: Any) -> tuple[str, list[Any]]:
-        if len(rows) >= _MANY and connection.vendor == "postgresql":
-            return self._at_once(rows, connection)
         params = [_value_of(row, part, connection) for row in rows for part in self.parts]
         return f"{self.before} VALUES {', '.join([f'({self.row})'] * len(rows))}{self.after}", params
 
-    def _at_once(self, rows: Sequence[models.Model], connection: Any) -> tuple[str, list[Any]]:
+    def at_once(self, rows: Sequence[models.Model], connection: Any) -> tuple[str, list[Any]]:
         """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""
         fields = [part for part in self.parts if isinstance(part, models.Field)]
         same = [part for part in self.parts if not isinstance(part, models.Field)]

@@ -173,7 +173,7 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
         assert alias
 
         def row(inserts: Inserts[Any] = inserts, kept: Any = kept) -> Any:
-            has_key = not isinstance(inserts.model._meta.pk, AutoField)
+            has_key = bool(inserts.replaces) or not isinstance(inserts.model._meta.pk, AutoField)
             fields = [field for field in inserts.model._meta.concrete_fields if has_key or not field.primary_key]
             values = {
                 field.attname: getattr(kept, field.attname) for field in fields if field.db_default is NOT_PROVIDED
@@ -184,7 +184,12 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
             made = row()
             for name, expression in inserts.same.items():
                 setattr(made, name, expression)
-            inserts.model._default_manager.bulk_create([made], ignore_conflicts=inserts.once)
+            over: dict[str, Any] = (
+                {"update_fields": inserts.replaces, "unique_fields": ["pk"]} if inserts.replaces else {}
+            )
+            inserts.model._default_manager.bulk_create(
+                [made], ignore_conflicts=inserts.once, update_conflicts=bool(over), **over
+            )
 
         ours, expected = _sent(alias, lambda: inserts([row()])), _sent(alias, theirs)  # noqa: B023
         assert ours == expected, f"{inserts}: {ours} != {expected}"

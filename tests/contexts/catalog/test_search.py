@@ -305,7 +305,7 @@ def test_a_page_costs_few_statements_whatever_it_finds(statements: Any, query: s
     catalog(40)
     with statements() as counted:
         selectors.products(paging=Paging(limit=20, order="-rank"), include_inactive=True, q=query)
-    assert counted.total <= most + ON_SERVERS, counted.report()
+    assert counted.total <= most + 3 * ON_SERVERS, counted.report()
 
 
 def test_the_index_is_asked() -> None:
