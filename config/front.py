@@ -53,7 +53,9 @@ _VERSION = re.compile(rb"[^\r\n]* HTTP/1\.([0-9])\r\n")
 _HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
 _OPTIONS = re.compile(rb"\r\nconnection:([^\r\n]*)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-_UPLOAD = re.compile(rb"POST (?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)(?:\?[^ ]*)? ")
+_UPLOAD = re.compile(
+    rb"POST (?:(?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)|/admin/[a-z]+/import/add/)(?:\?[^ ]*)? "
+)
 _PATH = re.compile(rb"[^ ]* /*([^ ?/]*)/*([^ ?/]*)")
 
 

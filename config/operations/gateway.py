@@ -90,7 +90,7 @@ http {{
 """
 
 
-_FILES = "^(?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)$"  # where imports are sent
+_FILES = "^(?:(?:/api/v1/[a-z]+)?/v1/(?:imports|[a-z]+/import)|/admin/[a-z]+/import/add/)$"  # where imports are sent
 
 
 def configuration(

@@ -11,11 +11,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.catalog import search, services
-from contexts.catalog.models import PriceChange, Product, Trail
+from contexts.catalog.models import Import, PriceChange, Product, Trail
 from eci import money, text
 from eci.forms import AmountField, BarcodeField, MetadataField, SkuField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff_imports import ImportAdmin
 
 
 class ProductForm(forms.ModelForm):
@@ -106,6 +107,7 @@ class ProductAdmin(StaffAdmin):
 
 
 admin.site.register(Trail, TrailAdmin)
+admin.site.register(Import, ImportAdmin)
 
 
 @admin.register(PriceChange)

@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
 from contexts.customers import domain, selectors, services
-from contexts.customers.models import Address, Customer, Trail
+from contexts.customers.models import Address, Customer, Import, Trail
 from eci import text
 from eci.forms import EmailField, MetadataField, PhoneField, TextField
 from eci.identity.auth import staff_name
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
 from eci.staff_confirm import confirmed
+from eci.staff_imports import ImportAdmin
 
 
 class CustomerForm(forms.ModelForm):
@@ -115,6 +116,7 @@ class CustomerAdmin(StaffAdmin):
 
 
 admin.site.register(Trail, TrailAdmin)
+admin.site.register(Import, ImportAdmin)
 
 
 def _is_there(customer: Customer | None) -> bool:

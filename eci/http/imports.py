@@ -241,7 +241,7 @@ class ImportListView(ImportView):
             raise RequestDataTooBig
         asked = given | {"kind": kind.name, "file": uploads.digest(file), "name": file.name}
         key = self.idempotency_key(f"{kind.context}.import", asked)
-        name = _file_name(file.name)
+        name = file_name(file.name)
         begin = partial(asking.begin, kind, file, filename=name, given=given, actor=self.caller.name, key=key)
         return _answered(kind.context, key, begin)
 
@@ -254,7 +254,7 @@ class ImportListView(ImportView):
         return kind_named(name or self.kinds[0])
 
 
-def _file_name(name: str | None) -> str:
+def file_name(name: str | None) -> str:
     shown = "".join(character for character in name or "" if character.isprintable())
     return shown.rpartition("/")[2].rpartition("\\")[2][:255]
 

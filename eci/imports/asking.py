@@ -143,20 +143,20 @@ def forget(context: str, *, key: str) -> None:
 
 def rows(paging: Paging, row: ImportRow, *, outcome: str = "", state: str = "") -> list[ImportLineRow]:
     """One page of the import's lines in the order of the file, and one more when more follow."""
-    return paging.slice(_lines(row, outcome=outcome, state=state))
+    return paging.slice(lines_in(row, outcome=outcome, state=state))
 
 
 def all_rows(row: ImportRow, *, outcome: str = "", state: str = "") -> Iterator[ImportLineRow]:
     """All of them, read piece by piece."""
     position = 0
     while found := list(
-        _lines(row, outcome=outcome, state=state).filter(position__gt=position).order_by("position")[:READ_AT_ONCE]
+        lines_in(row, outcome=outcome, state=state).filter(position__gt=position).order_by("position")[:READ_AT_ONCE]
     ):
         yield from found
         position = found[-1].position
 
 
-def _lines(row: ImportRow, *, outcome: str, state: str) -> Any:
+def lines_in(row: ImportRow, *, outcome: str, state: str) -> Any:
     lines = lines_of(row._meta.app_label).filter(import_pk=row.pk)
     if outcome == "warned":
         lines = lines.filter(warned=True)

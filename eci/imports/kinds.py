@@ -166,6 +166,10 @@ def serve(*kinds: Kind) -> None:
         _kinds[kind.name] = kind
 
 
+def kinds_of(context: str) -> list[Kind]:
+    return [kind for kind in _kinds.values() if kind.context == context]
+
+
 def kind_named(name: str) -> Kind:
     """InvalidRequest for one that no context of this process has."""
     if name not in _kinds:

@@ -22,7 +22,7 @@ from contexts.catalog.public.contracts import Product
 from contexts.inventory import composed, selectors
 from contexts.inventory.admin.document import DocumentPage
 from contexts.inventory.domain import Explanation, Hold
-from contexts.inventory.models import Allocation, Movement, Reservation, Stock, Trail, Warehouse
+from contexts.inventory.models import Allocation, Import, Movement, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import AllocationState, ChangedMeanwhile, ReservationStatus
 from contexts.inventory.selectors import ReservationRows
 from contexts.inventory.services import holds, stock
@@ -34,6 +34,7 @@ from eci.ids import is_our_order
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, order_sheet
 from eci.staff_commands import CommandForm, CommandPages
 from eci.staff_forms import OnceForm, key_for, new_key, sent_before
+from eci.staff_imports import ImportAdmin
 
 MAX_PRODUCT_ID = 2**53
 MAX_ROWS = 100
@@ -696,3 +697,4 @@ def _units(allocation: Allocation, products: dict[int, Product]) -> str:
 
 
 admin.site.register(Trail, TrailAdmin)
+admin.site.register(Import, ImportAdmin)
