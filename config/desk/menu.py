@@ -34,11 +34,13 @@ DESKS: dict[str, tuple[Entry, ...]] = {
     "Catalog": (
         Entry(name="Products", view="admin:catalog_product_changelist", needed=("catalog.view_product",)),
         Entry(name="Prices", view="admin:catalog_pricechange_changelist", needed=("catalog.view_pricechange",)),
+        Entry(name="Imports", view="admin:catalog_import_changelist", needed=("catalog.view_import",)),
     ),
     "Stock": (
         Entry(name="Stock", view="admin:inventory_stock_changelist", needed=("inventory.view_stock",)),
         Entry(name="Receive, count, move", view="admin:inventory_stock_document", needed=("inventory.change_stock",)),
         Entry(name="Shipments", view="admin:shipping_shipment_changelist", needed=("shipping.view_shipment",)),
+        Entry(name="Stock imports", view="admin:inventory_import_changelist", needed=("inventory.view_import",)),
     ),
     "Support": (
         Entry(name="Orders", view="admin:orders_order_changelist", needed=("orders.view_order",)),
@@ -49,6 +51,7 @@ DESKS: dict[str, tuple[Entry, ...]] = {
             needed=("notifications.view_notification",),
         ),
         Entry(name="Customers", view="admin:customers_customer_changelist", needed=("customers.view_customer",)),
+        Entry(name="Customer imports", view="admin:customers_import_changelist", needed=("customers.view_import",)),
     ),
     "Shop": (
         Entry(name="Problems", view="staff-reconcile", needed=LOOKS),
