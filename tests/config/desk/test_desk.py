@@ -110,14 +110,14 @@ class TestTheMenu:
             found = client.get("/admin/").context["desks"]
             return {desk: [link.name for link in links] for desk, links in found.items()}
 
-        assert desks(member(CATALOG)) == {"Catalog": ["Products", "Prices"]}
+        assert desks(member(CATALOG)) == {"Catalog": ["Products", "Prices", "Imports"]}
         assert desks(member(STOCK)) == {
             "Catalog": ["Products", "Prices"],
-            "Stock": ["Stock", "Receive, count, move", "Shipments"],
+            "Stock": ["Stock", "Receive, count, move", "Shipments", "Stock imports"],
             "Shop": ["Problems"],
         }
         support = member(SUPPORT)
-        assert desks(support)["Support"] == ["Orders", "Payments", "Notifications", "Customers"]
+        assert desks(support)["Support"] == ["Orders", "Payments", "Notifications", "Customers", "Customer imports"]
         for links in support.get("/admin/").context["desks"].values():
             assert {support.get(link.url).status_code for link in links} == {200}
         assert desks(member("")) == {}
