@@ -56,6 +56,15 @@ def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-places(currency))
 
 
+def text_of(minor: int, currency: str) -> str:
+    """``text(from_minor(minor, currency), currency)``, which answers with many amounts would pay for dearly."""
+    decimals = _PLACES[currency]
+    if not decimals:
+        return str(minor)
+    digits = f"{abs(minor):0{decimals + 1}d}"
+    return f"{'-' if minor < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
 def step(currency: str) -> str:
     """The smallest amount of the currency."""
     return text(from_minor(1, currency), currency)

@@ -17,13 +17,13 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     Statistics,
 )
-from contexts.inventory.selectors import ReservationRows
+from contexts.inventory.selectors import Part, ReservationView
 from contexts.inventory.services import holds, proof, stock
 
 ACTOR = "orders"
 
 
-def reservation(rows: ReservationRows) -> Reservation:
+def reservation(rows: ReservationView) -> Reservation:
     row = rows.reservation
     return Reservation(
         reservation_id=row.pk,
@@ -41,10 +41,10 @@ def reservation(rows: ReservationRows) -> Reservation:
     )
 
 
-def allocation(row: models.Allocation) -> Allocation:
+def allocation(row: models.Allocation | Part) -> Allocation:
     return Allocation(
-        product_id=row.stock.product_id,
-        warehouse=row.stock.warehouse_id,
+        product_id=row.product_id,
+        warehouse=row.warehouse_id,
         quantity=row.quantity,
         state=AllocationState(row.state),
         moved_from=tuple(sorted(row.moved_from or ())),

@@ -234,6 +234,14 @@ class Allocation(models.Model):
         constraints = [models.UniqueConstraint(fields=["reservation", "stock"], name="inventory_allocation_once")]
         indexes = [models.Index(fields=["stock", "lapses_at"], name="inventory_allocation_lapse")]
 
+    @property
+    def product_id(self) -> int:
+        return self.stock.product_id
+
+    @property
+    def warehouse_id(self) -> str:
+        return self.stock.warehouse_id
+
     def __str__(self) -> str:
         return f"{self.quantity} of stock {self.stock_id}"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import starmap
 from typing import Any
 
 from django.db.models import (
@@ -391,26 +392,42 @@ def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, 
 # -- reservations -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReservationRows:
-    """A reservation and its allocations, with the status and states that they have now.
+@dataclass(slots=True)
+class Part:
+    """What is read of an allocation. A page of reservations has hundreds, and models would cost more than the rest."""
 
-    ``allocations`` are in the order of their stock rows, which come with them.
-    """
+    reservation_id: int
+    product_id: int
+    warehouse_id: str
+    quantity: int
+    state: str
+    moved_from: dict[str, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReservationView:
+    """A reservation and its allocations, in the order of their stock rows, with the status and states they have now."""
 
     reservation: Reservation
-    allocations: list[Allocation]
+    allocations: Sequence[Allocation | Part]
 
     @property
     def warehouse(self) -> str | None:
         """The warehouse that all units are in; None if there are several, or no units."""
-        codes = {allocation.stock.warehouse_id for allocation in self.allocations}
+        codes = {allocation.warehouse_id for allocation in self.allocations}
         return codes.pop() if len(codes) == 1 else None
 
     @property
     def expires_at(self) -> datetime | None:
         """None once the reservation is firm."""
         return None if self.reservation.status in FIRM else self.reservation.expires_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReservationRows(ReservationView):
+    """With what may be changed: the allocations' rows, each with its stock row at hand."""
+
+    allocations: list[Allocation]
 
 
 def with_current(*, rows: QuerySet[Reservation]) -> QuerySet[Any]:
@@ -429,7 +446,7 @@ def with_current(*, rows: QuerySet[Reservation]) -> QuerySet[Any]:
 
 def reservations(
     *, paging: Paging, status: str | None, order_id: str | None, product_id: int | None, warehouse: str | None
-) -> list[ReservationRows]:
+) -> list[ReservationView]:
     rows = with_current(rows=Reservation.objects.all())
     if product_id is not None or warehouse is not None:
         parts = Allocation.objects.filter(reservation=OuterRef("pk"))
@@ -445,7 +462,7 @@ def reservations(
     return _with_allocations(paging.slice(rows))
 
 
-def reservation(*, reservation_id: int) -> ReservationRows | None:
+def reservation(*, reservation_id: int) -> ReservationView | None:
     rows = with_current(rows=Reservation.objects.filter(pk=reservation_id))
     return next(iter(_with_allocations(rows)), None)
 
@@ -456,19 +473,22 @@ def _of_keys(*, keys: Collection[str]) -> QuerySet[Any]:
 
 
 @reads
-def _allocations_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation]:
-    return Allocation.objects.filter(reservation__in=reservation_ids).select_related("stock").order_by("stock_id")
+def _parts_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation, Any]:
+    rows = Allocation.objects.filter(reservation__in=reservation_ids).order_by("stock_id")
+    return rows.values_list(
+        "reservation_id", "stock__product_id", "stock__warehouse_id", "quantity", "state", "moved_from"
+    )
 
 
-def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationRows]:
+def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationView]:
     """The reservations with these keys that exist, by key."""
     return {rows.reservation.key: rows for rows in _with_allocations(_of_keys(keys=list(keys)))}
 
 
-def allocations_of(*, reservation_ids: Collection[int]) -> dict[int, list[Allocation]]:
-    """The allocations of these reservations, each with its stock row, by reservation."""
-    found: dict[int, list[Allocation]] = {pk: [] for pk in reservation_ids}
-    for one in _allocations_of(reservation_ids=reservation_ids):
+def allocations_of(*, reservation_ids: Collection[int]) -> dict[int, list[Part]]:
+    """What is read of the allocations of these reservations, by reservation."""
+    found: dict[int, list[Part]] = {pk: [] for pk in reservation_ids}
+    for one in starmap(Part, _parts_of(reservation_ids=reservation_ids)):
         found[one.reservation_id].append(one)
     return found
 
@@ -478,20 +498,19 @@ def holding(*, product_ids: Iterable[int]) -> QuerySet[Any, Any]:
     return Allocation.objects.filter(stock__product_id__in=list(product_ids)).values("reservation")
 
 
-def _with_allocations(reservations: Iterable[Any]) -> list[ReservationRows]:
+def _with_allocations(reservations: Iterable[Any]) -> list[ReservationView]:
     """Reservations that have ``current``, as they are now."""
     by_id = {row.pk: row for row in reservations}
-    allocations: dict[int, list[Allocation]] = defaultdict(list)
-    for one in _allocations_of(reservation_ids=by_id.keys()):
-        one.reservation = by_id[one.reservation_id]
+    allocations: dict[int, list[Part]] = defaultdict(list)
+    for one in starmap(Part, _parts_of(reservation_ids=by_id.keys())):
         allocations[one.reservation_id].append(one)
     for pk, row in by_id.items():
         if row.current != row.status:
             lapse(reservation=row, allocations=allocations[pk])
-    return [ReservationRows(reservation=row, allocations=allocations[pk]) for pk, row in by_id.items()]
+    return [ReservationView(reservation=row, allocations=allocations[pk]) for pk, row in by_id.items()]
 
 
-def lapse(*, reservation: Reservation, allocations: list[Allocation]) -> None:
+def lapse(*, reservation: Reservation, allocations: Sequence[Allocation | Part]) -> None:
     """Give an expired reservation, in memory, the status and states that the sweeper will write."""
     for allocation in allocations:
         if allocation.state == AllocationState.OPEN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -13,6 +13,7 @@ from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Reservation
 from contexts.orders import selectors
 from contexts.orders.models import Order, OrderLine, Return, TimelineEntry
+from contexts.orders.selectors import Entry, Line
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import Payment
 from contexts.shipping.public.api import shipping
@@ -34,9 +35,9 @@ class OrderView:
     """
 
     order: Order
-    lines: list[OrderLine]
-    timeline: list[TimelineEntry] = field(default_factory=list)
-    returns: list[Return] = field(default_factory=list)
+    lines: Sequence[OrderLine | Line]
+    timeline: Sequence[TimelineEntry | Entry] = ()
+    returns: Sequence[Return] = ()
     reservation: Reservation | None = None
     payments: tuple[Payment, ...] = ()
     shipments: tuple[Shipment, ...] = ()

@@ -155,9 +155,9 @@ def order_sheet(order: models.Order, record: OrderRecord) -> OrderSheet:
 
 def order_record(
     order: models.Order,
-    lines: list[models.OrderLine],
+    lines: Iterable[selectors.Line],
     returns: list[models.Return],
-    timeline: list[models.TimelineEntry],
+    timeline: Iterable[selectors.Entry],
 ) -> OrderRecord:
     def amount(minor: int) -> Decimal:
         return money.from_minor(minor, order.currency)

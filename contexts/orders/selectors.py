@@ -125,14 +125,36 @@ def orders_after(*, after: str, limit: int, customer_id: int | None = None) -> l
     return list(rows.order_by("order_id")[:limit])
 
 
-@reads
-def _lines(*, order_ids: Collection[str]) -> QuerySet[OrderLine]:
-    return OrderLine.objects.filter(order__in=order_ids).order_by("pk")
+class Line(NamedTuple):
+    """What is read of a line. A page of orders has hundreds: a model for each would cost more than the rest."""
+
+    order_id: str
+    product_id: int
+    sku: str
+    name: str
+    quantity: int
+    unit_price_minor: int
+    returned_quantity: int
+
+
+class Entry(NamedTuple):
+    """What is read of a timeline's entry."""
+
+    order_id: str
+    at: datetime
+    event: str
+    detail: str
+    actor: str
 
 
 @reads
-def _timeline(*, order_ids: Collection[str]) -> QuerySet[TimelineEntry]:
-    return TimelineEntry.objects.filter(order__in=order_ids).order_by("pk")
+def _lines(*, order_ids: Collection[str]) -> QuerySet[OrderLine, Any]:
+    return OrderLine.objects.filter(order__in=order_ids).order_by("pk").values_list(*Line._fields)
+
+
+@reads
+def _timeline(*, order_ids: Collection[str]) -> QuerySet[TimelineEntry, Any]:
+    return TimelineEntry.objects.filter(order__in=order_ids).order_by("pk").values_list(*Entry._fields)
 
 
 @reads
@@ -140,13 +162,13 @@ def _returns(*, order_ids: Collection[str]) -> QuerySet[Return]:
     return Return.objects.filter(order__in=order_ids).order_by("pk")
 
 
-def lines_of(*, order_ids: Collection[str]) -> dict[str, list[OrderLine]]:
+def lines_of(*, order_ids: Collection[str]) -> dict[str, list[Line]]:
     """The lines of each order, by its id."""
-    return _by_order(_lines(order_ids=order_ids))
+    return _by_order(map(Line._make, _lines(order_ids=order_ids)))
 
 
-def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[TimelineEntry]]:
-    return _by_order(_timeline(order_ids=order_ids))
+def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[Entry]]:
+    return _by_order(map(Entry._make, _timeline(order_ids=order_ids)))
 
 
 def returns_of(*, order_ids: Collection[str]) -> dict[str, list[Return]]:

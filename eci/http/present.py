@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from eci import money
 from eci.clock import iso
@@ -15,7 +18,24 @@ _ACTORS = ("actor", "answered_by")
 
 def as_json(item: Any) -> dict[str, Any]:
     """A dataclass, and those inside it. A Decimal is an amount in the ``currency`` field of the same dataclass."""
-    return {field.name: _value(getattr(item, field.name), item) for field in fields(item)}
+    shown = {}
+    for name, is_plain in _fields(type(item)):  # type: ignore[arg-type]
+        value = getattr(item, name)
+        shown[name] = value if is_plain else _value(value, item)
+    return shown
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """The names of its fields, and whether JSON has their values as they are."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (field.name, all(map(_is_plain, get_args(hints[field.name]) or (hints[field.name],)))) for field in fields(kind)
+    )
+
+
+def _is_plain(kind: Any) -> bool:
+    return isinstance(kind, type) and (kind in (str, int, bool, NoneType) or issubclass(kind, StrEnum))
 
 
 def _value(value: Any, item: Any) -> Any:

@@ -28,6 +28,7 @@ def test_minor_units_survive_the_way_there_and_back(minor: int, currency: str) -
     text = money.text(amount, currency)
     assert money.to_minor(Decimal(text), currency) == minor
     assert len(text.partition(".")[2]) == money.places(currency)
+    assert money.text_of(minor, currency) == text
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Any
 from contexts.catalog.public.contracts import Product
 from contexts.inventory.domain import Explanation, Hold
 from contexts.inventory.public.contracts import AllocationState
-from contexts.inventory.selectors import ReservationRows, ReservationStatistics
+from contexts.inventory.selectors import ReservationStatistics, ReservationView
 from contexts.inventory.services.counts import Outcome
 from eci.clock import iso
 from eci.http.exports import code_cell, text_cell
@@ -98,7 +98,7 @@ def _hold(hold: Hold) -> dict[str, Any]:
     }
 
 
-def reservation(rows: ReservationRows) -> dict[str, Any]:
+def reservation(rows: ReservationView) -> dict[str, Any]:
     row = rows.reservation
     return {
         "reservation_id": row.pk,
@@ -113,8 +113,8 @@ def reservation(rows: ReservationRows) -> dict[str, Any]:
         "choice": row.choice,
         "allocations": [
             {
-                "product_id": allocation.stock.product_id,
-                "warehouse": allocation.stock.warehouse_id,
+                "product_id": allocation.product_id,
+                "warehouse": allocation.warehouse_id,
                 "quantity": allocation.quantity,
                 "state": allocation.state,
             }
@@ -124,12 +124,12 @@ def reservation(rows: ReservationRows) -> dict[str, Any]:
     }
 
 
-def units_in(rows: ReservationRows, state: AllocationState, warehouse: str | None) -> int:
+def units_in(rows: ReservationView, state: AllocationState, warehouse: str | None) -> int:
     """The units of the reservation, in one warehouse or in all, that are in this state."""
     return sum(
         allocation.quantity
         for allocation in rows.allocations
-        if allocation.state == state and warehouse in (None, allocation.stock.warehouse_id)
+        if allocation.state == state and warehouse in (None, allocation.warehouse_id)
     )
 
 

@@ -20,7 +20,7 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     WarehouseNotFound,
 )
-from contexts.inventory.selectors import HOLDING, ReservationRows
+from contexts.inventory.selectors import HOLDING, ReservationRows, ReservationView
 from contexts.inventory.services import ledger, owed, parts
 from eci import trail
 from eci.db import Stale, unit_of_work, writes
@@ -64,7 +64,7 @@ def reserve(
     paying: bool = False,
     again: bool = False,
     actor: str = "",
-) -> ReservationRows:
+) -> ReservationView:
     """Hold every unit of ``demand`` (product id -> units) for ``seconds``, or none.
 
     1. If the key has made this reservation before, return it. With ``again``, one that has expired is made anew, and
@@ -149,7 +149,7 @@ def _clear_away(expired: Reservation, demand: Mapping[int, int]) -> None:
     owed.cover(stock_ids={one.stock_id for one in old})
 
 
-def _repeated(existing: Reservation, asked: str) -> ReservationRows:
+def _repeated(existing: Reservation, asked: str) -> ReservationView:
     if existing.fingerprint not in (parts.TOMBSTONE, asked):
         raise IdempotencyKeyReused("This reservation's key was used for a different request.")
     if existing.status == ReservationStatus.RELEASED:

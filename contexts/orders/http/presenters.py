@@ -15,10 +15,6 @@ from eci.http.exports import code_cell, text_cell
 from eci.http.present import as_json
 
 
-def _amount(minor: int, currency: str) -> str:
-    return money.text(money.from_minor(minor, currency), currency)
-
-
 def order(view: OrderView) -> dict[str, Any]:
     row = view.order
     return {
@@ -37,17 +33,17 @@ def order(view: OrderView) -> dict[str, Any]:
                 "sku": line.sku,
                 "name": line.name,
                 "quantity": line.quantity,
-                "unit_price": _amount(line.unit_price_minor, row.currency),
-                "line_total": _amount(line.unit_price_minor * line.quantity, row.currency),
+                "unit_price": money.text_of(line.unit_price_minor, row.currency),
+                "line_total": money.text_of(line.unit_price_minor * line.quantity, row.currency),
                 "returned_quantity": line.returned_quantity,
             }
             for line in view.lines
         ],
-        "subtotal": _amount(row.subtotal_minor, row.currency),
-        "tax_amount": _amount(row.tax_minor, row.currency),
-        "shipping_amount": _amount(row.shipping_minor, row.currency),
-        "order_total": _amount(row.total_minor, row.currency),
-        "refunded_amount": _amount(row.refunded_minor, row.currency),
+        "subtotal": money.text_of(row.subtotal_minor, row.currency),
+        "tax_amount": money.text_of(row.tax_minor, row.currency),
+        "shipping_amount": money.text_of(row.shipping_minor, row.currency),
+        "order_total": money.text_of(row.total_minor, row.currency),
+        "refunded_amount": money.text_of(row.refunded_minor, row.currency),
         "shipping_address": row.shipping_address,
         "fulfilment": row.fulfilment,
         "needs_attention": row.needs_attention,
@@ -83,17 +79,17 @@ def quote(priced: Quote) -> dict[str, Any]:
             "sku": item.sku,
             "name": item.name,
             "quantity": item.quantity,
-            "unit_price": _amount(item.unit_price, priced.currency),
-            "line_total": _amount(item.total, priced.currency),
+            "unit_price": money.text_of(item.unit_price, priced.currency),
+            "line_total": money.text_of(item.total, priced.currency),
         }
 
     return {
         "currency": priced.currency,
         "items": [line(item) for item in priced.lines],
-        "subtotal": _amount(priced.totals.subtotal, priced.currency),
-        "tax_amount": _amount(priced.totals.tax, priced.currency),
-        "shipping_amount": _amount(priced.totals.shipping, priced.currency),
-        "order_total": _amount(priced.totals.total, priced.currency),
+        "subtotal": money.text_of(priced.totals.subtotal, priced.currency),
+        "tax_amount": money.text_of(priced.totals.tax, priced.currency),
+        "shipping_amount": money.text_of(priced.totals.shipping, priced.currency),
+        "order_total": money.text_of(priced.totals.total, priced.currency),
     }
 
 
@@ -109,7 +105,7 @@ def returned(row: Any, *, currency: str) -> dict[str, Any]:
         "reason": row.reason,
         "disposition": row.disposition,
         "refusal": row.refusal or None,
-        "refund": _amount(row.refund_minor, currency) if is_received else None,
+        "refund": money.text_of(row.refund_minor, currency) if is_received else None,
         "currency": currency,
         "actor": row.actor or "system",
         "answered_by": row.answered_by or None,

@@ -55,7 +55,7 @@ def require_few_unpaid(order: Order) -> None:
         raise TooManyUnpaid("Too many of your orders wait to be paid. Please pay or cancel some of them first.")
 
 
-def demand(*, lines: Iterable[LineAsked | OrderLine]) -> tuple[Demand, ...]:
+def demand(*, lines: Iterable[LineAsked | OrderLine | selectors.Line]) -> tuple[Demand, ...]:
     return tuple(Demand(product_id=line.product_id, quantity=line.quantity) for line in lines)
 
 

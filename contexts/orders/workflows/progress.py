@@ -64,7 +64,7 @@ class Run:
 
 
 def note(run: Run, *, entry: TimelineEntry) -> None:
-    run.view.timeline.append(entry)
+    run.view.timeline = [*run.view.timeline, entry]
 
 
 def record(run: Run, *, changes: Mapping[str, Any], event: str) -> None:

@@ -308,7 +308,7 @@ class StockAndModel(RuleBasedStateMachine):
         return holds.reserve(key=key, order_id=f"X{key}", demand=demand, seconds=600, paying=hold.paying, **more)
 
     def taken(self, rows: Any) -> dict[str, int]:
-        return {one.stock.warehouse_id[0]: one.quantity for one in rows.allocations}
+        return {one.warehouse_id[0]: one.quantity for one in rows.allocations}
 
     @precondition(lambda self: self.model.holds)
     @rule(which=some)
@@ -374,7 +374,7 @@ class StockAndModel(RuleBasedStateMachine):
             found = selectors.reservations_by_key(keys=[key])[key]
             assert found.reservation.status == hold.status
             held = sorted((part.code, part.units, part.state) for part in hold.parts)
-            assert [(one.stock.warehouse_id[0], one.quantity, one.state) for one in found.allocations] == held
+            assert [(one.warehouse_id[0], one.quantity, one.state) for one in found.allocations] == held
             assert found.reservation.needs_attention == ("SHORT" in hold.states)
 
     def teardown(self) -> None:
