@@ -278,7 +278,7 @@ MIDDLEWARE = [
     "eci.watch.metrics.MeasureMiddleware",
     "eci.http.security.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "eci.http.security.PagesPolicy",
     "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -11,6 +11,7 @@ from config.staff import login
 from eci.http import docs, health, jwks, root
 
 urlpatterns = [
+    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),  # first: most want these
     path("", include("config.staff.urls")),
     path("", include("config.operations.urls")),
     *([path("", include("config.desk.urls"))] if "orders" in settings.ECI_CONTEXTS else []),
@@ -29,7 +30,6 @@ urlpatterns = [
     path("health/<str:context>", health.one),
     path("v1", root.Root.as_view()),
     path("v1/", root.Root.as_view()),
-    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),
     *(
         path(f"api/v1/{name}/v1/", include((f"contexts.{name}.http.urls", name), namespace=f"gateway-{name}"))
         for name in settings.ECI_CONTEXTS

@@ -14,6 +14,8 @@ class JsonUnlessAsked(DefaultContentNegotiation):
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         first = renderers[0], renderers[0].media_type
+        if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", first[1]) and "format" not in request.query_params:
+            return first
         try:
             renderer, media_type = super().select_renderer(request, renderers, format_suffix)
         except NotAcceptable:

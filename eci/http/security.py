@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 from eci.http.rates import is_trusted_proxy
 
@@ -37,6 +39,13 @@ class ProxyHeaders:
         return self.get_response(request)
 
 
+class PagesPolicy(CSPMiddleware):
+    """django-csp's header, for pages. JSON has that of ``SecurityHeaders``, so none is made for it."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if _is_json(response) else super().process_response(request, response)
+
+
 class SecurityHeaders:
     """JSON may run nothing. No cache may store pages, nor anything else that has no ETag: people may stand in it.
 
@@ -50,8 +59,12 @@ class SecurityHeaders:
         response = self.get_response(request)
         response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
         kind = response.headers.get("Content-Type", "")
-        if "json" in kind:
+        if _is_json(response):
             response.headers["Content-Security-Policy"] = _NOTHING
         if "ETag" not in response.headers or "html" in kind:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def _is_json(response: HttpResponseBase) -> bool:
+    return "json" in response.headers.get("Content-Type", "")

@@ -684,16 +684,16 @@ class ReservationAdmin(ReadOnly, CommandPages):
 
 def _name_units(reservations: Iterable[Any]) -> None:
     parts = selectors.allocations_of(reservation_ids=[one.pk for one in reservations])
-    ids = {allocation.stock.product_id for allocations in parts.values() for allocation in allocations}
+    ids = {allocation.product_id for allocations in parts.values() for allocation in allocations}
     products = composed.products_of(product_ids=ids) or {}
     for one in reservations:
         one.units = [_units(allocation, products) for allocation in parts[one.pk]]
 
 
-def _units(allocation: Allocation, products: dict[int, Product]) -> str:
-    product = products.get(allocation.stock.product_id)
-    sku = product.sku if product else f"product {allocation.stock.product_id}"
-    return f"{allocation.quantity} × {sku} in {allocation.stock.warehouse_id}"
+def _units(allocation: selectors.Part, products: dict[int, Product]) -> str:
+    product = products.get(allocation.product_id)
+    sku = product.sku if product else f"product {allocation.product_id}"
+    return f"{allocation.quantity} × {sku} in {allocation.warehouse_id}"
 
 
 admin.site.register(Trail, TrailAdmin)
