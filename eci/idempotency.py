@@ -21,6 +21,7 @@ from django.db import IntegrityError, models
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from eci import pruning
 from eci.db import in_unit_of_work, unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
@@ -164,8 +165,7 @@ def erase(context: str, *, endpoint: str, resources: Any) -> None:
 
 
 def prune(context: str, *, keep_for: timedelta = KEPT) -> int:
-    gone, _ = _records(context)._default_manager.filter(created_at__lt=Now() - keep_for).delete()
-    return gone
+    return pruning.delete(_records(context)._default_manager.filter(created_at__lt=Now() - keep_for), by="created_at")
 
 
 def plain(data: Any) -> Any:

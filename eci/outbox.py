@@ -25,7 +25,7 @@ from django.db import IntegrityError, connections, models
 from django.db.models import F, Max, Min
 from django.db.models.functions import Now
 
-from eci import events
+from eci import events, pruning
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 from eci.statements import Inserts
 from eci.watch import requests
@@ -292,9 +292,9 @@ def redeliver(context: str, row_id: int) -> bool:
 def prune(context: str, *, keep: timedelta = KEPT) -> int:
     """Delete delivered outbox rows and inbox rows that are older than ``keep``."""
     limit = Now() - keep
-    gone, _ = _outbox(context)._default_manager.filter(delivered_at__lt=limit).delete()
-    seen, _ = _inbox(context)._default_manager.filter(received_at__lt=limit).delete()
-    return gone + seen
+    told = _outbox(context)._default_manager.filter(delivered_at__lt=limit)
+    heard = _inbox(context)._default_manager.filter(received_at__lt=limit)
+    return pruning.delete(told, by="delivered_at") + pruning.delete(heard, by="received_at")
 
 
 def relay_once(contexts: Iterable[str]) -> int:

@@ -84,6 +84,8 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
             Columns({"refusal": {"a": 1}}),
         ],
         "created_before": [row.created_at],
+        "due": [[1], [1, 2]],
+        "until": [row.created_at],
     }
 
 

@@ -18,8 +18,8 @@ def product(row: Row) -> dict[str, Any]:
         "description": row["description"],
         "category": row["category"],
         "barcode": row["barcode"],
-        "price": _amount(row["price_minor"], row["currency"]),
-        "lowest_price_30_days": _amount(row["lowest_minor"], row["currency"]),
+        "price": money.text_of(row["price_minor"], row["currency"]),
+        "lowest_price_30_days": money.text_of(row["lowest_minor"], row["currency"]),
         "currency": row["currency"],
         "is_active": row["is_active"],
         "metadata": metadata.shown(row["metadata"]),
@@ -28,17 +28,13 @@ def product(row: Row) -> dict[str, Any]:
     }
 
 
-def _amount(minor: int, currency: str) -> str:
-    return money.text(money.from_minor(minor, currency), currency)
-
-
 def price(row: Row, *, by_name: bool) -> dict[str, Any]:
     """Prices are staff's, commands' and imports': the public need not know which of them."""
     old = row["old_price_minor"]
     return {
-        "price": _amount(row["price_minor"], row["currency"]),
+        "price": money.text_of(row["price_minor"], row["currency"]),
         "currency": row["currency"],
-        "old_price": None if old is None else _amount(old, row["old_currency"]),
+        "old_price": None if old is None else money.text_of(old, row["old_currency"]),
         "old_currency": row["old_currency"] or None,
         "actor": row["actor"] if by_name else "staff",
         "at": iso(row["at"]),
@@ -53,8 +49,8 @@ def facets(counted: Facets) -> dict[str, Any]:
         "prices": [
             {
                 "currency": currency,
-                "from": _amount(lower, currency),
-                "until": _amount(upper, currency),
+                "from": money.text_of(lower, currency),
+                "until": money.text_of(upper, currency),
                 "product_count": units,
             }
             for (currency, lower, upper), units in counted.prices

@@ -2,45 +2,92 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, Sum, Value, When
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
 from contexts.inventory.models import Allocation, Reservation, Stock, Sweep
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from contexts.inventory.services import owed, parts
-from eci.db import writes
+from eci.db import Stale, locked, writes
+from eci.statements import Change, change, changes, per_row, reads
 
-SWEEP_BATCH = 200
+SWEEP_BATCH = 500  # reservations whose stock rows are locked at once, for some hundredths of a second
 PAYING_LIMIT = timedelta(hours=24)
+
+
+@reads
+def _due() -> QuerySet[Reservation, Any]:
+    """The next batch, by when they expired, with that."""
+    lapsed = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at")
+    return lapsed.values_list("pk", "expires_at")[:SWEEP_BATCH]
+
+
+@reads
+def _lock_products(*, due: Collection[int]) -> QuerySet[Stock, Any]:
+    """All stock rows of the products of which these reservations hold units. They stay locked."""
+    holding = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN)
+    rows = Stock.objects.filter(product_id__in=holding.values("stock__product_id"))
+    return locked(rows.order_by("pk")).values_list("pk", flat=True)
+
+
+def _expired(due: Collection[int], until: datetime) -> QuerySet[Allocation]:
+    return Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN, lapses_at__lte=until)
+
+
+@reads
+def _units(*, due: Collection[int], until: datetime) -> QuerySet[Allocation, Any]:
+    """Stock row, units, allocations."""
+    by_row = _expired(due, until).order_by().values("stock").annotate(units=Sum("quantity"), count=Count("pk"))
+    return by_row.values_list("stock", "units", "count")
+
+
+@changes
+def _close(*, due: Collection[int], until: datetime) -> Change:
+    return change(_expired(due, until), state=AllocationState.EXPIRED, lapses_at=None, moved_from=None)
+
+
+@changes
+def _free(*, units: Mapping[int, int]) -> Change:
+    rows = Stock.objects.filter(pk__in=units)
+    return change(rows, reserved=F("reserved") - per_row(units), version=F("version") + 1, updated_at=Now())
+
+
+@changes
+def _end(*, due: Collection[int]) -> Change:
+    """A final status for those that hold nothing any more."""
+    allocations = Allocation.objects.filter(reservation=OuterRef("pk"))
+    ended = Reservation.objects.filter(
+        selectors.LAPSED, ~Exists(allocations.filter(state=AllocationState.OPEN)), pk__in=due
+    )
+    shipped = Exists(allocations.filter(state=AllocationState.SHIPPED))
+    status = Case(When(shipped, then=Value(ReservationStatus.SHIPPED)), default=Value(ReservationStatus.EXPIRED))
+    return change(ended, status=status, version=F("version") + 1, updated_at=Now())
 
 
 @writes("inventory")
 def sweep_batch() -> int:
     """Tidy up to one batch of expired reservations; returns their number.
 
-    1. Lock the stock rows of their products, and close their allocations.
-    2. Give a final status to those without open allocations.
-    3. Record the time.
+    1. Lock the stock rows of their products, close their allocations and free the units.
+    2. Give what is owed its units.
+    3. Give a final status to those without open allocations.
+    4. Record the time.
     """
-    expired = Reservation.objects.filter(selectors.LAPSED).order_by("expires_at").values_list("pk", flat=True)
-    due = list(expired[:SWEEP_BATCH])
-    allocations = Allocation.objects.filter(reservation=OuterRef("pk"))
-    holding = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN)
-    parts.lock_products_of(allocations=holding)
-    owed.reclaim(stock_ids=set(holding.values_list("stock", flat=True)))
-    ended = Reservation.objects.filter(
-        selectors.LAPSED, ~Exists(allocations.filter(state=AllocationState.OPEN)), pk__in=due
-    ).update(
-        status=Case(
-            When(Exists(allocations.filter(state=AllocationState.SHIPPED)), then=Value(ReservationStatus.SHIPPED)),
-            default=Value(ReservationStatus.EXPIRED),
-        ),
-        version=F("version") + 1,
-        updated_at=Now(),
-    )
+    due = dict(_due())
+    if due:
+        until = max(due.values())  # not now: one that is given more time meanwhile must not be closed in part
+        _lock_products(due=due)
+        freed = _units(due=due, until=until)
+        if _close(due=due, until=until) != sum(count for _, _, count in freed):
+            raise Stale
+        _free(units={stock: units for stock, units, _ in freed})
+        owed.cover(stock_ids=[stock for stock, _, _ in freed])
+    ended = _end(due=due)
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
     return ended
