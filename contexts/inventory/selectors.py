@@ -27,6 +27,7 @@ from django.db.models import (
 )
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.lookups import IsNull
 
 from contexts.inventory.domain import Explanation, Hold, StockRow, require_enough, settled
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
@@ -430,12 +431,17 @@ class ReservationRows(ReservationView):
     allocations: list[Allocation]
 
 
+def _is_partly_shipped() -> IsNull:
+    """Not by EXISTS: of one in a condition, PostgreSQL may read all allocations to look up a page's reservations."""
+    shipped = Allocation.objects.filter(reservation=OuterRef("pk"), state=AllocationState.SHIPPED)
+    return IsNull(Subquery(shipped.values("pk")[:1]), False)
+
+
 def with_current(*, rows: QuerySet[Reservation]) -> QuerySet[Any]:
     """Reservations with ``current``: the status they have now, whether or not the sweeper has written it."""
-    partly_shipped = Allocation.objects.filter(reservation=OuterRef("pk"), state=AllocationState.SHIPPED)
     counted: QuerySet[Any] = rows.annotate(
         current=Case(
-            When(LAPSED & Exists(partly_shipped), then=Value(ReservationStatus.SHIPPED)),
+            When(LAPSED & Q(_is_partly_shipped()), then=Value(ReservationStatus.SHIPPED)),
             When(LAPSED, then=Value(ReservationStatus.EXPIRED)),
             default=F("status"),
             output_field=CharField(),
@@ -458,8 +464,18 @@ def reservations(
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
     if status is not None:
-        rows = rows.filter(status__in=(status, ReservationStatus.RESERVED), current=status)
+        rows = rows.filter(_is_now(status))
     return _with_allocations(paging.slice(rows))
+
+
+def _is_now(status: str) -> Q:
+    """``current`` is this, in words that have indexes."""
+    written = Q(status=status)
+    if status == ReservationStatus.RESERVED:
+        return written & ~LAPSED
+    if status == ReservationStatus.EXPIRED:
+        return written | LAPSED & ~Q(_is_partly_shipped())
+    return written | LAPSED & Q(_is_partly_shipped()) if status == ReservationStatus.SHIPPED else written
 
 
 def reservation(*, reservation_id: int) -> ReservationView | None:
@@ -536,20 +552,28 @@ class ReservationStatistics:
 
 
 def reservation_statistics() -> ReservationStatistics:
-    soon = Q(current=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now() + timedelta(hours=1))
-    counts = with_current(rows=Reservation.objects.all()).aggregate(
-        active=Count("pk", filter=Q(current=ReservationStatus.RESERVED)),
-        confirmed=Count("pk", filter=Q(current=ReservationStatus.CONFIRMED)),
-        expired=Count("pk", filter=Q(current=ReservationStatus.EXPIRED)),
-        shipped=Count("pk", filter=Q(current=ReservationStatus.SHIPPED)),
-        released=Count("pk", filter=Q(current=ReservationStatus.RELEASED)),
-        expiring=Count("pk", filter=soon),
-    )
+    counts = _by_status(Reservation.objects.all())
+    soon = Reservation.objects.filter(_is_now(ReservationStatus.RESERVED), paying=False)
     recent = Case(When(at__gt=Now() - SWEEP_IS_RECENT, then=True), default=False)
     last = Sweep.objects.annotate(recent=recent).first()
     return ReservationStatistics(
-        **counts, is_swept=last is not None and last.recent, swept_at=None if last is None else last.at
+        active=counts[ReservationStatus.RESERVED],
+        confirmed=counts[ReservationStatus.CONFIRMED],
+        expired=counts[ReservationStatus.EXPIRED],
+        shipped=counts[ReservationStatus.SHIPPED],
+        released=counts[ReservationStatus.RELEASED],
+        expiring=soon.filter(expires_at__lte=Now() + timedelta(hours=1)).count(),
+        is_swept=last is not None and last.recent,
+        swept_at=None if last is None else last.at,
     )
+
+
+def _by_status(rows: QuerySet[Reservation]) -> Counter[str]:
+    """How many have which status now."""
+    written = Counter(dict(rows.values_list("status").annotate(Count("pk"))))
+    lapsed = Counter(dict(with_current(rows=rows.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
+    written[ReservationStatus.RESERVED] -= lapsed.total()
+    return written + lapsed
 
 
 def order_has_reservation(*, order_id: str) -> bool:
@@ -601,11 +625,9 @@ def orders_holding() -> tuple[str, ...]:
 def statistics(*, limit: int = 200) -> contracts.Statistics:
     """Counts for the metrics, with at most ``limit`` of the lowest stock rows."""
     made = Reservation.objects.exclude(fingerprint="")  # a tombstone never held anything
-    written = Counter(dict(made.values_list("status").annotate(Count("pk"))))
-    lapsed = Counter(dict(with_current(rows=made.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
-    written[ReservationStatus.RESERVED] -= lapsed.total()
+    counts = _by_status(made)
     return contracts.Statistics(
-        holds={status.value: written[status] + lapsed[status] for status in ReservationStatus},
+        holds={status.value: counts[status] for status in ReservationStatus},
         lowest=tuple(
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
             for row in _lowest(limit)

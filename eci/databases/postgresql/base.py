@@ -85,5 +85,6 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
         parameters: dict[str, Any] = super().get_connection_params()
         if seconds := waits.statement_seconds:
             given = parameters.get("options", "")
-            parameters["options"] = f"{given} -c statement_timeout={round(seconds * 1000)}".strip()
+            # jit: to compile a statement over a large table takes longer than to run it
+            parameters["options"] = f"-c jit=off {given} -c statement_timeout={round(seconds * 1000)}"
         return parameters
