@@ -16,7 +16,7 @@ from contexts.inventory.services import owed, parts
 from eci.db import Stale, locked, writes
 from eci.statements import Change, change, changes, per_row, reads
 
-SWEEP_BATCH = 500  # reservations whose stock rows are locked at once, for some hundredths of a second
+SWEEP_BATCH = 250  # reservations whose stock rows are locked at once, for some hundredths of a second
 PAYING_LIMIT = timedelta(hours=24)
 
 
@@ -57,6 +57,11 @@ def _free(*, units: Mapping[int, int]) -> Change:
     return change(rows, reserved=F("reserved") - per_row(units), version=F("version") + 1, updated_at=Now())
 
 
+@reads
+def _is_owed() -> QuerySet[Stock, Any]:
+    return Stock.objects.filter(owed__gt=0).values_list("pk")[:1]
+
+
 @changes
 def _end(*, due: Collection[int]) -> Change:
     """A final status for those that hold nothing any more."""
@@ -86,7 +91,8 @@ def sweep_batch() -> int:
         if _close(due=due, until=until) != sum(count for _, _, count in freed):
             raise Stale
         _free(units={stock: units for stock, units, _ in freed})
-        owed.cover(stock_ids=[stock for stock, _, _ in freed])
+        if _is_owed.first():
+            owed.cover(stock_ids=[stock for stock, _, _ in freed])
     ended = _end(due=due)
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
