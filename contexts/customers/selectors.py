@@ -196,12 +196,12 @@ def live_families() -> QuerySet[TokenFamily]:
 
 @reads
 def _live_family(*, family_id: int) -> QuerySet[TokenFamily]:
-    return live_families().filter(pk=family_id)
+    return live_families().filter(pk=family_id).only("customer", "staff_id", "staff_stamp")
 
 
 @reads
 def _member_of_staff(*, staff_id: int) -> QuerySet[User]:
-    return _staff().filter(pk=staff_id)
+    return _staff().filter(pk=staff_id).only("username", "password", "is_superuser")
 
 
 def is_fresh_login(*, session: str) -> bool:

@@ -27,8 +27,12 @@ def reachable(names: list[str]) -> dict[str, bool]:
 
     All are asked at once, so that their time-outs do not add up.
     """
-    with ThreadPoolExecutor(len(names)) as pool:
-        return dict(zip(names, pool.map(_answers_lately, [connections[name] for name in names]), strict=True))
+    lately = {name: known.get(name) for name in names}
+    asked = [name for name, answered in lately.items() if answered is None]
+    if asked:
+        with ThreadPoolExecutor(len(asked)) as pool:
+            lately |= zip(asked, pool.map(_answers_lately, [connections[name] for name in asked]), strict=True)
+    return {name: bool(answered) for name, answered in lately.items()}
 
 
 def _answers_lately(database: BaseDatabaseWrapper) -> bool:
