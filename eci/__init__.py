@@ -9,6 +9,7 @@ Databases
     databases.mysql.base        MySQL and MariaDB
     idempotency     the same key with the same request gets the first answer again
     events          what has happened, as facts with names; who handles them
+    pruning         what is old is deleted in small steps
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
     trail           what staff has written: who, when, before, after
