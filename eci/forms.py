@@ -88,6 +88,13 @@ class WarehouseCodeField(_OneRule):
         return text.warehouse_code(given)
 
 
+class TrackingNumberField(_OneRule):
+    limit = text.TRACKING_NO
+
+    def rule(self, given: str) -> str:
+        return text.tracking_no(given)
+
+
 class BarcodeField(_OneRule):
     limit = text.BARCODE
 

@@ -19,6 +19,7 @@ WAREHOUSE_NAME = 255
 DESCRIPTION = 50_000
 SKU = 64
 BARCODE = 14
+TRACKING_NO = 64
 EMAIL = 254
 PHONE = 50
 
@@ -181,6 +182,13 @@ def barcode(text: str) -> str:
     if not re.fullmatch(f"[0-9]{{8,{BARCODE}}}", text):
         raise ValueError(f"A barcode has 8 to {BARCODE} digits.")
     return text
+
+
+def tracking_no(text: str) -> str:
+    number = code(text, limit=TRACKING_NO, name="A tracking number")
+    if "/" in number:
+        raise ValueError("A tracking number has no '/'.")
+    return number
 
 
 # -- e-mail addresses -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permissi
 from django.db import InterfaceError, OperationalError
 from django.urls import NoReverseMatch, reverse
 
+from contexts.shipping.public.contracts import ShipTo
 from eci.errors import ContextUnavailable
 
 A = TypeVar("A")
@@ -37,3 +38,10 @@ def page(name: str, *args: object, **query: str) -> str:
     except NoReverseMatch:
         return ""
     return f"{found}?{urlencode(query)}" if query else found
+
+
+def address(to: ShipTo) -> list[str]:
+    """The lines of an address, as a label has them."""
+    place = " ".join(part for part in (to.postal_code, to.city) if part)
+    parts = (to.name, to.company, *to.lines, place, to.region, to.country, to.phone)
+    return [part for part in parts if part]

@@ -85,7 +85,7 @@ def _to_dispatch() -> Tile:
         name="To pack and dispatch",
         figure=NOT_KNOWN if waiting is None else str(sum(waiting.values())),
         note=each or "nothing waits",
-        url=page("admin:shipping_shipment_changelist", status__in="PENDING,PACKED"),
+        url=page("desk-pack"),
         needed=("shipping.view_shipment",),
     )
 

@@ -39,6 +39,7 @@ DESKS: dict[str, tuple[Entry, ...]] = {
     "Stock": (
         Entry(name="Stock", view="admin:inventory_stock_changelist", needed=("inventory.view_stock",)),
         Entry(name="Receive, count, move", view="admin:inventory_stock_document", needed=("inventory.change_stock",)),
+        Entry(name="To pack", view="desk-pack", needed=("shipping.view_shipment",)),
         Entry(name="Shipments", view="admin:shipping_shipment_changelist", needed=("shipping.view_shipment",)),
         Entry(name="Stock imports", view="admin:inventory_import_changelist", needed=("inventory.view_import",)),
     ),

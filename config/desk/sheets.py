@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from django.contrib.admin.utils import quote
 
-from config.desk.asking import User, may, page, unless_away
+from config.desk.asking import User, address, may, page, unless_away
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import Customer, CustomerNotFound
 from contexts.inventory.public.api import inventory
@@ -72,10 +72,7 @@ class Sheet:
         """As a label has it, to be copied: the first shipment's, for that is where it goes."""
         if not self.shipments:
             return ""
-        to = self.shipments[0].shipment.ship_to
-        place = " ".join(part for part in (to.postal_code, to.city) if part)
-        parts = (to.name, to.company, *to.lines, place, to.region, to.country, to.phone)
-        return "\n".join(part for part in parts if part)
+        return "\n".join(address(self.shipments[0].shipment.ship_to))
 
     @property
     def timeline(self) -> list[Happened]:

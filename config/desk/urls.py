@@ -5,10 +5,13 @@ Included before the admin's own pages, whose front page this one replaces.
 
 from django.urls import path
 
-from config.desk import pages
+from config.desk import packing_pages, pages
 
 urlpatterns = [
     path("admin/", pages.front_page),
     path("staff/go", pages.go, name="desk-go"),
     path("staff/orders/<str:order_id>", pages.order_sheet, name="desk-order"),
+    path("staff/pack", packing_pages.queue_page, name="desk-pack"),
+    path("staff/pack/<int:shipment_id>", packing_pages.parcel_page, name="desk-parcel"),
+    path("staff/pack/papers/<str:paper>", packing_pages.papers_page, name="desk-papers"),
 ]

@@ -33,6 +33,7 @@ def shipment(row: models.Shipment) -> Shipment:
         updated_at=row.updated_at,
         ship_to=ship_to(row),
         withheld=tuple(reason for reason in Withheld if getattr(row, reason)),
+        version=row.version,
     )
 
 
@@ -129,6 +130,26 @@ class LocalShipping(Shipping):
     def cancel(self, *, order_id: str, actor: str = ORDERS) -> tuple[Shipment, ...]:
         return tuple(shipment(row) for row in services.cancel_shipments(order_id=order_id, actor=actor))
 
+    def change(
+        self,
+        *,
+        shipment_id: int,
+        actor: str,
+        status: ShipmentStatus | None = None,
+        carrier: str | None = None,
+        tracking_no: str | None = None,
+        version: int | None = None,
+    ) -> Shipment:
+        row = services.change_shipment(
+            shipment_id=shipment_id,
+            actor=actor,
+            status=status,
+            carrier=carrier,
+            tracking_no=tracking_no,
+            version=version,
+        )
+        return shipment(row)
+
     def erase(self, *, order_ids: Iterable[str]) -> None:
         services.erase_orders(order_ids=order_ids)
 
@@ -143,6 +164,12 @@ class LocalShipping(Shipping):
 
     def to_dispatch(self) -> dict[str, int]:
         return selectors.to_dispatch()
+
+    def to_pack(self, *, warehouse: str, after: int, limit: int) -> tuple[Shipment, ...]:
+        return tuple(map(shipment, selectors.to_pack(warehouse=warehouse, after=after, limit=limit)))
+
+    def shipments(self, *, shipment_ids: Iterable[int]) -> tuple[Shipment, ...]:
+        return tuple(map(shipment, selectors.shipments_with_ids(shipment_ids=list(shipment_ids))))
 
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:
         rows = selectors.shipments_to(customer_id=customer_id, after=after, limit=limit)

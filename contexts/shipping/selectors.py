@@ -52,8 +52,21 @@ def order_of(*, tracking_no: str) -> str | None:
 
 def to_dispatch() -> dict[str, int]:
     """Our orders' shipments that wait and are not withheld, by warehouse."""
-    waiting = Shipment.objects.filter(status__in=domain.WAITING, warehouse__isnull=False, short=False, refunded=False)
-    return dict(waiting.order_by("warehouse").values_list("warehouse").annotate(Count("pk")))
+    return dict(_to_dispatch().order_by("warehouse").values_list("warehouse").annotate(Count("pk")))
+
+
+def to_pack(*, warehouse: str, after: int, limit: int) -> list[Shipment]:
+    """Those of one warehouse, by id: those above ``after``."""
+    return list(_to_dispatch().filter(warehouse=warehouse, pk__gt=after).order_by("pk")[:limit])
+
+
+def _to_dispatch() -> QuerySet[Shipment]:
+    return Shipment.objects.filter(status__in=domain.WAITING, warehouse__isnull=False, short=False, refunded=False)
+
+
+def shipments_with_ids(*, shipment_ids: Collection[int]) -> list[Shipment]:
+    """Those that there are, oldest first."""
+    return list(Shipment.objects.filter(pk__in=shipment_ids).order_by("pk"))
 
 
 def shipments_to(*, customer_id: int, after: int, limit: int) -> list[Shipment]:

@@ -52,7 +52,9 @@ class ShipTo:
 
 @dataclass(frozen=True, kw_only=True)
 class Shipment:
-    """``warehouse`` is None for another system's order. ``withheld``: the reasons why it must not leave, if any."""
+    """``warehouse`` is None for another system's order. ``withheld``: the reasons why it must not leave, if any.
+    ``version`` goes up with every change.
+    """
 
     shipment_id: int
     order_id: str
@@ -67,6 +69,7 @@ class Shipment:
     updated_at: datetime
     ship_to: ShipTo = ShipTo()
     withheld: tuple[Withheld, ...] = ()
+    version: int = 0
 
     @property
     def dispatched(self) -> bool:
@@ -194,6 +197,23 @@ class Shipping(ABC):
         """
 
     @abstractmethod
+    def change(
+        self,
+        *,
+        shipment_id: int,
+        actor: str,
+        status: ShipmentStatus | None = None,
+        carrier: str | None = None,
+        tracking_no: str | None = None,
+        version: int | None = None,
+    ) -> Shipment:
+        """Move one shipment along its journey, or give it another carrier or tracking number; None leaves a field.
+
+        What it has already changes nothing. ShipmentNotFound; PreconditionFailed if it has another ``version``;
+        InvalidTransition, OwnedByOrder; DuplicateTrackingNumber; ShipmentShort, OrderRefunded when it is to leave.
+        """
+
+    @abstractmethod
     def erase(self, *, order_ids: Iterable[str]) -> None:
         """Forget whose these orders were: their guest has been erased. What waits keeps its address until it leaves."""
 
@@ -212,6 +232,15 @@ class Shipping(ABC):
     @abstractmethod
     def to_dispatch(self) -> dict[str, int]:
         """How many shipments of our orders wait to be dispatched, by warehouse. What is withheld is not counted."""
+
+    @abstractmethod
+    def to_pack(self, *, warehouse: str, after: int, limit: int) -> tuple[Shipment, ...]:
+        """The shipments of ``to_dispatch`` in this warehouse, by id, so the oldest first: those above ``after``, at
+        most ``limit``."""
+
+    @abstractmethod
+    def shipments(self, *, shipment_ids: Iterable[int]) -> tuple[Shipment, ...]:
+        """Those of these shipments that there are, oldest first."""
 
     @abstractmethod
     def shipments_to(self, *, customer_id: int, after: int, limit: int) -> tuple[ShipmentRecord, ...]:

@@ -113,7 +113,7 @@ class TestTheMenu:
         assert desks(member(CATALOG)) == {"Catalog": ["Products", "Prices", "Imports"]}
         assert desks(member(STOCK)) == {
             "Catalog": ["Products", "Prices"],
-            "Stock": ["Stock", "Receive, count, move", "Shipments", "Stock imports"],
+            "Stock": ["Stock", "Receive, count, move", "To pack", "Shipments", "Stock imports"],
             "Shop": ["Problems"],
         }
         support = member(SUPPORT)

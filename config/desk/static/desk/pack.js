@@ -1,0 +1,82 @@
+// The packing desk's keys, and its scanner. All that it does can be done without it, by mouse.
+"use strict";
+document.addEventListener("DOMContentLoaded", () => {
+  const rows = [...document.querySelectorAll("tr.parcel")];
+  const items = [...document.querySelectorAll("#items tr[data-units]")];
+  const scan = document.getElementById("scan");
+  const button = (command) => document.querySelector(`button[name=do][value=${command}]`);
+  const current = () => rows.find((row) => row.contains(document.activeElement));
+
+  const move = (step) => {
+    const at = rows.indexOf(current());
+    const to = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+    to.querySelector("a.open").focus();
+  };
+  const only = (row) => {
+    for (const box of document.querySelectorAll("#queue tbody input[name=shipment]")) box.checked = row.contains(box);
+  };
+  const press = (command) => {
+    const row = current();
+    if (rows.length && !row && !document.querySelector("#queue tbody input:checked")) return;
+    if (row && !document.querySelector("#queue tbody input:checked")) only(row);
+    button(command)?.click();
+  };
+  const keys = {
+    j: () => rows.length && move(1),
+    k: () => rows.length && move(-1),
+    x: () => current()?.querySelector("input").click(),
+    p: () => press("pack"),
+    d: () => press("dispatch"),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.activeElement.blur();
+    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
+    const key = keys[event.key.toLowerCase()];
+    if (typing || !key || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    key();
+  });
+  document.getElementById("mark-all")?.addEventListener("change", (event) => {
+    for (const box of document.querySelectorAll("#queue tbody input[name=shipment]")) box.checked = event.target.checked;
+  });
+
+  const say = (text, bad) => {
+    const said = document.getElementById("scanned");
+    said.textContent = text;
+    said.className = bad ? "bad" : "";
+    if (bad) beep();
+  };
+  const beep = () => {
+    try {
+      const audio = new AudioContext();
+      const tone = audio.createOscillator();
+      tone.connect(audio.destination);
+      tone.start();
+      tone.stop(audio.currentTime + 0.2);
+      tone.onended = () => audio.close();
+    } catch { /* a browser without sound still shows it in red */ }
+  };
+  const take = (text) => {
+    const times = text.match(/^([0-9]{1,6})\s*[*×]\s*(.+)$/);
+    const named = (code) => items.find((row) => code && (row.dataset.sku === code || row.dataset.barcode === code));
+    const row = named(text) || (times && named(times[2]));
+    if (!row) return say(`${text} does not belong into this parcel.`, true);
+    const got = row.querySelector(".got");
+    const units = Number(got.textContent) + (named(text) ? 1 : Number(times[1]));
+    if (units > Number(row.dataset.units)) return say(`Too many of ${row.dataset.sku}: ${row.dataset.units} go into it.`, true);
+    got.textContent = units;
+    row.classList.toggle("done", units === Number(row.dataset.units));
+    if (items.every((one) => one.classList.contains("done"))) {
+      say("All of it is there.", false);
+      (button("pack") || button("dispatch"))?.focus();
+    } else {
+      say(`${row.dataset.sku}: ${units} of ${row.dataset.units}`, false);
+    }
+  };
+  scan?.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !scan.value.trim()) return;
+    event.preventDefault();
+    take(scan.value.trim());
+    scan.value = "";
+  });
+});
