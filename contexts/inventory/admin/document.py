@@ -466,7 +466,8 @@ class DocumentPage(StaffAdmin):
             self.once(request, "inventory", "stock.document", lambda: _book(document, skus, staff_name(request.user)))
         except EciError as refusal:
             found = _refusals(document, refusal)
-            return self._show(request, head, document, bad=refusal.message, refusals=found)
+            bad = "Nothing was booked. See the lines in red." if found else refusal.message
+            return self._show(request, head, document, bad=bad, refusals=found)
         self.message_user(request, self._booked(document), messages.SUCCESS)
         if document.unknown:
             left = ", ".join(document.unknown)

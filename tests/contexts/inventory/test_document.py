@@ -176,6 +176,7 @@ def test_an_adjustment_wants_a_reason_and_leaves_what_is_held(shop: Shop, clerk:
     desk = Desk(clerk, what="adjust").scan("-2*RUG", "-1*LAMP")
     assert "Give the reason" in desk.do("book").bad
     desk.do("book", reason="broken")
+    assert desk.bad == "Nothing was booked. See the lines in red."
     assert "4 units are reserved; on hand cannot become 3." in desk.text
     assert [line.refusal != "" for line in desk.answer.context["lines"]] == [False, True]
     assert (on_hand(shop.product_id), on_hand(shop.other_id)) == (100, 5), "all lines or none"

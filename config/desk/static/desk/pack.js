@@ -28,13 +28,34 @@ document.addEventListener("DOMContentLoaded", () => {
     p: () => press("pack"),
     d: () => press("dispatch"),
   };
+  // A letter is a command only if it comes alone: a scanner types many at once, and some of them are P and D.
+  let typed = "";
+  let timer = 0;
+  const typedOut = (ended) => {
+    const text = typed;
+    typed = "";
+    clearTimeout(timer);
+    if (text.length === 1 && !ended) {
+      keys[text.toLowerCase()]?.();
+    } else if (scan && ended) {
+      take(text);
+      scan.focus();
+    } else if (scan) {
+      scan.value = text;
+      scan.focus();
+    }
+  };
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.activeElement.blur();
     const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
-    const key = keys[event.key.toLowerCase()];
-    if (typing || !key || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+    const letter = event.key.length === 1 && (typed || !" /".includes(event.key));
+    if (!letter && !(event.key === "Enter" && typed)) return;
     event.preventDefault();
-    key();
+    if (!letter) return typedOut(true);
+    typed += event.key;
+    clearTimeout(timer);
+    timer = setTimeout(typedOut, 150, false);
   });
   document.getElementById("mark-all")?.addEventListener("change", (event) => {
     for (const box of document.querySelectorAll("#queue tbody input[name=shipment]")) box.checked = event.target.checked;
@@ -79,4 +100,11 @@ document.addEventListener("DOMContentLoaded", () => {
     take(scan.value.trim());
     scan.value = "";
   });
+
+  // What comes next: the carrier's number in place of ours, or the command.
+  const number = document.getElementById("id_tracking_no");
+  if (number && !button("pack")) {
+    if (number.value.startsWith("ECI")) number.select();
+    else button("dispatch").focus();
+  }
 });

@@ -82,6 +82,11 @@ document.addEventListener("DOMContentLoaded", () => {
     scan.focus();
     work();
   });
+  document.addEventListener("keydown", (event) => {
+    const elsewhere = !event.target.closest("input, textarea, select");
+    const letter = event.key.length === 1 && !" /".includes(event.key);
+    if (elsewhere && letter && !event.ctrlKey && !event.altKey && !event.metaKey) scan.focus(); // no scan is lost
+  });
   form.addEventListener("change", (event) => {
     if (event.target.closest(".head select")) {
       waiting.push({ scan: "", quantity: "", do: "look" });
