@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django import forms
@@ -20,126 +18,33 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.crypto import salted_hmac
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.inventory import composed, selectors
+from contexts.inventory.admin.lines import MAX_LINES, MAX_UNDONE, Document, Line, Refused, Unknown, What
 from contexts.inventory.models import MovementKind, Warehouse
 from contexts.inventory.selectors import Moved
 from contexts.inventory.services import counts, stock
 from contexts.inventory.services.counts import Counted
-from eci import text
 from eci.clock import utcnow
 from eci.errors import ContextUnavailable, EciError
 from eci.forms import TextField
 from eci.identity.auth import staff_name
-from eci.staff import StaffAdmin
+from eci.staff import MAX_TERM, StaffAdmin
 from eci.staff_forms import key_for, new_key, sent_before
 
-MAX_LINES = 500
-MAX_UNDONE = 50  # of the last entries that can be taken back
 MAX_UNKNOWN = 50
 MAX_LIKE = 9  # products that are offered for a text that is no code
 DAMAGED = "The lines of this page are damaged, so nothing was done. Open the page again."
 BOOKED = "The lines that stood here are booked already. A new document begins: enter again what came after."
 _TIMES = re.compile(r"\s*([+-]?[0-9]{1,10})\s*[*\u00d7]\s*(.+)")
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class What(StrEnum):
-    RECEIVE = "receive"
-    COUNT = "count"
-    ADJUST = "adjust"
-    MOVE = "move"
 
 
 _TITLES = {What.RECEIVE: "Receive", What.COUNT: "Count", What.ADJUST: "Adjust", What.MOVE: "Move"}
 _DONE = {What.RECEIVE: "Received", What.COUNT: "Counted", What.ADJUST: "Adjusted", What.MOVE: "Moved"}
-
-
-class Refused(Exception):
-    """What was entered cannot be taken, for this reason."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """``seen`` is what was on hand, and ``at`` when, as the product was entered first."""
-
-    product_id: int
-    units: int
-    seen: int
-    at: datetime
-
-    def __str__(self) -> str:
-        return f"{self.product_id} {self.units} {self.seen} {(self.at - _EPOCH) // _MICROSECOND}"
-
-    @classmethod
-    def read(cls, written: str) -> Line:
-        """ValueError."""
-        product_id, units, seen, at = map(int, written.split(" "))
-        return cls(product_id=product_id, units=units, seen=seen, at=_EPOCH + timedelta(microseconds=at))
-
-
-@dataclass(kw_only=True)
-class Document:
-    """What is to be booked. ``lines`` by product, the one entered last at the end.
-
-    ``entries``: the last products and units, to be taken back; ``unknown``: texts that no product has.
-    """
-
-    what: What = What.RECEIVE
-    warehouse: str = ""
-    to_warehouse: str = ""
-    reference: str = ""
-    reason: str = ""
-    lines: dict[int, Line] = field(default_factory=dict)
-    entries: list[tuple[int, int]] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-
-    @property
-    def mark(self) -> str:
-        """Changes with what is to be booked: it tells whether the person has seen its differences."""
-        seen = [self.what, self.warehouse, *map(str, self.lines.values())]
-        return salted_hmac("inventory.document", "\n".join(seen)).hexdigest()
-
-    def add(self, product_id: int, units: int, *, seen: int, at: datetime) -> None:
-        """Units of a product that is there already add up. Refused."""
-        before = self.lines.get(product_id)
-        if before is None and len(self.lines) >= MAX_LINES:
-            raise Refused(f"A document has at most {MAX_LINES} lines: book these first.")
-        line = before or Line(product_id=product_id, units=0, seen=seen, at=at)
-        total = line.units + units
-        if abs(total) > stock.MAX_UNITS:
-            raise Refused(f"A line has at most {stock.MAX_UNITS:,} units.")
-        self.lines.pop(product_id, None)
-        self.lines[product_id] = replace(line, units=total)
-        self.entries = [*self.entries, (product_id, units)][-MAX_UNDONE:]
-
-    def undo(self) -> None:
-        """Take the last entry back."""
-        if not self.entries:
-            return
-        product_id, units = self.entries.pop()
-        line = self.lines.pop(product_id, None)
-        if line and (line.units != units or any(one == product_id for one, _ in self.entries)):
-            self.lines[product_id] = replace(line, units=line.units - units)
-
-    def remove(self, product_id: int) -> None:
-        self.lines.pop(product_id, None)
-        self.entries = [(one, units) for one, units in self.entries if one != product_id]
-
-    def require_units(self, units: int) -> None:
-        """Refused, if nobody can mean that."""
-        if self.what == What.COUNT and units < 0:
-            raise Refused("A count is 0 or more.")
-        if self.what == What.ADJUST and units == 0:
-            raise Refused("An adjustment is not 0.")
-        if self.what in (What.RECEIVE, What.MOVE) and units < 1:
-            raise Refused("Give 1 unit or more.")
 
 
 # -- the page's form --------------------------------------------------------------------------------------------------
@@ -200,7 +105,7 @@ def _read(head: Head, sent: Mapping[str, Any], lists: Any) -> Document:
 
 
 def _plain(written: str) -> str:
-    return "".join(filter(str.isprintable, written)).strip()[: text.SKU]
+    return "".join(filter(str.isprintable, written)).strip()[:MAX_TERM]
 
 
 def _see_anew(document: Document) -> None:
@@ -244,7 +149,7 @@ def _entered(document: Document, scan: str, quantity: str) -> tuple[str, list[Pr
             return _taken(document, one.product_id, units), []
     if not alike:
         document.unknown = list(dict.fromkeys([*document.unknown, scan]))[-MAX_UNKNOWN:]
-        raise Refused(f"There is no product {code}.")
+        raise Unknown(f"There is no product {code}.")
     return f"{code} is no SKU and no barcode. Which product is it?", alike
 
 
@@ -419,7 +324,7 @@ class DocumentPage(StaffAdmin):
         except EciError as refusal:
             return self._show(request, head, document, bad=refusal.message, scan=_plain(request.POST.get("scan", "")))
         except Refused as refused:
-            scan = "" if str(refused).startswith("There is no product") else _plain(request.POST.get("scan", ""))
+            scan = "" if isinstance(refused, Unknown) else _plain(request.POST.get("scan", ""))
             return self._show(request, head, document, bad=str(refused), scan=scan)
 
     def _booked_before(self, request: HttpRequest, head: Head, document: Document) -> HttpResponse:

@@ -128,6 +128,8 @@ def test_words_of_a_name_ask_which_product_is_meant(shop: Shop, clerk: Browser, 
     """A code that is only like a product is never taken for it."""
     api.post("/v1/products", {"sku": "MUG-1", "name": "Blue mug", "price": 1})
     green = api.post("/v1/products", {"sku": "MUG-2", "name": "Green mug", "price": 1}).data["product_id"]
+    api.post("/v1/products", {"sku": "L" * 64, "name": "Long", "price": 1})
+    assert Desk(clerk).scan("5*" + "L" * 64).lines == [("L" * 64, 5)]
     desk = Desk(clerk).scan("4*mug")
     assert desk.lines == []
     assert {f"pick-{green}"} <= set(desk.form.buttons["do"])
