@@ -82,7 +82,7 @@ def admin_pages() -> list[str]:
 
 def test_no_token_opens_a_page_of_the_admin() -> None:
     access = staff("admin").login["access"]
-    beside = [path for (_, path), row in TABLE.items() if row["admin"] == "page"]
+    beside = [re.sub(r"\{\w+\}", "7", path) for (_, path), row in TABLE.items() if row["admin"] == "page"]
     for path in [*(reverse(name) for name in admin_pages()), *beside]:
         for method in ("GET", "POST"):
             page = Client().generic(method, path, headers={"Authorization": f"Bearer {access}"})
