@@ -9,7 +9,7 @@ from io import BytesIO
 from itertools import groupby
 from xml.sax.saxutils import escape
 
-from font_roboto import Roboto, RobotoBold
+from font_manrope import Manrope, ManropeBold
 from reportlab.graphics.barcode.code128 import Code128
 from reportlab.graphics.barcode.qr import QrCodeWidget
 from reportlab.graphics.shapes import Drawing
@@ -154,7 +154,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, widths: t
 
 def _line(text: str, *, size: int, bold: bool = False) -> Paragraph:
     _fonts()
-    style = ParagraphStyle("line", fontName="Roboto", fontSize=size, leading=size * 1.25, splitLongWords=True)
+    style = ParagraphStyle("line", fontName="Manrope", fontSize=size, leading=size * 1.25, splitLongWords=True)
     return Paragraph(_in_fonts(text, bold=bold), style)
 
 
@@ -178,9 +178,9 @@ def _barcode(text: str, width: float) -> list[Flowable]:
 
 @cache
 def _fonts() -> TTFont:
-    regular = TTFont("Roboto", Roboto)
+    regular = TTFont("Manrope", Manrope)
     registerFont(regular)
-    registerFont(TTFont("Roboto-Bold", RobotoBold))
+    registerFont(TTFont("Manrope-Bold", ManropeBold))
     for name, _, _ in _CJK:
         registerFont(UnicodeCIDFont(name))
     return regular
@@ -189,7 +189,7 @@ def _fonts() -> TTFont:
 def _in_fonts(text: str, *, bold: bool) -> str:
     """The text as markup, each stretch in a font that has its letters. Those of East Asia are the reader's own."""
     known = _fonts().face.charToGlyph
-    latin = "Roboto-Bold" if bold else "Roboto"
+    latin = "Manrope-Bold" if bold else "Manrope"
 
     def font(letter: str) -> str:
         if ord(letter) in known:
