@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from config.desk.asking import unless_away
 from contexts.catalog.public.api import catalog
@@ -13,8 +14,10 @@ from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import AllocationState, Reservation
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
+from eci.clock import utcnow
 
 BATCH = 50  # shipments of a page, and of one command
+LATE = timedelta(days=1)  # that a parcel waits
 _IN_PARCEL = (AllocationState.OPEN, AllocationState.SHIPPED)
 
 
@@ -40,8 +43,8 @@ class Parcel:
         return self.shipment.status in (ShipmentStatus.PENDING, ShipmentStatus.PACKED)
 
     @property
-    def units(self) -> int:
-        return sum(item.units for item in self.items or ())
+    def is_late(self) -> bool:
+        return utcnow() - self.shipment.created_at > LATE
 
 
 @dataclass(frozen=True, kw_only=True)
