@@ -36,6 +36,13 @@ def _two_names(cells: Cells, first: Cells) -> Cells | Skip:
     return cells | {"full_name": " ".join(filter(None, both))}
 
 
+def _orderer(cells: Cells, first: Cells) -> Cells | Skip:
+    """An order has a row for each line, of which the first alone may say whose it is."""
+    if cells is not first and not cells.get("email"):
+        return Skip("This row is a further line of the order.")
+    return cells
+
+
 _OWN = {"email": "email", "fullname": "full_name", "phone": "phone"}
 
 
@@ -59,6 +66,32 @@ class Customers(Kind):
     presets = (
         Preset(
             name="ECI customers", signs=(frozenset({*_OWN, "customerid", "isblocked"}),), columns=_OWN, as_written=True
+        ),
+        Preset(
+            name="Shopify orders",
+            signs=(frozenset({"name", "email", "lineitemname", "lineitemquantity"}),),
+            columns={
+                "name": "order",
+                "email": "email",
+                "billingname": "full_name",
+                "shippingname": "full_name",
+                "phone": "phone",
+                "billingphone": "phone",
+            },
+            group="order",
+            shape=_orderer,
+        ),
+        Preset(
+            name="Amazon orders",
+            signs=(frozenset({"orderid", "orderitemid", "buyeremail"}),),
+            columns={
+                "orderid": "order",
+                "buyeremail": "email",
+                "buyername": "full_name",
+                "buyerphonenumber": "phone",
+            },
+            group="order",
+            shape=_orderer,
         ),
         Preset(
             name="Customers with two names",

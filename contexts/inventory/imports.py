@@ -136,7 +136,20 @@ def _presets(field: str) -> tuple[Preset, ...]:
             signs=(frozenset({"sellersku", "quantity"}), frozenset({"sku", "price", "quantity", "adddelete"})),
             columns={"sellersku": "sku", "sku": "sku", "quantity": field},
         ),
+        _ORDERS,
     )
+
+
+# Units that were sold are neither there nor arriving.
+_ORDERS = Preset(
+    name="Orders",
+    signs=(
+        frozenset({"lineitemquantity", "lineitemname", "lineitemprice"}),  # Shopify
+        frozenset({"orderid", "orderitemid", "sku"}),  # Amazon
+        frozenset({"orderid", "line", "sku", "quantity", "linetotal"}),  # our own
+    ),
+    refusal="This is a file of orders: it says what was sold, and not what is there or has arrived.",
+)
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------

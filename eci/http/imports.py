@@ -47,8 +47,14 @@ class OptionsIn(serializers.Serializer[Any]):
     decimal = serializers.ChoiceField(choices=[".", ","], required=False)
     sheet = TextField(required=False, max_length=100)
     header_row = serializers.IntegerField(required=False, min_value=1, max_value=1_000)
-    blank = serializers.ChoiceField(choices=[LEAVE, CLEAR], required=False)
+    blank = serializers.JSONField(required=False)
     currency = TextField(required=False, max_length=3)
+
+    def validate_blank(self, said: Any) -> Any:
+        each = list(said.values()) if isinstance(said, dict) else [said]
+        if not all(isinstance(one, str) and one in (LEAVE, CLEAR) for one in each):
+            raise serializers.ValidationError(f"A blank cell means {LEAVE} or {CLEAR}, for all fields or for each.")
+        return said
 
     def validate_encoding(self, name: str) -> str:
         if not is_encoding(name):
@@ -270,6 +276,10 @@ def options_of(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
     checked = OptionsIn(data={name: value for name, value in given.items() if name not in own})
     if not checked.is_valid():
         raise serializers.ValidationError({"options": checked.errors})
+    said = checked.validated_data.get("blank")
+    if isinstance(said, dict) and (others := sorted(set(said) - set(kind.clearable()))):
+        sentence = f"{others[0][:60]!r} cannot be cleared. Fields that can: {', '.join(kind.clearable()) or 'none'}."
+        raise InvalidRequest(f"options: {sentence}", options=[sentence])
     for name in own & set(given):
         if sentence := _why_not(name, given[name], kind):
             raise InvalidRequest(f"options: {sentence}", options=[sentence])

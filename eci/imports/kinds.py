@@ -72,14 +72,16 @@ class Preset:
     - ``group``: rows that follow each other with the same cell here belong together.
     - ``shape``: what a row's cells come to, given those of the first row of its group.
     - ``as_written``: its texts need no decoding.
+    - ``refusal``: why such a file is none of this kind. Who says in the mapping what its columns are is believed.
     """
 
     name: str
     signs: tuple[frozenset[str], ...]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     shape: Callable[[Cells, Cells], Cells | Skip] = _as_it_is
     as_written: bool = False
+    refusal: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,10 @@ class Kind(ABC):
     @abstractmethod
     def restore(self, lines: Sequence[ImportLineRow], prepared: Any, *, actor: str) -> list[str]:
         """Take back what these lines did, inside the caller's unit of work. For each "" or why it stays as it is."""
+
+    def clearable(self) -> list[str]:
+        """The fields of which a blank cell may mean that there is nothing."""
+        return [one.name for one in self.fields if one.cleared is not None]
 
     def field_named(self, name: str) -> Field | None:
         return next((one for one in self.fields if one.name == name), None)

@@ -44,7 +44,7 @@ def recognised(rows: Sequence[Sequence[str]], kind: Kind, mapping: Mapping[str, 
 def _known(kind: Kind, mapping: Mapping[str, Any]) -> set[str]:
     names = {plain(name) for one in kind.fields for name in (one.name, *one.names)}
     for preset in kind.presets:
-        names.update(preset.columns)
+        names.update(preset.columns, *(preset.signs if preset.refusal else ()))
     return names | {plain(name) for name in mapping}
 
 
@@ -67,6 +67,8 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     names = _unique([cell.strip().lstrip("\ufeff") for cell in header[1]])
     _require_known_columns(names, kind, mapping)
     preset = _preset(names, kind)
+    if preset and preset.refusal and not mapping:
+        raise BadFile(preset.refusal)
     fields = _fields(names, kind, preset, mapping)
     spread = {} if kind.spread_over in fields else kind.spread(names)
     return Columns(

@@ -139,11 +139,20 @@ def _questions(
         *_about_columns(columns, kind, evidence, options),
         *kind.questions(options, columns.fields, columns.spread),
     ]
-    clearable = [one.name for one in kind.fields if one.cleared is not None and one.name in columns.fields]
+    clearable = [name for name in kind.clearable() if name in columns.fields]
     if clearable:
-        sentence = f"Does a blank cell leave what there is, or clear it ({', '.join(clearable)})?"
+        sentence = (
+            f"Does a blank cell leave what there is, or clear it? For all of {', '.join(clearable)}, or for each: "
+            f'{{"{clearable[0]}": "{CLEAR}"}}.'
+        )
         asked.append(Question(name=BLANK, question=sentence, choices=[LEAVE, CLEAR], answer=options.get(BLANK, LEAVE)))
     return asked
+
+
+def _clears(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a blank cell of this field clears it. It is said for all fields, or for some."""
+    said = options.get(BLANK, LEAVE)
+    return (said.get(name) if isinstance(said, dict) else said) == CLEAR
 
 
 def _about_text(table: Table, options: Mapping[str, Any]) -> list[Question]:
@@ -303,7 +312,7 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
         said = one.read(cell, reading)
         if said is not None:
             found[one.name] = said
-    elif one.cleared is not None and options.get(BLANK) == CLEAR:
+    elif one.cleared is not None and _clears(one.name, options):
         found[one.name] = one.cleared
 
 

@@ -77,7 +77,7 @@ PRICE = Field(
     name="price",
     read=_price,
     is_number=True,
-    ask="Which column is the price?",
+    ask="Which column is the price? A sale's price is taken as it is, whatever its dates.",
     names=(
         *("unit price", "selling price", "retail price", "list price", "regular price", "sale price", "special price"),
         *("standard price", "variant price", "compare at price", "msrp", "rrp"),
@@ -85,7 +85,11 @@ PRICE = Field(
 )
 CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code"))
 BARCODE = Field(
-    name="barcode", read=_barcode, is_code=True, names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn")
+    name="barcode",
+    read=_barcode,
+    cleared="",
+    is_code=True,
+    names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn"),
 )
 IS_ACTIVE = Field(
     name="is_active", read=_flag, names=("active", "published", "status", "enabled", "visible", "product online")

@@ -250,4 +250,20 @@ AMAZON = Preset(
     shape=_amazon,
 )
 
-SHOPS = (SHOPIFY, WOOCOMMERCE, MAGENTO, SQUARE, AMAZON)
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+ORDERS = Preset(
+    name="Orders",
+    signs=(
+        frozenset({"name", "lineitemname", "lineitemquantity", "lineitemprice"}),  # Shopify
+        frozenset({"orderid", "orderitemid", "purchasedate", "sku"}),  # Amazon
+        frozenset({"amazonorderid", "purchasedate", "sku", "itemprice"}),
+        frozenset({"orderid", "orderstatus", "sku", "quantity"}),
+        frozenset({"orderid", "number", "sku", "lineitemtotal", "quantity"}),
+        frozenset({"orderid", "line", "sku", "quantity", "linetotal"}),  # our own
+    ),
+    refusal="This is a file of orders. Those that were placed elsewhere are not taken in; of such a file only the "
+    "people are, with kind customers.",
+)
+
+SHOPS = (SHOPIFY, WOOCOMMERCE, MAGENTO, SQUARE, AMAZON, ORDERS)

@@ -89,3 +89,22 @@ def test_who_was_erased_is_not_registered_by_what_was_read_before(importing: Imp
     done = importing.apply(read["import_id"])
     assert (done["status"], people()) == ("APPLIED", [("bob@example.com", "Bob", "")])
     assert importing.rows(read["import_id"], "&outcome=refused") == []
+
+
+def test_people_of_an_order_file_stand_in_the_first_row_of_each_order(importing: Importing) -> None:
+    content = csv(
+        "Name,Email,Financial Status,Total,Lineitem quantity,Lineitem name,Lineitem price,"
+        "Billing Name,Shipping Name,Phone",
+        "#1001,ann@example.com,paid,30.00,1,Tee,20.00,Ann Lee,Ann Lee,+372 555 0100",
+        "#1001,,,,1,Mug,10.00,,,",
+        "#1002,bob@example.com,paid,10.00,1,Mug,10.00,,Bob,",
+        "#1003,ann@example.com,paid,5.00,1,Cup,5.00,Ann Lee,Ann Lee,+372 555 0100",
+        "#1004,,paid,5.00,1,Cup,5.00,,,",
+    )
+    read = importing.read(content)
+    assert read["detected"]["preset"] == "Shopify orders"
+    assert [outcome for _, outcome in importing.outcomes(read["import_id"])] == [
+        *("new", "skipped", "new", "skipped", "refused"),
+    ]
+    importing.apply(read["import_id"])
+    assert people() == [("ann@example.com", "Ann Lee", "+372 555 0100"), ("bob@example.com", "Bob", "")]

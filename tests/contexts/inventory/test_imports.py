@@ -182,3 +182,18 @@ def test_many_rows_take_few_statements(one_place: Importing, statements: Any) ->
     assert reading.total <= 45, reading.report()
     assert applying.total <= 55, applying.report()
     assert len(stock()) == 60
+
+
+@pytest.mark.parametrize("kind", ["stock_counts", "receipts"])
+def test_what_was_sold_is_neither_there_nor_arriving(one_place: Importing, kind: str) -> None:
+    exported = b"".join(one_place.api.client.get("/v1/orders/export").streaming_content)
+    files = [
+        csv("order-id\torder-item-id\tpurchase-date\tsku\tquantity-purchased", "408-4870009-9733125\t1\tx\tLAMP\t2"),
+        csv("Name,Email,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku", "#1001,a@example.com,2,L,1,LAMP"),
+        exported,
+    ]
+    for number, content in enumerate(files):
+        failed = one_place.read(content, kind=kind, name=f"{number}.csv")
+        assert (
+            failed["error"] == "This is a file of orders: it says what was sold, and not what is there or has arrived."
+        )

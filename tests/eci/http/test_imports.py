@@ -54,6 +54,12 @@ def test_a_path_of_its_own_sets_the_kind(importing: Importing) -> None:
         ({"options": {"decimal": "x"}}, "is not a valid choice"),
         ({"options": {"delimiter": "word"}}, "A delimiter is one of comma, semicolon, tab, bar."),
         ({"options": {"currency": "XXX"}}, "There is no such currency."),
+        ({"options": {"blank": "empty"}}, "A blank cell means leave or clear, for all fields or for each."),
+        ({"options": {"blank": {"category": 1}}}, "A blank cell means leave or clear, for all fields or for each."),
+        (
+            {"options": {"blank": {"price": "clear"}}},
+            "'price' cannot be cleared. Fields that can: description, category",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_a_400(importing: Importing, given: dict[str, Any], sentence: str) -> None:

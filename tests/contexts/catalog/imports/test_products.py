@@ -142,6 +142,31 @@ def test_blank_cells_leave_unless_they_are_to_clear(importing: Importing) -> Non
     assert (found["name"], found["category"], found["description"], found["price"]) == ("A", "", "Long", "1.00")
 
 
+def test_what_a_blank_cell_means_may_be_said_of_each_field(importing: Importing) -> None:
+    body = {"sku": "A", "name": "A", "price": "1", "category": "Old", "description": "Long", "barcode": "12345678"}
+    importing.api.post("/v1/products", body)
+    read = importing.read(csv("sku,category,description,barcode", "A,,,"))
+    [asked] = read["questions"]
+    assert (asked["name"], asked["answer"], read["counts"]["same"]) == ("blank", "leave", 1)
+    assert all(field in asked["question"] for field in ("description", "category", "barcode"))
+    answered = importing.answer(
+        read["import_id"], blank={"category": "clear", "barcode": "clear", "description": "leave"}
+    )
+    assert answered["questions"][0]["answer"]["category"] == "clear"
+    importing.apply(read["import_id"])
+    found = by_sku(importing)["A"]
+    assert (found["category"], found["description"], found["barcode"]) == ("", "Long", None)
+    importing.undo(read["import_id"])
+    assert by_sku(importing)["A"]["barcode"] == "12345678"
+
+
+def test_categories_with_bars_are_names_and_have_a_limit(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,category", "A,A,1,Home|Garden", f"B,B,1,{'x' * 256}"))
+    assert refusals(importing, read) == {"B": ["category: This must have at most 255 characters."]}
+    importing.apply(read["import_id"])
+    assert by_sku(importing)["A"]["category"] == "Home|Garden"
+
+
 def test_flags_are_understood(importing: Importing) -> None:
     yes, no = "TRUE true 1 -1 Y enabled visible Published".split(), "FALSE 0 N disabled hidden draft".split()  # noqa: SIM905
     importing.take(csv("sku,name,price,published", *(f"{flag}-{n},A,1,{flag}" for n, flag in enumerate(yes + no))))

@@ -198,3 +198,58 @@ class TestAmazon:
         importing.apply(read["import_id"])
         found = {one["sku"]: one["is_active"] for one in importing.api.get("/v1/products").data}
         assert found == {"AM-1": False, "AM-9": True}, "what is not in the file stays as it is"
+
+
+class TestOrders:
+    """Orders are no products. Neither SKUs nor names of their lines are taken for some."""
+
+    SHOPIFY = (
+        "Name,Email,Financial Status,Total,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name"
+    )
+    AMAZON = "order-id\torder-item-id\tpurchase-date\tbuyer-email\tsku\tproduct-name\tquantity-purchased\titem-price"
+    SENTENCE = (
+        "This is a file of orders. Those that were placed elsewhere are not taken in; of such a file only the people "
+        "are, with kind customers."
+    )
+
+    @pytest.mark.parametrize("kind", ["products", "prices"])
+    def test_a_file_of_orders_says_so(self, importing: Importing, kind: str) -> None:
+        files = [
+            csv(self.SHOPIFY, "#1001,a@example.com,paid,30,1,Tee,20,TEE,Ann", "#1001,,,,1,Mug,10,MUG,"),
+            csv(self.AMAZON, "408-4870009-9733125\t1\t2026-01-02\ta@example.com\tTEE\tTee\t1\t20"),
+        ]
+        for number, content in enumerate(files):
+            failed = importing.read(content, kind=kind, name=f"{number}.csv")
+            assert (failed["status"], failed["error"]) == ("FAILED", self.SENTENCE)
+
+    def test_our_own_are_no_products_either(self, importing: Importing) -> None:
+        content = b"".join(importing.api.client.get("/v1/orders/export").streaming_content)
+        assert importing.read(content + b"x" * 50)["error"] == self.SENTENCE
+
+    def test_who_says_what_the_columns_are_is_believed(self, importing: Importing) -> None:
+        mapping = {"Name": None, "Lineitem sku": "sku", "Lineitem name": "name", "Lineitem price": "price"}
+        content = csv(self.SHOPIFY, "#1001,a@example.com,paid,30,1,Tee,20,TEE,Ann", "#1001,,,,1,Mug,10,MUG,")
+        assert set(products(importing, content, mapping=mapping)) == {"TEE", "MUG"}
+
+
+def test_dates_of_the_old_shop_break_nothing(importing: Importing) -> None:
+    """In whatever form: none is taken, and who chooses a sale's price is told that its dates do not count."""
+    header = "sku,store_view_code,product_type,name,price,special_price,special_price_from_date,created_at"
+    read = importing.read(
+        csv(
+            header,
+            "A,,simple,A,34.0000,30.0000,25/10/2015,2015-10-25 3:34:20",
+            "B,,simple,B,5.0000,,10/25/15 0:00,2015-10-25T23:59:59Z",
+        )
+    )
+    assert read["notes"] == ["Not used: special_price_from_date, created_at."]
+    [asked] = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], "whatever its dates" in asked["question"]) == ("price", True)
+    importing.apply(importing.answer(read["import_id"], price="special_price")["import_id"])
+    assert {one["sku"]: one["price"] for one in importing.api.get("/v1/products").data} == {"A": "30.00", "B": "5.00"}
+
+
+def test_long_descriptions_with_line_breaks(importing: Importing) -> None:
+    body = "<p>Line&nbsp;1</p>\n" + "long " * 2_400
+    found = products(importing, csv("sku,name,price,description", f'A,A,1,"{body}"'))
+    assert found["A"]["description"] == body.replace("&nbsp;", "\xa0").strip()
