@@ -5,7 +5,8 @@ filled. NAME=PID are the servers' processes; ``--postgres-log FILE`` is where Po
 
 - ``statements``: those of one order by context, and its commits, as the databases themselves have seen them.
 - ``parts``: µs of processor time of one order, by context and layer. A timer of the process looks where it is.
-- ``servers``: µs of theirs; ``after``: what delivering an order's events and sending its mails costs then.
+- ``request``, ``after``: µs of this process and of the servers, for an order and for delivering its events and sending
+  its mails then. ``calls``: Python functions called by each. Others' load changes all times, and no count.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _EVERY = 0.001  # seconds of processor time between two looks; the kernel may ta
 # The first that fits the file of the innermost frame outside of Python's own library.
 _LAYERS = (
     ("statements", ("django/db/models",)),
-    ("drivers", ("django/db", "psycopg", "MySQLdb", "eci/databases", "eci/db.py", "eci/statements.py")),
+    ("drivers", ("django/db", "psycopg", "MySQLdb", "eci/databases", "eci/db.py", "eci/statements")),
     ("watching", ("eci/watch", "structlog", "prometheus_client", "django_prometheus", "opentelemetry")),
     ("identity", ("eci/identity", "jwt", "django/contrib", "config/staff", "django_otp")),
     ("HTTP", ("rest_framework", "eci/http", "django", "corsheaders", "csp", "whitenoise")),
@@ -228,6 +229,22 @@ def spent(work: Callable[[], None], servers: Mapping[str, int]) -> dict[str, flo
     return {"Python": used} | {name: after.cpu(pid) - before.cpu(pid) for name, pid in servers.items()}
 
 
+def calls(work: Callable[[], None]) -> int:
+    """How many Python functions it calls."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.one_order", description=__doc__)
     parser.add_argument("orders", type=int)
@@ -251,6 +268,7 @@ def main() -> int:
         for number in range(asked.orders):
             shop.order(1, number % 900 + 1)
 
+    called = {"request": calls(place), "after": calls(after_commit)}
     request = spent(place, servers)
     after = spent(after_commit, servers)
     with sampled() as seen:
@@ -269,6 +287,7 @@ def main() -> int:
             "parts": parts,
             "request": {part: used * each for part, used in request.items()},
             "after": {part: used * each for part, used in after.items()},
+            "calls": {part: round(times / asked.orders) for part, times in called.items()},
         },
         sys.stdout,
     )

@@ -212,11 +212,16 @@ def parts(results: Results) -> str:
     sums = [sum(of.get(layer, 0) for of in found.values()) for layer in layers]
     rows.append(("**the request**", *(f"**{short_of(one)}**" for one in sums), f"**{short_of(sum(sums))}**"))
     servers = [
-        (what, *(short_of(order[key][part]) for part in order[key]), short_of(sum(order[key].values())))
+        (
+            what,
+            *(short_of(order[key][part]) for part in order[key]),
+            short_of(sum(order[key].values())),
+            short_of(order["calls"][key]),
+        )
         for what, key in (("the request", "request"), ("its events and mails, afterwards", "after"))
     ]
     made_of = table(("µs of an order", *layers, "in all"), rows)
-    return f"{made_of}\n\n{table(('µs of an order', *order['request'], 'in all'), servers)}"
+    return f"{made_of}\n\n{table(('µs of an order', *order['request'], 'in all', 'Python calls'), servers)}"
 
 
 def short_of(microseconds: float) -> str:

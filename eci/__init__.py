@@ -14,7 +14,12 @@ Databases
     erasure         which customers each context has erased
     trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
-    statements      a queryset is written once, compiled once, and run with new values
+
+Statements (statements has the story)
+    statements.querysets  reads and updates: a queryset is written once, compiled once, and run with new values
+    statements.inserts    rows that are inserted many at a time
+    statements.stand_ins  what stands for a value while its statement is compiled
+    statements.texts      what was compiled, and its way to the database and back
 
 Imports (imports has the story)
     imports.kinds       what a kind says of itself

@@ -54,6 +54,7 @@ def context_of(alias: str) -> str:
     return "platform" if alias == DEFAULT_DB_ALIAS else alias.removesuffix("_replica")
 
 
+@functools.cache
 def alias_of(app_label: str) -> str:
     """A context's tables live on the alias of its name, all others on the platform database."""
     return app_label if app_label in settings.ECI_CONTEXTS else DEFAULT_DB_ALIAS

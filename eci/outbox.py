@@ -13,7 +13,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -22,12 +22,12 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import IntegrityError, connections, models
-from django.db.models import F, Max, Min
+from django.db.models import F, Max, Min, QuerySet
 from django.db.models.functions import Now
 
 from eci import events, pruning
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
-from eci.statements import Inserts
+from eci.statements import Change, Changes, Inserts, Reads, change, changes, reads
 from eci.watch import requests
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,86 @@ def _outbox(context: str) -> type[OutboxRow]:
     return apps.get_model(context, "OutboxEvent")
 
 
+def _inbox(context: str) -> type[InboxRow]:
+    return apps.get_model(context, "InboxEvent")
+
+
+# -- statements, of each context's own tables --------------------------------------------------------------------------
+
+
 @functools.cache
 def _inserts_in(context: str) -> Inserts[OutboxRow]:
     return Inserts(_outbox(context))
 
 
-def _inbox(context: str) -> type[InboxRow]:
-    return apps.get_model(context, "InboxEvent")
+@functools.cache
+def _inbox_inserts_in(context: str) -> Inserts[InboxRow]:
+    return Inserts(_inbox(context))
+
+
+def _waiting(context: str, aggregate_id: str | None) -> QuerySet[OutboxRow]:
+    due = _outbox(context)._default_manager.filter(delivered_at=None, next_at__lte=Now())
+    return due if aggregate_id is None else due.filter(aggregate_id=aggregate_id)
+
+
+@functools.cache
+def _any_due_in(context: str) -> Reads[..., int]:
+    @reads
+    def any_due(*, aggregate_id: str | None) -> QuerySet[OutboxRow, int]:
+        return _waiting(context, aggregate_id).values_list("pk", flat=True)[:1]
+
+    return any_due
+
+
+@functools.cache
+def _oldest_in(context: str) -> Reads[..., OutboxRow]:
+    @reads
+    def oldest(*, aggregate_id: str | None) -> QuerySet[OutboxRow]:
+        order = (*_as_in_index(context), "pk") if aggregate_id is None else ("pk",)
+        return locked(_waiting(context, aggregate_id).order_by(*order), skip_locked=True)[:BATCH]
+
+    return oldest
+
+
+def _as_in_index(context: str) -> tuple[str, ...]:
+    """The index's order, for rows whose ``delivered_at`` is null, so that no engine reads, sorts and locks all that
+    waits. PostgreSQL does not see that this makes them equal there, so it must be told both columns; told both,
+    MariaDB sorts."""
+    if connections[alias_of(context)].vendor == "postgresql":
+        return ("delivered_at", "next_at")
+    return ("next_at",)
+
+
+@functools.cache
+def _lease_in(context: str) -> Changes[...]:
+    @changes
+    def lease(*, ids: Collection[int], owner: str) -> Change:
+        rows = _outbox(context)._default_manager.filter(pk__in=ids)
+        return change(rows, lease_owner=owner, next_at=Now() + LEASE, attempts=F("attempts") + 1)
+
+    return lease
+
+
+@functools.cache
+def _delivered_in(context: str) -> Changes[...]:
+    @changes
+    def delivered(*, ids: Collection[int], owner: str) -> Change:
+        mine = _outbox(context)._default_manager.filter(pk__in=ids, lease_owner=owner)
+        return change(mine, delivered_at=Now(), lease_owner="")
+
+    return delivered
+
+
+@functools.cache
+def _seen_in(context: str) -> Reads[..., uuid.UUID]:
+    @reads
+    def seen(*, events: Collection[uuid.UUID]) -> QuerySet[InboxRow, uuid.UUID]:
+        return _inbox(context)._default_manager.filter(pk__in=events).values_list("pk", flat=True)
+
+    return seen
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
 def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
@@ -130,6 +203,9 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
         after_commit(context, emitted.set)
 
 
+# -- delivering --------------------------------------------------------------------------------------------------------
+
+
 def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     """Deliver what is due in the context's outbox, up to one batch. Returns the number of delivered rows.
 
@@ -153,38 +229,23 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
 
 def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow]:
     """Lease a batch, the longest due first, and return it in the order in which it was emitted."""
-    due = _outbox(context)._default_manager.filter(delivered_at=None, next_at__lte=Now())
-    if aggregate_id is None:
-        oldest = due.order_by(*_as_in_index(context), "pk")  # so that no engine reads, sorts and locks all that waits
-    else:
-        oldest = due.filter(aggregate_id=aggregate_id).order_by("pk")
-    if not oldest.order_by().exists():  # read first: an idle relay must not take the write lock
+    if not _any_due_in(context)(aggregate_id=aggregate_id):  # read first: an idle relay must not take the write lock
         return []
 
     def claim() -> list[OutboxRow]:
-        rows = list(locked(oldest, skip_locked=True)[:BATCH])
+        rows = _oldest_in(context)(aggregate_id=aggregate_id)
         if rows:
-            _outbox(context)._default_manager.filter(pk__in=[row.pk for row in rows]).update(
-                lease_owner=owner, next_at=Now() + LEASE, attempts=F("attempts") + 1
-            )
+            _lease_in(context)(ids=[row.pk for row in rows], owner=owner)
         return sorted(rows, key=lambda row: row.pk)
 
     return run_in_unit_of_work(context, claim)
-
-
-def _as_in_index(context: str) -> tuple[str, ...]:
-    """The index's order, for rows whose ``delivered_at`` is null. PostgreSQL does not see that this makes them equal
-    there, so it must be told both columns; told both, MariaDB sorts."""
-    if connections[alias_of(context)].vendor == "postgresql":
-        return ("delivered_at", "next_at")
-    return ("next_at",)
 
 
 def _mark(context: str, owner: str, delivered: list[OutboxRow], failed: list[OutboxRow]) -> None:
     """Rows whose lease has run out meanwhile are another relay's, and stay as they are."""
     mine = _outbox(context)._default_manager.filter(lease_owner=owner)
     with unit_of_work(context):
-        mine.filter(pk__in=[row.pk for row in delivered]).update(delivered_at=Now(), lease_owner="")
+        _delivered_in(context)(ids=[row.pk for row in delivered], owner=owner)
         for attempts in {row.attempts for row in failed}:
             pause = timedelta(seconds=min(2**attempts, _BACKOFF_LIMIT))
             mine.filter(pk__in=[row.pk for row in failed if row.attempts == attempts]).update(
@@ -221,21 +282,20 @@ def _deliverer(consumer: str) -> Callable[[str, list[Delivery]], None]:
 def receive(consumer: str, deliveries: Sequence[Delivery]) -> None:
     """The consumer's side: inbox rows and effects in one transaction. An event that it had before changes nothing."""
     handlers = {delivery.event_id: _handling(consumer, delivery) for delivery in deliveries}
-    seen = _inbox(consumer)._default_manager.filter(pk__in=list(handlers))
+    seen = _seen_in(consumer)
 
     def handle() -> None:
-        known = set(seen.values_list("pk", flat=True))
+        known = set(seen(events=list(handlers)))
         new = [delivery for delivery in deliveries if delivery.event_id not in known]
-        _inbox(consumer)._default_manager.bulk_create(
-            [_inbox(consumer)(event_id=delivery.event_id, name=delivery.name) for delivery in new]
-        )
+        row = _inbox(consumer)
+        _inbox_inserts_in(consumer)([row(event_id=delivery.event_id, name=delivery.name) for delivery in new])
         for delivery in new:
             handlers[delivery.event_id]()
 
     try:
         run_in_unit_of_work(consumer, handle)
     except IntegrityError:
-        if seen.count() < len(handlers):
+        if len(seen(events=list(handlers))) < len(handlers):
             raise  # else another relay delivered the same events at the same moment
 
 

@@ -92,7 +92,7 @@ class LocalCustomers(Customers):
         return customer(selectors.customer(customer_id=customer_id))
 
     def customers(self, *, customer_ids: Iterable[int]) -> tuple[Customer, ...]:
-        return tuple(customer(row) for row in selectors.customers_of(customer_ids=customer_ids))
+        return tuple(customer(row) for row in selectors.customers_of(customer_ids=list(customer_ids)))
 
     def record(self, *, customer_id: int) -> CustomerRecord:
         row = selectors.customer(customer_id=customer_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -82,9 +82,11 @@ def customer(*, customer_id: int) -> Row:
     return row
 
 
-def customers_of(*, customer_ids: Iterable[int]) -> list[Row]:
+@reads
+def customers_of(*, customer_ids: Collection[int]) -> QuerySet[Customer, Row]:
     """Those of these who are there and not erased, in no order."""
-    return list(Customer.objects.filter(pk__in=list(customer_ids), erased_at=None).values(*FIELDS))
+    rows: QuerySet[Customer, Row] = Customer.objects.filter(pk__in=customer_ids, erased_at=None).values(*FIELDS)
+    return rows
 
 
 def customers(*, paging: Paging, email: str = "") -> list[Row]:

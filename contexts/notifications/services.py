@@ -19,11 +19,17 @@ from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import writes
 from eci.erasure import blank
+from eci.statements import Change, Columns, Inserts, change, changes, reads
 from eci.watch.requests import trace_headers
 
 LEASE = timedelta(seconds=15)
 BATCH = 20  # attempts that are begun together: a kill leaves at most so many without an answer
 _BEGUN = "Begun; no answer was recorded."
+
+_FILLED_IN = ("channel", "recipient", "customer_id", "subject", "message", "facts")  # when an attempt is made
+
+_add_own = Inserts(Notification, once=True)
+_add_attempts = Inserts(Attempt)
 
 
 @writes("notifications")
@@ -41,7 +47,7 @@ def queue_shop_notification(*, kind: Kind, order_id: str, reference: str, facts:
         created_at=now,
         updated_at=now,
     )
-    Notification.objects.bulk_create([notification], ignore_conflicts=True)
+    _add_own([notification])
 
 
 @writes("notifications")
@@ -109,10 +115,35 @@ class Outcome:
     delay: timedelta | None = None
 
 
+def _due() -> QuerySet[Notification]:
+    return Notification.objects.filter(status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now())
+
+
+@reads
+def _longest_waiting() -> QuerySet[Notification, int]:
+    return _due().order_by("next_at", "pk").values_list("pk", flat=True)[:BATCH]
+
+
+@changes
+def _lease(*, ids: Collection[int], owner: str) -> Change:
+    counted = {"attempts": F("attempts") + 1, "tries": F("tries") + 1}
+    return change(_due().filter(pk__in=ids), lease_owner=owner, lease_until=Now() + LEASE, **counted)
+
+
+@reads
+def _leased(*, ids: Collection[int], owner: str) -> QuerySet[Notification, int]:
+    mine = Notification.objects.filter(pk__in=ids, lease_owner=owner)
+    return mine.order_by("next_at", "pk").values_list("pk", flat=True)
+
+
+@reads
+def _attempts_of(*, ids: Collection[int]) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(notification__in=ids).select_related("notification").order_by("pk")
+
+
 def begin_due(*, owner: str) -> list[Attempt]:
     """Begin an attempt of each notification that is due, up to one batch, the longest waiting first, under a lease."""
-    due = Notification.objects.filter(status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now())
-    candidates = list(due.order_by("next_at", "pk").values_list("pk", flat=True)[:BATCH])
+    candidates = _longest_waiting()
     if not candidates:  # an idle sender must not take the write lock
         return []
     return _begin(candidates, owner)
@@ -121,15 +152,10 @@ def begin_due(*, owner: str) -> list[Attempt]:
 @writes("notifications")
 def _begin(candidates: list[int], owner: str) -> list[Attempt]:
     """What another sender has begun meanwhile is left out."""
-    free = Notification.objects.filter(
-        pk__in=candidates, status=NotificationStatus.QUEUED, next_at__lte=Now(), lease_until__lte=Now()
-    )
-    free.update(lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1, tries=F("tries") + 1)
-    mine = Notification.objects.filter(pk__in=candidates, lease_owner=owner)
-    begun = list(mine.order_by("next_at", "pk").values_list("pk", flat=True))
-    Attempt.objects.bulk_create([Attempt(notification_id=pk, answer=_BEGUN) for pk in begun])
-    attempts = Attempt.objects.filter(notification__in=begun).select_related("notification").order_by("pk")
-    newest = {attempt.notification_id: attempt for attempt in attempts}
+    _lease(ids=candidates, owner=owner)
+    begun = _leased(ids=candidates, owner=owner)
+    _add_attempts([Attempt(notification_id=pk, answer=_BEGUN) for pk in begun])
+    newest = {attempt.notification_id: attempt for attempt in _attempts_of(ids=begun)}
     return [newest[pk] for pk in begun]
 
 
@@ -160,26 +186,31 @@ def _held(attempts: Sequence[Attempt]) -> QuerySet[Notification]:
     )
 
 
+@changes
+def _answer(*, ids: Collection[int], ok: bool, answer: str) -> Change:
+    return change(Attempt.objects.filter(pk__in=ids), ok=ok, answer=answer)
+
+
+@changes
+def _end(*, pk: int, owner: str, delay: timedelta, columns: Columns) -> Change:
+    mine = Notification.objects.filter(pk=pk, lease_owner=owner)
+    return change(mine, **columns, next_at=Now() + delay, lease_owner="", lease_until=Now(), updated_at=Now())
+
+
 @writes("notifications")
 def finish_attempts(*, outcomes: Sequence[Outcome]) -> None:
     """Record how attempts ended. A notification whose lease was lost is another sender's, and stays as it is."""
     for status, answer in {(outcome.status, outcome.answer) for outcome in outcomes}:
         alike = [one.attempt.pk for one in outcomes if (one.status, one.answer) == (status, answer)]
-        Attempt.objects.filter(pk__in=alike).update(ok=status is NotificationStatus.SENT, answer=answer)
+        _answer(ids=alike, ok=status is NotificationStatus.SENT, answer=answer)
     for outcome in outcomes:
         notification = outcome.attempt.notification
-        Notification.objects.filter(pk=notification.pk, lease_owner=notification.lease_owner).update(
-            channel=notification.channel,
-            recipient=notification.recipient,
-            customer_id=notification.customer_id,
-            subject=notification.subject,
-            message=notification.message,
-            facts=notification.facts,
-            status=outcome.status,
-            next_at=Now() + (outcome.delay or timedelta()),
-            lease_owner="",
-            lease_until=Now(),
-            updated_at=Now(),
+        filled_in = {name: getattr(notification, name) for name in _FILLED_IN}
+        _end(
+            pk=notification.pk,
+            owner=notification.lease_owner,
+            delay=outcome.delay or timedelta(),
+            columns=Columns(filled_in | {"status": outcome.status}),
         )
 
 

@@ -19,6 +19,7 @@ from contexts.payments.public.contracts import Payment
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment
 from eci.errors import ContextUnavailable
+from eci.idempotency import Answer
 from eci.paging import Paging
 from eci.watch.requests import logger
 
@@ -31,7 +32,8 @@ T = TypeVar("T", Payment, Shipment)
 class OrderView:
     """An order with everything that belongs to it. A workflow fills it as it goes, a read in one go.
 
-    ``unavailable``: the contexts that were away when it was read, whose part is missing.
+    ``unavailable``: the contexts that were away when it was read, whose part is missing. ``answer``: what was
+    remembered of it for its caller's key.
     """
 
     order: Order
@@ -42,6 +44,7 @@ class OrderView:
     payments: tuple[Payment, ...] = ()
     shipments: tuple[Shipment, ...] = ()
     unavailable: tuple[str, ...] = ()
+    answer: Answer | None = None
 
 
 def order_view(*, order_id: str, owner: int | None = None) -> OrderView:

@@ -38,7 +38,7 @@ class LocalOrders(Orders):
         return recipient(selectors.order(order_id=order_id))
 
     def recipients(self, *, order_ids: Iterable[str]) -> dict[str, Recipient]:
-        return {order.pk: recipient(order) for order in selectors.buyers_of(order_ids=order_ids)}
+        return {order.pk: recipient(order) for order in selectors.buyers_of(order_ids=list(order_ids))}
 
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)

@@ -32,9 +32,10 @@ def order(*, order_id: str, owner: int | None = None) -> Order:
     return found
 
 
-def buyers_of(*, order_ids: Iterable[str]) -> list[Order]:
+@reads
+def buyers_of(*, order_ids: Collection[str]) -> QuerySet[Order]:
     """These orders, in no order, with what tells who buys."""
-    return list(Order.objects.filter(pk__in=list(order_ids)).only("customer_id", "email", "buyer_erased"))
+    return Order.objects.filter(pk__in=order_ids).only("customer_id", "email", "buyer_erased")
 
 
 def require_order(*, order_id: str, owner: int | None) -> None:

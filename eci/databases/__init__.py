@@ -238,6 +238,10 @@ class Named:
     def wrap_database_errors(self) -> NamedErrors:
         return NamedErrors(self)
 
+    def statements_cursor(self) -> Any:
+        """The driver's cursor, for a statement whose rows are all taken before the next one."""
+        return self.create_cursor()  # type: ignore[attr-defined]
+
     def lost_connection(self, error: Error) -> bool:
         return False
 
@@ -268,6 +272,8 @@ class Bounded(Named):
     def close_if_health_check_failed(self) -> None:
         """Under load no connection is asked before each use. One that was lost in this moment costs a retry
         (``eci.db.run_in_unit_of_work``) or, in a read, a 503."""
+        if self.connection is None or self.health_check_done:
+            return
         if hung.trusts(self.server, self.wrap_database_errors.answered):
             self.health_check_done = True
         super().close_if_health_check_failed()  # type: ignore[misc]

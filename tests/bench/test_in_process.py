@@ -21,7 +21,7 @@ def test_an_order_and_what_it_causes(shop: Shop) -> None:
     assert application.headers["HTTP_AUTHORIZATION"].startswith("Bearer ")
     with one_order.sampled() as seen:
         application.order(1, shop.product_id)
-    one_order.after_commit()
+    assert one_order.calls(one_order.after_commit) > 1_000
     assert Order.objects.get().status == "SHIPPED"
     assert Counter(Notification.objects.values_list("status", flat=True)) == {"SENT": 2}
     assert all(layer in one_order.LAYERS for _, layer in seen)

@@ -38,6 +38,7 @@ def results() -> dict[str, Any]:
             "statements": {"1": {"orders": {"statements": 4, "commits": 2}, "catalog": dict.fromkeys(both, 0)}},
             "parts": {"orders": {"statements": 600.0, "its own": 400.0}},
             "request": {"Python": 1000.0, "PostgreSQL": 500.0}, "after": {"Python": 100.0, "PostgreSQL": 50.0},
+            "calls": {"request": 7000, "after": 4600},
         },
     }  # fmt: skip
 
@@ -55,6 +56,7 @@ def test_ratios_and_sums() -> None:
     assert "| **everything** |  | **170** | **3.00** |" in text
     assert "| 1 line: statements | 4 | **4** |" in text
     assert "| **the request** | **600** | **400** | **1,000** |" in text
+    assert "| the request | 1,000 | 500 | 1,500 | 7,000 |" in text
 
 
 def test_markers_are_filled_and_filled_again() -> None:

@@ -205,9 +205,9 @@ def test_threads_may_compile_at_once() -> None:
 
     def compiled(number: int) -> tuple[str, list[Any]]:
         together.wait(10)
-        alias, kept = platform.prepared({"name": "x"})
+        _, kept = platform.prepared({"name": "x"})
         assert kept is not None
-        return platform.text({"name": f"n{number}"}, kept[0], connections[alias])
+        return platform.text({"name": f"n{number}"}, kept[0])
 
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(compiled, range(8)))

@@ -126,6 +126,8 @@ def _resume_order(key: Key, resource: str) -> OrderView | None:
 
 
 def _placed(view: OrderView) -> tuple[int, dict[str, Any]]:
+    if view.answer is not None and "data" in view.answer.body:
+        return view.answer.status, view.answer.body["data"]
     return 201 if placing.outcome(view) == Outcome.DONE else 202, presenters.order(view)
 
 

@@ -117,6 +117,7 @@ def rest(
     services.record_rest(order=order, changes=changes, entries=entries, at=at, facts=facts, remembered=remembered)
     for entry in entries:
         note(run, entry=entry)
+    run.view.answer = remembered[1] if remembered else None
     run.leased = False
 
 

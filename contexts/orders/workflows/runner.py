@@ -74,8 +74,9 @@ def _run(run: Run) -> None:
     name = f"undo order: {order.undo}" if order.undo else f"order: {order.step}"
     with continued(order.trace or {}, name, about, order_id=order.pk):
         while run.leased:
-            run.keep()
             _walk(run)
+            if run.leased:
+                run.keep()
         tracing.note({"eci.order.status": order.status})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from django.db.utils import Error, InterfaceError, OperationalError
+from django.utils.functional import cached_property
 
 from eci.databases import Bounded, Server, hung, parent, waits
 
@@ -22,6 +23,11 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
         """psycopg waits nowhere else: not for statements, commits or the pool's check of a connection."""
 
         answered = 0.0  # when a wait last ended well
+
+        @cached_property
+        def statements_cursor(self) -> psycopg.Cursor[Any]:
+            """One for all statements: to make one costs as much as to send a statement."""
+            return self.cursor()
 
         @classmethod
         def connect(cls, *arguments: Any, **options: Any) -> Any:
@@ -68,6 +74,10 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     @property
     def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
         return _driver(self.server)
+
+    def statements_cursor(self) -> psycopg.Cursor[Any]:
+        kept: psycopg.Cursor[Any] = self.connection.statements_cursor
+        return kept
 
     def is_loss(self, error: Error) -> bool:
         state = getattr(error.__cause__, "sqlstate", None)

@@ -1,0 +1,184 @@
+"""Rows that are inserted many at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.db import connections, models
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import DatabaseDefault, Expression
+from django.db.models.sql import InsertQuery
+
+from eci.statements.stand_ins import preparation
+from eci.statements.texts import KEPT, converted, converters_of, databases, write
+
+M = TypeVar("M", bound=models.Model)
+
+registered: list[Inserts[Any]] = []
+
+
+class _Column(Expression):
+    """Stands for what a row has in the column of its field."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self.output_field]
+
+
+class Inserts(Generic[M]):
+    """``bulk_create``, prepared: rows get what the database made for them. Returns how many were inserted.
+
+    ``once``: a row that is there already is left out, as by ``ignore_conflicts``. ``replaces``: columns of a row with
+    this key that is there already, which become the new row's; as ``bulk_update``, which takes ten times as long.
+    ``same``: columns that have the same expression in all rows. What the database fills in by itself, it does in all
+    rows or in none.
+    """
+
+    def __init__(self, model: type[M], *, once: bool = False, replaces: Sequence[str] = (), **same: Any) -> None:
+        self.model, self.once, self.replaces, self.same = model, once, replaces, same
+        self._kept = lru_cache(KEPT)(self._compiled)
+        registered.append(self)
+
+    def __repr__(self) -> str:
+        return f"inserts of {self.model._meta.label}"
+
+    def __call__(self, rows: Sequence[M]) -> int:
+        if not rows:
+            return 0
+        alias, meta = databases.db_for_write(self.model), self.model._meta
+        connection = connections[alias]
+        filled_in = tuple(name for name, value in vars(rows[0]).items() if isinstance(value, DatabaseDefault))
+        if not all(isinstance(getattr(row, name), DatabaseDefault) for name in filled_in for row in rows[1:]):
+            raise TypeError(f"{self}: one row leaves {filled_in} to the database, another does not.")
+        at_once = len(rows) >= _MANY and connection.vendor == "postgresql"
+        text: _Insertion = self._kept(alias, filled_in, rows[0].pk is not None, at_once)
+        size = max(1, connection.ops.bulk_batch_size(text.columns, rows))
+        inserted = 0
+        for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
+
+            def answer(cursor: Any, batch: Sequence[M] = batch) -> int:
+                made = converted(cursor.fetchall(), text.converters, connection) if text.returned else ()
+                for row, values in zip(batch, made, strict=bool(text.returned)):
+                    vars(row).update(zip(text.returned, values, strict=True))
+                if len(batch) == 1 and batch[0].pk is None and not self.once:  # MySQL
+                    batch[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
+                return int(cursor.rowcount)
+
+            found = write(connection, *(text.at_once if at_once else text.fill)(batch), answer)
+            inserted += found if self.once else len(batch)
+        return inserted
+
+    def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool, at_once: bool) -> _Insertion:
+        connection, meta = connections[alias], self.model._meta
+        by_itself = connection.features.supports_default_keyword_in_bulk_insert
+        unnamed = set(filled_in) - self.same.keys() if at_once else set()
+        fields: list[Any] = [
+            one
+            for one in meta.concrete_fields
+            if not one.generated and (has_key or not isinstance(one, models.AutoField)) and one.attname not in unnamed
+        ]
+        template = self.model()
+        for field in fields:
+            if field.attname in self.same:
+                value = self.same[field.attname]
+            elif field.attname in filled_in:
+                value = DatabaseDefault(field.db_default) if by_itself else field.db_default
+            else:
+                value = _Column(output_field=field)
+            setattr(template, field.attname, value)
+        query = InsertQuery(self.model, **self._on_conflict())
+        query.insert_values(fields, [template])
+        compiler = query.get_compiler(using=alias)
+        returns = not self.once and connection.features.can_return_rows_from_bulk_insert
+        returned = compiler.returning_fields = list(meta.db_returning_fields) if returns else []
+        [(sql, parts)] = compiler.as_sql()
+        before, row, after = _INSERT.fullmatch(sql).groups()  # type: ignore[union-attr]
+        return _Insertion(
+            before=before,
+            row=row,
+            after=after,
+            columns=[_column(part, connection) for part in parts],
+            returned=[field.attname for field in returned],
+            converters=converters_of(compiler, [field.get_col(meta.db_table) for field in returned]),
+        )
+
+    def _on_conflict(self) -> dict[str, Any]:
+        if not self.replaces:
+            return {"on_conflict": OnConflict.IGNORE} if self.once else {}
+        meta = self.model._meta
+        replaced = [meta.get_field(name) for name in self.replaces]
+        return {"on_conflict": OnConflict.UPDATE, "update_fields": replaced, "unique_fields": [meta.pk]}
+
+
+_INSERT = re.compile(r"(.*) VALUES \((.*?)\)((?: ON (?:CONFLICT|DUPLICATE)\b.*| RETURNING .*)?)")
+_MANY = 20  # rows
+
+
+class _Of(NamedTuple):
+    """What a row has in a column: ``prepare`` makes it of the attribute. Without a name, all rows have ``prepare``."""
+
+    name: str | None
+    prepare: Any
+    type: str
+
+
+def _column(part: Any, connection: Any) -> _Of:
+    if isinstance(part, models.Field):
+        return _Of(part.attname, preparation(part, connection), str(part.db_type(connection)))
+    return _Of(None, part, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Insertion:
+    """The text of an insert: what comes before a row's values, they themselves, and what comes after; the parameters of
+    a row; and what comes back."""
+
+    before: str
+    row: str
+    after: str
+    columns: Sequence[_Of]
+    returned: Sequence[str]
+    converters: Sequence[Any]
+
+    def fill(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
+        params = list(chain.from_iterable(_values_of(row, self.columns) for row in rows))
+        return f"{self.before} VALUES {', '.join([f'({self.row})'] * len(rows))}{self.after}", params
+
+    def at_once(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
+        """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""
+        own = [column for column in self.columns if column.name is not None]
+        same = [column.prepare for column in self.columns if column.name is None]
+        places = iter([f"c{number}::{column.type}" for number, column in enumerate(own)])
+        parts = iter(["%s" if column.name is None else next(places) for column in self.columns])
+        row = re.sub("%s", lambda _: next(parts), self.row)
+        table = ", ".join(f"c{number} text" for number in range(len(own)))
+        values = [{f"c{number}": _as_json(value) for number, value in enumerate(_values_of(row, own))} for row in rows]
+        given = json.dumps(values, ensure_ascii=False)
+        chosen = f"SELECT {row} FROM json_to_recordset(%s) AS r({table})"  # noqa: S608 - numbers, and types of columns
+        return f"{self.before} {chosen}{self.after}", [*same, given]
+
+
+def _as_json(value: Any) -> Any:
+    """As PostgreSQL reads a value of any type from JSON's texts and numbers."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID | Decimal | date | time | timedelta):
+        return str(value)
+    return value.dumps(value.obj)  # Jsonb
+
+
+def _values_of(row: models.Model, columns: Sequence[_Of]) -> list[Any]:
+    has = vars(row)
+    return [
+        prepare if name is None else None if has[name] is None else prepare(has[name]) for name, prepare, _ in columns
+    ]

@@ -1,0 +1,94 @@
+"""A compiled text, its parameters, and the way of both to the database and of rows back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter, methodcaller
+from typing import Any, TypeVar
+
+from eci.db import ContextRouter
+from eci.statements.stand_ins import Slot, preparation
+
+R = TypeVar("R")
+
+databases = ContextRouter()  # Django's asks a list of such for each statement
+KEPT = 128  # shapes of one statement, and texts of one shape
+
+
+class Text:
+    """A text with slots. What stands between two NULs is repeated for each member of a collection."""
+
+    def __init__(self, sql: str, params: Sequence[Any], connection: Any) -> None:
+        self._pieces = sql.split("\0")
+        self._params = [
+            (part.name, preparation(part.field, connection), part.spread)
+            if isinstance(part, Slot)
+            else (None, part, None)
+            for part in params
+        ]
+        self._of_lengths = lru_cache(KEPT)(self._written)
+
+    def fill(self, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        params: list[Any] = []
+        lengths = []
+        for name, prepare, spread in self._params:
+            if name is None:
+                params.append(prepare)
+            elif spread is None:
+                params.append(prepare(values[name]))
+            else:
+                params += map(prepare, spread(values[name]))
+                lengths.append(len(values[name]))
+        return self._of_lengths(*lengths), params
+
+    def _written(self, *lengths: int) -> str:
+        pieces = list(self._pieces)
+        for place, length in zip(range(1, len(pieces), 2), lengths, strict=True):
+            pieces[place] = (pieces[place] * length).removeprefix(", ")
+        return "".join(pieces)
+
+
+# -- the way there and back --------------------------------------------------------------------------------------------
+
+
+def run(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[Any], R]) -> R:
+    """``answer`` of the cursor that has executed this."""
+    if connection.execute_wrappers or connection.force_debug_cursor:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return answer(cursor)
+    if connection.connection is None or not connection.health_check_done:
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        cursor = connection.statements_cursor()
+        cursor.execute(sql, params)
+        return answer(cursor)
+
+
+def write(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[Any], R]) -> R:
+    """As ``run``. What fails ends the transaction, as in ``transaction.mark_for_rollback_on_error``."""
+    try:
+        return run(connection, sql, params, answer)
+    except Exception as error:
+        if connection.in_atomic_block:
+            connection.needs_rollback, connection.rollback_exc = True, error
+        raise
+
+
+fetched = methodcaller("fetchall")
+count = attrgetter("rowcount")
+
+
+def converters_of(compiler: Any, columns: Sequence[Any]) -> list[Any]:
+    return [(place, *how) for place, how in compiler.get_converters(columns).items()]
+
+
+def converted(rows: Iterable[Any], converters: Sequence[Any], connection: Any) -> Iterator[list[Any]]:
+    for row in map(list, rows):
+        for place, convert, expression in converters:
+            for one in convert:
+                row[place] = one(row[place], expression, connection)
+        yield row
