@@ -45,6 +45,9 @@ def _celery(part: str) -> list[str]:
 
 def load() -> None:
     """Import what web, worker and beat need, before they are forked from this process."""
+    from celery.apps import beat, worker  # noqa: F401
+    from celery.bin import celery as command  # noqa: F401 - half of what worker and beat would load by themselves
+
     from config import celery, wsgi  # noqa: F401
 
     celery.app.loader.import_default_modules()
