@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,26 @@ class Service:
     def ask(self, what: str) -> int:
         return int(self.api.page(f"/test/{what}").raise_for_status().json())
 
-    def kill(self) -> None:
+    def die(self) -> None:
         """``kill -9``, master and worker."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(30)
+
+    def kill(self) -> None:
+        self.die()
         self.api.close()
         self.api = HttpApi(self.url)
+
+    def kill_worker(self) -> None:
+        """``kill -9`` of the one that answers. Its master starts another."""
+        assert self._process is not None
+        children = Path(f"/proc/{self.session}/task/{self.session}/children").read_text().split()
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def freeze(self) -> None:
         assert self._process is not None
@@ -80,7 +93,8 @@ class Service:
 
     def thaw(self) -> None:
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # it was killed meanwhile
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Python beside it, on its settings."""
@@ -125,12 +139,21 @@ class Cut(Api):
 
 
 @contextmanager
-def cut(seed: Seed, folder: Path, parts: Mapping[str, Sequence[str]], **settings: str) -> Iterator[Cut]:
-    """A deployment of these processes, by name, on databases of its own."""
+def cut(
+    seed: Seed,
+    folder: Path,
+    parts: Mapping[str, Sequence[str]],
+    *,
+    via: Mapping[str, str] | None = None,
+    **settings: str,
+) -> Iterator[Cut]:
+    """A deployment of these processes, by name, on databases of its own. ``via``: the URL at which the others call one,
+    where it isn't its own."""
     callers = folder / "callers"
     callers.mkdir(parents=True)
     ports = {name: free_port() for name in parts}
-    place = {context: f"http://127.0.0.1:{ports[name]}" for name, contexts in parts.items() for context in contexts}
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()} | dict(via or {})
+    place = {context: urls[name] for name, contexts in parts.items() for context in contexts}
     with ExitStack() as stack:
         shared = stack.enter_context(world(seed, folder / "var", ECI_GATEWAY_TIMEOUT="0.02", ECI_LOG_LEVEL="WARNING"))
         services = {}

@@ -174,7 +174,8 @@ class Shipping(ABC):
 
     @abstractmethod
     def dispatch(self, *, order_id: str) -> tuple[Shipment, ...]:
-        """Dispatch all shipments of the order that have not left; returns all its shipments.
+        """Dispatch all shipments of the order that have not left; returns all its shipments. Only processes of an
+        earlier release call it: ``send`` does this too.
 
         ShipmentShort, OrderRefunded when one is withheld; then none leaves.
         """

@@ -139,7 +139,7 @@ class Campaign:
         first.findings += findings(books) + in_child(recovery.changed_in_ledger)
         for (row, _), cases in zip(plan, asked, strict=True):
             told = list(islice(answers, len(cases)))
-            row.findings += _differences(row.scenario, told, [ended[case.product_id] for case in cases])
+            row.findings += differences(row.scenario, told, [ended[case.product_id] for case in cases])
             self._cases_kept += len(cases)
         if self._cases_kept > CASES_KEPT:
             self._open_anew()
@@ -209,7 +209,7 @@ def try_in_vain(scenario: Scenario) -> None:
         recovery.do_what_is_due()
 
 
-def _differences(scenario: Scenario, answers: list[Told], ended: list[dict[str, Any]]) -> Iterator[str]:
+def differences(scenario: Scenario, answers: list[Told], ended: list[dict[str, Any]]) -> Iterator[str]:
     """Every case must end as the clean one, the first, did; and that as the scenario says."""
     for answer, end in zip(answers, ended, strict=True):
         if answer != scenario.answer:
