@@ -109,7 +109,9 @@ test-apart: ## contracts and workflows again: every call between contexts as HTT
 torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.trouble.torture.remote $(if $(SEED),--seed $(SEED))
 	@tools/on-servers.sh $(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	@tools/on-servers.sh $(BIN)/python -m tests.trouble.torture.remote $(if $(SEED),--seed $(SEED))
 
 format: ## let ruff order and format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -76,9 +76,10 @@ http {{
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto {scheme};
 
-  # Was anything sent? If not, nothing was done, and the answer is a 503. Else only the client can find out.
-  map $upstream_connect_time $unanswered {{
-    ~[0-9] "no_answer";
+  # Was anything sent that may have been done? If not, the answer is a 503. Else only the client can find out.
+  map "$request_method $upstream_connect_time" $unanswered {{
+    "~^(GET|HEAD|OPTIONS) " "context_unavailable";
+    "~ .*[0-9]" "no_answer";
     default "context_unavailable";
   }}
   map $unanswered $told {{
@@ -195,7 +196,7 @@ def _refusals(apart: bool) -> Iterator[str]:
         yield "  add_header Retry-After 2 always;"
         yield "  add_header Cache-Control no-store always;"
         yield "  if ($unanswered = no_answer) {"
-        yield f"    return 502 '{_envelope(f'{who} $told', '$unanswered')}';"
+        yield f"    return 502 '{_envelope(f'{who} $told', '$unanswered', name if apart else '')}';"
         yield "  }"
         yield f"  return 503 '{_envelope(f'{who} $told', '$unanswered', name if apart else '')}';"
         yield "}"

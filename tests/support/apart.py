@@ -7,7 +7,6 @@ the socket is missing, so that both sides stand in the test's own transaction an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,7 +34,7 @@ def _is_of_one_process(item: pytest.Function) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _apart(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Iterator[None]:
+def _apart(request: pytest.FixtureRequest, settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if "e2e" in request.keywords:
         yield
         return
@@ -43,8 +42,7 @@ def _apart(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Ite
 
     for signal in (request_started, request_finished):  # the connections are the test's, as with Django's test client
         signal.disconnect(close_old_connections)
-    callers = tmp_path / "callers"
-    callers.mkdir()
+    callers = tmp_path_factory.mktemp("callers")
     (callers / "eci.pem").write_bytes(keys.public_pem(KEY.public_key()))
     settings.ECI_SERVICE_KEY = keys.private_pem(KEY).decode()
     settings.ECI_SERVICE_CALLERS_DIR = callers

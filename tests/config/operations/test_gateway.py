@@ -142,12 +142,14 @@ def test_a_post_that_gets_no_answer_is_not_sent_again(gateway: Gateway) -> None:
         server.replies = [DROP]
     answer = gateway.http.post("/v1/payments", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (502, "no_answer")
+    assert answer.json()["details"] == {"context": "payments"}
     assert "with the same Idempotency-Key" in answer.json()["error"]
     assert sum(len(server.requests) for server in both) == 1
     for server in both:
         server.requests.clear()
-    gateway.http.get("/v1/payments")
+    read = gateway.http.get("/v1/payments")
     assert sum(len(server.requests) for server in both) == 2, "a read may be asked of both"
+    assert (read.status_code, read.json()["code"]) == (503, "context_unavailable"), "and it has done nothing"
 
 
 def test_a_context_that_is_away_is_named(tmp_path: Path) -> None:

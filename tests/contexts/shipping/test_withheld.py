@@ -9,6 +9,7 @@ import pytest
 from contexts.shipping import models
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import OrderRefunded, ShipmentShort, Withheld
+from eci.calls.remote import RemoteFailure
 from eci.errors import EciError
 from eci.ids import new_order_id
 from tests.support.people import staff
@@ -128,5 +129,5 @@ def test_a_withheld_order_can_be_cancelled(order_id: str) -> None:
 
 def test_an_unknown_order_has_nothing_to_withhold() -> None:
     assert shipping.withhold(order_id="ORD-NOTHING", warehouse=None, reason="short") == ()
-    with pytest.raises(ValueError, match="other"):
+    with pytest.raises((ValueError, RemoteFailure), match="other|withhold"):  # the second where contexts are apart
         shipping.withhold(order_id="ORD-NOTHING", warehouse=None, reason="other")

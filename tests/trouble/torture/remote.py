@@ -75,6 +75,7 @@ class Fuse:
     def arm(self, deadly: int, trouble: Trouble | None) -> None:
         with self._lock:
             self.passed, self.deadly, self.trouble, self.burnt = 0, deadly, trouble, False
+            self.later: threading.Timer | None = None
 
     def reached(self) -> Trouble | None:
         with self._lock:
@@ -119,16 +120,16 @@ class _Traveller(BaseHTTPRequestHandler):
         self._travel(road.fuse.reached(), body)
 
     def _travel(self, trouble: Trouble | None, body: bytes = b"") -> None:
-        moment = trouble.moment if trouble else ""
+        road, moment = self.server, trouble.moment if trouble else ""
         if trouble and moment == BEFORE:
             self._befall(trouble)
             if trouble.victim == CONNECTION:
                 self._cut()
                 return
         if trouble and moment == DURING:
-            delay = self.server.chance.uniform(0, 0.02)
-            threading.Timer(delay, self._befall, [trouble]).start()
-        place = self.server.callee.url.removeprefix("http://")
+            road.fuse.later = threading.Timer(road.chance.uniform(0, 0.02), self._befall, [trouble])
+            road.fuse.later.start()
+        place = road.callee.url.removeprefix("http://")
         try:
             connection = http.client.HTTPConnection(place, timeout=30)
             connection.request(self.command, self.path, body, dict(self.headers))
@@ -226,6 +227,8 @@ class Campaign:
         self.fuse.arm(number, trouble)
         told = self._do(scenario, case)
         befallen = self.fuse.burnt
+        if self.fuse.later:
+            self.fuse.later.join()
         self.fuse.arm(-1, None)
         self._mend()
         if befallen:
