@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product, ProductNotFound
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 
 MAX_FOUND = 500  # products that a search of stock looks at
@@ -17,12 +18,17 @@ def products_of(*, product_ids: Iterable[int]) -> dict[int, Product] | None:
     if not ids:
         return {}
     try:
-        try:
-            return catalog.products(product_ids=ids)
-        except ProductNotFound:  # rarely: stock of what the catalog does not know
-            return catalog.products(product_ids=catalog.known_products(product_ids=ids))
+        with rpc.briefly():
+            return _products(ids)
     except ContextUnavailable:
         return None
+
+
+def _products(ids: set[int]) -> dict[int, Product]:
+    try:
+        return catalog.products(product_ids=ids)
+    except ProductNotFound:  # rarely: stock of what the catalog does not know
+        return catalog.products(product_ids=catalog.known_products(product_ids=ids))
 
 
 def products_like(*, text: str) -> tuple[int, ...]:
@@ -30,6 +36,7 @@ def products_like(*, text: str) -> tuple[int, ...]:
     if not text.strip():
         return ()
     try:
-        return catalog.search(text=text, limit=MAX_FOUND)
+        with rpc.briefly():
+            return catalog.search(text=text, limit=MAX_FOUND)
     except ContextUnavailable:
         return ()

@@ -26,6 +26,7 @@ from contexts.orders.public.contracts import ReturnStatus
 from contexts.orders.workflows import cancelling, returning
 from contexts.orders.workflows.cancelling import Cancellation
 from eci import money
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from eci.forms import CardlessTextField
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin, without_minor_units
@@ -259,7 +260,8 @@ class OrderAdmin(ReadOnly, CommandPages):
             return found, may_repeat
         found |= queryset.filter(Contains(Lower("email"), address.lower()))  # MySQL's collation tells case
         try:
-            theirs = customers.customer_ids_by_email(email=address)
+            with rpc.briefly():
+                theirs = customers.customer_ids_by_email(email=address)
         except (ContextUnavailable, OperationalError, InterfaceError):
             self.message_user(request, "Customers cannot be asked just now, so only guests' orders are found.", WARNING)
             return found, may_repeat

@@ -18,6 +18,7 @@ from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import Payment
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment
+from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from eci.idempotency import Answer
 from eci.paging import Paging
@@ -86,7 +87,8 @@ def views_of(*, orders: Sequence[Order]) -> list[OrderView]:
 
 def _unless_away(context: str, away: list[str], ask: Callable[[], A]) -> A | None:
     try:
-        return ask()
+        with rpc.briefly():
+            return ask()
     except (ContextUnavailable, OperationalError, InterfaceError):
         log.warning("order_read_in_part", context=context)
         away.append(context)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from django.conf import settings
 
-from eci.calls import service_tokens, wire
+from eci.calls import rpc, service_tokens, wire
 from eci.errors import ContextUnavailable
 from eci.watch import requests
 
@@ -31,6 +31,7 @@ log = requests.logger(__name__)
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0  # seconds
+BRIEF_TIMEOUT = 3.0  # seconds, at most, that an answer is waited for which is not needed
 FAILURES = 5  # in a row: then a context is left alone
 PAUSE = 2.0  # seconds
 REFUSED = 422  # the method raised one of its contract's errors; the body holds it
@@ -100,7 +101,10 @@ def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: st
         breaker.require_closed(context)
         try:
             answer = _http(os.getpid()).post(
-                place + path(context, what), content=body, headers=_headers(context, what, body, request_id)
+                place + path(context, what),
+                content=body,
+                headers=_headers(context, what, body, request_id),
+                timeout=_timeout(),
             )
         except httpx.ReadTimeout:
             breaker.failed()
@@ -134,10 +138,14 @@ def _unavailable(context: str) -> ContextUnavailable:
 def _http(process: int) -> httpx.Client:
     """One pool of connections for all threads of a process. A fork must not use its parent's."""
     return httpx.Client(
-        timeout=httpx.Timeout(settings.ECI_SERVICE_TIMEOUT, connect=CONNECT_TIMEOUT),
         limits=httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=_IDLE),
         trust_env=False,
     )
+
+
+def _timeout() -> httpx.Timeout:
+    longest: float = settings.ECI_SERVICE_TIMEOUT
+    return httpx.Timeout(min(longest, BRIEF_TIMEOUT) if rpc.is_brief() else longest, connect=CONNECT_TIMEOUT)
 
 
 class _Breaker:

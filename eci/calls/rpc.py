@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from eci.watch import tracing
 T = TypeVar("T")
 _local: dict[str, object] = {}
 _contracts: dict[str, type] = {}
+_brief: ContextVar[bool] = ContextVar("brief", default=False)
 
 
 def serve(context: str, implementation: object) -> None:
@@ -77,6 +79,21 @@ class _Client:
 def client(context: str, contract: type[T]) -> T:
     """The one object through which other contexts call ``context``."""
     return cast(T, _Client(context, contract))
+
+
+@contextmanager
+def briefly() -> Iterator[None]:
+    """Calls inside do not wait long for a context that hangs: whoever makes them can do without the answer."""
+    before = _brief.set(True)
+    try:
+        yield
+    finally:
+        _brief.reset(before)
+
+
+def is_brief() -> bool:
+    """Whether this call is made ``briefly``."""
+    return _brief.get()
 
 
 def require_reachable(context: str) -> None:

@@ -16,6 +16,7 @@ from django.test import Client
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import ProductNotFound
+from contexts.inventory.composed import products_like, products_of
 from contexts.orders.public.events import OrderConfirmed
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
@@ -115,6 +116,25 @@ def test_no_answer_in_time_is_not_asked_for_twice(settings: Any, elsewhere: Else
         catalog.known_products(product_ids=[1])
     answered.set()
     assert len(elsewhere.requests) == 1
+
+
+def test_what_is_not_needed_is_not_waited_for_long(
+    settings: Any, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of stock without names, rather than none for eight seconds."""
+    answered = threading.Event()
+
+    def late() -> tuple[int, bytes]:
+        answered.wait(10)
+        return 200, b"{}"
+
+    settings.ECI_SERVICE_TIMEOUT = 30
+    monkeypatch.setattr(remote, "BRIEF_TIMEOUT", 0.1)
+    elsewhere.replies = [late]
+    assert products_of(product_ids=[1]) is None
+    assert products_like(text="lamp") == ()
+    answered.set()
+    assert len(elsewhere.requests) == 2
 
 
 @pytest.mark.parametrize("answer", [(200, b"<html>"), (422, b"{}"), (401, b"{}"), (404, b"{}"), (301, b""), (413, b"")])
