@@ -121,9 +121,14 @@ def test_every_file_that_is_mounted_is_there(services: dict[str, Any]) -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_settings_load_with_what_a_service_gets(services: dict[str, Any], tmp_path: Any) -> None:
-    script = "from django.conf import settings as s; print(s.ECI_OPEN, s.ECI_CONTEXTS, s.ECI_SERVICE_NAME)"
+def test_the_settings_load_and_take_what_the_others_ask(services: dict[str, Any], tmp_path: Any) -> None:
+    script = """
+from django.conf import settings as s
+print(s.ECI_OPEN, s.ECI_CONTEXTS, s.ECI_SERVICE_NAME, *s.ALLOWED_HOSTS)
+"""
     for name, context in NAMES.items():
         given = {key: str(value) for key, value in services[name]["environment"].items() if not key.endswith("_FILE")}
-        done = python("-c", script, folder=tmp_path, **given)
-        assert done.stdout == f"True ('{context}',) {context}\n", done.stderr
+        given["ECI_ALLOWED_HOSTS"] += ",172.18.0.9"  # as docker/entrypoint.sh does
+        told = python("-c", script, folder=tmp_path, **given).stdout
+        assert told.startswith(f"True ('{context}',) {context} "), told
+        assert {CONTEXTS[context].service, "172.18.0.9", "localhost"} <= set(told.split())
