@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from config.desk import finding, front, sheets
-from contexts.orders.public.contracts import OrderNotFound
+from config.desk import dialogs, finding, front, sheets
+from config.desk.dialogs import Dialog
+from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import Done, OrderNotFound
+from eci import staff_forms
+from eci.errors import EciError, PreconditionFailed
+from eci.forms import CardlessTextField
+from eci.identity.auth import staff_name
+from eci.staff_confirm import confirmed
 
 MAX_TEXT = 200  # of what is looked for
 
@@ -32,18 +40,118 @@ def _go(request: HttpRequest) -> HttpResponse:
     return render(request, "desk/found.html", _context(request, title=f"Found for {text}", text=text, found=found))
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def _order_sheet(request: HttpRequest, order_id: str) -> HttpResponse:
+    """The sheet; a POST is a note that staff writes on it."""
     if not request.user.has_perm("orders.view_order"):
         raise PermissionDenied
+    form = NoteForm(request.POST if request.method == "POST" else None)
     try:
+        if request.method == "POST" and _noted(request, order_id, form):
+            return redirect(request.path)
         sheet = sheets.sheet(order_id)
     except OrderNotFound as missing:
         messages.warning(request, missing.message)
         return redirect(reverse("admin:orders_order_changelist"))
-    commands = sheets.commands(sheet, request.user)
-    context = _context(request, title=f"Order {order_id}", sheet=sheet, commands=commands)
+    context = _context(
+        request,
+        title=f"Order {order_id}",
+        sheet=sheet,
+        commands=sheets.commands(sheet, request.user),
+        note=form if request.user.has_perm("orders.note") else None,
+        form_key=staff_forms.key_for(request),
+    )
     return render(request, "desk/order.html", context)
+
+
+class NoteForm(forms.Form):
+    text = CardlessTextField(label="Note", max_length=1000, lines=True, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+def _noted(request: HttpRequest, order_id: str, form: NoteForm) -> bool:
+    if not request.user.has_perm("orders.note"):
+        raise PermissionDenied
+    try:
+        key = staff_forms.key_of(request, "note").key
+        if not form.is_valid():
+            return False
+        text = form.cleaned_data["text"]
+        done = orders.note(order_id=order_id, text=text, actor=staff_name(request.user), key=key)
+    except OrderNotFound:
+        raise
+    except EciError as refusal:
+        form.add_error(None, refusal.message)
+        return False
+    if done.repeated:
+        messages.warning(request, staff_forms.REPEATED)
+    return True
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def _dialog(request: HttpRequest, order_id: str, command: str) -> HttpResponseBase:
+    """A form; what it would do; that. The form has no effect before its person has seen it."""
+    dialog = dialogs.DIALOGS.get(command)
+    if dialog is None:
+        raise Http404
+    if not request.user.has_perm(dialog.verb):
+        raise PermissionDenied
+    view = confirmed(_ask) if dialog.dangerous else _ask
+    return view(request, order_id, dialog)
+
+
+def _ask(request: HttpRequest, order_id: str, dialog: type[Dialog]) -> HttpResponseBase:
+    try:
+        of = orders.sheet(order_id=order_id)
+    except OrderNotFound as missing:
+        messages.warning(request, missing.message)
+        return redirect(reverse("admin:orders_order_changelist"))
+    back = reverse("desk-order", args=[order_id])
+    if request.method != "POST":
+        if why_not := of.commands[dialog.name]:
+            messages.warning(request, f"{dialog.title}: {why_not}")
+            return redirect(back)
+        return _show(request, dialog(of), back)
+    form, stage, changed = dialog(of, request.POST), request.POST.get("stage"), False
+    try:
+        key = staff_forms.key_of(request, dialog.name).key
+        if stage == "confirm" and form.is_valid():
+            done = form.carry_out(actor=staff_name(request.user), key=key, shown=request.POST.get("shown", ""))
+            _tell(request, dialog, done)
+            return redirect(back)
+    except PreconditionFailed:
+        changed = True
+    except EciError as refusal:
+        form.add_error(None, refusal.message)
+    if stage == "edit" or not form.is_valid():
+        return _show(request, form, back)
+    try:
+        preview = form.preview()
+    except EciError as refusal:
+        form.add_error(None, refusal.message)
+        return _show(request, form, back)
+    effects = list(dialogs.in_words(preview, sheets.told(of)))
+    return _show(request, form, back, effects=effects, shown=preview.digest, changed=changed)
+
+
+def _tell(request: HttpRequest, dialog: type[Dialog], done: Done) -> None:
+    if done.repeated:
+        messages.warning(request, staff_forms.REPEATED)
+    elif done.finished:
+        messages.success(request, f"{dialog.title}: done.")
+    else:
+        messages.success(request, f"{dialog.title}: recorded. The rest follows by itself.")
+
+
+def _show(request: HttpRequest, form: Dialog, back: str, **more: Any) -> HttpResponse:
+    order_id = form.of.order.order_id
+    context = {
+        "title": form.title,
+        "trail": [("Orders", reverse("admin:orders_order_changelist")), (order_id, back)],
+        "form": form,
+        "form_key": staff_forms.key_for(request),
+        "back": back,
+    }
+    return render(request, "desk/dialog.html", _context(request, **context, **more))
 
 
 def _context(request: HttpRequest, **more: Any) -> dict[str, Any]:
@@ -53,3 +161,4 @@ def _context(request: HttpRequest, **more: Any) -> dict[str, Any]:
 front_page = admin.site.admin_view(_front_page)
 go = admin.site.admin_view(_go)
 order_sheet = admin.site.admin_view(_order_sheet)
+dialog = admin.site.admin_view(_dialog)

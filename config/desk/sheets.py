@@ -8,9 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from django.contrib.admin.utils import quote
-
 from config.desk.asking import User, address, may, page, unless_away
+from config.desk.dialogs import DIALOGS
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import Customer, CustomerNotFound
 from contexts.inventory.public.api import inventory
@@ -18,12 +17,14 @@ from contexts.inventory.public.contracts import Reservation
 from contexts.notifications.public.api import notifications
 from contexts.notifications.public.contracts import NoticeRecord
 from contexts.orders.public.api import orders
-from contexts.orders.public.contracts import LineRecord, OrderSheet
+from contexts.orders.public.contracts import LineRecord, OrderBrief, OrderSheet
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentRecord
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import ShipmentRecord
 from eci import money
+
+OTHERS = 5  # of a buyer's other orders that a sheet shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,10 @@ class Happened:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """An order with what the other contexts say of it; the part of one that is away is empty, and it is named."""
+    """An order with what the other contexts say of it; the part of one that is away is empty, and it is named.
+
+    ``others``: the buyer's newest orders besides this one. A guest's are found by the address.
+    """
 
     of: OrderSheet
     buyer: Customer | None
@@ -48,6 +52,7 @@ class Sheet:
     payments: tuple[PaymentRecord, ...]
     shipments: tuple[ShipmentRecord, ...]
     notices: tuple[NoticeRecord, ...]
+    others: tuple[OrderBrief, ...]
     unavailable: tuple[str, ...]
 
     @property
@@ -79,6 +84,12 @@ class Sheet:
         """What all contexts tell, the oldest first."""
         told = [*self._of_orders(), *self._of_payments(), *self._of_shipping(), *self._of_notifications()]
         return sorted(told, key=attrgetter("at"))
+
+    @property
+    def of_the_buyer(self) -> str:
+        """The list of all orders of the buyer."""
+        email = self.buyer.email if self.buyer else self.of.email
+        return page("admin:orders_order_changelist", q=email) if email else ""
 
     def amount(self, value: Decimal) -> str:
         currency = self.of.order.currency
@@ -122,21 +133,16 @@ class Command:
     why_not: str
 
 
-_COMMANDS = {  # title, and the verb that it takes
-    "cancel": ("Cancel", "orders.cancel"),
-    "return": ("Register a return", "orders.return"),
-    "receive": ("Receive what was to be returned", "orders.return"),
-    "refuse": ("Refuse a return", "orders.return"),
-}
-
-
 def commands(sheet: Sheet, user: User) -> list[Command]:
-    """What the user may ask for, on the pages of orders."""
-    order_id = sheet.of.order.order_id
+    """What the user may ask for."""
     return [
-        Command(title=title, url=page(f"admin:orders_order_{name}", quote(order_id)), why_not=sheet.of.commands[name])
-        for name, (title, verb) in _COMMANDS.items()
-        if may(user, verb)
+        Command(
+            title=dialog.title,
+            url=page("desk-dialog", sheet.of.order.order_id, name),
+            why_not=sheet.of.commands[name],
+        )
+        for name, dialog in DIALOGS.items()
+        if may(user, dialog.verb)
     ]
 
 
@@ -152,9 +158,25 @@ def sheet(order_id: str) -> Sheet:
         reservation=(reservations or {}).get(order_id),
         payments=unless_away("payments", away, lambda: payments.records_of(order_id=order_id)) or (),
         shipments=unless_away("shipping", away, lambda: shipping.records_of(order_id=order_id)) or (),
+        others=_others(found),
         notices=unless_away("notifications", away, lambda: notifications.notices_of(order_id=order_id)) or (),
         unavailable=tuple(away),
     )
+
+
+def _others(found: OrderSheet) -> tuple[OrderBrief, ...]:
+    if found.customer_id is None:
+        return ()
+    newest = orders.placed_by(customer_id=found.customer_id, limit=OTHERS + 1)
+    return tuple(one for one in newest if one.order_id != found.order.order_id)[:OTHERS]
+
+
+def told(of: OrderSheet) -> str:
+    """Who is told of what happens to the order, as far as that can be said just now."""
+    if of.customer_id is None:
+        return of.email
+    buyer = unless_away("customers", [], lambda: _buyer(of.customer_id))
+    return (buyer.email or buyer.phone) if buyer else f"customer {of.customer_id}"
 
 
 def _buyer(customer_id: int | None) -> Customer | None:

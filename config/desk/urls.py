@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/", pages.front_page),
     path("staff/go", pages.go, name="desk-go"),
     path("staff/orders/<str:order_id>", pages.order_sheet, name="desk-order"),
+    path("staff/orders/<str:order_id>/<str:command>", pages.dialog, name="desk-dialog"),
     path("staff/pack", packing_pages.queue_page, name="desk-pack"),
     path("staff/pack/<int:shipment_id>", packing_pages.parcel_page, name="desk-parcel"),
     path("staff/pack/papers/<str:paper>", packing_pages.papers_page, name="desk-papers"),

@@ -11,6 +11,7 @@ from math import comb
 
 from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationStatus
 from eci.clock import iso
+from eci.errors import InvalidTransition
 
 # Above this number of combinations of one size, the warehouses with the most units win. It allows every combination of
 # 14 warehouses and every pair of 100.
@@ -46,6 +47,33 @@ class Pick:
     product_id: int
     warehouse: str
     quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Out:
+    """Units of an order that left a stock row and have not come back to it; negative where more came than had left."""
+
+    stock_id: int
+    product_id: int
+    warehouse: str
+    units: int
+
+
+def spread_back(out: Sequence[Out], returned: Mapping[int, int]) -> dict[int, int]:
+    """Units by stock row, for units (by product) that come back to where they left. InvalidTransition for too many."""
+    left: dict[int, int] = defaultdict(int)
+    for row in out:
+        left[row.product_id] += row.units
+    if any(units > left[product_id] for product_id, units in returned.items()):
+        raise InvalidTransition("More units come back than the order shipped.")
+    back: dict[int, int] = {}
+    missing = dict(returned)
+    for row in out:
+        units = min(missing.get(row.product_id, 0), max(row.units, 0))
+        if units:
+            back[row.stock_id] = units
+            missing[row.product_id] -= units
+    return back
 
 
 def allocate(demand: Mapping[int, int], stock: Sequence[StockRow]) -> tuple[list[Pick], str]:

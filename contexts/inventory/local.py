@@ -15,7 +15,9 @@ from contexts.inventory.public.contracts import (
     Ledger,
     Reservation,
     ReservationStatus,
+    Returned,
     Statistics,
+    WarehouseRecord,
 )
 from contexts.inventory.selectors import Part, ReservationView
 from contexts.inventory.services import holds, proof, stock
@@ -107,10 +109,30 @@ class LocalInventory(Inventory):
         return reservation(holds.give_up(key=key, warehouse=warehouse, actor=actor))
 
     def restock(
-        self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = ACTOR
+        self,
+        *,
+        order_id: str,
+        reference: str,
+        items: tuple[Demand, ...],
+        disposition: str,
+        actor: str = ACTOR,
+        warehouse: str = "",
     ) -> None:
         stock.restock(
-            order_id=order_id, reference=reference, returned=units(items), disposition=disposition, actor=actor
+            order_id=order_id,
+            reference=reference,
+            returned=units(items),
+            disposition=disposition,
+            actor=actor,
+            warehouse=warehouse,
+        )
+
+    def restock_plan(self, *, order_id: str, returned: tuple[Returned, ...]) -> tuple[Returned, ...]:
+        return selectors.restock_plan(order_id=order_id, returned=returned)
+
+    def warehouses(self) -> tuple[WarehouseRecord, ...]:
+        return tuple(
+            WarehouseRecord(code=row.pk, name=row.name, is_active=row.is_active) for row in selectors.all_warehouses()
         )
 
     def reservations(self, *, keys: Iterable[str]) -> dict[str, Reservation]:

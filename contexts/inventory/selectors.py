@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import starmap
 from typing import Any
@@ -29,7 +29,7 @@ from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.db.models.lookups import IsNull
 
-from contexts.inventory.domain import Explanation, Hold, StockRow, require_enough, settled
+from contexts.inventory.domain import Explanation, Hold, Out, StockRow, require_enough, settled, spread_back
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
@@ -39,6 +39,7 @@ from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
 from eci.statements import reads
 
+RETURN = "return"  # the ledger's reason for units that came back
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
@@ -295,6 +296,58 @@ def contents(*, warehouse: str) -> Contents:
         **there.aggregate(units=Coalesce(Sum("on_hand"), 0), products=Count("pk")),
         holds=holding.aggregate(holds=Count("reservation", distinct=True))["holds"],
     )
+
+
+def units_out(*, order_id: str, product_ids: Iterable[int]) -> list[Out]:
+    """What of these products has left for the order, and is not back, by stock row."""
+    wanted = list(product_ids)
+    shipped = Allocation.objects.filter(
+        reservation__order_id=order_id, state=AllocationState.SHIPPED, stock__product_id__in=wanted
+    )
+    back = Movement.objects.filter(order_id=order_id, reason=RETURN, product_id__in=wanted)
+    units: dict[tuple[int, str], int] = defaultdict(int)
+    for row in shipped.values("stock__product_id", "stock__warehouse_id").annotate(units=Sum("quantity")):
+        units[row["stock__product_id"], row["stock__warehouse_id"]] += row["units"]
+    for line in back.values("product_id", "warehouse_id").annotate(units=Sum("delta")):
+        units[line["product_id"], line["warehouse_id"]] -= line["units"]
+    rows = Stock.objects.filter(product_id__in=wanted).order_by("pk").values_list("pk", "product_id", "warehouse_id")
+    return [
+        Out(stock_id=pk, product_id=product_id, warehouse=code, units=units[product_id, code])
+        for pk, product_id, code in rows
+        if units[product_id, code]
+    ]
+
+
+def restock_plan(*, order_id: str, returned: Iterable[contracts.Returned]) -> tuple[contracts.Returned, ...]:
+    """See ``Inventory.restock_plan``."""
+    asked = list(returned)
+    require_warehouses(codes={one.warehouse for one in asked if one.warehouse})
+    out = units_out(order_id=order_id, product_ids={one.product_id for one in asked})
+    plan: list[contracts.Returned] = []
+    for one in asked:
+        back = spread_back(out, {one.product_id: one.quantity})
+        if one.warehouse:
+            come = {one.warehouse: one.quantity}
+        else:
+            come = {row.warehouse: back[row.stock_id] for row in out if row.stock_id in back}
+        plan += [replace(one, warehouse=code, quantity=units) for code, units in come.items()]
+        out = _less(out, one.product_id, come)
+    return tuple(plan)
+
+
+def _less(out: list[Out], product_id: int, come: Mapping[str, int]) -> list[Out]:
+    """``out`` after units of the product have come to these warehouses."""
+    known = {row.warehouse for row in out if row.product_id == product_id}
+    elsewhere = [
+        Out(stock_id=0, product_id=product_id, warehouse=code, units=-units)
+        for code, units in come.items()
+        if code not in known
+    ]
+    less = [
+        replace(row, units=row.units - come.get(row.warehouse, 0)) if row.product_id == product_id else row
+        for row in out
+    ]
+    return [*less, *elsewhere]
 
 
 def require_warehouses(*, codes: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
-from contexts.orders.public.contracts import OrderStatus
+from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
 from eci import money
 from eci.money import half_up
 
@@ -36,6 +36,14 @@ def why_not_cancel(*, status: str, undone: bool) -> str:
 def why_not_return(*, status: str) -> str:
     """Why no goods of the order can come back; empty if they can."""
     return "" if status in RETURNABLE else "Nothing of it has left."
+
+
+def why_not_refund(*, payment_status: str) -> str:
+    """Why no money of the order can be refunded; empty if it can."""
+    if payment_status == OrderPaymentStatus.REFUNDED:
+        return "All of its money has been refunded."
+    refundable = (OrderPaymentStatus.PAID, OrderPaymentStatus.PARTIALLY_REFUNDED)
+    return "" if payment_status in refundable else "It has not been paid."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +140,66 @@ def tax_share(*, tax: int, subtotal: int, returned_before: int, tax_before: int,
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sold:
+    """What an order took for its goods, and what of that its returns have been worth, all in minor units. ``lines``:
+    by the line's id, its unit price and the units of it that are not back."""
+
+    subtotal: int
+    tax: int
+    shipping: int
+    returned_goods: int
+    returned_tax: int
+    lines: Mapping[int, tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """Goods and their share of tax, in minor units."""
+
+    goods: int
+    tax: int
+
+    @property
+    def total(self) -> int:
+        return self.goods + self.tax
+
+
+def worth(sold: Sold, by_line: Mapping[int, int]) -> Worth:
+    """What these units (by line) are worth. The last ones take the remainder of the tax."""
+    goods = sum(sold.lines[line_id][0] * units for line_id, units in by_line.items())
+    if all(by_line.get(line_id, 0) == left for line_id, (_, left) in sold.lines.items()):
+        return Worth(goods=goods, tax=sold.tax - sold.returned_tax)
+    tax = tax_share(
+        tax=sold.tax,
+        subtotal=sold.subtotal,
+        returned_before=sold.returned_goods,
+        tax_before=sold.returned_tax,
+        returning=goods,
+    )
+    return Worth(goods=goods, tax=tax)
+
+
+def refund_of_return(*, worth: int, left: int, shipping: int) -> int:
+    """What a return refunds: its worth, but no more than is ``left`` of what was paid, and never the shipping fee."""
+    return max(0, min(worth, left - shipping))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Came:
-    """Units of a product that came back, and what becomes of them: ``resell``, ``damaged`` or ``lost``."""
+    """Units of a product that came back, and what becomes of them: ``resell``, ``damaged`` or ``lost``.
+
+    ``warehouse``: the one they came to; empty: those they left.
+    """
 
     product_id: int
     quantity: int
     disposition: str = "resell"
+    warehouse: str = ""
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """As a return keeps it."""
+        return {name: value for name, value in vars(self).items() if value != ""}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,21 @@ from datetime import datetime
 from decimal import Decimal
 
 from contexts.orders import models, selectors, services
-from contexts.orders.domain import why_not_cancel, why_not_return
+from contexts.orders.domain import why_not_cancel, why_not_refund, why_not_return
 from contexts.orders.public.contracts import (
+    Done,
     LineRecord,
+    NoteRecord,
+    OrderBrief,
     OrderFacts,
     OrderPaymentStatus,
     OrderRecord,
     Orders,
     OrderSheet,
     OrderStatus,
+    Preview,
     Recipient,
+    Refunding,
     ReturnRecord,
     ReturnStatus,
     Sales,
@@ -24,8 +29,9 @@ from contexts.orders.public.contracts import (
     Stuck,
     Switch,
     TimelineRecord,
+    UnitsBack,
 )
-from contexts.orders.workflows import recovery
+from contexts.orders.workflows import commands, recovery
 from eci import metadata, money
 
 
@@ -55,7 +61,62 @@ class LocalOrders(Orders):
         order, ids = selectors.order(order_id=order_id), [order_id]
         lines, returns = selectors.lines_of(order_ids=ids)[order_id], selectors.returns_of(order_ids=ids)[order_id]
         timeline = selectors.timeline_of(order_ids=ids)[order_id]
-        return order_sheet(order, order_record(order, lines, returns, timeline))
+        notes = selectors.notes_of(order_id=order_id)
+        return order_sheet(order, order_record(order, lines, returns, timeline), notes)
+
+    def placed_by(self, *, customer_id: int, limit: int) -> tuple[OrderBrief, ...]:
+        return tuple(map(order_brief, selectors.placed_by(customer_id=customer_id, limit=limit)))
+
+    def note(self, *, order_id: str, text: str, actor: str, key: str) -> Done:
+        return commands.note(order_id=order_id, text=text, actor=actor, key=key)
+
+    def preview_cancel(self, *, order_id: str) -> Preview:
+        return commands.preview_cancel(order_id=order_id)
+
+    def cancel(self, *, order_id: str, reason: str, actor: str, key: str, shown: str = "") -> Done:
+        return commands.cancel(order_id=order_id, reason=reason, actor=actor, key=key, shown=shown)
+
+    def preview_refund(self, *, order_id: str, refunding: Refunding) -> Preview:
+        return commands.preview_refund(order_id=order_id, refunding=refunding)
+
+    def refund(
+        self, *, order_id: str, refunding: Refunding, reason: str, actor: str, key: str, shown: str = ""
+    ) -> Done:
+        return commands.refund(order_id=order_id, refunding=refunding, reason=reason, actor=actor, key=key, shown=shown)
+
+    def preview_return(self, *, order_id: str, came: tuple[UnitsBack, ...], return_id: int | None = None) -> Preview:
+        return commands.preview_return(order_id=order_id, came=came, return_id=return_id)
+
+    def return_units(
+        self,
+        *,
+        order_id: str,
+        came: tuple[UnitsBack, ...],
+        reason: str,
+        actor: str,
+        key: str,
+        shown: str = "",
+        return_id: int | None = None,
+    ) -> Done:
+        return commands.return_units(
+            order_id=order_id,
+            came=came,
+            reason=reason,
+            actor=actor,
+            key=key,
+            shown=shown,
+            return_id=return_id,
+        )
+
+    def preview_refuse(self, *, order_id: str, return_id: int) -> Preview:
+        return commands.preview_refuse(order_id=order_id, return_id=return_id)
+
+    def refuse_return(
+        self, *, order_id: str, return_id: int, reason: str, actor: str, key: str, shown: str = ""
+    ) -> Done:
+        return commands.refuse_return(
+            order_id=order_id, return_id=return_id, reason=reason, actor=actor, key=key, shown=shown
+        )
 
     def named(self, *, name: str) -> tuple[str, ...]:
         return selectors.orders_named(name=name)
@@ -136,7 +197,18 @@ def order_facts(order: models.Order, units: dict[int, int]) -> OrderFacts:
     )
 
 
-def order_sheet(order: models.Order, record: OrderRecord) -> OrderSheet:
+def order_brief(order: models.Order) -> OrderBrief:
+    return OrderBrief(
+        order_id=order.order_id,
+        number=order.number,
+        status=OrderStatus(order.status),
+        total=money.from_minor(order.total_minor, order.currency),
+        currency=order.currency,
+        created_at=order.created_at,
+    )
+
+
+def order_sheet(order: models.Order, record: OrderRecord, notes: Iterable[models.Note]) -> OrderSheet:
     asked = any(back.status == ReturnStatus.REQUESTED for back in record.returns)
     unasked = "" if asked else "No return is asked for."
     return OrderSheet(
@@ -146,10 +218,12 @@ def order_sheet(order: models.Order, record: OrderRecord) -> OrderSheet:
         needs_attention=order.needs_attention,
         commands={
             "cancel": why_not_cancel(status=order.status, undone=bool(order.undo)),
+            "refund": why_not_refund(payment_status=order.payment_status),
             "return": why_not_return(status=order.status),
             "receive": unasked,
             "refuse": unasked,
         },
+        notes=tuple(NoteRecord(text=note.text, actor=note.actor, at=note.at) for note in notes),
     )
 
 

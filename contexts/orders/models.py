@@ -177,6 +177,21 @@ class TimelineEntry(models.Model):
         return self.event
 
 
+class Note(models.Model):
+    """What staff noted on an order. Notes are added, never changed; the text is erased with the order's buyer."""
+
+    order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="notes")
+    text = models.CharField(max_length=1000, blank=True)
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"note of {self.actor}"
+
+
 class Return(models.Model):
     """Goods that come back. A customer asks for it, and staff answers; what staff records is received at once.
 

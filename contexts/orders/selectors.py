@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry
+from contexts.orders.models import Note, Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money
@@ -174,6 +174,20 @@ def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[Entry]]:
 
 def returns_of(*, order_ids: Collection[str]) -> dict[str, list[Return]]:
     return _by_order(_returns(order_ids=order_ids))
+
+
+def whole_lines_of(*, order_id: str) -> list[OrderLine]:
+    """The order's lines, in its order, as rows that may be changed."""
+    return list(OrderLine.objects.filter(order=order_id).order_by("line_no"))
+
+
+def notes_of(*, order_id: str) -> list[Note]:
+    return list(Note.objects.filter(order=order_id).order_by("pk"))
+
+
+def placed_by(*, customer_id: int, limit: int) -> list[Order]:
+    """A customer's orders, newest first."""
+    return list(Order.objects.filter(customer_id=customer_id).order_by("-created_at", "-pk")[:limit])
 
 
 def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:

@@ -19,10 +19,12 @@ from contexts.orders.domain import (
     OrderAsked,
     Quote,
     Returnable,
+    Sold,
+    refund_of_return,
     spread_return,
-    tax_share,
+    worth,
 )
-from contexts.orders.models import Erasure, Number, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
+from contexts.orders.models import Erasure, Note, Number, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
 from contexts.orders.public.contracts import (
     OrderNotFound,
     OrderPaymentStatus,
@@ -352,6 +354,15 @@ def request_cancel(*, order_id: str, reason: str, actor: str, key: Key | None, v
     return bool(asked)
 
 
+@writes("orders")
+def add_note(*, order_id: str, text: str, actor: str, key: Key) -> None:
+    """Keep a note of staff's own. OrderNotFound; IdempotencyInProgress when the key is taken."""
+    selectors.order(order_id=order_id)
+    idempotency.claim("orders", key, resource=order_id)
+    Note.objects.create(order_id=order_id, text=text, actor=actor, at=utcnow())
+    trail.record("orders", actor=actor, action="noted", thing=f"order:{order_id}")
+
+
 def _require_version(order_id: str, version: int | None) -> None:
     if version is not None and locked(Order.objects.filter(pk=order_id, version=version)).first() is None:
         raise PreconditionFailed("This order has changed since you read it.")
@@ -419,9 +430,8 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
 def open_return(
     *,
     order_id: str,
-    wanted: Mapping[int, int],
+    came: Sequence[Came],
     reason: str,
-    disposition: str,
     actor: str,
     key: Key | None,
     version: int | None = None,
@@ -432,17 +442,16 @@ def open_return(
     the order has another ``version``.
     """
     _require_version(order_id, version)
-    order, lines = _returnable(order_id)
-    by_line = _spread(wanted, lines)
-    items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]
+    order, lines = returnable(order_id)
+    wanted = units_of(came)
     opened = Return.objects.create(
         order=order,
         status=ReturnStatus.RECEIVED,
-        items=items,
-        received=[item | {"disposition": disposition} for item in items],
+        items=[{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()],
+        received=[one.kept for one in came],
         reason=reason,
-        disposition=disposition,
-        refund_minor=_take_back(order, lines, by_line),
+        disposition=came[0].disposition,
+        refund_minor=_take_back(order, lines, spread_over(wanted, lines)),
         actor=actor,
         next_at=Now() + LEASE,
     )
@@ -461,12 +470,12 @@ def request_return(*, order_id: str, wanted: Mapping[int, int], reason: str, act
 
     OrderNotFound; InvalidTransition before SHIPPED; ReturnTooLate; ReturnExceedsShipped.
     """
-    order, lines = _returnable(order_id)
+    order, lines = returnable(order_id)
     days = settings.ECI_RETURN_DAYS
     left = TimelineEntry.objects.filter(order=order, event__in=_LEFT, at__gt=Now() - timedelta(days=days))
     if not left.exists():
         raise ReturnTooLate(f"An order can be returned for {days} days after it was dispatched.", days=days)
-    by_line = _spread(wanted, lines)
+    by_line = spread_over(wanted, lines)
     _change_returned(order, {})
     OrderLine.objects.filter(pk__in=by_line).update(requested_quantity=F("requested_quantity") + per_row(by_line))
     asked = Return.objects.create(
@@ -487,27 +496,29 @@ def request_return(*, order_id: str, wanted: Mapping[int, int], reason: str, act
 
 @writes("orders")
 def receive_return(
-    *, order_id: str, return_id: int, came: Sequence[Came] | None, actor: str, key: Key | None
+    *,
+    order_id: str,
+    return_id: int,
+    came: Sequence[Came] | None,
+    actor: str,
+    key: Key | None,
+    version: int | None = None,
 ) -> Return:
     """Record what came back of what was requested (None: all of it, to be sold again), and what is to be refunded.
     Stock and money follow.
 
     OrderNotFound, ReturnNotFound; InvalidTransition when it has been answered; ReturnExceedsShipped when more came
-    than was requested; IdempotencyInProgress.
+    than was requested; IdempotencyInProgress; PreconditionFailed if the order has another ``version``.
     """
-    order, lines = _returnable(order_id)
-    asked = _requested(order, return_id)
+    _require_version(order_id, version)
+    order, lines = returnable(order_id)
+    asked = requested_return(order, return_id)
     requested = dict(asked.line_units or ())
     if came is None:
         came = [Came(**item) for item in asked.items]
-    units: dict[int, int] = {}
-    for part in came:
-        units[part.product_id] = units.get(part.product_id, 0) + part.quantity
-    spread = spread_return(units, _as_returnable(lines, requested))
-    if spread is None:
-        excess = _excess(units, {item["product_id"]: item["quantity"] for item in asked.items})
-        raise ReturnExceedsShipped("More units came back than were requested.", items=excess)
-    _answer(asked, status=ReturnStatus.RECEIVED, answered_by=actor, next_at=Now() + LEASE, received=[*map(vars, came)])
+    spread = spread_over_requested(asked, came, lines)
+    received = [one.kept for one in came]
+    _answer(asked, status=ReturnStatus.RECEIVED, answered_by=actor, next_at=Now() + LEASE, received=received)
     OrderLine.objects.filter(pk__in=requested).update(requested_quantity=F("requested_quantity") - per_row(requested))
     asked.refund_minor = _take_back(order, lines, spread)
     Return.objects.filter(pk=asked.pk).update(refund_minor=asked.refund_minor)
@@ -525,13 +536,17 @@ def receive_return(
 
 
 @writes("orders")
-def refuse_return(*, order_id: str, return_id: int, reason: str, actor: str) -> Return:
+def refuse_return(
+    *, order_id: str, return_id: int, reason: str, actor: str, key: Key | None = None, version: int | None = None
+) -> Return:
     """Refuse a requested return: its units may be asked for again.
 
-    OrderNotFound, ReturnNotFound; InvalidTransition when it has been answered.
+    OrderNotFound, ReturnNotFound; InvalidTransition when it has been answered; IdempotencyInProgress;
+    PreconditionFailed if the order has another ``version``.
     """
-    order, _ = _returnable(order_id)
-    asked = _requested(order, return_id)
+    _require_version(order_id, version)
+    order, _ = returnable(order_id)
+    asked = requested_return(order, return_id)
     requested = dict(asked.line_units or ())
     _answer(asked, status=ReturnStatus.REFUSED, answered_by=actor, refusal=reason, refund_minor=0, done_at=utcnow())
     _change_returned(order, {})
@@ -543,19 +558,23 @@ def refuse_return(*, order_id: str, return_id: int, reason: str, actor: str) -> 
     trail.record(
         "orders", actor=actor, action="return refused", thing=f"order:{order_id}", after={"return_id": return_id}
     )
+    if key is not None:
+        idempotency.claim("orders", key, resource=str(return_id))
     return asked
 
 
-def _returnable(order_id: str) -> tuple[Order, list[OrderLine]]:
+def returnable(order_id: str) -> tuple[Order, list[OrderLine]]:
+    """The order and its lines. OrderNotFound; InvalidTransition before it has left."""
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
     if order.status not in RETURNABLE:
         raise InvalidTransition(f"An order that is {order.status} cannot be returned.", status=order.status)
-    return order, list(OrderLine.objects.filter(order=order).order_by("line_no"))
+    return order, selectors.whole_lines_of(order_id=order_id)
 
 
-def _requested(order: Order, return_id: int) -> Return:
+def requested_return(order: Order, return_id: int) -> Return:
+    """ReturnNotFound; InvalidTransition when it has been answered."""
     asked = Return.objects.filter(pk=return_id, order=order).select_related("order").first()
     if asked is None:
         raise ReturnNotFound(f"Order {order.pk} has no return {return_id}.", return_id=return_id)
@@ -583,7 +602,25 @@ def _as_returnable(lines: Iterable[OrderLine], left: Mapping[int, int]) -> list[
     ]
 
 
-def _spread(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> dict[int, int]:
+def units_of(came: Iterable[Came]) -> dict[int, int]:
+    """Units by product."""
+    units: dict[int, int] = {}
+    for part in came:
+        units[part.product_id] = units.get(part.product_id, 0) + part.quantity
+    return units
+
+
+def spread_over_requested(asked: Return, came: Sequence[Came], lines: Sequence[OrderLine]) -> dict[int, int]:
+    """Units by line. ReturnExceedsShipped when more came than was requested."""
+    units = units_of(came)
+    spread = spread_return(units, _as_returnable(lines, dict(asked.line_units or ())))
+    if spread is None:
+        excess = _excess(units, {item["product_id"]: item["quantity"] for item in asked.items})
+        raise ReturnExceedsShipped("More units came back than were requested.", items=excess)
+    return spread
+
+
+def spread_over(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> dict[int, int]:
     """Units by line. ReturnExceedsShipped when so many are not left."""
     left = {line.pk: line.quantity - line.returned_quantity - line.requested_quantity for line in lines}
     spread = spread_return(wanted, _as_returnable(lines, left))
@@ -605,26 +642,29 @@ def _excess(wanted: Mapping[int, int], returnable: Mapping[int, int]) -> list[di
 
 def _take_back(order: Order, lines: Sequence[OrderLine], by_line: Mapping[int, int]) -> int:
     """Record on the order and its lines that these units are back; returns what they are worth with their tax."""
-    goods = sum(by_line.get(line.pk, 0) * line.unit_price_minor for line in lines)
-    tax = tax_share(
-        tax=order.tax_minor,
-        subtotal=order.subtotal_minor,
-        returned_before=order.returned_goods_minor,
-        tax_before=order.returned_tax_minor,
-        returning=goods,
-    )
-    if all(line.returned_quantity + by_line.get(line.pk, 0) == line.quantity for line in lines):
-        tax = order.tax_minor - order.returned_tax_minor
+    value = worth(sold(order, lines), by_line)
     _change_returned(
         order,
         {
-            "returned_goods_minor": F("returned_goods_minor") + goods,
-            "returned_tax_minor": F("returned_tax_minor") + tax,
+            "returned_goods_minor": F("returned_goods_minor") + value.goods,
+            "returned_tax_minor": F("returned_tax_minor") + value.tax,
         },
     )
     units = dict(by_line)
     OrderLine.objects.filter(pk__in=units).update(returned_quantity=F("returned_quantity") + per_row(units))
-    return goods + tax
+    return value.total
+
+
+def sold(order: Order, lines: Sequence[OrderLine]) -> Sold:
+    """The order as ``domain.worth`` wants it."""
+    return Sold(
+        subtotal=order.subtotal_minor,
+        tax=order.tax_minor,
+        shipping=order.shipping_minor,
+        returned_goods=order.returned_goods_minor,
+        returned_tax=order.returned_tax_minor,
+        lines={line.pk: (line.unit_price_minor, line.quantity - line.returned_quantity) for line in lines},
+    )
 
 
 def _change_returned(order: Order, changes: Mapping[str, Any]) -> None:
@@ -635,8 +675,8 @@ def _change_returned(order: Order, changes: Mapping[str, Any]) -> None:
 
 
 @writes("orders")
-def fix_refund(*, opened: Return, refundable_minor: int) -> int:
-    """Settle how much the return refunds: what it is worth, but at most ``refundable_minor``. Returns that amount.
+def fix_refund(*, opened: Return, left_minor: int) -> int:
+    """Settle how much the return refunds, of what is ``left_minor`` of the order's money. Returns that amount.
 
     ReturnsInLine while another return of the order is being refunded.
     """
@@ -644,7 +684,7 @@ def fix_refund(*, opened: Return, refundable_minor: int) -> int:
     _change_returned(order, {})
     if Return.objects.filter(order=order, refund_fixed=True, done_at=None).exclude(pk=opened.pk).exists():
         raise ReturnsInLine("Another return of this order is being refunded.", order_id=order.pk)
-    amount = max(0, min(opened.refund_minor, refundable_minor))
+    amount = refund_of_return(worth=opened.refund_minor, left=left_minor, shipping=order.shipping_minor)
     Return.objects.filter(pk=opened.pk, done_at=None).update(refund_minor=amount, refund_fixed=True)
     return amount
 
@@ -742,6 +782,7 @@ def _erase(theirs: QuerySet[Order]) -> None:
         idempotency.erase("orders", endpoint=endpoint, resources=returns.values_list(Cast("pk", CharField())))
     blank(returns.exclude(reason="", refusal=""), reason="", refusal="")
     blank(TimelineEntry.objects.filter(order__in=orders, event__in=_TOLD_IN_WORDS).exclude(detail=""), detail="")
+    blank(Note.objects.filter(order__in=orders).exclude(text=""), text="")
     told = Q(shipping_address__isnull=False) | ~Q(token="") | ~Q(undo_reason="") | ~Q(email="")
     told |= Q(reference__isnull=False) | Q(metadata__isnull=False)
     nothing = {

@@ -30,6 +30,7 @@ from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.models import Notification
 from contexts.notifications.tasks import send_due
 from contexts.orders.models import OutboxEvent
+from contexts.orders.public.api import orders
 from contexts.orders.public.events import ReturnRefused
 from eci import outbox
 from eci.clock import utcnow
@@ -245,6 +246,8 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
     payment, parcel = shipped["payments"][0]["payment_id"], shipped["shipments"][0]["shipment_id"]
     gesture = {"amount": "1.00", "reason": f"for {NAME}"}
     assert support.post(f"/v1/payments/{payment}/refund", gesture, key="refund").status == 200
+    note = {"text": f"{NAME} called", "actor": "staff:support", "key": "note"}
+    assert not orders.note(order_id=shipped["order_id"], **note).repeated
     step = {"status": "IN_TRANSIT", "location": f"at {STREET}", "note": f"{NAME} was out"}
     assert stock.send("PATCH", f"/v1/shipments/{parcel}", step, key="step").status == 200
     for name in (f"{NAME} Senior", NAME):

@@ -59,10 +59,6 @@ _UNSEEN = {"sessions.session", "admin.logentry"}
 
 # The rows that a command is for.
 FITS: dict[str, dict[str, Any]] = {
-    "orders_order_cancel": {"status": "CONFIRMED"},
-    "orders_order_return": {"status": "SHIPPED"},
-    "orders_order_receive": {"returns__status": "REQUESTED"},
-    "orders_order_refuse": {"returns__status": "REQUESTED"},
     "payments_payment_refund": {"status": "COMPLETED"},
 }
 

@@ -45,6 +45,24 @@ class Demand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Returned:
+    """Units of a product that come back. ``disposition``: resell, damaged or lost. ``warehouse``: the one they come to;
+    empty: those they left."""
+
+    product_id: int
+    quantity: int
+    disposition: str
+    warehouse: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarehouseRecord:
+    code: str
+    name: str
+    is_active: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Allocation:
     """One stock row's part of a reservation. ``moved_from``: the warehouses that units of it have moved from, until
     ``accept_moves`` is called."""
@@ -235,13 +253,30 @@ class Inventory(ABC):
 
     @abstractmethod
     def restock(
-        self, *, order_id: str, reference: str, items: tuple[Demand, ...], disposition: str, actor: str = "orders"
+        self,
+        *,
+        order_id: str,
+        reference: str,
+        items: tuple[Demand, ...],
+        disposition: str,
+        actor: str = "orders",
+        warehouse: str = "",
     ) -> None:
-        """Units come back to the warehouses they left, once per ``reference``.
+        """Units come back to ``warehouse``, or to those they left, once per ``reference``. InvalidTransition if more
+        come back than have left; WarehouseNotFound.
 
         ``disposition`` resell adds them to on hand. With damaged or lost, the ledger shows them as returned and as
         written off.
         """
+
+    @abstractmethod
+    def restock_plan(self, *, order_id: str, returned: tuple[Returned, ...]) -> tuple[Returned, ...]:
+        """Where these would come, each with its warehouse, if ``restock`` were called for one after the other. Errors
+        as there."""
+
+    @abstractmethod
+    def warehouses(self) -> tuple[WarehouseRecord, ...]:
+        """All of them, by code."""
 
     @abstractmethod
     def reservations(self, *, keys: Iterable[str]) -> dict[str, Reservation]:

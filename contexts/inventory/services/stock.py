@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from contexts.inventory import selectors
-from contexts.inventory.models import Allocation, Movement, MovementKind, Restocking, Stock, Warehouse
+from contexts.inventory import domain, selectors
+from contexts.inventory.models import Allocation, MovementKind, Restocking, Stock, Warehouse
 from contexts.inventory.public.contracts import (
     AllocationState,
     BelowReserved,
@@ -25,11 +24,10 @@ from contexts.inventory.services import holds, ledger, owed, parts
 from eci import trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, unit_of_work, writes
-from eci.errors import Conflict, InvalidTransition, NotFound, PreconditionFailed
+from eci.errors import Conflict, NotFound, PreconditionFailed
 from eci.statements import per_row
 
 MAX_UNITS = 1_000_000_000  # that one door takes, and that one stock row has: what can be there can be counted
-RETURN = "return"  # the ledger's reason for units that came back
 
 
 class DuplicateWarehouse(Conflict):
@@ -323,8 +321,10 @@ def transfer_all(
 
 
 @writes("inventory")
-def restock(*, order_id: str, reference: str, returned: Mapping[int, int], disposition: str, actor: str) -> None:
-    """Returned units (product id -> units) come back to the warehouses they left, once per ``reference``.
+def restock(
+    *, order_id: str, reference: str, returned: Mapping[int, int], disposition: str, actor: str, warehouse: str = ""
+) -> None:
+    """Returned units (product id -> units) come back to ``warehouse``, or those they left, once per ``reference``.
 
     1. Record the reference; if it is recorded already, change nothing.
     2. Lock the products' stock rows, and subtract earlier returns from what each of them shipped for the order.
@@ -339,33 +339,20 @@ def restock(*, order_id: str, reference: str, returned: Mapping[int, int], dispo
             Restocking.objects.create(reference=reference, order_id=order_id)
     except IntegrityError:  # another request recorded the reference meanwhile: begin again and find it
         raise Stale from None
-    parts.lock_stock_of(product_ids=returned)
-    shipped = Allocation.objects.filter(
-        reservation__order_id=order_id, state=AllocationState.SHIPPED, stock__product_id__in=list(returned)
-    )
-    allocations = list(shipped.select_related("stock").order_by("stock_id"))
-    earlier = Movement.objects.filter(order_id=order_id, reason=RETURN, product_id__in=list(returned))
-    out: dict[tuple[int, str], int] = defaultdict(int)
-    for allocation in allocations:
-        out[allocation.stock.product_id, allocation.stock.warehouse_id] += allocation.quantity
-    for line in earlier.values("product_id", "warehouse_id").annotate(units=Sum("delta")):
-        out[line["product_id"], line["warehouse_id"]] -= line["units"]
-    rows = {allocation.stock_id: allocation.stock for allocation in allocations}
-    missing = dict(returned)
-    back: dict[int, int] = {}
-    for row in rows.values():
-        units = min(missing[row.product_id], out[row.product_id, row.warehouse_id])
-        if units > 0:
-            back[row.pk] = units
-            missing[row.product_id] -= units
-    if any(missing.values()):
-        raise InvalidTransition("More units come back than the order shipped.")
+    rows = {row.pk: row for row in parts.lock_stock_of(product_ids=returned)}
+    back = domain.spread_back(selectors.units_out(order_id=order_id, product_ids=returned), returned)
+    if warehouse:
+        selectors.require_warehouses(codes=[warehouse])
+        places = {(product_id, warehouse) for product_id in returned}
+        named = parts.lock_places(places=places, new=places)
+        rows = {row.pk: row for row in named.values()}
+        back = {named[product_id, warehouse].pk: units for product_id, units in returned.items()}
     changes = [(rows[pk], units) for pk, units in back.items()]
     if disposition == "resell":
         _add(back)
     about = {"order_id": order_id, "reference": reference, "actor": actor}
     kind = MovementKind.RETURN
-    ledger.record(changes=changes, kind=kind, reason=RETURN, **about)
+    ledger.record(changes=changes, kind=kind, reason=selectors.RETURN, **about)
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
         ledger.record(changes=written_off, kind=kind, reason=disposition, **about)

@@ -252,9 +252,11 @@ class OrderReturnView(ApiView):
         begin = partial(
             services.open_return,
             order_id=order_id,
-            wanted=wanted,
+            came=[
+                Came(product_id=product_id, quantity=units, disposition=body["disposition"])
+                for product_id, units in wanted.items()
+            ],
             reason=body["reason"],
-            disposition=body["disposition"],
             actor=self.caller.name,
             key=key,
         )

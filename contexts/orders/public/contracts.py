@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -131,10 +132,107 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoteRecord:
+    """What staff noted on an order; its text is empty once the buyer has been erased."""
+
+    text: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderBrief:
+    order_id: str
+    number: int | None
+    status: OrderStatus
+    total: Decimal
+    currency: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsBack:
+    """Units of a product that came back. ``disposition``: resell, damaged or lost. ``warehouse``: the one they came to;
+    empty: those they left."""
+
+    product_id: int
+    quantity: int
+    disposition: str
+    warehouse: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refunding:
+    """What money is to be refunded, without goods coming back: ``units`` by product with their tax, the ``shipping``
+    fee, and an amount of one's own."""
+
+    units: dict[int, int]
+    shipping: bool
+    more: Decimal
+
+
+class StockEffect(StrEnum):
+    """What becomes of units: ``released`` are for sale again and never left; the others came back."""
+
+    RELEASED = "released"
+    RESELL = "resell"
+    DAMAGED = "damaged"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockChange:
+    sku: str
+    name: str
+    warehouse: str
+    units: int
+    effect: StockEffect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a command would do to the order as it is now, by the rules that carry it out.
+
+    - ``version``: of the order.
+    - ``refund`` is what is refunded; ``goods``, ``tax``, ``shipping`` and ``more`` are what it is for, as far as that
+      can be said. ``voided``: authorised, and set free.
+    - ``shipments``: cancelled. ``announces``: names of the events that others are told.
+    - ``waits``: it is recorded, and done once the payment provider has answered.
+    """
+
+    version: int
+    currency: str
+    refund: Decimal
+    goods: Decimal = Decimal(0)
+    tax: Decimal = Decimal(0)
+    shipping: Decimal = Decimal(0)
+    more: Decimal = Decimal(0)
+    voided: Decimal = Decimal(0)
+    stock: tuple[StockChange, ...] = ()
+    shipments: tuple[int, ...] = ()
+    announces: tuple[str, ...] = ()
+    waits: bool = False
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """How a command ended. ``finished``: all of it is done; otherwise it is recorded, and carried on. ``repeated``: its
+    key had been carried out before, and nothing was done now."""
+
+    finished: bool
+    repeated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderSheet:
     """An order for staff, with its buyer: a customer's id, or a guest's address.
 
     ``commands``: what staff may ask for, each with the reason why it cannot be done now; no reason: it can.
+    ``notes``: staff's own, oldest first.
     """
 
     order: OrderRecord
@@ -142,6 +240,7 @@ class OrderSheet:
     email: str
     needs_attention: bool
     commands: dict[str, str]
+    notes: tuple[NoteRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +333,12 @@ class ReturnExceedsShipped(Conflict):
     code = "return_exceeds_shipped"
 
 
+class ExceedsLeft(Conflict):
+    """More is to be refunded than is left of what was paid. ``details.left``."""
+
+    code = "refund_exceeds_captured"
+
+
 class ReturnTooLate(Conflict):
     """The order left too long ago for its customer to return it. ``details.days``: how many days they have."""
 
@@ -266,6 +371,67 @@ class Orders(ABC):
     @abstractmethod
     def sheet(self, *, order_id: str) -> OrderSheet:
         """OrderNotFound."""
+
+    @abstractmethod
+    def placed_by(self, *, customer_id: int, limit: int) -> tuple[OrderBrief, ...]:
+        """A customer's orders, newest first."""
+
+    # Commands of staff. Each is carried out once for its ``key``, which is the actor's. One that the order does not
+    # allow as it is raises InvalidTransition. ``shown`` is the digest of the preview that its actor has seen: where it
+    # would do something else by now, it raises PreconditionFailed.
+
+    @abstractmethod
+    def note(self, *, order_id: str, text: str, actor: str, key: str) -> Done:
+        """Keep a note of staff's own. OrderNotFound."""
+
+    @abstractmethod
+    def preview_cancel(self, *, order_id: str) -> Preview:
+        """OrderNotFound, InvalidTransition."""
+
+    @abstractmethod
+    def cancel(self, *, order_id: str, reason: str, actor: str, key: str, shown: str = "") -> Done:
+        """Undo the order. OrderNotFound."""
+
+    @abstractmethod
+    def preview_refund(self, *, order_id: str, refunding: Refunding) -> Preview:
+        """OrderNotFound, InvalidTransition; ReturnExceedsShipped for more units than are not back; ExceedsLeft."""
+
+    @abstractmethod
+    def refund(
+        self, *, order_id: str, refunding: Refunding, reason: str, actor: str, key: str, shown: str = ""
+    ) -> Done:
+        """Refund money; nothing comes back. As ``preview_refund``; what payments refuses."""
+
+    @abstractmethod
+    def preview_return(self, *, order_id: str, came: tuple[UnitsBack, ...], return_id: int | None = None) -> Preview:
+        """Units are back; with ``return_id`` those of a return that the customer asked for.
+
+        OrderNotFound, ReturnNotFound, InvalidTransition, ReturnExceedsShipped; WarehouseNotFound.
+        """
+
+    @abstractmethod
+    def return_units(
+        self,
+        *,
+        order_id: str,
+        came: tuple[UnitsBack, ...],
+        reason: str,
+        actor: str,
+        key: str,
+        shown: str = "",
+        return_id: int | None = None,
+    ) -> Done:
+        """Register that units are back: stock and money follow. As ``preview_return``."""
+
+    @abstractmethod
+    def preview_refuse(self, *, order_id: str, return_id: int) -> Preview:
+        """As ``refuse_return``."""
+
+    @abstractmethod
+    def refuse_return(
+        self, *, order_id: str, return_id: int, reason: str, actor: str, key: str, shown: str = ""
+    ) -> Done:
+        """Refuse what the customer asked to return, and tell them why. OrderNotFound, ReturnNotFound."""
 
     @abstractmethod
     def named(self, *, name: str) -> tuple[str, ...]:

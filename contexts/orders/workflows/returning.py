@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.db import Error as AnyDatabaseError
@@ -9,7 +10,7 @@ from django.db import Error as AnyDatabaseError
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import Demand
 from contexts.orders import selectors, services
-from contexts.orders.domain import Outcome
+from contexts.orders.domain import Came, Outcome
 from contexts.orders.models import Order, Return
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import RefundExceedsCaptured
@@ -84,19 +85,24 @@ def run_return(opened: Return) -> None:
 
 def _restock(opened: Return, reference: str) -> None:
     received = opened.received or [item | {"disposition": opened.disposition} for item in opened.items]
-    dispositions = sorted({item["disposition"] for item in received})
-    for disposition in dispositions:
+    batches = in_batches([Came(**item) for item in received])
+    for (disposition, warehouse), batch in batches.items():
         inventory.restock(
             order_id=opened.order_id,
-            reference=reference if len(dispositions) == 1 else f"{reference}-{disposition}",
-            items=tuple(
-                Demand(product_id=item["product_id"], quantity=item["quantity"])
-                for item in received
-                if item["disposition"] == disposition
-            ),
+            reference=reference if len(batches) == 1 else "-".join(filter(None, (reference, disposition, warehouse))),
+            items=tuple(Demand(product_id=one.product_id, quantity=one.quantity) for one in batch),
             disposition=disposition,
             actor=_actor(opened),
+            warehouse=warehouse,
         )
+
+
+def in_batches(came: Iterable[Came]) -> dict[tuple[str, str], list[Came]]:
+    """What is restocked by one call, by disposition and warehouse, in the order of the calls."""
+    batches: dict[tuple[str, str], list[Came]] = {}
+    for one in sorted(came, key=lambda one: (one.disposition, one.warehouse, one.product_id)):
+        batches.setdefault((one.disposition, one.warehouse), []).append(one)
+    return batches
 
 
 def _refund(order: Order, opened: Return, reference: str) -> int:
@@ -107,7 +113,7 @@ def _refund(order: Order, opened: Return, reference: str) -> int:
     """
     amount = opened.refund_minor
     if amount and not opened.refund_fixed:
-        amount = services.fix_refund(opened=opened, refundable_minor=_refundable(order))
+        amount = services.fix_refund(opened=opened, left_minor=left_minor(order))
     while amount:
         try:
             refund = payments.refund(
@@ -118,16 +124,29 @@ def _refund(order: Order, opened: Return, reference: str) -> int:
                 actor=_actor(opened),
             )
         except RefundExceedsCaptured:  # staff has refunded some of it meanwhile
-            amount = services.fix_refund(opened=opened, refundable_minor=_refundable(order))
+            amount = services.fix_refund(opened=opened, left_minor=left_minor(order))
             continue
         return 0 if refund is None else money.to_minor(refund.amount, order.currency)
     return 0
 
 
-def _refundable(order: Order) -> int:
+def record_refunded(*, order_id: str, reason: str, actor: str) -> None:
+    """Record the totals of the order's payments as they are now; the event that tells of them is late, then."""
+    order = selectors.order(order_id=order_id)
+    paid = payments.payments_of(order_ids=[order_id])
+    services.record_refund(
+        order_id=order_id,
+        refunded_minor=sum(money.to_minor(payment.refunded, order.currency) for payment in paid),
+        captured_minor=sum(money.to_minor(payment.captured, order.currency) for payment in paid),
+        detail=reason,
+        actor=actor,
+    )
+
+
+def left_minor(order: Order) -> int:
+    """What is left of the money that was captured for the order, in minor units."""
     paid = payments.payments_of(order_ids=[order.pk])
-    left = sum((payment.captured - payment.refunded for payment in paid), Decimal(0))
-    return money.to_minor(left, order.currency) - order.shipping_minor
+    return money.to_minor(sum((payment.left for payment in paid), Decimal(0)), order.currency)
 
 
 def _actor(opened: Return) -> str:

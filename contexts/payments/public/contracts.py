@@ -70,6 +70,11 @@ class Payment:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def left(self) -> Decimal:
+        """What of it can still be refunded."""
+        return self.captured - self.refunded
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRecord:

@@ -7,35 +7,16 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from config.books import checkup
-from config.staff import groups
 from contexts.orders.models import Order
 from contexts.orders.public.api import orders
 from eci.calls import rpc
 from eci.errors import ContextUnavailable
-from tests.support.pages import Browser
+from tests.support.pages import form_in
 from tests.support.shop import Shop
 from tests.support.statements import Counted
-
-
-@pytest.fixture
-def member() -> Callable[[str], Client]:
-    """A browser of a member of this group; of nobody's group with the empty name."""
-
-    def enter(group: str) -> Client:
-        groups.make_groups()
-        user = User.objects.create_user(f"{group or 'nobody'}@example.com", password="secret-123", is_staff=True)
-        if group:
-            user.groups.add(Group.objects.get(name=group))
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return enter
-
 
 SUPPORT, STOCK, CATALOG = "support staff", "stock staff", "catalog staff"
 
@@ -222,6 +203,7 @@ class TestTheSheet:
         left = shop.order(1).data["order_id"]
         assert offered(waits) == {
             "Cancel": "",
+            "Refund money": "",
             "Register a return": "Nothing of it has left.",
             "Receive what was to be returned": "No return is asked for.",
             "Refuse a return": "No return is asked for.",
@@ -231,17 +213,27 @@ class TestTheSheet:
         shop.api.post(f"/v1/orders/{waits}/cancel", {})
         assert offered(waits)["Cancel"] == "It is being undone already, or has been."
         page = support.get(f"/staff/orders/{left}").content.decode()
-        assert f'href="/admin/orders/order/{left.replace("_", "_5F")}/return/"' in page
+        assert f'href="/staff/orders/{left}/return"' in page
 
-    def test_a_button_leads_to_the_form_that_does_it(self, shop: Shop, admin_client: Client) -> None:
-        order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
-        [cancel] = [
-            one for one in admin_client.get(f"/staff/orders/{order_id}").context["commands"] if one.title == "Cancel"
-        ]
-        staff = Browser()
-        staff.cookies = admin_client.cookies
-        assert staff.post(cancel.url, {"reason": "changed their mind", "apply": "1"}).status_code == 302
-        assert shop.read(order_id)["status"] == "CANCELLED"
+    def test_keeps_notes_of_staff_once_each(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        order_id = shop.order(1).data["order_id"]
+        support, path = member(SUPPORT), f"/staff/orders/{order_id}"
+        form = form_in(support.get(path).content.decode(), having="text")
+        assert "This field is required" in support.post(path, form.fields).content.decode()
+        card = support.post(path, form.fields | {"text": "paid with 4111 1111 1111 1111"}).content.decode()
+        assert "Card numbers are never accepted" in card and "paid with 4111" in card, "what was typed stays"
+        assert support.post(path, form.fields | {"text": "She calls back <b>today</b>"}).status_code == 302
+        again = support.post(path, form.fields | {"text": "She calls back"}, follow=True).content.decode()
+        assert "had been sent before" in again and again.count("She calls back") == 1
+        assert "&lt;b&gt;today&lt;/b&gt;" in again and "staff:support staff@example.com" in again
+        other = member(STOCK)
+        assert other.post(path, form.fields | {"text": "x"}).status_code == 403
+
+    def test_names_the_buyer_s_other_orders(self, shop: Shop, admin_client: Client) -> None:
+        orders = [shop.order(1).data for _ in range(7)]
+        page = admin_client.get(f"/staff/orders/{orders[0]['order_id']}")
+        assert [one.order_id for one in page.context["sheet"].others] == [one["order_id"] for one in orders[:1:-1]]
+        assert 'href="/admin/orders/order/?q=ann%40example.com"' in page.content.decode()
 
     def test_shows_the_rest_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
         order_id = shop.order(1).data["order_id"]

@@ -25,6 +25,7 @@ from contexts.notifications import services as notifications
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Notification
 from contexts.orders import services as orders
+from contexts.orders.domain import Came
 from contexts.orders.models import Order, Return
 from contexts.orders.workflows import recovery
 from contexts.payments import services as payments
@@ -152,7 +153,7 @@ def test_a_lease_on_an_order_runs_by_the_database(shop: Shop) -> None:
 def test_a_return_under_way_is_left_to_its_request(shop: Shop) -> None:
     order_id = shop.order(1).data["order_id"]
     opened = orders.open_return(
-        order_id=order_id, wanted={shop.product_id: 1}, reason="", disposition="resell", actor="test", key=None
+        order_id=order_id, came=[Came(product_id=shop.product_id, quantity=1)], reason="", actor="test", key=None
     )
     assert recovery.recover() == 0
     later(Return, orders.LEASE, "next_at")
