@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from contexts.inventory.models import LedgerCheck, LedgerCheckpoint, LedgerLink, Movement
 from contexts.inventory.public import contracts
@@ -33,42 +34,42 @@ def records() -> Iterator[Record]:
     last = LedgerCheckpoint.objects.order_by("-number").first()
     if last is None:
         return
-    links = _links()
+    links = (one for page in _pages(LedgerLink.objects.all()) for one in _with_movements(page))
     link = next(links, None)
-    for checkpoint in _paged(LedgerCheckpoint.objects.filter(number__lte=last.number)):
+    checkpoints = _pages(LedgerCheckpoint.objects.filter(number__lte=last.number))
+    for checkpoint in chain.from_iterable(checkpoints):
         while link and link["link"] <= checkpoint.links:
             yield link
             link = next(links, None)
         yield {"checkpoint": [*signed(checkpoint=checkpoint), checkpoint.signature]}
     covered = LedgerCheckpoint.objects.order_by("-links").values("links")[:1]
-    for row in LedgerLink.objects.filter(number__gt=covered).order_by("number").select_related("movement")[:PAGE]:
-        yield _record(row)
-    for movement in Movement.objects.filter(link=None, pk__lte=last.upto).order_by("pk").iterator():
+    yield from _with_movements(list(LedgerLink.objects.filter(number__gt=covered).order_by("number")[:PAGE]))
+    is_sealed = Exists(LedgerLink.objects.filter(movement=OuterRef("pk")))
+    for movement in Movement.objects.filter(~is_sealed, pk__lte=last.upto).order_by("pk").iterator():
         yield {"place": _place(movement.product_id, movement.warehouse_id), "movement": facts(movement=movement)}
 
 
-def _links() -> Iterator[Record]:
-    return map(_record, _paged(LedgerLink.objects.select_related("movement")))
-
-
-def _paged(rows: QuerySet[Any]) -> Iterator[Any]:
-    """The rows in the order of their numbers, read in pages: MySQL's driver would fetch all of them at once."""
+def _pages(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """The rows in the order of their numbers: MySQL's driver would fetch all of them at once."""
     after = 0
     while page := list(rows.filter(number__gt=after).order_by("number")[:PAGE]):
-        yield from page
+        yield page
         after = page[-1].number
 
 
-def _record(link: LedgerLink) -> Record:
-    return {
-        "link": link.number,
-        "id": link.movement_id,
-        "place": _place(link.product_id, link.warehouse),
-        "salt": link.salt,
-        "erased": link.erased,
-        "digest": link.digest,
-        "movement": facts(movement=link.movement) if link.movement else None,
-    }
+def _with_movements(links: list[LedgerLink]) -> Iterator[Record]:
+    movements = Movement.objects.in_bulk([link.movement_id for link in links])
+    for link in links:
+        movement = movements.get(link.movement_id)
+        yield {
+            "link": link.number,
+            "id": link.movement_id,
+            "place": _place(link.product_id, link.warehouse),
+            "salt": link.salt,
+            "erased": link.erased,
+            "digest": link.digest,
+            "movement": facts(movement=movement) if movement else None,
+        }
 
 
 def _place(product_id: int, warehouse: str) -> str:

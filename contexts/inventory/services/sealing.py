@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import Max
+from django.db.models.functions import Coalesce
 
 from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, Movement, MovementKind
 from contexts.inventory.verify_ledger import SETTLED, digest_of, link_of
@@ -31,6 +33,7 @@ from eci.statements import Inserts, per_row
 from eci.watch.requests import logger
 
 BATCH = 1000  # movements in one transaction
+LOOKED_AT = 10_000  # ids at once
 LONGEST = 240  # seconds of one run, after which the next looks for latecomers
 QUIET = timedelta(hours=1)  # without a movement, until the next checkpoint
 Place = tuple[int, str]  # a product, and the code of a warehouse
@@ -47,19 +50,23 @@ class CheckpointMissing(Conflict):
 
 
 def seal() -> int:
-    """Seal what is not sealed yet; returns how many movements that were. CheckpointMissing."""
+    """Seal what is not sealed yet; returns how many movements that were. CheckpointMissing.
+
+    What is written meanwhile is left to the next run: its place may have a movement that a batch was too early for.
+    """
     end = time.monotonic() + LONGEST
+    newest: int = Movement.objects.aggregate(newest=Coalesce(Max("pk"), 0))["newest"]
     sealed, after = 0, 0
-    while movements := _seal_batch(after=after):
+    while movements := _seal_batch(after=after, upto=newest):
         sealed, after = sealed + len(movements), movements[-1].pk
-        if len(movements) < BATCH or time.monotonic() > end:
+        if time.monotonic() > end:
             break
     return sealed
 
 
 @writes("inventory")
-def _seal_batch(*, after: int) -> list[Movement]:
-    """Seal movements with higher ids than this, in the order of their ids, and sign a checkpoint.
+def _seal_batch(*, after: int, upto: int) -> list[Movement]:
+    """Seal movements with ids between these, in the order of their ids, and sign a checkpoint.
 
     In one place that is the order in which they were written, as their writers hold the lock of the stock row. Among
     places it is not: a movement may come to light after one with a higher id, within SETTLED.
@@ -69,8 +76,7 @@ def _seal_batch(*, after: int) -> list[Movement]:
     )
     if LedgerLink.objects.filter(number__gt=last.links).exists():
         raise CheckpointMissing(f"The checkpoint of the links after {last.links} is missing.")
-    unsealed = Movement.objects.filter(link=None, pk__gt=max(after, _settled(last)))
-    movements = list(unsealed.order_by("pk")[:BATCH])
+    movements = _unsealed(after=max(after, _settled(last)), upto=upto)
     if not movements and (last.number == 0 or last.at > utcnow() - QUIET):
         return []
     try:
@@ -79,6 +85,18 @@ def _seal_batch(*, after: int) -> list[Movement]:
     except IntegrityError:  # another worker has sealed the same meanwhile
         raise Stale from None
     return movements
+
+
+def _unsealed(*, after: int, upto: int) -> list[Movement]:
+    """By two ranges of indexes: for an anti-join, PostgreSQL reads all links there are."""
+    ids = Movement.objects.filter(pk__lte=upto).order_by("pk").values_list("pk", flat=True)
+    while page := list(ids.filter(pk__gt=after)[:LOOKED_AT]):
+        links = LedgerLink.objects.filter(movement__gte=page[0], movement__lte=page[-1])
+        sealed = set(links.values_list("movement_id", flat=True))
+        if found := [pk for pk in page if pk not in sealed][:BATCH]:
+            return list(Movement.objects.filter(pk__in=found).order_by("pk"))
+        after = page[-1]
+    return []
 
 
 def _settled(last: LedgerCheckpoint) -> int:

@@ -270,6 +270,7 @@ def test_what_was_cut_off_with_its_checkpoints_shows_beside_an_earlier_export(pr
 def test_latecomers_and_several_batches_are_sealed_once(stocked: Stocked, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction may commit after one that took a later id, in another place. It has an hour."""
     monkeypatch.setattr(sealing, "BATCH", 2)
+    monkeypatch.setattr(sealing, "LOOKED_AT", 1)
     with time_machine.travel(BEGIN, tick=False) as clock:
         one, other = stocked(A=10, B=3), stocked(A=7, B=1)
         late = Movement.objects.get(pk=ids(other)[0])
@@ -286,11 +287,31 @@ def test_latecomers_and_several_batches_are_sealed_once(stocked: Stocked, monkey
         clock.shift(timedelta(hours=1))
         assert sealing.seal() == 0
         assert LedgerCheckpoint.objects.order_by("-number")[0].links == 5, "a quiet hour is signed too"
-        assert LedgerCheckpoint.objects.count() == 5
+        assert LedgerCheckpoint.objects.count() == 6
         _copy(late.pk, pk=0 - late.pk)
         assert sealing.seal() == 0, "what comes too late is not sealed"
         assert [problem.partition(" was inserted")[0] for _, problem in found()] == [f"movement -{late.pk}"]
         Movement.objects.filter(pk=-late.pk).delete()
+
+
+def test_a_latecomer_in_the_middle_of_a_run_comes_before_what_follows_it(
+    stocked: Stocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "LOOKED_AT", 1)
+    other, _ = stocked(A=7), stocked(A=10, B=3)
+    late = Movement.objects.get(pk=ids(other)[0])
+    late.delete()
+
+    def linked(*given: Any) -> str:
+        """At the first link, the other transaction commits, and its place is written again."""
+        monkeypatch.undo()
+        late.save(force_insert=True)
+        receive(other)
+        return verify_ledger.link_of(*given)
+
+    monkeypatch.setattr(sealing, "link_of", linked)
+    assert (sealing.seal(), sealing.seal()) == (2, 2)
+    assert found() == []
 
 
 def test_text_can_be_erased_and_all_else_stays_proven(product_id: int) -> None:
