@@ -72,9 +72,9 @@ _add_entries = Inserts(TimelineEntry)
 
 @changes
 def _lease(*, order_id: str, owner: str, version: int | None) -> Change:
-    """A free order is leased if it is as it was read; without ``version``, if something is left to do."""
+    """A free order is leased if it is as it was read; without ``version``, if it is due."""
     free = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), pk=order_id)
-    free = free.exclude(next_at=None) if version is None else free.filter(version=version)
+    free = free.filter(next_at__lte=Now()) if version is None else free.filter(version=version)
     return change(free, lease_owner=owner, lease_until=Now() + LEASE, attempts=F("attempts") + 1)
 
 
@@ -182,7 +182,7 @@ def _note(
 @writes("orders")
 def claim(*, order_id: str, version: int | None = None) -> Order | None:
     """Lease the order to the caller. None when another runner has it, its version is another, or there is none; without
-    ``version`` also when nothing is left to do, for a runner that died then would leave a lease that nobody ends.
+    ``version`` also when it is not due: another runner may have carried it on since it was found.
     """
     owner = uuid.uuid4().hex
     if not _lease(order_id=order_id, owner=owner, version=version):

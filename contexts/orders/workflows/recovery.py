@@ -11,7 +11,7 @@ BATCH = 50
 
 
 def advance(*, order_id: str) -> bool:
-    """Carry an order on if it is free and has something left to do; False otherwise."""
+    """Carry an order on if it is free and due; False otherwise."""
     order = services.claim(order_id=order_id)
     if order is None:
         return False

@@ -22,7 +22,7 @@ from contexts.payments.models import Payment
 from eci.calls import rpc
 from eci.errors import ContextUnavailable
 from tests.support.crashes import Crash, dying_after, later
-from tests.support.shop import Shop
+from tests.support.shop import Shop, charge
 
 
 def boundaries(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any], *, at_least: int) -> Iterator[int]:
@@ -109,6 +109,15 @@ def test_an_order_that_ended_meanwhile_is_not_undone_again(shop: Shop) -> None:
 
     assert [entry["event"] for entry in shop.read(order_id)["timeline"]].count("cancelled") == 1
     assert OutboxEvent.objects.filter(aggregate_id=order_id, name="orders.order_cancelled.v1").count() == 1
+
+
+def test_an_order_that_rests_until_its_deadline_meanwhile_is_not_ended_early(shop: Shop) -> None:
+    order = shop.order(2, pay_later=True).data
+
+    assert not recovery.advance(order_id=order["order_id"]), "a runner that saw it due before another carried it on"
+
+    assert shop.read(order["order_id"])["status"] == "AWAITING_PAYMENT"
+    assert charge(shop, order).status == 200
 
 
 def test_a_return_that_cannot_go_on_needs_attention_and_ends_once_it_can(
