@@ -19,6 +19,7 @@ from eci.imports.errors import BadFile
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_CELL = 200_000  # characters
+LONGEST_LINE = 2_000_000
 _SAMPLE = 256 * 1024  # bytes
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -170,7 +171,7 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
     try:
         for _ in range(dialect.skipped):
             text.readline()
-        reader = csv.reader(text, delimiter=dialect.delimiter, quoting=quoting)
+        reader = csv.reader(_lines(text, dialect.skipped), delimiter=dialect.delimiter, quoting=quoting)
         for record in reader:
             yield dialect.skipped + line + 1, record
             line = reader.line_num
@@ -184,6 +185,16 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
         raise BadFile(f"{about} cannot be read: {error}.") from None
     except UnicodeError as error:
         raise undecodable(text.encoding, error) from None
+
+
+def _lines(text: io.TextIOWrapper, skipped: int) -> Iterator[str]:
+    """So that no file of one line is in memory as a whole."""
+    number = skipped
+    while line := text.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise BadFile(f"Line {number} has more than {LONGEST_LINE:,} characters. Is this a table?")
+        yield line
 
 
 def undecodable(encoding: str, error: UnicodeError) -> BadFile:

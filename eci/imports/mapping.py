@@ -8,7 +8,7 @@ from typing import Any
 
 from eci.imports.errors import BadFile
 from eci.imports.kinds import Kind, Preset, plain
-from eci.imports.tables import Row
+from eci.imports.tables import MAX_COLUMNS, Row
 
 HEADER_WITHIN = 20  # rows
 NOTHING = ""  # what a column is mapped to that is no field
@@ -64,6 +64,8 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
                 f"No column is called as one of {kind.name} is: {', '.join(one.name for one in kind.fields)}. "
                 f"The file begins with: {begins or 'nothing'}."
             )
+    if len(header[1]) > MAX_COLUMNS:
+        raise BadFile(f"Line {header[0]} has more than {MAX_COLUMNS:,} columns.")
     names = _unique([cell.strip().lstrip("\ufeff") for cell in header[1]])
     _require_known_columns(names, kind, mapping)
     preset = _preset(names, kind)

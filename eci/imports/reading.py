@@ -122,7 +122,7 @@ def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
         for index in looked_at:
             if index < len(cells) and (cell := cells[index]):
                 evidence.filled[index] += 1
-                if index in numbers:
+                if index in numbers and not isinstance(cell, values.Number):
                     evidence.signs[values.decimal_sign(values.bare(cell))] += 1
         if evidence.rows % 1_000 == 0:
             lease.renew()

@@ -16,6 +16,7 @@ import openpyxl
 from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
+from eci.imports.values import Number
 
 MAX_COLUMNS = 1_000
 UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
@@ -34,6 +35,9 @@ _OTHERS = {
     b"\x89PNG": "This is a picture.",
     b"\xff\xd8\xff": "This is a picture.",
 }
+
+
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!|\?|html|table)|\{|\[\s*[\[{])", re.IGNORECASE)
 
 
 class Formula(str):
@@ -67,9 +71,14 @@ class Table:
 def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, recognised: Recognised) -> Table:
     """Find out what the file is, but for what is given. BadFile."""
     file.seek(0)
-    head = file.read(8)
+    head = file.read(64)
     if not head:
         raise BadFile("The file is empty.")
+    if _MARKUP.match(head):
+        raise BadFile(
+            "This is a web page, XML or JSON, whatever its name says. Open it in a spreadsheet program and save it as "
+            ".xlsx or CSV."
+        )
     for sign, sentence in _OTHERS.items():
         if head.startswith(sign):
             raise BadFile(sentence)
@@ -174,10 +183,12 @@ def _text(cell: Any) -> str:
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
         whole = math.isfinite(cell) and cell.is_integer() and abs(cell) < 1e15
-        return str(int(cell)) if whole else f"{cell:.15g}"
+        return Number(int(cell)) if whole else Number(f"{cell:.15g}")
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == cell.time().min else cell.isoformat(" ")
-    if isinstance(cell, int | date):
+    if isinstance(cell, int):
+        return Number(cell)
+    if isinstance(cell, date):
         return str(cell)
     return Formula(getattr(cell, "text", "") or "=")  # array formulas are objects
 

@@ -14,6 +14,11 @@ from eci import money, text
 
 DecimalSign = Literal[".", ","]
 
+
+class Number(str):
+    """A number of a workbook. It has a point, whatever sign the texts beside it have."""
+
+
 ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
 _TRUE = {
     "1",
@@ -94,7 +99,7 @@ def _digits_of(cell: str) -> str | None:
 
 def number(cell: str, decimal: DecimalSign) -> Decimal:
     """ValueError."""
-    return _number(_SPACES.sub("", cell), decimal)
+    return _number(_SPACES.sub("", cell), "." if isinstance(cell, Number) else decimal)
 
 
 def _number(cell: str, decimal: DecimalSign) -> Decimal:
@@ -132,7 +137,7 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     named = _named_currency(found["before"] + found["after"], currency or reading.currency)
     if currency and named and named != currency:
         raise ValueError(f"The price is in {named}, but the currency is {currency}.")
-    price = _number(found["number"], reading.decimal)
+    price = _number(found["number"], "." if isinstance(cell, Number) else reading.decimal)
     if price < 0:
         raise ValueError("A price must not be negative.")
     return price, named or currency

@@ -58,7 +58,17 @@ SKU = Field(
     read=_sku,
     needed=True,
     is_code=True,
-    names=("item sku", "product sku", "variant sku", "seller sku", "article number", "item number", "product code"),
+    names=(
+        "item sku",
+        "product sku",
+        "variant sku",
+        "seller sku",
+        "article number",
+        "item number",
+        "product code",
+        "product code sku",
+        "reference",
+    ),
 )
 NAME = Field(name="name", read=_name, names=("title", "product name", "item name", "product title", "product"))
 DESCRIPTION = Field(
@@ -80,7 +90,16 @@ PRICE = Field(
     ask="Which column is the price? A sale's price is taken as it is, whatever its dates.",
     names=(
         *("unit price", "selling price", "retail price", "list price", "regular price", "sale price", "special price"),
-        *("standard price", "variant price", "compare at price", "msrp", "rrp"),
+        *(
+            "standard price",
+            "variant price",
+            "compare at price",
+            "msrp",
+            "rrp",
+            "mrp",
+            "price tax incl",
+            "price tax excl",
+        ),
     ),
 )
 CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code"))
@@ -92,5 +111,7 @@ BARCODE = Field(
     names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn"),
 )
 IS_ACTIVE = Field(
-    name="is_active", read=_flag, names=("active", "published", "status", "enabled", "visible", "product online")
+    name="is_active",
+    read=_flag,
+    names=("active", "published", "status", "enabled", "visible", "product online", "product visible"),
 )

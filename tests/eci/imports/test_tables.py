@@ -124,6 +124,12 @@ def test_a_quotation_mark_that_is_never_closed(opened: Opened) -> None:
         cells(opened(content))
 
 
+@pytest.mark.parametrize("line", [b"a," * 1_100_000, b"x" * 2_100_000])
+def test_a_line_without_end(opened: Opened, line: bytes) -> None:
+    with pytest.raises(BadFile, match="Line 2 has more than 2,000,000 characters. Is this a table"):
+        cells(opened(b"sku,name\n" + line))
+
+
 def test_a_workbook_is_read_as_it_is_shown(opened: Opened) -> None:
     content = xlsx(
         ["sku", "n"], ["0017", 17], [1.5, 90.75], [True, None], ["x", 0.1 + 0.2], [12345678901234567890, -3.0]
@@ -159,6 +165,9 @@ def packed(**parts: bytes) -> bytes:
         (b"%PDF-1.7", "This is a PDF"),
         (b"\x1f\x8b\x08\x00", "This file is packed"),
         (b"\x89PNG\r\n\x1a\n", "This is a picture"),
+        (b"<html><table><tr><td>sku</td></tr></table></html>", "This is a web page, XML or JSON"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><products/>', "This is a web page, XML or JSON"),
+        (b'[{"sku": "A", "name": "B"}]', "This is a web page, XML or JSON"),
         (packed(**{"content.xml": b"<x/>"}).replace(b"xl/workbook.xml", b"xl/workbook.xm_"), "no Excel workbook"),
         (packed(), "no Excel workbook that can be read"),
         (b"PK\x03\x04 and nothing more", "no Excel workbook that can be read"),

@@ -71,6 +71,29 @@ def test_numbers_of_a_workbook_are_taken_as_they_are_shown(importing: Importing)
     assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"17": "19.99", "1234567890123": "5.00"}
 
 
+def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(importing: Importing) -> None:
+    rows = [["sku", "name", "price"], ["A", "A", "12,50"], ["B", "B", 3.5], ["C", "C", 1.299], ["D", "D", 7]]
+    read = importing.read(xlsx(*rows), name="x.xlsx")
+    assert [one["name"] for one in read["questions"] if one["needed"]] == [], "what numbers are is known"
+    assert refusals(importing, read) == {"C": ["price: An amount in USD has at most 2 decimal places."]}
+    importing.apply(read["import_id"])
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "12.50", "B": "3.50", "D": "7.00"}
+
+
+def test_a_table_has_at_most_a_thousand_columns(importing: Importing) -> None:
+    columns = [f"c{number}" for number in range(997)]
+    assert importing.read(csv(",".join(["sku", "name", "price", *columns]), "A,A,1"))["counts"]["new"] == 1
+    failed = importing.read(csv(",".join(["sku", "name", "price", *columns, "one more"]), "A,A,1"))
+    assert failed["error"] == "Line 1 has more than 1,000 columns."
+
+
+def test_a_total_below_the_rows_is_refused_alone(importing: Importing) -> None:
+    read = importing.read(
+        csv("Price list;;;", ";;;", "Product;Reference;Price (tax excl.);", "Tea;T;4,50;", "Total;;4,50;")
+    )
+    assert importing.outcomes(read["import_id"]) == [(4, "new"), (5, "refused")]
+
+
 def test_a_formula_is_refused_in_one_sentence(importing: Importing) -> None:
     read = importing.read(xlsx(["sku", "name", "price"], ["A", "A", "=B1*2"], ["B", "B", 2]), name="x.xlsx")
     assert refusals(importing, read) == {
