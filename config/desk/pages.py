@@ -13,14 +13,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from config.desk import dialogs, finding, front, sheets
+from config.desk import again, dialogs, finding, front, sheets
 from config.desk.dialogs import Dialog
+from contexts.notifications.public.api import notifications
+from contexts.notifications.public.contracts import NotificationNotFound
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Done, OrderNotFound
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
 from eci.forms import CardlessTextField
 from eci.identity.auth import staff_name
+from eci.ids import is_our_order
 from eci.staff_confirm import confirmed
 
 MAX_TEXT = 200  # of what is looked for
@@ -59,6 +62,7 @@ def _order_sheet(request: HttpRequest, order_id: str) -> HttpResponse:
         sheet=sheet,
         commands=sheets.commands(sheet, request.user),
         note=form if request.user.has_perm("orders.note") else None,
+        may_send_again=request.user.has_perm("notifications.send_again"),
         form_key=staff_forms.key_for(request),
     )
     return render(request, "desk/order.html", context)
@@ -154,6 +158,39 @@ def _show(request: HttpRequest, form: Dialog, back: str, **more: Any) -> HttpRes
     return render(request, "desk/dialog.html", _context(request, **context, **more))
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def _send_again(request: HttpRequest, notification_id: int) -> HttpResponse:
+    if not request.user.has_perm("notifications.send_again"):
+        raise PermissionDenied
+    listed = reverse("admin:notifications_notification_changelist")
+    try:
+        notice = notifications.notice(notification_id=notification_id)
+    except NotificationNotFound as missing:
+        messages.warning(request, missing.message)
+        return redirect(listed)
+    back = reverse("desk-order", args=[notice.order_id]) if is_our_order(notice.order_id) else listed
+    form = again.AgainForm(request.POST) if request.method == "POST" else again.opened(notice)
+    try:
+        if request.method == "POST":
+            key = staff_forms.key_of(request, "again").key
+            if form.is_valid():
+                sent = form.send(notice, actor=staff_name(request.user), key=key)
+                told = f"Notification {sent.notification_id} is queued and will be sent in a moment."
+                level = messages.WARNING if sent.repeated else messages.SUCCESS
+                messages.add_message(request, level, staff_forms.REPEATED if sent.repeated else told)
+                return redirect(back)
+    except EciError as refusal:
+        form.add_error(None, refusal.message)
+    context = {
+        "title": f"Send notification {notification_id} again",
+        "notice": notice,
+        "form": form,
+        "form_key": staff_forms.key_for(request),
+        "back": back,
+    }
+    return render(request, "desk/again.html", _context(request, **context))
+
+
 def _context(request: HttpRequest, **more: Any) -> dict[str, Any]:
     return admin.site.each_context(request) | more
 
@@ -162,3 +199,4 @@ front_page = admin.site.admin_view(_front_page)
 go = admin.site.admin_view(_go)
 order_sheet = admin.site.admin_view(_order_sheet)
 dialog = admin.site.admin_view(_dialog)
+send_again = admin.site.admin_view(_send_again)

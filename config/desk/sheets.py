@@ -118,9 +118,13 @@ class Sheet:
 
     def _of_notifications(self) -> Iterable[Happened]:
         for notice in self.notices:
-            what = f"{notice.kind.replace('_', ' ')} queued"
+            again = f" again (as {notice.again_of})" if notice.again_of else ""
             yield Happened(
-                at=notice.created_at, context="notifications", what=what, detail=f"it is {notice.status} now"
+                at=notice.created_at,
+                context="notifications",
+                what=f"{notice.kind.replace('_', ' ')} queued{again}",
+                detail=f"it is {notice.status} now",
+                actor=notice.actor if again else "",
             )
 
 

@@ -1,4 +1,4 @@
-"""Staff's pages: every notification with its attempts, to look at. The API's retry sends one again."""
+"""Staff's pages: every notification with its attempts, to look at. The desk sends one again, and the API's retry."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from contexts.notifications.public.contracts import Channel
+from contexts.notifications.public.contracts import Channel, NotificationStatus
 from eci import text
+from eci.errors import InvalidRequest
 
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 1800, 7200, 21600))
 
@@ -172,6 +173,23 @@ def recipient(given: str) -> str:
         return text.email(given) if "@" in given else text.phone(given)
     except ValueError:
         raise ValueError("This is neither an e-mail address nor a phone number.") from None
+
+
+def required_recipient(given: str) -> str:
+    """As ``recipient``. InvalidRequest."""
+    try:
+        return recipient(given)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def why_not_again(*, kind: str, status: str, written: bool, message: str) -> str:
+    """Why this notification cannot be sent again; empty if it can."""
+    if status == NotificationStatus.QUEUED:
+        return "It has not been sent yet."
+    if kind in WITH_SECRET and not written:
+        return "Its link is not kept: the customer asks for a new one."
+    return "Its text has been erased." if written and not message else ""
 
 
 def channel_to(recipient: str) -> Channel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contexts.notifications import selectors, services
+from contexts.notifications import domain, selectors, services
 from contexts.notifications.public.contracts import (
     AlreadySent,
     Channel,
@@ -10,6 +10,7 @@ from contexts.notifications.public.contracts import (
     NoticeRecord,
     Notifications,
     NotificationStatus,
+    SentAgain,
 )
 from contexts.notifications.selectors import Row
 
@@ -27,6 +28,16 @@ class LocalNotifications(Notifications):
             return NotificationStatus(row["status"])
         except AlreadySent:
             return NotificationStatus.SENT
+
+    def notice(self, *, notification_id: int) -> NoticeRecord:
+        return notice_record(selectors.notification(notification_id=notification_id))
+
+    def send_again(self, *, notification_id: int, reason: str, actor: str, key: str, recipient: str = "") -> SentAgain:
+        to = domain.required_recipient(recipient) if recipient else ""
+        new_id, repeated = services.send_again(
+            notification_id=notification_id, recipient=to, reason=reason, actor=actor, key=key
+        )
+        return SentAgain(notification_id=new_id, repeated=repeated)
 
     def notices_of(self, *, order_id: str) -> tuple[NoticeRecord, ...]:
         return tuple(map(notice_record, selectors.notifications_of(order_id=order_id)))
@@ -56,4 +67,6 @@ def notice_record(row: Row) -> NoticeRecord:
         order_id=row["order_id"],
         status=NotificationStatus(row["status"]),
         created_at=row["created_at"],
+        again_of=row["again_of_id"],
+        actor=row["actor"],
     )

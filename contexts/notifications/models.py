@@ -23,6 +23,8 @@ class Notification(models.Model):
     - ``customer_id``: the customer it belongs to; null for a guest's.
     - ``nonce``: the random part of the Message-ID, which is never used twice.
     - ``tries`` counts since it was last queued, ``attempts`` since it was made.
+    - ``again_of``: the one that it repeats, because staff had a ``reason``. ``readdressed``: to whom staff said;
+      otherwise one of the shop's own goes to the address that its buyer has when it is sent.
     - ``actor``: who queued it last: whoever wrote it, or asked for another try; ``system`` for the shop's own.
     - ``trace``: the trace of the event or request that queued it, for ``eci.watch.requests.continued``.
     """
@@ -37,6 +39,9 @@ class Notification(models.Model):
     facts = models.JSONField(default=dict)
     customer_id = models.BigIntegerField(null=True, db_index=True)
     actor = models.CharField(max_length=200, default="system", db_default="system")
+    again_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="sent_again")
+    reason = models.CharField(max_length=300, default="", db_default="", blank=True)
+    readdressed = models.BooleanField(default=False, db_default=False)
     nonce = models.CharField(max_length=16, default="", db_default="", blank=True)
     status = models.CharField(
         max_length=20,

@@ -24,6 +24,7 @@ _COLUMNS = (
     "status",
     "order_id",
     "actor",
+    "again_of_id",
     "attempts",
     "created_at",
     "updated_at",

@@ -13,12 +13,13 @@ from django.db.models.functions import Cast, Now
 from contexts.notifications import domain, selectors
 from contexts.notifications.domain import Kind
 from contexts.notifications.models import Attempt, Erasure, Notification
-from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationStatus
+from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationNotFound, NotificationStatus
 from contexts.notifications.selectors import Row
 from eci import erasure, idempotency, trail
 from eci.clock import utcnow
 from eci.db import writes
 from eci.erasure import blank
+from eci.errors import IdempotencyInProgress, InvalidRequest, InvalidTransition
 from eci.statements import Change, Columns, Inserts, change, changes, reads
 from eci.watch.requests import trace_headers
 
@@ -93,6 +94,57 @@ def requeue_notification(*, notification_id: int, actor: str) -> Row:
         raise AlreadySent("This notification has already been sent.", notification_id=notification_id)
     trail.record("notifications", actor=actor, action="queued again", thing=_thing(notification_id))
     return row
+
+
+def send_again(*, notification_id: int, recipient: str, reason: str, actor: str, key: str) -> tuple[int, bool]:
+    """See ``Notifications.send_again``. The new notification's id, and whether the key had queued it before."""
+    asked = idempotency.fingerprint(notification_id)
+    named = idempotency.Key(scope=f"{actor}:notifications.send_again", key=key, fingerprint=asked)
+    record = idempotency.find("notifications", named)
+    if record is None:
+        try:
+            return _queue_again(notification_id, recipient, reason, actor, named), False
+        except IdempotencyInProgress:
+            record = idempotency.find("notifications", named)
+            if record is None:
+                raise
+    return int(record.resource), True
+
+
+@writes("notifications")
+def _queue_again(notification_id: int, recipient: str, reason: str, actor: str, key: idempotency.Key) -> int:
+    before = Notification.objects.filter(pk=notification_id).first()
+    if before is None:
+        raise NotificationNotFound("There is no such notification.", notification_id=notification_id)
+    written, kind = before.dedupe_key is None, before.kind
+    if why_not := domain.why_not_again(kind=kind, status=before.status, written=written, message=before.message):
+        raise InvalidTransition(why_not, status=before.status)
+    if recipient and not written and kind in domain.ABOUT_ACCOUNT:
+        raise InvalidRequest("It is about an account, so it goes to the address of that account.")
+    now, nonce = utcnow(), domain.new_nonce()
+    again = Notification.objects.create(
+        kind=kind,
+        channel=domain.channel_to(recipient) if recipient else before.channel,
+        recipient=recipient or (before.recipient if written else ""),
+        subject=before.subject if written else "",
+        message=before.message if written else "",
+        order_id=before.order_id,
+        dedupe_key=None if written else f"{kind}:again:{nonce}",
+        facts=before.facts,
+        customer_id=before.customer_id,
+        actor=actor,
+        again_of=before,
+        reason=reason,
+        readdressed=bool(recipient),
+        nonce=nonce,
+        trace=trace_headers(),
+        created_at=now,
+        updated_at=now,
+    )
+    after = {"notification": again.pk, "readdressed": bool(recipient)}
+    trail.record("notifications", actor=actor, action="sent again", thing=_thing(notification_id), after=after)
+    idempotency.claim("notifications", key, resource=str(again.pk))
+    return again.pk
 
 
 def _thing(notification_id: int) -> str:
@@ -237,7 +289,8 @@ def erase_late() -> None:
 def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = "") -> None:
     known = Notification.objects.filter(customer_id__in=customers)
     guests = Notification.objects.filter(customer_id=None)
-    addresses = set(known.exclude(recipient="").values_list("recipient", flat=True).distinct())
+    own = known.filter(readdressed=False)  # where staff gave another address, that may be somebody else's
+    addresses = set(own.exclude(recipient="").values_list("recipient", flat=True).distinct())
     if email_digest:
         to_guests = guests.exclude(recipient="").values_list("recipient", flat=True).distinct()
         addresses |= {address for address in to_guests if erasure.email_digest(address) == email_digest}
@@ -249,4 +302,5 @@ def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = 
         blank(filled.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
         refused = notifications.filter(kind=Kind.RETURN_REFUSED)  # the reason is what somebody wrote
         blank(refused.exclude(facts={}), facts={})
+        blank(notifications.exclude(reason=""), reason="")
         blank(filled, recipient="", subject="", message="")

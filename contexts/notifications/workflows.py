@@ -262,9 +262,12 @@ def _address_order(notification: Notification, known: Known) -> bool:
     buyer = known.buyer(notification.order_id)
     notification.customer_id = buyer.customer_id
     if buyer.customer_id is None:
-        notification.channel, notification.recipient = Channel.EMAIL, buyer.email
+        if not (notification.readdressed and buyer.email):  # an erased guest has none
+            notification.channel, notification.recipient = Channel.EMAIL, buyer.email
         return True
     owner = known.customer(buyer.customer_id)
+    if notification.readdressed:
+        return True
     by_mail = bool(owner.email)
     notification.channel = Channel.EMAIL if by_mail else Channel.SMS
     notification.recipient = owner.email if by_mail else owner.phone

@@ -28,6 +28,7 @@ from contexts.notifications import workflows
 from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
 from contexts.notifications.models import Notification
+from contexts.notifications.public.api import notifications
 from contexts.notifications.tasks import send_due
 from contexts.orders.models import OutboxEvent
 from contexts.orders.public.api import orders
@@ -266,6 +267,8 @@ def life(lamp: int, monkeypatch: pytest.MonkeyPatch) -> Life:
         patched.setattr(audit, "PAUSE", 0)
         checkup.check_up()
     assert "is unknown" in repr(CheckUp.objects.values())
+    again = {"reason": f"{NAME} never got it", "actor": "staff:support", "key": "again"}
+    assert not notifications.send_again(notification_id=notice, **again).repeated
     assert support.post(f"/v1/notifications/{notice}/retry", {}, key="retry").data["recipient"] == EMAIL
 
     guest = {"email": EMAIL, "items": [{"product_id": lamp, "quantity": 1}]}

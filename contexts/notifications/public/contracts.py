@@ -35,7 +35,7 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class NoticeRecord:
-    """One of the shop's own notifications to a customer, as it was sent."""
+    """One of the shop's own notifications to a customer, as it was sent. ``again_of``: the id of the one it repeats."""
 
     notification_id: int
     kind: str
@@ -46,6 +46,16 @@ class NoticeRecord:
     order_id: str
     status: NotificationStatus
     created_at: datetime
+    again_of: int | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentAgain:
+    """``notification_id``: the new notification's. ``repeated``: the key had queued it before."""
+
+    notification_id: int
+    repeated: bool
 
 
 class NotificationNotFound(NotFound):
@@ -68,6 +78,19 @@ class Notifications(ABC):
     @abstractmethod
     def retry(self, *, notification_id: int, actor: str = "system") -> NotificationStatus:
         """Send now what was given up or is queued; what was sent stays so. NotificationNotFound."""
+
+    @abstractmethod
+    def notice(self, *, notification_id: int) -> NoticeRecord:
+        """NotificationNotFound."""
+
+    @abstractmethod
+    def send_again(self, *, notification_id: int, reason: str, actor: str, key: str, recipient: str = "") -> SentAgain:
+        """Queue a new notification that repeats this one, which was sent or given up; once for the actor's ``key``.
+
+        Without a ``recipient``, to whom a written one went, or to the address that the buyer has when it is sent.
+        NotificationNotFound; InvalidTransition for one that is still queued, has a secret or was erased; InvalidRequest
+        for a recipient that is none, or of mail about an account.
+        """
 
     @abstractmethod
     def notices_of(self, *, order_id: str) -> tuple[NoticeRecord, ...]:
