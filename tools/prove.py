@@ -165,8 +165,8 @@ SAFETIES = (
     Safety(
         name="inbox",
         file="eci/outbox.py",
-        text='known = set(seen.values_list("pk", flat=True))\n',
-        instead="seen.delete()\n        known: set[Any] = set()\n",
+        text="known = set(seen(events=list(handlers)))\n",
+        instead="_inbox(consumer)._default_manager.filter(pk__in=handlers).delete()\n        known: set[Any] = set()\n",
         tests=("tests/eci/test_outbox.py",),
     ),
     Safety(

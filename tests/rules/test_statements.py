@@ -24,13 +24,14 @@ from contexts.inventory.services import sealing
 from contexts.notifications import workflows
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
-from eci import outbox
+from eci import outbox, trail
 from eci.db import unit_of_work
 from eci.idempotency import IdempotencyRecord, Key, find
 from eci.outbox import InboxRow, OutboxRow
 from eci.paging import Paging
 from eci.statements import Changes, Columns, Inserts, Reads, Statement, querysets
 from eci.statements.inserts import registered as registered_inserts
+from eci.trail import TrailRow
 from tests.support import people
 from tests.support.shop import Shop
 
@@ -42,6 +43,8 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     shop.order(product_id=shop.other_id, quantity=6)
     people.staff("P")
     sealing.seal()
+    with unit_of_work("payments"):
+        trail.record("payments", actor="staff:ann", action="sample", thing="payment:1", before={}, after={"a": 1})
     buyer = people.customer("sample@example.com")
     outbox.relay_once(["orders", "shipping"])
     workflows.send_due()
@@ -188,7 +191,7 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
     for inserts in tried:
         kept = inserts.model._default_manager.first()
         if kept is None:
-            another = InboxRow | OutboxRow | IdempotencyRecord  # a context's is as the other contexts'
+            another = InboxRow | OutboxRow | IdempotencyRecord | TrailRow  # a context's is as the other contexts'
             assert issubclass(inserts.model, another), f"{inserts}: let a sample have one"
             continue
         alias = kept._state.db

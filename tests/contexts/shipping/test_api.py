@@ -54,6 +54,7 @@ def test_create_answers_the_shipment_and_get_shows_it_with_its_events(api: Any) 
         "updated_at": made["created_at"],
         "ship_to": ADDRESS | {"lines": ["1 Main Street"], "city": "Springfield"},
         "withheld": [],
+        "version": 1,
     }
     events = [{"status": "PENDING", "location": "", "note": "", "actor": "open", "at": made["created_at"]}]
     assert api.get(f"/v1/shipments/{made['shipment_id']}").data == made | {"events": events}
