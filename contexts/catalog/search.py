@@ -31,6 +31,7 @@ from eci.statements import Inserts
 FEW = 1_000  # products that are sorted in a moment
 COUNTED = 3_000  # products of which facets are counted
 NEAR, FAR = 2_000, 30_000  # products that are looked through in the order of a list, without an index
+AT_ONCE = 200  # products of a rank that one statement for all ranks may find
 _SOME = 3  # matches that say how frequent such are
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
@@ -45,6 +46,8 @@ def page(*, found: Found, query: str, paging: Paging) -> list[tuple[int, int]]:
     vendor = _vendor(found)
     conditions = _conditions(query, vendor)
     ahead = _Ahead(found, query, down=not paging.backwards) if vendor == "postgresql" else None
+    if ahead and paging.after is None and (all_of := _at_once(found, query, paging.limit + 1)) is not None:
+        places, conditions = all_of, {}
     ranks = [*conditions, Rank.MISTAKE]
     for rank in reversed(ranks) if paging.backwards else ranks:
         missing = paging.limit + 1 - len(places)
@@ -193,6 +196,37 @@ def _within(found: Found, rank: Rank, paging: Paging) -> Found | None:
 def _begins_with_mistakes(paging: Paging, places: Sequence[tuple[int, int]]) -> bool:
     """Whether the list is of products that fit but for mistakes: it is where no other is in it."""
     return not places if paging.after is None else paging.after[0] == Rank.MISTAKE
+
+
+def _at_once(found: Found, query: str, limit: int) -> list[tuple[int, int]] | None:
+    """The first places of all ranks but that of mistakes, by one statement on PostgreSQL. None where it is not enough,
+    for a rank has more than ``AT_ONCE``. A rank is only read while those before it do not fill the page."""
+    matches, names = words.matches(query), words.parts(query)
+    if not matches:
+        return None
+    template, common = found.filter(_sql("\0")).order_by().values("pk").query.get_compiler(using=found.db).as_sql()
+    like = connections[found.db].ops.prep_for_like_query
+    filled, tables, places, parameters = "0", [], [], []
+    better: list[Match] = []
+    for rank in sorted({*matches, Rank.PART} if names else matches, reverse=True):
+        own = [matches[rank]] if rank in matches else []
+        asked = [(sign, any_of) for sign, any_of in (("", own), ("NOT ", better)) if any_of]
+        conditions = [f'{sign}"catalog_product"."terms" @@ %s::tsquery' for sign, _ in asked]
+        parameters += [*common, *(_expression(any_of, _TSQUERY) for _, any_of in asked)]
+        if names and rank in (Rank.PART, Rank.ANYWHERE):
+            having = " AND ".join(['"catalog_product"."plain_name" LIKE %s'] * len(names))
+            conditions.append(having if rank == Rank.PART else f"NOT ({having})")
+            parameters += [f"%{like(name)}%" for name in names]
+        table, count = f"r{rank.value}", f"(SELECT count(*) FROM r{rank.value})"  # noqa: S608
+        sql = template.replace("\0", f"{' AND '.join(conditions)} AND {filled} < {limit}")
+        tables.append(f"{table} AS MATERIALIZED ({sql} LIMIT {AT_ONCE + 1})")
+        places.append(f"(SELECT {rank.value}, pk, {count} FROM {table} ORDER BY pk DESC LIMIT {limit})")  # noqa: S608
+        filled += f" + {count}"
+        better += own
+    with connections[found.db].cursor() as cursor:
+        cursor.execute(f"WITH {', '.join(tables)} {' UNION ALL '.join(places)}", parameters)
+        rows = sorted(cursor.fetchall(), reverse=True)
+    return None if any(units > AT_ONCE for *_, units in rows) else [(rank, pk) for rank, pk, _ in rows[:limit]]
 
 
 def _which(ranks: Mapping[Rank, Q]) -> Case:
