@@ -67,7 +67,7 @@ def _tracked(text: str) -> Iterable[Hit]:
 
 
 def _product(text: str) -> Iterable[Hit]:
-    yield from _products(catalog.product_ids(skus=[text]).values())
+    yield from _products(catalog.product_ids_by_code(codes=[text]).values())
 
 
 def _products_like(text: str) -> Iterable[Hit]:

@@ -34,7 +34,8 @@ class TestTheGoBox:
         for text in (order["order_id"], f"  {order['order_id']} ", tracking_no, f"{number}", f"#{number}", "R/7 é"):
             assert go(support, text).headers["Location"] == sheet
         catalog = member(CATALOG)
-        for text in ("LAMP", "lam"):
+        shop.api.patch(f"/v1/products/{shop.product_id}", {"barcode": "4006381333931"})
+        for text in ("LAMP", "lam", "4006381333931"):
             assert go(catalog, text).headers["Location"] == f"/admin/catalog/product/{shop.product_id}/change/"
 
     def test_shows_several_and_says_what_each_is(self, shop: Shop, member: Callable[[str], Client]) -> None:
