@@ -442,8 +442,8 @@ def open_return(
     the order has another ``version``.
     """
     _require_version(order_id, version)
-    order, lines = returnable(order_id)
-    wanted = units_of(came)
+    order, lines = returnable(order_id=order_id)
+    wanted = units_of(came=came)
     opened = Return.objects.create(
         order=order,
         status=ReturnStatus.RECEIVED,
@@ -451,7 +451,7 @@ def open_return(
         received=[one.kept for one in came],
         reason=reason,
         disposition=came[0].disposition,
-        refund_minor=_take_back(order, lines, spread_over(wanted, lines)),
+        refund_minor=_take_back(order, lines, spread_over(wanted=wanted, lines=lines)),
         actor=actor,
         next_at=Now() + LEASE,
     )
@@ -470,12 +470,12 @@ def request_return(*, order_id: str, wanted: Mapping[int, int], reason: str, act
 
     OrderNotFound; InvalidTransition before SHIPPED; ReturnTooLate; ReturnExceedsShipped.
     """
-    order, lines = returnable(order_id)
+    order, lines = returnable(order_id=order_id)
     days = settings.ECI_RETURN_DAYS
     left = TimelineEntry.objects.filter(order=order, event__in=_LEFT, at__gt=Now() - timedelta(days=days))
     if not left.exists():
         raise ReturnTooLate(f"An order can be returned for {days} days after it was dispatched.", days=days)
-    by_line = spread_over(wanted, lines)
+    by_line = spread_over(wanted=wanted, lines=lines)
     _change_returned(order, {})
     OrderLine.objects.filter(pk__in=by_line).update(requested_quantity=F("requested_quantity") + per_row(by_line))
     asked = Return.objects.create(
@@ -511,12 +511,12 @@ def receive_return(
     than was requested; IdempotencyInProgress; PreconditionFailed if the order has another ``version``.
     """
     _require_version(order_id, version)
-    order, lines = returnable(order_id)
-    asked = requested_return(order, return_id)
+    order, lines = returnable(order_id=order_id)
+    asked = requested_return(order=order, return_id=return_id)
     requested = dict(asked.line_units or ())
     if came is None:
         came = [Came(**item) for item in asked.items]
-    spread = spread_over_requested(asked, came, lines)
+    spread = spread_over_requested(asked=asked, came=came, lines=lines)
     received = [one.kept for one in came]
     _answer(asked, status=ReturnStatus.RECEIVED, answered_by=actor, next_at=Now() + LEASE, received=received)
     OrderLine.objects.filter(pk__in=requested).update(requested_quantity=F("requested_quantity") - per_row(requested))
@@ -545,8 +545,8 @@ def refuse_return(
     PreconditionFailed if the order has another ``version``.
     """
     _require_version(order_id, version)
-    order, _ = returnable(order_id)
-    asked = requested_return(order, return_id)
+    order, _ = returnable(order_id=order_id)
+    asked = requested_return(order=order, return_id=return_id)
     requested = dict(asked.line_units or ())
     _answer(asked, status=ReturnStatus.REFUSED, answered_by=actor, refusal=reason, refund_minor=0, done_at=utcnow())
     _change_returned(order, {})
@@ -563,7 +563,7 @@ def refuse_return(
     return asked
 
 
-def returnable(order_id: str) -> tuple[Order, list[OrderLine]]:
+def returnable(*, order_id: str) -> tuple[Order, list[OrderLine]]:
     """The order and its lines. OrderNotFound; InvalidTransition before it has left."""
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
@@ -573,7 +573,7 @@ def returnable(order_id: str) -> tuple[Order, list[OrderLine]]:
     return order, selectors.whole_lines_of(order_id=order_id)
 
 
-def requested_return(order: Order, return_id: int) -> Return:
+def requested_return(*, order: Order, return_id: int) -> Return:
     """ReturnNotFound; InvalidTransition when it has been answered."""
     asked = Return.objects.filter(pk=return_id, order=order).select_related("order").first()
     if asked is None:
@@ -602,7 +602,7 @@ def _as_returnable(lines: Iterable[OrderLine], left: Mapping[int, int]) -> list[
     ]
 
 
-def units_of(came: Iterable[Came]) -> dict[int, int]:
+def units_of(*, came: Iterable[Came]) -> dict[int, int]:
     """Units by product."""
     units: dict[int, int] = {}
     for part in came:
@@ -610,9 +610,9 @@ def units_of(came: Iterable[Came]) -> dict[int, int]:
     return units
 
 
-def spread_over_requested(asked: Return, came: Sequence[Came], lines: Sequence[OrderLine]) -> dict[int, int]:
+def spread_over_requested(*, asked: Return, came: Sequence[Came], lines: Sequence[OrderLine]) -> dict[int, int]:
     """Units by line. ReturnExceedsShipped when more came than was requested."""
-    units = units_of(came)
+    units = units_of(came=came)
     spread = spread_return(units, _as_returnable(lines, dict(asked.line_units or ())))
     if spread is None:
         excess = _excess(units, {item["product_id"]: item["quantity"] for item in asked.items})
@@ -620,7 +620,7 @@ def spread_over_requested(asked: Return, came: Sequence[Came], lines: Sequence[O
     return spread
 
 
-def spread_over(wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> dict[int, int]:
+def spread_over(*, wanted: Mapping[int, int], lines: Sequence[OrderLine]) -> dict[int, int]:
     """Units by line. ReturnExceedsShipped when so many are not left."""
     left = {line.pk: line.quantity - line.returned_quantity - line.requested_quantity for line in lines}
     spread = spread_return(wanted, _as_returnable(lines, left))
@@ -642,7 +642,7 @@ def _excess(wanted: Mapping[int, int], returnable: Mapping[int, int]) -> list[di
 
 def _take_back(order: Order, lines: Sequence[OrderLine], by_line: Mapping[int, int]) -> int:
     """Record on the order and its lines that these units are back; returns what they are worth with their tax."""
-    value = worth(sold(order, lines), by_line)
+    value = worth(sold(order=order, lines=lines), by_line)
     _change_returned(
         order,
         {
@@ -655,7 +655,7 @@ def _take_back(order: Order, lines: Sequence[OrderLine], by_line: Mapping[int, i
     return value.total
 
 
-def sold(order: Order, lines: Sequence[OrderLine]) -> Sold:
+def sold(*, order: Order, lines: Sequence[OrderLine]) -> Sold:
     """The order as ``domain.worth`` wants it."""
     return Sold(
         subtotal=order.subtotal_minor,

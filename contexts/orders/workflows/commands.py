@@ -121,7 +121,7 @@ def preview_refund(*, order_id: str, refunding: Refunding) -> Preview:
     if why_not := why_not_refund(payment_status=order.payment_status):
         raise InvalidTransition(why_not)
     lines = selectors.whole_lines_of(order_id=order_id)
-    value = worth(services.sold(order, lines), services.spread_over(refunding.units, lines))
+    value = worth(services.sold(order=order, lines=lines), services.spread_over(wanted=refunding.units, lines=lines))
     goods, tax = (_amount(order, minor if refunding.units else 0) for minor in (value.goods, value.tax))
     fee = _amount(order, order.shipping_minor if refunding.shipping else 0)
     left = _amount(order, returning.left_minor(order))
@@ -166,15 +166,17 @@ def refund(*, order_id: str, refunding: Refunding, reason: str, actor: str, key:
 
 def preview_return(*, order_id: str, came: Sequence[UnitsBack], return_id: int | None) -> Preview:
     """See ``services.open_return``, ``services.receive_return`` and ``returning.run_return``, which do it."""
-    order, lines = services.returnable(order_id)
+    order, lines = services.returnable(order_id=order_id)
     units = _came(came)
     if return_id is None:
-        by_line = services.spread_over(services.units_of(units), lines)
+        by_line = services.spread_over(wanted=services.units_of(came=units), lines=lines)
     else:
-        by_line = services.spread_over_requested(services.requested_return(order, return_id), units, lines)
-    value = worth(services.sold(order, lines), by_line)
+        by_line = services.spread_over_requested(
+            asked=services.requested_return(order=order, return_id=return_id), came=units, lines=lines
+        )
+    value = worth(services.sold(order=order, lines=lines), by_line)
     due = refund_of_return(worth=value.total, left=returning.left_minor(order), shipping=order.shipping_minor)
-    batches = returning.in_batches(units)
+    batches = returning.in_batches(came=units)
     back = inventory.restock_plan(
         order_id=order_id, returned=tuple(Returned(**vars(one)) for batch in batches.values() for one in batch)
     )
@@ -216,8 +218,8 @@ def return_units(
 
 
 def preview_refuse(*, order_id: str, return_id: int) -> Preview:
-    order, _ = services.returnable(order_id)
-    services.requested_return(order, return_id)
+    order, _ = services.returnable(order_id=order_id)
+    services.requested_return(order=order, return_id=return_id)
     return Preview(version=order.version, currency=order.currency, refund=Decimal(0), announces=(ReturnRefused.NAME,))
 
 

@@ -85,7 +85,7 @@ def run_return(opened: Return) -> None:
 
 def _restock(opened: Return, reference: str) -> None:
     received = opened.received or [item | {"disposition": opened.disposition} for item in opened.items]
-    batches = in_batches([Came(**item) for item in received])
+    batches = in_batches(came=[Came(**item) for item in received])
     for (disposition, warehouse), batch in batches.items():
         inventory.restock(
             order_id=opened.order_id,
@@ -97,7 +97,7 @@ def _restock(opened: Return, reference: str) -> None:
         )
 
 
-def in_batches(came: Iterable[Came]) -> dict[tuple[str, str], list[Came]]:
+def in_batches(*, came: Iterable[Came]) -> dict[tuple[str, str], list[Came]]:
     """What is restocked by one call, by disposition and warehouse, in the order of the calls."""
     batches: dict[tuple[str, str], list[Came]] = {}
     for one in sorted(came, key=lambda one: (one.disposition, one.warehouse, one.product_id)):
