@@ -33,6 +33,7 @@ from eci.statements import Changes, Columns, Inserts, Reads, Statement, queryset
 from eci.statements.inserts import registered as registered_inserts
 from eci.trail import TrailRow
 from tests.support import people
+from tests.support.imports import Importing, csv
 from tests.support.shop import Shop
 
 
@@ -43,6 +44,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     shop.order(product_id=shop.other_id, quantity=6)
     people.staff("P")
     sealing.seal()
+    Importing(shop.api).take(csv("sku,name,price", "SAMPLE,Sample,1"))
     with unit_of_work("payments"):
         trail.record("payments", actor="staff:ann", action="sample", thing="payment:1", before={}, after={"a": 1})
     buyer = people.customer("sample@example.com")

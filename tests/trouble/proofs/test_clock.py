@@ -143,6 +143,8 @@ def test_an_order_awaits_its_payment_until_the_database_says(shop: Shop) -> None
 @on_servers
 def test_a_lease_on_an_order_runs_by_the_database(shop: Shop) -> None:
     order_id = shop.order(1, pay_later=True).data["order_id"]
+    assert orders.claim(order_id=order_id) is None, "its deadline is ahead"
+    later(Order, timedelta(hours=1), "next_at")
     assert orders.claim(order_id=order_id) is not None
     assert orders.claim(order_id=order_id) is None
     later(Order, orders.LEASE, "lease_until")

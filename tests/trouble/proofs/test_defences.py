@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, models
 from django.db.models import F
+from django.db.models.functions import Now
 
 from contexts.inventory.models import Allocation, Stock
 from contexts.inventory.public.contracts import AllocationState
@@ -60,12 +61,15 @@ def test_an_allocation_that_was_closed_since_it_was_read_is_not_closed_again(sho
 
 def test_an_order_that_somebody_carries_on_is_left_to_them(shop: Shop) -> None:
     order_id = shop.order(1, pay_later=True).data["order_id"]
+    assert orders.claim(order_id=order_id) is None, "it is not due"
+    Order.objects.update(next_at=Now())
     assert orders.claim(order_id=order_id) is not None
     assert orders.claim(order_id=order_id) is None
 
 
 def test_whoever_lost_the_lease_writes_nothing_more(shop: Shop) -> None:
     order_id = shop.order(1, pay_later=True).data["order_id"]
+    Order.objects.update(next_at=Now())
     slow = orders.claim(order_id=order_id)
     assert slow is not None
     Order.objects.update(lease_until=None)
