@@ -130,7 +130,7 @@ CONTEXTS: dict[str, Context] = {
             demo_port=8087,
             cluster_port=8080,
             paths=("notifications",),
-            calls=("customers", "orders"),
+            calls=("catalog", "customers", "inventory", "orders"),
             consumes=(
                 "orders.order_confirmed.v1",
                 "orders.order_cancelled.v1",
@@ -142,6 +142,7 @@ CONTEXTS: dict[str, Context] = {
                 "payments.refund_completed.v1",
                 "shipping.shipment_dispatched.v1",
                 "shipping.shipment_changed.v1",
+                "inventory.stock_low.v1",
                 "customers.password_reset_requested.v1",
                 "customers.email_verification_requested.v1",
                 "customers.email_change_requested.v1",
@@ -149,7 +150,7 @@ CONTEXTS: dict[str, Context] = {
                 "customers.refresh_token_reused.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"notifications.send_due": 5, "notifications.prune": 3600},
+            beat={"notifications.send_due": 5, "notifications.mail_low_stock": 600, "notifications.prune": 3600},
         ),
     )
 }

@@ -207,6 +207,20 @@ def domains(name: str) -> list[str]:
     return found
 
 
+def mailboxes(name: str) -> list[str]:
+    """The variable ``name`` as e-mail addresses, comma separated, as ``text.email`` writes them.
+
+    ImproperlyConfigured.
+    """
+    found = []
+    for one in filter(None, (part.strip() for part in _given(name).split(","))):
+        try:
+            found.append(text.email(one))
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}: '{one}' is not an e-mail address.") from None
+    return found
+
+
 def staff_groups(name: str) -> tuple[tuple[str, str], ...]:
     """The variable ``name`` as pairs of a provider's group and one of ours: ``shop-stock=stock staff,…``.
 

@@ -26,6 +26,7 @@ from config.environment import (
     flag,
     folder,
     fraction,
+    mailboxes,
     networks,
     number,
     provider_url,
@@ -444,6 +445,8 @@ EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or str(DATA_DIR / "mail")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "shop@example.com")
 ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "console")
 ECI_VERIFY_EMAIL = flag("ECI_VERIFY_EMAIL")  # customers confirm their address before their first login
+ECI_LOW_STOCK_MAIL = mailboxes("ECI_LOW_STOCK_MAIL")  # who is told once a day what is low
+ECI_LOW_STOCK_MAIL_HOUR = whole("ECI_LOW_STOCK_MAIL_HOUR", 6, most=23)  # in UTC, and not before
 ECI_STOREFRONT_URL = os.environ.get("ECI_STOREFRONT_URL", "").rstrip("/")
 
 # -- Celery -----------------------------------------------------------------------------------------------------------

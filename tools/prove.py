@@ -100,7 +100,7 @@ SAFETIES = (
     Safety(
         name="what left before it knew of a move",
         file="contexts/inventory/services/holds.py",
-        text="if warehouse is not None and owed.undo_moves(allocations=rows.allocations, warehouse=warehouse):",
+        text="if warehouse is not None and owed.undo_moves(allocations=rows.allocations, warehouse=warehouse, at=at):",
         instead="if False:",
         tests=("tests/contexts/orders/workflows/test_short.py",),
     ),

@@ -18,6 +18,7 @@ from django.db import models
 
 from bench.filling.goods import CURRENCY, Article, Shelves, moment
 from bench.filling.writer import write
+from contexts.inventory.domain import span_of
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation
 from contexts.inventory.models import Idempotency as InventoryAnswer
 from contexts.notifications.models import Attempt, Notification
@@ -31,6 +32,7 @@ from eci.ids import ORDER_PREFIX
 
 PILE = 2_000  # orders written together
 YEARS = timedelta(days=400)
+SOON = timedelta(seconds=1)  # from the order to what became of it
 REMEMBERED = timedelta(hours=40)  # answers and messages are younger than that: nothing of them is to be pruned
 TAX, FEE = 5, 1000  # per cent; minor units
 _DIGEST = "d8fabbe0e805f7262d3bff91ac6cd7cd8697c5fb54b2340808ac6a8fda8167cd"
@@ -62,7 +64,7 @@ COLUMNS: dict[type[models.Model], tuple[str, ...]] = {
             "updated_at",
         ),
     ),
-    Allocation: ("reservation_id", "stock_id", "quantity", "state", "lapses_at"),
+    Allocation: ("reservation_id", "stock_id", "quantity", "state", "lapses_at", "since", "until", "lasted"),
     Movement: ("product_id", "warehouse_id", "delta", "on_hand", "kind", "reason", "order_id", "actor", "at"),
     PaymentRequest: ("order_id", "amount_minor", "currency", "customer_id", "state", "created_at", "updated_at"),
     Payment: (
@@ -172,7 +174,7 @@ class Trade:
         subtotal = sum(self.goods[product - 1].price * units for product, units in bought)
         tax = (subtotal * TAX + 50) // 100
         total = subtotal + tax + FEE
-        when, soon = moment(at), moment(at + timedelta(seconds=1))
+        when, soon = moment(at), moment(at + SOON)
         key = f"order-{number}"
         yield Idempotency, ("staff:1:orders.place", key, _DIGEST, order_id, 201, _ANSWER, moment(lately))
         yield (
@@ -211,7 +213,8 @@ class Trade:
         yield Reservation, made
         for product, units in bought:
             row = product - 1
-            yield Allocation, (number, product, units, fate.part, None)
+            ended = (None, None) if fate.part == "OPEN" else (soon, span_of([SOON]))
+            yield Allocation, (number, product, units, fate.part, None, when, *ended)
             if fate.part == "OPEN":
                 self.shelves.reserved[row] += units
             elif fate.left:
@@ -270,7 +273,7 @@ class Trade:
 
 def write_counts(shelves: Shelves, lines: int) -> None:
     """Lines of the ledger that change nothing together: each count finds a unit more, the next one less."""
-    at = utcnow() - timedelta(days=1)
+    at = utcnow() - timedelta(minutes=55)  # after the last order
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for number in range(lines // 2):
@@ -278,14 +281,14 @@ def write_counts(shelves: Shelves, lines: int) -> None:
             product, place = shelves.products[row], shelves.warehouses[shelves.places[row]]
             for delta, on_hand in ((1, shelves.on_hand[row] + 1), (-1, shelves.on_hand[row])):
                 counted = (product, place, delta, on_hand, MovementKind.COUNT.value, "count", "")
-                yield (*counted, "staff:1", moment(at + timedelta(milliseconds=number)))
+                yield (*counted, "staff:1", moment(at + timedelta(microseconds=number)))
 
     write(Movement, COLUMNS[Movement], rows())
 
 
 def write_expired_holds(shelves: Shelves, first: int, holds: int) -> None:
     """Holds of another system that ran out a minute ago, one unit each; the sweep has not seen them."""
-    past = moment(utcnow() - timedelta(minutes=1))
+    past, before = (moment(utcnow() - timedelta(minutes=minutes)) for minutes in (1, 16))
     rows = [(number, number % len(shelves.products)) for number in range(holds)]
     for _, row in rows:
         shelves.reserved[row] += 1
@@ -297,7 +300,11 @@ def write_expired_holds(shelves: Shelves, first: int, holds: int) -> None:
             for number, _ in rows
         ),
     )
-    write(Allocation, COLUMNS[Allocation], ((first + number, row + 1, 1, "OPEN", past) for number, row in rows))
+    write(
+        Allocation,
+        COLUMNS[Allocation],
+        ((first + number, row + 1, 1, "OPEN", past, before, None, None) for number, row in rows),
+    )
 
 
 def write_waiting_events(events: int) -> None:

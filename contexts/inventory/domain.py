@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from math import comb
 
@@ -26,6 +27,36 @@ def settled(states: Iterable[str]) -> ReservationStatus | None:
     if AllocationState.SHIPPED in found:
         return ReservationStatus.SHIPPED
     return ReservationStatus.EXPIRED if AllocationState.EXPIRED in found else ReservationStatus.RELEASED
+
+
+_PLUS_LOST = re.compile(r"(T.*) (\d\d:?\d\d)")  # an unescaped + in a URL is a space
+_MICROSECONDS = re.compile(r"[.,]\d{4}")
+
+
+def past_instant(given: str, *, now: datetime) -> datetime:
+    """The instant that a time in ISO 8601 names, in UTC unless it says otherwise; of a date, the first one.
+
+    Answers show times in milliseconds. So a time without microseconds is the end of its millisecond: what is shown as
+    having happened then has happened. ValueError with a sentence for people, also for the future.
+    """
+    try:
+        moment = datetime.fromisoformat(_PLUS_LOST.sub(r"\1+\2", given))
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("Give a time such as 2026-01-31T20:30:00Z, or a date.") from None
+    if moment > now:
+        raise ValueError("This is in the future.")
+    return moment if _MICROSECONDS.search(given) else moment + timedelta(microseconds=999)
+
+
+SPAN = 4  # holds that have ended are found by the power of this that their duration in seconds is below
+SPANS = 16  # of that many powers: the last one is 34 years
+
+
+def span_of(durations: Iterable[timedelta]) -> int:
+    """The lowest n such that each of the durations is less than ``SPAN ** n`` seconds."""
+    seconds = max((one.total_seconds() for one in durations), default=0.0)
+    return next((n for n in range(SPANS) if seconds < SPAN**n), SPANS - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from contexts.inventory import models, selectors
 from contexts.inventory.public.contracts import (
@@ -13,6 +14,7 @@ from contexts.inventory.public.contracts import (
     Finding,
     Inventory,
     Ledger,
+    LowRow,
     Reservation,
     ReservationStatus,
     Returned,
@@ -50,6 +52,17 @@ def allocation(row: models.Allocation | Part) -> Allocation:
         quantity=row.quantity,
         state=AllocationState(row.state),
         moved_from=tuple(sorted(row.moved_from or ())),
+    )
+
+
+def low_row(row: Any) -> LowRow:
+    return LowRow(
+        inventory_id=row.pk,
+        product_id=row.product_id,
+        warehouse=row.warehouse_id,
+        on_hand=row.on_hand,
+        available=row.available,
+        reorder_point=row.reorder_point,
     )
 
 
@@ -143,6 +156,9 @@ class LocalInventory(Inventory):
 
     def low(self) -> int:
         return selectors.count_low()
+
+    def low_rows(self, *, limit: int) -> tuple[LowRow, ...]:
+        return tuple(map(low_row, selectors.low_rows(limit=limit)))
 
     def statistics(self) -> Statistics:
         return selectors.statistics()

@@ -105,7 +105,7 @@ class Movement(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["product_id", "warehouse"], name="inventory_movement_place"),
+            models.Index(fields=["product_id", "warehouse", "at", "id"], name="inventory_movement_then"),
             models.Index(fields=["order_id"], name="inventory_movement_order"),
             models.Index(fields=["-at", "-id"], name="inventory_movement_newest"),
         ]
@@ -219,20 +219,35 @@ class Allocation(models.Model):
     """One stock row's part of a reservation. It stops counting at ``lapses_at``: null once firm, paying or closed.
 
     ``moved_from``: how many of its units came from which other warehouses, while the order's shipments do not know.
+
+    It has been what it is ``since``; what it was before is in ``PastHold``. Once closed, it was OPEN ``until`` then, so
+    for less than ``domain.SPAN ** lasted`` seconds. ``lasted`` is null in what an earlier version closed.
     """
 
-    reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="allocations")
-    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="allocations")
+    # The other indexes begin with these keys.
+    reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="allocations", db_index=False)
+    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, related_name="allocations", db_index=False)
     quantity = models.PositiveIntegerField()
     state = models.CharField(
         max_length=10, choices=[(s.value, s.value) for s in AllocationState], default=AllocationState.OPEN
     )
     lapses_at = models.DateTimeField(null=True, blank=True)
     moved_from = models.JSONField(null=True, blank=True)
+    since = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField(null=True, blank=True)
+    lasted = models.PositiveSmallIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["reservation", "stock"], name="inventory_allocation_once")]
-        indexes = [models.Index(fields=["stock", "lapses_at"], name="inventory_allocation_lapse")]
+        indexes = [
+            models.Index(fields=["stock", "lapses_at"], name="inventory_allocation_lapse"),
+            models.Index(fields=["stock"], condition=Q(until__isnull=True), name="inventory_allocation_holding"),
+            models.Index(
+                fields=["lasted", "until", "stock"],
+                condition=Q(lasted__isnull=False),
+                name="inventory_allocation_then",
+            ),
+        ]
 
     @property
     def product_id(self) -> int:
@@ -244,6 +259,44 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} of stock {self.stock_id}"
+
+
+class PastHold(models.Model):
+    """What an allocation was, OPEN or SHORT, ``since`` one instant ``until`` another, before it became something else
+    than closed: shorter, larger, in another row, owed, held again."""
+
+    stock = models.ForeignKey(Stock, on_delete=models.PROTECT, db_index=False)
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in AllocationState])
+    quantity = models.PositiveIntegerField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["stock", "until"], name="inventory_past_hold_then")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of stock {self.stock_id}, {self.state} until {self.until}"
+
+
+class WarehouseChange(models.Model):
+    """A warehouse became active, or stopped being so."""
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
+    is_active = models.BooleanField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.warehouse_id} {'opened' if self.is_active else 'closed'}"
+
+
+class HistoryStart(models.Model):
+    """One row, in a database that is older than the history of holds: what is known of them begins ``at`` then."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.at)
 
 
 class Restocking(models.Model):

@@ -250,7 +250,7 @@ def _why_here(allocation: Allocation) -> str:
 
 def last_movements(*, row: Stock, limit: int = 10) -> list[Movement]:
     """The newest first."""
-    return list(_movements_of(row).order_by("-pk")[:limit])
+    return list(_movements_of(row).order_by("-at", "-pk")[:limit])
 
 
 def warehouses(*, paging: Paging) -> list[Warehouse]:
@@ -399,7 +399,7 @@ def units_moved_since(*, times: Mapping[tuple[int, str], datetime]) -> dict[tupl
 def with_last_movement(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
     """Stock rows with ``last_movement``, the key of the newest movement of each; 0 if there is none."""
     of_row = Movement.objects.filter(product_id=OuterRef("product_id"), warehouse=OuterRef("warehouse"))
-    newest = of_row.order_by("-pk").values("pk")[:1]
+    newest = of_row.order_by("-at", "-pk").values("pk")[:1]
     counted: QuerySet[Any] = rows.annotate(last_movement=Coalesce(Subquery(newest), 0))
     return counted
 
@@ -700,6 +700,11 @@ def _lowest(limit: int) -> list[Any]:
     if len(ids) < limit:
         ids += _IN_USE.exclude(pk__in=ids).order_by("pk").values_list("pk", flat=True)[: limit - len(ids)]
     return list(with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk"))
+
+
+def low_rows(*, limit: int) -> list[Any]:
+    """At most so many low rows of active warehouses, those with the fewest units available first."""
+    return list(low(rows=with_available(rows=_IN_USE)).order_by("available", "pk")[:limit])
 
 
 def count_low() -> int:

@@ -9,6 +9,7 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from contexts.customers.public import events as customers
+        from contexts.inventory.public import events as inventory
         from contexts.notifications import handlers
         from contexts.notifications.local import LocalNotifications
         from contexts.orders.public import events as orders
@@ -28,6 +29,7 @@ class NotificationsConfig(AppConfig):
         events.subscribe("notifications", payments.RefundCompleted, handlers.on_refund_completed)
         events.subscribe("notifications", shipping.ShipmentDispatched, handlers.on_shipment_dispatched)
         events.subscribe("notifications", shipping.ShipmentChanged, handlers.on_shipment_changed)
+        events.subscribe("notifications", inventory.StockLow, handlers.on_stock_low)
         events.subscribe("notifications", customers.PasswordResetRequested, handlers.on_password_reset_requested)
         events.subscribe(
             "notifications", customers.EmailVerificationRequested, handlers.on_email_verification_requested

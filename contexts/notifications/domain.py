@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -33,6 +34,7 @@ class Kind(StrEnum):
     EMAIL_CHANGE_ASKED = "email_change_asked"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     LOGIN_ENDED = "login_ended"
+    LOW_STOCK = "low_stock"
 
 
 WITH_SECRET = (Kind.PASSWORD_RESET, Kind.EMAIL_VERIFICATION, Kind.EMAIL_CHANGE)
@@ -126,6 +128,35 @@ _WORDINGS = {
         "login. Please log in again; if you have any doubt, change your password, which ends all the others.",
     ),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Low:
+    """A stock row that is low. ``is_new``: since the last mail."""
+
+    name: str
+    warehouse: str
+    on_hand: int
+    available: int
+    reorder_point: int
+    is_new: bool
+
+
+def low_stock(rows: Sequence[Low], *, count: int) -> Wording:
+    """What staff is mailed of these rows, of ``count`` that there are."""
+    parts = []
+    for title, is_new in (("New since the last mail", True), ("Still low", False)):
+        lines = [
+            f"- {row.name}, {row.warehouse}: {row.on_hand} on hand, {row.available} available, "
+            f"reorder point {row.reorder_point}"
+            for row in rows
+            if row.is_new == is_new
+        ]
+        if lines:
+            parts.append("\n".join([f"{title}:", *lines]))
+    if count > len(rows):
+        parts.append(f"And {count - len(rows)} more.")
+    return Wording(subject=f"Low stock: {count}", text="\n\n".join(parts))
 
 
 def new_nonce() -> str:

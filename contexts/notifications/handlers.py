@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from contexts.customers.public.events import (
     CustomerErased,
     EmailChangeRequested,
@@ -10,8 +12,9 @@ from contexts.customers.public.events import (
     PasswordResetRequested,
     RefreshTokenReused,
 )
+from contexts.inventory.public.events import StockLow
 from contexts.notifications.domain import Kind
-from contexts.notifications.services import erase_customer, queue_shop_notification
+from contexts.notifications.services import erase_customer, note_low_stock, queue_shop_notification
 from contexts.orders.public.events import (
     OrderCancelled,
     OrderConfirmed,
@@ -25,6 +28,11 @@ from contexts.orders.public.events import (
 from contexts.payments.public.events import RefundCompleted
 from contexts.shipping.public.events import ShipmentChanged, ShipmentDispatched
 from eci.ids import is_our_order
+
+
+def on_stock_low(event: StockLow) -> None:
+    if settings.ECI_LOW_STOCK_MAIL:
+        note_low_stock(inventory_id=event.inventory_id)
 
 
 def on_order_confirmed(event: OrderConfirmed) -> None:

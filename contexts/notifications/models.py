@@ -68,6 +68,16 @@ class Notification(models.Model):
         return f"{self.kind} {self.pk}"
 
 
+class LowStock(models.Model):
+    """A stock row that has become low since the last mail about such."""
+
+    inventory_id = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"stock row {self.inventory_id}"
+
+
 class Attempt(models.Model):
     """One attempt to send: recorded before the call, completed with the answer after it."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from contexts.notifications import domain
-from contexts.notifications.models import Attempt, Notification
+from contexts.notifications.models import Attempt, LowStock, Notification
 from contexts.notifications.public.contracts import NotificationNotFound, NotificationStatus
 from eci.paging import Paging
 
@@ -68,6 +68,16 @@ def mails_lately(*, customer_id: int | None) -> int:
     """How many mails that cost nothing this customer has been sent within an hour."""
     sent = Attempt.objects.filter(notification__customer_id=customer_id, notification__kind__in=domain.COST_NOTHING)
     return sent.filter(ok=True, at__gt=Now() - timedelta(hours=1)).count()
+
+
+def has_told_low_stock(*, day: date) -> bool:
+    """Whether the day's mail about low stock is queued."""
+    return Notification.objects.filter(dedupe_key__startswith=f"{domain.Kind.LOW_STOCK}:{day}:").exists()
+
+
+def became_low() -> set[int]:
+    """The stock rows that have become low since the last mail about such."""
+    return set(LowStock.objects.values_list("pk", flat=True))
 
 
 def waiting() -> int:

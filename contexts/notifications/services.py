@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import CharField, F, QuerySet
 from django.db.models.functions import Cast, Now
 
 from contexts.notifications import domain, selectors
-from contexts.notifications.domain import Kind
-from contexts.notifications.models import Attempt, Erasure, Notification
+from contexts.notifications.domain import Kind, Wording
+from contexts.notifications.models import Attempt, Erasure, LowStock, Notification
 from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationNotFound, NotificationStatus
 from contexts.notifications.selectors import Row
 from eci import erasure, idempotency, trail
@@ -49,6 +49,34 @@ def queue_shop_notification(*, kind: Kind, order_id: str, reference: str, facts:
         updated_at=now,
     )
     _add_own([notification])
+
+
+@writes("notifications")
+def note_low_stock(*, inventory_id: int) -> None:
+    """The stock row has become low: the next mail about such says so."""
+    LowStock.objects.bulk_create([LowStock(inventory_id=inventory_id)], ignore_conflicts=True)
+
+
+@writes("notifications")
+def queue_low_stock(*, day: date, recipients: Sequence[str], wording: Wording, told: Collection[int]) -> None:
+    """Queue the day's mail about low stock, once to each. ``told``: the rows that it says are new."""
+    now = utcnow()
+    mails = [
+        Notification(
+            kind=Kind.LOW_STOCK,
+            channel=Channel.EMAIL,
+            recipient=recipient,
+            subject=wording.subject,
+            message=wording.text,
+            dedupe_key=f"{Kind.LOW_STOCK}:{day}:{idempotency.fingerprint(recipient)}",
+            nonce=domain.new_nonce(),
+            created_at=now,
+            updated_at=now,
+        )
+        for recipient in recipients
+    ]
+    Notification.objects.bulk_create(mails, ignore_conflicts=True)
+    LowStock.objects.filter(pk__in=told).delete()
 
 
 @writes("notifications")

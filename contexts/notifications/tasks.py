@@ -13,6 +13,11 @@ def send_due() -> None:
     workflows.send_due()
 
 
+@shared_task(name="notifications.mail_low_stock")
+def mail_low_stock() -> None:
+    workflows.mail_low_stock()
+
+
 @shared_task(name="notifications.prune")
 def prune() -> None:
     outbox.prune("notifications")

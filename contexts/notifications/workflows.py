@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from contexts.catalog.public.api import catalog
+from contexts.catalog.public.contracts import Product
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import AccountNotFound, Customer, CustomerNotFound, EnoughMails
+from contexts.inventory.public.api import inventory
 from contexts.notifications import domain, selectors, services
 from contexts.notifications.adapters import NotDelivered
 from contexts.notifications.adapters.email import Mailer
@@ -21,6 +24,7 @@ from contexts.notifications.services import Outcome
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound, Recipient
 from eci import text
+from eci.clock import utcnow
 from eci.ids import is_our_order
 from eci.watch import tracing
 from eci.watch.logs import scrubbed
@@ -30,6 +34,7 @@ log = logger(__name__)
 
 _ABOUT_ACCOUNT = (*domain.WITH_SECRET, *domain.ABOUT_ACCOUNT)
 ROUND = 10.0  # seconds, then no turn begins: a slow mail server must not keep the worker from other tasks
+LOW_ROWS = 200  # that a mail names
 TURN = 1.0  # seconds, then answers are recorded, and recipients asked for again
 
 
@@ -62,6 +67,44 @@ def send_due() -> int:
                 if waiting:
                     waiting = services.keep_leases(attempts=waiting)
     return sent
+
+
+def mail_low_stock() -> None:
+    """Queue a mail about the stock that is low now, to those who want it: once a day, after an hour of theirs.
+
+    While nothing is low, none is queued, and what becomes low later on the day is told then.
+    """
+    now = utcnow()
+    recipients = settings.ECI_LOW_STOCK_MAIL
+    if not recipients or now.hour < settings.ECI_LOW_STOCK_MAIL_HOUR or selectors.has_told_low_stock(day=now.date()):
+        return
+    new = selectors.became_low()
+    rows = inventory.low_rows(limit=LOW_ROWS)
+    if not rows:
+        return
+    products = _products_of({row.product_id for row in rows})
+    low = [
+        domain.Low(
+            name=_named(products.get(row.product_id), row.product_id),
+            warehouse=row.warehouse,
+            on_hand=row.on_hand,
+            available=row.available,
+            reorder_point=row.reorder_point,
+            is_new=row.inventory_id in new,
+        )
+        for row in rows
+    ]
+    wording = domain.low_stock(low, count=max(len(rows), inventory.low()))
+    services.queue_low_stock(day=now.date(), recipients=recipients, wording=wording, told=new)
+
+
+def _products_of(product_ids: set[int]) -> dict[int, Product]:
+    """Those that the catalog knows."""
+    return catalog.products(product_ids=catalog.known_products(product_ids=product_ids))
+
+
+def _named(product: Product | None, product_id: int) -> str:
+    return f"{product.sku} {product.name}" if product else f"product {product_id}"
 
 
 def _turn(attempts: list[Attempt], mailer: Mailer) -> list[Outcome]:
@@ -156,9 +199,7 @@ def _attempt(
 ) -> tuple[NotificationStatus, str]:
     """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
     try:
-        words, confirmed = (
-            (notification.message, True) if notification.dedupe_key is None else _compose(notification, known)
-        )
+        words, confirmed = (notification.message, True) if _is_written(notification) else _compose(notification, known)
         if not confirmed and _has_enough(notification, before):
             return NotificationStatus.QUEUED, "This address has had enough mails for an hour: nobody has confirmed it."
         if not notification.recipient:
@@ -186,6 +227,11 @@ def _attempt(
     except Exception as error:  # it concerns this notification only, and may pass
         return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
     return NotificationStatus.SENT, "Accepted."
+
+
+def _is_written(notification: Notification) -> bool:
+    """Recipient and text are there already."""
+    return notification.dedupe_key is None or notification.kind == domain.Kind.LOW_STOCK
 
 
 def _mailbox(notification: Notification) -> str:

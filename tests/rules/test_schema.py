@@ -54,6 +54,7 @@ CONTRACT = {
         GET /v1/inventory/reservations/{reservation_id}
         GET /v1/inventory/reservations/status
         GET /v1/inventory/movements
+        GET /v1/inventory/stock
         GET /v1/warehouses
         POST /v1/warehouses
     """,
@@ -122,6 +123,7 @@ ADDITIONS = {
         GET /v1/products/prices/export
         GET /v1/inventory/export
         GET /v1/inventory/movements/export
+        GET /v1/inventory/stock/export
         GET /v1/orders/export
         GET /v1/customers/export
         POST /v1/customers/import
@@ -179,6 +181,7 @@ LISTS = {
     "GET /v1/inventory",
     "GET /v1/inventory/reservations",
     "GET /v1/inventory/movements",
+    "GET /v1/inventory/stock",
     "GET /v1/warehouses",
     "GET /v1/customers",
     "GET /v1/customers/{customer_id}/addresses",

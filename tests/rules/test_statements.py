@@ -105,6 +105,8 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "created_before": [row.created_at],
         "due": [[1], [1, 2]],
         "until": [row.created_at],
+        "at": [row.created_at],
+        "lasted": [0, 3],
     }
 
 

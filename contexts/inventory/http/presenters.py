@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from contexts.catalog.public.contracts import Product
 from contexts.inventory.domain import Explanation, Hold
+from contexts.inventory.past import StockThen
 from contexts.inventory.public.contracts import AllocationState
 from contexts.inventory.selectors import ReservationStatistics, ReservationView
 from contexts.inventory.services.counts import Outcome
@@ -64,6 +67,46 @@ def availability(product_id: int, rows: list[Any]) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def availability_then(
+    product_id: int, rows: list[StockThen], *, moment: datetime, known_from: datetime | None
+) -> dict[str, Any]:
+    return {
+        "product_id": product_id,
+        "as_of": iso(moment),
+        "holds_known_from": iso(known_from),
+        "total_available": _total(row.available for row in rows),
+        "total_on_hand": sum(row.on_hand for row in rows),
+        "total_reserved": _total(row.reserved for row in rows),
+        "total_owed": _total(row.owed for row in rows),
+        "warehouses": [{"warehouse": row.warehouse} | _numbers_then(row) for row in rows],
+    }
+
+
+def _total(units: Iterable[int | None]) -> int | None:
+    """None if one is not known."""
+    known = list(units)
+    return None if None in known else sum(filter(None, known))
+
+
+def _numbers_then(row: StockThen) -> dict[str, Any]:
+    return {"on_hand": row.on_hand, "reserved": row.reserved, "owed": row.owed, "available": row.available}
+
+
+def stock_then(row: StockThen, product: Product | None) -> dict[str, Any]:
+    return {
+        "inventory_id": row.stock_id,
+        "product_id": row.product_id,
+        "sku": product.sku if product else None,
+        "name": product.name if product else None,
+        "warehouse": row.warehouse,
+    } | _numbers_then(row)
+
+
+def stock_then_cells(row: StockThen, product: Product | None) -> list[Any]:
+    sku, name = (product.sku, product.name) if product else ("", "")
+    return [row.product_id, code_cell(sku), text_cell(name), code_cell(row.warehouse), *_numbers_then(row).values()]
 
 
 def explained(row: Any, why: Explanation, movements: list[Any], product: Product | None) -> dict[str, Any]:

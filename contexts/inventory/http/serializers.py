@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from contexts.inventory.domain import past_instant
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import text
@@ -55,6 +56,16 @@ class CountedAtField(serializers.DateTimeField):
         if moment > utcnow():
             raise serializers.ValidationError("This is in the future.")
         return moment
+
+
+class AsOfField(serializers.DateTimeField):
+    """An instant that has passed, as ``domain.past_instant`` reads it."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            return past_instant(str(value), now=utcnow())
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
 
 
 class CountIn(serializers.Serializer[Any]):
@@ -238,6 +249,20 @@ class AvailabilityQuery(serializers.Serializer[Any]):
         return attrs
 
 
+class AvailabilityAsOfQuery(serializers.Serializer[Any]):
+    as_of = AsOfField(required=False, help_text="What was there at this instant, and not now.")
+
+
+class StockAsOfListQuery(QuerySerializer):
+    as_of = AsOfField()
+    warehouse = WarehouseCodeField(required=False)
+
+
+class StockAsOfExportQuery(serializers.Serializer[Any]):
+    as_of = AsOfField()
+    warehouse = WarehouseCodeField()
+
+
 class ReservationListQuery(QuerySerializer):
     status = serializers.ChoiceField(choices=_STATUSES, required=False)
     order_id = OrderIdField(required=False)
@@ -308,6 +333,40 @@ class AvailabilityOut(serializers.Serializer[Any]):
     total_on_hand = serializers.IntegerField()
     total_reserved = serializers.IntegerField()
     warehouses = WarehouseAvailabilityOut(many=True)
+
+
+_KNOWN_FROM = "Since when holds keep their times, null: always. Before, only on hand is known, and the rest is null."
+
+
+class WarehouseAvailabilityThenOut(WarehouseAvailabilityOut):
+    reserved = serializers.IntegerField(allow_null=True)
+    owed = serializers.IntegerField(allow_null=True)
+    available = serializers.IntegerField(allow_null=True)
+
+
+class AvailabilityThenOut(serializers.Serializer[Any]):
+    """With ``as_of``."""
+
+    product_id = serializers.IntegerField()
+    as_of = serializers.DateTimeField()
+    holds_known_from = serializers.DateTimeField(allow_null=True, help_text=_KNOWN_FROM)
+    total_available = serializers.IntegerField(allow_null=True)
+    total_on_hand = serializers.IntegerField()
+    total_reserved = serializers.IntegerField(allow_null=True)
+    total_owed = serializers.IntegerField(allow_null=True)
+    warehouses = WarehouseAvailabilityThenOut(many=True)
+
+
+class StockThenOut(serializers.Serializer[Any]):
+    inventory_id = serializers.IntegerField()
+    product_id = serializers.IntegerField()
+    sku = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
+    warehouse = serializers.CharField()
+    on_hand = serializers.IntegerField()
+    reserved = serializers.IntegerField(allow_null=True)
+    owed = serializers.IntegerField(allow_null=True)
+    available = serializers.IntegerField(allow_null=True)
 
 
 class AllocationOut(serializers.Serializer[Any]):

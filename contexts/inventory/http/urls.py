@@ -23,6 +23,8 @@ urlpatterns = [
     path("inventory/reservations", views.ReservationListView.as_view()),
     path("inventory/reservations/status", views.ReservationStatisticsView.as_view()),
     path("inventory/reservations/<id:reservation_id>", views.ReservationDetailView.as_view()),
+    path("inventory/stock", views.StockAsOfListView.as_view()),
+    path("inventory/stock/export", views.StockAsOfExportView.as_view()),
     path("inventory/export", views.StockExportView.as_view()),
     path("inventory/movements/export", views.MovementExportView.as_view()),
     path("inventory/import", views.StockImportView.as_view()),

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers as drf
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product, ProductNotFound
-from contexts.inventory import composed, selectors
+from contexts.inventory import composed, past, selectors
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import counts, holds, stock
+from eci.clock import iso
 from eci.errors import ContextUnavailable, NotFound, OwnedByOrder
 from eci.http import commands, conditional
-from eci.http.exports import FILE, ExportView
+from eci.http.exports import FILE, PAGE, ExportView
 from eci.http.imports import ImportListView
 from eci.http.paging import page
 from eci.http.views import ApiView
@@ -396,14 +398,77 @@ class StockTransferView(ApiView):
 
 class AvailabilityDetailView(ApiView):
     roles = EVERYBODY
+    query_serializer = serializers.AvailabilityAsOfQuery
 
-    @extend_schema(responses=serializers.AvailabilityOut)
+    @extend_schema(
+        responses=PolymorphicProxySerializer(
+            component_name="AvailabilityNowOrThen",
+            serializers=[serializers.AvailabilityOut, serializers.AvailabilityThenOut],
+            resource_type_field_name=None,
+        )
+    )
     def get(self, request: Request, product_id: int) -> Response:
-        """The units of one product that can be sold now."""
+        """The units of one product that can be sold now; with `as_of`, what was on hand, reserved, owed and available
+        at that instant."""
+        if "as_of" in self.query:
+            return Response(self._then(product_id, self.query["as_of"]))
         rows = selectors.availability(product_ids=[product_id])[product_id]
         if not rows:
             _require_products([product_id])
         return Response(presenters.availability(product_id, rows))
+
+    def _then(self, product_id: int, moment: datetime) -> dict[str, Any]:
+        rows = past.product_as_of(product_id=product_id, moment=moment)
+        if not rows:
+            _require_products([product_id])
+        known_from = past.holds_known_from()
+        return presenters.availability_then(product_id, rows, moment=moment, known_from=known_from)
+
+
+class StockAsOfListView(ApiView):
+    roles = only(Role.STOCK)
+    query_serializer = serializers.StockAsOfListQuery
+
+    @extend_schema(responses=serializers.StockThenOut(many=True))
+    def get(self, request: Request) -> Response:
+        """Stock rows as they were at an instant, in one warehouse or in all. `meta.holds_known_from`: before then, only
+        on hand is known."""
+        paging, moment, warehouse = self.paging(), self.query["as_of"], self.query.get("warehouse")
+        if warehouse is not None:
+            selectors.require_warehouses(codes=[warehouse])
+        rows = past.stock_rows(paging=paging, warehouse=warehouse)
+        then = past.rows_as_of(rows=rows, moment=moment)
+        products = Products()
+        products.ask(row.product_id for row in rows)
+        found = page(
+            request,
+            paging,
+            list(zip(rows, then, strict=True)),
+            position=lambda both: (both[0].created_at, both[0].pk),
+            present=lambda both: presenters.stock_then(both[1], products.of(both[0])),
+        )
+        found.meta |= {"as_of": iso(moment), "holds_known_from": iso(past.holds_known_from())} | products.unavailable
+        return found
+
+
+class StockAsOfExportView(ExportView):
+    roles = only(Role.STOCK)
+    query_serializer = serializers.StockAsOfExportQuery
+    columns = ("product_id", "sku", "name", "warehouse", "on_hand", "reserved", "owed", "available")
+
+    @extend_schema(responses=FILE)
+    def get(self, request: Request) -> HttpResponseBase:
+        """A whole warehouse as it was at an instant, by product, as a file: `format` is csv or xlsx."""
+        selectors.require_warehouses(codes=[self.query["warehouse"]])
+        return self.exported("stock-as-of", self._rows())
+
+    def _rows(self) -> Iterator[list[Any]]:
+        rows = past.warehouse_as_of(warehouse=self.query["warehouse"], moment=self.query["as_of"])
+        for start in range(0, len(rows), PAGE):
+            part = rows[start : start + PAGE]
+            products = composed.products_of(product_ids=[row.product_id for row in part]) or {}
+            for row in part:
+                yield presenters.stock_then_cells(row, products.get(row.product_id))
 
 
 class AvailabilityListView(ApiView):

@@ -115,6 +115,18 @@ class Level:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LowRow:
+    """A stock row of an active warehouse with fewer units available than its reorder point."""
+
+    inventory_id: int
+    product_id: int
+    warehouse: str
+    on_hand: int
+    available: int
+    reorder_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
     """``holds``: the number of reservations ever made, by the status they have now.
 
@@ -289,6 +301,10 @@ class Inventory(ABC):
     @abstractmethod
     def low(self) -> int:
         """How many stock rows of active warehouses are below their reorder point."""
+
+    @abstractmethod
+    def low_rows(self, *, limit: int) -> tuple[LowRow, ...]:
+        """At most so many of the rows that ``low`` counts, those with the fewest units available first."""
 
     @abstractmethod
     def statistics(self) -> Statistics:

@@ -21,6 +21,21 @@ class HoldNeedsAttention(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StockLow(Event):
+    """A stock row has fewer units available than its reorder point, and had enough until now."""
+
+    NAME: ClassVar[str] = "inventory.stock_low.v1"
+    AGGREGATE: ClassVar[str] = "inventory_id"
+
+    inventory_id: int
+    product_id: int
+    warehouse: str
+    on_hand: int
+    available: int
+    reorder_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AllocationEvent(Event):
     AGGREGATE: ClassVar[str] = "order_id"
 

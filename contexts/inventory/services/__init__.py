@@ -7,6 +7,7 @@
 - ``owed``: what a count took from paid reservations, and what comes in for it
 - ``parts``: what these share: locks, and changes of reservations and allocations
 - ``ledger``: writes movements
+- ``low``: announces stock rows that become low
 
 The locking rule: before a transaction changes a reservation, an allocation or a stock row, it locks the stock rows
 concerned, in the order of their keys. So two transactions may wait for each other, but never in a circle. Where units

@@ -9,14 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import F
-from django.db.models.functions import Now
 
 from contexts.catalog.public.contracts import ProductNotFound
 from contexts.inventory import selectors
 from contexts.inventory.models import MovementKind, Stock, Warehouse
 from contexts.inventory.public.contracts import BelowReserved, ChangedMeanwhile, TooManyUnits
 from contexts.inventory.selectors import Moved
-from contexts.inventory.services import ledger, owed, parts
+from contexts.inventory.services import ledger, low, owed, parts
 from contexts.inventory.services.parts import Place
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import trail
@@ -76,8 +75,9 @@ def record(
     found = [one for one in counts if one.product_id is not None and one.warehouse in known]
     new = {_place(one) for one in found if not one.expected_on_hand}
     rows = parts.lock_places(places={_place(one) for one in found}, new=new)
+    at = parts.instant(rows=rows.values())
     moved = selectors.units_moved_since(times={_place(one): one.counted_at for one in found if one.counted_at})
-    rows = _with_room(rows, found, moved, add=add)
+    rows = _with_room(rows, found, moved, add=add, at=at)
     on_hand = {place: row.on_hand for place, row in rows.items()}
     outcomes = [
         _judge(one, rows.get(_place(one)), on_hand, moved.get(_place(one), Moved()), known=known, add=add)
@@ -87,7 +87,8 @@ def record(
     if refused and not partial:
         raise _refusal_of_all(refused)
     kind = kind or (MovementKind.ADJUSTMENT if add else MovementKind.COUNT)
-    _write({row.pk: row for row in rows.values()}, outcomes, kind=kind, reason=reason, actor=actor, reference=reference)
+    about = {"reason": reason, "actor": actor, "reference": reference}
+    _write({row.pk: row for row in rows.values()}, outcomes, at=at, kind=kind, **about)
     return outcomes
 
 
@@ -96,7 +97,7 @@ def _place(one: Counted) -> Place:
 
 
 def _with_room(
-    rows: dict[Place, Stock], counts: Iterable[Counted], moved: dict[Place, Moved], *, add: bool
+    rows: dict[Place, Stock], counts: Iterable[Counted], moved: dict[Place, Moved], *, add: bool, at: datetime
 ) -> dict[Place, Stock]:
     tight = set()
     for one in counts:
@@ -107,7 +108,7 @@ def _with_room(
                 tight.add(row.pk)
     if not tight:
         return rows
-    owed.reclaim(stock_ids=tight)
+    owed.reclaim(stock_ids=tight, at=at)
     again = Stock.objects.in_bulk(list(tight))
     return {place: again.get(row.pk, row) for place, row in rows.items()}
 
@@ -147,7 +148,14 @@ def _refusal_of_all(refused: dict[int, EciError]) -> EciError:
 
 
 def _write(
-    rows: dict[int, Stock], outcomes: list[Outcome], *, kind: MovementKind, reason: str, actor: str, reference: str
+    rows: dict[int, Stock],
+    outcomes: list[Outcome],
+    *,
+    at: datetime,
+    kind: MovementKind,
+    reason: str,
+    actor: str,
+    reference: str,
 ) -> None:
     changes = [(rows[one.stock_id], one.delta) for one in outcomes if one.stock_id and one.delta and not one.refusal]
     if not changes:
@@ -156,11 +164,13 @@ def _write(
     for row, delta in changes:
         units[row.pk] += delta
     before = {pk: rows[pk].on_hand for pk in units}
-    Stock.objects.filter(pk__in=units).update(
-        on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
-    )
-    ledger.record(changes=changes, kind=kind, reason=reason, actor=actor, reference=reference)
-    owed.cover(stock_ids=units)
+    fewer = {rows[pk].product_id for pk, delta in units.items() if delta < 0}
+    with low.watched(product_ids=fewer):
+        Stock.objects.filter(pk__in=units).update(
+            on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=at
+        )
+        ledger.record(changes=changes, kind=kind, reason=reason, actor=actor, at=at, reference=reference)
+        owed.cover(stock_ids=units, at=at)
     lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()
     ]

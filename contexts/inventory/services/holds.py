@@ -21,7 +21,7 @@ from contexts.inventory.public.contracts import (
     WarehouseNotFound,
 )
 from contexts.inventory.selectors import HOLDING, ReservationRows, ReservationView
-from contexts.inventory.services import ledger, owed, parts
+from contexts.inventory.services import ledger, low, owed, parts
 from eci import trail
 from eci.db import Stale, unit_of_work, writes
 from eci.errors import IdempotencyKeyReused, InvalidTransition
@@ -40,17 +40,17 @@ def _of_key(*, key: str) -> QuerySet[Reservation]:
 
 
 @changes
-def _take_out(*, units: Mapping[int, int]) -> Change:
+def _take_out(*, units: Mapping[int, int], at: datetime) -> Change:
     """Reserved units leave their stock rows."""
     less = {name: F(name) - per_row(units) for name in ("on_hand", "reserved")}
-    return change(Stock.objects.filter(pk__in=units), **less, version=F("version") + 1, updated_at=Now())
+    return change(Stock.objects.filter(pk__in=units), **less, version=F("version") + 1, updated_at=at)
 
 
 @changes
-def _owe_less(*, units: Mapping[int, int]) -> Change:
+def _owe_less(*, units: Mapping[int, int], at: datetime) -> Change:
     """Units of stock rows are owed no more."""
     owed = F("owed") - per_row(units)
-    return change(Stock.objects.filter(pk__in=units), owed=owed, version=F("version") + 1, updated_at=Now())
+    return change(Stock.objects.filter(pk__in=units), owed=owed, version=F("version") + 1, updated_at=at)
 
 
 @writes("inventory")
@@ -73,6 +73,7 @@ def reserve(
     3. Reclaim expired allocations of the chosen rows whose units are needed.
     4. Add the units to what is reserved, if they are still available.
     5. Record the reservation and its allocations.
+    6. Announce the rows that have become low.
 
     InvalidTransition if the key's reservation was released; IdempotencyKeyReused if the key asked for another one.
     """
@@ -86,12 +87,14 @@ def reserve(
             return mark_paying(key=key) if paying else repeated
         _clear_away(existing, demand)
     rows = parts.lock_stock_of(product_ids=demand)
-    picks, choice = allocate(demand, selectors.allocatable(rows=rows, warehouse=warehouse))
+    at = parts.instant(rows=rows)
+    choices = selectors.allocatable(rows=rows, warehouse=warehouse)
+    picks, choice = allocate(demand, choices)
     stock = {row.pk: row for row in rows}
     reclaimable = [pick.stock_id for pick in picks if pick.quantity > parts.free_units(row=stock[pick.stock_id])]
     if reclaimable:
-        owed.reclaim(stock_ids=reclaimable)
-    parts.reserve_units(units={pick.stock_id: pick.quantity for pick in picks})
+        owed.reclaim(stock_ids=reclaimable, at=at)
+    parts.reserve_units(units={pick.stock_id: pick.quantity for pick in picks}, at=at)
     now: datetime = rows[0].now
     expires_at = now + timedelta(seconds=seconds)
     promise = {
@@ -121,10 +124,20 @@ def reserve(
             stock=stock[pick.stock_id],
             quantity=pick.quantity,
             lapses_at=None if paying else expires_at,
+            since=at,
         )
         for pick in picks
     ]
     _add_allocations(allocations)
+    left = {one.stock_id: one.available for one in choices}
+    low.tell(
+        crossed=(
+            (row, left[row.pk] - pick.quantity, row.version + 1)
+            for pick in picks
+            for row in [stock[pick.stock_id]]
+            if left[row.pk] >= row.reorder_point > left[row.pk] - pick.quantity
+        )
+    )
     return ReservationRows(reservation=reservation, allocations=allocations)
 
 
@@ -142,11 +155,13 @@ def _clear_away(expired: Reservation, demand: Mapping[int, int]) -> None:
 
     Every stock row of the demand is locked first, also in warehouses that have closed since.
     """
-    parts.lock_stock_of(product_ids=demand)
+    at = parts.instant(rows=parts.lock_stock_of(product_ids=demand))
     old = list(expired.allocations.all())
-    parts.close_allocations(allocations=[one for one in old if one.state in HOLDING], state=AllocationState.EXPIRED)
+    holding = [one for one in old if one.state in HOLDING]
+    parts.close_allocations(allocations=holding, state=AllocationState.EXPIRED, at=at)
+    parts.remember(allocations=expired.allocations.all(), at=at)
     Allocation.objects.filter(pk__in=[one.pk for one in old]).delete()
-    owed.cover(stock_ids={one.stock_id for one in old})
+    owed.cover(stock_ids={one.stock_id for one in old}, at=at)
 
 
 def _repeated(existing: Reservation, asked: str) -> ReservationView:
@@ -191,8 +206,8 @@ def stop_paying(*, key: str, seconds: int) -> ReservationRows:
     Nothing is owed to what is not paid, so one that a stock count made short expires at once. A reservation that is not
     ``paying`` stays as it is.
     """
-    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
-    rows = _lock_covered(key=key)
+    at = _lock_products(key)
+    rows = _covered(parts.lock_reservation(key=key), at)
     reservation = rows.reservation
     if reservation.status != ReservationStatus.RESERVED or not reservation.paying:
         return rows
@@ -200,9 +215,9 @@ def stop_paying(*, key: str, seconds: int) -> ReservationRows:
     is_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
     waits = {"paying": False, "paying_since": None, "needs_attention": False, "why": ""}
     if is_short:
-        parts.close_allocations(allocations=holding, state=AllocationState.EXPIRED)
+        parts.close_allocations(allocations=holding, state=AllocationState.EXPIRED, at=at)
         _record(rows, waits | {"expires_at": Now(), "why": "a stock count found too little before it was paid"})
-        owed.cover(stock_ids={allocation.stock_id for allocation in holding})
+        owed.cover(stock_ids={allocation.stock_id for allocation in holding}, at=at)
     else:
         _record(rows, waits | {"expires_at": Now() + timedelta(seconds=seconds)})
     reservation.refresh_from_db(fields=["expires_at"])
@@ -229,13 +244,13 @@ def release(
     """
     if tombstone_for is not None and not Reservation.objects.filter(key=key).exists():
         return _bury(key, tombstone_for, actor)
-    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    at = _lock_products(key)
     rows = parts.lock_reservation(key=key)
     concerned = _in_warehouse(rows.allocations, warehouse)
     holding = [allocation for allocation in concerned if allocation.state in HOLDING]
     if holding:
-        give_back(rows=rows, holding=holding, actor=actor)
-        owed.cover(stock_ids={allocation.stock_id for allocation in holding})
+        give_back(rows=rows, holding=holding, actor=actor, at=at)
+        owed.cover(stock_ids={allocation.stock_id for allocation in holding}, at=at)
     elif concerned and all(allocation.state == AllocationState.SHIPPED for allocation in concerned):
         raise InvalidTransition("This reservation was shipped already.")
     return rows
@@ -247,7 +262,7 @@ def give_up(*, key: str, warehouse: str, actor: str) -> ReservationRows:
 
     What is owed to others of these products may get units now.
     """
-    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    at = _lock_products(key)
     rows = parts.lock_reservation(key=key)
     short = [
         allocation
@@ -255,15 +270,15 @@ def give_up(*, key: str, warehouse: str, actor: str) -> ReservationRows:
         if allocation.state == AllocationState.SHORT and allocation.stock.warehouse_id == warehouse
     ]
     if short:
-        give_back(rows=rows, holding=short, actor=actor)
-        owed.cover(stock_ids={allocation.stock_id for allocation in short})
+        give_back(rows=rows, holding=short, actor=actor, at=at)
+        owed.cover(stock_ids={allocation.stock_id for allocation in short}, at=at)
     return rows
 
 
-def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, why: str = "") -> None:
+def give_back(*, rows: ReservationRows, holding: list[Allocation], actor: str, at: datetime, why: str = "") -> None:
     """A part of ``release``, whose caller gives the units to what is owed: these allocations are released."""
     was_short = any(allocation.state == AllocationState.SHORT for allocation in holding)
-    parts.close_allocations(allocations=holding, state=AllocationState.RELEASED)
+    parts.close_allocations(allocations=holding, state=AllocationState.RELEASED, at=at)
     healed = _healed(rows) if was_short else {}
     _record(rows, {"actor": actor, **healed, "why": why}, released=sum(one.quantity for one in holding))
 
@@ -309,7 +324,13 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
 
     Repeated, it changes nothing. ReservationExpired; InvalidTransition if everything concerned was released.
     """
-    rows = _lock_with_moves_undone(key, warehouse) if left else _lock_covered(key=key)
+    if left:
+        at = _lock_products(key)
+        rows = _lock_with_moves_undone(key, warehouse, at)
+    else:
+        rows = parts.lock_reservation(key=key)
+        at = parts.instant(rows=(one.stock for one in rows.allocations))
+        rows = _covered(rows, at)
     concerned = _in_warehouse(rows.allocations, warehouse)
     _require_unexpired(concerned)
     if not left:
@@ -322,25 +343,30 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
     open_units = parts.units_in(allocations=leaving, state=AllocationState.OPEN)
     owed_units = parts.units_in(allocations=leaving, state=AllocationState.SHORT)
     not_found = [(one.stock, one.quantity) for one in leaving if one.state == AllocationState.SHORT]
-    parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED)
-    _take_out(units=open_units)
-    _owe_less(units=owed_units)
+    parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED, at=at)
+    _take_out(units=open_units, at=at)
+    _owe_less(units=owed_units, at=at)
     about = {"order_id": rows.reservation.order_id, "reference": key, "actor": actor}
     shipment = MovementKind.SHIPMENT  # the correction too: together they move nothing, for the count was right
     if not_found:
-        ledger.record(changes=not_found, kind=shipment, reason=NOT_FOUND, **about)
-    ledger.record(changes=[(one.stock, -one.quantity) for one in leaving], kind=shipment, reason="shipment", **about)
+        ledger.record(changes=not_found, kind=shipment, reason=NOT_FOUND, at=at, **about)
+    shipped = [(one.stock, -one.quantity) for one in leaving]
+    ledger.record(changes=shipped, kind=shipment, reason="shipment", at=at, **about)
     healed = _healed(rows) if not_found else {}
     _record(rows, {"actor": actor} | healed, shipped=sum(one.quantity for one in leaving))
     if left:
-        owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations})
+        owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations}, at=at)
     return rows
 
 
-def _lock_with_moves_undone(key: str, warehouse: str | None) -> ReservationRows:
-    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+def _lock_products(key: str) -> datetime:
+    """Lock all stock rows of the reservation's products. When it is then: ``parts.instant``."""
+    return parts.instant(rows=parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key)))
+
+
+def _lock_with_moves_undone(key: str, warehouse: str | None, at: datetime) -> ReservationRows:
     rows = parts.lock_reservation(key=key)
-    if warehouse is not None and owed.undo_moves(allocations=rows.allocations, warehouse=warehouse):
+    if warehouse is not None and owed.undo_moves(allocations=rows.allocations, warehouse=warehouse, at=at):
         rows = parts.lock_reservation(key=key)
     return rows
 
@@ -351,25 +377,24 @@ def accept_moves(*, key: str) -> ReservationRows:
 
     What is owed may move again, and does if units are free.
     """
-    parts.lock_products_of(allocations=Allocation.objects.filter(reservation__key=key))
+    at = _lock_products(key)
     rows = parts.lock_reservation(key=key)
     moved = [allocation for allocation in rows.allocations if allocation.moved_from]
     if not moved:
         return rows
     parts.change_reservation(reservation=rows.reservation, changes={})
     Allocation.objects.filter(pk__in=[allocation.pk for allocation in moved]).update(moved_from=None)
-    owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations})
+    owed.cover(stock_ids={allocation.stock_id for allocation in rows.allocations}, at=at)
     return parts.lock_reservation(key=key)
 
 
-def _lock_covered(*, key: str) -> ReservationRows:
-    """As ``parts.lock_reservation``. What units of expired reservations can cover is not short any more."""
-    rows = parts.lock_reservation(key=key)
+def _covered(rows: ReservationRows, at: datetime) -> ReservationRows:
+    """The locked reservation again. What units of expired reservations can cover is not short any more."""
     short = {allocation.stock_id for allocation in rows.allocations if allocation.state == AllocationState.SHORT}
     if not short:
         return rows
-    owed.reclaim(stock_ids=short)
-    return parts.lock_reservation(key=key)
+    owed.reclaim(stock_ids=short, at=at)
+    return parts.lock_reservation(key=rows.reservation.key)
 
 
 def _require_unexpired(allocations: list[Allocation]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from contexts.inventory.models import Movement, MovementKind, Stock
-from eci.clock import utcnow
 from eci.statements import Inserts
 
 _add = Inserts(Movement)
@@ -15,14 +16,14 @@ def record(
     kind: MovementKind,
     reason: str,
     actor: str,
+    at: datetime,
     order_id: str = "",
     reference: str = "",
 ) -> None:
-    """Write a movement for each change of on hand, a locked stock row and its delta, that was just made.
+    """Write a movement for each change of on hand, a locked stock row and its delta, that was just made ``at`` then.
 
     Each row's ``on_hand`` is still what was read; it is raised by the delta here.
     """
-    at = utcnow()  # SQLite's own clock has fewer digits, which would break paging by time
     lines = []
     for row, delta in changes:
         row.on_hand += delta

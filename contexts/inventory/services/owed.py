@@ -9,6 +9,7 @@ import copy
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 
 from django.db.models import F, Q, QuerySet
@@ -27,15 +28,16 @@ from eci.statements import per_row
 TELLING = 5.0  # seconds that a writer spends on telling orders; the relay tells those that are left
 
 
-def shorten(*, allocations: list[Allocation]) -> None:
+def shorten(*, allocations: list[Allocation], at: datetime) -> None:
     """The units of these paid reservations' allocations are not there: from now on they are owed to them.
 
     Their stock rows are locked. Call ``cover`` next, and then ``tell_short``.
     """
     units = parts.units_in(allocations=allocations, state=AllocationState.OPEN)
+    parts.begin_anew(allocations=allocations, at=at)
     _change_states(allocations, AllocationState.OPEN, AllocationState.SHORT)
-    _add_to("reserved", {stock_id: -count for stock_id, count in units.items()})
-    _add_to("owed", units)
+    _add_to("reserved", {stock_id: -count for stock_id, count in units.items()}, at)
+    _add_to("owed", units, at)
 
 
 def tell_short(*, allocations: list[Allocation]) -> None:
@@ -50,22 +52,22 @@ def tell_short(*, allocations: list[Allocation]) -> None:
     _announce(AllocationShort, still)
 
 
-def reclaim(*, stock_ids: Collection[int]) -> None:
+def reclaim(*, stock_ids: Collection[int], at: datetime) -> None:
     """Close the expired allocations of these stock rows, which are locked, and give what is owed its units.
 
     The same reservations' allocations in other rows are left to the sweeper, because locking those rows now would break
     the order of locks. They count for nothing either way.
     """
-    _close_lapsed(stock_ids)
-    cover(stock_ids=stock_ids)
+    _close_lapsed(stock_ids, at)
+    cover(stock_ids=stock_ids, at=at)
 
 
-def _close_lapsed(stock_ids: Collection[int]) -> None:
+def _close_lapsed(stock_ids: Collection[int], at: datetime) -> None:
     lapsed = Allocation.objects.filter(stock__in=stock_ids, state=AllocationState.OPEN, lapses_at__lte=Now())
-    parts.close_allocations(allocations=list(lapsed), state=AllocationState.EXPIRED)
+    parts.close_allocations(allocations=list(lapsed), state=AllocationState.EXPIRED, at=at)
 
 
-def cover(*, stock_ids: Collection[int]) -> None:
+def cover(*, stock_ids: Collection[int], at: datetime) -> None:
     """Hold again what is owed of these rows' products, as far as units are free in any warehouse.
 
     1. Close the expired allocations of all rows of the products.
@@ -80,7 +82,7 @@ def cover(*, stock_ids: Collection[int]) -> None:
     if not owing:
         return
     of_products = Stock.objects.filter(product_id__in=owing).order_by("pk")
-    _close_lapsed(_require_locked(of_products))
+    _close_lapsed(_require_locked(of_products), at)
     rows = list(of_products.all())
     free = {row.pk: row.on_hand - row.reserved for row in rows}
     covered, lacking = [], []
@@ -93,9 +95,9 @@ def cover(*, stock_ids: Collection[int]) -> None:
             free[allocation.stock_id] = 0
             lacking.append(allocation)
     if covered:
-        _hold_again(covered)
+        _hold_again(covered, at)
     if lacking and any(free.values()):
-        _move(lacking, rows=rows, free=free)
+        _move(lacking, rows=rows, free=free, at=at)
 
 
 def _require_locked(rows: QuerySet[Stock]) -> list[int]:
@@ -106,18 +108,19 @@ def _require_locked(rows: QuerySet[Stock]) -> list[int]:
     return mine
 
 
-def _hold_again(covered: list[Allocation]) -> None:
+def _hold_again(covered: list[Allocation], at: datetime) -> None:
     units = parts.units_in(allocations=covered, state=AllocationState.SHORT)
+    parts.begin_anew(allocations=covered, at=at)
     _change_states(covered, AllocationState.SHORT, AllocationState.OPEN)
-    _reserve(units)
-    _add_to("owed", {stock_id: -count for stock_id, count in units.items()})
+    _reserve(units, at)
+    _add_to("owed", {stock_id: -count for stock_id, count in units.items()}, at)
     _tell_covered(covered)
 
 
 # -- from another warehouse -------------------------------------------------------------------------------------------
 
 
-def _move(lacking: list[Allocation], *, rows: list[Stock], free: dict[int, int]) -> None:
+def _move(lacking: list[Allocation], *, rows: list[Stock], free: dict[int, int], at: datetime) -> None:
     """Move short allocations, the oldest first, to rows of their product that have units ``free``.
 
     One that fits nowhere keeps from younger ones what it could get. It goes where its order's shipment has not left
@@ -143,10 +146,11 @@ def _move(lacking: list[Allocation], *, rows: list[Stock], free: dict[int, int])
         taken[target.pk] += allocation.quantity
         moved.append(place.move(allocation, target))
     if moved:
+        parts.begin_anew(allocations=place.before.values(), at=at)
         _change_states(moved, AllocationState.SHORT, AllocationState.OPEN)
         place.write()
-        _reserve(taken)
-        _add_to("owed", left)
+        _reserve(taken, at)
+        _add_to("owed", left, at)
         _tell_covered(moved)
 
 
@@ -168,6 +172,7 @@ class _Places:
             (one.reservation_id, one.stock.warehouse_id) for one in found if one.state == AllocationState.SHIPPED
         }
         self._moving = {one.reservation_id for one in found if one.moved_from}
+        self.before: dict[int, Allocation] = {}  # those that change, as they were read
         self._changed: dict[int, Allocation] = {}
         self._joined: list[int] = []
 
@@ -187,11 +192,13 @@ class _Places:
         """``allocation`` becomes the target's, or is joined to what is there. Returns what moved, as it is now."""
         source = allocation.stock.warehouse_id
         reservation = allocation.reservation
+        self.before.setdefault(allocation.pk, copy.copy(allocation))
         allocation.stock = target
         allocation.state = AllocationState.OPEN
         moved = copy.copy(allocation)
         there = self._there.setdefault((reservation.pk, target.pk), allocation)
         if there is not allocation:
+            self.before.setdefault(there.pk, copy.copy(there))
             there.quantity += moved.quantity
             self._joined.append(moved.pk)
         if is_our_order(reservation.order_id) and reservation.key == reservation.order_id:
@@ -205,7 +212,7 @@ class _Places:
         Allocation.objects.bulk_update(self._changed.values(), ["stock", "quantity", "moved_from"])
 
 
-def undo_moves(*, allocations: Iterable[Allocation], warehouse: str) -> bool:
+def undo_moves(*, allocations: Iterable[Allocation], warehouse: str, at: datetime) -> bool:
     """The shipment from ``warehouse`` has left, and knew of no move. So what had moved away was in it, and what had
     moved there was not. Both are owed where they came from. Returns whether there are any.
 
@@ -217,12 +224,13 @@ def undo_moves(*, allocations: Iterable[Allocation], warehouse: str) -> bool:
         back = {code: count for code, count in moved.items() if warehouse in (code, allocation.stock.warehouse_id)}
         if back and allocation.state in HOLDING:
             undone = True
-            _move_back(allocation, back)
+            _move_back(allocation, back, at)
     return undone
 
 
-def _move_back(allocation: Allocation, back: Mapping[str, int]) -> None:
+def _move_back(allocation: Allocation, back: Mapping[str, int], at: datetime) -> None:
     units = sum(back.values())
+    parts.begin_anew(allocations=[allocation], at=at)
     as_read = Allocation.objects.filter(pk=allocation.pk, state=allocation.state, quantity=allocation.quantity)
     if allocation.quantity == units:
         changed, _ = as_read.delete()
@@ -231,7 +239,7 @@ def _move_back(allocation: Allocation, back: Mapping[str, int]) -> None:
         changed = as_read.update(quantity=F("quantity") - units, moved_from=moved or None)
     if not changed:
         raise Stale
-    _add_to("reserved" if allocation.state == AllocationState.OPEN else "owed", {allocation.stock_id: -units})
+    _add_to("reserved" if allocation.state == AllocationState.OPEN else "owed", {allocation.stock_id: -units}, at)
     rows = Stock.objects.filter(product_id=allocation.stock.product_id, warehouse__in=back)
     owed = [
         Allocation(
@@ -239,11 +247,12 @@ def _move_back(allocation: Allocation, back: Mapping[str, int]) -> None:
             stock=row,
             quantity=back[row.warehouse_id],
             state=AllocationState.SHORT,
+            since=at,
         )
         for row in rows
     ]
     Allocation.objects.bulk_create(owed)
-    _add_to("owed", parts.units_in(allocations=owed, state=AllocationState.SHORT))
+    _add_to("owed", parts.units_in(allocations=owed, state=AllocationState.SHORT), at)
 
 
 # -- parts they share -------------------------------------------------------------------------------------------------
@@ -257,15 +266,15 @@ def _change_states(allocations: list[Allocation], before: AllocationState, after
         allocation.state = after
 
 
-def _reserve(units: Mapping[int, int]) -> None:
-    _add_to("reserved", units, when=Q(on_hand__gte=F("reserved") + per_row(dict(units))))
+def _reserve(units: Mapping[int, int], at: datetime) -> None:
+    _add_to("reserved", units, at, when=Q(on_hand__gte=F("reserved") + per_row(dict(units))))
 
 
-def _add_to(name: str, units: Mapping[int, int], *, when: Q | None = None) -> None:
+def _add_to(name: str, units: Mapping[int, int], at: datetime, *, when: Q | None = None) -> None:
     """Add these units (stock row id -> units) to a column; Stale unless ``when`` holds for every row."""
     rows = Stock.objects.filter(when or Q(), pk__in=units)
     more = {name: F(name) + per_row(dict(units))}
-    if rows.update(**more, version=F("version") + 1, updated_at=Now()) != len(units):
+    if rows.update(**more, version=F("version") + 1, updated_at=at) != len(units):
         raise Stale
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, F, Q, QuerySet, When
-from django.db.models.functions import Now
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, When
+from django.db.models.functions import Coalesce, Least, Now
 
 from contexts.inventory import selectors
-from contexts.inventory.models import Allocation, Reservation, Stock
+from contexts.inventory.domain import span_of
+from contexts.inventory.models import Allocation, PastHold, Reservation, Stock
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound, ReservationStatus
 from contexts.inventory.public.events import HoldNeedsAttention
 from contexts.inventory.selectors import ReservationRows
@@ -39,16 +41,18 @@ def _held(*, key: str) -> QuerySet[Any]:
 
 
 @changes
-def _reserve(*, units: Mapping[int, int]) -> Change:
+def _reserve(*, units: Mapping[int, int], at: datetime) -> Change:
     """Units of stock rows are reserved, where they are still available."""
     there = Stock.objects.filter(pk__in=units, on_hand__gte=F("reserved") + F("owed") + per_row(units))
-    return change(there, reserved=F("reserved") + per_row(units), version=F("version") + 1, updated_at=Now())
+    return change(there, reserved=F("reserved") + per_row(units), version=F("version") + 1, updated_at=at)
 
 
 @changes
-def _close(*, ids: Collection[int], read: AllocationState, state: AllocationState) -> Change:
-    """Allocations end, where they are as they were read."""
-    return change(Allocation.objects.filter(pk__in=ids, state=read), state=state, lapses_at=None, moved_from=None)
+def _close(*, ids: Collection[int], read: AllocationState, state: AllocationState, at: datetime, lasted: int) -> Change:
+    """Allocations end, where they are as they were read: now, or when they lapsed."""
+    ended = Least(Coalesce("lapses_at", at), at, output_field=DateTimeField())
+    columns = {"until": ended, "lasted": lasted, "state": state, "lapses_at": None, "moved_from": None}
+    return change(Allocation.objects.filter(pk__in=ids, state=read), **columns)
 
 
 @changes
@@ -59,6 +63,15 @@ def _change(*, reservation_id: int, version: int, columns: Columns) -> Change:
 
 
 # -- locks ------------------------------------------------------------------------------------------------------------
+
+
+def instant(*, rows: Iterable[Stock]) -> datetime:
+    """When what is changed of these rows, which are locked, changes: now.
+
+    It is not before their last change, though clocks of machines differ: the order of a row's changes is that of their
+    times. Whoever changes something takes it once, after the locks, so that all changes are of the same instant.
+    """
+    return max((utcnow(), *(row.updated_at for row in rows)))
 
 
 def lock_stock_of(*, product_ids: Iterable[int]) -> list[Any]:
@@ -129,9 +142,9 @@ def lock_with_unpaid(*, stock_id: int) -> Stock | None:
     return rows.get(stock_id)
 
 
-def lock_products_of(*, allocations: QuerySet[Allocation]) -> None:
-    """Lock all stock rows of the products that these allocations are of: units of them may become free."""
-    lock_products(product_ids=allocations.order_by().values("stock__product_id"))
+def lock_products_of(*, allocations: QuerySet[Allocation]) -> list[Stock]:
+    """All stock rows of the products that these allocations are of: units of them may become free."""
+    return lock_products(product_ids=allocations.order_by().values("stock__product_id"))
 
 
 def lock_products(*, product_ids: Iterable[int] | QuerySet[Any, Any]) -> list[Stock]:
@@ -191,24 +204,51 @@ def free_units(*, row: Stock) -> int:
     return max(0, row.on_hand - row.reserved - row.owed)
 
 
-def reserve_units(*, units: dict[int, int]) -> None:
+def reserve_units(*, units: dict[int, int], at: datetime) -> None:
     """Add these units (stock row id -> units) to what is reserved; Stale if a row has fewer available by now."""
-    if _reserve(units=units) != len(units):
+    if _reserve(units=units, at=at) != len(units):
         raise Stale  # another writer took units after they were read
 
 
-def mark_allocations(*, allocations: list[Allocation], state: AllocationState) -> None:
+def begin_anew(*, allocations: Iterable[Allocation], at: datetime) -> None:
+    """What these allocations were until now is past: call it before they become something else than closed."""
+    begun = [allocation for allocation in allocations if allocation.since < at]
+    remember(allocations=begun, at=at)
+    Allocation.objects.filter(pk__in=[allocation.pk for allocation in begun]).update(since=at)
+    for allocation in begun:
+        allocation.since = at
+
+
+def remember(*, allocations: Iterable[Allocation], at: datetime) -> None:
+    """What these allocations were until now, or until they ended, is past: call it before they are deleted."""
+    past = [
+        PastHold(
+            stock_id=allocation.stock_id,
+            state=allocation.state if allocation.state in selectors.HOLDING else AllocationState.OPEN,
+            quantity=allocation.quantity,
+            since=allocation.since,
+            until=min((at, *filter(None, (allocation.until, allocation.lapses_at)))),
+        )
+        for allocation in allocations
+        if allocation.until or allocation.state in selectors.HOLDING
+    ]
+    PastHold.objects.bulk_create(past)
+
+
+def mark_allocations(*, allocations: list[Allocation], state: AllocationState, at: datetime) -> None:
     """Give allocations their final state if each is as it was read; otherwise Stale. Call it before changing stock."""
+    begin_anew(allocations=[one for one in allocations if one.state == AllocationState.SHORT], at=at)
+    lasted = span_of(at - allocation.since for allocation in allocations)
     for read in (AllocationState.OPEN, AllocationState.SHORT):
         ids = [allocation.pk for allocation in allocations if allocation.state == read]
-        if _close(ids=ids, read=read, state=state) != len(ids):
+        if _close(ids=ids, read=read, state=state, at=at, lasted=lasted) != len(ids):
             raise Stale
     for allocation in allocations:
         allocation.state = state
         allocation.moved_from = None
 
 
-def close_allocations(*, allocations: list[Allocation], state: AllocationState) -> None:
+def close_allocations(*, allocations: list[Allocation], state: AllocationState, at: datetime) -> None:
     """Give allocations their final state, and subtract their units from what is reserved, or owed.
 
     Units become free by it: once all else is written, call ``owed.cover`` for the stock rows.
@@ -216,11 +256,11 @@ def close_allocations(*, allocations: list[Allocation], state: AllocationState) 
     reserved, owed = (
         units_in(allocations=allocations, state=read) for read in (AllocationState.OPEN, AllocationState.SHORT)
     )
-    mark_allocations(allocations=allocations, state=state)
+    mark_allocations(allocations=allocations, state=state, at=at)
     for name, units in (("reserved", reserved), ("owed", owed)):
         if units:
             less = {name: F(name) - per_row(units)}
-            Stock.objects.filter(pk__in=units).update(**less, version=F("version") + 1, updated_at=Now())
+            Stock.objects.filter(pk__in=units).update(**less, version=F("version") + 1, updated_at=at)
 
 
 def units_in(*, allocations: Iterable[Allocation], state: AllocationState) -> dict[int, int]:

@@ -8,10 +8,9 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
 from contexts.inventory import domain, selectors
-from contexts.inventory.models import Allocation, MovementKind, Restocking, Stock, Warehouse
+from contexts.inventory.models import Allocation, MovementKind, Restocking, Stock, Warehouse, WarehouseChange
 from contexts.inventory.public.contracts import (
     AllocationState,
     BelowReserved,
@@ -20,7 +19,7 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     TooManyUnits,
 )
-from contexts.inventory.services import holds, ledger, owed, parts
+from contexts.inventory.services import holds, ledger, low, owed, parts
 from eci import trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, unit_of_work, writes
@@ -58,18 +57,22 @@ def update_warehouse(*, code: str, actor: str, version: int | None = None, **cha
     if before != changes:
         Warehouse.objects.filter(pk=code).update(**changes, version=F("version") + 1)
         warehouse.refresh_from_db()
-        if changes.get("is_active") and not before["is_active"]:
-            _give_to_what_is_owed(code)
+        if before.get("is_active") != changes.get("is_active"):
+            _open_or_close(warehouse)
         thing = f"warehouse:{code}"
         trail.record("inventory", actor=actor, action="warehouse.update", thing=thing, before=before, after=changes)
     return warehouse
 
 
-def _give_to_what_is_owed(warehouse: str) -> None:
-    """The warehouse is open: orders that lack units get what it has."""
-    products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct())
-    rows = parts.lock_stock_of(product_ids=products)
-    owed.cover(stock_ids=[row.pk for row in rows if row.warehouse_id == warehouse])
+def _open_or_close(warehouse: Warehouse) -> None:
+    """The warehouse opens, so that orders that lack units get what it has; or it closes."""
+    at = utcnow()
+    if warehouse.is_active:
+        products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct())
+        rows = parts.lock_stock_of(product_ids=products)
+        at = parts.instant(rows=rows)
+        owed.cover(stock_ids=[row.pk for row in rows if row.warehouse_id == warehouse.pk], at=at)
+    WarehouseChange.objects.create(warehouse=warehouse, is_active=warehouse.is_active, at=at)
 
 
 def _require_version(row: Warehouse | Stock, version: int | None) -> None:
@@ -101,21 +104,23 @@ def receive(
     else:
         selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
+    at = parts.instant(rows=[row])
     before = _facts(row)
-    if reorder_point is not None:
-        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
     _require_countable(row, row.on_hand + quantity)
-    _add({row.pk: quantity})
-    ledger.record(changes=[(row, quantity)], kind=MovementKind.RECEIPT, reason="receipt", actor=actor)
-    owed.cover(stock_ids=[row.pk])
+    with low.watched(product_ids=[product_id] if reorder_point else []):
+        if reorder_point is not None:
+            Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
+        _add({row.pk: quantity}, at)
+        ledger.record(changes=[(row, quantity)], kind=MovementKind.RECEIPT, reason="receipt", actor=actor, at=at)
+        owed.cover(stock_ids=[row.pk], at=at)
     _leave_trail(row, before, action="stock.receive", actor=actor)
     return row
 
 
-def _add(units: dict[int, int]) -> None:
+def _add(units: dict[int, int], at: datetime) -> None:
     """Add units (stock row id -> units) to on hand. The caller writes the ledger, and gives them to what is owed."""
     Stock.objects.filter(pk__in=units).update(
-        on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=Now()
+        on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=at
     )
 
 
@@ -163,13 +168,15 @@ def count(
             on_hand=row.on_hand,
             movements=selectors.movements_since(row=row, on_hand=expected_on_hand, since=counted_at),
         )
-    if reorder_point not in (None, row.reorder_point):
-        Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=Now())
-    if on_hand is not None:
-        on_hand += selectors.units_moved(row=row, since=counted_at, after=counted_after)
-        if on_hand != row.on_hand:
-            delta = on_hand - row.on_hand
-            _change_on_hand(row, delta, kind=MovementKind.COUNT, reason=reason, actor=actor, force=force)
+    at = parts.instant(rows=[row])
+    with low.watched(product_ids=[row.product_id]):
+        if reorder_point not in (None, row.reorder_point):
+            Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point, version=F("version") + 1, updated_at=at)
+        if on_hand is not None:
+            on_hand += selectors.units_moved(row=row, since=counted_at, after=counted_after)
+            if on_hand != row.on_hand:
+                delta = on_hand - row.on_hand
+                _change_on_hand(row, delta, kind=MovementKind.COUNT, reason=reason, actor=actor, force=force, at=at)
     _leave_trail(row, before, action="stock.count", actor=actor)
     return row
 
@@ -183,13 +190,15 @@ def adjust(*, product_id: int, warehouse: str, delta: int, reason: str, actor: s
     selectors.require_warehouses(codes=[warehouse])
     [row] = parts.lock_product(product_id=product_id, warehouses=[warehouse])
     before = _facts(row)
-    _change_on_hand(row, delta, kind=MovementKind.ADJUSTMENT, reason=reason, actor=actor)
+    at = parts.instant(rows=[row])
+    with low.watched(product_ids=[product_id] if delta < 0 else []):
+        _change_on_hand(row, delta, kind=MovementKind.ADJUSTMENT, reason=reason, actor=actor, at=at)
     _leave_trail(row, before, action="stock.adjust", actor=actor)
     return row
 
 
 def _change_on_hand(
-    row: Stock, delta: int, *, kind: MovementKind, reason: str, actor: str, force: bool = False
+    row: Stock, delta: int, *, kind: MovementKind, reason: str, actor: str, at: datetime, force: bool = False
 ) -> None:
     target = row.on_hand + delta
     touched = {row.pk}
@@ -197,10 +206,10 @@ def _change_on_hand(
     if delta > 0:
         _require_countable(row, target)
     if target < row.reserved + row.owed:
-        owed.reclaim(stock_ids=[row.pk])
+        owed.reclaim(stock_ids=[row.pk], at=at)
         row.refresh_from_db()
     if target < row.reserved and force and target >= 0:
-        freed, shortened = _make_room(row, row.reserved - target, actor=actor)
+        freed, shortened = _make_room(row, row.reserved - target, actor=actor, at=at)
         touched |= freed
         row.refresh_from_db()
     if target < row.reserved:
@@ -209,13 +218,13 @@ def _change_on_hand(
             on_hand=row.on_hand,
             reserved=row.reserved,
         )
-    Stock.objects.filter(pk=row.pk).update(on_hand=target, version=F("version") + 1, updated_at=Now())
-    ledger.record(changes=[(row, delta)], kind=kind, reason=reason, actor=actor)
-    owed.cover(stock_ids=touched)
+    Stock.objects.filter(pk=row.pk).update(on_hand=target, version=F("version") + 1, updated_at=at)
+    ledger.record(changes=[(row, delta)], kind=kind, reason=reason, actor=actor, at=at)
+    owed.cover(stock_ids=touched, at=at)
     owed.tell_short(allocations=shortened)
 
 
-def _make_room(row: Stock, missing: int, *, actor: str) -> tuple[set[int], list[Allocation]]:
+def _make_room(row: Stock, missing: int, *, actor: str, at: datetime) -> tuple[set[int], list[Allocation]]:
     """Free at least ``missing`` reserved units of the row: release unpaid reservations, then shorten paid ones.
 
     Returns the stock rows in which units became free, for what is owed, and the allocations that are short now. (Before
@@ -230,7 +239,8 @@ def _make_room(row: Stock, missing: int, *, actor: str) -> tuple[set[int], list[
             return touched, []
         rows = parts.lock_reservation(key=allocation.reservation.key)
         holding = [one for one in rows.allocations if one.state == AllocationState.OPEN]
-        holds.give_back(rows=rows, holding=holding, actor=actor, why="a stock count left too little for it")
+        why = "a stock count left too little for it"
+        holds.give_back(rows=rows, holding=holding, actor=actor, at=at, why=why)
         touched |= {one.stock_id for one in holding}
         missing -= allocation.quantity
     shortened = []
@@ -240,7 +250,7 @@ def _make_room(row: Stock, missing: int, *, actor: str) -> tuple[set[int], list[
         shortened.append(allocation)
         missing -= allocation.quantity
     if shortened:
-        owed.shorten(allocations=shortened)
+        owed.shorten(allocations=shortened, at=at)
     return touched, shortened
 
 
@@ -255,8 +265,9 @@ def transfer(
     """
     selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
     source, target = parts.lock_product(product_id=product_id, warehouses=[from_warehouse, to_warehouse])
+    at = parts.instant(rows=[source, target])
     if parts.free_units(row=source) < quantity:
-        owed.reclaim(stock_ids=[source.pk])
+        owed.reclaim(stock_ids=[source.pk], at=at)
         source.refresh_from_db()
     available = parts.free_units(row=source)
     if available < quantity:
@@ -264,16 +275,14 @@ def transfer(
         raise InsufficientStock(f"Warehouse {from_warehouse} has {available} units available.", items=[short])
     _require_countable(target, target.on_hand + quantity)
     before = {row.pk: _facts(row) for row in (source, target)}
-    Stock.objects.filter(pk=source.pk).update(
-        on_hand=F("on_hand") - quantity, version=F("version") + 1, updated_at=Now()
-    )
-    _add({target.pk: quantity})
-    for row, units, reason in (
-        (source, -quantity, f"transfer to {to_warehouse}"),
-        (target, quantity, f"transfer from {from_warehouse}"),
-    ):
-        ledger.record(changes=[(row, units)], kind=MovementKind.TRANSFER, reason=reason, actor=actor)
-    owed.cover(stock_ids=[target.pk])
+    with low.watched(product_ids=[product_id]):
+        _add({source.pk: -quantity, target.pk: quantity}, at)
+        for row, units, reason in (
+            (source, -quantity, f"transfer to {to_warehouse}"),
+            (target, quantity, f"transfer from {from_warehouse}"),
+        ):
+            ledger.record(changes=[(row, units)], kind=MovementKind.TRANSFER, reason=reason, actor=actor, at=at)
+        owed.cover(stock_ids=[target.pk], at=at)
     for row in (source, target):
         _leave_trail(row, before[row.pk], action="stock.transfer", actor=actor)
     return source, target
@@ -290,10 +299,11 @@ def transfer_all(
     selectors.require_warehouses(codes=[from_warehouse, to_warehouse])
     targets = {(product_id, to_warehouse) for product_id in units}
     rows = parts.lock_places(places={(product_id, from_warehouse) for product_id in units} | targets, new=targets)
+    at = parts.instant(rows=rows.values())
     sources = {product_id: rows[product_id, code] for product_id, code in rows if code == from_warehouse}
     tight = [row.pk for row in sources.values() if parts.free_units(row=row) < units[row.product_id]]
     if tight:
-        owed.reclaim(stock_ids=tight)
+        owed.reclaim(stock_ids=tight, at=at)
         sources |= {row.product_id: row for row in Stock.objects.filter(pk__in=tight)}
     free = {
         product_id: parts.free_units(row=sources[product_id]) if product_id in sources else 0 for product_id in units
@@ -310,12 +320,15 @@ def transfer_all(
         _require_countable(target, target.on_hand + wanted)
     before = {row.pk: row.on_hand for source, target, _ in moves for row in (source, target)}
     deltas = {source.pk: -wanted for source, _, wanted in moves} | {target.pk: wanted for _, target, wanted in moves}
-    _add(deltas)
+    _add(deltas, at)
     left = [(source, -wanted) for source, _, wanted in moves]
     came = [(target, wanted) for _, target, wanted in moves]
-    for changes, reason in ((left, f"transfer to {to_warehouse}"), (came, f"transfer from {from_warehouse}")):
-        ledger.record(changes=changes, kind=MovementKind.TRANSFER, reason=reason, actor=actor, reference=reference)
-    owed.cover(stock_ids=[target.pk for _, target, _ in moves])
+    with low.watched(product_ids=list(units)):
+        _add(deltas, at)
+        for changes, reason in ((left, f"transfer to {to_warehouse}"), (came, f"transfer from {from_warehouse}")):
+            about = {"reason": reason, "actor": actor, "reference": reference}
+            ledger.record(changes=changes, kind=MovementKind.TRANSFER, at=at, **about)
+        owed.cover(stock_ids=[target.pk for _, target, _ in moves], at=at)
     lines = [(f"stock:{pk}", {"on_hand": was}, {"on_hand": was + deltas[pk]}) for pk, was in before.items()]
     trail.record_all("inventory", actor=actor, action="stock.transfer", lines=lines)
 
@@ -340,20 +353,22 @@ def restock(
     except IntegrityError:  # another request recorded the reference meanwhile: begin again and find it
         raise Stale from None
     rows = {row.pk: row for row in parts.lock_stock_of(product_ids=returned)}
+    at = parts.instant(rows=rows.values())
     back = domain.spread_back(selectors.units_out(order_id=order_id, product_ids=returned), returned)
     if warehouse:
         selectors.require_warehouses(codes=[warehouse])
         places = {(product_id, warehouse) for product_id in returned}
         named = parts.lock_places(places=places, new=places)
         rows = {row.pk: row for row in named.values()}
+        at = parts.instant(rows=named.values())
         back = {named[product_id, warehouse].pk: units for product_id, units in returned.items()}
     changes = [(rows[pk], units) for pk, units in back.items()]
     if disposition == "resell":
-        _add(back)
+        _add(back, at)
     about = {"order_id": order_id, "reference": reference, "actor": actor}
     kind = MovementKind.RETURN
     ledger.record(changes=changes, kind=kind, reason=selectors.RETURN, **about)
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
-        ledger.record(changes=written_off, kind=kind, reason=disposition, **about)
-    owed.cover(stock_ids=back)
+        ledger.record(changes=written_off, kind=kind, reason=disposition, at=at, **about)
+    owed.cover(stock_ids=back, at=at)

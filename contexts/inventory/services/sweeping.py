@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, QuerySet, Sum, Value, When
 from django.db.models.functions import Now
 
 from contexts.inventory import selectors
+from contexts.inventory.domain import span_of
 from contexts.inventory.models import Allocation, Reservation, Stock, Sweep
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from contexts.inventory.services import owed, parts
+from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.statements import Change, change, changes, per_row, reads
 
@@ -29,10 +31,10 @@ def _due() -> QuerySet[Reservation, Any]:
 
 @reads
 def _lock_products(*, due: Collection[int]) -> QuerySet[Stock, Any]:
-    """All stock rows of the products of which these reservations hold units. They stay locked."""
+    """All stock rows of the products of which these reservations hold units stay locked: when each changed last."""
     holding = Allocation.objects.filter(reservation__in=due, state=AllocationState.OPEN)
     rows = Stock.objects.filter(product_id__in=holding.values("stock__product_id"))
-    return locked(rows.order_by("pk")).values_list("pk", flat=True)
+    return locked(rows.order_by("pk")).values_list("updated_at", flat=True)
 
 
 def _expired(due: Collection[int], until: datetime) -> QuerySet[Allocation]:
@@ -41,20 +43,22 @@ def _expired(due: Collection[int], until: datetime) -> QuerySet[Allocation]:
 
 @reads
 def _units(*, due: Collection[int], until: datetime) -> QuerySet[Allocation, Any]:
-    """Stock row, units, allocations."""
-    by_row = _expired(due, until).order_by().values("stock").annotate(units=Sum("quantity"), count=Count("pk"))
-    return by_row.values_list("stock", "units", "count")
+    """Stock row, units, allocations, since when the oldest."""
+    by_row = _expired(due, until).order_by().values("stock")
+    sums = by_row.annotate(units=Sum("quantity"), count=Count("pk"), oldest=Min("since"))
+    return sums.values_list("stock", "units", "count", "oldest")
 
 
 @changes
-def _close(*, due: Collection[int], until: datetime) -> Change:
-    return change(_expired(due, until), state=AllocationState.EXPIRED, lapses_at=None, moved_from=None)
+def _close(*, due: Collection[int], until: datetime, lasted: int) -> Change:
+    ended = {"until": F("lapses_at"), "lasted": lasted}
+    return change(_expired(due, until), **ended, state=AllocationState.EXPIRED, lapses_at=None, moved_from=None)
 
 
 @changes
-def _free(*, units: Mapping[int, int]) -> Change:
+def _free(*, units: Mapping[int, int], at: datetime) -> Change:
     rows = Stock.objects.filter(pk__in=units)
-    return change(rows, reserved=F("reserved") - per_row(units), version=F("version") + 1, updated_at=Now())
+    return change(rows, reserved=F("reserved") - per_row(units), version=F("version") + 1, updated_at=at)
 
 
 @reads
@@ -86,13 +90,14 @@ def sweep_batch() -> int:
     due = dict(_due())
     if due:
         until = max(due.values())  # not now: one that is given more time meanwhile must not be closed in part
-        _lock_products(due=due)
+        at = max((utcnow(), *_lock_products(due=due)))  # as parts.instant
         freed = _units(due=due, until=until)
-        if _close(due=due, until=until) != sum(count for _, _, count in freed):
+        lasted = span_of(until - oldest for *_, oldest in freed)
+        if _close(due=due, until=until, lasted=lasted) != sum(count for _, _, count, _ in freed):
             raise Stale
-        _free(units={stock: units for stock, units, _ in freed})
+        _free(units={stock: units for stock, units, *_ in freed}, at=at)
         if _is_owed.first():
-            owed.cover(stock_ids=[stock for stock, _, _ in freed])
+            owed.cover(stock_ids=[stock for stock, *_ in freed], at=at)
     ended = _end(due=due)
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
@@ -104,7 +109,8 @@ def cover_owed() -> None:
     """Give what is owed the units that are free. Writers do so themselves; earlier versions did not look elsewhere."""
     products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct()[:SWEEP_BATCH])
     if products:
-        owed.cover(stock_ids=[row.pk for row in parts.lock_stock_of(product_ids=products)])
+        rows = parts.lock_stock_of(product_ids=products)
+        owed.cover(stock_ids=[row.pk for row in rows], at=parts.instant(rows=rows))
 
 
 @writes("inventory")

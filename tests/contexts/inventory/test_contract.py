@@ -430,7 +430,7 @@ def _verb_and_table(entry: tuple[str, str]) -> tuple[str, str]:
 
 
 def test_statements_of_an_order_of_one_line(stocked: Callable[..., int], statements: Any) -> None:
-    product_id = stocked(A=10, B=10)
+    product_id = stocked(A=20, B=20)
     with statements() as counted:
         reserve(product_id, 2, paying=True)
     allocatable, *rest = verbs(counted)[1:]
@@ -448,7 +448,7 @@ def test_statements_of_an_order_of_one_line(stocked: Callable[..., int], stateme
 def test_many_lines_cost_about_as_much_as_one(stocked: Callable[..., int], statements: Any) -> None:
     Warehouse.objects.create(code="A", name="A")
     products = range(1, 676)
-    Stock.objects.bulk_create([Stock(product_id=p, warehouse_id="A", on_hand=p) for p in products])
+    Stock.objects.bulk_create([Stock(product_id=p, warehouse_id="A", on_hand=p, reorder_point=0) for p in products])
     Movement.objects.bulk_create(
         [Movement(product_id=p, warehouse_id="A", delta=p, on_hand=p, actor="test") for p in products]
     )

@@ -1,6 +1,7 @@
 """A state machine of stock against a model in plain Python: forced counts, what is owed, payments that wait.
 
-No unit is sold twice or lost, what is owed is exact, and the audit finds nothing after any step.
+No unit is sold twice or lost, what is owed is exact, and the audit finds nothing after any step. What was recorded
+after each is in the end what stock was as of that instant.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contexts.inventory import selectors
+from contexts.inventory import past, selectors
 from contexts.inventory.models import Allocation, Reservation, Stock
 from contexts.inventory.services import holds, stock, sweeping
 from eci.clock import utcnow
@@ -222,6 +224,7 @@ class StockAndModel(RuleBasedStateMachine):
         self.run = next(_numbers)
         self.product = 10**9 + self.run
         self.model = Model()
+        self.recordings: list[tuple[datetime, dict[str, tuple[int, int, int, int]]]] = []
         for priority, code in enumerate(self.model.on_hand):
             name = self.code(code)
             stock.create_warehouse(code=name, name=name, priority=priority, address="", is_active=True, actor="t")
@@ -356,9 +359,12 @@ class StockAndModel(RuleBasedStateMachine):
     def run_out(self, which: int) -> None:
         unpaid = [(key, hold) for key, hold in self.model.holds.items() if hold.unpaid]
         key, hold = unpaid[which % len(unpaid)]
-        past = utcnow() - timedelta(seconds=1)
-        Reservation.objects.filter(key=key).update(expires_at=past)
-        Allocation.objects.filter(reservation__key=key, lapses_at__isnull=False).update(lapses_at=past)
+        now = utcnow()
+        Reservation.objects.filter(key=key).update(expires_at=now)
+        held = Allocation.objects.filter(reservation__key=key, lapses_at__isnull=False)
+        held.update(lapses_at=now)
+        while held.filter(lapses_at__gt=Now()).exists():
+            """SQLite's clock shows milliseconds."""
         hold.close("EXPIRED")
         if any(self.model.sum(code, "SHORT") for code in "AB"):  # else it counts for nothing before it is swept
             sweeping.sweep_batch()
@@ -379,11 +385,18 @@ class StockAndModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.sweep()
+        for moment, recorded in self.recordings:
+            rows = past.product_as_of(product_id=self.product, moment=moment)
+            then = {row.warehouse: (row.on_hand, row.reserved, row.owed, row.available) for row in rows}
+            assert then == recorded, moment
 
     @invariant()
     def no_unit_is_sold_twice_or_lost(self) -> None:
         type(self).steps += 1
-        rows = {row.warehouse_id[0]: row for row in selectors.availability(product_ids=[self.product])[self.product]}
+        moment, found = utcnow(), selectors.availability(product_ids=[self.product])[self.product]
+        recorded = {row.warehouse_id: (row.on_hand, row.held, row.owed, row.available) for row in found}
+        self.recordings.append((moment, recorded))
+        rows = {row.warehouse_id[0]: row for row in found}
         for code, on_hand in self.model.on_hand.items():
             assert (rows[code].on_hand, rows[code].available) == (on_hand, self.model.available(code))
         assert selectors.audit() == ()
