@@ -320,7 +320,6 @@ def transfer_all(
         _require_countable(target, target.on_hand + wanted)
     before = {row.pk: row.on_hand for source, target, _ in moves for row in (source, target)}
     deltas = {source.pk: -wanted for source, _, wanted in moves} | {target.pk: wanted for _, target, wanted in moves}
-    _add(deltas, at)
     left = [(source, -wanted) for source, _, wanted in moves]
     came = [(target, wanted) for _, target, wanted in moves]
     with low.watched(product_ids=list(units)):
@@ -367,7 +366,7 @@ def restock(
         _add(back, at)
     about = {"order_id": order_id, "reference": reference, "actor": actor}
     kind = MovementKind.RETURN
-    ledger.record(changes=changes, kind=kind, reason=selectors.RETURN, **about)
+    ledger.record(changes=changes, kind=kind, reason=selectors.RETURN, at=at, **about)
     if disposition != "resell":
         written_off = [(row, -units) for row, units in changes]
         ledger.record(changes=written_off, kind=kind, reason=disposition, at=at, **about)
