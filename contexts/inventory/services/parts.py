@@ -87,7 +87,9 @@ def lock_product(*, product_id: int, warehouses: Collection[str]) -> list[Stock]
     rows = {row.warehouse_id: row for row in lock_products(product_ids=[product_id])}
     missing = [code for code in warehouses if code not in rows]
     if missing:
-        made = [Stock(product_id=product_id, warehouse_id=code, created_at=utcnow()) for code in missing]
+        now = utcnow()
+        about = {"created_at": now, "updated_at": now}
+        made = [Stock(product_id=product_id, warehouse_id=code, **about) for code in missing]
         Stock.objects.bulk_create(made, ignore_conflicts=True)
         rows = {row.warehouse_id: row for row in lock_products(product_ids=[product_id])}
     return [rows[code] for code in warehouses]
@@ -102,7 +104,8 @@ def lock_places(*, places: set[Place], new: set[Place]) -> dict[Place, Stock]:
     missing = sorted(new - found.keys())
     if missing:
         now = utcnow()
-        made = [Stock(product_id=product_id, warehouse_id=code, created_at=now) for product_id, code in missing]
+        about = {"created_at": now, "updated_at": now}
+        made = [Stock(product_id=product_id, warehouse_id=code, **about) for product_id, code in missing]
         Stock.objects.bulk_create(made, ignore_conflicts=True)
         found = _ids_of(places)
     rows = lock_products(product_ids={product_id for product_id, _ in places})
