@@ -27,6 +27,7 @@ from contexts.payments.models import Payment
 from eci import outbox, trail
 from eci.db import unit_of_work
 from eci.idempotency import IdempotencyRecord, Key, find
+from eci.imports.rows import ImportLineRow
 from eci.outbox import InboxRow, OutboxRow
 from eci.paging import Paging
 from eci.statements import Changes, Columns, Inserts, Reads, Statement, querysets
@@ -195,7 +196,8 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
     for inserts in tried:
         kept = inserts.model._default_manager.first()
         if kept is None:
-            another = InboxRow | OutboxRow | IdempotencyRecord | TrailRow  # a context's is as the other contexts'
+            # a context's is as the other contexts'
+            another = InboxRow | OutboxRow | IdempotencyRecord | TrailRow | ImportLineRow
             assert issubclass(inserts.model, another), f"{inserts}: let a sample have one"
             continue
         alias = kept._state.db
