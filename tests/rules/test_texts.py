@@ -179,6 +179,7 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     forms.SkuField: lambda _: text.sku,
     forms.BarcodeField: lambda _: text.barcode,
     forms.WarehouseCodeField: lambda _: text.warehouse_code,
+    forms.TrackingNumberField: lambda _: tracking_no,
 }
 NO_TEXT = (
     *(serializers.IntegerField, serializers.BooleanField, serializers.ChoiceField, serializers.DateTimeField),

@@ -15,6 +15,7 @@ from contexts.inventory.services import holds, parts
 from contexts.orders import services as orders
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
+from eci.clock import utcnow
 from eci.db import Stale, unit_of_work
 from tests.support.shop import Shop
 
@@ -46,7 +47,7 @@ def test_units_sold_since_they_were_read_are_not_reserved(shop: Shop) -> None:
     row = Stock.objects.get(product_id=shop.product_id)
     shop.order(1)
     with pytest.raises(Stale), unit_of_work("inventory"):
-        parts.reserve_units(units={row.pk: row.on_hand})
+        parts.reserve_units(units={row.pk: row.on_hand}, at=utcnow())
     assert shop.stock() == (99, 0, 99)
 
 
@@ -55,7 +56,7 @@ def test_an_allocation_that_was_closed_since_it_was_read_is_not_closed_again(sho
     read = list(Allocation.objects.all())
     holds.release(key="hold")
     with pytest.raises(Stale), unit_of_work("inventory"):
-        parts.close_allocations(allocations=read, state=AllocationState.RELEASED)
+        parts.close_allocations(allocations=read, state=AllocationState.RELEASED, at=utcnow())
     assert shop.stock() == (100, 0, 100)
 
 
