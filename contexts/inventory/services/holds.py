@@ -41,9 +41,10 @@ def _of_key(*, key: str) -> QuerySet[Reservation]:
 
 @changes
 def _take_out(*, units: Mapping[int, int], at: datetime) -> Change:
-    """Reserved units leave their stock rows."""
+    """Reserved units leave their stock rows, where they are reserved."""
+    there = Stock.objects.filter(pk__in=units, reserved__gte=per_row(units))
     less = {name: F(name) - per_row(units) for name in ("on_hand", "reserved")}
-    return change(Stock.objects.filter(pk__in=units), **less, version=F("version") + 1, updated_at=at)
+    return change(there, **less, version=F("version") + 1, updated_at=at)
 
 
 @changes
@@ -344,7 +345,8 @@ def ship(*, key: str, warehouse: str | None = None, actor: str, left: bool = Fal
     owed_units = parts.units_in(allocations=leaving, state=AllocationState.SHORT)
     not_found = [(one.stock, one.quantity) for one in leaving if one.state == AllocationState.SHORT]
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED, at=at)
-    _take_out(units=open_units, at=at)
+    if _take_out(units=open_units, at=at) != len(open_units):
+        raise Stale  # a count moved them to another row while this waited for the lock
     _owe_less(units=owed_units, at=at)
     about = {"order_id": rows.reservation.order_id, "reference": key, "actor": actor}
     shipment = MovementKind.SHIPMENT  # the correction too: together they move nothing, for the count was right
