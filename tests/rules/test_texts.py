@@ -173,7 +173,7 @@ RULES: dict[type, Callable[[Any], Rule]] = {
     fields.AddressField: lambda field: lambda given: text.clean_lines(given, limit=field.limit),
     cards.CardlessTextField: lambda field: cleaned(field.max_length),
     forms.TextField: lambda field: cleaned(field.max_length, lines=field.lines),
-    forms.CardlessTextField: lambda field: cleaned(field.max_length),
+    forms.CardlessTextField: lambda field: cleaned(field.max_length, lines=field.lines),
     forms.EmailField: lambda _: text.email,
     forms.PhoneField: lambda _: text.phone,
     forms.SkuField: lambda _: text.sku,
