@@ -27,7 +27,7 @@ from contexts.payments.models import Payment
 from eci import outbox, trail
 from eci.db import unit_of_work
 from eci.idempotency import IdempotencyRecord, Key, find
-from eci.imports.rows import ImportLineRow
+from eci.imports.rows import ImportLineRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
 from eci.paging import Paging
 from eci.statements import Changes, Columns, Inserts, Reads, Statement, querysets
@@ -197,7 +197,7 @@ def test_each_insert_is_bulk_create(samples: dict[str, list[Any]]) -> None:
         kept = inserts.model._default_manager.first()
         if kept is None:
             # a context's is as the other contexts'
-            another = InboxRow | OutboxRow | IdempotencyRecord | TrailRow | ImportLineRow
+            another = InboxRow | OutboxRow | IdempotencyRecord | TrailRow | ImportRow | ImportLineRow
             assert issubclass(inserts.model, another), f"{inserts}: let a sample have one"
             continue
         alias = kept._state.db

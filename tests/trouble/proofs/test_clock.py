@@ -41,10 +41,11 @@ SECOND = timedelta(seconds=1)
 # Shown to people; no decision and no day of settlement hangs on them. Nothing else may come from a process's clock.
 ONLY_SHOWN = {
     *("catalog.product", "catalog.pricechange", "customers.customer", "inventory.movement", "inventory.stock"),
+    *("inventory.allocation", "inventory.pasthold"),  # what they were when, for stock as of an instant
     *("inventory.warehouse", "orders.order", "orders.timelineentry", "payments.payment", "payments.refund"),
     *("payments.paymentrequest", "shipping.shipment", "shipping.shipmentevent", "notifications.notification"),
 }
-SHOWN = ("created_at", "updated_at", "at", "dispatched_at", "confirmed_at")
+SHOWN = ("created_at", "updated_at", "at", "dispatched_at", "confirmed_at", "since", "until")
 
 
 @pytest.fixture(params=[-WRONG, WRONG], ids=["behind", "ahead"], autouse=True)
