@@ -67,16 +67,6 @@ document.addEventListener("DOMContentLoaded", () => {
     said.className = bad ? "bad" : "";
     if (bad) beep();
   };
-  const beep = () => {
-    try {
-      const audio = new AudioContext();
-      const tone = audio.createOscillator();
-      tone.connect(audio.destination);
-      tone.start();
-      tone.stop(audio.currentTime + 0.2);
-      tone.onended = () => audio.close();
-    } catch { /* a browser without sound still shows it in red */ }
-  };
   const take = (text) => {
     const times = text.match(/^([0-9]{1,6})\s*[*×]\s*(.+)$/);
     const named = (code) => items.find((row) => code && (row.dataset.sku === code || row.dataset.barcode === code));

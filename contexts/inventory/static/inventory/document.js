@@ -15,16 +15,6 @@ document.addEventListener("DOMContentLoaded", () => {
     said.textContent = text;
     said.className = bad ? "bad" : "good";
   };
-  const beep = () => {
-    try {
-      const audio = new AudioContext();
-      const tone = audio.createOscillator();
-      tone.connect(audio.destination);
-      tone.start();
-      tone.stop(audio.currentTime + 0.2);
-      tone.onended = () => audio.close();
-    } catch { /* a browser without sound still shows it in red */ }
-  };
   const send = async (entry) => {
     const body = new FormData(form);
     for (const [name, value] of Object.entries(entry)) body.set(name, value);
