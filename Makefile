@@ -123,9 +123,9 @@ replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
 # With ENGINE=sqlite no server is needed, nor the compiler that their drivers want.
 BENCH_FILES := requirements.txt requirements-bench.txt $(if $(filter sqlite,$(ENGINE)),,requirements-servers.txt)
 
-bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 12 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=)
+bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 12 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=; READS=1: reads alone)
 	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
-	@QUICK=$(QUICK) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) exec $(BIN)/python -m bench
+	@QUICK=$(QUICK) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) READS=$(READS) exec $(BIN)/python -m bench
 
 bench-growth: ## the same calls and tasks on a small shop and on one with a million products (SIZE=0.1: a tenth; ENGINE=sqlite)
 	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)

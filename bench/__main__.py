@@ -1,8 +1,8 @@
 """``make bench``: the product, django-oscar and plain SQL on one machine, in turn, for several rounds.
 
-From the environment: QUICK=1 for a short run, ENGINE=sqlite for SQLite files in place of servers, ROUNDS=. It prints
-its tables and writes them with all figures to var/bench. Exit codes: 0 measured, 1 the books did not agree or nothing
-could be measured.
+From the environment: QUICK=1 for a short run, ENGINE=sqlite for SQLite files in place of servers, ROUNDS=, READS=1 for
+the product's reads alone. It prints its tables and writes them with all figures to var/bench. Exit codes: 0 measured,
+1 the books did not agree or nothing could be measured.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Plan:
     idle_seconds: float
     profiled: int  # orders
     engine: str
+    reads_only: bool
 
     @classmethod
     def from_environment(cls) -> Plan:
@@ -54,7 +55,8 @@ class Plan:
         engine = os.environ.get("ENGINE") or "servers"
         if engine not in ("servers", "sqlite"):
             raise ShopError(f"ENGINE is servers or sqlite, not {engine}.")
-        return cls(rounds, *((3, 2, 2, 10, 60) if quick else (8, 4, 3, 60, 300)), engine)
+        reads_only = os.environ.get("READS", "") not in ("", "0")
+        return cls(rounds, *((3, 2, 2, 10, 60) if quick else (8, 4, 3, 60, 300)), engine, reads_only)
 
 
 def main() -> int:
@@ -66,6 +68,9 @@ def main() -> int:
             run(plan, results)
         finally:  # what was measured before an error is kept
             written.write_text(json.dumps(results, indent=1))
+    if plan.reads_only:
+        print(f"\n{page.reads(results)}\nMB of web: {results['memory']['web']}\nAll figures: {written}")
+        return 0
     tables = page.tables(results)
     written.with_suffix(".md").write_text(tables)
     print(f"\n{tables}\nAll figures: {written}\nInto the docs: python -m bench.page {written.relative_to(ROOT)}")
@@ -80,13 +85,20 @@ def run(plan: Plan, results: dict[str, Any]) -> None:
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
         "rounds": [],
     }
-    steps = 4 + plan.rounds * (3 * len(CLIENTS) + 9)
+    steps = 3 + plan.rounds * 5 if plan.reads_only else 4 + plan.rounds * (3 * len(CLIENTS) + 9)
     progress = Progress("bench", steps)
     with _started(plan, progress) as bench:
-        results["versions"] = _versions(bench)
+        results["versions"] = [] if plan.reads_only else _versions(bench)
         month, lines = of_the_month(_invoices(), bench.shop)
         _warm_up(bench)
         progress.tick()
+        if plan.reads_only:
+            bench.month(month, lines, READERS, plan.seconds)
+            for number in range(plan.rounds):
+                results["rounds"].append({"reads": _reads(plan, bench, progress, f"round {number + 1}")})
+            results["memory"] = _memory(bench)
+            progress.tick()
+            return
         for number in range(plan.rounds):
             results["rounds"].append(_round(plan, bench, progress, f"round {number + 1}", month, lines))
         progress.say("nothing: what idleness costs")
@@ -111,25 +123,28 @@ def _started(plan: Plan, progress: Progress) -> Iterator[Bench]:
         shutil.rmtree(work)
     work.mkdir()
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
-        peer = pool.submit(oscar.installed, HOME / "oscar")
+        peer = None if plan.reads_only else pool.submit(oscar.installed, HOME / "oscar")
         mailbox = stack.enter_context(Mailbox())
         environment, urls, pids = _servers(plan, work, stack)
         shop_port, oscar_port = free_ports(2)
         shop = Shop(work / "shop", environment, port=shop_port, mail_port=mailbox.port)
         floor = Floor(urls["floor"], work)
-        floor.prepare()
         month = MONTH if MONTH.exists() else EXCERPT
         filled = pool.submit(
             shop.prepare, "--products", str(PRODUCTS), "--customers", str(CUSTOMERS), "--units", "1000000000",
             "--retail", str(month), "--sold-out",
         )  # fmt: skip
-        beside = Oscar(peer.result(), work, urls["oscar"], port=oscar_port, mail_port=mailbox.port)
-        beside.prepare(products=PRODUCTS, users=CUSTOMERS)
+        beside = None
+        if peer:
+            floor.prepare()
+            beside = Oscar(peer.result(), work, urls["oscar"], port=oscar_port, mail_port=mailbox.port)
+            beside.prepare(products=PRODUCTS, users=CUSTOMERS)
         filled.result()
         stack.callback(shop.stop)
         shop.start()
-        stack.callback(beside.stop)
-        beside.start()
+        if beside:
+            stack.callback(beside.stop)
+            beside.start()
         with databases.cursor(shop.databases["catalog"]) as found:
             found.execute("SELECT id FROM catalog_product WHERE sku = 'SOLD-OUT'")
             (sold_out,) = found.fetchone()
@@ -152,8 +167,9 @@ def _servers(plan: Plan, work: Path, stack: ExitStack) -> tuple[dict[str, str], 
 def _warm_up(bench: Bench) -> None:
     """Every process has loaded what it needs, and one order is there to be read."""
     bench.orders(8, 3)
-    bench.peer_orders(8, 3)
-    bench.floor_orders(8, 1)
+    if bench.oscar:
+        bench.peer_orders(8, 3)
+        bench.floor_orders(8, 1)
     with databases.cursor(bench.shop.databases["orders"]) as found:
         found.execute("SELECT order_id FROM orders_order ORDER BY order_id LIMIT 1")
         (bench.shipped,) = found.fetchone()
@@ -171,7 +187,7 @@ def _round(
         progress.tick()
         return found
 
-    found: dict[str, Any] = {"floor": {}, "peer": {}, "shop": {}, "reads": {}}
+    found: dict[str, Any] = {"floor": {}, "peer": {}, "shop": {}}
     for clients in CLIENTS:
         at = f"{clients} clients"
         found["floor"][str(clients)] = stretch(f"plain SQL, {at}", bench.floor_orders, clients, plan.floor_seconds)
@@ -180,11 +196,19 @@ def _round(
     found["hot"] = stretch("one hot product", bench.hot, READERS, plan.seconds)
     found["refusals"] = stretch("what is sold out", bench.refusals, READERS, plan.seconds / 2)
     found["month"] = stretch("a real month", bench.month, month, lines, READERS, plan.seconds)
-    for what in bench.reads():
-        found["reads"][what] = stretch(what, bench.read, what, READERS, plan.read_seconds)
+    found["reads"] = _reads(plan, bench, progress, name)
     progress.say(f"{name}: the audit")
     found["audit"] = bench.shop.audit()
     progress.tick()
+    return found
+
+
+def _reads(plan: Plan, bench: Bench, progress: Progress, name: str) -> dict[str, Stretch]:
+    found = {}
+    for what in bench.reads():
+        progress.say(f"{name}: {what}")
+        found[what] = bench.read(what, READERS, plan.read_seconds)
+        progress.tick()
     return found
 
 

@@ -129,14 +129,7 @@ class Bench:
 
     # -- reads --------------------------------------------------------------------------------------------------------
     def reads(self) -> dict[str, Callable[[], Call]]:
-        words = ("glass lamp", "brass", "oak table", "linen mug", "vintage rug", "cushion")
-        return {
-            "product list": lambda: Call("/v1/products?limit=20"),
-            "search": lambda: Call(f"/v1/products/search?q={random.choice(words).replace(' ', '+')}"),
-            "availability": lambda: Call(f"/v1/inventory/availability/{random.choice(self.products)}"),
-            "order detail": lambda: Call(f"/v1/orders/{self.shipped}"),
-            "order list": lambda: Call("/v1/orders?limit=20"),
-        }
+        return reads(self.products, self.shipped)
 
     def read(self, name: str, clients: int, seconds: float) -> Stretch:
         return self._on_shop(self.reads()[name], clients, seconds, 200)
@@ -152,6 +145,17 @@ class Bench:
             shop.settle,
         )
         return stretch | {"mails": (self.mailbox.received - before) / stretch["calls"]}
+
+
+def reads(products: Sequence[int], order_id: str) -> dict[str, Callable[[], Call]]:
+    words = ("glass lamp", "brass", "oak table", "linen mug", "vintage rug", "cushion")
+    return {
+        "product list": lambda: Call("/v1/products?limit=20"),
+        "search": lambda: Call(f"/v1/products/search?q={random.choice(words).replace(' ', '+')}"),
+        "availability": lambda: Call(f"/v1/inventory/availability/{random.choice(products)}"),
+        "order detail": lambda: Call(f"/v1/orders/{order_id}"),
+        "order list": lambda: Call("/v1/orders?limit=20"),
+    }
 
 
 def order(body: Mapping[str, Any]) -> Call:

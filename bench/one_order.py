@@ -197,7 +197,12 @@ class InProcess:
 
     def post(self, path: str, body: Any) -> Any:
         key = {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
-        asked = self.factory.post(path, json.dumps(body), "application/json", **self.headers, **key)
+        return self._answer(self.factory.post(path, json.dumps(body), "application/json", **self.headers, **key))
+
+    def get(self, path: str) -> Any:
+        return self._answer(self.factory.get(path, **self.headers))
+
+    def _answer(self, asked: Any) -> Any:
         answer = self.application(asked.environ, lambda status, headers, error=None: None)
         try:
             return json.loads(b"".join(answer))

@@ -16,6 +16,7 @@ import fcntl
 import functools
 import ipaddress
 import re
+import select
 import selectors
 import socket
 import struct
@@ -32,6 +33,7 @@ from typing import IO, Any
 from gunicorn import util
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from config.spread import IMPATIENCE, LOOK, PATIENCE, Spread
 from eci.databases import stuck
 
 TIME = 10.0  # seconds for a request to arrive, and for an answer to be taken
@@ -254,9 +256,11 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
     upload_folder: str | None = None  # where those wait; None: where temporary files are
     connections_per_address = 0  # 0: any number
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()  # they have many clients
+    spread: Spread | None = None  # of all processes' connections; None: it takes what it gets
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.patient_until = self.impatient_until = 0.0
         self.waiting: dict[Connection, None] = {}  # for their clients; who has waited longest stands first
         self.ready: deque[Connection] = deque()  # for a thread
         self.running: dict[Connection, None] = {}
@@ -278,7 +282,16 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     # -- gunicorn's loop calls these ----------------------------------------------------------------------------------
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled and not self._is_patient())
+        if self.spread and self.alive:
+            self.spread.tell(self.age, self.nr_conns)
+        elif self.spread:
+            self.spread.leave(self.age)
+
     def accept(self, listener: Any) -> None:
+        if self._leaves_it_to_another():
+            return
         try:
             sock, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -288,7 +301,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
             return
         sock.setblocking(False)
         connection = Connection(sock, client, listener.getsockname())
-        self.nr_conns += 1
+        self._count(1)
         self.by_address[connection.address] += 1
         if self._are_too_many(connection.address):
             self._answer(connection, 429, "Too Many Connections")
@@ -300,7 +313,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self._read(connection)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(min(timeout, TICK) if self.nr_conns else timeout)
+        longest = LOOK if self.patient_until else TICK if self.nr_conns else timeout
+        super().wait_for_and_dispatch_events(min(timeout, longest))
 
     def murder_pending(self) -> None:
         now = time.monotonic()
@@ -483,6 +497,32 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
 
     # -- bookkeeping --------------------------------------------------------------------------------------------------
 
+    def _leaves_it_to_another(self) -> bool:
+        """Whether another process should have the new connection, which then is not looked at for a moment."""
+        now = time.monotonic()
+        if self.spread is None or now < self.impatient_until or not self.spread.has_more(self.age):
+            return False
+        self.patient_until = now + PATIENCE
+        self.set_accept_enabled(False)
+        return True
+
+    def _is_patient(self) -> bool:
+        if not (self.patient_until and self.spread):
+            return False
+        now = time.monotonic()
+        has_more = self.spread.has_more(self.age)
+        if has_more and now < self.patient_until:
+            return True
+        self.patient_until = 0.0
+        if has_more and select.select(self.sockets, [], [], 0)[0]:  # nobody has taken it
+            self.impatient_until = now + IMPATIENCE
+        return False
+
+    def _count(self, connections: int) -> None:
+        self.nr_conns += connections
+        if self.spread and self.alive:
+            self.spread.tell(self.age, self.nr_conns)
+
     def _await(self, connection: Connection, event: int, then: Callable[[Connection], None]) -> None:
         """The client has to act, until the connection's deadline."""
         self.waiting[connection] = None
@@ -523,7 +563,7 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self._stop_watching(connection)
         self.held -= len(connection.read)
         self.uploading -= connection.uploaded
-        self.nr_conns -= 1
+        self._count(-1)
         self.by_address[connection.address] -= 1
         if not self.by_address[connection.address]:
             del self.by_address[connection.address]

@@ -15,11 +15,12 @@ import signal
 import sys
 from typing import Any
 
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.http import errors
 
 from config.environment import whole
 from config.front import FrontWorker
+from config.spread import Spread
 from eci.watch import metrics_folder, tracing
 from eci.watch.logs import logging_config
 
@@ -39,6 +40,12 @@ class Worker(FrontWorker):
                 while select.select([listener], [], [], 0)[0]:
                     self.accept(listener)
                 listener.close()
+
+
+class Logger(glogging.Logger):
+    """Without gunicorn's line for each request, which would be put together for nobody: ours is in eci/watch."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None: ...
 
 
 _LIMITS = {
@@ -113,6 +120,7 @@ def _connections() -> int:
 
 util.write_error = write_error  # gunicorn has no setting for it
 worker_class = Worker
+logger_class = Logger
 workers = whole("ECI_WEB_WORKERS", 2, least=1)
 threads = whole("ECI_WEB_THREADS", 4, least=1)
 timeout = 60
@@ -160,9 +168,15 @@ def worker_exit(server, worker):  # type: ignore[no-untyped-def]
 def on_starting(server):  # type: ignore[no-untyped-def]
     """Load the product once, before workers are forked. ``preload_app`` would load it before this function runs."""
     metrics_folder.begin()
+    Worker.spread = Spread()
     server.app.wsgi()
     gc.collect()
     gc.freeze()  # loaded modules stay; collecting among them would cost time, and copy pages that the processes share
+
+
+def child_exit(server, worker):  # type: ignore[no-untyped-def]
+    if Worker.spread:
+        Worker.spread.leave(worker.age)
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from django.contrib.auth.models import User
 
-from bench import chores, growth, one_order
+from bench import chores, growth, measures, one_order, one_read
 from bench.shop import ADMIN
 from contexts.notifications.models import Notification
 from contexts.orders.models import Order
@@ -15,7 +15,7 @@ from tests.support.shop import Shop
 
 
 @pytest.mark.any_engine
-def test_an_order_and_what_it_causes(shop: Shop) -> None:
+def test_an_order_what_it_causes_and_reads(shop: Shop) -> None:
     User.objects.create_superuser(ADMIN["email"], ADMIN["email"], ADMIN["password"])
     application = one_order.InProcess()
     assert application.headers["HTTP_AUTHORIZATION"].startswith("Bearer ")
@@ -25,6 +25,8 @@ def test_an_order_and_what_it_causes(shop: Shop) -> None:
     assert Order.objects.get().status == "SHIPPED"
     assert Counter(Notification.objects.values_list("status", flat=True)) == {"SENT": 2}
     assert all(layer in one_order.LAYERS for _, layer in seen)
+    for call in measures.reads([shop.product_id], Order.objects.get().pk).values():
+        assert one_read.of(application, call, 1, {})["calls"] > 100
 
 
 def test_every_chore_runs(shop: Shop) -> None:

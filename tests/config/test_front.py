@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from gunicorn.config import Config
 
 from config import front
 from config.front import KEPT_IN_MEMORY, Answer, Connection, FrontWorker
+from config.spread import Spread
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -113,15 +115,25 @@ class Threads(Executor):
         return Future()
 
 
-@pytest.fixture
-def worker() -> Iterator[FrontWorker]:
+@contextlib.contextmanager
+def process(number: int, listeners: Sequence[socket.socket] = ()) -> Iterator[FrontWorker]:
     config = Config()
     config.set("threads", 4)
-    made = FrontWorker(1, 1, [], None, 30, config, None)
+    made = FrontWorker(number, 1, list(listeners), None, 30, config, None)
     made.tpool = Threads()
+    made.poller = selectors.DefaultSelector()
     yield made
+    for connection in list(made.waiting):
+        made._drop(connection)
+    made.poller.close()
     made.lifeline.shutdown()
     made.tmp.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[FrontWorker]:
+    with process(1) as made:
+        yield made
 
 
 @pytest.fixture
@@ -182,3 +194,46 @@ def test_who_takes_no_answer_is_reset(worker: FrontWorker, takes: bool) -> None:
         with pytest.raises(ConnectionResetError) if not takes else contextlib.nullcontext():
             while client.recv(1_000_000):
                 pass
+
+
+def test_processes_have_as_many_connections_as_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FrontWorker, "spread", Spread())
+    now = 100.0
+    monkeypatch.setattr(front.time, "monotonic", lambda: now)
+
+    def look(*processes: FrontWorker) -> list[int]:
+        for one in processes:
+            one.set_accept_enabled(True)
+            for key, _ in one.poller.select(0):
+                key.data(key.fileobj)
+        return [one.nr_conns for one in processes]
+
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(server.getsockname()))
+
+        first, other = (stack.enter_context(process(number, [server])) for number in (1, 2))
+        look(first, other)
+        clients = [connect() for _ in range(8)]
+        while first.nr_conns + other.nr_conns < 8:
+            look(first, first, first, other)
+            now += front.LOOK
+        assert look(first, other) == [4, 4], "though the first always came first"
+
+        for client in clients:
+            client.close()
+        while sum(look(first, other)):
+            pass
+        clients = [connect() for _ in range(2)]
+        assert look(first) == [1]
+        assert look(first) == [1], "the other has none, so the second is left to it"
+        now += front.PATIENCE
+        assert look(first) == [2], "but it does not come"
+        clients += [connect(), connect()]
+        assert look(first) == [3], "and is not waited for again"
+        other.alive = False
+        other.set_accept_enabled(False)
+        now += front.IMPATIENCE
+        assert look(first) == [4], "nor when it has ended"
