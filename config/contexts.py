@@ -79,6 +79,7 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.run_imports": 2,
                 "inventory.seal_ledger": 300,
                 "inventory.verify_ledger": 3600,
+                "inventory.count": 60,
                 "inventory.prune": 3600,
             },
         ),
@@ -90,7 +91,7 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=8002,
             paths=("payments",),
             consumes=("customers.customer_erased.v1",),
-            beat={"payments.settle_unknown": 10, "payments.prune": 3600},
+            beat={"payments.settle_unknown": 10, "payments.count": 60, "payments.prune": 3600},
         ),
         Context(
             name="shipping",
@@ -121,7 +122,7 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"orders.recover": 5, "orders.prune": 3600},
+            beat={"orders.recover": 5, "orders.count": 60, "orders.prune": 3600},
         ),
         Context(
             name="notifications",

@@ -16,6 +16,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
+from eci.totals import TotalsRow
 from eci.trail import TrailRow
 
 
@@ -209,6 +210,7 @@ class Reservation(models.Model):
         indexes = [
             models.Index(fields=["status", "expires_at"], name="inventory_reservation_due"),
             models.Index(fields=["-created_at", "-id"], name="inventory_reservation_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="inventory_reservation_status"),
         ]
 
     def __str__(self) -> str:
@@ -318,6 +320,10 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+class Totals(TotalsRow):
+    """Reservations by status."""
 
 
 class Trail(TrailRow):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -33,6 +33,7 @@ from contexts.inventory.domain import Explanation, Hold, Out, StockRow, require_
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
+from eci import totals
 from eci.clock import iso
 from eci.db import locked
 from eci.ids import ORDER_PREFIX
@@ -589,7 +590,8 @@ def lapse(*, reservation: Reservation, allocations: Sequence[Allocation | Part])
 
 @dataclass(frozen=True, kw_only=True)
 class ReservationStatistics:
-    """Reservations by the status they have now. ``expiring``: those that expire within the hour if they are not paid.
+    """Reservations by the status they had at ``counted_at``. ``expiring``: those that expire within the hour if they
+    are not paid.
 
     ``swept_at``: when the sweeper last ran; ``is_swept``: that was within the last minute.
     """
@@ -602,11 +604,13 @@ class ReservationStatistics:
     expiring: int
     is_swept: bool
     swept_at: datetime | None
+    counted_at: datetime
 
 
 def reservation_statistics() -> ReservationStatistics:
-    counts = _by_status(Reservation.objects.all())
-    soon = Reservation.objects.filter(_is_now(ReservationStatus.RESERVED), paying=False)
+    counted = totals.of("inventory", count)
+    counts = counted.figures["by_status"]
+    soon = Reservation.objects.filter(status=ReservationStatus.RESERVED, paying=False, expires_at__gt=Now())
     recent = Case(When(at__gt=Now() - SWEEP_IS_RECENT, then=True), default=False)
     last = Sweep.objects.annotate(recent=recent).first()
     return ReservationStatistics(
@@ -618,15 +622,23 @@ def reservation_statistics() -> ReservationStatistics:
         expiring=soon.filter(expires_at__lte=Now() + timedelta(hours=1)).count(),
         is_swept=last is not None and last.recent,
         swept_at=None if last is None else last.at,
+        counted_at=counted.at,
     )
 
 
-def _by_status(rows: QuerySet[Reservation]) -> Counter[str]:
-    """How many have which status now."""
-    written = Counter(dict(rows.values_list("status").annotate(Count("pk"))))
-    lapsed = Counter(dict(with_current(rows=rows.filter(LAPSED)).values_list("current").annotate(Count("pk"))))
-    written[ReservationStatus.RESERVED] -= lapsed.total()
-    return written + lapsed
+def count() -> tuple[int, dict[str, Any]]:
+    """Of all reservations: how many have which status now, and how many of these are tombstones."""
+    by_status, tombstones = {status.value: 0 for status in ReservationStatus}, {}
+    rows = Reservation.objects.values_list("status").annotate(
+        all=Count("pk"), dead=Count("pk", filter=Q(fingerprint=""))
+    )
+    for status, number, dead in rows:
+        by_status[status], tombstones[status] = number, dead
+    lapsed = with_current(rows=Reservation.objects.filter(LAPSED))
+    for status, number in lapsed.values_list("current").annotate(Count("pk")):
+        by_status[status] += number
+        by_status[ReservationStatus.RESERVED] -= number
+    return sum(by_status.values()), {"by_status": by_status, "tombstones": tombstones}
 
 
 def order_has_reservation(*, order_id: str) -> bool:
@@ -677,10 +689,11 @@ def orders_holding() -> tuple[str, ...]:
 
 def statistics(*, limit: int = 200) -> contracts.Statistics:
     """Counts for the metrics, with at most ``limit`` of the lowest stock rows."""
-    made = Reservation.objects.exclude(fingerprint="")  # a tombstone never held anything
-    counts = _by_status(made)
+    counted = totals.of("inventory", count)
+    tombstones = counted.figures["tombstones"]  # they never held anything
     return contracts.Statistics(
-        holds={status.value: counts[status] for status in ReservationStatus},
+        holds={status: number - tombstones.get(status, 0) for status, number in counted.figures["by_status"].items()},
+        counted_at=counted.at,
         lowest=tuple(
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
             for row in _lowest(limit)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from contexts.inventory import selectors
 from contexts.inventory.services import proof, sealing, sweeping
-from eci import idempotency, outbox
+from eci import idempotency, outbox, totals
 from eci.imports import running
 
 
@@ -44,3 +45,8 @@ def verify_ledger() -> None:
     """Verify the whole ledger, unless it was lately, for how long that takes."""
     if proof.is_due():
         proof.check()
+
+
+@shared_task(name="inventory.count")
+def count() -> None:
+    totals.keep("inventory", selectors.count)

@@ -12,6 +12,7 @@ from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
 from eci.text import NAME
+from eci.totals import TotalsRow
 from eci.trail import TrailRow
 
 
@@ -241,6 +242,10 @@ class Switch(models.Model):
 
     def __str__(self) -> str:
         return "taking orders" if self.taking else f"stopped: {self.reason}"
+
+
+class Totals(TotalsRow):
+    """Orders by status, and what was sold."""
 
 
 class Trail(TrailRow):

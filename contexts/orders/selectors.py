@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from contexts.orders.models import Note, Order, OrderLine, Return, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
-from eci import money
+from eci import money, totals
 from eci.idempotency import Key
 from eci.paging import Paging
 from eci.statements import reads
@@ -293,18 +293,33 @@ def _sales(row: Any) -> contracts.Sales:
     return contracts.Sales(currency=row["currency"], orders=row["placed"], value=value)
 
 
-def statistics() -> contracts.Statistics:
-    placed = Q(confirmed_at__isnull=False)
-    rows = list(
-        Order.objects.values("currency").annotate(
-            placed=Count("confirmed_at"),
-            value=Sum("total_minor", filter=placed, default=0),
-            attention=Count("pk", filter=Q(needs_attention=True)),
-        )
+def count() -> tuple[int, dict[str, Any]]:
+    """Of all orders: what was sold, in minor units of each currency, how many have which status, or need a person."""
+    rows = Order.objects.values("currency", "status").annotate(
+        number=Count("pk"),
+        placed=Count("confirmed_at"),
+        value=Sum("total_minor", filter=Q(confirmed_at__isnull=False), default=0),
+        attention=Count("pk", filter=Q(needs_attention=True)),
     )
+    by_status: Counter[str] = Counter()
+    sales: dict[str, dict[str, Any]] = {}
+    attention = 0
+    for row in rows.order_by("currency"):
+        by_status[row["status"]] += row["number"]
+        attention += row["attention"]
+        sold = sales.setdefault(row["currency"], {"currency": row["currency"], "placed": 0, "value": 0})
+        sold["placed"] += row["placed"]
+        sold["value"] += int(row["value"])
+    figures = {"sales": list(sales.values()), "by_status": dict(by_status), "attention": attention}
+    return by_status.total(), figures
+
+
+def statistics() -> contracts.Statistics:
+    counted = totals.of("orders", count)
     return contracts.Statistics(
-        sales=tuple(map(_sales, rows)),
-        by_status=dict(Order.objects.values_list("status").annotate(Count("status"))),
-        attention=sum(row["attention"] for row in rows),
+        counted_at=counted.at,
+        sales=tuple(map(_sales, counted.figures["sales"])),
+        by_status=counted.figures["by_status"],
+        attention=counted.figures["attention"],
         overdue=Order.objects.filter(_overdue(seconds=60)).count(),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.orders import services
+from contexts.orders import selectors, services
 from contexts.orders.workflows import recovery
-from eci import idempotency, outbox
+from eci import idempotency, outbox, totals
 
 
 @shared_task(name="orders.recover")
@@ -22,3 +22,8 @@ def prune() -> None:
     idempotency.prune("orders")
     services.erase_late()
     services.give_missing_numbers()
+
+
+@shared_task(name="orders.count")
+def count() -> None:
+    totals.keep("orders", selectors.count)

@@ -11,6 +11,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.totals import TotalsRow
 from eci.trail import TrailRow
 
 
@@ -169,6 +170,10 @@ class Refund(Asked):
 
     def __str__(self) -> str:
         return f"Refund {self.pk} of payment {self.payment_id}"
+
+
+class Totals(TotalsRow):
+    """Payments by how they ended, and the money taken."""
 
 
 class Trail(TrailRow):

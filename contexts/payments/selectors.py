@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Now
@@ -13,6 +14,7 @@ from contexts.payments import domain
 from contexts.payments.domain import CAPTURED, Move, Recent, capture_key, payment_key, refund_key
 from contexts.payments.models import InboxEvent, Payment, PaymentRequest, Refund
 from contexts.payments.public.contracts import PaymentNotFound, PaymentStatus, RefundStatus, Statistics
+from eci import totals
 from eci.errors import IdempotencyKeyReused, NotFound
 from eci.idempotency import Key
 from eci.ids import ORDER_PREFIX
@@ -199,23 +201,35 @@ def orders_with_money() -> list[str]:
     )
 
 
-def statistics() -> Statistics:
-    pending = Q(status=PaymentStatus.PENDING)
+def count() -> tuple[int, dict[str, Any]]:
+    """Of all payments: how many were completed, how many failed, and the money taken, by currency in minor units."""
     rows = list(
         Payment.objects.values("currency").annotate(
+            number=Count("pk"),
             completed=Count("pk", filter=Q(status__in=CAPTURED)),
             failed=Count("pk", filter=Q(status=PaymentStatus.FAILED)),
-            unknown=Count("pk", filter=pending & ~Payment.held_back()),
-            in_review=Count("pk", filter=pending & Q(review=Payment.Review.WAITING)),
             revenue=Sum(F("captured_minor") - F("refunded_minor")),
         )
     )
+    return sum(row["number"] for row in rows), {
+        "completed": sum(row["completed"] for row in rows),
+        "failed": sum(row["failed"] for row in rows),
+        "revenue": {row["currency"]: int(row["revenue"]) for row in rows},
+    }
+
+
+def statistics() -> Statistics:
+    counted = totals.of("payments", count)
+    pending = Payment.objects.filter(status=PaymentStatus.PENDING)
+    revenue = counted.figures["revenue"]
     return Statistics(
-        completed=sum(row["completed"] for row in rows),
-        failed=sum(row["failed"] for row in rows),
-        unknown=sum(row["unknown"] for row in rows) + Refund.objects.filter(status=RefundStatus.PENDING).count(),
-        in_review=sum(row["in_review"] for row in rows),
-        revenue={row["currency"]: from_minor(int(row["revenue"]), row["currency"]) for row in rows},
+        counted_at=counted.at,
+        completed=counted.figures["completed"],
+        failed=counted.figures["failed"],
+        unknown=pending.exclude(Payment.held_back()).count()
+        + Refund.objects.filter(status=RefundStatus.PENDING).count(),
+        in_review=pending.filter(review=Payment.Review.WAITING).count(),
+        revenue={currency: from_minor(minor, currency) for currency, minor in revenue.items()},
     )
 
 

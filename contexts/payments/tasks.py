@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.payments import services, workflows
-from eci import idempotency, outbox
+from contexts.payments import selectors, services, workflows
+from eci import idempotency, outbox, totals
 
 
 @shared_task(name="payments.settle_unknown")
@@ -18,3 +18,8 @@ def prune() -> None:
     outbox.prune("payments")
     idempotency.prune("payments")
     services.erase_late()
+
+
+@shared_task(name="payments.count")
+def count() -> None:
+    totals.keep("payments", selectors.count)

@@ -88,6 +88,7 @@ IN_ANY_TABLE = {
     "digests": "digest salt signature fingerprint idempotency_fingerprint used_key successor staff_stamp password",
     "accounts, by number or of staff": "actor undo_actor answered_by reviewed_by",
     "goods and places of the shop": "sku code warehouse asked_warehouse barcode",
+    "sums": "figures",
 }
 IN_ONE = {
     "goods and places of the shop": "catalog_product.description catalog_product.category catalog_product.metadata"

@@ -185,6 +185,7 @@ def reservation_statistics(counts: ReservationStatistics) -> dict[str, Any]:
         "expiring_in_1_hour": counts.expiring,
         "cleanup_active": counts.is_swept,
         "last_cleanup_at": iso(counts.swept_at),
+        "counted_at": iso(counts.counted_at),
     }
 
 

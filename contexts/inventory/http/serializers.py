@@ -404,6 +404,7 @@ class ReservationStatisticsOut(serializers.Serializer[Any]):
     expiring_in_1_hour = serializers.IntegerField()
     cleanup_active = serializers.BooleanField()
     last_cleanup_at = serializers.DateTimeField(allow_null=True)
+    counted_at = serializers.DateTimeField(help_text="reservation_stats are as of then: in a large shop a minute ago.")
 
 
 class HoldOut(serializers.Serializer[Any]):

@@ -649,7 +649,10 @@ class ReservationStatisticsView(ApiView):
 
     @extend_schema(responses=serializers.ReservationStatisticsOut)
     def get(self, request: Request) -> Response:
-        """The number of reservations by status, and when expired ones were last tidied up."""
+        """The number of reservations by status, and when expired ones were last tidied up.
+
+        Of more than 10,000 reservations, the numbers by status are counted once a minute.
+        """
         return Response(presenters.reservation_statistics(selectors.reservation_statistics()))
 
 

@@ -131,10 +131,11 @@ class Statistics:
     """``holds``: the number of reservations ever made, by the status they have now.
 
     ``lowest``: the stock rows of active warehouses with the fewest units available. ``low``: the number of such rows
-    below their reorder point. ``owed``: the units that paid reservations lack.
+    below their reorder point. ``owed``: the units that paid reservations lack. The holds are as of ``counted_at``.
     """
 
     holds: dict[str, int]
+    counted_at: datetime
     lowest: tuple[Level, ...]
     low: int
     owed: int

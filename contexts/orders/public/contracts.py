@@ -255,8 +255,9 @@ class Sales:
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
     """``by_status``: numbers of orders. ``attention``: those that need a person. ``overdue``: those due for a
-    minute, without a runner."""
+    minute, without a runner. All but the last are as of ``counted_at``."""
 
+    counted_at: datetime
     sales: tuple[Sales, ...]
     by_status: dict[str, int]
     attention: int

@@ -88,9 +88,11 @@ class PaymentRecord:
 class Statistics:
     """``completed``: payments that were completed, even if refunded since. ``failed``: payments that failed.
     ``unknown``: payments and refunds that wait for the provider's answer. ``in_review``: payments that wait for staff.
-    ``revenue``: money captured less money refunded, by currency.
+    ``revenue``: money captured less money refunded, by currency. ``completed``, ``failed`` and ``revenue`` are as of
+    ``counted_at``.
     """
 
+    counted_at: datetime
     completed: int
     failed: int
     unknown: int

@@ -18,10 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.operations import metrics
 from config.operations.models import Backup
+from contexts.inventory import tasks as inventory_tasks
 from contexts.inventory.models import Reservation, Stock, Warehouse
+from contexts.orders import tasks as orders_tasks
+from contexts.payments import tasks as payments_tasks
 from contexts.payments.models import Payment
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
+from eci import totals
 from eci.clock import utcnow
 from eci.ids import new_order_id
 from eci.remembered import forget_everything
@@ -60,6 +64,34 @@ def test_the_counts_of_a_day_s_trade(shop: Shop) -> None:
     assert said["orders_by_status{status=SHIPPED}"] == 2
     assert said["notifications_waiting"] >= 0
     assert said["outbox_lag_seconds{context=catalog}"] == 0
+
+
+def count_all() -> None:
+    for tasks in (inventory_tasks, orders_tasks, payments_tasks):
+        tasks.count()
+
+
+def test_a_large_shop_s_totals_are_those_that_beat_counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = ("orders_placed_total", "payments_completed_total", "inventory_reservations_total")
+    asked = utcnow().timestamp()
+    monkeypatch.setattr(totals, "FEW", 0)
+    shop.order(2)
+    count_all()
+    shop.order(2)
+    said = samples()
+    assert [said[name] for name in counters] == [1, 1, 1]
+    assert said["orders_by_status{status=SHIPPED}"] == said["inventory_holds{state=SHIPPED}"] == 1
+    status = shop.api.get("/v1/inventory/reservations/status").data
+    assert status["reservation_stats"]["shipped_reservations"] == 1
+    for context in ("inventory", "orders", "payments"):
+        assert asked < said[f"totals_counted_timestamp_seconds{{context={context}}}"] <= utcnow().timestamp()
+    count_all()
+    again = samples()
+    assert [again[name] for name in counters] == [2, 2, 2]
+    assert again["orders_value_total{currency=USD}"] == 2 * said["orders_value_total{currency=USD}"]
+    later = shop.api.get("/v1/inventory/reservations/status").data
+    assert later["reservation_stats"]["shipped_reservations"] == 2
+    assert later["counted_at"] > status["counted_at"]
 
 
 def test_a_hold_past_its_time_has_expired_before_anybody_tidies_up(shop: Shop) -> None:

@@ -1,0 +1,74 @@
+"""Totals of a context's whole tables. Scrapes want them every few seconds, and counting them takes the longer the more
+rows there are.
+
+Beat counts them once a minute, and keeps them with the moment as of which they are. Readers take what is kept, so they
+all tell the same, and no counter seems to go back. Few rows are counted anew by each reader, and so are all when beat
+has kept nothing for some minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+from eci.clock import utcnow
+from eci.db import unit_of_work
+
+FEW = 10_000  # rows
+BELIEVED = timedelta(minutes=5)
+
+
+class TotalsRow(models.Model):
+    """One row: what was counted ``at`` that moment, over so many ``rows``."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField()
+    rows = models.PositiveBigIntegerField()
+    figures = models.JSONField()
+
+    class Meta:
+        abstract = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """``figures``: plain JSON."""
+
+    at: datetime
+    rows: int
+    figures: dict[str, Any]
+
+
+Count = Callable[[], tuple[int, dict[str, Any]]]  # of the rows, and the figures
+
+
+def _kept(context: str) -> type[TotalsRow]:
+    return apps.get_model(context, "Totals")
+
+
+def _now(count: Count) -> Totals:
+    at = utcnow()
+    rows, figures = count()
+    return Totals(at=at, rows=rows, figures=figures)
+
+
+def of(context: str, count: Count) -> Totals:
+    """The context's totals, as they were at most some minutes ago."""
+    kept = _kept(context)._default_manager.filter(at__gt=utcnow() - BELIEVED).first()
+    return _now(count) if kept is None else Totals(at=kept.at, rows=kept.rows, figures=kept.figures)
+
+
+def keep(context: str, count: Count) -> None:
+    """Count, and keep it, unless the rows are few or something later is kept."""
+    totals = _now(count)
+    if totals.rows <= FEW:
+        return
+    kept = _kept(context)
+    with unit_of_work(context):
+        if not kept._default_manager.filter(at__lt=totals.at).update(**vars(totals)):
+            kept._default_manager.bulk_create([kept(**vars(totals))], ignore_conflicts=True)
