@@ -24,7 +24,7 @@ from eci.errors import EciError, PreconditionFailed
 from eci.identity.auth import staff_name
 from eci.staff import StaffAdmin
 from eci.staff_confirm import confirmed
-from eci.staff_forms import VERSION, OnceForm, key_for, sent_before
+from eci.staff_forms import VERSION, OnceForm, focus_first, key_for, sent_before
 
 CHANGED = "This has changed since its page was opened. Look at it as it is now, and ask again if that is still right."
 
@@ -161,6 +161,7 @@ class CommandPages(StaffAdmin):
             self.message_user(request, refusal.message, messages.ERROR)
 
     def _show(self, request: HttpRequest, form: CommandForm, back: str) -> HttpResponse:
+        focus_first(form)
         context = {
             **self.admin_site.each_context(request),
             "title": form.title,

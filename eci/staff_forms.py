@@ -185,6 +185,7 @@ class ShownForm(forms.BaseForm):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             field.show_hidden_initial = not field.disabled and (not self.is_bound or VERSION in self.data)
+        focus_first(self)
 
     def full_clean(self) -> None:
         super().full_clean()
@@ -265,6 +266,14 @@ def _words(field: forms.Field, value: Any) -> str:
     if not isinstance(value, str) and isinstance(value, Iterable) and not isinstance(value, Mapping):
         value = ", ".join(map(str, value))
     return "(empty)" if value in (None, "") else str(value).replace("\r\n", "\n")
+
+
+def focus_first(form: forms.BaseForm) -> None:
+    """Whoever opens the page may type at once."""
+    for field in form.fields.values():
+        if not field.disabled and not field.widget.is_hidden:
+            field.widget.attrs["autofocus"] = True
+            return
 
 
 # -- forms beside a ModelAdmin ----------------------------------------------------------------------------------------

@@ -183,6 +183,7 @@ class ImportAdmin(ReadOnly, StaffAdmin):
                     return redirect(self._page(sent))
             except EciError as refusal:
                 form.add_error(None, refusal.message)
+        staff_forms.focus_first(form)
         return self._render(request, "eci/imports/begin.html", title="Import a file", form=form)
 
     def _sent(self, request: HttpRequest, form: BeginForm) -> ImportRow | None:

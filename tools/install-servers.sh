@@ -1,8 +1,8 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--gateway | --monitoring]: nginx alone, for make services; or Prometheus, Alertmanager
-# and exporters too, as tests/deployment/monitoring needs them
+# usage: tools/install-servers.sh [--gateway | --browser | --monitoring]: nginx alone, for make services; Chromium alone, for
+# tests/browser; or Prometheus, Alertmanager and exporters too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,7 @@ have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
 packages=""
 gateway() { have nginx || packages="$packages nginx"; }
+browser() { have chromium || packages="$packages chromium fonts-dejavu-core"; }
 servers() {
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
   have mariadbd || packages="$packages mariadb-server"
@@ -31,7 +32,11 @@ servers() {
     /usr/include/*) [ -e "$headers/Python.h" ] || packages="$packages python3-dev" ;;
   esac
 }
-if [ "${1:-}" = --gateway ]; then gateway; else servers "${1:-}"; fi
+case ${1:-} in
+  --gateway) gateway ;;
+  --browser) browser ;;
+  *) servers "${1:-}" ;;
+esac
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

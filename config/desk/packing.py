@@ -18,6 +18,7 @@ from eci.clock import utcnow
 
 BATCH = 50  # shipments of a page, and of one command
 LATE = timedelta(days=1)  # that a parcel waits
+_ON_ITS_WAY = (ShipmentStatus.SHIPPED, ShipmentStatus.IN_TRANSIT, ShipmentStatus.OUT_FOR_DELIVERY)
 _IN_PARCEL = (AllocationState.OPEN, AllocationState.SHIPPED)
 
 
@@ -41,6 +42,10 @@ class Parcel:
     @property
     def waits(self) -> bool:
         return self.shipment.status in (ShipmentStatus.PENDING, ShipmentStatus.PACKED)
+
+    @property
+    def is_on_its_way(self) -> bool:
+        return self.shipment.status in _ON_ITS_WAY
 
     @property
     def is_late(self) -> bool:

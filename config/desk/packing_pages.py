@@ -25,8 +25,13 @@ from eci.identity.auth import staff_name
 
 CHANGES = "shipping.change_shipment"
 MAX_ID = 2**53
-_WANTED = {"pack": ShipmentStatus.PACKED, "dispatch": ShipmentStatus.SHIPPED, "save": None}
-_DONE = {"pack": "packed", "dispatch": "dispatched", "save": "saved"}
+_WANTED = {
+    "pack": ShipmentStatus.PACKED,
+    "dispatch": ShipmentStatus.SHIPPED,
+    "deliver": ShipmentStatus.DELIVERED,
+    "save": None,
+}
+_DONE = {"pack": "packed", "dispatch": "dispatched", "deliver": "delivered", "save": "saved"}
 
 
 class LabelsForm(forms.Form):
@@ -105,7 +110,7 @@ def _parcel(request: HttpRequest, shipment_id: int) -> HttpResponse:
 def _changed(request: HttpRequest, shipment: Shipment, command: str, form: LabelsForm) -> bool:
     """Whether the command was carried out. A refusal is told, and what was typed stays."""
     given = form.cleaned_data
-    labels = {name: given[name] for name in ("carrier", "tracking_no")}
+    labels = {} if command == "deliver" else {name: given[name] for name in ("carrier", "tracking_no")}
     try:
         _change(request, shipment.shipment_id, command, version=given["version"], **labels)
     except EciError as refusal:

@@ -22,3 +22,7 @@ def program(name: str, how: str) -> str:
 
 def nginx() -> str:
     return program("nginx", "tools/install-servers.sh --gateway")
+
+
+def chromium() -> str:
+    return program("chromium", "tools/install-servers.sh --browser")

@@ -33,7 +33,7 @@ from eci.identity.auth import staff_name
 from eci.ids import is_our_order
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, order_sheet
 from eci.staff_commands import CommandForm, CommandPages
-from eci.staff_forms import OnceForm, key_for, new_key, sent_before
+from eci.staff_forms import OnceForm, focus_first, key_for, new_key, sent_before
 from eci.staff_imports import ImportAdmin
 
 MAX_PRODUCT_ID = 2**53
@@ -515,6 +515,7 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
     def _page(
         self, request: HttpRequest, title: str, form: forms.Form, hidden: list[tuple[str, Any]] | None = None
     ) -> HttpResponse:
+        focus_first(form)
         context = {
             **self.admin_site.each_context(request),
             "title": title,

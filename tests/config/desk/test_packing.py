@@ -17,7 +17,7 @@ from contexts.shipping.public.contracts import ShipmentStatus
 from eci.clock import utcnow
 from eci.errors import PreconditionFailed
 from tests.support import away, people
-from tests.support.pages import Form, form_in
+from tests.support.pages import Form, form_in, forms_in
 from tests.support.shop import Shop
 
 ADDRESS = {"name": "Łucja Nowak", "lines": ["Długa 5"], "city": "Kraków", "postal_code": "30-001", "country": "PL"}
@@ -104,7 +104,20 @@ def test_a_parcel_is_packed_labelled_and_dispatched_and_the_next_one_opens(shop:
     assert shop.stock() == (98, 2, 96)
     last = send(clerk, second, parcel_form(clerk, second), "dispatch")
     assert last["Location"] == f"{QUEUE}?warehouse=WH001"
-    assert 'name="tracking_no"' not in clerk.get(f"{QUEUE}/{first.pk}").content.decode(), "it has left"
+    assert 'id="id_tracking_no"' not in clerk.get(f"{QUEUE}/{first.pk}").content.decode(), "it has left"
+
+
+def test_what_has_left_is_delivered(shop: Shop, clerk: Client) -> None:
+    shipment = to_pack(shop)
+    send(clerk, shipment, parcel_form(clerk, shipment), "dispatch")
+    page = clerk.get(f"{QUEUE}/{shipment.pk}").content.decode()
+    [form] = [form for form in forms_in(page) if "deliver" in form.buttons.get("do", [])]
+    for _ in range(2):
+        assert send(clerk, shipment, form, "deliver")["Location"] == f"{QUEUE}/{shipment.pk}"
+    assert ShipmentEvent.objects.filter(shipment=shipment, status="DELIVERED").count() == 1
+    shop.api.settle()
+    assert shop.read(shipment.order_id)["status"] == "DELIVERED"
+    assert 'value="deliver"' not in clerk.get(f"{QUEUE}/{shipment.pk}").content.decode()
 
 
 def test_a_form_sent_twice_and_two_people_on_one_parcel(shop: Shop, clerk: Client) -> None:

@@ -1,0 +1,163 @@
+"""Staff at a screen: real Chromium, driven as a person would, with a count of clicks and an ear for the console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+
+PASSWORD = "a long enough secret"
+WIDE = {"width": 1366, "height": 850}
+PHONE = {"width": 390, "height": 844}
+MAX_TABS = 60  # until something is reached, where no test says less
+_AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+_RUN_AXE = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
+
+
+class Person:
+    """``email`` logs in at ``url``. ``told``: what the console said that nobody provoked.
+
+    ``clicks`` counts each press of the mouse, each choice from a list, and each Enter that sends something.
+    """
+
+    def __init__(self, browser: Browser, url: str, email: str = "", *, scheme: Any = "light", size: Any = None) -> None:
+        self.email = email
+        self.url = url
+        self.context = browser.new_context(base_url=url, viewport=size or WIDE, color_scheme=scheme)
+        self.context.set_default_timeout(15_000)
+        self.told: list[str] = []
+        self.context.on("console", self._heard)
+        self.context.on("weberror", lambda error: self.told.append(f"{self.page.url}: {error.error}"))
+        self.page: Page = self.context.new_page()
+        self.clicks = 0
+        self.keys_only = False
+        self.refusals_expected = False
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        refused = re.match(r"Failed to load resource: .* status of 40[0345]", message.text)
+        if refused and self.refusals_expected and not message.location["url"].startswith(f"{self.url}/static/"):
+            return  # the page itself, which the test asked for
+        self.told.append(f"{self.page.url}: {message.text}")
+
+    def close(self) -> None:
+        self.context.close()
+
+    # -- what a person does -------------------------------------------------------------------------------------------
+
+    def log_in(self) -> None:
+        self.page.goto("/admin/login/")
+        self.page.keyboard.type(self.email)
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(PASSWORD)
+        self.enter()
+        self.page.wait_for_url("**/admin/")
+
+    @contextmanager
+    def task(self, clicks: int, *, keys_only: bool = False) -> Iterator[None]:
+        """Something that is done from the front page on with so many clicks, or with keys alone."""
+        self.page.goto("/admin/")
+        self.clicks, self.keys_only = 0, keys_only
+        yield
+        assert self.clicks <= clicks, f"it took {self.clicks} clicks"
+        self.keys_only = False
+
+    def click(self, what: Locator) -> None:
+        assert not self.keys_only, "only keys"
+        self.clicks += 1
+        what.click()
+
+    def choose(self, label: str, option: str) -> None:
+        self.clicks += 1
+        self.field(label).select_option(option)
+
+    def tick(self, what: Locator) -> None:
+        assert not self.keys_only, "only keys"
+        self.clicks += 1
+        what.check()
+
+    def write(self, label: str, text: str) -> None:
+        """Into a field, which a person reaches by Tab: no click."""
+        self.field(label).fill(text)
+
+    def type(self, text: str) -> None:
+        """Where the focus is."""
+        self.page.keyboard.type(text)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def enter(self) -> None:
+        self.clicks += 1
+        self.page.keyboard.press("Enter")
+
+    def tab_to(self, what: Locator, *, most: int = MAX_TABS) -> int:
+        """How many Tabs it takes from where the focus is; it is reached, or this fails."""
+        for taken in range(most + 1):
+            if what.evaluate("one => one === document.activeElement"):
+                return taken
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"not reached by {most} Tabs: {what}")
+
+    def go(self, text: str) -> None:
+        """By the box on every page."""
+        self.press("/")
+        self.type(text)
+        self.enter()
+
+    # -- what a person sees -------------------------------------------------------------------------------------------
+
+    @property
+    def menu(self) -> Locator:
+        return self.page.get_by_role("navigation", name="Desks")
+
+    @property
+    def main(self) -> Locator:
+        return self.page.get_by_role("main")
+
+    def open(self, name: str) -> None:
+        """A page of the menu."""
+        self.click(self.menu.get_by_role("link", name=re.compile(rf"^{re.escape(name)}( \d+)?$")))
+
+    def link(self, name: str | re.Pattern[str]) -> Locator:
+        return self.main.get_by_role("link", name=name, exact=True).first
+
+    def button(self, name: str | re.Pattern[str]) -> Locator:
+        return self.main.get_by_role("button", name=name, exact=True).first
+
+    def field(self, label: str) -> Locator:
+        return self.main.get_by_label(re.compile(rf"^\s*{re.escape(label)}")).first
+
+    def row(self, *words: str) -> Locator:
+        """The row of a table that has these words."""
+        found = self.main.get_by_role("row")
+        for word in words:
+            found = found.filter(has_text=word)
+        return found.first
+
+    def sees(self, *texts: str | re.Pattern[str]) -> None:
+        for text in texts:
+            expect(self.main.or_(self.page.locator("body")).first).to_contain_text(text)
+
+    def sees_no(self, text: str) -> None:
+        expect(self.page.locator("body")).not_to_contain_text(text)
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the screen."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+    def barriers(self) -> list[str]:
+        """What axe finds serious or critical on the page."""
+        self.page.evaluate(_AXE)
+        found: list[str] = self.page.evaluate(_RUN_AXE)
+        return [f"{self.page.url}: {one}" for one in found]
