@@ -11,6 +11,13 @@ from config.books.models import CheckUp, Repair
 from eci.clock import utcnow
 
 KEPT = timedelta(days=30)
+SHARE = 10  # beat's check-ups take at most one part in so many of the time
+
+
+def is_due() -> bool:
+    """The last one is as long ago as it deserves: it reads every order and stock row, and a large shop has many."""
+    found = last()
+    return found is None or utcnow() - found.at > SHARE * timedelta(milliseconds=found.milliseconds)
 
 
 def check_up() -> CheckUp:

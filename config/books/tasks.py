@@ -9,4 +9,5 @@ from config.books import checkup
 
 @shared_task(name="staff.check_up")
 def check_up() -> None:
-    checkup.check_up()
+    if checkup.is_due():
+        checkup.check_up()

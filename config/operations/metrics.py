@@ -199,9 +199,10 @@ def _check_up() -> Iterator[Metric]:
         "When the last check-up was; 0 when there was none.",
         value=last.at.timestamp() if last else 0,
     )
+    took = last.milliseconds / 1000 if last else 0
+    yield GaugeMetricFamily("audit_duration_seconds", "How long the last check-up took.", value=took)
     if last is None:
         return
-    yield GaugeMetricFamily("audit_duration_seconds", "How long the check-up took.", value=last.milliseconds / 1000)
     findings = [item for item in last.items if item["kind"] in set(audit.Kind)]
     yield GaugeMetricFamily("audit_findings", "Contradictions in the books.", value=len(findings))
     kinds = GaugeMetricFamily("reconcile_items", "What is stuck or at odds, by kind.", labels=["kind"])

@@ -44,7 +44,7 @@ class Stock(models.Model):
     """
 
     product_id = models.BigIntegerField()
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, db_index=False)  # an index begins with it
     on_hand = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)
     owed = models.BigIntegerField(default=0, db_default=0)
@@ -68,6 +68,7 @@ class Stock(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="inventory_stock_newest"),
+            models.Index(fields=["warehouse", "-created_at", "-id"], name="inventory_stock_warehouse"),
             models.Index(fields=["-created_at", "-id"], condition=Q(runs_low=True), name="inventory_stock_low"),
             models.Index(fields=["product_id"], condition=Q(owed__gt=0), name="inventory_stock_owing"),
         ]
@@ -92,7 +93,7 @@ class Movement(models.Model):
     """One line of the ledger, which is append-only. ``delta`` is added to on hand; ``on_hand`` is the result."""
 
     product_id = models.BigIntegerField()
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, db_index=False)  # an index begins with it
     delta = models.BigIntegerField()
     on_hand = models.BigIntegerField()
     kind = models.CharField(
@@ -109,6 +110,7 @@ class Movement(models.Model):
             models.Index(fields=["product_id", "warehouse", "at", "id"], name="inventory_movement_then"),
             models.Index(fields=["order_id"], name="inventory_movement_order"),
             models.Index(fields=["-at", "-id"], name="inventory_movement_newest"),
+            models.Index(fields=["warehouse", "-at", "-id"], name="inventory_movement_warehouse"),
         ]
 
     def __str__(self) -> str:
@@ -188,8 +190,9 @@ class Reservation(models.Model):
     ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it
     last. ``asked_warehouse``: its units are to come from there and from nowhere else."""
 
-    key = models.CharField(max_length=255, unique=True)
-    order_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    # Not unique=True and db_index=True: of texts, these make PostgreSQL keep a second index that nobody reads.
+    key = models.CharField(max_length=255)
+    order_id = models.CharField(max_length=64, blank=True, default="")
     fingerprint = models.CharField(max_length=64)
     status = models.CharField(
         max_length=10, choices=[(s.value, s.value) for s in ReservationStatus], default=ReservationStatus.RESERVED
@@ -207,7 +210,9 @@ class Reservation(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        constraints = [models.UniqueConstraint(fields=["key"], name="inventory_reservation_key")]
         indexes = [
+            models.Index(fields=["order_id"], name="inventory_reservation_order"),
             models.Index(fields=["status", "expires_at"], name="inventory_reservation_due"),
             models.Index(fields=["-created_at", "-id"], name="inventory_reservation_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="inventory_reservation_status"),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from config.books import tasks
+from config.books import checkup, tasks
 from config.books.models import CheckUp
 from config.operations import tasks as operations_tasks
 from contexts.inventory import tasks as inventory_tasks
@@ -28,7 +28,7 @@ def metric(name: str) -> float | None:
 def test_findings_and_lags_are_metrics(shop: Shop) -> None:
     assert metric("audit_findings") is None
     order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
-    tasks.check_up()
+    checkup.check_up()
     assert (metric("audit_findings"), metric("orders_lag_seconds")) == (0, 0)
     assert abs(utcnow().timestamp() - (metric("audit_last_run_timestamp_seconds") or 0)) < 60
 
@@ -36,7 +36,7 @@ def test_findings_and_lags_are_metrics(shop: Shop) -> None:
     past = utcnow() - timedelta(hours=1)
     Order.objects.filter(pk=order_id).update(next_at=past, lease_until=None)
     assert metric("audit_findings") == 0, "a scrape looks at nothing itself"
-    tasks.check_up()
+    checkup.check_up()
     assert metric("audit_findings") == 1
     assert metric('reconcile_items{kind="stock"}') == 1
     assert metric('reconcile_items{kind="overdue"}') == 1
@@ -47,15 +47,26 @@ def test_findings_and_lags_are_metrics(shop: Shop) -> None:
 def test_a_movement_that_was_changed_is_a_finding(shop: Shop) -> None:
     inventory_tasks.seal_ledger()
     inventory_tasks.verify_ledger()
-    tasks.check_up()
+    checkup.check_up()
     assert (metric("audit_findings"), metric("inventory_ledger_sealed")) == (0, 3)
     for moment in ("sealed", "verified"):
         assert abs(utcnow().timestamp() - (metric(f"inventory_ledger_{moment}_timestamp_seconds") or 0)) < 60
 
     Movement.objects.filter(product_id=shop.product_id).update(reason="gift")
     proof.check()
-    tasks.check_up()
+    checkup.check_up()
     assert (metric("audit_findings"), metric('reconcile_items{kind="ledger"}')) == (1, 1)
+
+
+def test_a_check_up_that_took_long_is_followed_by_a_pause() -> None:
+    tasks.check_up()
+    CheckUp.objects.update(at=utcnow() - timedelta(seconds=990), milliseconds=100_000)
+    tasks.check_up()
+    assert CheckUp.objects.count() == 1
+    CheckUp.objects.update(at=utcnow() - timedelta(seconds=1010))
+    tasks.check_up()
+    assert CheckUp.objects.count() == 2
+    assert (metric("audit_duration_seconds") or 0) < 100
 
 
 def test_orders_stopped_is_a_metric(shop: Shop) -> None:
