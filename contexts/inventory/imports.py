@@ -34,7 +34,7 @@ def _sku(cell: str, reading: Reading) -> str:
 
 
 def _warehouse(cell: str, reading: Reading) -> str:
-    """Its code or name, as the file has it: which warehouse that is, is found out when the row is judged."""
+    """Its code or name, as the file has it."""
     return " ".join(values.line(cell, reading, limit=text.WAREHOUSE_NAME).split())
 
 
@@ -167,6 +167,11 @@ def _called(name: str) -> str:
     return " ".join(text.fold(name).split())
 
 
+def _codes() -> dict[str, str]:
+    """The code of each warehouse by what files may call it."""
+    return {_called(name): row.code for row in reversed(selectors.all_warehouses()) for name in (row.name, row.code)}
+
+
 class _Stock(Kind):
     """A row is units of a product in a warehouse. ``units``: the field that says how many."""
 
@@ -200,19 +205,21 @@ class _Stock(Kind):
         sentence = "The file names no warehouse. In which one is this?"
         return [Question(name="warehouse", question=sentence, choices=codes, answer=answer, needed=True)]
 
+    def informed(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**options, "codes": _codes()}
+
     def finish(self, values: Values, options: Mapping[str, Any]) -> Values:
         if self.units not in values:
             raise Skipped(_NOT_TRACKED)
         place = values.get("warehouse") or options.get("warehouse") or ""
         if not place:
             raise ValueError("warehouse: This is blank.")
-        return values | {"warehouse": (options.get("locations") or {}).get(place, place)}
+        place = (options.get("locations") or {}).get(place, place)
+        return values | {"warehouse": options["codes"].get(_called(place), place)}
 
     def prepare(self, rows: Sequence[Values]) -> Known:
-        warehouses = {
-            _called(name): row.code for row in reversed(selectors.all_warehouses()) for name in (row.name, row.code)
-        }
-        return Known(products=catalog.product_ids(skus=sorted({row["sku"] for row in rows})), warehouses=warehouses)
+        products = catalog.product_ids(skus=sorted({row["sku"] for row in rows}))
+        return Known(products=products, warehouses=_codes())
 
     def look(self, rows: Sequence[Values], prepared: Known) -> list[Verdict]:
         there = selectors.stock_in(places=[place for row in rows if (place := self._place(row, prepared))])

@@ -131,8 +131,8 @@ def dialect_of(text: io.TextIOWrapper, recognised: Callable[[list[list[str]]], i
     """The delimiter that finds the most known column names, then the most cells in the same number."""
     try:
         sample = text.read(_SAMPLE)
-    except UnicodeError as error:
-        raise undecodable(text.encoding, error) from None
+    except UnicodeError:
+        raise undecodable(text.encoding) from None
     found = _SEP.match(sample.partition("\n")[0])
     skipped = 0
     if found:
@@ -164,6 +164,10 @@ def _are_quoted(sample: str) -> bool:
     )
 
 
+class Torn(list[str]):
+    """A record whose quotation marks do not pair. Its one cell says so."""
+
+
 def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line on which it begins. BadFile."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
@@ -171,20 +175,30 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
     try:
         for _ in range(dialect.skipped):
             text.readline()
-        reader = csv.reader(_lines(text, dialect.skipped), delimiter=dialect.delimiter, quoting=quoting)
-        for record in reader:
-            yield dialect.skipped + line + 1, record
-            line = reader.line_num
-    except csv.Error as error:
-        about = f"Line {dialect.skipped + line + 1}"
-        if "field larger" in str(error):
-            raise BadFile(
-                f"{about}: a cell has more than {LONGEST_CELL:,} characters. Is a quotation mark opened there, and "
-                "never closed?"
-            ) from None
-        raise BadFile(f"{about} cannot be read: {error}.") from None
-    except UnicodeError as error:
-        raise undecodable(text.encoding, error) from None
+        lines = _lines(text, dialect.skipped)
+        reader = csv.reader(lines, delimiter=dialect.delimiter, quoting=quoting, strict=True)
+        while True:
+            try:
+                for record in reader:
+                    yield dialect.skipped + line + 1, record
+                    line = reader.line_num
+                return
+            except csv.Error as error:  # the reader goes on with the line after
+                first, last = dialect.skipped + line + 1, dialect.skipped + reader.line_num
+                if "field larger" in str(error):
+                    raise BadFile(
+                        f"Line {first}: a cell has more than {LONGEST_CELL:,} characters. Is a quotation mark opened "
+                        "there, and never closed?"
+                    ) from None
+                yield first, Torn([_torn(first, last)])
+                line = reader.line_num
+    except UnicodeError:
+        raise undecodable(text.encoding) from None
+
+
+def _torn(first: int, last: int) -> str:
+    rows = f"of lines {first} to {last}, of which nothing is taken, " if last > first else "of this row "
+    return f"The quotation marks {rows}do not pair. Within a cell that has some around it, one is written twice."
 
 
 def _lines(text: io.TextIOWrapper, skipped: int) -> Iterator[str]:
@@ -197,7 +211,5 @@ def _lines(text: io.TextIOWrapper, skipped: int) -> Iterator[str]:
         yield line
 
 
-def undecodable(encoding: str, error: UnicodeError) -> BadFile:
-    return BadFile(
-        f"The file is not wholly in {encoding}: save it as UTF-8, or name its encoding in the options ({error})."[:300]
-    )
+def undecodable(encoding: str) -> BadFile:
+    return BadFile(f"The file is not wholly in {encoding}: save it as UTF-8, or name its encoding in the options.")

@@ -136,6 +136,10 @@ class Kind(ABC):
         """What this kind asks beside the kernel. ``columns``: those of each field."""
         return []
 
+    def informed(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options for ``finish``, with what the kind must know of its own context."""
+        return options
+
     def finish(self, values: Values, options: Mapping[str, Any]) -> Values:
         """The values, with what follows from several of them together. ValueError; Skipped."""
         return values

@@ -16,9 +16,11 @@ NOTHING = ""  # what a column is mapped to that is no field
 
 @dataclass
 class Columns:
-    """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own."""
+    """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own.
+    ``width``: how many cells the header has, blank ones too."""
 
     header_line: int
+    width: int
     names: list[str]
     fields: dict[str, list[int]]
     preset: Preset | None = None
@@ -58,12 +60,7 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     else:
         header = max(rows[:HEADER_WITHIN], key=lambda row: sum(plain(cell) in known for cell in row[1]), default=None)
         if header is None or not any(plain(cell) in known for cell in header[1]):
-            _require_known_columns([], kind, mapping)
-            begins = ", ".join(cell for cell in (rows[0][1] if rows else []) if cell)[:200]
-            raise BadFile(
-                f"No column is called as one of {kind.name} is: {', '.join(one.name for one in kind.fields)}. "
-                f"The file begins with: {begins or 'nothing'}."
-            )
+            header = _unknown_header(rows, kind)
     if len(header[1]) > MAX_COLUMNS:
         raise BadFile(f"Line {header[0]} has more than {MAX_COLUMNS:,} columns.")
     names = _unique([cell.strip().lstrip("\ufeff") for cell in header[1]])
@@ -75,11 +72,23 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     spread = {} if kind.spread_over in fields else kind.spread(names)
     return Columns(
         header_line=header[0],
+        width=len(header[1]),
         names=names,
         fields=fields,
         preset=preset,
         spread={at: cells for at, cells in spread.items() if names[at] not in mapping},
     )
+
+
+def _unknown_header(rows: list[Row], kind: Kind) -> Row:
+    """The first row of a table, whose columns somebody must say. BadFile if it is none."""
+    begins = [cell for cell in (rows[0][1] if rows else []) if cell]
+    if len(begins) < 2:
+        raise BadFile(
+            f"No column is called as one of {kind.name} is: {', '.join(one.name for one in kind.fields)}. "
+            f"The file begins with: {', '.join(begins)[:200] or 'nothing'}."
+        )
+    return rows[0]
 
 
 def _unique(names: list[str]) -> list[str]:

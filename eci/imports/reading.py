@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from eci.db import run_in_unit_of_work
 from eci.imports import mapping, tables, uploads, values
-from eci.imports.decoding import ENCODINGS
+from eci.imports.decoding import ENCODINGS, Torn
 from eci.imports.errors import BadFile
 from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipped, Values, Verdict, kind_named, refused
 from eci.imports.leases import Lease
@@ -66,6 +66,8 @@ def read(lease: Lease) -> None:
         )
         first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, options.get("header_row") or 0)))
         columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
+        if table.dialect is None:
+            columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
         evidence = _look(table, columns, kind, lease)
         questions = _questions(table, columns, kind, evidence, options)
         total = table.total() if table.dialect is None else evidence.rows
@@ -89,7 +91,7 @@ def read(lease: Lease) -> None:
         )
         if currency := options.get("currency"):
             reading.currency = currency
-        answers = options | {one.name: one.answer for one in questions}
+        answers = kind.informed(options | {one.name: one.answer for one in questions})
         parsed = _parsed(table.rows(), columns, kind, reading, answers)
         _judge(lease, kind, parsed)
     lease.finish(Status.READY, done=lease.row.row_count)
@@ -187,7 +189,7 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
     for one in kind.fields:
         indexes = columns.fields.get(one.name, [])
         if one.needed and not indexes and not columns.preset and not columns.spread:
-            sentence = f"Which column is {one.name}? Say it in the mapping."
+            sentence = f"Which column is {one.name}? Say it in the mapping. A file needs a row with its columns' names."
             yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
         filled = [columns.names[index] for index in indexes if evidence.filled[index]]
         if one.ask and len(filled) > 1:
@@ -238,6 +240,10 @@ def _parsed(
     for number, (line, cells) in enumerate(rows, 1):
         if line <= columns.header_line or not any(cell and not cell.isspace() for cell in cells):
             continue
+        is_odd = type(cells) is not list or len(cells) > columns.width
+        if is_odd and (refusal := _not_in_columns(cells, columns)):
+            yield Parsed(number, line, refusal=[refusal], cells=cells[: len(columns.names)])
+            continue
         found = _cells(cells, columns, codes)
         preset = columns.preset
         if preset is None or not preset.group or found.get(preset.group, "") != group or not group:
@@ -253,6 +259,19 @@ def _parsed(
             if parsed.refusal:
                 parsed.cells = [str(cell) for cell in cells[: len(columns.names)]]
             yield parsed
+
+
+def _not_in_columns(cells: list[str], columns: Columns) -> str:
+    """Why nobody can tell which of the row's cells are in which column, if so."""
+    if isinstance(cells, Torn):
+        return cells[0]
+    there = next((index for index in range(len(cells), columns.width, -1) if cells[index - 1].strip()), 0)
+    return (
+        f"This row has {there} cells, and the header {columns.width}. A cell in which the delimiter is a letter needs "
+        "quotation marks around it."
+        if there
+        else ""
+    )
 
 
 def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:

@@ -39,6 +39,7 @@ _TRUE = {
 _FALSE = {"0", "2", "false", "no", "n", "off", "disabled", "hidden", "inactive", "draft", "archived", "private"}
 _SIGNS = {
     "€": ("EUR",),
+    "euro": ("EUR",),
     "£": ("GBP",),
     "₹": ("INR",),
     "₽": ("RUB",),
@@ -49,11 +50,15 @@ _SIGNS = {
     "kč": ("CZK",),
     "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD"),
     "us$": ("USD",),
+    "r$": ("BRL",),
     "¥": ("JPY", "CNY"),
     "kr": ("SEK", "NOK", "DKK", "ISK"),
 }
-_SPACES = re.compile("[\\s\xa0\u2007\u2009\u202f'’]")
-_AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,][\d.,eE+]*\)?-?)(?P<after>[^\d.,]*)")
+_SPACE = "[\\s\xa0\u2007\u2009\u202f'’]+"
+_SPACES = re.compile(rf"(?<!\d){_SPACE}|{_SPACE}(?!\d)|{_SPACE}(?=\d{{3}}(?!\d))")  # of thousands, or beside a number
+_DASHES = str.maketrans("−–—", "---")
+_AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,]+(?:[eE][+-]?\d+)?\)?-{0,2})(?P<after>[^\d.,]*)")
+_NO_CENTS = re.compile(r"[.,]-{1,2}$")  # 20.- and 20,--
 _PLAIN: dict[DecimalSign, re.Pattern[str]] = {
     ".": re.compile(r"[+-]?(?=[.\d])(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?"),
     ",": re.compile(r"[+-]?(?=[,\d])(?:\d+|[1-9]\d{0,2}(?:\.\d{2,3})*\.\d{3})?(?:,\d*)?"),
@@ -93,17 +98,22 @@ def decimal_sign(cell: str) -> str:
 
 
 def _digits_of(cell: str) -> str | None:
-    found = _AMOUNT.fullmatch(_SPACES.sub("", cell))
+    found = _AMOUNT.fullmatch(_closed_up(cell))
     return found["number"].strip("()-+") if found else None
+
+
+def _closed_up(cell: str) -> str:
+    return _SPACES.sub("", cell).translate(_DASHES)
 
 
 def number(cell: str, decimal: DecimalSign) -> Decimal:
     """ValueError."""
-    return _number(_SPACES.sub("", cell), "." if isinstance(cell, Number) else decimal)
+    return _number(_closed_up(cell), "." if isinstance(cell, Number) else decimal)
 
 
 def _number(cell: str, decimal: DecimalSign) -> Decimal:
     written = cell
+    cell = _NO_CENTS.sub("", cell)
     if cell.startswith("(") and cell.endswith(")"):  # as accountants write what is negative
         cell = f"-{cell[1:-1]}"
     elif cell.endswith("-"):
@@ -131,7 +141,7 @@ def whole(cell: str, reading: Reading) -> int:
 
 def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal, str]:
     """A price, and the currency that the cell names, or else the given one. ValueError."""
-    found = _AMOUNT.fullmatch(_SPACES.sub("", cell))
+    found = _AMOUNT.fullmatch(_closed_up(cell))
     if not found:
         raise ValueError(f"{cell[:40]!r} is not a price.")
     named = _named_currency(found["before"] + found["after"], currency or reading.currency)

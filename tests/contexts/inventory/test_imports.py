@@ -67,6 +67,12 @@ def test_places_are_known_by_code_and_name_whatever_the_case(counting: Importing
     assert by_sku(counting) == {"LAMP": {"WH2": 3, "WH1": 6}, "RUG": {"WH3": 4, "WH1": 7}, "0017": {"WH1": 5}}
 
 
+def test_two_names_of_one_place_are_one_row(counting: Importing) -> None:
+    read = counting.read(csv("sku,warehouse,onhand", "LAMP,WH2,3", f'LAMP,"{TARTU}",4', f'LAMP,"{TARTU}",3'))
+    assert counting.outcomes(read["import_id"]) == [(2, "new"), (3, "refused"), (4, "skipped")]
+    assert refusals(counting, read) == {3: ["LAMP @ wh2 stands on line 2 already, with other values."]}
+
+
 def test_a_column_for_each_place(counting: Importing) -> None:
     content = csv(f"Token,SKU,Current Quantity Bugs,Current Quantity {HERITAGE}", "T1,LAMP,3,4", "T2,RUG,,5")
     read = counting.read(content)

@@ -124,6 +124,22 @@ def test_a_quotation_mark_that_is_never_closed(opened: Opened) -> None:
         cells(opened(content))
 
 
+@pytest.mark.parametrize(
+    ("lines", "taken", "torn"),
+    [
+        (['A,"half', "B,b", "C,c"], [], (2, "of lines 2 to 4, of which nothing is taken,")),
+        (['A,"half', "B,b", 'C,"c"', "D,d"], [(5, ["D", "d"])], (2, "of lines 2 to 4, of which nothing is taken,")),
+        (['A,"27" wide"', "B,b"], [(3, ["B", "b"])], (2, "of this row")),
+    ],
+)
+def test_rows_whose_quotation_marks_do_not_pair_are_named(
+    opened: Opened, lines: list[str], taken: list[object], torn: tuple[int, str]
+) -> None:
+    line, about = torn
+    sentence = f"The quotation marks {about} do not pair. Within a cell that has some around it, one is written twice."
+    assert list(opened("\n".join(["sku,name", *lines, ""]).encode()).rows())[1:] == [(line, [sentence]), *taken]
+
+
 @pytest.mark.parametrize("line", [b"a," * 1_100_000, b"x" * 2_100_000])
 def test_a_line_without_end(opened: Opened, line: bytes) -> None:
     with pytest.raises(BadFile, match="Line 2 has more than 2,000,000 characters. Is this a table"):

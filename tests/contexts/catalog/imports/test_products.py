@@ -94,6 +94,31 @@ def test_a_total_below_the_rows_is_refused_alone(importing: Importing) -> None:
     assert importing.outcomes(read["import_id"]) == [(4, "new"), (5, "refused")]
 
 
+def test_rows_that_do_not_fit_their_columns_are_refused(importing: Importing) -> None:
+    lines = ["A,Lamp,1,299.00", "B,Lamp,45,00", "C,C,3,,", 'D,"D,4', "E,E,5", 'F,"F",6', "G,G,7"]
+    read = importing.read(csv("sku,name,price", *lines))
+    assert [line for line, outcome in importing.outcomes(read["import_id"]) if outcome == "new"] == [4, 8]
+    wide, wider, torn = (row["messages"][0] for row in importing.rows(read["import_id"], "&outcome=refused"))
+    assert wide == wider
+    assert wide.startswith("This row has 4 cells, and the header 3.")
+    assert torn.startswith("The quotation marks of lines 5 to 7, of which nothing is taken, do not pair.")
+    beside = importing.read(xlsx(["sku", "name", "price"], ["A", "A", 1, "a remark"]), name="x.xlsx")
+    assert importing.outcomes(beside["import_id"]) == [(2, "new")]
+
+
+def test_columns_that_nobody_knows_are_asked(importing: Importing) -> None:
+    read = importing.read(csv("Artikelnummer;Bezeichnung;Preis", "A;Lampe;9,99"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (read["status"], asked["name"]) == ("READY", "mapping")
+    assert asked["choices"] == ["Artikelnummer", "Bezeichnung", "Preis"]
+    assert importing.api.post(f"/v1/imports/{read['import_id']}/apply").status == 409
+    said = {"Artikelnummer": "sku", "Bezeichnung": "name", "Preis": "price"}
+    importing.api.patch(f"/v1/imports/{read['import_id']}", {"mapping": said})
+    importing.work()
+    importing.apply(read["import_id"])
+    assert by_sku(importing)["A"]["price"] == "9.99"
+
+
 def test_a_formula_is_refused_in_one_sentence(importing: Importing) -> None:
     read = importing.read(xlsx(["sku", "name", "price"], ["A", "A", "=B1*2"], ["B", "B", 2]), name="x.xlsx")
     assert refusals(importing, read) == {
