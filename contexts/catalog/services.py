@@ -35,6 +35,7 @@ _WRITTEN = (
 _add_products = Inserts(Product)
 _change_products = Inserts(Product, replaces=(*_WRITTEN, "updated_at", "version"))
 _add_prices = Inserts(PriceChange)
+_NO_PRODUCT = "sku: There is no product with this SKU."
 NEEDS_PRICE = "Another currency needs its own price."
 
 
@@ -255,11 +256,12 @@ def _price_change(product: Product, *, actor: str, before: Row | None) -> PriceC
 @dataclass(frozen=True, kw_only=True)
 class Planned:
     """What one row does to a product. ``changes``: field -> old and new value as they are shown; nothing old for a new
-    product. ``refusal`` says why it does nothing."""
+    product. ``refusal`` says why it does nothing. ``stays_off_sale``: it is, and the row does not speak of it."""
 
     is_new: bool
     changes: Mapping[str, tuple[Any, Any]]
     refusal: str = ""
+    stays_off_sale: bool = False
 
 
 def plan_products(*, rows: Sequence[Row], create: bool = True) -> list[Planned]:
@@ -314,7 +316,7 @@ class _Plans:
         """The plan; the product's row before, and the product as it then is, which is not saved."""
         product = self._products.get(row["sku"])
         if product is None and not self._create:
-            return Planned(is_new=True, changes={}, refusal="sku: There is no product with this SKU."), None, None
+            return Planned(is_new=True, changes={}, refusal=_NO_PRODUCT), None, None
         before = row_of(product=product) if product else None
         was = shown(product=product) if product else {}
         if product is None:
@@ -324,9 +326,12 @@ class _Plans:
         except ValueError as error:
             return Planned(is_new=before is None, changes={}, refusal=str(error)), before, None
         changes = {name: (was.get(name), new) for name, new in shown(product=product).items() if was.get(name) != new}
-        return Planned(is_new=before is None, changes=changes), before, product
+        off = before is not None and not before["is_active"] and "is_active" not in row
+        return Planned(is_new=before is None, changes=changes, stays_off_sale=off), before, product
 
     def _set(self, product: Product, row: Row, *, is_new: bool) -> None:
+        if is_new and row.get("is_active") is False and not {"name", "price"} & row.keys():
+            raise ValueError(_NO_PRODUCT)
         for name in ("name", "price"):
             if is_new and row.get(name) is None:
                 raise ValueError(f"{name}: There is no product with this SKU, and a new one needs a {name}.")

@@ -205,7 +205,7 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
     Address.objects.filter(customer_id=customer_id).delete()
     TokenFamily.objects.filter(customer_id=customer_id).delete()
     trail.erase("customers", things=[customer_account(customer_id)])
-    asking.forget("customers", key=customer.email_key)
+    asking.forget("customers", key=customer.email_key, kind="customers", word=customer.email)
     _keep_trail("erased", customer_id, actor=actor)
     for endpoint in ("customers.register", "customers.add_address"):
         idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])

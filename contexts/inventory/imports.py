@@ -214,7 +214,7 @@ class _Stock(Kind):
         place = values.get("warehouse") or options.get("warehouse") or ""
         if not place:
             raise ValueError("warehouse: This is blank.")
-        place = (options.get("locations") or {}).get(place, place)
+        place = str((options.get("locations") or {}).get(place, place))
         return values | {"warehouse": options["codes"].get(_called(place), place)}
 
     def prepare(self, rows: Sequence[Values]) -> Known:

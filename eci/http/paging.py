@@ -90,7 +90,8 @@ class IdsField(serializers.RegexField):
 
     def __init__(self, **kwargs: Any) -> None:
         pattern = rf"^[0-9]{{1,15}}(,[0-9]{{1,15}}){{0,{MANY - 1}}}\Z"
-        super().__init__(pattern, **{"help_text": f"Up to {MANY} ids: 1,2,3", **kwargs})
+        errors = {"invalid": f"Give up to {MANY} ids, with a comma between two."}
+        super().__init__(pattern, **{"help_text": f"Up to {MANY} ids: 1,2,3", "error_messages": errors, **kwargs})
 
     def run_validation(self, data: Any = empty) -> Any:
         return [int(digits) for digits in super().run_validation(data).split(",")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -131,14 +132,22 @@ def _start(row: ImportRow, before: Status, after: Status, **begun: int) -> Impor
     return find(row.import_id)
 
 
-def forget(context: str, *, key: str) -> None:
-    """Erase what imports say of the thing with this key, because it is a person. Their files go too."""
-    lines = lines_of(context).filter(key=key)
-    imports = imports_of(context).filter(pk__in=list(lines.values_list("import_pk", flat=True).distinct()))
-    for file in list(imports.values_list("file", flat=True)):
+def forget(context: str, *, key: str, kind: str, word: str) -> None:
+    """Erase what imports say of the thing with this key, because it is a person. Their files go too. So do rows of this
+    kind that were refused and have ``word`` in a cell: what they are of was not understood."""
+    lines, imports = lines_of(context), imports_of(context)
+    kept = list(imports.filter(kind=kind, pruned=False).values_list("pk", flat=True))
+    refused = lines.filter(import_pk__in=kept, outcome=Outcome.REFUSED, cells__icontains=word)
+    whole = re.compile(rf"(?<![\w.+-]){re.escape(word)}(?![\w.-])", re.IGNORECASE)
+    theirs = [pk for pk, cells in refused.values_list("pk", "cells") if any(map(whole.search, cells))]
+    theirs += lines.filter(key=key).values_list("pk", flat=True)
+    gone = lines.filter(pk__in=theirs)
+    for file in list(
+        imports.filter(pk__in=list(gone.values_list("import_pk", flat=True).distinct())).values_list("file", flat=True)
+    ):
         uploads.drop(context, file)
-    lines.filter(state=State.READ).update(outcome=Outcome.SKIPPED)  # there is nothing left to apply
-    lines.update(key="", values={}, changes={}, messages=[], cells=None)
+    gone.filter(state=State.READ).update(outcome=Outcome.SKIPPED)  # there is nothing left to apply
+    gone.update(key="", values={}, changes={}, messages=[], cells=None)
 
 
 def rows(paging: Paging, row: ImportRow, *, outcome: str = "", state: str = "") -> list[ImportLineRow]:

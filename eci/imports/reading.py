@@ -16,7 +16,7 @@ from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipp
 from eci.imports.leases import Lease
 from eci.imports.mapping import Columns
 from eci.imports.rows import ImportLineRow, Outcome, Status, adds_lines, lines_of
-from eci.imports.tables import Formula, Row, Table
+from eci.imports.tables import Cut, Formula, Row, Table
 from eci.imports.values import Reading
 
 MAX_ROWS = 500_000
@@ -325,7 +325,12 @@ def _understand(parsed: Parsed, cells: Cells, kind: Kind, reading: Reading, opti
 def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], found: Values) -> None:
     if isinstance(cell, Formula):
         raise ValueError(f"This cell is a formula ({cell[:40]}). Save the file with values in its place.")
-    if cell in values.ERRORS:
+    if isinstance(cell, Cut):
+        reading.warn(
+            f"{one.name}: A cell has room for {len(cell):,} characters. The end is missing, so it is left as it is."
+        )
+        return
+    if cell in values.ERRORS and not isinstance(cell, values.Text):
         raise ValueError(f"The spreadsheet has an error here ({cell}).")
     if cell:
         said = one.read(cell, reading)
@@ -383,7 +388,8 @@ def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int) -> list
                 line=one.line,
                 key=keys.get(id(one)) or _key_of(kind, one),
                 outcome=verdict.outcome,
-                warned=bool(one.warnings) and not is_refused,
+                warned=not is_refused
+                and bool(one.warnings or (verdict.messages and verdict.outcome != Outcome.SKIPPED)),
                 values=one.values,
                 changes=verdict.changes,
                 messages=[*verdict.messages, *one.warnings],

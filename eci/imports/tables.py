@@ -21,6 +21,7 @@ from eci.imports.values import Number
 MAX_COLUMNS = 1_000
 UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
 SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells share, which are kept in memory
+ROOM = 32_767  # characters of a workbook's cell
 RATIO = 200  # times that a part of it may be larger unpacked
 _SMALL = 64 * 1024 * 1024  # bytes below which the ratio does not matter
 
@@ -42,6 +43,10 @@ _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<(?:!|\?|html|table)|\{|\[\s*[\[{
 
 class Formula(str):
     """A cell whose value is a formula: the file does not say what it comes to."""
+
+
+class Cut(str):
+    """A text that fills its cell: programs drop what has no room there."""
 
 
 @dataclass
@@ -178,6 +183,8 @@ def _text(cell: Any) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
+        if len(cell) >= ROOM:
+            return Cut(cell)
         return Formula(cell) if cell.startswith("=") and len(cell) > 1 else _ESCAPED.sub(_unescaped, cell)
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"

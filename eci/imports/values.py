@@ -19,6 +19,10 @@ class Number(str):
     """A number of a workbook. It has a point, whatever sign the texts beside it have."""
 
 
+class Text(str):
+    """What an apostrophe says is text, whatever it looks like."""
+
+
 ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
 _TRUE = {
     "1",
@@ -187,8 +191,9 @@ def flag(cell: str) -> bool:
 
 _EXCEL_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 _MARKS = "='"  # with which such a cell begins
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
-_GUARDED_CODE = re.compile(r"'+[=+\-@\t\r0-9]")
+_ERROR = "|".join(map(re.escape, sorted(ERRORS)))
+_GUARDED = re.compile(rf"'+(?:[=+\-@\t\r]|(?:{_ERROR})\Z)")
+_GUARDED_CODE = re.compile(rf"'+(?:[=+\-@\t\r0-9]|(?:{_ERROR})\Z)")
 _LINES = re.compile(r"[ ]*[\t\r\n\x0b\x0c\x85\u2028\u2029]+[ ]*")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>")
 _ENTITY = re.compile(
@@ -205,12 +210,12 @@ def bare(cell: str, *, is_code: bool = False) -> str:
     if found := _EXCEL_TEXT.fullmatch(cell):
         return text.trim(found[1].replace('""', '"'))
     guarded = (_GUARDED_CODE if is_code else _GUARDED).match(cell)
-    return cell[1:] if guarded else cell
+    return Text(cell[1:]) if guarded else cell
 
 
 def guarded(value: str, *, is_code: bool = False) -> str:
     """The text as no spreadsheet takes it for a formula, nor a code for a number; ``bare`` gives it back unchanged."""
-    if _EXCEL_TEXT.fullmatch(value):
+    if value in ERRORS or _EXCEL_TEXT.fullmatch(value):
         return f"'{value}"
     first = value[:1]
     if (first and first in "=+-@\t\r") or (_GUARDED_CODE if is_code else _GUARDED).match(value):

@@ -22,6 +22,9 @@ def _own(name: str, own: tuple[Field, ...]) -> Preset:
     return Preset(name=name, signs=(frozenset(columns),), columns=columns, as_written=True)
 
 
+_OFF_SALE = "The product is off sale, and stays so: a column is_active with TRUE puts it on sale."
+
+
 class Products(Kind):
     """A row is a product, which is created if there is none with its SKU."""
 
@@ -40,11 +43,24 @@ class Products(Kind):
 
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
         plans = services.plan_products(rows=[_row(values) for values in rows], create=self.creates)
-        return [_verdict(plan) for plan in plans]
+        return [self._verdict(plan) for plan in plans]
 
     def write(self, rows: Sequence[Values], prepared: Any, *, actor: str) -> list[Verdict]:
         said = [_row(values) for values in rows]
-        return [_verdict(plan) for plan in services.write_products(rows=said, actor=actor, create=self.creates)]
+        return [self._verdict(plan) for plan in services.write_products(rows=said, actor=actor, create=self.creates)]
+
+    def _verdict(self, plan: Planned) -> Verdict:
+        if plan.refusal:
+            return refused(plan.refusal)
+        if plan.is_new:
+            return Verdict(
+                outcome=Outcome.NEW, changes={name: [None, new] for name, (_, new) in plan.changes.items() if new != ""}
+            )
+        changes = {name: [old, new] for name, (old, new) in plan.changes.items()}
+        outcome = Outcome.CHANGED if changes else Outcome.SAME
+        return Verdict(
+            outcome=outcome, changes=changes, messages=[_OFF_SALE] if plan.stays_off_sale and self.creates else []
+        )
 
     def restore(self, lines: Sequence[ImportLineRow], prepared: Any, *, actor: str) -> list[str]:
         kept = services.restore_products(done=[(line.key, _done(line)) for line in lines], actor=actor)
@@ -68,17 +84,6 @@ def _row(values: Values) -> Row:
     else:
         row.pop("currency", None)  # it says what a price is in, and there is none
     return row
-
-
-def _verdict(plan: Planned) -> Verdict:
-    if plan.refusal:
-        return refused(plan.refusal)
-    if plan.is_new:
-        return Verdict(
-            outcome=Outcome.NEW, changes={name: [None, new] for name, (_, new) in plan.changes.items() if new != ""}
-        )
-    changes = {name: [old, new] for name, (old, new) in plan.changes.items()}
-    return Verdict(outcome=Outcome.CHANGED if changes else Outcome.SAME, changes=changes)
 
 
 def _done(line: ImportLineRow) -> dict[str, tuple[Any, Any]]:

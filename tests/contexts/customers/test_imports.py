@@ -81,6 +81,16 @@ def test_what_was_refused_of_an_erased_person_goes_too(importing: Importing) -> 
     assert [row for row in map(str, ImportLine.objects.values()) if "ann" in row.lower()] == []
 
 
+def test_what_names_an_erased_person_in_no_address_goes_too(importing: Importing) -> None:
+    importing.take(csv("email,full_name", "ann@example.com,Ann Lee"))
+    rows = ["Ann <Ann@Example.com>,Ann Li,", "joann@example.com,Jo,1", "bob@example.com,Bob (ann@example.com),1"]
+    importing.read(csv("email,full_name,phone", *rows), name="odd.csv")
+    services.erase_customer(customer_id=Customer.objects.get().pk, actor="staff:kim")
+    left = [row["cells"][0] for row in ImportLine.objects.order_by("pk").values() if row["cells"]]
+    assert left == ["joann@example.com"]
+    assert ImportPiece.objects.count() == 0
+
+
 def test_who_was_erased_is_not_registered_by_what_was_read_before(importing: Importing) -> None:
     content = csv("email,full_name", "ann@example.com,Ann Li", "bob@example.com,Bob")
     importing.take(csv("email,full_name", "ann@example.com,Ann Lee"))

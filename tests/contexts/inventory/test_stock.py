@@ -255,6 +255,7 @@ def test_availability_of_many(api: Api, stocked: Callable[..., int], product: Ca
     for bad in ("", "?product_ids=", "?product_ids=1,,2", "?product_ids=a", f"?product_ids={','.join(['1'] * 201)}"):
         answer = api.get(f"/v1/inventory/availability{bad}")
         assert (answer.status, list(answer.details)) == (400, ["product_ids"])
+    assert answer.details["product_ids"] == ["Give up to 200 ids, with a comma between two."]
 
 
 def test_an_inactive_warehouse_is_not_allocated_from(api: Api, stocked: Callable[..., int]) -> None:

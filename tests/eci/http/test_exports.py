@@ -18,7 +18,20 @@ from tests.support.imports import Importing
 from tests.support.people import customer, staff
 from tests.support.shop import Shop
 
-ODD = ("=1+1", "+49 pens", "-5", "@home", "'quoted", "'=1", '="00123"', 'a, "b"\n', "Größe_x0041_", "0017")
+ODD = (
+    "=1+1",
+    "+49 pens",
+    "-5",
+    "@home",
+    "'quoted",
+    "'=1",
+    '="00123"',
+    'a, "b"\n',
+    "Größe_x0041_",
+    "0017",
+    "#N/A",
+    "'#REF!",
+)
 
 
 def fetch(api: Any, path: str) -> bytes:
@@ -57,6 +70,17 @@ def test_products_come_back_unchanged(api: Any, odd: list[str], form: str, path:
     )
     importing.apply(read["import_id"])
     assert list(Product.objects.order_by("pk").values()) == before
+
+
+def test_a_text_that_has_no_room_in_a_cell_stays_whole(api: Any) -> None:
+    api.post("/v1/products", {"sku": "LONG", "name": "L", "price": "1", "description": "x" * 40_000})
+    importing = Importing(api)
+    read = importing.read(fetch(api, "/v1/products/export?format=xlsx"), name="x.xlsx")
+    (row,) = importing.rows(read["import_id"], "&outcome=warned")
+    assert (row["outcome"], row["messages"]) == (
+        "same",
+        ["description: A cell has room for 32,767 characters. The end is missing, so it is left as it is."],
+    )
 
 
 @pytest.mark.any_engine

@@ -301,6 +301,15 @@ class TestUndo:
             "NEW-2": ["Kept, because somebody has changed it since: name."],
         }
 
+    def test_what_it_took_off_sale_is_said_when_the_file_comes_again(self, importing: Importing) -> None:
+        done = importing.take(csv("sku,name,price", "A,A,2"))
+        importing.undo(done["import_id"])
+        (row,) = importing.rows(importing.read(csv("sku,name,price", "A,A,2"))["import_id"], "&outcome=warned")
+        sentence = "The product is off sale, and stays so: a column is_active with TRUE puts it on sale."
+        assert (row["outcome"], row["messages"]) == ("same", [sentence])
+        prices = importing.read(csv("sku,price", "A,3"), kind="prices")
+        assert prices["counts"] == {**prices["counts"], "changed": 1, "warned": 0}
+
     def test_a_price_goes_back_with_its_currency_or_stays(self, importing: Importing) -> None:
         importing.api.post("/v1/products", {"sku": "A", "name": "A", "price": "10", "currency": "EUR"})
         done = importing.take(csv("sku,price,currency", "A,12,USD"))

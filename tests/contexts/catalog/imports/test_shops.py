@@ -195,6 +195,7 @@ class TestAmazon:
         rows = ["Screen\t\tAM-1\t\t\t\t\td", "Other\t\tAM-2\t\t\t\t\tx"]
         read = importing.read("\n".join([self.HEADER, *rows]).encode())
         assert importing.outcomes(read["import_id"]) == [(2, "changed"), (3, "refused")]
+        assert importing.rows(read["import_id"])[1]["messages"][0] == "sku: There is no product with this SKU."
         importing.apply(read["import_id"])
         found = {one["sku"]: one["is_active"] for one in importing.api.get("/v1/products").data}
         assert found == {"AM-1": False, "AM-9": True}, "what is not in the file stays as it is"
