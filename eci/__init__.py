@@ -12,6 +12,7 @@ Databases
     pruning         what is old is deleted in small steps
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
+    activity        how a context tells of its trail
     trail           what staff has written: who, when, before, after
     paging          a page of a list, by cursor
 

@@ -51,6 +51,17 @@ _BAD_LIST = (
 )
 
 
+_more_filters: dict[str, list[type[SimpleListFilter]]] = {}
+
+
+def add_filter(label: str, found: type[SimpleListFilter]) -> None:
+    """Add a filter to the list of a model (``catalog.product``) whose context cannot answer it. Called at start-up, by
+    the room that asks several contexts."""
+    filters = _more_filters.setdefault(label, [])
+    if found not in filters:
+        filters.append(found)
+
+
 class BadList(Exception):
     """A list's address asks for what cannot be."""
 
@@ -214,6 +225,9 @@ class StaffAdmin(admin.ModelAdmin):
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         return None if staff_forms.is_repeated(request) else super().log_change(request, obj, message)
 
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [*super().get_list_filter(request), *_more_filters.get(self.opts.label_lower, ())]
+
     # -- lists --------------------------------------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -305,6 +319,14 @@ def order_sheet(order_id: str) -> str:
     """The address of the page that shows everything about one of our orders; empty where no such page is served."""
     try:
         return reverse("desk-order", args=[order_id]) if is_our_order(order_id) else ""
+    except NoReverseMatch:
+        return ""
+
+
+def product_sheet(product_id: int) -> str:
+    """The address of the page that shows everything about a product; empty where no such page is served."""
+    try:
+        return reverse("desk-product", args=[product_id])
     except NoReverseMatch:
         return ""
 

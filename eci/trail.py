@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import Any, ClassVar, NoReturn
 
 from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
 from django.db import models
 from django.db.models.functions import Now
 
+from eci.activity import Entry, KeepsTrail
 from eci.db import alias_of, in_unit_of_work
 from eci.statements import Inserts
 
@@ -54,7 +56,8 @@ class TrailRow(models.Model):
         ordering = ["-pk"]
         indexes = [
             models.Index(fields=["thing"], name="%(app_label)s_trail_thing"),
-            models.Index(fields=["actor"], name="%(app_label)s_trail_actor"),
+            models.Index(fields=["actor", "at", "id"], name="%(app_label)s_trail_by"),
+            models.Index(fields=["at", "id"], name="%(app_label)s_trail_when"),
         ]
 
     def __str__(self) -> str:
@@ -119,6 +122,42 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
 
 def _of(row: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in names}
+
+
+def read(
+    context: str, *, actor: str, thing: str, since: datetime | None, until: datetime, below: int, limit: int
+) -> tuple[Entry, ...]:
+    """See ``eci.activity.KeepsTrail.activity``."""
+    found: Any = _trail(context)._default_manager.filter(at__lte=until).exclude(at=until, pk__gte=below)
+    if since is not None:
+        found = found.filter(at__gte=since)
+    if actor:
+        found = found.filter(actor=actor)
+    if thing:
+        found = found.filter(thing__startswith=thing)
+    return tuple(
+        Entry(
+            number=row.pk,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            thing=row.thing,
+            before=row.before,
+            after=row.after,
+        )
+        for row in found.order_by("-at", "-pk")[:limit]
+    )
+
+
+class TellsTrail(KeepsTrail):
+    """What a context's ``local.py`` answers of its trail."""
+
+    context: ClassVar[str]
+
+    def activity(
+        self, *, actor: str, thing: str, since: datetime | None, until: datetime, below: int, limit: int
+    ) -> tuple[Entry, ...]:
+        return read(self.context, actor=actor, thing=thing, since=since, until=until, below=below, limit=limit)
 
 
 def erase(context: str, *, things: Collection[str]) -> None:

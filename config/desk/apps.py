@@ -10,4 +10,7 @@ class DeskConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib import admin
 
+        from config.desk import filters
+
+        filters.install()
         admin.site.enable_nav_sidebar = False  # the desk's menu is in its place: dozens of links, before each form

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.books import checkup
 from config.books.pages import LOOKS
+from config.desk.activity import TRAILS
 from config.desk.asking import User, may, page
 from eci.remembered import Remembered
 
@@ -56,6 +57,7 @@ DESKS: dict[str, tuple[Entry, ...]] = {
     ),
     "Shop": (
         Entry(name="Problems", view="staff-reconcile", needed=LOOKS),
+        Entry(name="Activity", view="desk-activity", needed=tuple(f"{label}.view_trail" for label in TRAILS)),
         Entry(name="Staff", view="admin:auth_user_changelist", needed=("auth.view_user",)),
     ),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,13 +15,15 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from config.desk import again, dialogs, finding, front, sheets
+from config.desk import activity, again, dialogs, finding, front, products, sheets
 from config.desk.dialogs import Dialog
+from contexts.catalog.public.contracts import ProductNotFound
 from contexts.notifications.public.api import notifications
 from contexts.notifications.public.contracts import NotificationNotFound
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Done, OrderNotFound
 from eci import staff_forms
+from eci.clock import utcnow
 from eci.errors import EciError, PreconditionFailed
 from eci.forms import CardlessTextField
 from eci.identity.auth import staff_name
@@ -31,7 +35,8 @@ MAX_TEXT = 200  # of what is looked for
 
 def _front_page(request: HttpRequest) -> HttpResponseBase:
     """The admin's own, with today's figures."""
-    return admin.site.index(request, {"tiles": front.tiles(request.user), "title": "Today"})
+    mine = activity.own(staff_name(request.user)) if request.user.is_authenticated else None
+    return admin.site.index(request, {"tiles": front.tiles(request.user), "mine": mine, "title": "Today"})
 
 
 @require_safe
@@ -89,6 +94,19 @@ def _noted(request: HttpRequest, order_id: str, form: NoteForm) -> bool:
     if done.repeated:
         messages.warning(request, staff_forms.REPEATED)
     return True
+
+
+@require_safe
+def _product_sheet(request: HttpRequest, product_id: int) -> HttpResponse:
+    if not any(request.user.has_perm(code) for code in products.SEES):
+        raise PermissionDenied
+    try:
+        found = products.sheet(product_id, request.user)
+    except ProductNotFound as missing:
+        messages.warning(request, missing.message)
+        return redirect("admin:index")
+    title = f"{found.product.sku}, {found.product.name}"
+    return render(request, "desk/product.html", _context(request, title=title, sheet=found))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -191,12 +209,48 @@ def _send_again(request: HttpRequest, notification_id: int) -> HttpResponse:
     return render(request, "desk/again.html", _context(request, **context))
 
 
+@require_safe
+def _activity_page(request: HttpRequest) -> HttpResponse:
+    contexts = activity.may_see(request.user)
+    if not contexts:
+        raise PermissionDenied
+    asked = activity.asked_for(request.GET)
+    found = activity.find(asked, contexts)
+
+    def url(**other: str) -> str:
+        given = {"actor": asked.actor, "kind": asked.kind, "day": asked.day.isoformat() if asked.day else ""}
+        return "?" + urlencode({name: value for name, value in (given | other).items() if value})
+
+    days = {step: _day_beside(asked.day, step) for step in (-1, 1)}
+    context = {
+        "title": "Activity",
+        "asked": asked,
+        "activity": found,
+        "kinds": [(name, kind.title) for name, kind in activity.KINDS.items() if kind.context in contexts],
+        "following": url(after=found.following) if found.following else "",
+        "before": url(day=days[-1]) if days[-1] else "",
+        "then": url(day=days[1]) if days[1] else "",
+    }
+    return render(request, "desk/activity.html", _context(request, **context))
+
+
+def _day_beside(day: date | None, step: int) -> str:
+    """Not beyond today, and not before the calendar's beginning."""
+    try:
+        other = day + timedelta(days=step) if day else None
+    except OverflowError:
+        return ""
+    return other.isoformat() if other and other <= utcnow().date() else ""
+
+
 def _context(request: HttpRequest, **more: Any) -> dict[str, Any]:
     return admin.site.each_context(request) | more
 
 
+activity_page = admin.site.admin_view(_activity_page)
 front_page = admin.site.admin_view(_front_page)
 go = admin.site.admin_view(_go)
 order_sheet = admin.site.admin_view(_order_sheet)
 dialog = admin.site.admin_view(_dialog)
+product_sheet = admin.site.admin_view(_product_sheet)
 send_again = admin.site.admin_view(_send_again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import cycle
 
 from eci import money
@@ -45,3 +46,33 @@ def price_band(price_minor: int, currency: str) -> tuple[str, int, int]:
     while price_minor >= upper:
         lower, upper = upper, int(upper * next(steps))
     return currency, lower, upper
+
+
+ROUNDINGS: dict[str, tuple[Decimal, Decimal]] = {
+    "0.05": (Decimal("0.05"), Decimal(0)),
+    "0.10": (Decimal("0.10"), Decimal(0)),
+    "0.50": (Decimal("0.50"), Decimal(0)),
+    "1": (Decimal(1), Decimal(0)),
+    "10": (Decimal(10), Decimal(0)),
+    ".99": (Decimal(1), Decimal("0.99")),
+    ".95": (Decimal(1), Decimal("0.95")),
+    ".90": (Decimal(1), Decimal("0.90")),
+}
+"""How prices may be rounded: to multiples of the first, plus the second."""
+
+
+def repriced(price: Decimal, currency: str, *, percent: Decimal, rounding: str = "") -> Decimal:
+    """The price changed by ``percent``, rounded to the nearest that ``rounding`` allows; halves go up.
+
+    ValueError where that is no price: not more than zero, or finer than the currency.
+    """
+    if not price:
+        return price
+    step, offset = ROUNDINGS.get(rounding, (money.from_minor(1, currency), Decimal(0)))
+    for part in (step, offset):
+        money.to_minor(part, currency)
+    times = ((price * (100 + percent) / 100 - offset) / step).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    new = times * step + offset
+    if new <= 0:
+        raise ValueError("It would be sold for nothing.")
+    return new

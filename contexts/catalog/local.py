@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contexts.catalog import selectors
-from contexts.catalog.public.contracts import Catalog, Product
+from contexts.catalog.public.contracts import Catalog, Priced, Product
 from contexts.catalog.selectors import Row
 from eci import money
 from eci.paging import Paging
+from eci.trail import TellsTrail
 
 _FIELDS = ("id", "sku", "name", "price_minor", "currency", "is_active")
 
@@ -24,7 +25,14 @@ def product(row: Row) -> Product:
     )
 
 
-class LocalCatalog(Catalog):
+def priced(row: Row) -> Priced:
+    price = money.from_minor(row["price_minor"], row["currency"])
+    return Priced(at=row["at"], price=price, currency=row["currency"], actor=row["actor"])
+
+
+class LocalCatalog(TellsTrail, Catalog):
+    context = "catalog"
+
     def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:
         rows = selectors.products_by_id(product_ids=list(product_ids), fields=_FIELDS)
         return {product_id: product(row) for product_id, row in rows.items()}
@@ -44,3 +52,6 @@ class LocalCatalog(Catalog):
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
         paging = Paging(limit=limit - 1, order="-rank")  # its slice has one row more
         return tuple(row["id"] for row in selectors.products(paging=paging, include_inactive=True, q=text))
+
+    def prices_of(self, *, product_id: int, limit: int) -> tuple[Priced, ...]:
+        return tuple(map(priced, selectors.newest_prices(product_id=product_id, limit=limit)[::-1]))

@@ -108,6 +108,29 @@ class PriceChange(models.Model):
         return f"product {self.product_id}"
 
 
+class BulkChange(models.Model):
+    """What a member of staff changed of several products at once, to be taken back.
+
+    - ``lines``: [[SKU, {field: [old, new]}], …], as they are shown.
+    - ``kept``: once it is undone, the SKUs that stayed as they were, because somebody had changed them since.
+    """
+
+    what = models.CharField(max_length=200)
+    actor = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+    lines = models.JSONField()
+    kept = models.JSONField(default=list)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.CharField(max_length=200, blank=True, default="")
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="catalog_bulk_age")]
+
+    def __str__(self) -> str:
+        return self.what
+
+
 class Trail(TrailRow):
     """Staff's writes to products."""
 

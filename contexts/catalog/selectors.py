@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from contexts.catalog import search
 from contexts.catalog.domain import LOWEST_PRICE, category_key, price_band, price_thousandths
@@ -103,6 +103,11 @@ def prices(*, paging: Paging, product_id: int) -> list[Row]:
     if not rows and not Product.objects.filter(pk=product_id).exists():
         raise not_found(product_id=product_id)
     return rows
+
+
+def newest_prices(*, product_id: int, limit: int) -> list[Row]:
+    found = PriceChange.objects.filter(product_id=product_id).order_by("-at", "-pk")
+    return list(found.values(*PRICE_FIELDS)[:limit])
 
 
 def products_by_id(*, product_ids: Collection[int], fields: tuple[str, ...]) -> dict[int, Row]:
@@ -252,3 +257,36 @@ def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:
         found = found.filter(is_active=True)
     grouped = found.values("category_key").annotate(label=Min(F("category")), product_count=Count("pk"))
     return paging.slice(grouped, pk="category_key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census:
+    """``categories``: of all products, the label of each and how many have it, those with the most first."""
+
+    categories: list[tuple[str, int]]
+    on_sale: int
+    off_sale: int
+    changed: int
+
+
+def census(*, changed_since: datetime) -> Census:
+    """How many products there are of each kind, counted in one statement."""
+    rows: QuerySet[Product, Any] = Product.objects.order_by().values("category_key", "is_active")
+    counted = rows.annotate(
+        label=Min("category"), count=Count("pk"), changed=Count("pk", filter=Q(updated_at__gte=changed_since))
+    )
+    categories: Counter[str] = Counter()
+    labels: dict[str, str] = {}
+    sale: Counter[bool] = Counter()
+    changed = 0
+    for row in counted:
+        categories[row["category_key"]] += row["count"]
+        labels.setdefault(row["category_key"], row["label"])
+        sale[row["is_active"]] += row["count"]
+        changed += row["changed"]
+    return Census(
+        categories=[(labels[key], count) for key, count in categories.most_common() if key],
+        on_sale=sale[True],
+        off_sale=sale[False],
+        changed=changed,
+    )

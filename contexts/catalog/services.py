@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +15,14 @@ from django.db.models import F
 
 from contexts.catalog import search, selectors, words
 from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
-from contexts.catalog.models import PriceChange, Product
+from contexts.catalog.models import BulkChange, PriceChange, Product
 from contexts.catalog.public.contracts import DuplicateBarcode, DuplicateSku
 from contexts.catalog.selectors import Row, row_of
 from eci import metadata as labels
-from eci import money, trail
+from eci import money, pruning, trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, writes
-from eci.errors import InvalidRequest, PreconditionFailed
+from eci.errors import InvalidRequest, InvalidTransition, PreconditionFailed
 from eci.imports.values import exact
 from eci.statements import Inserts
 
@@ -430,3 +431,53 @@ def restore_products(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]
         if plan.refusal:  # its old barcode is another's by now
             kept[number] = list(done[number][1])
     return kept
+
+
+# -- several by staff, to be taken back -------------------------------------------------------------------------------
+
+UNDONE_WITHIN = timedelta(hours=1)
+_CHANGES_KEPT = timedelta(days=90)
+
+
+@writes("catalog")
+def change_together(*, rows: Sequence[Row], seen: Mapping[str, int], what: str, actor: str) -> BulkChange | None:
+    """Change products as ``write_products`` does, if each still has the version that was ``seen``, by SKU. None if that
+    changes nothing.
+
+    PreconditionFailed.
+    """
+    products = locked(Product.objects.filter(sku__in=list(seen)).order_by("pk"))
+    if {product.sku: product.version for product in products} != dict(seen):
+        raise PreconditionFailed("One of these products has changed meanwhile.")
+    plans = write_products(rows=rows, actor=actor, create=False)
+    lines = [
+        (row["sku"], plan.changes) for row, plan in zip(rows, plans, strict=True) if plan.changes and not plan.refusal
+    ]
+    return BulkChange.objects.create(what=what, actor=actor, lines=lines) if lines else None
+
+
+@writes("catalog")
+def undo_together(*, change_id: int, version: int, actor: str) -> BulkChange:
+    """Take back what it changed, as a new change, where that is still what it wrote. ``kept`` names the others.
+
+    PreconditionFailed for another version; InvalidTransition if it was undone, or more than an hour ago.
+    """
+    change: BulkChange = locked(BulkChange.objects.filter(pk=change_id)).get()
+    if change.version != version:
+        raise PreconditionFailed("This has changed meanwhile.", version=change.version)
+    if not can_be_undone(change=change):
+        raise InvalidTransition("It was undone before." if change.undone_at else "It can be undone for an hour.")
+    kept = restore_products(done=[(sku, changes) for sku, changes in change.lines], actor=actor)
+    change.kept = [sku for (sku, _), fields in zip(change.lines, kept, strict=True) if fields]
+    change.undone_at, change.undone_by, change.version = utcnow(), actor, version + 1
+    change.save()
+    return change
+
+
+def prune_changes() -> None:
+    """What was changed stands in the trail for ever; a page to undo it is kept for a while."""
+    pruning.delete(BulkChange.objects.filter(at__lt=utcnow() - _CHANGES_KEPT), by="at")
+
+
+def can_be_undone(*, change: BulkChange) -> bool:
+    return change.undone_at is None and change.at > utcnow() - UNDONE_WITHIN

@@ -14,6 +14,7 @@ def prune() -> None:
     outbox.prune("catalog")
     idempotency.prune("catalog")
     services.index_missing()
+    services.prune_changes()
     running.prune("catalog")
 
 

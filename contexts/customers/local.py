@@ -17,6 +17,7 @@ from contexts.customers.public.contracts import (
 )
 from contexts.customers.selectors import Row
 from eci import metadata
+from eci.trail import TellsTrail
 
 
 def customer(row: Row) -> Customer:
@@ -87,7 +88,9 @@ def former_address(row: Row) -> FormerAddress:
     return FormerAddress(customer_id=row["id"], email=row["email"], email_verified=verified)
 
 
-class LocalCustomers(Customers):
+class LocalCustomers(TellsTrail, Customers):
+    context = "customers"
+
     def customer(self, *, customer_id: int) -> Customer:
         return customer(selectors.customer(customer_id=customer_id))
 

@@ -19,10 +19,12 @@ from contexts.inventory.public.contracts import (
     ReservationStatus,
     Returned,
     Statistics,
+    StockLevel,
     WarehouseRecord,
 )
 from contexts.inventory.selectors import Part, ReservationView
 from contexts.inventory.services import holds, proof, stock
+from eci.trail import TellsTrail
 
 ACTOR = "orders"
 
@@ -55,6 +57,19 @@ def allocation(row: models.Allocation | Part) -> Allocation:
     )
 
 
+def stock_level(row: Any) -> StockLevel:
+    return StockLevel(
+        inventory_id=row.pk,
+        warehouse=row.warehouse_id,
+        is_open=row.warehouse.is_active,
+        on_hand=row.on_hand,
+        reserved=row.held,
+        owed=row.owed,
+        available=row.available,
+        reorder_point=row.reorder_point,
+    )
+
+
 def low_row(row: Any) -> LowRow:
     return LowRow(
         inventory_id=row.pk,
@@ -74,7 +89,9 @@ def units(items: Iterable[Demand]) -> dict[int, int]:
     return dict(total)
 
 
-class LocalInventory(Inventory):
+class LocalInventory(TellsTrail, Inventory):
+    context = "inventory"
+
     def reserve(
         self,
         *,
@@ -159,6 +176,12 @@ class LocalInventory(Inventory):
 
     def low_rows(self, *, limit: int) -> tuple[LowRow, ...]:
         return tuple(map(low_row, selectors.low_rows(limit=limit)))
+
+    def stock_of(self, *, product_id: int) -> tuple[StockLevel, ...]:
+        return tuple(map(stock_level, selectors.rows_of_product(product_id=product_id)))
+
+    def in_stock(self) -> tuple[int, ...]:
+        return selectors.products_in_stock()
 
     def statistics(self) -> Statistics:
         return selectors.statistics()

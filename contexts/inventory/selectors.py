@@ -171,6 +171,23 @@ def stock_rows_of(*, inventory_ids: Iterable[int]) -> dict[int, Stock]:
     return {row.pk: row for row in with_available(rows=Stock.objects.filter(pk__in=list(inventory_ids)))}
 
 
+def rows_of_product(*, product_id: int) -> list[Any]:
+    """The product's rows of ``with_available``, by warehouse."""
+    rows = Stock.objects.filter(product_id=product_id).select_related("warehouse").order_by("warehouse")
+    return list(with_available(rows=rows))
+
+
+def products_in_stock() -> tuple[int, ...]:
+    """The products of which an open warehouse has units available."""
+    owing = Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True)
+    owed = set(owing.distinct())
+    plain = _IN_USE.filter(on_hand__gt=F("reserved")).values_list("product_id", flat=True)
+    # What is owed is not available, and what is all reserved may be so by reservations that have run out.
+    doubtful = _IN_USE.filter(Q(product_id__in=owed) | Q(reserved__gt=0, on_hand__lte=F("reserved")))
+    found = with_available(rows=doubtful).filter(available__gt=0).values_list("product_id", flat=True)
+    return tuple(sorted((set(plain) - owed) | set(found)))
+
+
 def stock_in(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Stock]:
     """The stock rows of these products in these warehouses, by both."""
     wanted = set(places)

@@ -13,9 +13,12 @@ from contexts.notifications.public.contracts import (
     SentAgain,
 )
 from contexts.notifications.selectors import Row
+from eci.trail import TellsTrail
 
 
-class LocalNotifications(Notifications):
+class LocalNotifications(TellsTrail, Notifications):
+    context = "notifications"
+
     def waiting(self) -> int:
         return selectors.waiting()
 

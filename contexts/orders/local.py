@@ -20,6 +20,7 @@ from contexts.orders.public.contracts import (
     OrderSheet,
     OrderStatus,
     Preview,
+    ProductSold,
     Recipient,
     Refunding,
     ReturnRecord,
@@ -33,13 +34,16 @@ from contexts.orders.public.contracts import (
 )
 from contexts.orders.workflows import commands, recovery
 from eci import metadata, money
+from eci.trail import TellsTrail
 
 
 def recipient(row: models.Order) -> Recipient:
     return Recipient(customer_id=row.customer_id, email="" if row.buyer_erased else row.email)
 
 
-class LocalOrders(Orders):
+class LocalOrders(TellsTrail, Orders):
+    context = "orders"
+
     def recipient(self, *, order_id: str) -> Recipient:
         return recipient(selectors.order(order_id=order_id))
 
@@ -66,6 +70,11 @@ class LocalOrders(Orders):
 
     def placed_by(self, *, customer_id: int, limit: int) -> tuple[OrderBrief, ...]:
         return tuple(map(order_brief, selectors.placed_by(customer_id=customer_id, limit=limit)))
+
+    def of_product(self, *, product_id: int, limit: int) -> tuple[ProductSold, ...]:
+        units = selectors.newest_of_product(product_id=product_id, limit=limit)
+        found = selectors.orders_by_id(order_ids=list(units))
+        return tuple(ProductSold(order=order_brief(found[order_id]), units=units[order_id]) for order_id in units)
 
     def note(self, *, order_id: str, text: str, actor: str, key: str) -> Done:
         return commands.note(order_id=order_id, text=text, actor=actor, key=key)

@@ -155,6 +155,7 @@ class OrderLine(models.Model):
                 name="orders_requested_within_quantity",
             ),
         ]
+        indexes = [models.Index(fields=["product_id", "order"], name="orders_line_product")]
         ordering = ["line_no"]
 
     def __str__(self) -> str:

@@ -190,6 +190,17 @@ def placed_by(*, customer_id: int, limit: int) -> list[Order]:
     return list(Order.objects.filter(customer_id=customer_id).order_by("-created_at", "-pk")[:limit])
 
 
+def newest_of_product(*, product_id: int, limit: int) -> dict[str, int]:
+    """Of the newest orders that have the product, its units by order, the newest first: ids sort by time."""
+    lines: QuerySet[OrderLine, Any] = OrderLine.objects.filter(product_id=product_id).order_by("-order_id")
+    counted = lines.values("order_id").annotate(units=Sum("quantity"))
+    return {row["order_id"]: row["units"] for row in counted[:limit]}
+
+
+def orders_by_id(*, order_ids: Collection[str]) -> dict[str, Order]:
+    return Order.objects.in_bulk(list(order_ids))
+
+
 def _by_order(rows: Iterable[Any]) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = defaultdict(list)
     for row in rows:

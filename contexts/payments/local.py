@@ -22,6 +22,7 @@ from contexts.payments.public.contracts import (
     WaitingReview,
 )
 from eci.money import from_minor, to_minor
+from eci.trail import TellsTrail
 
 
 def payment(row: models.Payment) -> Payment:
@@ -110,7 +111,9 @@ def charge_asked(
     )
 
 
-class LocalPayments(Payments):
+class LocalPayments(TellsTrail, Payments):
+    context = "payments"
+
     def open_request(
         self, *, order_id: str, amount: Decimal, currency: str, customer_id: int | None, seconds: int
     ) -> datetime:

@@ -16,6 +16,7 @@ from contexts.shipping.public.contracts import (
     ShipTo,
     Withheld,
 )
+from eci.trail import TellsTrail
 
 
 def shipment(row: models.Shipment) -> Shipment:
@@ -52,7 +53,9 @@ def shipment_record(row: models.Shipment) -> ShipmentRecord:
     return ShipmentRecord(shipment=shipment(row), steps=tuple(shipment_step(event) for event in row.events.all()))
 
 
-class LocalShipping(Shipping):
+class LocalShipping(TellsTrail, Shipping):
+    context = "shipping"
+
     def expect(self, *, order_id: str) -> None:
         services.expect_shipments(order_id=order_id)
 

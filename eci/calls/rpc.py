@@ -27,9 +27,7 @@ _brief: ContextVar[bool] = ContextVar("brief", default=False)
 def serve(context: str, implementation: object) -> None:
     """Answer the context's calls in this process. Called once, from the context's ``ready()``."""
     _local[context] = implementation
-    for base in type(implementation).__mro__:
-        if inspect.isabstract(base):
-            _contracts[context] = base
+    _contracts[context] = next(base for base in type(implementation).__mro__ if inspect.isabstract(base))
 
 
 def served(context: str) -> tuple[type, object]:

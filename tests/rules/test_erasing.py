@@ -86,7 +86,7 @@ IN_ANY_TABLE = {
     "ids and keys": "order_id aggregate_id resource key dedupe_key scope idempotency_scope idempotency_key",
     "names of processes and requests": "nonce trace lease_owner",
     "digests": "digest salt signature fingerprint idempotency_fingerprint used_key successor staff_stamp password",
-    "accounts, by number or of staff": "actor undo_actor answered_by reviewed_by",
+    "accounts, by number or of staff": "actor undo_actor undone_by answered_by reviewed_by",
     "goods and places of the shop": "sku code warehouse asked_warehouse barcode",
     "sums": "figures",
 }
@@ -94,6 +94,7 @@ IN_ONE = {
     "goods and places of the shop": "catalog_product.description catalog_product.category catalog_product.metadata"
     " catalog_product.name_key catalog_product.category_key catalog_product.search_text catalog_product.plain_name"
     " catalog_product.terms catalog_word.word catalog_word.head catalog_word.tail inventory_warehouse.address"
+    " catalog_bulkchange.what catalog_bulkchange.lines catalog_bulkchange.kept"
     " catalog_trail.before catalog_trail.after inventory_trail.before inventory_trail.after"
     " inventory_allocation.moved_from inventory_reservation.choice inventory_reservation.why"
     " inventory_ledgerlink.erased inventory_ledgercheck.verified inventory_ledgercheck.findings",

@@ -22,6 +22,8 @@ from django.test import Client
 from django.urls import reverse
 from django.urls.exceptions import NoReverseMatch
 
+from contexts.catalog import selectors as catalog
+from contexts.catalog import services as changing
 from contexts.orders import services
 from eci.staff import ReadOnly
 from tests.support.api import Api
@@ -53,6 +55,8 @@ TYPED = {
     "phone": "555 1234",
     "priority": "7",
 }
+# What is typed into the form of an action that shows first what it would do.
+ASKED: dict[str, dict[str, str]] = {"reprice": {"direction": "more", "percent": "5"}}
 _OWN = ("changelist", "add", "history", "delete", "change", "autocomplete")
 _UNSEEN = {"sessions.session", "admin.logentry"}
 
@@ -71,6 +75,10 @@ def world(shop: Shop, api: Api) -> Shop:
     shop.order()
     api.settle()
     Group.objects.create(name="night shift")
+    product = catalog.product_by_sku(sku="RUG")
+    changing.change_together(
+        rows=[{"sku": "RUG", "price": Decimal(11)}], seen={"RUG": product["version"]}, what="prices", actor="staff:ann"
+    )
     return shop
 
 
@@ -311,6 +319,10 @@ def opened(client: Client, label: str, name: str) -> tuple[str, Form] | None:
             url = reverse(f"admin:{name}", args=[row.pk])
         page = client.get(url)
     found = [form for form in forms_in(page.content.decode()) if form.method == "post" and list(form.visible())]
+    if name in ASKED:  # it shows what it would do, and does that
+        shown = client.post(url, found[0].fields | ASKED[name] | {"stage": "preview"})
+        found = [form for form in forms_in(shown.content.decode()) if "stage" in form.buttons]
+        return url, found[0]
     assert found or name not in FITS, f"{url}: no form"
     return (url, found[0]) if found else None
 

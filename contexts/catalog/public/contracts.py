@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, NotFound
 
 
@@ -22,6 +24,16 @@ class Product:
     is_active: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Priced:
+    """A price that a product was given by ``actor``."""
+
+    at: datetime
+    price: Decimal
+    currency: str
+    actor: str
+
+
 class ProductNotFound(NotFound):
     """``details.product_id`` is the first unknown product."""
 
@@ -34,7 +46,7 @@ class DuplicateBarcode(Conflict):
     code = "duplicate_barcode"
 
 
-class Catalog(ABC):
+class Catalog(KeepsTrail):
     @abstractmethod
     def products(self, *, product_ids: Iterable[int]) -> dict[int, Product]:
         """The products with these ids, active or not, by id. ProductNotFound when one is unknown."""
@@ -58,3 +70,7 @@ class Catalog(ABC):
     @abstractmethod
     def search(self, *, text: str, limit: int) -> tuple[int, ...]:
         """The ids of at most ``limit`` products in which all these words are, the best matches first."""
+
+    @abstractmethod
+    def prices_of(self, *, product_id: int, limit: int) -> tuple[Priced, ...]:
+        """The newest prices of a product, the oldest of them first."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, EciError, NotFound
 
 
@@ -107,7 +108,7 @@ class DuplicateEmail(Conflict):
     code = "duplicate_email"
 
 
-class Customers(ABC):
+class Customers(KeepsTrail):
     @abstractmethod
     def customer(self, *, customer_id: int) -> Customer:
         """CustomerNotFound when there is none, or the person was erased."""

@@ -334,6 +334,12 @@ class ReceiptForm(OnceForm):
         )
 
 
+def _prefilled(request: HttpRequest) -> dict[str, str]:
+    """What a link to the form of a receipt says of it."""
+    given = {name: request.GET.get(name, "") for name in ("sku", "product_id", "warehouse", "units")}
+    return {name: value[:MAX_TERM] for name, value in given.items() if value.isprintable()}
+
+
 def _held(hold: Hold, *, may_release: bool) -> dict[str, Any]:
     """A hold for a stock row's page: what it is, until when, and how it can be released."""
     is_orders_own = is_our_order(hold.order_id)
@@ -485,7 +491,7 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
         """Receive units of any product, even the first ones in a warehouse."""
         if not self.has_stocktaking_permission(request):
             raise PermissionDenied
-        form = ReceiptForm(request.POST or None)
+        form = ReceiptForm(request.POST or None, initial=_prefilled(request))
         try:
             repeated = request.method == "POST" and sent_before(request, "inventory") is not False
         except EciError as refusal:

@@ -6,12 +6,13 @@ reservations lack. *Available* is what is left of on hand, never less than 0.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, NotFound
 
 
@@ -115,6 +116,20 @@ class Level:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StockLevel:
+    """A product's stock row, with ``reserved`` as it is now. ``is_open``: its warehouse sells."""
+
+    inventory_id: int
+    warehouse: str
+    is_open: bool
+    on_hand: int
+    reserved: int
+    owed: int
+    available: int
+    reorder_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LowRow:
     """A stock row of an active warehouse with fewer units available than its reorder point."""
 
@@ -193,7 +208,7 @@ class WarehouseNotFound(NotFound):
     """``details.warehouse`` names it."""
 
 
-class Inventory(ABC):
+class Inventory(KeepsTrail):
     """Commands for the reservations of our own orders. A repeated command answers the same and changes nothing."""
 
     @abstractmethod
@@ -306,6 +321,14 @@ class Inventory(ABC):
     @abstractmethod
     def low_rows(self, *, limit: int) -> tuple[LowRow, ...]:
         """At most so many of the rows that ``low`` counts, those with the fewest units available first."""
+
+    @abstractmethod
+    def stock_of(self, *, product_id: int) -> tuple[StockLevel, ...]:
+        """A product's stock rows, by warehouse."""
+
+    @abstractmethod
+    def in_stock(self) -> tuple[int, ...]:
+        """The ids of the products of which an open warehouse has units available, in order."""
 
     @abstractmethod
     def statistics(self) -> Statistics:

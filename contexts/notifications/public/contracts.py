@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, NotFound
 
 
@@ -66,7 +67,7 @@ class AlreadySent(Conflict):
     code = "already_sent"
 
 
-class Notifications(ABC):
+class Notifications(KeepsTrail):
     @abstractmethod
     def waiting(self) -> int:
         """How many notifications are queued and not sent yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, EciError, NotFound
 
 
@@ -148,6 +149,14 @@ class OrderBrief:
     total: Decimal
     currency: str
     created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductSold:
+    """An order of a product: so many ``units`` of it."""
+
+    order: OrderBrief
+    units: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,7 +365,7 @@ class NoFeeForCurrency(Conflict):
     code = "no_fee_for_currency"
 
 
-class Orders(ABC):
+class Orders(KeepsTrail):
     @abstractmethod
     def recipient(self, *, order_id: str) -> Recipient:
         """OrderNotFound."""
@@ -376,6 +385,10 @@ class Orders(ABC):
     @abstractmethod
     def placed_by(self, *, customer_id: int, limit: int) -> tuple[OrderBrief, ...]:
         """A customer's orders, newest first."""
+
+    @abstractmethod
+    def of_product(self, *, product_id: int, limit: int) -> tuple[ProductSold, ...]:
+        """The newest orders that have this product."""
 
     # Commands of staff. Each is carried out once for its ``key``, which is the actor's. One that the order does not
     # allow as it is raises InvalidTransition. ``shown`` is the digest of the preview that its actor has seen: where it

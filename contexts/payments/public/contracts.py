@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, EciError, NotFound, Unfinished
 
 
@@ -214,7 +215,7 @@ class RefundRefused(Conflict):
     code = "refund_refused"
 
 
-class Payments(ABC):
+class Payments(KeepsTrail):
     """The money of our own orders. Every command may be repeated, because the provider is asked with keys that stand in
     our rows."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from eci.activity import KeepsTrail
 from eci.errors import Conflict, NotFound
 
 ORDERS = "orders"
@@ -112,7 +113,7 @@ class OrderRefunded(Conflict):
     code = "order_refunded"
 
 
-class Shipping(ABC):
+class Shipping(KeepsTrail):
     """The shipments of our own orders. Every command may be repeated."""
 
     @abstractmethod

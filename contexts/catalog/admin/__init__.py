@@ -11,11 +11,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from contexts.catalog import search, services
-from contexts.catalog.models import Import, PriceChange, Product, Trail
+from contexts.catalog.admin.filters import CategoryFilter, ChangedFilter, OnSaleFilter
+from contexts.catalog.admin.rows import EditedRows
+from contexts.catalog.admin.together import BulkChangeAdmin, ChangedTogether
+from contexts.catalog.models import BulkChange, Import, PriceChange, Product, Trail
 from eci import money, text
 from eci.forms import AmountField, BarcodeField, MetadataField, SkuField, TextField
 from eci.identity.auth import staff_name
-from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, product_sheet
 from eci.staff_imports import ImportAdmin
 
 
@@ -62,14 +65,20 @@ class ProductForm(forms.ModelForm):
 
 
 @admin.register(Product)
-class ProductAdmin(StaffAdmin):
+class ProductAdmin(EditedRows, ChangedTogether):
     form = ProductForm
-    list_display = ("id", "sku", "name", "category", "price", "currency", "is_active", "updated_at")
+    list_display = ("id", "sku", "name", "category", "price", "currency", "on_sale", "updated_at")
     list_display_links = ("id", "sku")
-    list_filter = ("is_active", "currency")
+    list_filter = (CategoryFilter, OnSaleFilter, ChangedFilter, "currency")
     search_fields = ("sku",)  # that there is a search: what it finds is below
     ordering = ("-created_at", "-id")
-    actions = ("deactivate",)
+    actions = ("deactivate", "activate", "reprice")
+    change_form_template = "catalog/product_change_form.html"
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        product = kwargs.get("obj")
+        sheet = product_sheet(product.pk) if product else ""
+        return super().render_change_form(request, context | {"product_sheet": sheet}, *args, **kwargs)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
@@ -77,15 +86,6 @@ class ProductAdmin(StaffAdmin):
         """What the API's search finds."""
         term = search_term.strip()[:MAX_TERM]
         return (search.everything(found=queryset, query=term) if term else queryset), False
-
-    @admin.display(ordering="price_thousandths")
-    def price(self, product: Product) -> str:
-        return money.text(money.from_minor(product.price_minor, product.currency), product.currency)
-
-    @admin.action(description="Take the selected products off sale", permissions=["change"])
-    def deactivate(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
-        product_ids = list(queryset.values_list("pk", flat=True))
-        services.deactivate_products(product_ids=product_ids, actor=staff_name(request.user))
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         actor = staff_name(request.user)
@@ -106,6 +106,7 @@ class ProductAdmin(StaffAdmin):
         return False
 
 
+admin.site.register(BulkChange, BulkChangeAdmin)
 admin.site.register(Trail, TrailAdmin)
 admin.site.register(Import, ImportAdmin)
 
