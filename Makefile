@@ -14,7 +14,10 @@ MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 E
 # How another terminal runs commands on this very shop; make run prints it.
 HINT := make manage$(if $(ECI_DATA_DIR), ECI_DATA_DIR=$(ECI_DATA_DIR))$(if $(filter 1,$(OPEN)),, OPEN=$(OPEN))$(if $(SERVERS), SERVERS=1)
 # The environment of one deployment of make services, which is there since that ran.
-IN_SERVICE = $(if $(SERVICE),. $(abspath $(or $(ECI_DATA_DIR),var))/services/$(SERVICE).env;)
+PARTS = $(abspath $(or $(ECI_DATA_DIR),var))/services
+IN_SERVICE = $(if $(SERVICE),[ -r $(PARTS)/$(SERVICE).env ] || { \
+	echo "There is no deployment $(SERVICE). There are: $(or $(patsubst %.env,%,$(notdir $(wildcard $(PARTS)/*.env))),none)." >&2; exit 1; }; \
+	. $(PARTS)/$(SERVICE).env;)
 export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -2,11 +2,15 @@
 """Django's commands and our own: ``manage.py help`` lists them."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] in (["up"], ["services"]) and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        # Until these handle Ctrl-C themselves it ends them at once: an exception can get lost while modules are loaded.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:2] == ["up"]:
         from eci.watch import metrics_folder
 

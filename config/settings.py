@@ -109,8 +109,10 @@ OTP_TOTP_ISSUER = "ECI"  # beside the account's name in authenticator apps
 # The first administrator, whom ``manage.py up`` and ``manage.py prepare_staff`` create.
 ECI_ADMIN_EMAIL = os.environ.get("ECI_ADMIN_EMAIL", "")
 ECI_ADMIN_PASSWORD = secret("ECI_ADMIN_PASSWORD")
-ALLOWED_HOSTS = [host for host in os.environ.get("ECI_ALLOWED_HOSTS", "*" if ECI_DEBUG else "").split(",") if host]
-ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]  # callers on this machine, such as health checks
+# Callers on this machine, such as health checks, are always taken. In open mode too nobody else is by default: a site
+# whose name is made to mean 127.0.0.1 while somebody here looks at it could do what everybody may.
+ALLOWED_HOSTS = [host for host in os.environ.get("ECI_ALLOWED_HOSTS", "").split(",") if host]
+ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("ECI_CSRF_TRUSTED_ORIGINS", "").split(",") if origin]
 
 # -- contexts ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ All stand on one data folder and so on the databases of the same shop, each on t
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shlex
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ HOST = "127.0.0.1"
 REST = "rest"
 
 RECUT = signal.SIGUSR1  # tells manage.py services that another cut is wanted
-_STATE, _WANTED = "state.json", "wanted"
+_STATE, _WANTED, _LOCK = "state.json", "wanted", "lock"
 
 
 class NoSuchCut(ValueError):
@@ -103,6 +105,19 @@ def make_keys(names: list[str], folder: Path) -> None:
         if not file.exists():
             keys.write(own, file.name, keys.private_pem(keys.new()))
         keys.write(callers, file.name, keys.public_pem(keys.read_private(file.read_bytes()).public_key()))
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[bool]:
+    """Whether no other services run on this data. A second one would take keys and addresses from the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 @dataclass(frozen=True, kw_only=True)

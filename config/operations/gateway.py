@@ -13,6 +13,8 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # nginx wants 
 MAIN = "orders"  # what belongs to no context goes where it runs: that deployment can reach most others
 
 SHOP = "web:8000"  # where one deployment hosts all, in compose
+_REFUSED = "/nginx/refused"  # nobody can ask for it
+_HEALTH = "proxy_read_timeout 5s; # who asks waits no longer for one that is frozen"
 
 
 def files() -> dict[str, str]:
@@ -86,6 +88,28 @@ http {{
     no_answer "did not answer. Send the same request again, with the same Idempotency-Key.";
     default "cannot be reached at the moment. Please try again.";
   }}
+
+  # What nginx itself refuses has the product's words.
+  map $status $refusal {{
+    404 "There is nothing at this address.";
+    405 "This method is not allowed.";
+    413 "The request is too large.";
+    414 "The URL is too long.";
+    429 "There are too many connections from your address. Close some, or use them for several requests.";
+    431 "The headers are too long.";
+    500 "Something went wrong on our side.";
+    default "The request is malformed.";
+  }}
+  map $status $refusal_code {{
+    404 not_found;
+    405 method_not_allowed;
+    "~^(413|414|431)$" request_too_large;
+    429 throttled;
+    500 internal_error;
+    default validation_error;
+  }}
+  map $status $refusal_over {{ 429 2; default ""; }}
+  map $time_iso8601 $now {{ "~^(?<instant>.+)[+]00:00$" "${{instant}}Z"; default $time_iso8601; }}
   default_type application/json;
   recursive_error_pages on; # the health of all is asked of two deployments before it is refused
 """
@@ -137,16 +161,19 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
                 own += ["/v1/imports"] if "imports" in context.paths else []
                 yield from _to(f"location ~ ^(?:{'|'.join(own)})$", name, places, again, takes_files=True)
             yield from _to(f"location ~ ^/v1/(?:{paths})(?:/|$)", name, places, again)
-            yield from _to(f"location /api/v1/{name}/", name, places, again)
+            yield from _to(f"location ~ ^/api/v1/{name}(?:/|$)", name, places, again)
         yield from _to("location = /.well-known/jwks.json", "customers", places, again)
         for name in CONTEXTS:
-            yield from _to(f"location = /health/{name}", name, places, again)
+            yield from _to(f"location = /health/{name}", name, places, again, is_health=True)
         for path in ("/health", "/v1/health", "/actuator/health"):
-            yield from _to(f"location = {path}", MAIN, places, again, path="/health/all", refused="another")
+            yield from _to(
+                f"location = {path}", MAIN, places, again, path="/health/all", refused="another", is_health=True
+            )
         yield from _to("location = /schema", MAIN, places, again, path="/schema/all")
         other = next(name for name in CONTEXTS if places[name] != places[MAIN])
         yield "location @another { # the health of all is asked of another deployment"
         yield "  rewrite ^ /health/all break;"
+        yield f"  {_HEALTH}"
         yield f"  {_pass(places[other], again)}"
         yield f"  error_page 502 504 = @{MAIN};"
         yield "}"
@@ -158,10 +185,16 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
 
 def _closed() -> Iterator[str]:
     """What is not passed on. Prometheus and other contexts ask the web processes directly."""
-    yield "location = /nginx { return 204; } # whether this server itself runs"
-    yield "location ~ ^/(?:internal|metrics)(?:/|$) {"
-    yield f"  return 404 '{_envelope('There is no such page.', 'not_found')}';"
+    yield f"error_page 400 404 405 414 {_REFUSED};"
+    yield f"error_page 494 =431 {_REFUSED};"
+    yield f"error_page 505 =400 {_REFUSED};"
+    yield f"location = {_REFUSED} {{"
+    yield "  internal;"
+    yield "  add_header Retry-After $refusal_over always;"
+    yield f"  return 400 '{_envelope('$refusal', '$refusal_code')}'; # in fact with the status that led here"
     yield "}"
+    yield "location = /nginx { return 204; } # whether this server itself runs"
+    yield "location ~ ^/(?:internal|metrics)(?:/|$) { return 404; }"
 
 
 def _to(
@@ -173,11 +206,15 @@ def _to(
     path: str = "",
     refused: str = "",
     takes_files: bool = False,
+    is_health: bool = False,
 ) -> Iterator[str]:
     yield f"{location} {{"
+    if is_health:
+        yield f"  {_HEALTH}"
     if takes_files:
         yield "  client_max_body_size 101m;"
     yield f"  {_pass(places[context], again, path)}"
+    yield f"  error_page 413 429 500 {_REFUSED};"
     yield f"  error_page 502 504 = @{refused or context};"
     yield "}"
 
@@ -205,4 +242,4 @@ def _refusals(apart: bool) -> Iterator[str]:
 def _envelope(error: str, code: str, context: str = "") -> str:
     details = f'{{"context":"{context}"}}' if context else "{}"
     head = '{"status":"error","data":null,"error":"' + error + '","code":"' + code + '","details":' + details
-    return head + ',"timestamp":"$time_iso8601"}'
+    return head + ',"timestamp":"$now"}'

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.e2e
 def test_commands_run_on_the_shop_of_the_data_folder(demo_seed: Seed, tmp_path: Path) -> None:
     with world(demo_seed, tmp_path / "var") as own:
 
-        def manage(arguments: str) -> subprocess.CompletedProcess[str]:
-            command = ["make", "--no-print-directory", "manage", f"ARGS={arguments}"]
+        def manage(arguments: str, *more: str) -> subprocess.CompletedProcess[str]:
+            command = ["make", "--no-print-directory", "manage", f"ARGS={arguments}", *more]
             return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True)
 
         audit = manage("audit")
@@ -26,3 +26,8 @@ def test_commands_run_on_the_shop_of_the_data_folder(demo_seed: Seed, tmp_path: 
         assert manage('orders stop "we count the stock"').returncode == 0
         assert manage("orders status").stdout.endswith(": we count the stock\n")
         assert manage("settle nonsense").returncode != 0
+        (tmp_path / "var/services").mkdir()
+        (tmp_path / "var/services/orders.env").write_text("export ECI_SERVICE_NAME=orders\n")
+        nobody = manage("audit", "SERVICE=rest")
+        assert nobody.stderr.startswith("There is no deployment rest. There are: orders.\n")
+        assert manage("service_key --name", "SERVICE=orders").stdout == "orders\n"

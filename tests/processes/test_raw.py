@@ -71,6 +71,13 @@ def ask(product: Product, line: bytes, header: bytes = b"X: y") -> Answer:
     return Answer(int(head.split()[1]), json.loads(body), {})
 
 
+def test_a_site_whose_name_leads_to_this_machine_may_do_nothing(product: Product) -> None:
+    """Open mode needs no credentials, so a page that somebody here looks at must not be taken for one of ours."""
+    refused = product.api.get("/v1/products", Host="evil.example")
+    assert (refused.status, refused.code) == (400, "validation_error")
+    assert product.api.get("/v1/products", Host=f"localhost:{product.port}").status == 200
+
+
 @pytest.mark.parametrize("what", LINES)
 def test_a_request_line(product: Product, what: str) -> None:
     line, status = LINES[what]

@@ -110,11 +110,22 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     wait_until(lambda: _is_whole(parts), 120, "the part that was killed runs again")
     wait_until(lambda: shop.order(1).status == 201, 60, "orders are taken again")
 
+    second = parts.manage("services", "--offset", str(offset + 1))
+    assert second.returncode != 0
+    assert f"Services run on {parts.data_dir} already." in second.stderr
+    assert shop.order(1).status == 201, "the first has its keys and addresses"
+    master = (parts.data_dir / "services/gateway/pid").read_text()
+    os.kill(int(master), signal.SIGKILL)
+    wait_until(lambda: (parts.data_dir / "services/gateway/pid").read_text() not in ("", master), 60, "a new nginx")
+    wait_until(lambda: _is_whole(parts), 60, "the gateway answers again")
+
     text = parts.log.read_text()
+    assert "bind() to" not in text, "the old nginx left nothing behind"
     assert "rest          | It ended, and is started again." in text
     assert "orders        | It is up." in text, "each line says whose it is"
     parts.stop()
     wait_until(lambda: not _processes(parts), 30, "nothing is left")
+    assert _is_free(parts.port), "nor of nginx, whose processes have no environment"
 
 
 def _told(parts: Product, name: str) -> dict[str, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.product import DemoShop, Product, Running, wait_until
-from tests.support.world import ON_SERVERS, world
+from tests.support.world import ON_SERVERS, ROOT, environment, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(5)]
 
@@ -50,6 +53,26 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
 
     for database in fresh.data_dir.glob("*.sqlite3"):
         assert sqlite3.connect(database).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("command", ["up", "services"])
+def test_ctrl_c_ends_it_while_it_is_still_being_loaded(tmp_path: Path, command: str) -> None:
+    """An exception can get lost while modules are imported, and the shop would start without a terminal to end it."""
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "manage.py", command],
+        cwd=ROOT,
+        env=environment(tmp_path / "var", {}),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as loading:
+        assert loading.stderr is not None
+        for line in loading.stderr:
+            if line.endswith(" django.utils\n"):
+                break
+        loading.send_signal(signal.SIGINT)
+        told = loading.stderr.read()
+    assert loading.returncode == -signal.SIGINT
+    assert "Traceback" not in told, told[-2000:]
 
 
 @pytest.mark.skipif(ON_SERVERS, reason="with Redis there are no message files")

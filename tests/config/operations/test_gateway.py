@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -111,7 +114,66 @@ def test_what_is_for_other_processes_is_not_there(gateway: Gateway, path: str) -
     for method in ("GET", "POST"):
         answer = gateway.http.request(method, f"{gateway.url}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.json()["error"] == "There is nothing at this address.", "as of any address"
     assert gateway.reached() == {}
+
+
+_LINE = b"GET /v1/products HTTP/1.1\r\nHost: shop\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"G(T / HTTP/1.1\r\n\r\n", 400, "validation_error"),
+        (b"GET /v1/products HTTP/1.1\r\n\r\n", 400, "validation_error"),
+        (b"GET /v1/products%00 HTTP/1.1\r\nHost: shop\r\n\r\n", 400, "validation_error"),
+        (b"GET /v1/products HTTP/9.9\r\nHost: shop\r\n\r\n", 400, "validation_error"),
+        (_LINE + b"Host: other\r\n\r\n", 400, "validation_error"),
+        (_LINE + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "validation_error"),
+        (_LINE.replace(b"GET", b"TRACE") + b"\r\n", 405, "method_not_allowed"),
+        (_LINE + b"Content-Length: 2000000\r\n\r\n", 413, "request_too_large"),
+        (_LINE.replace(b"products", b"x" * 40_000) + b"\r\n", 414, "request_too_large"),
+        (_LINE + b"X-Long: " + b"x" * 40_000 + b"\r\n\r\n", 431, "request_too_large"),
+        (b"GET /nginx/refused HTTP/1.1\r\nHost: shop\r\n\r\n", 404, "not_found"),
+    ],
+)
+def test_what_it_refuses_itself_has_a_sentence_and_a_code(
+    gateway: Gateway, sent: bytes, status: int, code: str
+) -> None:
+    with _connected(gateway) as connection:
+        connection.sendall(sent)
+        refused = _answer(connection)
+    assert (refused.status_code, refused.json()["status"], refused.json()["code"]) == (status, "error", code)
+    assert refused.json()["error"].endswith(".")
+    assert gateway.reached() == {}
+
+
+def test_more_connections_than_an_address_may_have_are_told_to_come_again(gateway: Gateway) -> None:
+    with ExitStack() as stack:
+        begun = b"POST /v1/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\n{"
+        for _ in range(256):
+            stack.enter_context(_connected(gateway)).sendall(begun)
+        wait_until(lambda: gateway.http.get("/v1/orders").status_code == 429, 20, "the 257th is refused")
+        refused = gateway.http.get("/v1/orders")
+        assert (refused.json()["code"], refused.headers["Retry-After"]) == ("throttled", "2")
+    wait_until(lambda: gateway.http.get("/v1/orders").status_code == 200, 20, "and taken when they have gone")
+
+
+def _connected(gateway: Gateway) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", gateway.http.base_url.port or 0), timeout=20)
+
+
+def _answer(connection: socket.socket) -> httpx.Response:
+    head = http.client.HTTPResponse(connection)
+    head.begin()
+    return httpx.Response(head.status, headers=head.getheaders(), content=head.read())
+
+
+@pytest.mark.parametrize("path", ["/api/v1/catalog", "/api/v1/catalogs/v1/products", "/v1/products"])
+def test_no_address_is_led_to_where_the_caller_says(gateway: Gateway, path: str) -> None:
+    """nginx by itself redirects a folder without its slash, to whatever host the request names."""
+    answer = gateway.http.get(path, headers={"Host": "evil.example"})
+    assert answer.status_code == 200 and gateway.reached()
 
 
 def test_who_asks_is_said_by_the_gateway_alone(gateway: Gateway) -> None:

@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -63,17 +64,24 @@ class Command(BaseCommand):
         offset = options["offset"]
         if not 0 <= offset <= 65535 - GATEWAY_PORT:
             raise CommandError(f"OFFSET={offset}: it is 0 to {65535 - GATEWAY_PORT}, for ports end at 65535.")
-        for deployment in deployments:
-            for port in deployment.ports(offset):
-                require_free(port, deployment.name)
-        require_free(GATEWAY_PORT + offset, "the gateway")
-        prepare_shop(self.stdout.write)
-        connections.close_all()
+        with cuts.only_one(settings.DATA_DIR / "services") as is_only:
+            if not is_only:
+                raise CommandError(
+                    f"Services run on {settings.DATA_DIR} already. manage.py recut gives them another cut; "
+                    "ECI_DATA_DIR=folder makes another shop."
+                )
+            for deployment in deployments:
+                for port in deployment.ports(offset):
+                    require_free(port, deployment.name)
+            require_free(GATEWAY_PORT + offset, "the gateway")
+            prepare_shop(self.stdout.write)
+            connections.close_all()
+            self._run(Shop(options["cut"], offset, demo=options["demo"]))
 
-        shop = Shop(options["cut"], offset, demo=options["demo"])
+    def _run(self, shop: Shop) -> None:
         try:
             shop.start()
-            self.stdout.write(_banner(shop.deployments, offset, has_gateway=shop.gateway is not None))
+            self.stdout.write(_banner(shop.deployments, shop.offset, has_gateway=shop.gateway is not None))
             self.stdout.flush()
             shop.watch()
         finally:
@@ -118,6 +126,12 @@ class Part:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def leave_nothing(self) -> None:
+        """Kill what it started. After a kill -9 nginx's worker, and web processes for seconds, would keep the port."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
     def stop_soon(self) -> None:
         if self.is_running() and self.process is not None:
             self.process.terminate()
@@ -125,11 +139,10 @@ class Part:
     def end(self, deadline: float) -> None:
         if self.process is None:
             return
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.leave_nothing()
+        self.process.wait()
         if self.reader is not None:
             self.reader.join(1)
 
@@ -244,6 +257,7 @@ class Shop:
                 self._recut()
             for part in self.everything:
                 if not (part.is_running() or self.stopping):
+                    part.leave_nothing()
                     part.say("It ended, and is started again.")
                     time.sleep(PAUSE)
                     part.start()
