@@ -186,10 +186,11 @@ class InProcess:
 
     def __init__(self) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-        from django.core.wsgi import get_wsgi_application
         from django.test import RequestFactory
 
-        self.application: Any = get_wsgi_application()
+        from config.wsgi import application
+
+        self.application: Any = application
         self.factory = RequestFactory(HTTP_HOST="127.0.0.1")
         self.headers: dict[str, str] = {}
         answer = self.post("/v1/staff/token", ADMIN)

@@ -19,6 +19,7 @@ Databases
 Statements (statements has the story)
     statements.querysets  reads and updates: a queryset is written once, compiled once, and run with new values
     statements.inserts    rows that are inserted many at a time
+    statements.rows       objects of models, made quickly
     statements.stand_ins  what stands for a value while its statement is compiled
     statements.texts      what was compiled, and its way to the database and back
 

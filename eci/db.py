@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 
+# Django's asks at each look whether an event loop runs. Here none does.
+connections._connections = threading.local()  # type: ignore[attr-defined]
+
 
 class Stale(Exception):
     """A row has changed between its read and its update: run the unit of work again."""
@@ -115,11 +118,10 @@ def require_no_unit_of_work(what: str) -> None:
 
 
 @contextmanager
-def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
+def unit_of_work(context: str) -> Iterator[None]:
     """One transaction on the context's database. After its commit, what ``after_commit`` was given is called.
 
-    Inside another one it is a savepoint; with ``savepoint=False`` a part of the outer one, which cannot go on after an
-    error in here.
+    Inside another one it is a savepoint.
     """
     outer = _thread.depths.get(context, 0)
     hooks = _thread.hooks.setdefault(context, [])
@@ -130,7 +132,7 @@ def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
         with (
             tracing.transaction(context) if outer == 0 else nullcontext(),
             _turn(context) if outer == 0 else nullcontext(),
-            transaction.atomic(using=context, savepoint=savepoint or outer == 0),  # noqa: TID251
+            transaction.atomic(using=context),  # noqa: TID251
         ):
             yield
             if transaction.get_rollback(using=context):  # else Django would roll back silently, and the hooks would run
@@ -144,6 +146,11 @@ def unit_of_work(context: str, *, savepoint: bool = True) -> Iterator[None]:
         _thread.hooks[context] = []
         for hook in hooks:
             _run(hook)
+
+
+def statement_by_itself(context: str) -> AbstractContextManager[Any]:
+    """For a single write, which needs no BEGIN and COMMIT. Inside a unit of work it is a part of that."""
+    return nullcontext() if in_unit_of_work(context) else _turn(context)
 
 
 _turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -190,7 +197,7 @@ def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
     """As ``writes``. If the connection turns out to be lost before COMMIT, it begins anew, once."""
     if in_unit_of_work(context):
-        with unit_of_work(context, savepoint=False):
+        with transaction.mark_for_rollback_on_error(using=context):
             return function()
     anew = True
     for attempt in range(1, _ATTEMPTS + 1):

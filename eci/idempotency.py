@@ -22,15 +22,16 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from eci import pruning
-from eci.db import in_unit_of_work, unit_of_work
+from eci.db import statement_by_itself, unit_of_work
 from eci.erasure import blank
 from eci.errors import EciError, IdempotencyInProgress, IdempotencyKeyReused, NotFound
 from eci.statements import Change, Changes, Columns, Inserts, Reads, change, changes, reads
+from eci.statements.rows import QuickModel
 
 KEPT = timedelta(hours=48)  # clients are promised 24
 
 
-class IdempotencyRecord(models.Model):
+class IdempotencyRecord(QuickModel):
     """One key of one caller at one endpoint. ``status`` is null while its request is running.
 
     ``resource`` is the id of what the request created.
@@ -122,7 +123,7 @@ def claim(context: str, key: Key, *, resource: str = "", answer: Answer | None =
     if answer is not None:
         record.status, record.answer = answer.status, json.dumps(answer.body, cls=JSONEncoder)
     try:
-        with contextlib.nullcontext() if in_unit_of_work(context) else unit_of_work(context):
+        with statement_by_itself(context):
             _inserts_in(context)([record])
     except IntegrityError:
         raise IdempotencyInProgress("A request with this idempotency key is still running.") from None

@@ -28,6 +28,7 @@ from django.db.models.functions import Now
 from eci import events, pruning
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 from eci.statements import Change, Changes, Inserts, Reads, change, changes, reads
+from eci.statements.rows import QuickModel
 from eci.watch import requests
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Delivery:
     trace: dict[str, str]
 
 
-class OutboxRow(models.Model):
+class OutboxRow(QuickModel):
     """One event for one consumer. It is kept for a while after its delivery."""
 
     event_id = models.UUIDField()
@@ -77,7 +78,7 @@ class OutboxRow(models.Model):
         return Delivery(event_id=self.event_id, name=self.name, payload=self.payload, trace=self.trace)
 
 
-class InboxRow(models.Model):
+class InboxRow(QuickModel):
     """An event that this context has handled. The row was committed together with the effect."""
 
     event_id = models.UUIDField(primary_key=True)

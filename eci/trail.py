@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from eci.activity import Entry, KeepsTrail
 from eci.db import alias_of, in_unit_of_work
 from eci.statements import Inserts
+from eci.statements.rows import QuickModel
 
 _KEPT = (
     "staff:",
@@ -38,7 +39,7 @@ class _Rows(models.QuerySet["TrailRow"]):
         raise TypeError("A trail is never deleted.")
 
 
-class TrailRow(models.Model):
+class TrailRow(QuickModel):
     """One write. ``before`` and ``after`` are the fields that changed; ``before`` is empty for what is new."""
 
     at = models.DateTimeField(db_default=Now())

@@ -16,6 +16,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.totals import TotalsRow
 from eci.trail import TrailRow
 
@@ -89,7 +90,7 @@ class MovementKind(models.TextChoices):
     COUNT = "count", "units were counted"
 
 
-class Movement(models.Model):
+class Movement(QuickModel):
     """One line of the ledger, which is append-only. ``delta`` is added to on hand; ``on_hand`` is the result."""
 
     product_id = models.BigIntegerField()
@@ -122,7 +123,7 @@ class Movement(models.Model):
         return f"{self.delta:+d}"
 
 
-class LedgerLink(models.Model):
+class LedgerLink(QuickModel):
     """A movement as it was sealed (``services/sealing.py``), numbered from 1 without a gap.
 
     ``digest`` covers the movement, and the link before it of the same product and warehouse; ``verify_ledger.py`` says
@@ -185,7 +186,7 @@ class LedgerCheck(models.Model):
         return f"{self.found} findings at {self.at}"
 
 
-class Reservation(models.Model):
+class Reservation(QuickModel):
     """Units kept for an order. ``key`` is the caller's name for it; a repeated request with the same key has the same
     ``fingerprint``. ``why`` says why it needs attention, or ended though nobody asked for that; ``actor`` changed it
     last. ``asked_warehouse``: its units are to come from there and from nowhere else."""
@@ -222,7 +223,7 @@ class Reservation(models.Model):
         return self.key
 
 
-class Allocation(models.Model):
+class Allocation(QuickModel):
     """One stock row's part of a reservation. It stops counting at ``lapses_at``: null once firm, paying or closed.
 
     ``moved_from``: how many of its units came from which other warehouses, while the order's shipments do not know.

@@ -10,10 +10,11 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.trail import TrailRow
 
 
-class Notification(models.Model):
+class Notification(QuickModel):
     """One message to one recipient.
 
     There are two sorts. The shop's own come from events: ``dedupe_key`` names kind and reason, so that there is one of
@@ -78,7 +79,7 @@ class LowStock(models.Model):
         return f"stock row {self.inventory_id}"
 
 
-class Attempt(models.Model):
+class Attempt(QuickModel):
     """One attempt to send: recorded before the call, completed with the answer after it."""
 
     notification = models.ForeignKey(Notification, on_delete=models.PROTECT, related_name="log")

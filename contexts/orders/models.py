@@ -11,6 +11,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.text import NAME
 from eci.totals import TotalsRow
 from eci.trail import TrailRow
@@ -37,14 +38,14 @@ class Undo(models.TextChoices):
     STOCK_GONE = "stock_gone", "paid, but its stock was gone"
 
 
-class Number(models.Model):
+class Number(QuickModel):
     """Its primary key is the number of an order. The engine gives it, so that orders do not wait for each other."""
 
     def __str__(self) -> str:
         return str(self.pk)
 
 
-class Order(models.Model):
+class Order(QuickModel):
     """``next_at`` is when a runner should look at the order (null: nothing to do); the lease names the one that does.
 
     - ``number`` is the shop's own, for people; ``reference`` is what another system calls the order.
@@ -128,7 +129,7 @@ class Order(models.Model):
         return self.order_id
 
 
-class OrderLine(models.Model):
+class OrderLine(QuickModel):
     """Name and price at the time of the order. ``catalog_price_minor`` is what the catalog asked then.
 
     ``returned_quantity`` are the units that came back, ``requested_quantity`` those whose return is asked for.
@@ -162,7 +163,7 @@ class OrderLine(models.Model):
         return f"{self.quantity} × {self.sku}"
 
 
-class TimelineEntry(models.Model):
+class TimelineEntry(QuickModel):
     """Something that happened to an order, for people to read. ``actor``: who did it; empty in rows of before that."""
 
     order = models.ForeignKey(Order, on_delete=models.DO_NOTHING, related_name="timeline")

@@ -11,11 +11,12 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.totals import TotalsRow
 from eci.trail import TrailRow
 
 
-class PaymentRequest(models.Model):
+class PaymentRequest(QuickModel):
     """What is due for one of our orders. A ``closed_reason`` on a PAYING one: it closes if its charge is declined."""
 
     order_id = models.CharField(max_length=64, primary_key=True)
@@ -36,7 +37,7 @@ class PaymentRequest(models.Model):
         return self.order_id
 
 
-class Asked(models.Model):
+class Asked(QuickModel):
     """What a payment and a refund share: they wait for the provider's answer, and keep their caller's key.
 
     ``actor``: who asked for it; empty on the oldest rows. ``nonce``: the part of the provider's key that is never used

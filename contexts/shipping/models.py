@@ -14,6 +14,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.erasure import ErasureRow
 from eci.idempotency import IdempotencyRecord
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.trail import TrailRow
 
 
@@ -21,7 +22,7 @@ def _values(statuses: Iterable[ShipmentStatus]) -> list[str]:
     return sorted(status.value for status in statuses)
 
 
-class Consignment(models.Model):
+class Consignment(QuickModel):
     """An order of ours, as shipping knows it: it will have shipments, or, once ``cancelled``, it never will.
 
     The order's first ``create`` and a ``cancel`` that finds nothing both insert this row, so only one of them succeeds.
@@ -33,7 +34,7 @@ class Consignment(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
 
-class Shipment(models.Model):
+class Shipment(QuickModel):
     """What leaves one warehouse for one order. ``warehouse`` is null for another system's order; the unique constraint
     lets such an order have several shipments.
 
@@ -80,7 +81,7 @@ class Shipment(models.Model):
         return self.tracking_no
 
 
-class ShipmentEvent(models.Model):
+class ShipmentEvent(QuickModel):
     """One change of a shipment, with the status that it has since. Rows are only ever added."""
 
     shipment = models.ForeignKey(Shipment, on_delete=models.PROTECT, related_name="events")

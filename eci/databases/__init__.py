@@ -238,7 +238,7 @@ class Named:
     def wrap_database_errors(self) -> NamedErrors:
         return NamedErrors(self)
 
-    def statements_cursor(self) -> Any:
+    def cursor_for(self, text: str) -> Any:
         """The driver's cursor, for a statement whose rows are all taken before the next one."""
         return self.create_cursor()  # type: ignore[attr-defined]
 

@@ -32,6 +32,7 @@ from eci.watch.requests import about_order
 P = TypeVar("P")
 
 _ALWAYS_KNOWN = {"format"}
+_key_field = IdempotencyKeyField()
 
 
 @functools.cache
@@ -201,7 +202,7 @@ class ApiView(GenericAPIView[Any]):
         in_body: str | None = asked.get("idempotency_key")
         if header is not None:
             try:
-                header = IdempotencyKeyField().run_validation(header)
+                header = _key_field.run_validation(header)
             except serializers.ValidationError as error:
                 raise serializers.ValidationError({"Idempotency-Key": error.detail}) from None
         if header is not None and in_body is not None and header != in_body:

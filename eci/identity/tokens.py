@@ -12,6 +12,7 @@ from the environment, as PEM texts.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -192,13 +193,13 @@ def _source() -> object:
     """A cheap value that changes when the keys change. The first call makes the first key."""
     if settings.ECI_TOKEN_KEY:
         return settings.ECI_TOKEN_KEY, settings.ECI_TOKEN_RETIRED_KEYS
-    folder = _folder()
+    folder = str(settings.ECI_KEYS_DIR)
     try:
-        file = (folder / _SIGNING).stat()
+        file = os.stat(f"{folder}/{_SIGNING}")
     except FileNotFoundError:
-        _make_first(folder)
-        file = (folder / _SIGNING).stat()
-    return str(folder), folder.stat().st_mtime_ns, file.st_ino, file.st_mtime_ns
+        _make_first(_folder())
+        file = os.stat(f"{folder}/{_SIGNING}")
+    return folder, os.stat(folder).st_mtime_ns, file.st_ino, file.st_mtime_ns
 
 
 def _folder() -> Path:

@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -86,14 +86,14 @@ class Inserts(Generic[M]):
             if not one.generated and (has_key or not isinstance(one, models.AutoField)) and one.attname not in unnamed
         ]
         template = self.model()
-        for field in fields:
-            if field.attname in self.same:
-                value = self.same[field.attname]
-            elif field.attname in filled_in:
-                value = DatabaseDefault(field.db_default) if by_itself else field.db_default
+        for one in fields:
+            if one.attname in self.same:
+                value = self.same[one.attname]
+            elif one.attname in filled_in:
+                value = DatabaseDefault(one.db_default) if by_itself else one.db_default
             else:
-                value = _Column(output_field=field)
-            setattr(template, field.attname, value)
+                value = _Column(output_field=one)
+            setattr(template, one.attname, value)
         query = InsertQuery(self.model, **self._on_conflict())
         query.insert_values(fields, [template])
         compiler = query.get_compiler(using=alias)
@@ -106,8 +106,8 @@ class Inserts(Generic[M]):
             row=row,
             after=after,
             columns=[_column(part, connection) for part in parts],
-            returned=[field.attname for field in returned],
-            converters=converters_of(compiler, [field.get_col(meta.db_table) for field in returned]),
+            returned=[one.attname for one in returned],
+            converters=converters_of(compiler, [one.get_col(meta.db_table) for one in returned]),
         )
 
     def _on_conflict(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _column(part: Any, connection: Any) -> _Of:
 @dataclass(frozen=True, kw_only=True)
 class _Insertion:
     """The text of an insert: what comes before a row's values, they themselves, and what comes after; the parameters of
-    a row; and what comes back."""
+    a row; and what comes back. ``texts``: those of a few rows."""
 
     before: str
     row: str
@@ -147,10 +147,16 @@ class _Insertion:
     columns: Sequence[_Of]
     returned: Sequence[str]
     converters: Sequence[Any]
+    texts: dict[int, str] = field(default_factory=dict)
 
     def fill(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
         params = list(chain.from_iterable(_values_of(row, self.columns) for row in rows))
-        return f"{self.before} VALUES {', '.join([f'({self.row})'] * len(rows))}{self.after}", params
+        text = self.texts.get(len(rows))
+        if text is None:
+            text = f"{self.before} VALUES {', '.join([f'({self.row})'] * len(rows))}{self.after}"
+            if len(rows) < _MANY:
+                self.texts[len(rows)] = text
+        return text, params
 
     def at_once(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
         """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""

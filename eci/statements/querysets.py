@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, get_related_populators
 from django.db.models.sql import UpdateQuery
 
+from eci.statements.rows import loader
 from eci.statements.stand_ins import Shaped, shape_of, stand_in
 from eci.statements.texts import KEPT, Text, converted, converters_of, count, databases, fetched, run, write
 
@@ -124,12 +125,12 @@ def _row_of(alias: str, asked: Any, compiler: Any) -> Callable[[Any], Any]:
         return tuple
     model, places = compiler.klass_info["model"], compiler.klass_info["select_fields"]
     own = slice(places[0], places[-1] + 1)
-    names = [column.target.attname for column, *_ in compiler.select[own]]
+    load = loader(model, [column.target.attname for column, *_ in compiler.select[own]], alias)
     beside = get_related_populators(compiler.klass_info, compiler.select, alias)  # type: ignore[call-arg]
     annotated = list((compiler.annotation_col_map or {}).items())
 
     def row_of(row: Sequence[Any]) -> Any:
-        made = model.from_db(alias, names, row[own])
+        made = load(row[own])
         for related in beside:
             related.populate(row, made)
         for name, place in annotated:

@@ -63,7 +63,7 @@ def run(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[Any]
         connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
-        cursor = connection.statements_cursor()
+        cursor = connection.cursor_for(sql)
         cursor.execute(sql, params)
         return answer(cursor)
 

@@ -216,6 +216,8 @@ def reserve_units(*, units: dict[int, int], at: datetime) -> None:
 def begin_anew(*, allocations: Iterable[Allocation], at: datetime) -> None:
     """What these allocations were until now is past: call it before they become something else than closed."""
     begun = [allocation for allocation in allocations if allocation.since < at]
+    if not begun:
+        return
     remember(allocations=begun, at=at)
     Allocation.objects.filter(pk__in=[allocation.pk for allocation in begun]).update(since=at)
     for allocation in begun:

@@ -15,6 +15,7 @@ from eci.databases import Bounded, Server, hung, parent, waits
 
 _GONE = ("08000", "08003", "08006", "57P01", "57P02")  # no connection, shut down, crashed
 _INTERVAL = 0.1  # seconds between two looks for Ctrl-C, as psycopg has it
+_CURSORS = 200  # of one connection
 
 
 @functools.cache
@@ -25,9 +26,9 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
         answered = 0.0  # when a wait last ended well
 
         @cached_property
-        def statements_cursor(self) -> psycopg.Cursor[Any]:
-            """One for all statements: to make one costs as much as to send a statement."""
-            return self.cursor()
+        def cursors(self) -> dict[str, psycopg.Cursor[Any]]:
+            """One for each text: it knows how the values and rows of its last statement are converted."""
+            return {}
 
         @classmethod
         def connect(cls, *arguments: Any, **options: Any) -> Any:
@@ -75,9 +76,22 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
         return _driver(self.server)
 
-    def statements_cursor(self) -> psycopg.Cursor[Any]:
-        kept: psycopg.Cursor[Any] = self.connection.statements_cursor
-        return kept
+    def cursor_for(self, text: str) -> psycopg.Cursor[Any]:
+        kept: dict[str, psycopg.Cursor[Any]] = self.connection.cursors
+        if text not in kept:
+            if len(kept) == _CURSORS:
+                kept.clear()
+            kept[text] = self.connection.cursor()
+        return kept[text]
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """One statement: the driver would turn autocommit off before, and on after, each transaction."""
+        with self.wrap_database_errors:
+            self.cursor_for("BEGIN").execute("BEGIN", prepare=False)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)
 
     def is_loss(self, error: Error) -> bool:
         state = getattr(error.__cause__, "sqlstate", None)
@@ -92,6 +106,8 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
         return usable
 
     def get_connection_params(self) -> dict[str, Any]:
+        if self.alias in self._connection_pools:
+            return {}  # the pool has them, and Django would put them together again for each request
         parameters: dict[str, Any] = super().get_connection_params()
         if seconds := waits.statement_seconds:
             given = parameters.get("options", "")

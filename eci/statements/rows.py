@@ -1,0 +1,68 @@
+"""Objects of models, made in a fraction of the time that Django takes. It sends no signal that one is made: none waits.
+
+``QuickModel``: rows to be inserted. Whoever inherits it gets new objects quicker, and all else is as it was.
+``loader``: rows that were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from django.db import models
+from django.db.models.base import ModelState
+
+
+class QuickModel(models.Model):
+    """What a field has by default is asked of it once, and not for each object."""
+
+    class Meta:
+        abstract = True
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        if args or not given:
+            super().__init__(*args, **given)
+            return
+        usual, computed, known = _defaults(type(self))
+        has = vars(self)
+        has["_state"] = ModelState()
+        has.update(usual)
+        for name, default in computed:
+            if name not in given:
+                has[name] = default()
+        for name, value in given.items():
+            if name in usual:
+                has[name] = value
+            elif name in known:
+                setattr(self, name, value)
+            else:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument: {name}")
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], set[str]]:
+    """What each column has by default; the defaults that are computed for each object; what else may be given."""
+    fields = [field for field in model._meta.concrete_fields if not field.generated]
+    computed = [
+        field for field in fields if callable(field.default) or (field.has_db_default() and not field.has_default())
+    ]
+    usual = {field.attname: None if field in computed else field.get_default() for field in fields}
+    known = {field.name for field in model._meta.fields} | set(model._meta._property_names)  # type: ignore[attr-defined]
+    return usual, [(field.attname, field.get_default) for field in computed], known
+
+
+def loader(model: type[models.Model], names: Sequence[str], alias: str) -> Callable[[Sequence[Any]], Any]:
+    """What makes an object of a row's columns, in the order of ``names``."""
+    if list(names) != [field.attname for field in model._meta.concrete_fields]:
+        return lambda columns: model.from_db(alias, names, columns)
+
+    def load(columns: Sequence[Any]) -> Any:
+        made = model.__new__(model)
+        has = vars(made)
+        state = has["_state"] = ModelState()
+        state.adding, state.db = False, alias
+        has.update(zip(names, columns, strict=True))
+        return made
+
+    return load
