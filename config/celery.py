@@ -1,4 +1,5 @@
-"""Celery: beat wakes each context's tasks; the worker runs them and, in a thread of its own, the relay.
+"""Celery: beat wakes each context's tasks; the worker runs them and, in a thread of its own, the relay, which
+also sees imports that wait.
 
 The broker only wakes things up. A lost message loses no work: all work that is due stands in a database.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -38,6 +40,7 @@ log = requests.logger(__name__)
 
 RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes; while nothing is found, twice as many each time
 RELAY_PATIENCE = 2.0  # up to these: an event of another process waits no longer, one of this process not at all
+IMPORTS_PAUSE = 2.0  # seconds between two looks for imports that wait: to ask costs a tenth of a wake-up by beat
 EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
 BEAT_PAUSE = 30  # seconds that beat may sleep at once: probes take it for dead after two minutes
 PATIENCE = 30  # seconds that a task waits for one answer of a database: what it asks may be about all orders
@@ -153,16 +156,21 @@ def stop_relay(**kwargs: Any) -> None:
 
 def _relay() -> None:
     from eci import outbox
+    from eci.imports import leases
 
     databases.bound_waits_of_this_thread(settings.ECI_DATABASE_TIMEOUT)  # one that hangs must not keep all events
-    pause = RELAY_PAUSE
+    pause, looked = RELAY_PAUSE, 0.0
     while not _stop.is_set():
         outbox.emitted.clear()
         close_old_connections()
         delivered, away = 0, False
+        looks = time.monotonic() - looked >= IMPORTS_PAUSE
+        looked = time.monotonic() if looks else looked
         for context in settings.ECI_CONTEXTS:
             try:
                 delivered += outbox.relay_once([context])
+                if looks and CONTEXTS[context].imports and leases.any_free(context):
+                    app.send_task(f"{context}.run_imports", queue=context, expires=EXPIRES)
             except Exception:  # its database may be away for a while; the relay goes on with the other contexts
                 log.exception("relay_round_failed", context=context)
                 connections.close_all()

@@ -53,7 +53,7 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("products", "categories", "imports"),
             imports=("products", "prices"),
-            beat={"catalog.run_imports": 2, "catalog.prune": 3600},
+            beat={"catalog.run_imports": 30, "catalog.prune": 3600},
         ),
         Context(
             name="customers",
@@ -63,7 +63,7 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("users", "customers", "staff"),
             imports=("customers",),
-            beat={"customers.run_imports": 2, "customers.prune": 3600},
+            beat={"customers.run_imports": 30, "customers.prune": 3600},
         ),
         Context(
             name="inventory",
@@ -76,7 +76,7 @@ CONTEXTS: dict[str, Context] = {
             imports=("stock_counts", "receipts"),
             beat={
                 "inventory.sweep_holds": 10,
-                "inventory.run_imports": 2,
+                "inventory.run_imports": 30,
                 "inventory.seal_ledger": 300,
                 "inventory.verify_ledger": 3600,
                 "inventory.count": 60,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from eci.db import after_commit
 from eci.imports.rows import UNDER_WAY, ImportRow, Status, imports_of
+from eci.statements import Reads, reads
 
 LEASE = timedelta(seconds=10)
 _RENEWED_AFTER = 2.0  # seconds
@@ -55,11 +56,30 @@ class Lease:
         )
 
 
+@cache
+def _oldest_free_in(context: str) -> Reads[..., int]:
+    @reads
+    def oldest_free() -> QuerySet[ImportRow, int]:
+        return _free(context).order_by("pk").values_list("pk", flat=True)[:1]
+
+    return oldest_free
+
+
+def _free(context: str) -> QuerySet[ImportRow]:
+    free = Q(lease_until=None) | Q(lease_until__lte=Now())
+    rows: QuerySet[ImportRow] = imports_of(context).filter(free, status__in=UNDER_WAY)
+    return rows
+
+
+def any_free(context: str) -> bool:
+    """Whether an import waits for somebody to carry it on."""
+    return _oldest_free_in(context).first() is not None
+
+
 def take(context: str) -> Lease | None:
     """The oldest import that nobody carries on, if there is one."""
-    free = imports_of(context).filter(Q(lease_until=None) | Q(lease_until__lte=Now()), status__in=UNDER_WAY)
-    found = free.order_by("pk").values_list("pk", flat=True).first()
+    found = _oldest_free_in(context).first()
     owner = uuid.uuid4().hex
-    if found is None or not free.filter(pk=found).update(lease_owner=owner, lease_until=Now() + LEASE):
+    if found is None or not _free(context).filter(pk=found).update(lease_owner=owner, lease_until=Now() + LEASE):
         return None
     return Lease(context, imports_of(context).get(pk=found), owner)

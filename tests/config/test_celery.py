@@ -11,6 +11,7 @@ import pytest
 from config import celery
 from eci import events, outbox
 from eci.db import unit_of_work
+from eci.imports import leases
 
 pytestmark = pytest.mark.any_engine
 
@@ -87,3 +88,11 @@ def test_an_event_that_nobody_is_told_wakes_nobody(settings: Any) -> None:
     with unit_of_work("catalog"):
         outbox.emit("catalog", Told(version=1))
     assert not outbox.emitted.is_set()
+
+
+def test_an_import_that_waits_is_seen_once_in_a_while(waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(leases, "any_free", lambda context: context in ("customers", "inventory"))
+    monkeypatch.setattr(celery.app, "send_task", lambda name, queue, **options: sent.append((name, queue)))
+    run(waits, monkeypatch, [0] * 3)
+    assert sent == [("customers.run_imports", "customers"), ("inventory.run_imports", "inventory")]
