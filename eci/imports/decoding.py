@@ -8,10 +8,10 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import charset_normalizer
 
@@ -175,8 +175,9 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
     try:
         for _ in range(dialect.skipped):
             text.readline()
-        lines = _lines(text, dialect.skipped)
-        reader = csv.reader(lines, delimiter=dialect.delimiter, quoting=quoting, strict=True)
+        last = [""]
+        lines = _lines(text, dialect.skipped, last)
+        reader = _reader(lines, dialect.delimiter, quoting)
         while True:
             try:
                 for record in reader:
@@ -184,16 +185,29 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
                     line = reader.line_num
                 return
             except csv.Error as error:  # the reader goes on with the line after
-                first, last = dialect.skipped + line + 1, dialect.skipped + reader.line_num
+                first, end = dialect.skipped + line + 1, dialect.skipped + reader.line_num
                 if "field larger" in str(error):
                     raise BadFile(
                         f"Line {first}: a cell has more than {LONGEST_CELL:,} characters. Is a quotation mark opened "
                         "there, and never closed?"
                     ) from None
-                yield first, Torn([_torn(first, last)])
+                alone = _padded(last[0], dialect.delimiter, quoting) if first == end else None
+                yield first, alone or Torn([_torn(first, end)])
                 line = reader.line_num
     except UnicodeError:
         raise undecodable(text.encoding) from None
+
+
+def _reader(lines: Iterable[str], delimiter: str, quoting: Literal[0, 3]) -> Any:
+    return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=delimiter != "\t")
+
+
+def _padded(line: str, delimiter: str, quoting: Literal[0, 3]) -> list[str] | None:
+    """The record of a line with spaces between quotation marks and delimiters, if that is all that is odd about it."""
+    close = re.sub(rf'"[ \t]+(?={re.escape(delimiter)}|[\r\n]*\Z)', '"', line)
+    with suppress(csv.Error):
+        return next(iter(_reader([close], delimiter, quoting)), None)
+    return None
 
 
 def _torn(first: int, last: int) -> str:
@@ -201,13 +215,14 @@ def _torn(first: int, last: int) -> str:
     return f"The quotation marks {rows}do not pair. Within a cell that has some around it, one is written twice."
 
 
-def _lines(text: io.TextIOWrapper, skipped: int) -> Iterator[str]:
-    """So that no file of one line is in memory as a whole."""
+def _lines(text: io.TextIOWrapper, skipped: int, last: list[str]) -> Iterator[str]:
+    """So that no file of one line is in memory as a whole. ``last``: the line that was read last."""
     number = skipped
     while line := text.readline(LONGEST_LINE):
         number += 1
         if len(line) == LONGEST_LINE:
             raise BadFile(f"Line {number} has more than {LONGEST_LINE:,} characters. Is this a table?")
+        last[0] = line
         yield line
 
 

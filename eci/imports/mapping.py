@@ -17,7 +17,8 @@ NOTHING = ""  # what a column is mapped to that is no field
 @dataclass
 class Columns:
     """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own.
-    ``width``: how many cells the header has, blank ones too."""
+    ``width``: how many cells the header has, blank ones too. ``zeros``: how many digits a workbook shows of the numbers
+    in a column, with zeros before them."""
 
     header_line: int
     width: int
@@ -25,6 +26,7 @@ class Columns:
     fields: dict[str, list[int]]
     preset: Preset | None = None
     spread: dict[int, dict[str, str]] = field(default_factory=dict)
+    zeros: dict[int, int] = field(default_factory=dict)
 
     def mapping(self) -> dict[str, str | None]:
         """For each column its field, or None."""

@@ -68,6 +68,8 @@ def read(lease: Lease) -> None:
         columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
         if table.dialect is None:
             columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
+            codes = [at for one in kind.fields if one.is_code for at in columns.fields.get(one.name, ())]
+            columns.zeros = table.zeros(codes, after=columns.header_line)
         evidence = _look(table, columns, kind, lease)
         questions = _questions(table, columns, kind, evidence, options)
         total = table.total() if table.dialect is None else evidence.rows
@@ -282,6 +284,8 @@ def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
             cell = cells[index] if index < len(cells) else ""
             if cell and type(cell) is str:
                 cell = values.bare(cell, is_code=name in codes)
+            elif index in columns.zeros and isinstance(cell, values.Number):
+                cell = cell.zfill(columns.zeros[index])
             found.setdefault(name, cell)
             if cell:
                 found[name] = cell

@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import IO, Any
@@ -23,6 +23,7 @@ UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
 SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells share, which are kept in memory
 ROOM = 32_767  # characters of a workbook's cell
 RATIO = 200  # times that a part of it may be larger unpacked
+_LOOKED_AT = 200  # rows
 _SMALL = 64 * 1024 * 1024  # bytes below which the ratio does not matter
 
 Row = tuple[int, list[str]]  # the line in the file, and its cells
@@ -66,6 +67,10 @@ class Table:
                 yield from decoding.records(text, self.dialect)
         else:
             yield from _sheet_rows(self.file, self.sheet)
+
+    def zeros(self, columns: Sequence[int], *, after: int) -> dict[int, int]:
+        """The columns, of these, whose numbers a workbook shows with zeros before them, and with how many digits."""
+        return _zeros(self.file, self.sheet, columns, after) if self.dialect is None else {}
 
     def total(self) -> int:
         if self._total is None:
@@ -205,6 +210,19 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 def _unescaped(found: re.Match[str]) -> str:
     return chr(int(found[1], 16))
+
+
+def _zeros(file: IO[bytes], sheet: str, columns: Sequence[int], after: int) -> dict[int, int]:
+    shown: dict[int, set[str]] = {index: set() for index in columns}
+    with _workbook(file) as book, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        worksheet = book[sheet]
+        worksheet.reset_dimensions()
+        for row in worksheet.iter_rows(min_row=after + 1, max_row=after + _LOOKED_AT):
+            for index in columns:
+                if index < len(row) and type(row[index].value) is int:
+                    shown[index].add(row[index].number_format)
+    return {at: len(form) for at, forms in shown.items() for form in forms if len(forms) == 1 and not form.strip("0")}
 
 
 def _sheet_length(file: IO[bytes], sheet: str) -> int:

@@ -63,7 +63,7 @@ def test_encodings_are_found(opened: Opened, encoding: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
-        ("cp1250", "sku,name\nA,Ołówek żółty źdźbło łąka\nB,Świąteczna gałąź\nC,Łyżka, nóż\n"),
+        ("cp1250", "sku,name\nA,Ołówek żółty źdźbło łąka\nB,Świąteczna gałąź\nC,Łyżka i nóż\n"),
         ("cp1251", "sku,name\nA,Карандаш жёлтый простой\nB,Тетрадь в клетку\nC,Ручка шариковая синяя\n"),
         ("cp932", "sku,name\nA,黄色い鉛筆です\nB,ノートと消しゴム\nC,ボールペンの替え芯\n"),
     ],
@@ -105,6 +105,11 @@ def test_a_file_of_one_column_has_no_delimiter(opened: Opened) -> None:
 def test_excel_may_say_the_delimiter(opened: Opened) -> None:
     table = opened(b"sep=;\nsku;name\nA;B,C\n")
     assert list(table.rows()) == [(2, ["sku", "name"]), (3, ["A", "B,C"])]
+
+
+def test_spaces_beside_quotation_marks_are_no_text(opened: Opened) -> None:
+    lines = [b'"sku" ,"name" ,"price" ', b'A, "Lamp, red", 5', b'"B" ,"Two ""inches""" , "6"\r']
+    assert cells(opened(b"\n".join(lines))) == [HEADER, ["A", "Lamp, red", "5"], ["B", 'Two "inches"', "6"]]
 
 
 def test_lines_are_counted_as_an_editor_does(opened: Opened) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 
 from contexts.catalog.models import PriceChange, Product, Trail
 from tests.support.imports import Importing, csv, xlsx
@@ -69,6 +71,18 @@ def test_numbers_of_a_workbook_are_taken_as_they_are_shown(importing: Importing)
         xlsx(["sku", "name", "price"], [17, "A", 19.990000000000002], [1234567890123, "B", 5]), name="x.xlsx"
     )
     assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"17": "19.99", "1234567890123": "5.00"}
+
+
+def test_codes_that_a_workbook_shows_with_zeros_have_them(importing: Importing) -> None:
+    book = load_workbook(io.BytesIO(xlsx(["sku", "name", "price"], [17, 17, 17], [4711, "B", 2], ["x", "C", 3])))
+    for row in (2, 3):
+        for column in "ABC":
+            book.active[f"{column}{row}"].number_format = "00000"
+    file = io.BytesIO()
+    book.save(file)
+    importing.take(file.getvalue(), name="x.xlsx")
+    found = {sku: (one["name"], one["price"]) for sku, one in by_sku(importing).items()}
+    assert found == {"00017": ("17", "17.00"), "04711": ("B", "2.00"), "x": ("C", "3.00")}
 
 
 def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(importing: Importing) -> None:
