@@ -26,12 +26,15 @@ def known() -> dict[str, tuple[str, Callable[[], object], int]]:
     """By name: what it is, the work, and how often it is done."""
     from config.books import checkup
     from contexts.inventory.services import sweeping
+    from contexts.inventory.tasks import count as count_inventory
     from contexts.inventory.tasks import sweep_holds
     from contexts.notifications import workflows as notices
     from contexts.orders.models import Order
     from contexts.orders.public.events import OrderConfirmed
+    from contexts.orders.tasks import count as count_orders
     from contexts.orders.workflows import recovery
     from contexts.payments import workflows as payments
+    from contexts.payments.tasks import count as count_payments
     from eci import idempotency, outbox
     from eci.db import unit_of_work
 
@@ -48,6 +51,10 @@ def known() -> dict[str, tuple[str, Callable[[], object], int]]:
             outbox.emit("orders", *told)
         outbox.relay_once(["orders"])
 
+    def count() -> None:
+        for counting in (count_inventory, count_orders, count_payments):
+            counting()
+
     def prune_nothing() -> None:
         for context in CONTEXTS:
             outbox.prune(context)
@@ -59,6 +66,7 @@ def known() -> dict[str, tuple[str, Callable[[], object], int]]:
         "recover": ("recovery of orders, nothing to do", recovery.recover, OFTEN),
         "settle": ("settling of payments, nothing to do", payments.settle_unknown, OFTEN),
         "send": ("sending of mails, nothing to do", notices.send_due, OFTEN),
+        "count": ("counting of totals, once a minute", count, OFTEN),
         "relay": ("relay, nothing due", lambda: outbox.relay_once(CONTEXTS), OFTEN),
         "deliver": (f"telling and delivering of {EVENTS} events", deliver, OFTEN),
         "prune-idle": ("pruning of messages and answers, nothing old", prune_nothing, OFTEN),

@@ -39,7 +39,7 @@ WAREHOUSES = 10
 CUSTOMERS = 5_000
 SECONDS = 0.6  # of calls, one after the other
 WARM_UP = 0.2
-CHORES = ("sweep-idle", "recover", "settle", "send", "relay", "deliver", "prune-idle", "check-up")
+CHORES = ("sweep-idle", "recover", "settle", "send", "count", "relay", "deliver", "prune-idle", "check-up")
 LAST = ("prune-outbox", "prune-answers")
 # `{…}` is a value that the shop has; see Site.values.
 CALLS = (
@@ -227,6 +227,8 @@ def run(engine: str, share: float, rounds: int, results: dict[str, Any]) -> None
         results["filled"] = {name: site.filled for name, site in both.items()}
         before = machine.look()
         for _ in range(rounds):
+            for site in both.values():
+                site.chores("count")  # as beat does
             for one in what:
                 for name, site in both.items():
                     progress.say(f"{name}: {one}")

@@ -68,7 +68,7 @@ def _open_or_close(warehouse: Warehouse) -> None:
     """The warehouse opens, so that orders that lack units get what it has; or it closes."""
     at = utcnow()
     if warehouse.is_active:
-        products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct())
+        products = list(Stock.objects.filter(selectors.OWING).values_list("product_id", flat=True).distinct())
         rows = parts.lock_stock_of(product_ids=products)
         at = parts.instant(rows=rows)
         owed.cover(stock_ids=[row.pk for row in rows if row.warehouse_id == warehouse.pk], at=at)

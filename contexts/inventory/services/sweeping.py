@@ -63,7 +63,7 @@ def _free(*, units: Mapping[int, int], at: datetime) -> Change:
 
 @reads
 def _is_owed() -> QuerySet[Stock, Any]:
-    return Stock.objects.filter(owed__gt=0).values_list("pk")[:1]
+    return Stock.objects.filter(selectors.OWING).values_list("pk")[:1]
 
 
 @changes
@@ -107,7 +107,7 @@ def sweep_batch() -> int:
 @writes("inventory")
 def cover_owed() -> None:
     """Give what is owed the units that are free. Writers do so themselves; earlier versions did not look elsewhere."""
-    products = list(Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True).distinct()[:SWEEP_BATCH])
+    products = list(Stock.objects.filter(selectors.OWING).values_list("product_id", flat=True).distinct()[:SWEEP_BATCH])
     if products:
         rows = parts.lock_stock_of(product_ids=products)
         owed.cover(stock_ids=[row.pk for row in rows], at=parts.instant(rows=rows))

@@ -118,3 +118,17 @@ def test_an_allocation_s_state_decides() -> None:
     assert selectors.statistics().low == 0
     Allocation.objects.filter(pk=held.pk).update(state=AllocationState.SHIPPED, lapses_at=None)
     assert selectors.statistics().low == Stock.objects.filter(Q(runs_low=True)).count() == 1
+
+
+def test_what_is_owed_is_found_by_an_index_in_a_plan_that_knows_no_values() -> None:
+    """PostgreSQL makes such a plan of a statement that is repeated."""
+    place = Warehouse.objects.create(code="A")
+    Stock.objects.bulk_create(Stock(product_id=n, warehouse=place, on_hand=50) for n in range(1, 2001))
+    owing = Stock.objects.filter(selectors.OWING).values_list("pk")[:1]
+    statement, values = owing.query.sql_with_params()
+    assert values == ()
+    with connections["inventory"].cursor() as cursor:
+        cursor.execute("ANALYZE inventory_stock")
+        cursor.execute(f"EXPLAIN {'' if ON_SERVERS else 'QUERY PLAN '}{statement}")
+        plan = " ".join(str(line) for line in cursor.fetchall())
+    assert "inventory_stock_owing" in plan, plan
