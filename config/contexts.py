@@ -80,6 +80,7 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.seal_ledger": 300,
                 "inventory.verify_ledger": 3600,
                 "inventory.count": 60,
+                "inventory.value_stock": 3600,
                 "inventory.prune": 3600,
             },
         ),
@@ -112,6 +113,8 @@ CONTEXTS: dict[str, Context] = {
             paths=("orders",),
             calls=("catalog", "customers", "inventory", "payments", "shipping"),
             consumes=(
+                "orders.order_confirmed.v1",
+                "orders.order_cancelled.v1",
                 "payments.payment_captured.v1",
                 "payments.payment_reviewed.v1",
                 "payments.refund_completed.v1",
@@ -122,7 +125,7 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"orders.recover": 5, "orders.count": 60, "orders.prune": 3600},
+            beat={"orders.recover": 5, "orders.roll_up": 60, "orders.count": 60, "orders.prune": 3600},
         ),
         Context(
             name="notifications",

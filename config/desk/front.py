@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 
-from config.books import checkup
+from config.books import audit, checkup
 from config.books.pages import LOOKS
 from config.desk.asking import User, may, page, unless_away
+from config.desk.charts import Chart, chart
 from contexts.inventory.public.api import inventory
 from contexts.orders.public.api import orders
+from contexts.orders.public.contracts import Sales
+from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from eci import money
 from eci.clock import iso, utcnow
@@ -17,6 +23,9 @@ from eci.remembered import Remembered
 
 KEPT = 5.0  # seconds
 NOT_KNOWN = "not known just now"
+SOON = 600  # seconds
+DAYS = 30
+AUDITED = frozenset(kind.value for kind in audit.Kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +60,85 @@ def _tiles() -> tuple[Tile, ...]:
         needed=LOOKS,
         urgent=True,
     )
-    return (*([] if switch.taking else [stopped]), _paid(day), _low(), _to_dispatch(), _stuck())
+    return (
+        *([] if switch.taking else [stopped]),
+        *_sold(day),
+        _payments(day),
+        *_holds(),
+        _low(),
+        _to_dispatch(),
+        *_books(),
+    )
 
 
-def _paid(day: datetime) -> Tile:
-    sales = orders.sales(since=day)
-    value = ", ".join(f"{money.text(one.value, one.currency)} {one.currency}" for one in sales) or "nothing yet"
+def _sold(day: datetime) -> tuple[Tile, ...]:
+    sales, placed = orders.sales(since=day), orders.placed(since=day)
+    value = ", ".join(_amount(one.value, one.currency) for one in sales) or "nothing yet"
+    average = ", ".join(_amount(_average(one), one.currency) for one in sales) or "nothing yet"
+    of_today = {"created_at__gte": f"{day:%Y-%m-%d %H:%M:%S+00:00}"}
+    seen = ("orders.view_order",)
+    listed = page("admin:orders_order_changelist", **of_today)
+    paid = page("admin:orders_order_changelist", sold="1", **of_today)
+    return (
+        Tile(
+            name="Orders of today",
+            figure=str(placed),
+            note="placed since midnight UTC, whatever became of them",
+            url=listed,
+            needed=seen,
+        ),
+        Tile(
+            name="Orders of today that are paid",
+            figure=str(sum(one.orders for one in sales)),
+            note=f"{value}, since midnight UTC",
+            url=paid,
+            needed=seen,
+        ),
+        Tile(
+            name="Units sold today",
+            figure=str(sum(one.units for one in sales)),
+            note=f"on average an order is {average}",
+            url=paid,
+            needed=seen,
+        ),
+    )
+
+
+def _average(sales: Sales) -> Decimal:
+    minor = Decimal(money.to_minor(sales.value, sales.currency))
+    return money.from_minor(money.half_up(minor / sales.orders), sales.currency)
+
+
+def _payments(day: datetime) -> Tile:
+    found = unless_away("payments", [], lambda: payments.outcomes(since=day))
+    ended = found.succeeded + found.failed if found else 0
+    figure = NOT_KNOWN if found is None else f"{100 * found.succeeded / ended:.0f} %" if ended else "none yet"
     return Tile(
-        name="Orders of today that are paid",
-        figure=str(sum(one.orders for one in sales)),
-        note=f"{value}, since midnight UTC",
-        url=page("admin:orders_order_changelist", created_at__gte=f"{day:%Y-%m-%d %H:%M:%S+00:00}"),
-        needed=("orders.view_order",),
+        name="Payments of today that succeeded",
+        figure=figure,
+        note=f"{found.succeeded} of {ended}; {found.waiting} without an outcome yet" if found else "",
+        url=page("admin:payments_payment_changelist", created_at__gte=f"{day:%Y-%m-%d %H:%M:%S+00:00}"),
+        needed=("payments.view_payment",),
+    )
+
+
+def _holds() -> tuple[Tile, ...]:
+    found = unless_away("inventory", [], lambda: inventory.holds_alive(seconds=SOON))
+    return (
+        Tile(
+            name="Reservations that wait for their payment",
+            figure=NOT_KNOWN if found is None else str(found.alive),
+            note="they hold units until then",
+            url=page("admin:inventory_reservation_changelist", ends="alive"),
+            needed=("inventory.view_reservation",),
+        ),
+        Tile(
+            name="Of these, ending within ten minutes",
+            figure=NOT_KNOWN if found is None else str(found.ending),
+            note="then their units can be sold again",
+            url=page("admin:inventory_reservation_changelist", ends="soon"),
+            needed=("inventory.view_reservation",),
+        ),
     )
 
 
@@ -90,13 +166,97 @@ def _to_dispatch() -> Tile:
     )
 
 
-def _stuck() -> Tile:
+def _books() -> tuple[Tile, ...]:
     last = checkup.last()
-    return Tile(
-        name="Stuck or at odds",
-        figure=NOT_KNOWN if last is None else str(len(last.items)),
-        note=f"at the check-up of {iso(last.at)}" if last else "there is a check-up every five minutes",
-        url=page("staff-reconcile"),
-        needed=LOOKS,
-        urgent=bool(last and last.items),
+    at = f"at the check-up of {iso(last.at)}" if last else "there is a check-up every five minutes"
+    wrong = [item for item in last.items if item["kind"] in AUDITED] if last else []
+    return (
+        Tile(
+            name="Stuck or at odds",
+            figure=NOT_KNOWN if last is None else str(len(last.items)),
+            note=at,
+            url=page("staff-reconcile"),
+            needed=LOOKS,
+            urgent=bool(last and last.items),
+        ),
+        Tile(
+            name="Audit",
+            figure=NOT_KNOWN if last is None else "the books disagree" if wrong else "the books agree",
+            note=f"{len(wrong)} findings {at}" if wrong else at,
+            url=page("staff-reconcile"),
+            needed=LOOKS,
+            urgent=bool(wrong),
+        ),
     )
+
+
+# -- lines ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """``needed``: the permission to see them."""
+
+    charts: tuple[Chart, ...]
+    note: str
+    needed: str
+
+
+_kept_lines: Remembered[str, tuple[Lines, ...]] = Remembered(60.0)
+
+
+def lines(user: User) -> list[Lines]:
+    """The last thirty days, as far as the user may see them and their contexts can be asked."""
+    found = _kept_lines.get_or_load("lines", _lines)
+    return [one for one in found if one.charts and may(user, one.needed)]
+
+
+def _lines() -> tuple[Lines, ...]:
+    since = utcnow().date() - timedelta(days=DAYS - 1)
+    return (_sales_lines(since), _stock_lines(since))
+
+
+def _sales_lines(since: date) -> Lines:
+    days = orders.sales_by_day(since=since)
+    charts, told = [], []
+    for currency in sorted({one.currency for one in days}):
+        own = [one for one in days if one.currency == currency]
+        by_day = {one.day: one for one in own}
+        known = [since + timedelta(days=number) for number in range(DAYS)]
+        counts = [(day, Decimal(by_day[day].orders if day in by_day else 0)) for day in known]
+        values = [(day, by_day[day].value if day in by_day else Decimal(0)) for day in known]
+        charts += [
+            _chart(f"Paid orders a day, in {currency}", counts, say=lambda value: f"{value:.0f}"),
+            _chart("Revenue a day", values, say=partial(_amount, currency=currency)),
+        ]
+        value, refunded = sum((one.value for one in own), Decimal(0)), sum((one.refunded for one in own), Decimal(0))
+        told.append(
+            f"{sum(one.orders for one in own)} orders of {sum(one.units for one in own)} units,"
+            f" {_amount(value, currency)}; of these {sum(one.cancelled for one in own)} cancelled since, and"
+            f" {_amount(refunded, currency)} refunded"
+        )
+    note = f"By the day on which orders were placed: {'. '.join(told)}." if told else ""
+    return Lines(charts=tuple(filter(None, charts)), note=note, needed="orders.view_order")
+
+
+def _stock_lines(since: date) -> Lines:
+    days = unless_away("inventory", [], lambda: inventory.value_by_day(since=since)) or ()
+    charts = [
+        _chart(
+            "Stock by the catalog's prices",
+            [(one.day, one.value) for one in days if one.currency == currency],
+            say=partial(_amount, currency=currency),
+        )
+        for currency in sorted({one.currency for one in days})
+    ]
+    return Lines(charts=tuple(filter(None, charts)), note="", needed="inventory.view_stock")
+
+
+def _chart(title: str, values: list[tuple[date, Decimal]], *, say: Callable[[Decimal], str]) -> Chart | None:
+    return chart(
+        title, [(datetime.combine(day, time.min, UTC), value) for day, value in values], say=say, from_zero=True
+    )
+
+
+def _amount(value: Decimal, currency: str) -> str:
+    return f"{money.text(value, currency)} {currency}"

@@ -36,7 +36,15 @@ MAX_TEXT = 200  # of what is looked for
 def _front_page(request: HttpRequest) -> HttpResponseBase:
     """The admin's own, with today's figures."""
     mine = activity.own(staff_name(request.user)) if request.user.is_authenticated else None
-    return admin.site.index(request, {"tiles": front.tiles(request.user), "mine": mine, "title": "Today"})
+    return admin.site.index(
+        request,
+        {
+            "tiles": front.tiles(request.user),
+            "lines": front.lines(request.user),
+            "mine": mine,
+            "title": "Today",
+        },
+    )
 
 
 @require_safe

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from contexts.inventory import models, selectors
 from contexts.inventory.public.contracts import (
     Allocation,
     AllocationState,
+    DayValue,
     Demand,
     Finding,
+    HoldsAlive,
     Inventory,
     Ledger,
     LowRow,
@@ -24,6 +27,7 @@ from contexts.inventory.public.contracts import (
 )
 from contexts.inventory.selectors import Part, ReservationView
 from contexts.inventory.services import holds, proof, stock
+from eci import money
 from eci.trail import TellsTrail
 
 ACTOR = "orders"
@@ -55,6 +59,11 @@ def allocation(row: models.Allocation | Part) -> Allocation:
         state=AllocationState(row.state),
         moved_from=tuple(sorted(row.moved_from or ())),
     )
+
+
+def day_value(row: models.StockDay) -> DayValue:
+    value = money.from_minor(row.value_minor, row.currency)
+    return DayValue(day=row.day, currency=row.currency, units=row.units, value=value)
 
 
 def stock_level(row: Any) -> StockLevel:
@@ -182,6 +191,12 @@ class LocalInventory(TellsTrail, Inventory):
 
     def in_stock(self) -> tuple[int, ...]:
         return selectors.products_in_stock()
+
+    def holds_alive(self, *, seconds: int) -> HoldsAlive:
+        return selectors.holds_alive(seconds=seconds)
+
+    def value_by_day(self, *, since: date) -> tuple[DayValue, ...]:
+        return tuple(map(day_value, selectors.stock_days(since=since)))
 
     def statistics(self) -> Statistics:
         return selectors.statistics()

@@ -332,6 +332,22 @@ class Totals(TotalsRow):
     """Reservations by status."""
 
 
+class StockDay(models.Model):
+    """What the units on hand of all warehouses cost, by the catalog's prices of then, in one currency. Of today it is
+    written again every hour, so a day's row is as of its end."""
+
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    units = models.PositiveBigIntegerField()
+    value_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "currency"], name="inventory_stock_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} in {self.currency}"
+
+
 class Trail(TrailRow):
     """Staff's writes to warehouses, stock and reservations."""
 

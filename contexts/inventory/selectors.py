@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import starmap
 from typing import Any
 
@@ -31,7 +31,7 @@ from django.db.models.functions import Coalesce, Greatest, Now
 from django.db.models.lookups import IsNull
 
 from contexts.inventory.domain import Explanation, Hold, Out, StockRow, require_enough, settled, spread_back
-from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, Sweep, Warehouse
+from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, StockDay, Sweep, Warehouse
 from contexts.inventory.public import contracts
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus, WarehouseNotFound
 from eci import totals
@@ -749,3 +749,28 @@ def count_low() -> int:
     lifted = with_available(rows=running.filter(pk__in=expired.values("stock"))).exclude(_IS_LOW)
     lowered = with_available(rows=_IN_USE.filter(_is_low_otherwise(), runs_low=False)).filter(_IS_LOW)
     return running.count() - lifted.count() + lowered.count()
+
+
+# -- the front page's -------------------------------------------------------------------------------------------------
+
+
+def waiting(*, rows: QuerySet[Reservation], seconds: int | None = None) -> QuerySet[Any]:
+    """Reservations that wait for their payment; with ``seconds`` those that end within so many."""
+    found = rows.filter(status=ReservationStatus.RESERVED).exclude(LAPSED)
+    return found if seconds is None else found.filter(paying=False, expires_at__lte=Now() + timedelta(seconds=seconds))
+
+
+def holds_alive(*, seconds: int) -> contracts.HoldsAlive:
+    rows = Reservation.objects.all()
+    return contracts.HoldsAlive(alive=waiting(rows=rows).count(), ending=waiting(rows=rows, seconds=seconds).count())
+
+
+def stock_days(*, since: date) -> list[StockDay]:
+    return list(StockDay.objects.filter(day__gte=since).order_by("day", "currency"))
+
+
+def on_hand_after(*, product_id: int, limit: int) -> list[tuple[int, int]]:
+    """The units on hand of products, by product: those after this one, at most ``limit``."""
+    rows = Stock.objects.filter(product_id__gt=product_id).order_by("product_id").values("product_id")
+    counted = rows.annotate(units=Sum("on_hand"))
+    return [(row["product_id"], int(row["units"])) for row in counted[:limit]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from contexts.inventory import selectors
-from contexts.inventory.services import proof, sealing, sweeping
+from contexts.inventory import composed, selectors
+from contexts.inventory.services import proof, sealing, stock, sweeping
 from eci import idempotency, outbox, totals
 from eci.imports import running
 
@@ -45,6 +45,14 @@ def verify_ledger() -> None:
     """Verify the whole ledger, unless it was lately, for how long that takes."""
     if proof.is_due():
         proof.check()
+
+
+@shared_task(name="inventory.value_stock")
+def value_stock() -> None:
+    """Note what the stock is worth today, unless the catalog cannot be asked just now."""
+    worth = composed.worth()
+    if worth is not None:
+        stock.note_worth(worth=worth)
 
 
 @shared_task(name="inventory.count")

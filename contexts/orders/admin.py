@@ -5,6 +5,8 @@ Nothing is edited here: what staff asks for, it asks for on the desk's pages.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.messages import WARNING
 from django.db import InterfaceError, OperationalError
@@ -61,6 +63,21 @@ class ReturnInline(ReadOnly, admin.TabularInline):
         return amount(row.refund_minor, row.order.currency)
 
 
+class SoldFilter(admin.SimpleListFilter):
+    """What counts as sold: the order passed the pivot, whatever became of it."""
+
+    title = "sale"
+    parameter_name = "sold"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "it was paid"), ("0", "not yet, or never")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        if self.value() not in ("0", "1"):
+            return queryset
+        return queryset.filter(confirmed_at__isnull=self.value() == "0")
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnly, StaffAdmin):
     list_display = [
@@ -74,7 +91,7 @@ class OrderAdmin(ReadOnly, StaffAdmin):
         "total",
         "needs_attention",
     ]
-    list_filter = ["status", "payment_status", "needs_attention", "fulfilment", "created_at"]
+    list_filter = [SoldFilter, "status", "payment_status", "needs_attention", "fulfilment", "created_at"]
     search_fields = ["order_id", "=number", "reference", "email", "=customer_id", "lines__sku"]
     ordering = ["-created_at", "-order_id"]
     readonly_fields = ["sheet", "subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]

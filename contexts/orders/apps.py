@@ -12,12 +12,15 @@ class OrdersConfig(AppConfig):
         from contexts.inventory.public.events import AllocationCovered, AllocationShort, HoldNeedsAttention
         from contexts.orders import handlers
         from contexts.orders.local import LocalOrders
+        from contexts.orders.public.events import OrderCancelled, OrderConfirmed
         from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
         from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
         from eci import events
         from eci.calls import rpc
 
         rpc.serve("orders", LocalOrders())
+        events.subscribe("orders", OrderConfirmed, handlers.on_sales_changed)
+        events.subscribe("orders", OrderCancelled, handlers.on_sales_changed)
         events.subscribe("orders", PaymentCaptured, handlers.on_payment_captured)
         events.subscribe("orders", PaymentReviewed, handlers.on_payment_reviewed)
         events.subscribe("orders", RefundCompleted, handlers.on_refund_completed)

@@ -1,4 +1,5 @@
-"""Other contexts' events. Each handler changes this context's rows only; after the commit the order is carried on."""
+"""Other contexts' events, and orders' own about sales. Each handler changes this context's rows only; after the commit
+the order is carried on."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from contexts.inventory.public.events import AllocationEvent, HoldNeedsAttention
 from contexts.orders import services
 from contexts.orders.models import Step, Undo
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus
+from contexts.orders.public.events import OrderCancelled, OrderConfirmed
 from contexts.orders.workflows import recovery
 from contexts.payments.public.events import PaymentCaptured, PaymentReviewed, RefundCompleted
 from contexts.shipping.public.events import ShipmentDelivered, ShipmentDispatched
@@ -40,9 +42,15 @@ def on_payment_reviewed(event: PaymentReviewed) -> None:
     _wake(event.order_id, Q(step=Step.PLACE, undo=Undo.NONE))
 
 
+def on_sales_changed(event: OrderConfirmed | OrderCancelled) -> None:
+    """Orders' own: it was sold, or is so no longer. Told twice, or in another order, it is the same."""
+    services.note_stale_day(order_id=event.order_id)
+
+
 def on_refund_completed(event: RefundCompleted) -> None:
     if not is_our_order(event.order_id):
         return
+    services.note_stale_day(order_id=event.order_id)
     whole = services.record_refund(
         order_id=event.order_id,
         refunded_minor=money.to_minor(Decimal(event.refunded), event.currency),

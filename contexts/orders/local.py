@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from contexts.orders import models, selectors, services
 from contexts.orders.domain import why_not_cancel, why_not_refund, why_not_return
 from contexts.orders.public.contracts import (
+    DaySales,
     Done,
     LineRecord,
     NoteRecord,
@@ -133,6 +134,12 @@ class LocalOrders(TellsTrail, Orders):
     def sales(self, *, since: datetime) -> tuple[Sales, ...]:
         return selectors.sales(since=since)
 
+    def placed(self, *, since: datetime) -> int:
+        return selectors.placed(since=since)
+
+    def sales_by_day(self, *, since: date) -> tuple[DaySales, ...]:
+        return tuple(map(day_sales, selectors.sales_days(since=since)))
+
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:
         orders = selectors.orders_after(after=after, limit=limit)
         units = selectors.units_of(order_ids=[order.order_id for order in orders])
@@ -214,6 +221,18 @@ def order_brief(order: models.Order) -> OrderBrief:
         total=money.from_minor(order.total_minor, order.currency),
         currency=order.currency,
         created_at=order.created_at,
+    )
+
+
+def day_sales(row: models.SalesDay) -> DaySales:
+    return DaySales(
+        day=row.day,
+        currency=row.currency,
+        orders=row.orders,
+        units=row.units,
+        value=money.from_minor(row.value_minor, row.currency),
+        cancelled=row.cancelled,
+        refunded=money.from_minor(row.refunded_minor, row.currency),
     )
 
 

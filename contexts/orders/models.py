@@ -246,6 +246,37 @@ class Switch(models.Model):
         return "taking orders" if self.taking else f"stopped: {self.reason}"
 
 
+class SalesDay(models.Model):
+    """What was sold on a day of UTC, in one currency: of the orders placed then that passed the pivot.
+
+    ``cancelled`` of these were cancelled since, and ``refunded_minor`` was refunded. Derived from orders: it may be
+    rolled up again at any time.
+    """
+
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    orders = models.PositiveIntegerField()
+    units = models.PositiveBigIntegerField()
+    value_minor = models.BigIntegerField()
+    cancelled = models.PositiveIntegerField()
+    refunded_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "currency"], name="orders_sales_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} in {self.currency}"
+
+
+class StaleDay(models.Model):
+    """An event told of an order of this day, so that it has to be rolled up again."""
+
+    day = models.DateField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
 class Totals(TotalsRow):
     """Orders by status, and what was sold."""
 

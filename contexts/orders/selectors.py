@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from contexts.orders.models import Note, Order, OrderLine, Return, Switch, TimelineEntry
+from contexts.orders.models import Note, Order, OrderLine, Return, SalesDay, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money, totals
@@ -296,12 +296,67 @@ def sales(*, since: datetime) -> tuple[contracts.Sales, ...]:
     """Of the orders placed since then, those that passed the pivot, by currency."""
     paid = Order.objects.filter(created_at__gte=since, confirmed_at__isnull=False)
     rows = paid.values("currency").annotate(placed=Count("pk"), value=Sum("total_minor")).order_by("currency")
-    return tuple(map(_sales, rows))
+    units = _units_sold(created_at__gte=since)
+    return tuple(_sales(row, units[row["currency"]]) for row in rows)
 
 
-def _sales(row: Any) -> contracts.Sales:
+def _sales(row: Any, units: int = 0) -> contracts.Sales:
     value = money.from_minor(int(row["value"]), row["currency"])
-    return contracts.Sales(currency=row["currency"], orders=row["placed"], value=value)
+    return contracts.Sales(currency=row["currency"], orders=row["placed"], value=value, units=units)
+
+
+def _units_sold(**placed: datetime) -> Counter[str]:
+    """The units of orders that passed the pivot, by currency."""
+    of = {f"order__{name}": value for name, value in placed.items()}
+    lines: QuerySet[OrderLine, Any] = OrderLine.objects.filter(order__confirmed_at__isnull=False, **of).order_by()
+    sums = lines.values("order__currency").annotate(units=Sum("quantity"))
+    return Counter({row["order__currency"]: int(row["units"]) for row in sums})
+
+
+def placed(*, since: datetime) -> int:
+    return Order.objects.filter(created_at__gte=since).count()
+
+
+def sales_of(*, day: date) -> list[SalesDay]:
+    """The day's sales by currency, read from its orders. Their rows are not saved."""
+    begins = datetime.combine(day, time.min, UTC)
+    of = {"created_at__gte": begins, "created_at__lt": begins + timedelta(days=1)}
+    rows = Order.objects.filter(confirmed_at__isnull=False, **of).values("currency")
+    units = _units_sold(**of)
+    counted = rows.annotate(
+        placed=Count("pk"),
+        value=Sum("total_minor"),
+        gone=Count("pk", filter=Q(status=OrderStatus.CANCELLED)),
+        refunded=Sum("refunded_minor"),
+    )
+    return [
+        SalesDay(
+            day=day,
+            currency=row["currency"],
+            orders=row["placed"],
+            units=units[row["currency"]],
+            value_minor=int(row["value"]),
+            cancelled=row["gone"],
+            refunded_minor=int(row["refunded"]),
+        )
+        for row in counted.order_by("currency")
+    ]
+
+
+def sales_days(*, since: date) -> list[SalesDay]:
+    return list(SalesDay.objects.filter(day__gte=since).order_by("day", "currency"))
+
+
+def day_of(*, order_id: str) -> date | None:
+    """The day of UTC on which the order was placed."""
+    placed_at = Order.objects.filter(pk=order_id).values_list("created_at", flat=True).first()
+    return placed_at.astimezone(UTC).date() if placed_at else None
+
+
+def first_day() -> date | None:
+    """The day of UTC of the oldest order."""
+    oldest = Order.objects.order_by("created_at").values_list("created_at", flat=True).first()
+    return oldest.astimezone(UTC).date() if oldest else None
 
 
 def count() -> tuple[int, dict[str, Any]]:

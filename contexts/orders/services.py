@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +24,20 @@ from contexts.orders.domain import (
     spread_return,
     worth,
 )
-from contexts.orders.models import Erasure, Note, Number, Order, OrderLine, Return, Step, Switch, TimelineEntry, Undo
+from contexts.orders.models import (
+    Erasure,
+    Note,
+    Number,
+    Order,
+    OrderLine,
+    Return,
+    SalesDay,
+    StaleDay,
+    Step,
+    Switch,
+    TimelineEntry,
+    Undo,
+)
 from contexts.orders.public.contracts import (
     OrderNotFound,
     OrderPaymentStatus,
@@ -68,6 +81,7 @@ _add_number = Inserts(Number)
 _add_order = Inserts(Order, next_at=Now(), lease_until=Now() + LEASE)
 _add_lines = Inserts(OrderLine)
 _add_entries = Inserts(TimelineEntry)
+_add_stale_days = Inserts(StaleDay, once=True)
 
 
 @changes
@@ -421,6 +435,49 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
     action = "orders taken again" if taking else "orders stopped"
     trail.record("orders", actor=actor, action=action, thing="switch", after={"reason": reason} if reason else None)
     Switch.objects.create(taking=taking, reason=reason, actor=actor, at=utcnow())
+
+
+# -- sales by day -----------------------------------------------------------------------------------------------------
+
+_LATELY = 31  # days that are rolled up by themselves where none ever was
+
+
+@writes("orders")
+def note_stale_day(*, order_id: str) -> None:
+    """The day on which the order was placed has to be rolled up again."""
+    day = selectors.day_of(order_id=order_id)
+    if day is not None:
+        _add_stale_days([StaleDay(day=day)])
+
+
+def roll_up() -> int:
+    """Roll up the days that are stale, each in a transaction of its own. Returns their number.
+
+    What an event told of is committed before it, so a day that becomes stale while it is read is rolled up again.
+    """
+    if not SalesDay.objects.exists():
+        mark_days(since=utcnow().date() - timedelta(days=_LATELY))
+    stale = list(StaleDay.objects.order_by("day").values_list("day", flat=True))
+    for day in stale:
+        _roll_up_day(day=day)
+    return len(stale)
+
+
+@writes("orders")
+def mark_days(*, since: date | None = None) -> None:
+    """Have all days since then that may have orders rolled up again; without ``since`` all that there are."""
+    first = selectors.first_day()
+    if first is None:
+        return
+    begin, today = max(since or first, first), utcnow().date()
+    _add_stale_days([StaleDay(day=begin + timedelta(days=number)) for number in range((today - begin).days + 1)])
+
+
+@writes("orders")
+def _roll_up_day(*, day: date) -> None:
+    StaleDay.objects.filter(pk=day).delete()  # first: what is committed from now on makes it stale again
+    SalesDay.objects.filter(day=day).delete()
+    SalesDay.objects.bulk_create(selectors.sales_of(day=day))
 
 
 # -- returns ----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,12 @@ def prune() -> None:
     services.give_missing_numbers()
 
 
+@shared_task(name="orders.roll_up")
+def roll_up() -> None:
+    """Roll up the sales of the days of which events told."""
+    services.roll_up()
+
+
 @shared_task(name="orders.count")
 def count() -> None:
     totals.keep("orders", selectors.count)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from contexts.payments import models, selectors, services, workflows
 from contexts.payments.domain import ChargeAsked
 from contexts.payments.public.contracts import (
+    Outcomes,
     Payment,
     PaymentRecord,
     Payments,
@@ -194,6 +195,9 @@ class LocalPayments(TellsTrail, Payments):
 
     def settlement(self, *, day: date) -> Settlement:
         return workflows.settlement(day=day)
+
+    def outcomes(self, *, since: datetime) -> Outcomes:
+        return selectors.outcomes(since=since)
 
     def statistics(self) -> Statistics:
         return selectors.statistics()

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from contexts.payments import domain
 from contexts.payments.domain import CAPTURED, Move, Recent, capture_key, payment_key, refund_key
 from contexts.payments.models import InboxEvent, Payment, PaymentRequest, Refund
-from contexts.payments.public.contracts import PaymentNotFound, PaymentStatus, RefundStatus, Statistics
+from contexts.payments.public.contracts import Outcomes, PaymentNotFound, PaymentStatus, RefundStatus, Statistics
 from eci import totals
 from eci.errors import IdempotencyKeyReused, NotFound
 from eci.idempotency import Key
@@ -231,6 +231,13 @@ def statistics() -> Statistics:
         in_review=pending.filter(review=Payment.Review.WAITING).count(),
         revenue={currency: from_minor(minor, currency) for currency, minor in revenue.items()},
     )
+
+
+def outcomes(*, since: datetime) -> Outcomes:
+    of = Payment.objects.filter(created_at__gte=since).values_list("status").annotate(number=Count("pk")).order_by()
+    numbers = dict(of)
+    failed, waiting = numbers.pop(PaymentStatus.FAILED, 0), numbers.pop(PaymentStatus.PENDING, 0)
+    return Outcomes(succeeded=sum(numbers.values()), failed=failed, waiting=waiting)
 
 
 def moves_of(*, day: date) -> list[Move]:

@@ -75,8 +75,10 @@ def test_a_process_of_orders_alone(tmp_path: Path) -> None:
     assert found["databases"] == ["default", "orders"]
     assert [name for name in found["routes"] if name.startswith("contexts.")] == ["contexts.orders.http.urls"]
     assert found["tasks"] == [
+        "orders.count",
         "orders.prune",
         "orders.recover",
+        "orders.roll_up",
         "platform.mail_staff",
         "platform.prune",
         "staff.check_up",

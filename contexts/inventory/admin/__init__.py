@@ -622,6 +622,19 @@ class ReleaseForm(CommandForm):
 _RELEASABLE = (ReservationStatus.RESERVED, ReservationStatus.CONFIRMED)
 
 
+class EndingFilter(admin.SimpleListFilter):
+    title = "payment"
+    parameter_name = "ends"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("alive", "awaited"), ("soon", "awaited for at most ten minutes more")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "alive":
+            return selectors.waiting(rows=queryset)
+        return selectors.waiting(rows=queryset, seconds=600) if self.value() == "soon" else queryset
+
+
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnly, CommandPages):
     commands = (ReleaseForm,)
@@ -635,7 +648,7 @@ class ReservationAdmin(ReadOnly, CommandPages):
         "runs_out",
         "created_at",
     )
-    list_filter = ("needs_attention", "paying", "status")
+    list_filter = (EndingFilter, "needs_attention", "paying", "status")
     search_fields = ("key__exact", "order_id__exact")
     ordering = ("-created_at", "-id")
     fields = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from eci.activity import KeepsTrail
@@ -127,6 +128,24 @@ class StockLevel:
     owed: int
     available: int
     reorder_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldsAlive:
+    """Reservations that are not firm: those that hold units now, and of these the ones that end soon."""
+
+    alive: int
+    ending: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayValue:
+    """What the units on hand cost by the catalog's prices, at the end of a day of UTC, or now."""
+
+    day: date
+    currency: str
+    units: int
+    value: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +348,14 @@ class Inventory(KeepsTrail):
     @abstractmethod
     def in_stock(self) -> tuple[int, ...]:
         """The ids of the products of which an open warehouse has units available, in order."""
+
+    @abstractmethod
+    def holds_alive(self, *, seconds: int) -> HoldsAlive:
+        """How many reservations wait for their payment, and how many of them end within so many seconds."""
+
+    @abstractmethod
+    def value_by_day(self, *, since: date) -> tuple[DayValue, ...]:
+        """The value of the stock on each day since then that is known, the oldest first."""
 
     @abstractmethod
     def statistics(self) -> Statistics:

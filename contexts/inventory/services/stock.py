@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.db.models import F, Q
 
 from contexts.inventory import domain, selectors
-from contexts.inventory.models import Allocation, MovementKind, Restocking, Stock, Warehouse, WarehouseChange
+from contexts.inventory.models import Allocation, MovementKind, Restocking, Stock, StockDay, Warehouse, WarehouseChange
 from contexts.inventory.public.contracts import (
     AllocationState,
     BelowReserved,
@@ -371,3 +371,16 @@ def restock(
         written_off = [(row, -units) for row, units in changes]
         ledger.record(changes=written_off, kind=kind, reason=disposition, at=at, **about)
     owed.cover(stock_ids=back, at=at)
+
+
+@writes("inventory")
+def note_worth(*, worth: Mapping[str, tuple[int, int]]) -> None:
+    """Note what the stock is worth today, by currency: units, and minor units. Noted again, it replaces what was."""
+    today = utcnow().date()
+    StockDay.objects.filter(day=today).delete()
+    StockDay.objects.bulk_create(
+        [
+            StockDay(day=today, currency=currency, units=units, value_minor=value)
+            for currency, (units, value) in sorted(worth.items())
+        ]
+    )

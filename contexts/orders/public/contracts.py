@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
@@ -259,6 +259,21 @@ class Sales:
     currency: str
     orders: int
     value: Decimal
+    units: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaySales:
+    """What was sold on a day of UTC in one currency, by the orders placed then. ``cancelled`` of these were cancelled
+    since, and ``refunded`` was refunded."""
+
+    day: date
+    currency: str
+    orders: int
+    units: int
+    value: Decimal
+    cancelled: int
+    refunded: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -453,7 +468,16 @@ class Orders(KeepsTrail):
 
     @abstractmethod
     def sales(self, *, since: datetime) -> tuple[Sales, ...]:
-        """Of the orders placed since then, those that passed the pivot: numbers and totals by currency."""
+        """Of the orders placed since then, those that passed the pivot: numbers, units and totals by currency."""
+
+    @abstractmethod
+    def placed(self, *, since: datetime) -> int:
+        """How many orders were placed since then, whatever became of them."""
+
+    @abstractmethod
+    def sales_by_day(self, *, since: date) -> tuple[DaySales, ...]:
+        """What was sold on each day since then, the oldest first, as it was told a minute ago. Days without sales are
+        left out."""
 
     @abstractmethod
     def facts(self, *, after: str, limit: int) -> tuple[OrderFacts, ...]:

@@ -101,6 +101,16 @@ class Statistics:
     revenue: dict[str, Decimal]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """Of payments begun since some moment: those that took the money, even if it was refunded or set free since; those
+    that failed; and those without an outcome."""
+
+    succeeded: int
+    failed: int
+    waiting: int
+
+
 class DifferenceKind(StrEnum):
     """How our books and the provider's differ. STATE_DIFFERS: the provider moved money, and our row does not say so."""
 
@@ -334,6 +344,10 @@ class Payments(KeepsTrail):
 
         ContextUnavailable when the provider cannot be asked.
         """
+
+    @abstractmethod
+    def outcomes(self, *, since: datetime) -> Outcomes:
+        """How the payments ended that were begun since then."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
