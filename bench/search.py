@@ -1,19 +1,21 @@
 """Measure what a search costs in a large catalog.
 
-``python -m bench.search PRODUCTS`` makes a catalog database of its own, on SQLite, or behind ``tools/servers.py`` on
-PostgreSQL, with PRODUCTS generated products (100,000) whose words are as unevenly frequent as those of a language. It
-asks each kind of search QUERIES times, and prints the median and the 95th percentile of processor time: this process's
-and that of PostgreSQL's. Unlike the time of a clock it is the same on a busy machine.
+``python -m bench.search PRODUCTS [CLIENTS]`` makes a catalog database of its own, on SQLite, or behind
+``tools/servers.py`` on PostgreSQL, with PRODUCTS generated products (100,000) whose words are as unevenly frequent as
+those of a language. CLIENTS processes (4) ask each kind of search QUERIES times in all, one after the other. Printed
+are the median and the 95th percentile of the time that a search took, and of its processor time: the client's and that
+of its PostgreSQL process. Unlike the time of a clock that is the same on a busy machine.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,8 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from bench import machine  # noqa: E402
 from bench.filling import writer  # noqa: E402
-from contexts.catalog import domain, search, selectors, words  # noqa: E402
+from contexts.catalog import domain, search, search_indexes, selectors, words  # noqa: E402
 from contexts.catalog.models import Product  # noqa: E402
 from eci.paging import Paging  # noqa: E402
 
@@ -79,7 +80,7 @@ def fill(count: int) -> None:
         if connection.vendor == "postgresql" and not there:
             cursor.execute("DROP INDEX IF EXISTS catalog_product_terms, catalog_product_name_parts")
         writer.write(Product, _COLUMNS, map(product, range(there, count)))
-        search.install(using="catalog")
+        search_indexes.install(using="catalog")
         search.learn(known for text in (*VOCABULARY, *CATEGORIES) for known in words.vocabulary(name=text, category=""))
         cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE catalog_product")
 
@@ -116,36 +117,55 @@ def ask(order: str = "", facets: bool = False, **filters: Any) -> int:
     return len(selectors.products(paging=paging, include_inactive=False, **filters))
 
 
-def server_ticks() -> float:
-    """Of the process that serves our connection, in milliseconds; of SQLite there is none."""
+def server() -> float:
+    """Milliseconds of processor time of the process that serves our connection; of SQLite there is none."""
     connection = connections["catalog"]
     if connection.vendor != "postgresql":
         return 0.0
     connection.ensure_connection()
-    return machine.parse(Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text()).cpu
+    return int(Path(f"/proc/{connection.connection.info.backend_pid}/schedstat").read_text().split()[0]) / 1e6
 
 
-def measure(kind: str) -> str:
-    ours, both, found = [], [], 0
-    for _ in range(QUERIES):
+def client(kind: str, seed: int, queries: int) -> list[tuple[float, float, int]]:
+    """Milliseconds by the clock and of processor time of each search, and how many products it found."""
+    chance.seed(f"{kind} {seed}")
+    answers = []
+    for _ in range(queries):
         asked = KINDS[kind]()
-        began, server = time.process_time(), server_ticks()
-        found += ask(**asked)
-        ours.append((time.process_time() - began) * 1000)
-        both.append(ours[-1] + server_ticks() - server)
-    p95 = statistics.quantiles(both, n=20)[18]
-    return f"{kind:20}  {statistics.median(both):8.1f} {p95:8.1f} {max(both):8.1f} {found / QUERIES:10.1f}"
+        theirs, ours, began = server(), time.process_time(), time.perf_counter()
+        found = ask(**asked)
+        took = (time.perf_counter() - began) * 1000
+        answers.append((took, (time.process_time() - ours) * 1000 + server() - theirs, found))
+    return answers
+
+
+def line(kind: str, answers: list[tuple[float, float, int]]) -> str:
+    took, spent, found = zip(*answers, strict=True)
+    figures = [figure for times in (took, spent) for figure in (statistics.median(times), p95(times), max(times))]
+    return f"{kind:20}" + "".join(f"{figure:9.1f}" for figure in (*figures, statistics.mean(found)))
+
+
+def p95(times: Sequence[float]) -> float:
+    return statistics.quantiles(times, n=20)[18]
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    clients = int(sys.argv[2]) if len(sys.argv) > 2 else 4
     call_command("migrate", "catalog", database="catalog", verbosity=0)
     began = time.process_time()
     fill(count)
     print(f"{count} products on {connections['catalog'].vendor}, made in {time.process_time() - began:.0f} s")
-    print(f"{'ms of processor time':20}  {'median':>8} {'p95':>8} {'most':>8} {'found':>10}")
-    for kind in KINDS:
-        print(measure(kind), flush=True)
+    print(f"{clients} clients, load {os.getloadavg()[0]:.1f} before")
+    print(f"{'ms':20}{'median':>9}{'p95':>9}{'most':>9}{'CPU':>9}{'p95':>9}{'most':>9}{'found':>9}")
+    connections.close_all()
+    with multiprocessing.get_context("spawn").Pool(clients) as pool:
+        for kind in KINDS:
+            asked = [(kind, seed, QUERIES // clients) for seed in range(clients)]
+            print(
+                line(kind, [one for answers in pool.starmap(client, asked, chunksize=1) for one in answers]), flush=True
+            )
+    print(f"load {os.getloadavg()[0]:.1f} after")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
-        from contexts.catalog import search
+        from contexts.catalog import search_indexes
         from contexts.catalog.imports.products import Prices, Products
         from contexts.catalog.local import LocalCatalog
         from eci.calls import rpc
         from eci.imports import kinds
 
         rpc.serve("catalog", LocalCatalog())
-        post_migrate.connect(search.install, sender=self)
+        post_migrate.connect(search_indexes.install, sender=self)
         kinds.serve(Products(), Prices())

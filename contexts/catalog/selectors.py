@@ -178,12 +178,8 @@ def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
     """How many of the products that ``products`` finds are of each category and price band. Of many only a part is
     counted."""
     found = _found(include_inactive=include_inactive, **filters)
-    columns = ("pk", "category_key", "category", "price_minor", "currency")
-    rows = (
-        search.sample(found=found, query=q, columns=columns)
-        if q
-        else search.some(found=found, columns=columns, limit=search.COUNTED)
-    )
+    columns = ("id", "category_key", "category", "price_minor", "currency")
+    rows = search.some(found=found, query=q, columns=columns)
     counted = sorted(rows[: search.COUNTED])
     labels = {key: label for _, key, label, _, _ in counted if key}
     return Facets(

@@ -122,6 +122,28 @@ class Term:
 Match = Sequence[Sequence[Term]]  # all of: one of these terms
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a search asks for: the terms of each rank, and the parts that a name of ``Rank.PART`` has."""
+
+    terms: Mapping[Rank, Match]
+    parts: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.terms or self.parts)
+
+    @property
+    def words(self) -> Match:
+        """What each word asks at least. A key has them all in one."""
+        return self.terms.get(Rank.ANYWHERE) or self.terms.get(Rank.MISTAKE) or ()
+
+
+def asked(query: str) -> Asked:
+    """Without words it asks for the signs."""
+    terms = matches(query)
+    return Asked(terms=terms, parts=parts(query) or ([] if terms else plain(query).split()))
+
+
 def matches(query: str) -> dict[Rank, Match]:
     """What each rank asks of a product's terms, the best first. Empty for a query without words."""
     asked = list(dict.fromkeys(words(query)))[:MOST]

@@ -64,7 +64,7 @@ class ProductSearchView(ApiView):
         """`q` finds products that have all its words, or words that begin so, in SKU, barcode, name, category or
         description; if there are none, those that have them but for one mistake in a word. The best match comes first
         unless `ordering` says otherwise. With a price bound, products of `currency` are found, which is the shop's
-        unless given. With `facets=true` `meta` counts categories and price bands, of up to 3,000 products."""
+        unless given. With `facets=true` `meta` counts categories and price bands, of up to 1,000 products."""
         answer = _products(self, default="-rank" if self.query.get("q") else "-created_at")
         if self.query.get("facets"):
             counted = self.read_public("catalog", lambda: selectors.facets(**_filters(self)))

@@ -10,8 +10,9 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.db import connections
+from django.db.models import QuerySet
 
-from contexts.catalog import domain, search, selectors, services, words
+from contexts.catalog import domain, search, search_postgresql, selectors, services, words
 from contexts.catalog.models import Product
 from contexts.catalog.words import Rank
 from eci.paging import Paging
@@ -122,8 +123,9 @@ def _terms(row: Product) -> str:
     )
 
 
-def found(query: str, paging: Paging) -> list[tuple[int, int]]:
-    return search.page(found=Product.objects.all(), query=query, paging=paging)
+def found(query: str, paging: Paging, within: QuerySet[Product] | None = None) -> list[tuple[int, int]]:
+    products = Product.objects.all() if within is None else within
+    return search.page(found=products, query=query, paging=paging)
 
 
 def pages(query: str, limit: int, *, back: bool = False) -> Iterator[tuple[int, int]]:
@@ -145,8 +147,14 @@ def agree(queries: tuple[str, ...]) -> None:
         assert found(query, Paging(limit=1000, order="-rank")) == expected, query
         if expected and expected[0][0] != Rank.MISTAKE:
             assert list(pages(query, 7, back=True)) == expected[::-1], query
+        ids = {pk for _, pk in expected}
         everything = search.everything(found=Product.objects.all(), query=query)
-        assert set(everything.values_list("pk", flat=True)) == {pk for _, pk in expected}, query
+        assert set(everything.values_list("pk", flat=True)) == ids, query
+        assert {pk for (pk,) in search.some(found=Product.objects.all(), query=query, columns=["id"])} == ids, query
+        cheapest = Paging(limit=5, order="price_thousandths")
+        listed = search.ordered(find=lambda many: Product.objects.all(), query=query, paging=cheapest)
+        prices = sorted((row.price_thousandths, row.pk) for row in oracle.rows if row.pk in ids)
+        assert [(row.price_thousandths, row.pk) for row in cheapest.slice(listed)] == prices[:6], query
 
 
 def test_rankings_are_what_the_rules_say() -> None:
@@ -154,10 +162,19 @@ def test_rankings_are_what_the_rules_say() -> None:
     agree(QUERIES)
 
 
-def test_they_are_too_where_more_match_than_are_sorted_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "FEW", 5)
+@pytest.mark.skipif(not ON_SERVERS, reason="SQLite has one way")
+@pytest.mark.parametrize(("sample", "far", "few"), [(20, 60, 5), (20, 0, 60), (20, 0, 5), (20, 10, 5)])
+def test_they_are_too_in_a_large_catalog(monkeypatch: pytest.MonkeyPatch, sample: int, far: int, few: int) -> None:
+    """The list is walked to its end, or not at all, or in vain; all that match are sorted, or those of a rank."""
+    for name, size in {"SAMPLE": sample, "FAR": far, "FAR_APART": far, "FEW": few}.items():
+        monkeypatch.setattr(search_postgresql, name, size)
     catalog(60)
     agree(QUERIES)
+    within = Product.objects.filter(category_key="home")
+    monkeypatch.setattr(search_postgresql, "RARE", sample)
+    assert [pk for _, pk in found("lamp", Paging(limit=60, order="-rank"), within)] == [
+        pk for _, pk in Oracle().places("lamp") if within.filter(pk=pk).exists()
+    ]
 
 
 @pytest.mark.long
