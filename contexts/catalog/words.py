@@ -56,8 +56,10 @@ def words(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """Of a plain text."""
+    if text.isascii():
+        return [word[:LONGEST] for word in _ASCII_WORD.findall(text)]
     if not _UNSPACED_RUN.search(text):
-        return [word[:LONGEST] for word in (_ASCII_WORD if text.isascii() else _SPACED).findall(text)]
+        return [word[:LONGEST] for word in _SPACED.findall(text)]
     found = []
     for run in _RUN.finditer(text):
         if run[1] and len(run[0]) > 1:
@@ -69,7 +71,9 @@ def _words(text: str) -> list[str]:
 
 def _joined(text: str) -> str:
     """Letters and digits only: ``AB-100`` and ``ab 100`` are one."""
-    return "".join(run[0] for run in _RUN.finditer(plain(text)))[:LONGEST]
+    text = plain(text)
+    runs = _ASCII_WORD.findall(text) if text.isascii() else [run[0] for run in _RUN.finditer(text)]
+    return "".join(runs)[:LONGEST]
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -83,8 +87,8 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
     for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
         bare = plain(text)
         found.update([place + word for word in set(_words(bare))])
-        # the end of a run of characters, too, begins with each of its characters
-        found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
+        if not bare.isascii():  # the end of a run of characters, too, begins with each of its characters
+            found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
     return f" {' '.join(sorted(found))} "
 
 

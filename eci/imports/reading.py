@@ -350,10 +350,11 @@ def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
     counts = Counter(lease.row.counts)
     position = done
     remaining = itertools.islice(_renewing(parsed, lease), done, None)
+    taken = _taken(lease)
     while piece := list(itertools.islice(remaining, PIECE)):
         if position + len(piece) > MAX_ROWS:
             raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
-        lines = _lines(lease, kind, piece, position)
+        lines = _lines(lease, kind, piece, position, taken)
         position += len(piece)
         for line in lines:
             counts[line.outcome] += 1
@@ -373,10 +374,21 @@ def _renewing(parsed: Iterator[Parsed], lease: Lease) -> Iterator[Parsed]:
         yield one
 
 
-def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int) -> list[ImportLineRow]:
+def _taken(lease: Lease) -> set[int]:
+    """Hashes of the keys of lines that were read: most files have no key twice, and then none of them is looked up."""
+    keys = _accepted(lease).values_list("key", flat=True)
+    return {hash(key) for key in keys.iterator(chunk_size=10_000)} if lease.row.position else set()
+
+
+def _accepted(lease: Lease) -> Any:
+    lines = lines_of(lease.context).filter(import_pk=lease.row.pk)
+    return lines.exclude(outcome__in=(Outcome.REFUSED, Outcome.SKIPPED))
+
+
+def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int, taken: set[int]) -> list[ImportLineRow]:
     right = [one for one in piece if not one.refusal and not one.skipped]
     keys = {id(one): kind.key(one.values)[:_MAX_KEY] for one in right}
-    verdicts = {id(one): verdict for one, verdict in _verdicts(lease, kind, right, keys)}
+    verdicts = {id(one): verdict for one, verdict in _verdicts(lease, kind, right, keys, taken)}
     made = []
     for number, one in enumerate(piece, position + 1):
         verdict = verdicts.get(id(one))
@@ -412,10 +424,11 @@ def _key_of(kind: Kind, one: Parsed) -> str:
 
 
 def _verdicts(
-    lease: Lease, kind: Kind, rows: list[Parsed], keys: Mapping[int, str]
+    lease: Lease, kind: Kind, rows: list[Parsed], keys: Mapping[int, str], taken: set[int]
 ) -> Iterator[tuple[Parsed, Verdict]]:
     """Of two rows with the same key the second is skipped if it says the same, and else refused."""
-    seen = _seen(lease, set(keys.values())) if kind.unique else {}
+    again = {key for key in keys.values() if hash(key) in taken} if kind.unique else set()
+    seen = _seen(lease, again) if again else {}
     singles = []
     for one in rows:
         before = seen.get(keys[id(one)])
@@ -428,12 +441,14 @@ def _verdicts(
         else:
             yield one, refused(f"{keys[id(one)]} stands on line {before[0]} already, with other values.")
     found = [one.values for one in singles]
-    yield from zip(singles, kind.look(found, kind.prepare(found)), strict=True)
+    for one, verdict in zip(singles, kind.look(found, kind.prepare(found)), strict=True):
+        if kind.unique and verdict.outcome != Outcome.REFUSED:
+            taken.add(hash(keys[id(one)]))
+        yield one, verdict
 
 
 def _seen(lease: Lease, keys: set[str]) -> dict[str, tuple[int, Values]]:
-    lines = lines_of(lease.context).filter(import_pk=lease.row.pk, key__in=keys)
-    rows = lines.exclude(outcome__in=(Outcome.REFUSED, Outcome.SKIPPED)).values_list("key", "line", "values")
+    rows = _accepted(lease).filter(key__in=keys).values_list("key", "line", "values")
     found: dict[str, tuple[int, Values]] = {}
     for key, line, said in rows.order_by("-position"):
         found[key] = (line, said)
