@@ -62,6 +62,7 @@ class Product(models.Model):
             models.Index(fields=["name_key"], name="catalog_product_name"),
             models.Index(fields=["price_thousandths"], name="catalog_product_by_price"),
             models.Index(fields=["category_key", "price_thousandths"], name="catalog_product_category_price"),
+            models.Index(fields=["category_key", "is_active", "category"], name="catalog_product_categories"),
         ]
 
     def __str__(self) -> str:

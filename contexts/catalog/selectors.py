@@ -251,7 +251,8 @@ def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:
     found: QuerySet[Product] = Product.objects.exclude(category_key="")
     if not include_inactive:
         found = found.filter(is_active=True)
-    grouped = found.values("category_key").annotate(label=Min(F("category")), product_count=Count("pk"))
+    # Not Count("pk"): an index has all the rest, and a page is the products of twenty categories.
+    grouped = found.values("category_key").annotate(label=Min(F("category")), product_count=Count("*"))
     return paging.slice(grouped, pk="category_key")
 
 
