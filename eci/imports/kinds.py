@@ -45,6 +45,7 @@ class Field:
     - ``cleared``: what a blank cell means where blank cells clear; None if the field cannot be empty.
     - ``is_code``: it may begin with zeros, which an apostrophe guards.
     - ``is_number``: its cells tell which decimal sign the file has.
+    - ``is_amount``: its columns may say in which currency it is: ``Price (EUR)``.
     - ``ask``: what is asked when several columns may be this one.
     """
 
@@ -55,6 +56,7 @@ class Field:
     cleared: Any = None
     is_code: bool = False
     is_number: bool = False
+    is_amount: bool = False
     ask: str = ""
 
 

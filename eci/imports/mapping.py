@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from eci.imports import values
 from eci.imports.errors import BadFile
 from eci.imports.kinds import Kind, Preset, plain
 from eci.imports.tables import MAX_COLUMNS, Row
@@ -18,7 +19,7 @@ NOTHING = ""  # what a column is mapped to that is no field
 class Columns:
     """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own.
     ``width``: how many cells the header has, blank ones too. ``zeros``: how many digits a workbook shows of the numbers
-    in a column, with zeros before them."""
+    in a column, with zeros before them. ``currencies``: of amounts, as their columns' names say."""
 
     header_line: int
     width: int
@@ -27,6 +28,7 @@ class Columns:
     preset: Preset | None = None
     spread: dict[int, dict[str, str]] = field(default_factory=dict)
     zeros: dict[int, int] = field(default_factory=dict)
+    currencies: dict[int, str] = field(default_factory=dict)
 
     def mapping(self) -> dict[str, str | None]:
         """For each column its field, or None."""
@@ -70,7 +72,9 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     preset = _preset(names, kind)
     if preset and preset.refusal and not mapping:
         raise BadFile(preset.refusal)
-    fields = _fields(names, kind, preset, mapping)
+    named = {index: values.column_in(name) for index, name in enumerate(names)}
+    fields = _fields(names, kind, preset, mapping, {index: name for index, (name, code) in named.items() if code})
+    amounts = {index for one in kind.fields if one.is_amount for index in fields.get(one.name, ())}
     spread = {} if kind.spread_over in fields else kind.spread(names)
     return Columns(
         header_line=header[0],
@@ -79,6 +83,7 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
         fields=fields,
         preset=preset,
         spread={at: cells for at, cells in spread.items() if names[at] not in mapping},
+        currencies={index: code for index, (_, code) in named.items() if code and index in amounts},
     )
 
 
@@ -121,8 +126,10 @@ def _preset(names: list[str], kind: Kind) -> Preset | None:
     return max(found, key=lambda preset: max(len(signs) for signs in preset.signs if signs <= there), default=None)
 
 
-def _fields(names: list[str], kind: Kind, preset: Preset | None, mapping: Mapping[str, Any]) -> dict[str, list[int]]:
-    """What is given comes first, then the preset, then the fields' own names."""
+def _fields(
+    names: list[str], kind: Kind, preset: Preset | None, mapping: Mapping[str, Any], amounts: Mapping[int, str]
+) -> dict[str, list[int]]:
+    """What is given comes first, then the preset, then the fields' own names. ``amounts``: names without currency."""
     fields: dict[str, list[int]] = {}
     at = {plain(name): index for index, name in reversed(list(enumerate(names)))}
     taken = {names.index(column) for column in mapping}
@@ -137,9 +144,12 @@ def _fields(names: list[str], kind: Kind, preset: Preset | None, mapping: Mappin
     if preset and preset.as_written:
         return fields
     for one in kind.fields:
-        for name in (one.name, *one.names):
-            index = at.get(plain(name))
-            if index is not None and index not in taken and (one.name not in fields or one.ask):
+        wanted = [plain(name) for name in (one.name, *one.names)]
+        there = [at[name] for name in wanted if name in at]
+        if one.is_amount:
+            there += [index for index, name in amounts.items() if plain(name) in wanted]
+        for index in there:
+            if index not in taken and (one.name not in fields or one.ask):
                 fields.setdefault(one.name, []).append(index)
                 taken.add(index)
     return fields

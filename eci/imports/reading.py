@@ -286,6 +286,8 @@ def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
                 cell = values.bare(cell, is_code=name in codes)
             elif index in columns.zeros and isinstance(cell, values.Number):
                 cell = cell.zfill(columns.zeros[index])
+            if index in columns.currencies:
+                cell = values.in_currency(cell, columns.currencies[index])
             found.setdefault(name, cell)
             if cell:
                 found[name] = cell

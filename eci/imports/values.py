@@ -62,6 +62,7 @@ _SPACE = "[\\s\xa0\u2007\u2009\u202f'’]+"
 _SPACES = re.compile(rf"(?<!\d){_SPACE}|{_SPACE}(?!\d)|{_SPACE}(?=\d{{3}}(?!\d))")  # of thousands, or beside a number
 _DASHES = str.maketrans("−–—", "---")
 _AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,]+(?:[eE][+-]?\d+)?\)?-{0,2})(?P<after>[^\d.,]*)")
+_COLUMN = re.compile(r"(?P<name>.*?)[\s,]*[(\[]?\s*(?:in\s+)?(?P<code>[A-Z]{3}|[€£₹₽₩₺])\s*[)\]]?\s*")
 _NO_CENTS = re.compile(r"[.,]-{1,2}$")  # 20.- and 20,--
 _PLAIN: dict[DecimalSign, re.Pattern[str]] = {
     ".": re.compile(r"[+-]?(?=[.\d])(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?"),
@@ -155,6 +156,21 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     if price < 0:
         raise ValueError("A price must not be negative.")
     return price, named or currency
+
+
+def column_in(name: str) -> tuple[str, str]:
+    """The name of a column, and the currency that it says after it: ``Price (EUR)``, ``Price in €``."""
+    found = _COLUMN.fullmatch(name)
+    if not found:
+        return name, ""
+    code = found["code"] if money.is_currency(found["code"]) else "".join(_SIGNS.get(found["code"], ()))
+    return (found["name"], code) if len(code) == 3 else (name, "")
+
+
+def in_currency(cell: str, code: str) -> str:
+    """The amount with its column's currency, unless it has its own."""
+    found = _AMOUNT.fullmatch(_closed_up(cell))
+    return type(cell)(f"{cell} {code}") if found and not found["before"] + found["after"] else cell
 
 
 def exact(price: Decimal, currency: str) -> Decimal:

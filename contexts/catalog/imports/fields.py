@@ -87,6 +87,7 @@ PRICE = Field(
     name="price",
     read=_price,
     is_number=True,
+    is_amount=True,
     ask="Which column is the price? A sale's price is taken as it is, whatever its dates.",
     names=(
         *("unit price", "selling price", "retail price", "list price", "regular price", "sale price", "special price"),

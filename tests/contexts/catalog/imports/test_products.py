@@ -184,6 +184,18 @@ def test_the_currency_of_a_price_is_its_own(importing: Importing) -> None:
     assert refusals(importing, read) == {"EUR": ["price: The price is in GBP, but the currency is EUR."]}
 
 
+def test_a_column_may_say_its_currency(importing: Importing) -> None:
+    importing.take(csv("sku,name,PRICE (EUR)", "A,A,2.50", "B,B,£3", "C,C,4 EUR"))
+    importing.take(xlsx(["sku", "name", "Price in €"], ["D", "D", 5.25], ["E", "E", "6,50"]), name="x.xlsx")
+    found = {sku: (one["price"], one["currency"]) for sku, one in by_sku(importing).items()}
+    assert sorted(found.items()) == [
+        *(("A", ("2.50", "EUR")), ("B", ("3.00", "GBP")), ("C", ("4.00", "EUR"))),
+        *(("D", ("5.25", "EUR")), ("E", ("6.50", "EUR"))),
+    ]
+    (asked,) = [one for one in importing.read(csv("sku,Price USD,Price EUR", "A,1,2"))["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("price", ["Price USD", "Price EUR"])
+
+
 def test_the_decimal_sign_is_asked_where_either_may_be_meant(importing: Importing) -> None:
     read = importing.read(csv("sku;name;price", "A;A;1.299", "B;B;2.500"))
     assert [one["name"] for one in read["questions"] if one["needed"]] == ["decimal"]
