@@ -18,7 +18,7 @@ from django.db.models.constants import OnConflict
 from django.db.models.expressions import DatabaseDefault, Expression
 from django.db.models.sql import InsertQuery
 
-from eci.statements.stand_ins import preparation
+from eci.statements.stand_ins import itself, preparation
 from eci.statements.texts import KEPT, converted, converters_of, databases, write
 
 M = TypeVar("M", bound=models.Model)
@@ -186,5 +186,6 @@ def _as_json(value: Any) -> Any:
 def _values_of(row: models.Model, columns: Sequence[_Of]) -> list[Any]:
     has = vars(row)
     return [
-        prepare if name is None else None if has[name] is None else prepare(has[name]) for name, prepare, _ in columns
+        prepare if name is None else has[name] if prepare is itself or has[name] is None else prepare(has[name])
+        for name, prepare, _ in columns
     ]

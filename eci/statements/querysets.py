@@ -15,7 +15,7 @@ from django.db.models.query import FlatValuesListIterable, ModelIterable, Values
 from django.db.models.sql import UpdateQuery
 
 from eci.statements.rows import loader
-from eci.statements.stand_ins import Shaped, shape_of, stand_in
+from eci.statements.stand_ins import PLAIN, Shaped, shape_of, stand_in
 from eci.statements.texts import KEPT, Text, converted, converters_of, count, databases, fetched, run, write
 
 P = ParamSpec("P")
@@ -39,7 +39,12 @@ class Statement(Generic[P]):
 
     def prepared(self, values: Mapping[str, Any]) -> tuple[str, tuple[Text, Any] | None]:
         """The database, and the text for such values with what its answer needs; None where nothing can be found."""
-        shapes = tuple((name, shape_of(value)) for name, value in values.items())
+        shapes = tuple(
+            [
+                (name, type(value) if value and type(value) in PLAIN else shape_of(value))
+                for name, value in values.items()
+            ]
+        )
         if self._model is None:
             self._model = self._asked(shapes).model
         alias = self.alias(self._model)

@@ -68,6 +68,9 @@ class Slot:
     spread: Callable[[Any], Iterable[Any]] | None = None
 
 
+PLAIN = FIELDS.keys() - {dict}  # the kinds of which a value that is true has its type as its shape
+
+
 def preparation(field: models.Field[Any, Any], connection: Any) -> Callable[[Any], Any]:
     """What makes of a value, which is not None, what the driver takes for this field.
 
@@ -76,7 +79,7 @@ def preparation(field: models.Field[Any, Any], connection: Any) -> Callable[[Any
     if isinstance(field, models.ForeignKey):
         return preparation(field.target_field, connection)
     if type(field) in (models.CharField, models.TextField, models.BooleanField):
-        return _itself
+        return itself
     if type(field) is models.DateTimeField:
         adapted: Callable[[Any], Any] = connection.ops.adapt_datetimefield_value
         return adapted
@@ -86,7 +89,7 @@ def preparation(field: models.Field[Any, Any], connection: Any) -> Callable[[Any
     return partial(field.get_db_prep_save, connection=connection)
 
 
-def _itself(value: Any) -> Any:
+def itself(value: Any) -> Any:
     return value
 
 
@@ -154,7 +157,7 @@ def shape_of(value: Any) -> Any:
     kind = type(value)
     if not value:
         return () if isinstance(value, Collection) and not isinstance(value, str) else value
-    if kind in FIELDS and kind is not dict:
+    if kind in PLAIN:
         return kind
     if isinstance(value, dict):
         member = type(next(iter(value)))

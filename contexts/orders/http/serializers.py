@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from contexts.orders.public.contracts import OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci.http.cards import CardlessTextField, CardlessWordField
@@ -20,6 +21,7 @@ from eci.http.fields import (
     MetadataField,
     OrderIdField,
     QuantityField,
+    QuickSerializer,
     StrictBooleanField,
     TextField,
 )
@@ -29,7 +31,7 @@ MAX_LINES = 1_000
 DISPOSITIONS = ["resell", "damaged", "lost"]
 
 
-class LineIn(serializers.Serializer[Any]):
+class LineIn(QuickSerializer):
     product_id = IdField()
     quantity = QuantityField()
     price = AmountField(required=False, help_text="What the buyer saw; refused if the catalog's price differs.")
@@ -45,7 +47,7 @@ class ReferenceField(OrderIdField):
     default_error_messages = {"invalid": "A reference is a string of 1 to 64 printable characters, or an integer."}
 
 
-class OrderIn(serializers.Serializer[Any]):
+class OrderIn(QuickSerializer):
     customer_id = IdField(required=False, allow_null=True)
     email = EmailField(required=False, help_text="A guest's address (staff).")
     items = LineIn(many=True, allow_empty=False)
@@ -57,11 +59,11 @@ class OrderIn(serializers.Serializer[Any]):
     metadata = MetadataField(required=False, help_text="Ids in other systems (staff).")
     idempotency_key = IdempotencyKeyField()
 
-    def to_internal_value(self, data: Any) -> Any:
+    def run_validation(self, data: Any = empty) -> Any:
         lines = data.get("items") if isinstance(data, dict) else None
         if isinstance(lines, list) and len(lines) > MAX_LINES:  # told once, not once for each line
             raise serializers.ValidationError({"items": [f"An order has at most {MAX_LINES} lines."]})
-        return super().to_internal_value(data)
+        return super().run_validation(data)
 
 
 class OrderChangesIn(serializers.Serializer[Any]):
