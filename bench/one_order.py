@@ -12,6 +12,7 @@ filled. NAME=PID are the servers' processes; ``--postgres-log FILE`` is where Po
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -190,6 +191,8 @@ class InProcess:
 
         from config.wsgi import application
 
+        gc.collect()
+        gc.freeze()  # as config/gunicorn.py does
         self.application: Any = application
         self.factory = RequestFactory(HTTP_HOST="127.0.0.1")
         self.headers: dict[str, str] = {}
@@ -198,15 +201,20 @@ class InProcess:
 
     def post(self, path: str, body: Any) -> Any:
         key = {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
-        return self._answer(self.factory.post(path, json.dumps(body), "application/json", **self.headers, **key))
+        return json.loads(
+            self._answer(self.factory.post(path, json.dumps(body), "application/json", **self.headers, **key))
+        )
 
     def get(self, path: str) -> Any:
+        return json.loads(self.read(path))
+
+    def read(self, path: str) -> bytes:
         return self._answer(self.factory.get(path, **self.headers))
 
-    def _answer(self, asked: Any) -> Any:
+    def _answer(self, asked: Any) -> bytes:
         answer = self.application(asked.environ, lambda status, headers, error=None: None)
         try:
-            return json.loads(b"".join(answer))
+            return b"".join(answer)
         finally:
             answer.close()
 

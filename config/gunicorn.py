@@ -171,6 +171,7 @@ def on_starting(server):  # type: ignore[no-untyped-def]
     Worker.spread = Spread()
     server.app.wsgi()
     gc.collect()
+    gc.set_threshold(10_000)  # a large answer is thousands of objects, and no garbage before it is sent
     gc.freeze()  # loaded modules stay; collecting among them would cost time, and copy pages that the processes share
 
 
@@ -195,5 +196,7 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
     worker.upload_folder = settings.FILE_UPLOAD_TEMP_DIR
     worker.connections_per_address = settings.ECI_CONNECTIONS_PER_ADDRESS
     worker.trusted_proxies = tuple(map(ipaddress.ip_network, settings.ECI_TRUSTED_PROXIES))
+    # Gunicorn looks up sixty settings for each request, each through three calls.
+    vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     watch_connections(worker.cfg.threads)
     bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 
-PATIENCE = 0.01  # seconds that a new connection may wait for another process
+PATIENCE = 0.05  # seconds that a new connection may wait for another process
 LOOK = 0.001  # seconds between two looks at what the others have meanwhile
 IMPATIENCE = 1.0  # seconds without patience, after it was in vain: the other process hangs, or has too much to do
 _SLOTS = 64  # more than there ever are processes

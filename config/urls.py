@@ -9,9 +9,10 @@ from django.urls import include, path
 from config.operations import readiness
 from config.staff import login
 from eci.http import docs, health, jwks, root
+from eci.http.routes import Routes
 
 urlpatterns = [
-    *(path("v1/", include(f"contexts.{name}.http.urls")) for name in settings.ECI_CONTEXTS),  # first: most want these
+    *(Routes("v1/", f"contexts.{name}.http.urls") for name in settings.ECI_CONTEXTS),  # first: most want these
     path("", include("config.staff.urls")),
     path("", include("config.operations.urls")),
     *([path("", include("config.desk.urls"))] if "orders" in settings.ECI_CONTEXTS else []),

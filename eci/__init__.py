@@ -70,7 +70,9 @@ HTTP
     http.exports        lists as files
     http.downloads      tables as files
     http.paging         pages, with links that hold cursors
+    http.pages          middleware that only pages need
     http.present        contract dataclasses as JSON
+    http.routes         a context's paths
     http.converters     ids in paths
     http.cards          the guard against card numbers
     http.rates          rate limits

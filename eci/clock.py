@@ -13,4 +13,6 @@ def iso(moment: datetime | None) -> str | None:
     """``2026-01-31T20:30:00.123Z``; None stays None."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

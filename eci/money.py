@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 MAX_DIGITS = 12
 
@@ -56,6 +57,7 @@ def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-places(currency))
 
 
+@lru_cache(4096)  # the same prices stand in many answers
 def text_of(minor: int, currency: str) -> str:
     """``text(from_minor(minor, currency), currency)``, which answers with many amounts would pay for dearly."""
     decimals = _PLACES[currency]

@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from config.desk import packing, papers
+from config.desk import packing
 from config.desk.asking import address
 from contexts.catalog.public.api import catalog
 from contexts.shipping.public.api import shipping
@@ -148,6 +148,8 @@ def _after(shipment: Shipment) -> str:
 def _papers(request: HttpRequest, paper: str) -> HttpResponse:
     """A PDF for the shipments that are marked, in the order of the queue. Nothing is changed, by POST either."""
     _require(request, "shipping.view_shipment")
+    from config.desk import papers  # late: what makes PDFs takes as much memory as all our code
+
     make = papers.PAPERS.get(paper)
     if make is None:
         raise Http404

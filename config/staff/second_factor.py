@@ -25,6 +25,7 @@ from config.staff import accounts
 from config.staff.models import SecurityMail
 from eci.db import unit_of_work
 from eci.errors import NotAuthenticated
+from eci.http.pages import is_call
 from eci.identity import second_factor
 from eci.identity.auth import staff_roles
 from eci.limits import Throttled
@@ -47,6 +48,8 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_call(request):
+            return self.get_response(request)
         user: Any = request.user
         request.user = SimpleLazyObject(lambda: _user_of(request, user))  # type: ignore[assignment]
         return self.get_response(request)

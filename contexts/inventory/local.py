@@ -31,6 +31,7 @@ from eci import money
 from eci.trail import TellsTrail
 
 ACTOR = "orders"
+_STATES = {state.value: state for state in AllocationState}
 
 
 def reservation(rows: ReservationView) -> Reservation:
@@ -56,7 +57,7 @@ def allocation(row: models.Allocation | Part) -> Allocation:
         product_id=row.product_id,
         warehouse=row.warehouse_id,
         quantity=row.quantity,
-        state=AllocationState(row.state),
+        state=_STATES[row.state],
         moved_from=tuple(sorted(row.moved_from or ())),
     )
 

@@ -11,7 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.http import FileResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from openpyxl import Workbook
 
 from eci.http.envelope import EnvelopeRenderer
 
@@ -61,6 +60,8 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes
 
 
 def _workbook(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    from openpyxl import Workbook  # late: as much memory as all our code
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(name)
     sheet.append(header)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from eci import money
 from eci.clock import iso
@@ -18,24 +18,50 @@ _ACTORS = ("actor", "answered_by")
 
 def as_json(item: Any) -> dict[str, Any]:
     """A dataclass, and those inside it. A Decimal is an amount in the ``currency`` field of the same dataclass."""
-    shown = {}
-    for name, is_plain in _fields(type(item)):  # type: ignore[arg-type]
-        value = getattr(item, name)
-        shown[name] = value if is_plain else _value(value, item)
+    shown = dict(vars(item))
+    kind = _fields(type(item))  # type: ignore[arg-type]
+    for name in kind.words:
+        if shown[name] is not None:
+            shown[name] = str(shown[name])
+    for name in kind.lists:
+        shown[name] = list(shown[name])
+    for name in kind.parts:
+        shown[name] = [as_json(part) for part in shown[name]]
+    for name in kind.others:
+        shown[name] = _value(shown[name], item)
     return shown
 
 
+class _Kind(NamedTuple):
+    """The names of a dataclass's fields, of those whose values JSON does not have as they are: words of an enumeration,
+    lists of what JSON has, lists of dataclasses, and others."""
+
+    words: list[str]
+    lists: list[str]
+    parts: list[str]
+    others: list[str]
+
+
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
-    """The names of its fields, and whether JSON has their values as they are."""
+def _fields(kind: type[Any]) -> _Kind:
+    found = _Kind([], [], [], [])
     hints = get_type_hints(kind)
-    return tuple(
-        (field.name, all(map(_is_plain, get_args(hints[field.name]) or (hints[field.name],)))) for field in fields(kind)
-    )
+    for name in (field.name for field in fields(kind)):
+        members = [member for member in get_args(hints[name]) or (hints[name],) if member not in (NoneType, Ellipsis)]
+        is_list, is_plain = get_origin(hints[name]) is tuple, all(member in (str, int, bool) for member in members)
+        if is_list and is_plain:
+            found.lists.append(name)
+        elif is_list and all(map(is_dataclass, members)):
+            found.parts.append(name)
+        elif not is_list and all(map(_is_word, members)):
+            found.words.append(name)
+        elif not is_plain:
+            found.others.append(name)
+    return found
 
 
-def _is_plain(kind: Any) -> bool:
-    return isinstance(kind, type) and (kind in (str, int, bool, NoneType) or issubclass(kind, StrEnum))
+def _is_word(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 
 def _value(value: Any, item: Any) -> Any:
@@ -45,6 +71,8 @@ def _value(value: Any, item: Any) -> Any:
         return iso(value)
     if isinstance(value, tuple):
         return [_value(each, item) for each in value]
+    if isinstance(value, StrEnum):
+        return str(value)
     return as_json(value) if is_dataclass(value) else value
 
 

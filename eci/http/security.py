@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from corsheaders.middleware import CorsMiddleware
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from eci.http.rates import is_trusted_proxy
 
@@ -37,6 +39,17 @@ class ProxyHeaders:
             for name in said:
                 del request.META[name]
         return self.get_response(request)
+
+
+class CrossOrigin(CorsMiddleware):
+    """django-cors-headers. To a call from no page it says only that pages may be answered otherwise."""
+
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META:
+            return super().add_response_headers(request, response)
+        if request._cors_enabled:  # type: ignore[attr-defined]
+            patch_vary_headers(response, ("origin",))
+        return response
 
 
 class PagesPolicy(CSPMiddleware):

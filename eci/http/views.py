@@ -87,14 +87,15 @@ class ApiView(GenericAPIView[Any]):
         self._key_given({})
         if browsable.is_unsure(request._request) and browsable.must_be_sure(self, str(request.method)):
             raise InvalidRequest("Nothing was done: first tick the box above the button.")
-        if "If-Match" in request.headers and request.method not in SAFE_METHODS:
+        sent = request._request.META
+        if "HTTP_IF_MATCH" in sent and request.method not in SAFE_METHODS:
             if request.method not in self.conditional_methods:
                 raise PreconditionFailed("There are no versions here, so no If-Match can be fulfilled.")
-            versions(request.headers["If-Match"])
-        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            versions(sent["HTTP_IF_MATCH"])
+        if "HTTP_TRANSFER_ENCODING" in sent and not sent.get("CONTENT_LENGTH"):
             raise InvalidRequest("Send the body with a Content-Length header.")
-        encoding = request.headers.get("Content-Encoding", "").strip().lower()
-        if encoding not in ("", "identity") and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+        encoding = sent.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        if encoding not in ("", "identity") and sent.get("CONTENT_LENGTH") not in (None, "", "0"):
             raise UnsupportedMediaType(encoding, "Send the body as it is: compressed bodies are not understood.")
         known = None
         if self.query_serializer and request.method in ("GET", "HEAD"):
@@ -198,7 +199,7 @@ class ApiView(GenericAPIView[Any]):
         return next(iter(versions(tag) or ()), None)
 
     def _key_given(self, asked: dict[str, Any]) -> str | None:
-        header = self.request.headers.get("Idempotency-Key")
+        header = self.request._request.META.get("HTTP_IDEMPOTENCY_KEY")
         in_body: str | None = asked.get("idempotency_key")
         if header is not None:
             try:

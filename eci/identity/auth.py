@@ -127,7 +127,7 @@ class AccessToken(BaseAuthentication):
     """``Authorization: Bearer``. Wrong credentials are a 401 on public routes too."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
-        header = request.headers.get("Authorization")
+        header = request._request.META.get("HTTP_AUTHORIZATION")  # request.headers is made of all headers at once
         if header is None:
             return None
         scheme, _, token = header.partition(" ")

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import IO, Any
 
-import openpyxl
-
 from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
@@ -149,6 +147,8 @@ class _workbook:
     """Open for reading, row by row. Formulas are not replaced by the values that they had when it was saved."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        import openpyxl  # late: as much memory as all our code
+
         file.seek(0)
         with warnings.catch_warnings():  # of what it does not keep, such as drop-down lists
             warnings.simplefilter("ignore")

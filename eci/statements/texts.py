@@ -89,6 +89,7 @@ def converters_of(compiler: Any, columns: Sequence[Any]) -> list[Any]:
 def converted(rows: Iterable[Any], converters: Sequence[Any], connection: Any) -> Iterator[list[Any]]:
     for row in map(list, rows):
         for place, convert, expression in converters:
-            for one in convert:
-                row[place] = one(row[place], expression, connection)
+            if row[place] is not None:  # no converter of Django's or ours makes anything else of it
+                for one in convert:
+                    row[place] = one(row[place], expression, connection)
         yield row

@@ -16,6 +16,7 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -40,6 +41,7 @@ _MARKS = {
     "[token]": re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+|(?i:\bbearer )[^\s,;\"']+"),
     "[number]": re.compile(r"(?<![0-9A-Za-z-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z])"),
 }
+_WORDS = ("level", "logger", "event", "method", "route", "caller")  # of which there are few
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -48,6 +50,9 @@ def scrubbed(text: str) -> str:
     for mark, pattern in _MARKS.items():
         text = pattern.sub(mark, text)
     return text
+
+
+_scrubbed_word = lru_cache(1024)(scrubbed)
 
 
 def constant_part(logger: Any, method: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +78,9 @@ def _clean(name: str, value: Any) -> Any:
         return value
     if isinstance(value, list):
         return [_clean(name, inner) for inner in value]
-    return str(value) if name == "timestamp" else scrubbed(str(value))
+    if name == "timestamp":
+        return str(value)
+    return _scrubbed_word(value) if name in _WORDS and isinstance(value, str) else scrubbed(str(value))
 
 
 def places(exc_info: Any) -> list[str]:

@@ -28,6 +28,7 @@ from eci.watch.logs import scrubbed
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _HEADERS = {"request_id": "X-Request-ID", "traceparent": "traceparent"}
+_FIELDS = {"X-Request-ID": "HTTP_X_REQUEST_ID", "traceparent": "HTTP_TRACEPARENT"}
 _UNTRACED = re.compile(r"/(health|metrics|v1/health|actuator/health|static/)")  # asked every few seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # spans are named by them: few
 
@@ -111,7 +112,7 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        carried = extract(request.headers)
+        carried = extract({header: request.META.get(field, "") for header, field in _FIELDS.items()})
         identity = carried.setdefault("request_id", uuid.uuid4().hex)
         method = request.method if request.method in _METHODS else "other"
         started = time.perf_counter()

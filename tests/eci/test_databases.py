@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,30 @@ def test_a_full_disk_makes_what_is_on_it_unready(tmp_path: Path, settings: Any) 
     assert Client().get("/health/live").status_code == 200
     forget_everything()
     assert Client().get("/health/ready").json()["contexts"]["catalog"] == "healthy"
+
+
+MOMENTS = [
+    "2026-01-31 20:30:00.123456+00", "2026-01-31 20:30:00+00", "2026-01-31 20:30:00.5+05:30", "0001-01-01 00:00:00+00",
+    "9999-12-31 23:59:59.999999+00", "1883-11-18 12:00:00+00",
+]  # fmt: skip
+
+
+@pytest.mark.skipif(connections["orders"].vendor == "sqlite", reason="its times are texts")
+@pytest.mark.parametrize("context", ["catalog", "orders"])
+def test_times_are_read_as_django_reads_them(context: str) -> None:
+    connection = connections[context]
+    if connection.vendor == "postgresql":
+        kinds = [f"'{moment}'::timestamptz" for moment in MOMENTS]
+    else:
+        kinds = [f"TIMESTAMP '{moment[:-3]}'" for moment in MOMENTS if moment.endswith("+00")]
+        kinds += ["CAST(NULL AS DATETIME)"]
+    for kind in kinds:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {kind}, CAST({kind} AS CHAR(40))")  # noqa: S608
+            found, text = cursor.fetchone()
+        if connection.vendor == "postgresql":
+            assert found == datetime.fromisoformat(text) and found.tzinfo is UTC
+        else:
+            assert found == (text and datetime.fromisoformat(text))
+            aware = connection.ops.convert_datetimefield_value(found, None, connection)
+            assert aware == (found and found.replace(tzinfo=UTC))

@@ -41,6 +41,11 @@ def mine(*, product_id: int) -> QuerySet[Stock]:
     return locked(Stock.objects.filter(product_id=product_id))
 
 
+@reads
+def mine_unlocked(*, product_id: int) -> QuerySet[Stock]:
+    return Stock.objects.filter(product_id=product_id)
+
+
 @changes
 def add(*, units: Mapping[int, int]) -> Change:
     return change(Stock.objects.filter(pk__in=units), on_hand=F("on_hand") + per_row(units), updated_at=Now())
@@ -67,6 +72,26 @@ def test_rows_are_the_querysets(rows: list[Stock], django_assert_num_queries: An
     assert first is not None and (first.on_hand, first._state.adding, first._state.db) == (1, False, "inventory")
     assert first.updated_at.tzinfo is not None
     assert levels(codes=["B"])[0] == {"pk": rows[0].pk, "on_hand": 1}
+
+
+@reads
+def names(*, code: str) -> QuerySet[Warehouse]:
+    return Warehouse.objects.filter(pk=code).only("name")
+
+
+def test_a_row_is_the_model_that_django_makes(rows: list[Stock]) -> None:
+    [made] = mine_unlocked(product_id=1)
+    django = Stock.objects.get(product_id=1)
+    assert type(made) is Stock and made == django
+    assert {**vars(made), "_state": None} == {**vars(django), "_state": None}
+    assert (made._state.db, made._state.adding, made._state.fields_cache) == (django._state.db, False, {})
+    assert made.warehouse.name == "b"
+    made.on_hand = 7
+    made.save(update_fields=["on_hand"])
+    assert Stock.objects.get(product_id=1).on_hand == 7
+    [partly] = names(code="A")
+    assert partly.get_deferred_fields() == Warehouse.objects.only("name").get(pk="A").get_deferred_fields()
+    assert partly.is_active, "read when somebody asks"
 
 
 def test_a_queryset_is_compiled_once(rows: list[Stock]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 from django.db.utils import Error
 from django.utils.functional import cached_property
+from MySQLdb.constants import FIELD_TYPE
 
 from eci.databases import Bounded, NamedErrors, hung, parent, waits
 
 _LOST = (2002, 2003, 2006, 2013)
 _WAITED_FOR_LOCK, _TOOK_TOO_LONG = 1205, 3024
 _GONE = (1053, 1927, 2006, 2013, 2055, 4031)  # shut down, killed, gone, lost, idle for too long
+_TIMES = dict.fromkeys((FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP), datetime.fromisoformat)  # not the driver's Python
 _LONG = 0.5  # part of the bound: a server that was killed ends its connections sooner
 
 
@@ -30,13 +33,25 @@ class _Errors(NamedErrors):
         super().__exit__(kind, error, traceback)
 
 
-class DatabaseWrapper(Bounded, parent("mysql")):  # type: ignore[misc]
+_Parent = parent("mysql")
+
+
+class _Operations(_Parent.ops_class):  # type: ignore[misc, name-defined]
+    def convert_datetimefield_value(self, value: datetime | None, expression: Any, connection: Any) -> datetime | None:
+        """As Django's, without asking whether it has a zone: the server's times have none."""
+        return None if value is None else value.replace(tzinfo=connection.timezone)
+
+
+class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
+    ops_class = _Operations
+
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
+        parameters["conv"] = parameters["conv"] | _TIMES
         if waits.seconds:
             bound = max(1, int(waits.seconds))
             parameters |= {"read_timeout": bound, "write_timeout": bound, "connect_timeout": bound}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.db.utils import Error, InterfaceError, OperationalError
 from django.utils.functional import cached_property
+from psycopg.adapt import AdaptersMap
 
 from eci.databases import Bounded, Server, hung, parent, waits
 
@@ -62,11 +65,39 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
 
 
 @functools.cache
+def _adapters(of_django: AdaptersMap) -> AdaptersMap:
+    own = AdaptersMap(of_django)
+    own.register_loader("timestamptz", _InUtc)
+    return own
+
+
+@functools.cache
 def _driver(server: Server) -> SimpleNamespace:
     return SimpleNamespace(**vars(psycopg) | {"connect": _connection_to(server).connect})
 
 
+class _InUtc(BaseTzLoader):
+    """Times, which PostgreSQL sends in the connection's zone, UTC. Django takes three calls and a pattern for each."""
+
+    timezone = UTC
+
+    def load(self, data: Any) -> datetime:
+        try:
+            found = datetime.fromisoformat(bytes(data).decode())
+            if found.tzinfo is UTC:
+                return found
+        except ValueError:  # infinity, or before Christ
+            pass
+        of_django: datetime = super().load(data)
+        return of_django
+
+
 class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
+    savepoint_ids: list[str | None]
+    atomic_blocks: list[Any]
+    run_on_commit: list[Any]
+    _has_connected = False
+
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         super().__init__(settings_dict, alias)
         if pool := settings_dict["OPTIONS"].get("pool"):
@@ -75,6 +106,20 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     @property
     def Database(self) -> SimpleNamespace:  # noqa: N802 - Django's name for the driver, which connects without a pool
         return _driver(self.server)
+
+    def connect(self) -> None:
+        """A connection of the pool is ready for use. Django would prepare it anew for each request."""
+        if self.pool is None or not self._has_connected:
+            super().connect()
+            self._has_connected = True
+            return
+        self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
+        self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
+        self.close_at, self.health_check_done = 0.0, True
+        self.connection = self.get_new_connection({})
+        self.autocommit = self.connection.autocommit
+        if not self.autocommit:
+            self.set_autocommit(True)
 
     def cursor_for(self, text: str) -> psycopg.Cursor[Any]:
         kept: dict[str, psycopg.Cursor[Any]] = self.connection.cursors
@@ -109,6 +154,8 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
         if self.alias in self._connection_pools:
             return {}  # the pool has them, and Django would put them together again for each request
         parameters: dict[str, Any] = super().get_connection_params()
+        if self.timezone == UTC:
+            parameters["context"] = _adapters(parameters["context"])
         if seconds := waits.statement_seconds:
             given = parameters.get("options", "")
             # jit: to compile a statement over a large table takes longer than to run it

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.support import people
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.any_engine
@@ -166,3 +167,32 @@ def test_no_script_reads_a_cookie() -> None:
     answer = Client().post("/admin/login/", {"username": "ann", "password": "secret-123"})
     cookies = {name: (cookie["httponly"], cookie["samesite"]) for name, cookie in answer.cookies.items()}
     assert cookies == {"csrftoken": (True, "Lax"), "sessionid": (True, "Lax")}
+
+
+CALLS = [
+    *(("GET", "/v1/products", 200), ("GET", "/v1/orders?limit=1", 200), ("HEAD", "/v1/products", 200)),
+    *(("GET", "/v1/nothing", 404), ("GET", "/v1/orders/ORD-1", 404), ("GET", "/v1/products?limit=0", 400)),
+    *(("DELETE", "/v1/orders", 405), ("POST", "/v1/orders", 400), ("OPTIONS", "/v1/orders", 200)),
+    *(("GET", "/api/v1/orders/v1/orders", 200), ("GET", "/v1/health", 200), ("GET", "/docs", 200)),
+]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_a_call_without_a_cookie_is_answered_as_one_with(shop: Shop, settings: Any, accept: str) -> None:
+    """It passes by what pages need."""
+    settings.ECI_OPEN = False
+    token = f"Bearer {people.staff('P').login['access']}"
+    changing = ("Content-Security-Policy", "Content-Length", "RateLimit-Remaining", "RateLimit-Reset")
+
+    def asked(method: str, path: str, authorization: str, cookie: str) -> tuple[int, dict[str, str], str]:
+        headers = {"Authorization": authorization, "Accept": accept, "X-Request-ID": "a", "Cookie": cookie}
+        answer = Client().generic(method, path, content_type="application/json", headers=headers)
+        text = "" if "html" in answer["Content-Type"] else re.sub(r'"timestamp": ?"[^"]*"', "", answer.content.decode())
+        kept = {name: value for name, value in answer.headers.items() if name not in changing}
+        return answer.status_code, kept, text
+
+    for method, path, status in CALLS:
+        found = asked(method, path, token, "")
+        assert found[0] == status, path
+        assert found == asked(method, path, token, "a=b")
+        assert asked(method, path, "Bearer wrong", "") == asked(method, path, "Bearer wrong", "a=b")
