@@ -55,6 +55,23 @@ def call(method: str, path: str) -> str:
     return f"{method} " + re.sub(r":(\w+)|\{\{(\w+)\}\}", r"{\1\2}", path)
 
 
+def normal(text: Any) -> str:
+    return " ".join(str(text or "").split())
+
+
+@pytest.mark.parametrize("path", CONTEXTS)
+def test_a_collection_tells_what_the_document_tells_of_each_call(path: str, document: Any) -> None:
+    told = {
+        call(one["method"], "/" + "/".join(one["url"]["path"])): normal(one.get("description"))
+        for one in requests(ROOT / path)
+    }
+    written = {
+        name: normal(document["paths"][name.split()[1]][name.split()[0].lower()].get("description"))
+        for name in documented(document, CONTEXTS[path])
+    }
+    assert {name: (told[name], text) for name, text in written.items() if told[name] != text} == {}, STALE
+
+
 @pytest.mark.parametrize("path", CONTEXTS)
 def test_a_collection_has_the_document_s_calls_and_no_others(path: str, document: Any) -> None:
     found = {call(one["method"], "/" + "/".join(one["url"]["path"])) for one in requests(ROOT / path)}
