@@ -87,7 +87,7 @@ def test_a_file_that_is_too_large(importing: Importing, monkeypatch: Any) -> Non
     ("content", "sentence"),
     [
         (b"", "The file is empty."),
-        (b"a,b\n1,2\n", "No column is called as one of products is: sku, name"),
+        (b"a~b\n1~2\n", "No column is called as one of products is: sku, name"),
         (b"sku,name\n" + b"A,\xff\xfe\n", "The file is not wholly in"),
     ],
 )
