@@ -110,6 +110,7 @@ Small things
     staff_confirm   dangerous acts, for which staff confirm that it is them
     staff_forms     forms that carry the version they showed and a one-time key
     staff_commands  pages beside a row's own, each a form for one command
+    staff_exports   lists of staff's pages as files
     staff_imports   pages of imports
     checks          start-up checks
     apps            the kernel as a Django app

@@ -11,12 +11,15 @@ from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
 from contexts.customers import domain, selectors, services
+from contexts.customers.exports import CUSTOMERS
 from contexts.customers.models import Address, Customer, Import, Trail
 from eci import text
 from eci.forms import EmailField, MetadataField, PhoneField, TextField
+from eci.http.exports import Export
 from eci.identity.auth import staff_name
-from eci.staff import ReadOnly, StaffAdmin, TrailAdmin
+from eci.staff import ReadOnly, TrailAdmin
 from eci.staff_confirm import confirmed
+from eci.staff_exports import ExportedList
 from eci.staff_imports import ImportAdmin
 
 
@@ -54,7 +57,8 @@ _SHOWN = ("new_email", "email_verified_at", "blocked_at", "created_at", "updated
 
 
 @admin.register(Customer)
-class CustomerAdmin(StaffAdmin):
+class CustomerAdmin(ExportedList):
+    exports = (CUSTOMERS,)
     form = CustomerForm
     fields = ("email", "full_name", "phone", "metadata", "is_blocked", *_SHOWN)
     readonly_fields = _SHOWN
@@ -80,6 +84,12 @@ class CustomerAdmin(StaffAdmin):
             return int(obj.pk)
 
         self.once(request, "customers", "customer.save", save)
+
+    def exported(self, request: HttpRequest, export: Export) -> None:
+        """The trail says who took it, and by which filters; what was looked for may be about a person."""
+        services.record_export(
+            actor=staff_name(request.user), filters={"filtered_by": ", ".join(sorted(request.GET)) or "nothing"}
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

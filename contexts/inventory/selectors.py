@@ -465,6 +465,11 @@ def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, 
     return paging.slice(rows)
 
 
+def movements_of(*, movement_ids: Collection[int]) -> dict[int, Movement]:
+    """The movements with these ids, by id."""
+    return Movement.objects.in_bulk(list(movement_ids))
+
+
 # -- reservations -----------------------------------------------------------------------------------------------------
 
 

@@ -18,11 +18,14 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from contexts.customers.public.api import customers
+from contexts.orders.exports import ORDERS
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry, Trail
 from eci import money
 from eci.calls import rpc
 from eci.errors import ContextUnavailable
+from eci.identity.roles import Role, only
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin, without_minor_units
+from eci.staff_exports import ExportedList
 
 admin.site.register(Trail, TrailAdmin)
 
@@ -79,7 +82,9 @@ class SoldFilter(admin.SimpleListFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, StaffAdmin):
+class OrderAdmin(ReadOnly, ExportedList):
+    exports = (ORDERS,)
+    export_roles = only(Role.SUPPORT)
     list_display = [
         "order_id",
         "number",

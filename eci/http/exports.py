@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from django.http.response import HttpResponseBase
@@ -23,6 +23,15 @@ from eci.paging import Paging
 PAGE = 500  # rows that are read at once
 
 FILE = {(200, TYPES[CSV]): OpenApiTypes.STR, (200, TYPES[XLSX]): OpenApiTypes.BINARY}  # what it answers, for /docs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A list as a file, for staff's pages. ``rows``: of these primary keys, in their order, each in its columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Callable[[list[Any]], Iterator[list[Any]]]
 
 
 class WholeList(serializers.Serializer[Any]):
@@ -48,7 +57,7 @@ class ExportView(ApiView):
         return form
 
     def exported(self, name: str, rows: Iterable[Sequence[Any]]) -> HttpResponseBase:
-        return download(self.form(), name, self.columns, _begun(iter(rows)))
+        return download(self.form(), name, self.columns, begun(iter(rows)))
 
     def pages(
         self,
@@ -66,7 +75,7 @@ class ExportView(ApiView):
             paging = replace(paging, after=position(rows[PAGE - 1], paging))
 
 
-def _begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+def begun(rows: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Read the first row now: what cannot be read is refused, and no file begins."""
     first = next(rows, None)
     return itertools.chain([] if first is None else [first], rows)

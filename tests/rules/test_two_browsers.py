@@ -57,7 +57,7 @@ TYPED = {
 }
 # What is typed into the form of an action that shows first what it would do.
 ASKED: dict[str, dict[str, str]] = {"reprice": {"direction": "more", "percent": "5"}}
-_OWN = ("changelist", "add", "history", "delete", "change", "autocomplete")
+_OWN = ("changelist", "add", "history", "delete", "change", "autocomplete", "export")
 _UNSEEN = {"sessions.session", "admin.logentry"}
 
 

@@ -14,11 +14,14 @@ from contexts.catalog import search, services
 from contexts.catalog.admin.filters import CategoryFilter, ChangedFilter, OnSaleFilter
 from contexts.catalog.admin.rows import EditedRows
 from contexts.catalog.admin.together import BulkChangeAdmin, ChangedTogether
+from contexts.catalog.exports import PRICES, PRODUCTS
 from contexts.catalog.models import BulkChange, Import, PriceChange, Product, Trail
 from eci import money, text
 from eci.forms import AmountField, BarcodeField, MetadataField, SkuField, TextField
 from eci.identity.auth import staff_name
+from eci.identity.roles import Role, only
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, product_sheet
+from eci.staff_exports import ExportedList
 from eci.staff_imports import ImportAdmin
 
 
@@ -65,8 +68,10 @@ class ProductForm(forms.ModelForm):
 
 
 @admin.register(Product)
-class ProductAdmin(EditedRows, ChangedTogether):
+class ProductAdmin(EditedRows, ChangedTogether, ExportedList):
     form = ProductForm
+    exports = (PRODUCTS, PRICES)
+    export_roles = only(Role.CATALOG)
     list_display = ("id", "sku", "name", "category", "price", "currency", "on_sale", "updated_at")
     list_display_links = ("id", "sku")
     list_filter = (CategoryFilter, OnSaleFilter, ChangedFilter, "currency")

@@ -7,7 +7,6 @@ from typing import Any
 from contexts.catalog.selectors import Facets, Row
 from eci import metadata, money
 from eci.clock import iso
-from eci.http.exports import code_cell, flag_cell, text_cell
 
 
 def product(row: Row) -> dict[str, Any]:
@@ -60,21 +59,3 @@ def facets(counted: Facets) -> dict[str, Any]:
 
 def category(row: Row) -> dict[str, Any]:
     return {"category": row["label"], "product_count": row["product_count"]}
-
-
-def product_cells(row: Row) -> list[Any]:
-    """A row of the export, in its columns."""
-    return [
-        code_cell(row["sku"]),
-        text_cell(row["name"]),
-        text_cell(row["description"]),
-        text_cell(row["category"]),
-        code_cell(row["barcode"]),
-        money.from_minor(row["price_minor"], row["currency"]),
-        row["currency"],
-        flag_cell(row["is_active"]),
-    ]
-
-
-def price_cells(row: Row) -> list[Any]:
-    return [code_cell(row["sku"]), money.from_minor(row["price_minor"], row["currency"]), row["currency"]]

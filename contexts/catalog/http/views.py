@@ -11,7 +11,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from contexts.catalog import selectors, services
+from contexts.catalog import exports, selectors, services
+from contexts.catalog.exports import PRICES, PRODUCTS
 from contexts.catalog.http import presenters
 from contexts.catalog.http.serializers import (
     CategoryOut,
@@ -80,23 +81,23 @@ class ProductImportView(ImportListView):
 class ProductExportView(ExportView):
     roles = only(Role.CATALOG)
     query_serializer = ProductExportQuery
-    columns = ("sku", "name", "description", "category", "barcode", "price", "currency", "is_active")
+    columns = PRODUCTS.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The products that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported("products", map(presenters.product_cells, _all_products(self)))
+        return self.exported("products", map(exports.product_cells, _all_products(self)))
 
 
 class PriceExportView(ExportView):
     roles = only(Role.CATALOG)
     query_serializer = ProductExportQuery
-    columns = ("sku", "price", "currency")
+    columns = PRICES.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The prices of these products, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported("prices", map(presenters.price_cells, _all_products(self)))
+        return self.exported("prices", map(exports.price_cells, _all_products(self)))
 
 
 class ProductDetailView(ApiView):

@@ -9,7 +9,6 @@ from contexts.customers.selectors import Row
 from contexts.customers.workflows import Login
 from eci import metadata
 from eci.clock import iso
-from eci.http.exports import code_cell, flag_cell, text_cell
 from eci.identity import tokens
 from eci.identity.roles import Role
 
@@ -32,19 +31,6 @@ def customer_for_staff(row: Row) -> dict[str, Any]:
         "is_blocked": row["blocked_at"] is not None,
         "metadata": metadata.shown(row["metadata"]),
     }
-
-
-def customer_cells(row: Row) -> list[Any]:
-    """A row of the export, in its columns."""
-    return [
-        row["id"],
-        text_cell(row["email"]),
-        text_cell(row["full_name"]),
-        code_cell(row["phone"]),
-        flag_cell(row["email_verified_at"] is not None),
-        flag_cell(row["blocked_at"] is not None),
-        iso(row["created_at"]),
-    ]
 
 
 def login(made: Login) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from contexts.customers import selectors, services, workflows
 from contexts.customers.domain import customer_account, staff_account
+from contexts.customers.exports import CUSTOMERS, customer_cells
 from contexts.customers.http import presenters
 from contexts.customers.http.serializers import (
     AddressIn,
@@ -294,7 +295,7 @@ class CustomerListView(ApiView):
 class CustomerExportView(ExportView):
     roles = only(Role.ADMIN)
     query_serializer = CustomerExportQuery
-    columns = ("customer_id", "email", "full_name", "phone", "email_verified", "is_blocked", "created_at")
+    columns = CUSTOMERS.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
@@ -306,7 +307,7 @@ class CustomerExportView(ExportView):
             lambda paging: selectors.customers(paging=paging, email=email),
             lambda row, paging: (row[paging.field], row["id"]),
         )
-        return self.exported("customers", (presenters.customer_cells(row) for rows in pages for row in rows))
+        return self.exported("customers", (customer_cells(row) for rows in pages for row in rows))
 
 
 class CustomerImportView(ImportListView):

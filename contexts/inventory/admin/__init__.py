@@ -22,6 +22,7 @@ from contexts.catalog.public.contracts import Product
 from contexts.inventory import composed, selectors
 from contexts.inventory.admin.document import DocumentPage
 from contexts.inventory.domain import Explanation, Hold
+from contexts.inventory.exports import MOVEMENTS, STOCK
 from contexts.inventory.models import Allocation, Import, Movement, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import AllocationState, ChangedMeanwhile, ReservationStatus
 from contexts.inventory.selectors import ReservationRows
@@ -30,9 +31,11 @@ from eci import text
 from eci.errors import EciError, OwnedByOrder
 from eci.forms import SkuField, TextField, WarehouseCodeField
 from eci.identity.auth import staff_name
+from eci.identity.roles import Role, only
 from eci.ids import is_our_order
 from eci.staff import MAX_TERM, ReadOnly, StaffAdmin, TrailAdmin, order_sheet
 from eci.staff_commands import CommandForm, CommandPages
+from eci.staff_exports import ExportedList
 from eci.staff_forms import OnceForm, focus_first, key_for, new_key, sent_before
 from eci.staff_imports import ImportAdmin
 
@@ -372,7 +375,9 @@ class LowFilter(admin.SimpleListFilter):
 
 
 @admin.register(Stock)
-class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
+class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
+    exports = (STOCK,)
+    export_roles = only(Role.STOCK)
     list_display = (
         "sku",
         "product_name",
@@ -535,7 +540,9 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts):
 
 
 @admin.register(Movement)
-class MovementAdmin(ReadOnly, ShowsProducts):
+class MovementAdmin(ReadOnly, ShowsProducts, ExportedList):
+    exports = (MOVEMENTS,)
+    export_roles = only(Role.STOCK)
     list_display = (
         "at",
         "sku",

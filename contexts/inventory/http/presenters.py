@@ -212,33 +212,3 @@ def warehouse(row: Any) -> dict[str, Any]:
         "is_active": row.is_active,
         "created_at": iso(row.created_at),
     }
-
-
-def stock_cells(row: Any, product: Product | None) -> list[Any]:
-    """A row of the export, in its columns."""
-    return [
-        row.pk,
-        code_cell(product.sku if product else ""),
-        text_cell(product.name if product else ""),
-        code_cell(row.warehouse_id),
-        row.on_hand,
-        row.held,
-        row.owed,
-        row.available,
-        row.reorder_point,
-    ]
-
-
-def movement_cells(row: Any) -> list[Any]:
-    return [
-        row.pk,
-        iso(row.at),
-        row.product_id,
-        code_cell(row.warehouse_id),
-        row.delta,
-        row.on_hand,
-        row.kind,
-        text_cell(row.reason),
-        code_cell(row.order_id),
-        text_cell(row.actor),
-    ]

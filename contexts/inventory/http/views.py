@@ -17,11 +17,12 @@ from rest_framework.response import Response
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product, ProductNotFound
 from contexts.inventory import composed, past, selectors
+from contexts.inventory.exports import MOVEMENTS, STOCK, movement_cells, stock_lines
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import counts, holds, stock
 from eci.clock import iso
-from eci.errors import ContextUnavailable, NotFound, OwnedByOrder
+from eci.errors import NotFound, OwnedByOrder
 from eci.http import commands, conditional
 from eci.http.exports import FILE, PAGE, ExportView
 from eci.http.imports import ImportListView
@@ -345,10 +346,7 @@ def _refuse_repeated(asked: list[counts.Counted]) -> None:
 class StockExportView(ExportView):
     roles = only(Role.STOCK)
     query_serializer = serializers.StockRowExportQuery
-    columns = (
-        *("inventory_id", "sku", "name", "warehouse", "onhand"),
-        *("reserved", "owed", "available", "reorder_point"),
-    )
+    columns = STOCK.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
@@ -356,16 +354,11 @@ class StockExportView(ExportView):
         return self.exported("stock", self._rows())
 
     def _rows(self) -> Iterator[list[Any]]:
-        """ContextUnavailable while the catalog is away: without SKUs a file could not come back."""
         filters = {name: self.query.get(name) for name in ("product_id", "warehouse", "low_stock")}
         for rows in self.pages(
             lambda paging: selectors.stock_rows(paging=paging, **filters), lambda row, paging: (row.created_at, row.pk)
         ):
-            products = composed.products_of(product_ids=[row.product_id for row in rows])
-            if products is None:
-                raise ContextUnavailable("The catalog cannot be reached, so products have no SKU at the moment.")
-            for row in rows:
-                yield presenters.stock_cells(row, products.get(row.product_id))
+            yield from stock_lines(rows)
 
 
 class StockImportView(ImportListView):
@@ -659,10 +652,7 @@ class ReservationStatisticsView(ApiView):
 class MovementExportView(ExportView):
     roles = only(Role.STOCK)
     query_serializer = serializers.MovementExportQuery
-    columns = (
-        *("movement_id", "at", "product_id", "warehouse", "delta"),
-        *("on_hand", "kind", "reason", "order_id", "actor"),
-    )
+    columns = MOVEMENTS.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
@@ -673,7 +663,7 @@ class MovementExportView(ExportView):
             lambda row, paging: (row.at, row.pk),
             default="-at",
         )
-        return self.exported("movements", (presenters.movement_cells(row) for rows in pages for row in rows))
+        return self.exported("movements", (movement_cells(row) for rows in pages for row in rows))
 
 
 class MovementListView(ApiView):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from contexts.inventory.public.contracts import Reservation
@@ -11,7 +11,6 @@ from contexts.orders.domain import Line, Quote
 from contexts.orders.public.contracts import ReturnStatus
 from eci import metadata, money
 from eci.clock import iso
-from eci.http.exports import code_cell, text_cell
 from eci.http.present import as_json
 
 
@@ -111,37 +110,3 @@ def returned(row: Any, *, currency: str) -> dict[str, Any]:
         "answered_by": row.answered_by or None,
         "created_at": iso(row.created_at),
     }
-
-
-def order_cells(order: Any, lines: Sequence[Any]) -> Iterator[list[Any]]:
-    """The order's rows of the export, one for each line, in its columns. Each has all of the order."""
-    whole = [
-        code_cell(order.order_id),
-        order.number,
-        code_cell(order.reference),
-        iso(order.created_at),
-        str(order.status),
-        str(order.payment_status),
-        order.customer_id,
-        text_cell(order.email),
-        order.currency,
-        *(
-            money.from_minor(minor, order.currency)
-            for minor in (
-                *(order.subtotal_minor, order.tax_minor, order.shipping_minor),
-                *(order.total_minor, order.refunded_minor),
-            )
-        ),
-    ]
-    for number, line in enumerate(lines, 1):
-        yield [
-            *whole,
-            number,
-            line.product_id,
-            code_cell(line.sku),
-            text_cell(line.name),
-            line.quantity,
-            money.from_minor(line.unit_price_minor, order.currency),
-            money.from_minor(line.unit_price_minor * line.quantity, order.currency),
-            line.returned_quantity,
-        ]

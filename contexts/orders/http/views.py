@@ -17,6 +17,7 @@ from contexts.customers.public.contracts import CustomerNotFound
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import Came, LineAsked, OrderAsked, Outcome
+from contexts.orders.exports import ORDERS, order_cells
 from contexts.orders.http import presenters, serializers
 from contexts.orders.workflows import cancelling, placing, quoting, returning
 from contexts.orders.workflows.progress import Caller
@@ -140,11 +141,7 @@ def _shown(asked: ApiView, view: OrderView) -> dict[str, Any]:
 class OrderExportView(ExportView):
     roles = only(Role.SUPPORT)
     query_serializer = serializers.OrderExportQuery
-    columns = (
-        *("order_id", "number", "reference", "created_at", "status", "payment_status", "customer_id", "email"),
-        *("currency", "subtotal", "tax_amount", "shipping_amount", "order_total", "refunded_amount"),
-        *("line", "product_id", "sku", "name", "quantity", "unit_price", "line_total", "returned_quantity"),
-    )
+    columns = ORDERS.columns
 
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
@@ -158,7 +155,7 @@ class OrderExportView(ExportView):
         ):
             lines = selectors.lines_of(order_ids=[order.pk for order in orders])
             for order in orders:
-                yield from presenters.order_cells(order, lines.get(order.pk, []))
+                yield from order_cells(order, lines.get(order.pk, []))
 
 
 class QuoteView(ApiView):
