@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from config.books import checkup, reconcile
+from config.books import checkup, mending, reconcile
 from config.books.reasons import MAX_REASON, reason_to_stop
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Switch
@@ -38,7 +38,12 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "Problems",
         "last": last,
-        "items": [(item, staff_forms.new_key(reverse("staff-repair"))) for item in last.items] if last else [],
+        "items": [
+            (item, staff_forms.new_key(reverse("staff-repair")), mends)
+            for item, mends in zip(last.items, mending.mends_of(last.items, request.user), strict=True)
+        ]
+        if last
+        else [],
         "switch": switch,
         "switch_seen": _seen(switch),
         "look_key": staff_forms.new_key(reverse("staff-look-again")),

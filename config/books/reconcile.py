@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -39,15 +39,23 @@ IN_VAIN = 5  # failed attempts at delivering an event
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lack:
+    product_id: int
+    warehouse: str
+    units: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """Something stuck or at odds. ``name``, its kind and subject, picks it. ``action``: the safe action, or empty.
-    ``advice``: what a person may do."""
+    ``advice``: what a person may do. ``lacks``: the units that it needs to go on."""
 
     kind: str
     subject: str
     problem: str
     action: str = ""
     advice: str = ""
+    lacks: tuple[Lack, ...] = ()
 
     @property
     def name(self) -> str:
@@ -134,13 +142,19 @@ def _of_orders(at_odds: set[str]) -> Iterator[Item]:
             problem = f"return {row.return_id} has waited for its stock or its refund since {_when(row.since)}"
             yield Item(kind="return-stuck", subject=row.order_id, problem=problem, action="try again now")
         elif row.attention:
-            yield _of_attention(row, units, sound=row.order_id not in at_odds)
+            lacks = _lacks(reservations.get(row.order_id))
+            yield replace(_of_attention(row, units, sound=row.order_id not in at_odds), lacks=lacks)
         elif row.refunded and row.settled:
             yield _of_refunded(row, units)
         else:
             problem = f"is {row.status}; due since {_when(row.since)}, but no runner took it up"
             advice = "If there are many, worker or beat may be down: check that they run."
             yield Item(kind="overdue", subject=row.order_id, problem=problem, action="carry it on now", advice=advice)
+
+
+def _lacks(reservation: Reservation | None) -> tuple[Lack, ...]:
+    short = [one for one in reservation.allocations if one.state == AllocationState.SHORT] if reservation else []
+    return tuple(Lack(product_id=one.product_id, warehouse=one.warehouse, units=one.quantity) for one in short)
 
 
 def _units_by_state(reservation: Reservation | None) -> Counter[AllocationState]:

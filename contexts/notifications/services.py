@@ -131,7 +131,7 @@ def send_again(*, notification_id: int, recipient: str, reason: str, actor: str,
     record = idempotency.find("notifications", named)
     if record is None:
         try:
-            return _queue_again(notification_id, recipient, reason, actor, named), False
+            return _queue_again_once(notification_id, recipient, reason, actor, named), False
         except IdempotencyInProgress:
             record = idempotency.find("notifications", named)
             if record is None:
@@ -140,7 +140,15 @@ def send_again(*, notification_id: int, recipient: str, reason: str, actor: str,
 
 
 @writes("notifications")
-def _queue_again(notification_id: int, recipient: str, reason: str, actor: str, key: idempotency.Key) -> int:
+def _queue_again_once(notification_id: int, recipient: str, reason: str, actor: str, key: idempotency.Key) -> int:
+    new_id = queue_again(notification_id=notification_id, recipient=recipient, reason=reason, actor=actor)
+    idempotency.claim("notifications", key, resource=str(new_id))
+    return new_id
+
+
+@writes("notifications")
+def queue_again(*, notification_id: int, recipient: str, reason: str, actor: str) -> int:
+    """Queue a new notification that repeats this one, as ``Notifications.send_again`` says. Its id."""
     before = Notification.objects.filter(pk=notification_id).first()
     if before is None:
         raise NotificationNotFound("There is no such notification.", notification_id=notification_id)
@@ -171,7 +179,6 @@ def _queue_again(notification_id: int, recipient: str, reason: str, actor: str, 
     )
     after = {"notification": again.pk, "readdressed": bool(recipient)}
     trail.record("notifications", actor=actor, action="sent again", thing=_thing(notification_id), after=after)
-    idempotency.claim("notifications", key, resource=str(again.pk))
     return again.pk
 
 

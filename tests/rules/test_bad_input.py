@@ -440,6 +440,7 @@ REFUSED = [
     ("PATCH", f"/v1/shipments/{UNKNOWN}", {"status": "PACKED"}, 404, "not_found"),
     ("POST", "/v1/notifications", MESSAGE | {"order_id": "ORD-X"}, 404, "not_found"),
     ("POST", f"/v1/notifications/{UNKNOWN}/retry", {}, 404, "not_found"),
+    ("POST", f"/v1/notifications/{UNKNOWN}/again", {"reason": "x"}, 404, "not_found"),
     ("PATCH", f"/v1/products/{UNKNOWN}", {"name": "x"}, 404, "not_found"),
     ("DELETE", f"/v1/products/{UNKNOWN}", None, 404, "not_found"),
     ("PATCH", f"/v1/customers/{UNKNOWN}", {"full_name": "x"}, 404, "not_found"),

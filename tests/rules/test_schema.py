@@ -131,6 +131,9 @@ ADDITIONS = {
     "orders": """
         PATCH /v1/orders/{order_id}
     """,
+    "notifications": """
+        POST /v1/notifications/{notification_id}/again
+    """,
     "inventory": """
         GET /v1/inventory/{inventory_id}
         GET /v1/warehouses/{code}
@@ -153,6 +156,7 @@ CREATED = {
     "POST /v1/orders/{order_id}/returns",
     "POST /v1/shipments",
     "POST /v1/notifications",
+    "POST /v1/notifications/{notification_id}/again",
 }
 ONLY_ACCEPTED = {
     "POST /v1/customers/import",

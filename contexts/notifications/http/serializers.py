@@ -48,6 +48,14 @@ class NotificationIn(serializers.Serializer[Any]):
         }
 
 
+class AgainIn(serializers.Serializer[Any]):
+    reason = TextField(max_length=300)
+    recipient = RecipientField(
+        required=False,
+        help_text="An e-mail address or a phone number, for this one only. Without it: the buyer's own, as it is then.",
+    )
+
+
 class NotificationListQuery(QuerySerializer):
     recipient = RecipientField(required=False)
     order_id = OrderIdField(required=False)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from contexts.notifications import selectors, services, workflows
 from contexts.notifications.http import presenters
 from contexts.notifications.http.serializers import (
+    AgainIn,
     NotificationIn,
     NotificationListQuery,
     NotificationOut,
@@ -87,6 +88,31 @@ class NotificationRetryView(ApiView):
             return 200, presenters.notification(row)
 
         key = self.idempotency_key("notifications.retry", {})
+        return commands.once("notifications", key, execute, about=_id)
+
+
+class NotificationAgainView(ApiView):
+    roles = only(Role.SUPPORT)
+    body_serializers = {"POST": AgainIn}
+    refuses_cards = True
+
+    @extend_schema(responses={201: NotificationOut})
+    def post(self, request: Request, notification_id: int) -> Response:
+        """Send a notification again that was sent or given up: a new one repeats it, and keeps the reason. It goes to
+        the address that the buyer has by then, unless `recipient` names another. One with a link to an account cannot
+        be sent again."""
+        body = self.body()
+
+        def execute() -> tuple[int, dict[str, Any]]:
+            new_id = services.queue_again(
+                notification_id=notification_id,
+                recipient=body.get("recipient", ""),
+                reason=body["reason"],
+                actor=self.caller.name,
+            )
+            return 201, presenters.notification(selectors.notification(notification_id=new_id))
+
+        key = self.idempotency_key("notifications.again", body)
         return commands.once("notifications", key, execute, about=_id)
 
 

@@ -210,6 +210,53 @@ def test_what_was_sent_is_not_sent_again(api: Any, others: Any) -> None:
     assert workflows.send_due() == 0
 
 
+class TestAgain:
+    def sent(self, api: Any, **more: Any) -> str:
+        made = api.post("/v1/notifications", BODY | more).data
+        workflows.send_due()
+        return f"/v1/notifications/{made['notification_id']}/again"
+
+    def test_a_new_one_repeats_what_was_sent(self, api: Any, others: Any) -> None:
+        path = self.sent(api)
+        again = api.post(path, {"reason": "it never arrived"})
+        assert (again.status, again.data["status"]) == (201, "QUEUED")
+        assert (again.data["recipient"], again.data["message"]) == (BODY["recipient"], BODY["message"])
+        kept = Notification.objects.get(pk=again.data["notification_id"])
+        assert (kept.reason, str(kept.again_of_id)) == ("it never arrived", path.split("/")[3])
+        assert workflows.send_due() == 1
+
+    def test_goes_to_another_address_once_for_its_key(self, api: Any, others: Any) -> None:
+        path = self.sent(api)
+        body = {"reason": "wrong address", "recipient": " BOB@straße.de "}
+        first, second = (api.post(path, body, key="k") for _ in range(2))
+        assert first.data["recipient"] == "BOB@xn--strae-oqa.de"
+        assert first.data == second.data and second.headers["Idempotent-Replayed"] == "true"
+        assert api.post(path, body | {"reason": "other"}, key="k").status == 422
+        assert Notification.objects.count() == 2
+
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"reason": ""}, {"reason": "x" * 301}, {"reason": "x", "recipient": "nobody"}]
+        + [{"reason": "4111 1111 1111 1111"}, {"reason": 7}, {"reason": "x", "recipient": ""}, {"reason": "a\x00"}],
+    )
+    def test_bad_input_has_no_effect(self, api: Any, others: Any, body: dict[str, Any]) -> None:
+        assert api.post(self.sent(api), body).status == 400
+        assert Notification.objects.count() == 1
+
+    def test_what_is_queued_cannot_be_sent_again(self, api: Any, others: Any) -> None:
+        made = api.post("/v1/notifications", BODY).data
+        refused = api.post(f"/v1/notifications/{made['notification_id']}/again", {"reason": "x"})
+        assert (refused.status, refused.code) == (409, "invalid_transition")
+
+    def test_is_for_support_staff(self, api: Any, others: Any, settings: Any) -> None:
+        support, stock = staff("P"), staff("S")
+        path = self.sent(api)
+        settings.ECI_OPEN = False
+        assert stock.post(path, {"reason": "x"}).status == 403
+        assert support.post(path, {"reason": "x"}).data["actor"] == "staff:p@shop.example"
+        assert Trail.objects.latest("pk").action == "sent again"
+
+
 def test_an_unknown_notification_is_a_404(api: Any) -> None:
     assert api.get("/v1/notifications/999999").status == 404
     assert api.post("/v1/notifications/999999/retry").status == 404
