@@ -77,4 +77,6 @@ def _rows(found: QuerySet[Any], export: Export) -> Iterator[list[Any]]:
     left = found
     while pks := list(left[:PAGE]):
         yield from export.rows(pks)
+        if len(pks) < PAGE:
+            return
         left = found.filter(pk__lt=pks[-1])
