@@ -36,7 +36,7 @@ FULL = {"products": 1_000_000, "stock": 2_000_000, "ledger": 3_000_000, "orders"
 SMALL = 0.01  # of it
 WAITING = {"small": 0, "large": 2_800}  # events
 WAREHOUSES = 10
-CUSTOMERS = 5_000
+ORDERS_OF_EACH = 10  # customer
 SECONDS = 0.6  # of calls, one after the other
 WARM_UP = 0.2
 CHORES = ("sweep-idle", "recover", "settle", "send", "count", "relay", "deliver", "prune-idle", "check-up")
@@ -98,7 +98,7 @@ class Site:
 
     def fill(self) -> None:
         begun = time.monotonic()
-        options = {"warehouses": WAREHOUSES, "customers": min(CUSTOMERS, self.size["orders"]), "units": 1_000_000}
+        options = {"warehouses": WAREHOUSES, "customers": self.size["orders"] // ORDERS_OF_EACH, "units": 1_000_000}
         options |= self.size
         self.shop.prepare(*(f"--{name}={value}" for name, value in options.items()))
         self.filled = time.monotonic() - begun
