@@ -14,7 +14,7 @@ MAIN = "orders"  # what belongs to no context goes where it runs: that deploymen
 
 SHOP = "web:8000"  # where one deployment hosts all, in compose
 _REFUSED = "/nginx/refused"  # nobody can ask for it
-_HEALTH = "proxy_read_timeout 5s; # who asks waits no longer for one that is frozen"
+_HEALTH = "proxy_read_timeout 10s; # who asks waits no longer for one that is frozen"
 
 
 def files() -> dict[str, str]:
