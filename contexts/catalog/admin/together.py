@@ -30,7 +30,7 @@ from eci.staff_forms import OnceForm, key_for, new_key
 
 MOST = 1_000  # products at once
 _MORE, _LESS = "more", "less"
-_ENDINGS = [(name, f"to multiples of {name}" if name[0] != "." else f"to …{name}") for name in ROUNDINGS]
+_ENDINGS = [(name, f"to multiples of {name}" if name[0] != "." else f"ending in {name}") for name in ROUNDINGS]
 
 
 class PriceForm(OnceForm):
