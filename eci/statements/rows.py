@@ -53,9 +53,8 @@ def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str
 
 
 def loader(model: type[models.Model], names: Sequence[str], alias: str) -> Callable[[Sequence[Any]], Any]:
-    """What makes an object of a row's columns, in the order of ``names``."""
-    if list(names) != [field.attname for field in model._meta.concrete_fields]:
-        return lambda columns: model.from_db(alias, names, columns)
+    """What makes an object of a row's columns, in the order of ``names``; its other columns are read when they are
+    asked for."""
 
     def load(columns: Sequence[Any]) -> Any:
         made = model.__new__(model)
