@@ -13,7 +13,7 @@ from contexts.inventory.public.api import inventory
 from eci.remembered import Remembered
 from eci.staff import add_filter
 
-MOST = 10_000  # products that one statement can name on every engine
+MOST = 5_000  # products that a statement names, so that it is quick
 
 _kept: Remembered[str, tuple[int, ...] | None] = Remembered(10.0)
 
