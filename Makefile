@@ -149,7 +149,9 @@ else
 	@python3 demo/load.py --base-url http://127.0.0.1:$(PORT)
 endif
 
-screenshots: ## demo/screenshots anew, of the shop at PORT= (needs Chromium)
+screenshots: ## demo/screenshots and docs/screenshots anew, of the shop at PORT=, after make replay (needs Chromium)
+	@tools/setup.sh requirements.txt requirements-dev.txt && tools/install-servers.sh --browser
+	@$(BIN)/python tools/screenshots.py --base-url http://127.0.0.1:$(PORT)
 	@python3 demo/screenshots.py --base-url http://127.0.0.1:$(PORT) --data-dir $${ECI_DATA_DIR:-var}
 
 postman: ## the Postman collections and the Bruno folder, from the OpenAPI document

@@ -329,8 +329,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i:s e"  # staff see which zone it is
-DATE_FORMAT = "Y-m-d"
+FORMAT_MODULE_PATH = "config.formats"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of a body; files of imports have a limit of their own
 FILE_UPLOAD_TEMP_DIR = str(DATA_DIR)
 for name in ("ECI_LOG_LEVEL", "ECI_ACCESS_LOG"):

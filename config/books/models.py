@@ -19,6 +19,7 @@ class CheckUp(models.Model):
     class Meta:
         app_label = "staff"  # table and migrations were made under this label, and keep it
         ordering = ["-pk"]
+        verbose_name = "check-up"
 
     def __str__(self) -> str:
         return f"{len(self.items)} items at {self.at}"

@@ -39,6 +39,10 @@ class Tile:
     needed: tuple[str, ...]
     urgent: bool = False
 
+    @property
+    def known(self) -> bool:
+        return self.figure != NOT_KNOWN
+
 
 _kept: Remembered[str, tuple[Tile, ...]] = Remembered(KEPT)
 

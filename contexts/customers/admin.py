@@ -63,6 +63,7 @@ class CustomerAdmin(ExportedList):
     fields = ("email", "full_name", "phone", "metadata", "is_blocked", *_SHOWN)
     readonly_fields = _SHOWN
     inlines = (AddressInline,)
+    empty_list = "There is no customer yet. They register in the storefront, or come by an import."
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")
     list_filter = ("created_at",)

@@ -18,7 +18,8 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnly, StaffAdmin):
-    list_display = ["id", "kind", "channel", "recipient", "order_id", "status", "actor", "attempts", "created_at"]
+    empty_list = "Nobody has been told anything yet. Orders, shipments and refunds do so by themselves."
+    list_display = ["id", "kind", "channel", "recipient", "order_id", "status_badge", "actor", "attempts", "created_at"]
     list_filter = ["status", "channel", "kind"]
     search_fields = ["order_id", "recipient"]
     ordering = ["-created_at", "-id"]

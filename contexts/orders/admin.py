@@ -85,12 +85,13 @@ class SoldFilter(admin.SimpleListFilter):
 class OrderAdmin(ReadOnly, ExportedList):
     exports = (ORDERS,)
     export_roles = only(Role.SUPPORT)
+    empty_list = "There is no order yet. The storefront places them: POST /v1/orders."
     list_display = [
         "order_id",
         "number",
         "reference",
         "created_at",
-        "status",
+        "status_badge",
         "payment_status",
         "buyer",
         "total",

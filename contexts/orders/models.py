@@ -242,6 +242,9 @@ class Switch(models.Model):
     actor = models.CharField(max_length=200)
     at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        verbose_name_plural = "switches"
+
     def __str__(self) -> str:
         return "taking orders" if self.taking else f"stopped: {self.reason}"
 

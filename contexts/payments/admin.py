@@ -97,6 +97,7 @@ class RefundForm(CommandForm):
 @admin.register(Payment)
 class PaymentAdmin(ReadOnly, CommandPages):
     commands = (RefundForm,)
+    empty_list = "No payment has begun yet. One begins with an order."
     list_display = (
         "id",
         "order_id",
@@ -106,7 +107,7 @@ class PaymentAdmin(ReadOnly, CommandPages):
         "refunded",
         "currency",
         "method",
-        "status",
+        "status_badge",
         "review",
         "suspicion",
         "actor",
@@ -157,7 +158,7 @@ class PaymentAdmin(ReadOnly, CommandPages):
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnly, StaffAdmin):
-    list_display = ("id", "payment", "amount", "currency", "status", "reason", "actor", "created_at")
+    list_display = ("id", "payment", "amount", "currency", "status_badge", "reason", "actor", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)
     search_fields = ("=id", "=payment__id", "payment__order_id", "reason")

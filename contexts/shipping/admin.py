@@ -18,7 +18,17 @@ class EventInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Shipment)
 class ShipmentAdmin(ReadOnly, StaffAdmin):
-    list_display = ["id", "order_id", "tracking_no", "carrier", "warehouse", "status", "dispatched_at", "created_at"]
+    empty_list = "Nothing has been sent yet. A shipment is made when an order is paid."
+    list_display = [
+        "id",
+        "order_id",
+        "tracking_no",
+        "carrier",
+        "warehouse",
+        "status_badge",
+        "dispatched_at",
+        "created_at",
+    ]
     list_filter = ["status", "carrier", "warehouse"]
     search_fields = ["order_id", "tracking_no"]
     ordering = ["-created_at", "-id"]

@@ -9,6 +9,7 @@ import structlog
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from pydantic_core import to_json
 from rest_framework import exceptions, status
 from rest_framework.renderers import JSONRenderer
@@ -22,6 +23,7 @@ from eci.watch.requests import request_id
 
 log = structlog.stdlib.get_logger(__name__)
 
+_PAGES = ("/admin/", "/staff/")  # of staff, in a browser
 _CODES = {
     400: "validation_error",
     401: "not_authenticated",
@@ -171,7 +173,9 @@ def _json(http_status: int, body: dict[str, Any], headers: dict[str, str]) -> Ht
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404: an unknown URL is answered in the envelope too."""
+    """Django's handler404: an unknown URL is answered in the envelope too, and among staff's pages by a page."""
+    if request.path.startswith(_PAGES) and "text/html" in request.headers.get("Accept", ""):
+        return page_not_found(request, exception)
     return _json(404, failure("There is nothing at this address.", "not_found"), {})
 
 
@@ -185,7 +189,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 class ErrorMiddleware:
-    """Answers exceptions of plain Django views in the envelope as well, except the admin's."""
+    """Answers exceptions of plain Django views in the envelope as well, except the admin's, and refusals by pages."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -195,6 +199,7 @@ class ErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if request.path.startswith("/admin/"):
+        is_refusal = isinstance(exception, PermissionDenied | Http404)
+        if request.path.startswith("/admin/") or (is_refusal and request.path.startswith(_PAGES)):
             return None
         return _json(*describe(exception))

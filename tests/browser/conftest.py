@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -60,12 +61,17 @@ class Shop:
     def api(self) -> HttpApi:
         return self.product.api
 
+    @cached_property
+    def token(self) -> str:
+        """An administrator's, for the API."""
+        return str(self.api.post("/v1/staff/token", {"email": BOSS, "password": PASSWORD}).data["access"])
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
         yield started
         started.close()
 
@@ -96,8 +102,7 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def _trade(shop: Shop) -> Shop:
     """A few orders, as the storefront places them."""
-    token = shop.api.post("/v1/staff/token", {"email": BOSS, "password": PASSWORD}).data["access"]
-    as_boss = {"Authorization": f"Bearer {token}"}
+    as_boss = {"Authorization": f"Bearer {shop.token}"}
     skus = [one["sku"] for one in demo.products(currency="USD")]
     mug, cam, pan, pens = (1 + skus.index(sku) for sku in ("MUG-BLUE", "CAM-4K", "PAN-28", "PEN-GEL"))
     to = {"name": "Ada Byron", "line1": "12 Mill Lane", "city": "Leeds", "postal_code": "LS1 4AP", "country": "GB"}
@@ -130,12 +135,13 @@ Enter = Callable[..., Person]
 
 @pytest.fixture
 def enter(browser: Browser, shop: Shop) -> Iterator[Enter]:
-    """``enter(STOCK)``: somebody who has logged in. In the end no console may have said anything."""
+    """``enter(STOCK)``: somebody who has logged in; ``enter("")``: who has not. No console may say anything."""
     people: list[Person] = []
 
     def log_in(email: str, **screen: Any) -> Person:
         people.append(Person(browser, shop.url, email, **screen))
-        people[-1].log_in()
+        if email:
+            people[-1].log_in()
         return people[-1]
 
     yield log_in

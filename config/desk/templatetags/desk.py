@@ -6,8 +6,10 @@ from django import template
 from django.http import HttpRequest
 
 from config.desk import menu
+from eci import staff
 
 register = template.Library()
+register.filter("badge", staff.badge)
 
 
 @register.inclusion_tag("desk/menu.html")

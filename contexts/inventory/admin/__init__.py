@@ -80,6 +80,7 @@ class WarehouseForm(forms.ModelForm):
 class WarehouseAdmin(StaffAdmin):
     form = WarehouseForm
     fields = ("code", "name", "priority", "address", "is_active", "close_anyway")
+    empty_list = "There is no warehouse yet. Add one: stock lies in warehouses."
     list_display = ("code", "name", "priority", "in_use")
     list_filter = ("is_active",)
     search_fields = ("code", "name")
@@ -378,6 +379,7 @@ class LowFilter(admin.SimpleListFilter):
 class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
     exports = (STOCK,)
     export_roles = only(Role.STOCK)
+    empty_list = "There is no stock yet. Receive the first units, or import a file of counts."
     list_display = (
         "sku",
         "product_name",

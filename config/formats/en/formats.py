@@ -1,0 +1,4 @@
+"""Times say their zone."""
+
+DATETIME_FORMAT = "Y-m-d H:i:s e"
+DATE_FORMAT = "Y-m-d"
