@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from contexts.catalog.models import Product
 from contexts.inventory.models import Movement
+from contexts.orders.models import Order, OrderLine
 from eci.http import exports
 from eci.imports import applying, reading
 from tests.support.imports import Importing, csv
@@ -24,6 +26,54 @@ def file_of(rows: int, letter: str) -> bytes:
 
 def counts_of(rows: int, letter: str) -> bytes:
     return csv("sku,onhand", *(f"{letter}-{n},{n}" for n in range(rows)))
+
+
+def receipts_of(rows: int, letter: str) -> bytes:
+    return csv("sku,quantity", *(f"{letter}-{n},{n + 1}" for n in range(rows)))
+
+
+def people(rows: int, letter: str) -> bytes:
+    return csv("email,full_name", *(f"{letter}{n}@example.com,Ann {n}" for n in range(rows)))
+
+
+KINDS = {
+    "products": file_of,
+    "prices": file_of,
+    "stock_counts": counts_of,
+    "receipts": receipts_of,
+    "customers": people,
+}
+EXPORTS = (
+    *("/v1/products/export", "/v1/products/prices/export", "/v1/inventory/export", "/v1/inventory/movements/export"),
+    *("/v1/orders/export", "/v1/customers/export"),
+)
+
+
+def fill(importing: Importing, rows: int, letter: str) -> None:
+    """As many products, stock rows, movements, customers and orders."""
+    for kind in ("products", "stock_counts", "customers"):
+        importing.kind = kind
+        importing.take(KINDS[kind](rows, letter))
+    sums = dict.fromkeys(("subtotal_minor", "tax_minor", "shipping_minor", "total_minor"), 100)
+    about = {
+        "status": "CONFIRMED",
+        "payment_status": "PAID",
+        "currency": "USD",
+        "fulfilment": "automatic",
+        "method": "m",
+    }
+    orders = [Order(order_id=f"ORD-{letter}{n}", **about, **sums) for n in range(rows)]
+    Order.objects.bulk_create(orders)
+    line = {"line_no": 1, "product_id": 1, "sku": "A", "name": "A", "quantity": 1}
+    prices = {"unit_price_minor": 100, "catalog_price_minor": 100}
+    OrderLine.objects.bulk_create([OrderLine(order=order, **line, **prices) for order in orders])
+
+
+def export(importing: Importing, path: str) -> int:
+    """The bytes of the file, which is streamed and not kept."""
+    answer = importing.api.client.get(path)
+    assert answer.status_code == 200, answer.content
+    return sum(map(len, answer.streaming_content))
 
 
 def peak(work: Callable[[], Any]) -> int:
@@ -63,32 +113,29 @@ def test_memory_is_that_of_a_piece(importing: Importing) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_exports_have_a_page_in_memory(importing: Importing, form: str) -> None:
-    def export(query: str) -> None:
-        for _ in importing.api.client.get(f"/v1/products/export?format={form}{query}").streaming_content:
-            pass
-
-    for letter, rows in (("F", FEW), ("M", MANY - FEW)):
-        importing.take(file_of(rows, letter))
-        export("")
-        size = peak(lambda: export(""))
-        if letter == "F":
-            few = size
-    assert size < 1.6 * few, f"{few:,} bytes for {FEW} rows, {size:,} for {MANY}"
+    paths = EXPORTS if form == "csv" else ("/v1/orders/export?format=xlsx",)  # a query does not know its file
+    sizes: list[dict[str, tuple[int, int]]] = []
+    for letter, rows in (("f", FEW), ("m", MANY - FEW)):
+        fill(importing, rows, letter)
+        sizes.append({path: (export(importing, path), peak(partial(export, importing, path))) for path in paths})
+    for path, (small, few) in sizes[0].items():
+        large, many = sizes[1][path]
+        assert large > 2 * small, path
+        assert many < 1.6 * few, f"{path}: {few:,} bytes for {FEW} rows, {many:,} for {MANY}"
 
 
 def test_statements_are_those_of_the_pieces(importing: Importing, statements: Any) -> None:
     taken: dict[int, list[int]] = {}
-    for rows, letter in ((PIECE, "W"), (FEW, "F"), (2 * FEW, "M")):
+    for rows, letter in ((PIECE, "w"), (2 * PIECE, "f"), (4 * PIECE, "m")):
         found = taken[rows] = []
-        for content, kind in ((file_of(rows, letter), "products"), (counts_of(rows, letter), "stock_counts")):
+        for kind, content in KINDS.items():
             importing.kind = kind
-            read, apply, _ = stages(importing, content)
-            for stage in (read, apply):
+            for stage in stages(importing, content(rows, letter))[:2]:
                 with statements() as counted:
                     stage()
                 found.append(counted.total)
-    assert Movement.objects.count() == 3 * FEW + PIECE - 3
-    for few, many in zip(taken[FEW], taken[2 * FEW], strict=True):
+    assert Movement.objects.count() == 2 * 7 * PIECE - 3  # nothing was counted as 0 before
+    for few, many in zip(taken[2 * PIECE], taken[4 * PIECE], strict=True):
         assert many <= 2 * few, taken
 
 
@@ -99,27 +146,20 @@ def test_lists_and_exports_take_as_many_statements_for_many_rows(
     paths = [
         *("/v1/products?limit=100", "/v1/products/search?q=lamp&limit=100", "/v1/products/search?name=amp&limit=100"),
         *("/v1/inventory?limit=100", "/v1/inventory/movements?limit=100"),
-        *(
-            "/v1/products/export",
-            "/v1/products/prices/export",
-            "/v1/inventory/export",
-            "/v1/inventory/movements/export",
-        ),
+        *("/v1/orders?limit=100", "/v1/customers?limit=100", *EXPORTS),
     ]
     taken: list[list[int]] = []
-    for rows, letter in ((10, "W"), (10, "F"), (90, "M")):
-        importing.kind = "products"
-        importing.take(file_of(rows, letter))
-        importing.kind = "stock_counts"
-        done = importing.take(counts_of(rows, letter))
+    for rows, letter in ((10, "w"), (10, "f"), (90, "m")):
+        fill(importing, rows, letter)
+        importing.kind = "receipts"
+        done = importing.take(receipts_of(rows, letter))
         found = []
         for path in [*paths, f"/v1/imports/{done['import_id']}/rows?limit=100"]:
             with statements() as counted:
-                answer = importing.api.client.get(path)
-                assert answer.status_code == 200, answer.content
-                if answer.streaming:
-                    for _ in answer.streaming_content:
-                        pass
+                if "export" in path:
+                    export(importing, path)
+                else:
+                    assert importing.api.client.get(path).status_code == 200, path
             found.append(counted.total)
         taken.append(found)
     for path, few, many in zip([*paths, "rows"], *taken[1:], strict=True):
