@@ -106,6 +106,7 @@ Small things
     clock           times
     ids             order ids
     remembered      values that a process keeps for some seconds
+    totals          what beat counts of a large table, kept for whoever asks
     staff           what admin pages share
     staff_confirm   dangerous acts, for which staff confirm that it is them
     staff_forms     forms that carry the version they showed and a one-time key

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
-from django.urls import Resolver404, ResolverMatch, URLResolver
+from django.urls import Resolver404, ResolverMatch, URLResolver, include
 from django.urls.resolvers import RoutePattern
 
 
@@ -14,7 +13,7 @@ class Routes(URLResolver):
     """As ``path(prefix, include(module))``. A path that begins with no word of the context's is none of its."""
 
     def __init__(self, prefix: str, module: str) -> None:
-        super().__init__(RoutePattern(prefix, is_endpoint=False), import_module(module))
+        super().__init__(RoutePattern(prefix, is_endpoint=False), include(module)[0])
         self._prefix = prefix
 
     @cached_property

@@ -24,6 +24,7 @@ _ALLOWED = {
     ("eci/imports/rows.py", "get_model"),
     ("eci/intake.py", "get_model"),  # of the context whose migration, or whose trail, names them
     ("eci/trail.py", "get_model"),
+    ("eci/totals.py", "get_model"),
     ("eci/staff_forms.py", "get_model"),
     ("eci/calls/service_tokens.py", "get_model"),
     ("config/operations/management/commands/contracts.py", "import_module"),  # of each context's public part

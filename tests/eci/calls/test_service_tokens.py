@@ -335,7 +335,7 @@ class TestWhatMayBeCalled:
             assert call(token(body=body, **mine), path=path, body=body).status == 204
         assert InboxEvent.objects.filter(pk=event["event_id"]).count() == 1
         for bad, status in (
-            ([{**told[0], "name": "orders.order_confirmed.v1"}], 404),
+            ([{**told[0], "name": "inventory.stock_low.v1"}], 404),
             ([{"event_id": "1"}], 400),
             ([{**told[0], "event_id": str(uuid.uuid4())}, {**told[0], "name": "no"}], 404),
         ):

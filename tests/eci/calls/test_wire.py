@@ -20,6 +20,7 @@ from config.contexts import CONTEXTS
 from contexts.inventory.public.contracts import InsufficientStock, Inventory, ReservationExpired
 from contexts.orders.public.contracts import Orders, OrdersStopped
 from contexts.payments.public.contracts import PaymentDeclined, Payments, PaymentUnknown
+from eci.activity import Entry
 from eci.calls import wire
 from eci.errors import ContextUnavailable, ContractError, IdempotencyInProgress, InvalidTransition, Unfinished
 
@@ -35,6 +36,10 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 }
 for _kind, _values in VALUES.items():
     st.register_type_strategy(_kind, _values)
+_PLAIN = st.dictionaries(
+    VALUES[str], st.none() | st.booleans() | VALUES[str] | st.integers(-(2**53), 2**53), max_size=3
+)
+st.register_type_strategy(Entry, st.builds(Entry, before=_PLAIN, after=_PLAIN))
 
 
 def contracts() -> list[type]:
@@ -92,9 +97,11 @@ def test_amounts_keep_their_places() -> None:
 
 
 def test_a_newer_answer_may_say_more() -> None:
-    told = b'{"sales": [], "by_status": {}, "attention": 1, "overdue": 2, "delayed": 3}'
+    counts = b'"sales": [], "by_status": {}, "attention": 1, "overdue": 2'
+    told = b'{"counted_at": "2026-01-02T03:04:05Z", ' + counts + b', "delayed": 3}'
     answer = wire.methods(Orders)["statistics"].read_answer(told)
-    assert vars(answer) == {"sales": (), "by_status": {}, "attention": 1, "overdue": 2}
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert vars(answer) == {"counted_at": at, "sales": (), "by_status": {}, "attention": 1, "overdue": 2}
 
 
 @pytest.mark.parametrize(
@@ -103,8 +110,8 @@ def test_a_newer_answer_may_say_more() -> None:
         b"",
         b"<html>",
         b"[]",
-        b'{"sales": [], "by_status": {}, "attention": "1", "overdue": 2}',
-        b'{"sales": [], "by_status": {}, "attention": 1}',
+        b'{"counted_at": "2026-01-02T03:04:05Z", "sales": [], "by_status": {}, "attention": "1", "overdue": 2}',
+        b'{"counted_at": "2026-01-02T03:04:05Z", "sales": [], "by_status": {}, "attention": 1}',
     ],
 )
 def test_an_answer_that_is_none_is_malformed(told: bytes) -> None:
