@@ -20,7 +20,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from eci import idempotency
-from eci.db import run_in_unit_of_work
+from eci.db import run_in_unit_of_work, unit_of_work
 from eci.errors import IdempotencyInProgress, InvalidRequest, PreconditionFailed
 from eci.identity.auth import staff_name
 
@@ -95,7 +95,8 @@ def once_outside(request: HttpRequest, context: str, action: str, function: Call
     carried out now, and not before. If it raises, the key stays taken, and the page has to be opened again."""
     key = key_of(request, action)
     try:
-        idempotency.claim(context, key)
+        with unit_of_work(context):
+            idempotency.claim(context, key)
     except IdempotencyInProgress:
         request.form_is_repeated = True  # type: ignore[attr-defined]
         return False
