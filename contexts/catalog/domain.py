@@ -64,7 +64,8 @@ ROUNDINGS: dict[str, tuple[Decimal, Decimal]] = {
 def repriced(price: Decimal, currency: str, *, percent: Decimal, rounding: str = "") -> Decimal:
     """The price changed by ``percent``, rounded to the nearest that ``rounding`` allows; halves go up.
 
-    ValueError where that is no price: not more than zero, or finer than the currency.
+    ValueError where that is no price: not more than zero, or finer than the currency; and where the rounding would undo
+    more than the percentage does, so that a price to be raised would fall.
     """
     if not price:
         return price
@@ -75,4 +76,8 @@ def repriced(price: Decimal, currency: str, *, percent: Decimal, rounding: str =
     new = times * step + offset
     if new <= 0:
         raise ValueError("It would be sold for nothing.")
+    if percent > 0 and new < price or percent < 0 and new > price:
+        raise ValueError(
+            f"Rounded so, it would become {'lower' if percent > 0 else 'higher'}: {money.text(new, currency)}."
+        )
     return new

@@ -234,8 +234,19 @@ class TestManyAtOnce:
         [b] = make("B", price="1.234", currency="KWD")
         lines = {line.product.sku: line for line in self.reprice(ann, a, b, percent="3").context["lines"]}
         assert (lines["A"].new, lines["B"].new) == ("104", "1.271")
-        lines = {line.product.sku: line for line in self.reprice(ann, a, b, rounding=".95").context["lines"]}
-        assert "decimal places" in lines["A"].why_not and lines["B"].new == "0.950"
+        lines = {
+            line.product.sku: line for line in self.reprice(ann, a, b, rounding=".95", percent="30").context["lines"]
+        }
+        assert "decimal places" in lines["A"].why_not and lines["B"].new == "1.950"
+
+    def test_rounding_never_turns_a_price_the_other_way(self, ann: Client) -> None:
+        a, b = make("A", price="12.50") + make("B", price="16")
+        for direction, sku, way in (("more", "A", "lower: 10.00"), ("less", "B", "higher: 20.00")):
+            page = self.reprice(ann, a, b, direction=direction, percent="5", rounding="10")
+            stays = {line.product.sku: line.why_not for line in page.context["lines"] if line.why_not}
+            assert stays == {sku: f"Rounded so, it would become {way}."}
+        self.confirm(ann, page)
+        assert prices() == {"A": 1000, "B": 1600}
 
     def test_all_that_a_filter_finds_are_chosen_at_once(self, ann: Client) -> None:
         make("A", "B", category="Home")
@@ -366,8 +377,8 @@ class TestTheFilters:
         ("9.99", "USD", "-10", "", "8.99"),
         ("0.05", "USD", "10", "", "0.06"),  # a half goes up
         ("10", "USD", "5", ".99", "10.99"),
-        ("10", "USD", "4", ".99", "9.99"),
-        ("10.42", "USD", "0.01", "0.05", "10.40"),
+        ("9.99", "USD", "4", ".99", "9.99"),
+        ("10.38", "USD", "0.01", "0.05", "10.40"),
         ("99", "JPY", "10", "10", "110"),
         ("1.234", "KWD", "10", "", "1.357"),
         ("0", "USD", "10", ".99", "0"),
