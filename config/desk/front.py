@@ -18,7 +18,7 @@ from contexts.orders.public.contracts import Sales
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from eci import money
-from eci.clock import iso, utcnow
+from eci.clock import utcnow
 from eci.remembered import Remembered
 
 KEPT = 5.0  # seconds
@@ -59,7 +59,7 @@ def _tiles() -> tuple[Tile, ...]:
     stopped = Tile(
         name="New orders",
         figure="stopped",
-        note=f"since {iso(switch.at)}, by {switch.actor}: {switch.reason}",
+        note=f"since {_when(switch.at)}, by {switch.actor}: {switch.reason}",
         url=page("staff-reconcile"),
         needed=LOOKS,
         urgent=True,
@@ -172,7 +172,7 @@ def _to_dispatch() -> Tile:
 
 def _books() -> tuple[Tile, ...]:
     last = checkup.last()
-    at = f"at the check-up of {iso(last.at)}" if last else "there is a check-up every five minutes"
+    at = f"at the check-up of {_when(last.at)}" if last else "there is a check-up every five minutes"
     wrong = [item for item in last.items if item["kind"] in AUDITED] if last else []
     return (
         Tile(
@@ -192,6 +192,10 @@ def _books() -> tuple[Tile, ...]:
             urgent=bool(wrong),
         ),
     )
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
 
 
 # -- lines ------------------------------------------------------------------------------------------------------------

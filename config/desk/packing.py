@@ -66,7 +66,8 @@ class Queue:
 def queue(warehouse: str, *, after: int) -> Queue:
     """Without a warehouse, that of the first in which something waits. ContextUnavailable without shipping."""
     waiting = shipping.to_dispatch()
-    chosen = warehouse or next(iter(waiting), "")
+    known = {code.casefold(): code for code in waiting}
+    chosen = known.get(warehouse.casefold(), warehouse) or next(iter(waiting), "")
     found = shipping.to_pack(warehouse=chosen, after=after, limit=BATCH + 1) if chosen else ()
     away: list[str] = []
     return Queue(

@@ -303,6 +303,14 @@ def _on_hand(shop: Shop, sku: str) -> int:
     return int(found[0]["total_on_hand"])
 
 
+def test_no_page_is_wider_than_a_phone(shop: Shop, enter: Enter) -> None:
+    boss = enter(BOSS, size=PHONE)
+    order = shop.orders["shipped"]
+    for path in (f"/staff/orders/{order}", f"/staff/orders/{order}/refund", "/staff/reconcile", "/staff/activity"):
+        boss.page.goto(path)
+        assert boss.overflow() <= 0, path
+
+
 def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -> None:
     stu = enter(STOCK, size=PHONE, scheme="dark")
     for path in ("/admin/", "/admin/inventory/stock/", "/staff/pack", "/admin/inventory/stock/document/"):

@@ -148,9 +148,27 @@ class ShowsProducts(StaffAdmin):
         return row.product.name if row.product else None
 
 
-def _order(order_id: str) -> str:
-    """The order's id, as a link to its sheet where that is served."""
-    url = order_sheet(order_id)
+class LinksOrders(StaffAdmin):
+    """Rows of orders: the order's id is a link to its sheet for those who may open it."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        for row in changelist.result_list:
+            row.order_url = _order_url(request, row.order_id)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        if row:
+            row.order_url = _order_url(request, row.order_id)
+        return row
+
+
+def _order_url(request: HttpRequest, order_id: str) -> str:
+    return order_sheet(order_id) if request.user.has_perm("orders.view_order") else ""
+
+
+def _order(order_id: str, url: str) -> str:
     return format_html('<a href="{}">{}</a>', url, order_id) if url else order_id
 
 
@@ -344,12 +362,12 @@ def _prefilled(request: HttpRequest) -> dict[str, str]:
     return {name: value[:MAX_TERM] for name, value in given.items() if value.isprintable()}
 
 
-def _held(hold: Hold, *, may_release: bool) -> dict[str, Any]:
+def _held(hold: Hold, *, url: str, may_release: bool) -> dict[str, Any]:
     """A hold for a stock row's page: what it is, until when, and how it can be released."""
     is_orders_own = is_our_order(hold.order_id)
     return {
         "quantity": hold.quantity,
-        "order": _order(hold.order_id),
+        "order": _order(hold.order_id, url),
         "key": hold.key,
         "url": reverse("admin:inventory_reservation_change", args=[hold.reservation_id]),
         "state": hold.in_words,
@@ -357,7 +375,7 @@ def _held(hold: Hold, *, may_release: bool) -> dict[str, Any]:
         "why_here": hold.why_here,
         "reservation_id": hold.reservation_id,
         "is_orders_own": is_orders_own,
-        "order_url": order_sheet(hold.order_id),
+        "order_url": url,
         "may_be_released": may_release and not is_orders_own,
     }
 
@@ -441,7 +459,10 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
             "title": _label(row),
             "subtitle": None,
             "why": self._why(row),
-            "holds": [_held(hold, may_release=may_release) for hold in self._why(row).holds],
+            "holds": [
+                _held(hold, url=_order_url(request, hold.order_id), may_release=may_release)
+                for hold in self._why(row).holds
+            ],
             "movements": selectors.last_movements(row=row),
             "document_url": self.document_url(row) if self.has_stocktaking_permission(request) else "",
         }
@@ -542,7 +563,7 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
 
 
 @admin.register(Movement)
-class MovementAdmin(ReadOnly, ShowsProducts, ExportedList):
+class MovementAdmin(ReadOnly, LinksOrders, ShowsProducts, ExportedList):
     exports = (MOVEMENTS,)
     export_roles = only(Role.STOCK)
     list_display = (
@@ -565,8 +586,8 @@ class MovementAdmin(ReadOnly, ShowsProducts, ExportedList):
     ordering = ("-at", "-id")
 
     @admin.display(description="order", ordering="order_id")
-    def order(self, line: Movement) -> str:
-        return _order(line.order_id)
+    def order(self, line: Any) -> str:
+        return _order(line.order_id, line.order_url)
 
 
 class AllocationInline(ReadOnly, admin.TabularInline):
@@ -645,7 +666,7 @@ class EndingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnly, CommandPages):
+class ReservationAdmin(ReadOnly, LinksOrders, CommandPages):
     commands = (ReleaseForm,)
     list_display = (
         "key",
@@ -693,8 +714,8 @@ class ReservationAdmin(ReadOnly, CommandPages):
         ids = composed.products_like(text=search_term[:MAX_TERM])
         return (found | queryset.filter(pk__in=selectors.holding(product_ids=ids)) if ids else found), duplicates
 
-    def order(self, reservation: Reservation) -> str:
-        return _order(reservation.order_id)
+    def order(self, reservation: Any) -> str:
+        return _order(reservation.order_id, reservation.order_url)
 
     @admin.display(description="status", ordering="current")
     def status_now(self, reservation: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -160,6 +161,7 @@ class TestTheFrontPage:
             if "cl" in behind.context and name not in ("Units sold today", "Payments of today that succeeded"):
                 assert behind.context["cl"].result_count == int(tile.figure), name
         assert (tiles["Stuck or at odds"].figure, tiles["Audit"].figure) == ("0", "the books agree")
+        assert re.fullmatch(r"at the check-up of \d{4}-\d\d-\d\d \d\d:\d\d UTC", tiles["Audit"].note)
 
     def test_says_that_the_books_disagree(self, shop: Shop, admin_client: Client) -> None:
         shop.order(1)

@@ -64,9 +64,11 @@ def test_the_queue_has_the_oldest_first_with_what_goes_into_each(shop: Shop, cle
     ]
     text = page.content.decode()
     assert text.count('class="late"') == 1, "what waits for more than a day is red"
-    assert "WH001: 3" in text and "Łucja Nowak, PL" in text and f"/staff/orders/{made[0].order_id}" in text
+    assert "WH001: 3" in text and "Łucja Nowak, PL" in text and made[0].order_id in text
     [tile] = [one for one in tiles(clerk) if one.name == "To pack and dispatch"]
     assert (tile.figure, tile.url) == ("3", QUEUE)
+    assert len(clerk.get(QUEUE, {"warehouse": "wh001"}).context["queue"].parcels) == 3
+    assert "To pack in WH001" in clerk.get(QUEUE, {"warehouse": "wh001"}).content.decode()
     assert "Nothing waits to be packed in WH002" in clerk.get(QUEUE, {"warehouse": "WH002"}).content.decode()
 
 

@@ -41,14 +41,28 @@ def page(client: Client, path: str, **query: str) -> str:
     return answer.content.decode()
 
 
-def test_a_row_tells_who_holds_what_until_when_and_how_it_ends(shop: Shop, clerk: Client) -> None:
+@pytest.mark.parametrize("path", [HOLDS, "/admin/inventory/movement/", "/staff/pack"])
+def test_an_order_is_a_link_for_those_who_may_open_it(
+    shop: Shop, clerk: Client, admin_client: Client, path: str
+) -> None:
+    waits = {"fulfilment": "warehouse"} if path == "/staff/pack" else {}
+    order_id = shop.order(1, **waits).data["order_id"]
+    assert f'<a href="/staff/orders/{order_id}">{order_id}</a>' in page(admin_client, path)
+    shown = page(clerk, path)
+    assert order_id in shown and "/staff/orders/" not in shown
+
+
+def test_a_row_tells_who_holds_what_until_when_and_how_it_ends(shop: Shop, clerk: Client, admin_client: Client) -> None:
     order_id = shop.order(3, pay_later=True).data["order_id"]
     walk_in = hold("walk-in-1", shop.product_id, 2)
     other = hold("other-1", shop.product_id, 1, order_id="WEB-7", seconds=60)
     holds.confirm(key=other.key)
-    shown = page(clerk, f"{LIST}{row_of(shop.product_id).pk}/change/")
-    assert f'<a href="/staff/orders/{order_id}">{order_id}</a>' in shown
-    assert f'<a href="/staff/orders/{order_id}">Cancel the order instead</a>' in shown
+    path = f"{LIST}{row_of(shop.product_id).pk}/change/"
+    shown = page(clerk, path)
+    assert f'<a href="/staff/orders/{order_id}">{order_id}</a>' in page(admin_client, path)
+    assert f'<a href="/staff/orders/{order_id}">Cancel the order instead</a>' in page(admin_client, path)
+    assert order_id in shown and "Cancel the order instead" in shown
+    assert "/staff/orders/" not in shown, "a clerk may not open the sheet"
     assert f"{HOLDS}{walk_in.pk}/release/" in shown
     assert "WEB-7" in shown
     assert "<h1>LAMP, Lamp, in WH001</h1>" in shown
