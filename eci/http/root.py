@@ -27,5 +27,8 @@ class Root(ApiView):
             raise NotFound("There is nothing at this address.")
 
     def get(self, request: Request) -> Response:
-        found = ((one.path, one.methods(self.caller)) for one in endpoints())
-        return Response([{"endpoint": path, "methods": " ".join(methods)} for path, methods in found if methods])
+        found: dict[str, str] = {}  # a path that several contexts serve, such as that of imports, stands there once
+        for one in endpoints():
+            if methods := one.methods(self.caller):
+                found.setdefault(one.path, " ".join(methods))
+        return Response([{"endpoint": path, "methods": methods} for path, methods in found.items()])

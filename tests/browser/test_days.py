@@ -102,7 +102,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.sees("+50: 50 of MUG-BLUE, Blue Mug")
         stu.tab_to(stu.button("Receive: book all lines"))
         stu.enter()
-        stu.sees("Received 50 units of 1 products in WH001: DN-4711")
+        stu.sees("Received 50 units of one product in WH001: DN-4711")
 
     with stu.task(5):  # count a shelf: nothing is booked before the differences are seen
         stu.open("Receive, count, move")
@@ -111,7 +111,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.click(stu.button("Show differences"))
         expect(stu.row("TOWEL-SET")).to_contain_text("-105")
         stu.click(stu.button("Count: book all lines"))
-        stu.sees("Counted 25 units of 1 products in WH001")
+        stu.sees("Counted 25 units of one product in WH001")
 
     with stu.task(5):  # move 10 units to the other warehouse
         stu.open("Receive, count, move")
@@ -119,7 +119,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.choose("To", "WH002")
         stu.scan("10*TEAPOT-GL")
         stu.click(stu.button("Move: book all lines"))
-        stu.sees("Moved 10 units of 1 products from WH001 to WH002")
+        stu.sees("Moved 10 units of one product from WH001 to WH002")
 
     with stu.task(4):  # one is broken
         stu.open("Receive, count, move")
@@ -127,7 +127,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.scan("-1*TEAPOT-GL")
         stu.write("Reason", "broken")
         stu.click(stu.button("Adjust: book all lines"))
-        stu.sees("Adjusted -1 units of 1 products in WH001")
+        stu.sees("Adjusted -1 units of one product in WH001")
 
     with stu.task(3):  # why 4 on hand are not available, and who holds them
         stu.open("Stock")
@@ -329,4 +329,4 @@ def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -
         box = stu.button(button).bounding_box()
         assert box is not None and box["height"] >= 32 and box["x"] + box["width"] <= PHONE["width"], button
     stu.click(stu.button("Receive: book all lines"))
-    stu.sees("Received 3 units of 1 products in WH001")
+    stu.sees("Received 3 units of one product in WH001")

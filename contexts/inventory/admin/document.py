@@ -389,7 +389,8 @@ class DocumentPage(StaffAdmin):
         where = f"in {document.warehouse}"
         if document.what == What.MOVE:
             where = f"from {document.warehouse} to {document.to_warehouse}"
-        said = f"{_DONE[document.what]} {units} units of {len(document.lines)} products {where}"
+        products = "one product" if len(document.lines) == 1 else f"{len(document.lines)} products"
+        said = f"{_DONE[document.what]} {units} units of {products} {where}"
         if not document.reference:
             return f"{said}."
         url = f"{reverse('admin:inventory_movement_changelist')}?{urlencode({'q': document.reference})}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -56,6 +57,13 @@ def test_a_form_pressed_twice_has_one_effect(browser: Client) -> None:
     assert second["Idempotent-Replayed"] == "true"
     assert Product.objects.count() == 1
     assert form_with(first, "POST").fields["Idempotency-Key"] != form.fields["Idempotency-Key"]
+
+
+def test_the_root_names_each_endpoint_once(browser: Client) -> None:
+    said = browser.get("/v1/", headers=HTML).content.decode()
+    named = re.findall(r"&quot;endpoint&quot;: .*?(/v1/[^&<\"]*)", said)
+    assert "/v1/imports" in named and "/v1/orders/{order_id}/cancel" in named
+    assert len(named) == len(set(named))
 
 
 def test_patch_and_put_untouched_change_nothing(browser: Client, api: Api) -> None:
