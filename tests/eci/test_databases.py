@@ -239,7 +239,7 @@ def test_times_are_read_as_django_reads_them(context: str) -> None:
             cursor.execute(f"SELECT {kind}, CAST({kind} AS CHAR(40))")  # noqa: S608
             found, text = cursor.fetchone()
         if connection.vendor == "postgresql":
-            assert found == datetime.fromisoformat(text) and found.tzinfo is UTC
+            assert found == datetime.fromisoformat(text.strip()) and found.tzinfo is UTC
         else:
             assert found == (text and datetime.fromisoformat(text))
             aware = connection.ops.convert_datetimefield_value(found, None, connection)

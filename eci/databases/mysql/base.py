@@ -44,6 +44,10 @@ class _Operations(_Parent.ops_class):  # type: ignore[misc, name-defined]
 
 class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
     ops_class = _Operations
+    # Django leaves case to the collation, by which keys that differ in case are two (eci/checks.py).
+    operators = _Parent.operators | dict.fromkeys(
+        ("icontains", "istartswith", "iendswith"), "COLLATE utf8mb4_unicode_ci LIKE %s"
+    )
 
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:
