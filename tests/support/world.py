@@ -45,7 +45,9 @@ class Seed:
 def environment(data_dir: Path, databases: Mapping[str, str], **more: str) -> dict[str, str]:
     """The environment of a process of the product: the tests' own without what belongs to the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return kept | {"ECI_DEBUG": "1", "ECI_OPEN": "1", "ECI_DATA_DIR": str(data_dir)} | dict(databases) | more
+    ours = {"ECI_DEBUG": "1", "ECI_OPEN": "1", "ECI_DATA_DIR": str(data_dir)}
+    ours["ECI_ALLOWED_HOSTS"] = "testserver"  # as Django's test client calls the host
+    return kept | ours | dict(databases) | more
 
 
 def prepare(world: Mapping[str, str], *, demo: bool = False) -> None:
