@@ -271,6 +271,7 @@ DOORS = [
         MESSAGE,
         {"type": "word", "recipient": "email", "subject": "note", "message": "text", "order_id": "order_id"},
     ),
+    Door("POST", "/v1/notifications/{notice}/again", {"reason": "lost"}, {"reason": "text", "recipient": "email"}),
 ]  # fmt: skip
 OPTIONAL_TEXT = {("POST", "/v1/shipments", "tracking_no")}  # null is "none given"
 
@@ -294,6 +295,7 @@ class World:
             "confirmed": shop.order(1, fulfilment="warehouse").data["order_id"],
             "payment": api.post("/v1/payments", {"order_id": "FOREIGN", "amount": 50}).data["payment_id"],
             "shipment": api.post("/v1/shipments", {"order_id": "FOREIGN"}).data["shipment_id"],
+            "notice": api.post("/v1/notifications", MESSAGE).data["notification_id"],
         }
         self.names["asked"] = shop.order(1).data["order_id"]
         wanted = {shop.product_id: 1}
