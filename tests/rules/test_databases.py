@@ -37,7 +37,7 @@ _PLACE_ORDER = """
 import json, django
 django.setup()
 from django.test import Client
-client = Client()
+client = Client(SERVER_NAME="localhost")
 
 def post(path, body):
     answer = client.post(path, json.dumps(body), content_type="application/json")
