@@ -42,6 +42,12 @@ def _kept(kind: type[serializers.BaseSerializer[Any]], *, partial: bool) -> Any:
     return kind(partial=partial)
 
 
+def _let_go(response: Response) -> None:
+    """Request, view and answer lead to each other, so what they hold stays until the collector comes. An answer that is
+    written needs its data no more, and they may be thousands of rows."""
+    response.data = None
+
+
 class ApiView(GenericAPIView[Any]):
     """The base of every view under /v1. A view describes itself with these attributes:
 
@@ -137,6 +143,8 @@ class ApiView(GenericAPIView[Any]):
             about_order(data.get("order_id") or (data.get("details") or {}).get("order_id"))
         if not self._is_public():
             answer.headers.setdefault("Cache-Control", "no-store")
+        if isinstance(answer, Response):
+            answer.add_post_render_callback(_let_go)
         return answer
 
     def _is_public(self) -> bool:

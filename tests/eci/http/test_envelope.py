@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable
@@ -139,3 +140,24 @@ def test_head_answers_as_get_without_a_body() -> None:
     client = Client()
     head, get = client.head("/v1/products"), client.get("/v1/products")
     assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", str(len(get.content)))
+
+
+def test_what_an_answer_told_does_not_wait_for_the_collector(api: Api) -> None:
+    def left_by_a_list() -> int:
+        api.get("/v1/products")
+        gc.collect()
+        gc.disable()
+        try:
+            api.get("/v1/products")
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    def add(*numbers: int) -> None:
+        for number in numbers:
+            assert api.post("/v1/products", {"sku": f"S{number}", "name": "Lamp", "price": 1}).status == 201
+
+    add(1)
+    left = left_by_a_list()
+    add(*range(2, 12))
+    assert left_by_a_list() <= left + 5
