@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -24,7 +25,6 @@ from django.views.decorators.csrf import csrf_protect
 
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
-from eci.ids import is_our_order
 from eci.text import fold
 from eci.watch.requests import about_order
 
@@ -64,9 +64,9 @@ def add_filter(label: str, found: type[SimpleListFilter]) -> None:
 
 
 _TONES = {
-    **dict.fromkeys(("SHIPPED", "DELIVERED", "COMPLETED", "SENT", "CAPTURED", "PAID", "APPLIED"), "good"),
+    **dict.fromkeys(("SHIPPED", "DELIVERED", "COMPLETED", "SENT", "PAID", "APPLIED"), "good"),
     **dict.fromkeys(("PENDING", "AWAITING_PAYMENT", "PAYMENT_PENDING", "QUEUED", "PACKED", "AUTHORISED"), "warn"),
-    **dict.fromkeys(("FAILED", "DECLINED", "REFUSED", "SHORT"), "bad"),
+    **dict.fromkeys(("FAILED", "REFUSED", "SHORT"), "bad"),
 }
 
 
@@ -336,20 +336,23 @@ def badge(status: str) -> str:
     return format_html('<span class="mark mark-{}">{}</span>', _TONES.get(status, "plain"), status)
 
 
-def order_sheet(order_id: str) -> str:
-    """The address of the page that shows everything about one of our orders; empty where no such page is served."""
+def page(name: str, *args: object, **query: str) -> str:
+    """The address of one of staff's pages; empty where it is not served."""
     try:
-        return reverse("desk-order", args=[order_id]) if is_our_order(order_id) else ""
+        found = reverse(name, args=args)
     except NoReverseMatch:
         return ""
+    return f"{found}?{urlencode(query)}" if query else found
+
+
+def order_sheet(order_id: str) -> str:
+    """The address of the page that shows everything about one of our orders; empty where no such page is served."""
+    return page("desk-order", order_id)
 
 
 def product_sheet(product_id: int) -> str:
     """The address of the page that shows everything about a product; empty where no such page is served."""
-    try:
-        return reverse("desk-product", args=[product_id])
-    except NoReverseMatch:
-        return ""
+    return page("desk-product", product_id)
 
 
 def without_minor_units(model: type[Model], *hidden: str, shown: Iterable[str]) -> tuple[str, ...]:

@@ -6,16 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import InterfaceError, OperationalError
-from django.urls import NoReverseMatch, reverse
 
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from eci.errors import ContextUnavailable
 from eci.ids import is_our_order
+from eci.staff import page
 
 _STOCK_ROW = re.compile(r"product (\d{1,18}) in (.+)")
 
@@ -33,11 +32,7 @@ class Mend:
     @property
     def url(self) -> str:
         """Empty where the context's pages run elsewhere."""
-        try:
-            found = reverse(self.view, args=self.args)
-        except NoReverseMatch:
-            return ""
-        return f"{found}?{urlencode(self.query)}" if self.query else found
+        return page(self.view, *self.args, **dict(self.query))
 
 
 def mends_of(items: Iterable[Mapping[str, Any]], user: AbstractBaseUser | AnonymousUser) -> list[list[Mend]]:

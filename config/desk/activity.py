@@ -6,11 +6,12 @@ Without a person it is about one day. So no statement grows with how long the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from config.desk.asking import User, may, page, unless_away
+from config.desk.asking import User, may, unless_away
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.customers.public.api import customers
@@ -23,6 +24,7 @@ from eci import money, trail
 from eci.activity import Entry, KeepsTrail
 from eci.clock import utcnow
 from eci.remembered import Remembered
+from eci.staff import page
 
 SHOWN = 50
 OWN = 10  # on the front page
@@ -93,12 +95,13 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """``day``: of UTC. ``after``: the entry behind which the page begins."""
+    """``day``: of UTC. ``after``: the entry behind which the page begins. ``unread``: what could not be understood."""
 
     actor: str = ""
     kind: str = ""
     day: date | None = None
     after: Place | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,19 +126,23 @@ class Activity:
 
 
 def asked_for(query: Mapping[str, str]) -> Asked:
-    """What the page's form says; what it cannot mean is left out. Without a person it is about a day."""
+    """What the page's form says. Without a person it is about a day."""
     actor = "".join(filter(str.isprintable, query.get("actor", ""))).strip()[:200]
     if actor and ":" not in actor and actor not in ("open", "system"):
         actor = f"staff:{actor}"
     kind = query.get("kind", "")
     day = None
-    try:
+    with suppress(ValueError):
         day = date.fromisoformat(query.get("day", ""))
-    except ValueError:
-        day = None
-    if day is None and not actor:
-        day = utcnow().date()
-    return Asked(actor=actor, kind=kind if kind in KINDS else "", day=day, after=place(query.get("after", "")))
+    after = place(query.get("after", ""))
+    found = {"day": day, "kind": KINDS.get(kind), "after": after}
+    return Asked(
+        actor=actor,
+        kind=kind if kind in KINDS else "",
+        day=day if day or actor else utcnow().date(),
+        after=after,
+        unread=tuple(name for name, value in found.items() if query.get(name) and value is None),
+    )
 
 
 def place(text: str) -> Place | None:

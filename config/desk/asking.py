@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import InterfaceError, OperationalError
-from django.urls import NoReverseMatch, reverse
 
 from contexts.shipping.public.contracts import ShipTo
 from eci.errors import ContextUnavailable
@@ -29,15 +27,6 @@ def unless_away(context: str, away: list[str], ask: Callable[[], A]) -> A | None
         if context not in away:
             away.append(context)
         return None
-
-
-def page(name: str, *args: object, **query: str) -> str:
-    """The address of a page of the admin; empty if its context runs elsewhere, and its pages with it."""
-    try:
-        found = reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
-    return f"{found}?{urlencode(query)}" if query else found
 
 
 def address(to: ShipTo) -> list[str]:

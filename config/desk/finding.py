@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from config.desk.asking import User, may, page, unless_away
+from config.desk.asking import User, may, unless_away
 from contexts.catalog.public.api import catalog
 from contexts.customers.public.api import customers
 from contexts.orders.public.api import orders
 from contexts.shipping.public.api import shipping
+from eci.staff import page
 
 LIMIT = 20  # products that a search by name shows
 

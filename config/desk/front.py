@@ -10,7 +10,7 @@ from functools import partial
 
 from config.books import audit, checkup
 from config.books.pages import LOOKS
-from config.desk.asking import User, may, page, unless_away
+from config.desk.asking import User, may, unless_away
 from config.desk.charts import Chart, chart
 from contexts.inventory.public.api import inventory
 from contexts.orders.public.api import orders
@@ -20,6 +20,7 @@ from contexts.shipping.public.api import shipping
 from eci import money
 from eci.clock import utcnow
 from eci.remembered import Remembered
+from eci.staff import page
 
 KEPT = 5.0  # seconds
 NOT_KNOWN = "not known just now"
@@ -79,7 +80,7 @@ def _sold(day: datetime) -> tuple[Tile, ...]:
     sales, placed = orders.sales(since=day), orders.placed(since=day)
     value = ", ".join(_amount(one.value, one.currency) for one in sales) or "nothing yet"
     average = ", ".join(_amount(_average(one), one.currency) for one in sales) or "nothing yet"
-    of_today = {"created_at__gte": f"{day:%Y-%m-%d %H:%M:%S+00:00}"}
+    of_today = _made_since(day)
     seen = ("orders.view_order",)
     listed = page("admin:orders_order_changelist", **of_today)
     paid = page("admin:orders_order_changelist", sold="1", **of_today)
@@ -108,6 +109,11 @@ def _sold(day: datetime) -> tuple[Tile, ...]:
     )
 
 
+def _made_since(day: datetime) -> dict[str, str]:
+    """The filter of a list, as its own links have it."""
+    return {"created_at__gte": f"{day:%Y-%m-%d %H:%M:%S+00:00}"}
+
+
 def _average(sales: Sales) -> Decimal:
     minor = Decimal(money.to_minor(sales.value, sales.currency))
     return money.from_minor(money.half_up(minor / sales.orders), sales.currency)
@@ -121,7 +127,7 @@ def _payments(day: datetime) -> Tile:
         name="Payments of today that succeeded",
         figure=figure,
         note=f"{found.succeeded} of {ended}; {found.waiting} without an outcome yet" if found else "",
-        url=page("admin:payments_payment_changelist", created_at__gte=f"{day:%Y-%m-%d %H:%M:%S+00:00}"),
+        url=page("admin:payments_payment_changelist", **_made_since(day)),
         needed=("payments.view_payment",),
     )
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from config.books import checkup
 from config.books.pages import LOOKS
 from config.desk.activity import TRAILS
-from config.desk.asking import User, may, page
+from config.desk.asking import User, may
 from eci.remembered import Remembered
+from eci.staff import page
 
 
 @dataclass(frozen=True, kw_only=True)

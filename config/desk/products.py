@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from config.desk.asking import User, may, page, unless_away
+from config.desk.asking import User, may, unless_away
 from config.desk.charts import Chart, chart
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Priced, Product
@@ -16,6 +16,7 @@ from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import ProductSold
 from eci import money
 from eci.clock import utcnow
+from eci.staff import page
 
 PRICES = 200  # the newest, that make the line
 TOLD = 10  # of them, and of its orders, that are listed
@@ -56,7 +57,9 @@ def sheet(product_id: int, user: User) -> ProductSheet:
         product=product,
         price=_amount(product.price, product.currency),
         edit_url=page("admin:catalog_product_change", product_id) if may(user, "catalog.view_product") else "",
-        receive_url=receive_url(product.sku) if may(user, "inventory.change_stock") else "",
+        receive_url=page("admin:inventory_stock_receipt", sku=product.sku)
+        if may(user, "inventory.change_stock")
+        else "",
         line=_line(product, prices),
         prices=tuple((one, _amount(one.price, one.currency)) for one in prices[::-1][:TOLD]),
         stock=None
@@ -65,11 +68,6 @@ def sheet(product_id: int, user: User) -> ProductSheet:
         orders=sold,
         unavailable=tuple(away),
     )
-
-
-def receive_url(sku: str, warehouse: str = "") -> str:
-    """The form to receive units, filled in."""
-    return page("admin:inventory_stock_receipt", sku=sku, **({"warehouse": warehouse} if warehouse else {}))
 
 
 def _line(product: Product, prices: tuple[Priced, ...]) -> Chart | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 
-from config.desk.asking import User, address, may, page, unless_away
+from config.desk.asking import User, address, may, unless_away
 from config.desk.dialogs import DIALOGS
 from contexts.customers.public.api import customers
 from contexts.customers.public.contracts import Customer, CustomerNotFound
@@ -23,6 +23,7 @@ from contexts.payments.public.contracts import PaymentRecord
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import ShipmentRecord
 from eci import money
+from eci.staff import page
 
 OTHERS = 5  # of a buyer's other orders that a sheet shows
 

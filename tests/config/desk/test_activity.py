@@ -121,6 +121,15 @@ class TestThePage:
     def test_copes_with_anything(self, busy: Shop, admin_client: Client, query: str) -> None:
         assert admin_client.get(f"{URL}?{query}").status_code == 200
 
+    @pytest.mark.parametrize(
+        ("query", "told"),
+        [("day=x", "day"), ("kind=x&day=2020-13-40", "day, kind"), ("after=x&actor=ann", "after"), ("day=&kind=", "")],
+    )
+    def test_says_what_it_did_not_understand(self, admin_client: Client, query: str, told: str) -> None:
+        page = admin_client.get(f"{URL}?{query}").content.decode()
+        assert ("This was not understood" in page) == bool(told)
+        assert f"left out: {told}." in page or not told
+
     def test_shows_each_group_its_own_contexts(self, busy: Shop, member: Callable[[str], Client]) -> None:
         def things(group: str) -> set[str]:
             return {thing.partition(" ")[0].rstrip(",") for _, _, thing in lines(member(group))}
