@@ -46,9 +46,8 @@ LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now(
 SWEEP_IS_RECENT = timedelta(minutes=1)
 FIRM = (ReservationStatus.CONFIRMED, ReservationStatus.SHIPPED)
 HOLDING = (AllocationState.OPEN, AllocationState.SHORT)
-OWING = Q(
-    owed__gt=RawSQL("0", ())
-)  # no parameter: of one, PostgreSQL's prepared plans don't see that an index is enough
+# Without a parameter: of one, PostgreSQL's prepared plans don't see that an index is enough.
+OWING = Q(owed__gt=RawSQL("0", ()))
 _HAS_LAPSED = Q(state=AllocationState.OPEN, lapses_at__lte=Now())
 
 
@@ -183,8 +182,7 @@ def rows_of_product(*, product_id: int) -> list[Any]:
 
 def products_in_stock() -> tuple[int, ...]:
     """The products of which an open warehouse has units available."""
-    owing = Stock.objects.filter(owed__gt=0).values_list("product_id", flat=True)
-    owed = set(owing.distinct())
+    owed = set(Stock.objects.filter(OWING).values_list("product_id", flat=True))
     plain = _IN_USE.filter(on_hand__gt=F("reserved")).values_list("product_id", flat=True)
     # What is owed is not available, and what is all reserved may be so by reservations that have run out.
     doubtful = _IN_USE.filter(Q(product_id__in=owed) | Q(reserved__gt=0, on_hand__lte=F("reserved")))

@@ -165,7 +165,8 @@ def _returns(*, order_ids: Collection[str]) -> QuerySet[Return]:
 
 
 def lines_of(*, order_ids: Collection[str]) -> dict[str, list[Line]]:
-    """The lines of each order, by its id."""  # tuple.__new__ is Line._make without a call of Python for each
+    """The lines of each order, by its id."""
+    # tuple.__new__ is Line._make without a call of Python for each
     return _by_order(map(partial(tuple.__new__, Line), _lines(order_ids=order_ids)))
 
 
