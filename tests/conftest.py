@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 
@@ -21,6 +22,10 @@ from tests.support.ledger import Ledger
 from tests.support.shop import Shop
 
 AFTER_THE_RANKED = 1_000
+
+# What a busy machine is slow at is not wrong, and a run knows of no other.
+hypothesis.settings.register_profile("ours", deadline=None, database=None)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

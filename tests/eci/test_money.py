@@ -5,20 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eci import money
 
 pytestmark = pytest.mark.no_database
-settings.register_profile("kernel", database=None, deadline=None, max_examples=100)
-kernel = settings.get_profile("kernel")
 
 CURRENCIES = ["USD", "JPY", "KWD"]
 MOST = 10**money.MAX_DIGITS - 1
 
 
-@kernel
 @given(st.integers(-MOST, MOST), st.sampled_from(CURRENCIES))
 @example(MOST, "KWD")
 @example(-1, "USD")
@@ -31,7 +28,6 @@ def test_minor_units_survive_the_way_there_and_back(minor: int, currency: str) -
     assert money.text_of(minor, currency) == text
 
 
-@kernel
 @given(st.decimals(allow_nan=True, allow_infinity=True), st.sampled_from(CURRENCIES))
 @example(Decimal("1E-37"), "USD")
 @example(Decimal("1." + "0" * 36 + "1"), "USD")

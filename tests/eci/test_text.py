@@ -246,7 +246,7 @@ RULES: list[Callable[[str], str]] = [clean, clean_lines, text.email, text.email_
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(database=None, deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(st.characters()) | st.text("a@.ä-１1ß。 \u0308\u200d").map(lambda domain: f"a@{domain}"))
 def test_what_is_stored_is_stored_again(rule: Callable[[str], str], given_text: str) -> None:
     with suppress(ValueError):

@@ -77,8 +77,6 @@ def fuzz(operation: Any, *, token: str | None, known: dict[str, list[Any]], exam
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=examples,
-        database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,

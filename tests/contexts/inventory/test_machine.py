@@ -411,8 +411,6 @@ def test_stock_does_what_the_model_does(capsys: pytest.CaptureFixture[str]) -> N
     how = settings(
         max_examples=int(os.environ.get("ECI_MODEL_EXAMPLES", "7")),
         stateful_step_count=60,
-        deadline=None,
-        database=None,
         phases=[Phase.generate, Phase.shrink] if "ECI_MODEL_SEED" in os.environ else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

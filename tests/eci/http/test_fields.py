@@ -78,7 +78,7 @@ def test_refused(field: serializers.Field, bad: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("field", [field for field, _ in REFUSED], ids=lambda field: type(field).__name__)
-@settings(database=None, deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(JSON)
 def test_any_json_is_taken_or_refused(field: serializers.Field, value: Any) -> None:
     with suppress(serializers.ValidationError):

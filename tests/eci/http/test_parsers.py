@@ -101,7 +101,7 @@ def test_what_is_understood() -> None:
 
 
 @pytest.mark.no_database
-@profile(database=None, deadline=None, max_examples=200)
+@profile(max_examples=200)
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_an_object_or_a_parse_error(raw: bytes) -> None:
     with suppress(ParseError):

@@ -331,8 +331,6 @@ def test_the_shop_does_what_the_model_does(turn: int, capsys: pytest.CaptureFixt
     how = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS_OF_AN_EXAMPLE,
-        deadline=None,
-        database=None,
         phases=[Phase.generate, Phase.shrink] if "ECI_MODEL_SEED" in os.environ else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
