@@ -1,6 +1,7 @@
 """The whole OpenAPI document as each role: no 5xx, no undocumented status, no answer off its schema.
 
 ``make fuzz`` runs more of the same: ECI_FUZZ_EXAMPLES requests for each operation and role, from ECI_FUZZ_SEED.
+Without it each of the staff roles makes one request where not everybody is let in: ``test_roles`` has the refusals.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.support.people import PASSWORD, Person, customer, staff
 from tests.support.policy import ROLES, table
 from tests.support.world import ON_SERVERS
 
+LONG = "ECI_FUZZ_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "2"))
 FIRST = int(os.environ.get("ECI_FUZZ_SEED", str(SEED)))
 
@@ -83,6 +85,12 @@ def documented(db: None) -> list[Any]:
     return list(operations(api()))
 
 
+def examples(role: str, row: dict[str, str]) -> int:
+    if not LONG and role in ("K", "S", "P", "V"):
+        return int(row[role] != "-" and row["A"] == "-")
+    return 1 if row[role] == "-" else EXAMPLES
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("role", ("C", "admin") if ON_SERVERS else ROLES)
 def test_every_answer_is_as_documented(role: str, documented: list[Any]) -> None:
@@ -93,12 +101,7 @@ def test_every_answer_is_as_documented(role: str, documented: list[Any]) -> None
     allowed = table()
     found = []
     for number, operation in enumerate(documented):
-        let_in = allowed[operation.method.upper(), operation.path][role] != "-"
-        found += fuzz(
-            operation,
-            token=who.login.get("access"),
-            known=known,
-            examples=EXAMPLES if let_in else 1,
-            seed=FIRST + number,
-        )
+        if asked := examples(role, allowed[operation.method.upper(), operation.path]):
+            token = who.login.get("access")
+            found += fuzz(operation, token=token, known=known, examples=asked, seed=FIRST + number)
     assert not found, "\n".join(map(str, found))
