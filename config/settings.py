@@ -416,6 +416,7 @@ SPECTACULAR_SETTINGS = {
     "AUTHENTICATION_WHITELIST": ["eci.identity.auth.AccessToken", "eci.identity.auth.StaffSession"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": False},  # it puts links into buttons, where no screen reader finds them
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["eci.http.schema.only_v1"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

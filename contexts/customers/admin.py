@@ -63,6 +63,8 @@ class CustomerAdmin(ExportedList):
     fields = ("email", "full_name", "phone", "metadata", "is_blocked", *_SHOWN)
     readonly_fields = _SHOWN
     inlines = (AddressInline,)
+    delete_confirmation_template = "customers/delete_confirmation.html"
+    delete_selected_confirmation_template = "customers/delete_selected_confirmation.html"
     empty_list = "There is no customer yet. They register in the storefront, or come by an import."
     list_display = ("id", "email", "full_name", "phone", "blocked_at", "created_at")
     list_display_links = ("id", "email")

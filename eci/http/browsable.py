@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import is_valid_path
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from rest_framework import serializers
@@ -76,7 +77,7 @@ class BrowsableRenderer(BrowsableAPIRenderer):
             "page_forms": self._forms(renderer_context),
             "filters": _filters(view, request),
             "links": _links(view, asked_by),
-            "above": request.path.rpartition("/")[0] if request.path.startswith("/v1/") else "",
+            "above": _above(request.path),
             "reader": asked_by.name if asked_by not in (NOBODY, OPEN) else "",
             "open_mode": asked_by == OPEN,
             "log_in": f"/admin/login/?{urlencode({'next': request.get_full_path()})}",
@@ -103,17 +104,24 @@ class BrowsableRenderer(BrowsableAPIRenderer):
             return bool(self.show_form_for_method(view, method, asked, None))
 
 
+def _above(path: str) -> str:
+    """The nearest page that this one is a part of, below the root of the API."""
+    above = path.rpartition("/")[0] if path.startswith("/v1/") else ""
+    return above if not above or is_valid_path(above) else _above(above)
+
+
 def _caller(request: Any) -> Caller:
     """Who reads the page; nobody where the credentials were refused."""
     user = getattr(request, "_user", None)
     return user if isinstance(user, Caller) else NOBODY
 
 
-_MEMBER = re.compile(r"(?m)^( *)&quot;(\w+)&quot;: (?:&quot;(.*)&quot;|(\d+))(?=,?$)")
+_MEMBER = re.compile(r"(?m)^( {8,})&quot;(\w+)&quot;: (?:&quot;(.*)&quot;|(\d+))(?=,?$)")
 
 
 def linked(content: str, reader: Caller) -> SafeString:
-    """The JSON of an answer as HTML. What names a thing that the reader may see, or a URL, is a link to it."""
+    """The JSON of an answer as HTML. What names a thing that the reader may see, or a URL, is a link to it. The members
+    of the envelope itself name nothing."""
 
     def member(found: re.Match[str]) -> str:
         space, name, text, number = found.groups()

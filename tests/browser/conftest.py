@@ -25,8 +25,24 @@ _BEGIN = f"""
 import io, sys, django
 django.setup()
 from django.core.management import call_command
+from decimal import Decimal
+from config.books import checkup
+from config.books.models import Repair
+from config.operations.models import Backup
+from contexts.catalog import selectors, services as catalog
+from contexts.orders import services as orders
+from eci.clock import utcnow
 call_command("prepare")
 call_command("load_demo")
+# What a shop that is older than a minute has had.
+version = selectors.product_by_sku(sku="BOOK-COOK")["version"]
+dearer = [{{"sku": "BOOK-COOK", "price": Decimal(21)}}]
+catalog.change_together(rows=dearer, seen={{"BOOK-COOK": version}}, what="prices", actor="staff:{BOSS}")
+orders.set_switch(taking=False, reason="the stock is counted", actor="staff:{BOSS}")
+orders.set_switch(taking=True, reason="it is counted", actor="staff:{BOSS}")
+Repair.objects.create(actor="staff:{BOSS}", item="order", problem="It is stuck.", action="carry on", outcome="done")
+Backup.objects.create(at=utcnow(), seconds=1)
+checkup.check_up()
 for email, groups in {MEMBERS!r}:
     sys.stdin = io.StringIO({PASSWORD!r} + "\\n")
     call_command("create_staff", email, group=groups, admin=not groups)

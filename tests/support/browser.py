@@ -18,11 +18,17 @@ PATIENCE = 60_000  # milliseconds: a machine that does other things too
 expect.set_options(timeout=PATIENCE)
 _AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
 _RUN_AXE = """async (rules) => {
+  const changing = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.allSettled(changing.map((one) => one.finished));
   const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
   const found = await axe.run(document, { resultTypes: ["violations"], ...only });
   return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
     .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`);
 }"""
+
+_SHORTEN = (
+    """document.querySelectorAll("tbody").forEach((one) => [...one.rows].slice(4).forEach((row) => row.remove()))"""
+)
 
 
 class Person:
@@ -166,6 +172,11 @@ class Person:
     def sees_no(self, text: str) -> None:
         expect(self.page.locator("body")).not_to_contain_text(text)
 
+    def links(self) -> list[str]:
+        """Where the page's links lead to, on this site."""
+        found = self.page.eval_on_selector_all("a[href]", "links => links.map((one) => one.href.split('#')[0])")
+        return [one.removeprefix(self.url) for one in found if one.startswith(f"{self.url}/")]
+
     def overflow(self) -> int:
         """By how many pixels the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
@@ -178,3 +189,16 @@ class Person:
         found: list[str] = self.page.evaluate(_RUN_AXE, rules or [])
         self.examined = False
         return [f"{self.page.url}: {one}" for one in found]
+
+    def flaws(self) -> list[str]:
+        """Barriers of the page, light and dark, and whether a phone is too narrow for it. It is loaded once; of each
+        table the first rows stand for all."""
+        self.page.set_viewport_size(PHONE)
+        wide = [f"{self.page.url} is wider than a phone"] if self.overflow() > 0 else []
+        self.page.set_viewport_size(WIDE)
+        self.page.evaluate(_SHORTEN)
+        light = self.barriers()
+        self.page.emulate_media(color_scheme="dark")
+        dark = self.barriers(["color-contrast"])
+        self.page.emulate_media(color_scheme="light")
+        return [*wide, *light, *(f"dark: {one}" for one in dark)]

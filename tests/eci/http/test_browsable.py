@@ -162,3 +162,13 @@ def test_no_post_form_does_anything_untouched(browser: Client, shop: Shop) -> No
                 assert answer.status_code == 400, (route.path, form.fields, answer.content.decode()[-3000:])
                 tried += 1
     assert tried > 20
+
+
+def test_no_link_of_a_page_is_dead(browser: Client, shop: Shop) -> None:
+    """Of pages whose folder is none, and of refusals, whose ``code`` is no warehouse's."""
+    for address in ("/v1/users/login", "/v1/staff/token", "/v1/orders/quote", "/v1/warehouses"):
+        page = browser.get(address, headers=HTML).content.decode()
+        links = [link for link in re.findall(r'href="(/v1[^"?]*)"', page) if link != address]
+        assert links
+        for link in links:
+            assert browser.get(link, headers=HTML).status_code in (200, 405), (address, link)
