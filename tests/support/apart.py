@@ -6,8 +6,8 @@ the socket is missing, so that both sides stand in the test's own transaction an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -16,6 +16,9 @@ from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 
 from eci.identity import keys
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 KEY = keys.new()
 
@@ -40,14 +43,24 @@ def _apart(request: pytest.FixtureRequest, settings: Any, tmp_path_factory: pyte
         return
     from eci.calls import remote  # a plugin is loaded before Django is set up
 
-    for signal in (request_started, request_finished):  # the connections are the test's, as with Django's test client
-        signal.disconnect(close_old_connections)
     callers = tmp_path_factory.mktemp("callers")
     (callers / "eci.pem").write_bytes(keys.public_pem(KEY.public_key()))
     settings.ECI_SERVICE_KEY = keys.private_pem(KEY).decode()
     settings.ECI_SERVICE_CALLERS_DIR = callers
     settings.ECI_SERVICES = dict.fromkeys(settings.ECI_CONTEXTS, "http://testserver")
-    transport = httpx.WSGITransport(app=get_wsgi_application())
+    transport = httpx.WSGITransport(app=_keeping_connections(get_wsgi_application()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(remote, "_http", lambda process: httpx.Client(transport=transport))
         yield
+
+
+def _keeping_connections(application: WSGIApplication) -> WSGIApplication:
+    """The connections are the test's. Django's test client has them closed again by whatever request comes within its
+    own, which PostgreSQL does in the middle of the test's transaction."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        for signal in (request_started, request_finished):
+            signal.disconnect(close_old_connections)
+        return application(environ, start_response)
+
+    return call
