@@ -110,10 +110,11 @@ test-apart: ## contracts and workflows again: every call between contexts as HTT
 	$(PYTEST) -p tests.support.apart tests/contexts tests/config/books tests/config/operations tests/config/staff tests/eci/test_outbox.py
 	$(PYTEST) tests/processes/test_two.py tests/processes/test_seven.py
 
-torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers; up to two hours (KILLS=, SEED=)
+torture: ## kill -9 at every boundary of every workflow, on SQLite and on servers, and each service away; up to two hours (KILLS=, SEED=)
 	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.trouble.torture.remote $(if $(SEED),--seed $(SEED))
+	@tools/install-servers.sh --gateway && $(BIN)/python -m tests.trouble.outages.services_away
 	@tools/on-servers.sh $(BIN)/python -m tests.trouble.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 	@tools/on-servers.sh $(BIN)/python -m tests.trouble.torture.remote $(if $(SEED),--seed $(SEED))
 

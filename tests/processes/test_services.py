@@ -18,54 +18,15 @@ import pytest
 from config.contexts import CONTEXTS, GATEWAY_PORT
 from tests.support import demo
 from tests.support.product import DemoShop, HttpApi, Product, wait_until
-from tests.support.programs import nginx
-from tests.support.world import world
+from tests.support.services import environment_of, is_free, processes, services
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(8)]
 
 
-def _free_offset() -> int:
-    """One at which every port is free, below those that the kernel gives away."""
-    ports = [port for context in CONTEXTS.values() for port in (context.port, context.demo_port)]
-    for offset in range(10_000 + os.getpid() % 1000, 20_000, 1000):
-        if all(_is_free(port + offset) for port in (*ports, GATEWAY_PORT)):
-            return offset
-    raise AssertionError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return bool(probe.connect_ex(("127.0.0.1", port)))
-
-
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Product]:
-    """A shop without data, cut at orders, not started. It is asked at the gateway."""
-    nginx()
-    offset = _free_offset()
-    command = ("services", "--cut", "orders", "--offset", str(offset))
-    with world(None, tmp_path / "var") as own:
-        made = Product(tmp_path / "var", own, command=command, port=GATEWAY_PORT + offset)
-        try:
-            yield made
-        finally:
-            made.clean_up()
-            for pid in _processes(made):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _processes(product: Product, *words: str) -> list[int]:
-    """Those on its data whose environment has all the words. Each part has a session of its own."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                told = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if f"ECI_DATA_DIR={product.data_dir}" in told and set(words) <= set(told):
-                found.append(int(entry.name))
-    return found
+    with services(tmp_path, "--cut", "orders") as made:
+        yield made
 
 
 def _is_whole(product: Product) -> bool:
@@ -96,13 +57,13 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     at = ("--ports", each, "--data-dir", str(parts.data_dir))
     assert "🎉 END" in demo.run("demo-script.sh", "--yes", "--local", *at).stdout
 
-    seen = parts.environment | _told(parts, "orders")
+    seen = parts.environment | environment_of(parts, "orders")
     table = Product(parts.data_dir, seen).manage("contexts").stdout
     rows = {line.split()[0]: line.split() for line in table.splitlines()}
     assert rows["orders"][1] == "here" and rows["catalog"][1] == f"http://127.0.0.1:{3000 + offset}"
     assert {row[-1] for name, row in rows.items() if name not in ("context", "orders")} == {"closed"}
 
-    for pid in _processes(parts, "ECI_SERVICE_NAME=rest"):
+    for pid in processes(parts, "ECI_SERVICE_NAME=rest"):
         os.kill(pid, signal.SIGKILL)
     refused = shop.order(1)
     assert (refused.status, refused.code) == (503, "context_unavailable"), refused.json
@@ -124,13 +85,8 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     assert "rest          | It ended, and is started again." in text
     assert "orders        | It is up." in text, "each line says whose it is"
     parts.stop()
-    wait_until(lambda: not _processes(parts), 30, "nothing is left")
-    assert _is_free(parts.port), "nor of nginx, whose processes have no environment"
-
-
-def _told(parts: Product, name: str) -> dict[str, str]:
-    lines = (parts.data_dir / "services" / f"{name}.env").read_text().splitlines()
-    return dict(line.removeprefix("export ").replace("'", "").split("=", 1) for line in lines)
+    wait_until(lambda: not processes(parts), 30, "nothing is left")
+    assert is_free(parts.port), "nor of nginx, whose processes have no environment"
 
 
 @pytest.mark.long
@@ -157,7 +113,7 @@ def test_a_context_moves_out_and_back_twice_while_orders_come_in(parts: Product)
                 assert moved.returncode == 0, moved.stderr
                 told = dict(line.split(": ") for line in moved.stdout.splitlines())
                 assert "inventory" in told[hosts].split(", ")
-                assert {part for part in ("inventory", "rest") if _processes(parts, f"ECI_SERVICE_NAME={part}")} == set(
+                assert {part for part in ("inventory", "rest") if processes(parts, f"ECI_SERVICE_NAME={part}")} == set(
                     told
                 ) - {"orders"}
                 wait_until(lambda before=before: len(answers) >= before + 5, 60, "orders come in")  # type: ignore[misc]
@@ -173,7 +129,7 @@ def test_a_context_moves_out_and_back_twice_while_orders_come_in(parts: Product)
     assert {order["order_id"] for order in parts.api.everything("/v1/orders")} == placed
     assert shop.stock(product) == (100_000 - len(placed), 0, 100_000 - len(placed))
     for part in ("orders", "rest"):
-        seen = Product(parts.data_dir, parts.environment | _told(parts, part))
+        seen = Product(parts.data_dir, parts.environment | environment_of(parts, part))
         assert f"The books agree: {len(placed)} orders checked, 0 under way." in seen.manage("audit").stdout
     assert "CUT=stock: there is no context 'stock'." in parts.manage("recut", "stock").stderr
     (parts.data_dir / "services/keys/payments.pem").write_text("no key")
