@@ -104,9 +104,15 @@ def _inserts_in(context: str) -> Inserts[IdempotencyRecord]:
 def find(context: str, key: Key) -> IdempotencyRecord | None:
     """The key's record, or None. IdempotencyKeyReused if the key was used for another request."""
     record = _record_in(context).first(scope=key.scope, key=key.key)
-    if record is not None and record.fingerprint != key.fingerprint:
-        raise IdempotencyKeyReused("This idempotency key was used for a different request.")
+    if record is not None:
+        require_same_request(key, record.fingerprint)
     return record
+
+
+def require_same_request(key: Key, fingerprint: str) -> None:
+    """IdempotencyKeyReused if the key was used for the request of this fingerprint, and this is another."""
+    if fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused("This idempotency key was used for a different request.")
 
 
 def answer_of(record: IdempotencyRecord) -> Answer | None:

@@ -224,7 +224,8 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
     rows.sort(key=lambda row: (row.consumer, row.aggregate_id))  # by aggregate, so that batches lock in one order
     batches = [(consumer, list(own)) for consumer, own in itertools.groupby(rows, key=lambda row: row.consumer)]
     delivered = [row for consumer, own in batches for row in _hand_over(consumer, own)]
-    _mark(context, owner, delivered, [row for row in rows if row not in delivered])
+    done = {row.pk for row in delivered}
+    _mark(context, owner, delivered, [row for row in rows if row.pk not in done])
     return len(delivered)
 
 

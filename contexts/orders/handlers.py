@@ -43,7 +43,8 @@ def on_payment_reviewed(event: PaymentReviewed) -> None:
 
 
 def on_sales_changed(event: OrderConfirmed | OrderCancelled) -> None:
-    """Orders' own: it was sold, or is so no longer. Told twice, or in another order, it is the same."""
+    """Orders' own, of an earlier day: one was sold, or is so no longer. Told twice, or in another order, it is the
+    same."""
     services.note_stale_day(order_id=event.order_id)
 
 

@@ -272,7 +272,7 @@ class SalesDay(models.Model):
 
 
 class StaleDay(models.Model):
-    """An event told of an order of this day, so that it has to be rolled up again."""
+    """A day that is not over, or an order of which an event told of, so that it has to be rolled up again."""
 
     day = models.DateField(primary_key=True)
 

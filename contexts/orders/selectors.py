@@ -6,18 +6,21 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, Max, Min, PositiveSmallIntegerField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 
-from contexts.orders.models import Note, Order, OrderLine, Return, SalesDay, Switch, TimelineEntry
+from contexts.orders.models import Idempotency, Note, Order, OrderLine, Return, SalesDay, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money, totals
-from eci.idempotency import Key
+from eci.idempotency import Key, require_same_request
 from eci.paging import Paging
 from eci.statements import reads
+
+_NO_STATUS = Value(None, output_field=PositiveSmallIntegerField())
 
 
 @reads
@@ -63,12 +66,24 @@ def unpaid_beside(*, order: Order) -> Unpaid:
 
 
 @reads
-def _order_of_key(*, scope: str, key: str) -> QuerySet[Order]:
-    return Order.objects.filter(idempotency_scope=scope, idempotency_key=key)
+def _known_of_key(*, scope: str, key: str) -> QuerySet[Any, Any]:
+    """What the key's record says, and the order that the key has placed, which outlives the record."""
+    records = Idempotency.objects.filter(scope=scope, key=key).annotate(is_record=Value(1))
+    placed = Order.objects.filter(idempotency_scope=scope, idempotency_key=key)
+    orders = placed.annotate(status_=_NO_STATUS, answer=Value(""), is_record=Value(0))
+    return records.values_list("fingerprint", "resource", "status", "answer", "is_record").union(
+        orders.values_list("idempotency_fingerprint", "order_id", "status_", "answer", "is_record"), all=True
+    )
 
 
-def order_of_key(*, key: Key) -> Order | None:
-    return _order_of_key.first(scope=key.scope, key=key.key)
+def record_of_key(*, key: Key) -> Idempotency | None:
+    """The key's record, as if it were there for as long as the order that the key has placed. IdempotencyKeyReused."""
+    known = _known_of_key(scope=key.scope, key=key.key)
+    if not known:
+        return None
+    fingerprint, resource, status, answer, _ = max(known, key=itemgetter(-1))
+    require_same_request(key, fingerprint)
+    return Idempotency(**vars(key), resource=resource, status=status, answer=answer)
 
 
 def order_with_reference(*, reference: str) -> Order | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -241,8 +241,14 @@ def record_progress(*, order: Order, changes: Mapping[str, Any], event: str, det
 def record_confirmed(*, order: Order, fact: events.Event) -> TimelineEntry:
     """Record the pivot: from here on a failing step is repeated, and undoes nothing."""
     _write(order, {"lease_until": Now() + LEASE, "attempts": 0, **confirmed(order=order)})
-    outbox.emit("orders", fact)
+    _tell(order, fact)
     return _note(order, "confirmed")
+
+
+def _tell(order: Order, *facts: events.Event) -> None:
+    """Orders itself is told, because of the day's sales, of no order of a day that is rolled up anyway."""
+    goes_on = _day(order.created_at) == _day(utcnow() + _COMMITTED)
+    outbox.emit("orders", *facts, known_to="orders" if goes_on else "")
 
 
 def confirmed(*, order: Order) -> dict[str, Any]:
@@ -271,7 +277,7 @@ def record_rest(
     for entry in entries:
         entry.order = order
     _add_entries(entries)
-    outbox.emit("orders", *facts)
+    _tell(order, *facts)
     if remembered is not None:
         idempotency.finish("orders", *remembered)
 
@@ -440,6 +446,11 @@ def set_switch(*, taking: bool, reason: str, actor: str) -> None:
 # -- sales by day -----------------------------------------------------------------------------------------------------
 
 _LATELY = 31  # days that are rolled up by themselves where none ever was
+_COMMITTED = timedelta(minutes=5)  # what is said of an order is committed by then, by any clock of ours
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()
 
 
 @writes("orders")
@@ -453,10 +464,12 @@ def note_stale_day(*, order_id: str) -> None:
 def roll_up() -> int:
     """Roll up the days that are stale, each in a transaction of its own. Returns their number.
 
-    What an event told of is committed before it, so a day that becomes stale while it is read is rolled up again.
+    Today is stale until it is over, so no order of today tells of itself. What an event told of is committed before it,
+    so a day that becomes stale while it is read is rolled up again.
     """
     if not SalesDay.objects.exists():
-        mark_days(since=utcnow().date() - timedelta(days=_LATELY))
+        mark_days(since=_day(utcnow()) - timedelta(days=_LATELY))
+    _add_stale_days([StaleDay(day=_day(utcnow()))])
     stale = list(StaleDay.objects.order_by("day").values_list("day", flat=True))
     for day in stale:
         _roll_up_day(day=day)
@@ -469,13 +482,14 @@ def mark_days(*, since: date | None = None) -> None:
     first = selectors.first_day()
     if first is None:
         return
-    begin, today = max(since or first, first), utcnow().date()
+    begin, today = max(since or first, first), _day(utcnow())
     _add_stale_days([StaleDay(day=begin + timedelta(days=number)) for number in range((today - begin).days + 1)])
 
 
 @writes("orders")
 def _roll_up_day(*, day: date) -> None:
-    StaleDay.objects.filter(pk=day).delete()  # first: what is committed from now on makes it stale again
+    if day < _day(utcnow()):
+        StaleDay.objects.filter(pk=day).delete()  # first: what is committed from now on makes it stale again
     SalesDay.objects.filter(day=day).delete()
     SalesDay.objects.bulk_create(selectors.sales_of(day=day))
 

@@ -26,7 +26,7 @@ def prune() -> None:
 
 @shared_task(name="orders.roll_up")
 def roll_up() -> None:
-    """Roll up the sales of the days of which events told."""
+    """Roll up the sales of today, and of the days of which events told."""
     services.roll_up()
 
 

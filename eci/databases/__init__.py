@@ -15,6 +15,8 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -259,10 +261,14 @@ class Bounded(Named):
         return str(self.settings_dict["HOST"]), str(self.settings_dict["PORT"])
 
     def get_new_connection(self, parameters: dict[str, Any]) -> Any:
+        return self.admitted(partial(super().get_new_connection, parameters))  # type: ignore[misc]
+
+    def admitted(self, connect: Callable[[], Any]) -> Any:
+        """The connection that ``connect`` makes, unless the server hangs."""
         if not hung.admits(self.server):
             raise self.Database.OperationalError("the server gave no answer a moment ago")
         try:
-            connection = super().get_new_connection(parameters)  # type: ignore[misc]
+            connection = connect()
         except self.Database.OperationalError:
             hung.waited_in_vain()
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import Error as AnyDatabaseError
@@ -98,6 +99,8 @@ class Resumable(Generic[B, R]):
     - ``resume`` returns what a key began, as it is now, carried on where nobody does; None when it began nothing. Its
       second argument is the id that the key's record names, or "" when there is no record (any more).
       IdempotencyInProgress while the first request may still be running.
+    - ``find`` returns the key's record, also where only rows of the command's own know the key any more, so that
+      ``resume`` always gets an id. Without it, ``resume`` is asked what a key without a record began.
     - ``answer`` returns status and data, or raises the refusal. A 202 is never remembered, so its
       replay has the outcome.
     - ``remembers``: ``carry_out`` remembers the answer in its own last transaction. Otherwise that is done here.
@@ -107,6 +110,7 @@ class Resumable(Generic[B, R]):
     carry_out: Callable[[B], R]
     resume: Callable[[Key, str], R | None]
     answer: Callable[[R], tuple[int, Any]]
+    find: Callable[[Key], IdempotencyRecord | None] | None = None
     remembers: bool = False
 
 
@@ -115,13 +119,14 @@ def resumable(context: str, key: Key | None, command: Resumable[B, R]) -> Respon
     if key is None:
         status, data = command.answer(command.carry_out(command.begin()))
         return Response(data, status=status)
-    record = idempotency.find(context, key)
+    find = command.find or partial(idempotency.find, context)
+    record = find(key)
     if record is not None:
         return _replay(context, key, record, command)
     try:
         begun = command.begin()
     except EciError as refusal:
-        return _replay_or_refuse(context, key, refusal, command)
+        return _replay_or_refuse(context, key, refusal, command, find)
     result = command.carry_out(begun)
     if not command.remembers:
         _remember(context, key, remembered(command.answer, result))
@@ -136,9 +141,15 @@ def _replay(context: str, key: Key, record: IdempotencyRecord, command: Resumabl
     return _replayed(answer)
 
 
-def _replay_or_refuse(context: str, key: Key, refusal: EciError, command: Resumable[B, R]) -> Response:
+def _replay_or_refuse(
+    context: str,
+    key: Key,
+    refusal: EciError,
+    command: Resumable[B, R],
+    find: Callable[[Key], IdempotencyRecord | None],
+) -> Response:
     """Nothing was begun. The key itself may be why: it has begun something before, or another request has it now."""
-    answer = _outcome(context, key, "", command)
+    answer = None if command.find else _outcome(context, key, "", command)
     if answer is not None:
         return _replayed(answer)
     try:
@@ -147,7 +158,7 @@ def _replay_or_refuse(context: str, key: Key, refusal: EciError, command: Resuma
         about = str(refusal.details.get("order_id", ""))  # so that it can be erased with the order
         idempotency.claim(context, key, resource=about, answer=refusal_answer(refusal))
     except IdempotencyInProgress:
-        record = idempotency.find(context, key)
+        record = find(key)
         if record is None:
             raise
         return _replay(context, key, record, command)

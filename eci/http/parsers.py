@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -39,7 +40,7 @@ class JSONObjectParser(BaseParser):
             raise ParseError(f"The body is not valid JSON: {error}"[:200]) from None
         if not isinstance(body, dict):
             raise ParseError("The body must be a JSON object.")
-        _check(body, 1)
+        _check(body, 1, has_escapes=b"\\u" in raw)
         return body
 
 
@@ -64,8 +65,9 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _check(value: Any, depth: int) -> None:
-    """Reject deep nesting, and NUL and unpaired surrogates in any text, which databases refuse."""
+def _check(value: Any, depth: int, *, has_escapes: bool) -> None:
+    """Reject deep nesting, and NUL and unpaired surrogates in any text, which databases refuse. JSON has these as
+    escapes only."""
     if depth > MAX_DEPTH:
         raise ParseError("The body is nested too deeply.")
     if isinstance(value, str):
@@ -73,10 +75,8 @@ def _check(value: Any, depth: int) -> None:
             raise ParseError("Text must not contain NUL characters.")
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise ParseError("Text must not contain unpaired surrogates.")
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            _check(name, depth + 1)
-            _check(inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            _check(inner, depth + 1)
+    elif isinstance(value, dict | list):
+        parts = chain(value, value.values()) if isinstance(value, dict) else value
+        for inner in parts:
+            if has_escapes or depth == MAX_DEPTH or isinstance(inner, dict | list):
+                _check(inner, depth + 1, has_escapes=has_escapes)

@@ -22,6 +22,7 @@ from contexts.inventory.models import Reservation
 from contexts.inventory.public.contracts import AllocationState
 from contexts.inventory.services import sealing
 from contexts.notifications import workflows
+from contexts.orders import services
 from contexts.orders.models import Order
 from contexts.payments.models import Payment
 from eci import outbox, trail
@@ -45,6 +46,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     shop.order(product_id=shop.other_id, quantity=6)
     people.staff("P")
     sealing.seal()
+    services.roll_up()
     Importing(shop.api).take(csv("sku,name,price", "SAMPLE,Sample,1"))
     with unit_of_work("payments"):
         trail.record("payments", actor="staff:ann", action="sample", thing="payment:1", before={}, after={"a": 1})

@@ -69,6 +69,7 @@ class OrderListView(ApiView):
             carry_out=lambda view: placing.carry_on(view=view, caller=caller),
             resume=_resume_order,
             answer=_placed,
+            find=lambda key: selectors.record_of_key(key=key),
             remembers=True,
         )
         return commands.resumable("orders", key, command)
@@ -119,10 +120,7 @@ def _asked(view: ApiView, body: dict[str, Any]) -> OrderAsked:
     )
 
 
-def _resume_order(key: Key, resource: str) -> OrderView | None:
-    order_id = resource or placing.order_of_key(key=key)
-    if order_id is None:
-        return None
+def _resume_order(key: Key, order_id: str) -> OrderView:
     return placing.resume(order_id=order_id, caller=Caller(key=key, answer=partial(commands.remembered, _placed)))
 
 

@@ -14,7 +14,7 @@ from contexts.orders.public.contracts import DuplicateReference, OrderStatus
 from contexts.orders.workflows import admission, progress, runner
 from contexts.orders.workflows.progress import Caller
 from contexts.payments.public.contracts import PaymentDeclined
-from eci.errors import Conflict, IdempotencyInProgress, IdempotencyKeyReused
+from eci.errors import Conflict, IdempotencyInProgress
 from eci.idempotency import Key
 from eci.ids import new_order_id
 from eci.watch import requests
@@ -39,7 +39,7 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
             order_id=order_id, asked=asked, quote=quote, key=key, trace=requests.trace_headers()
         )
     except IntegrityError:
-        if key is not None and selectors.order_of_key(key=key) is not None:
+        if key is not None and selectors.record_of_key(key=key) is not None:
             raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
         other = selectors.order_with_reference(reference=asked.reference)
         if other is None:
@@ -73,16 +73,6 @@ def resume(*, order_id: str, caller: Caller) -> OrderView:
         return composed.views_of(orders=[order])[0]
     except AnyDatabaseError:
         raise IdempotencyInProgress("The order is being placed.") from None
-
-
-def order_of_key(*, key: Key) -> str | None:
-    """The id of the order that the key placed, also after its remembered answer was pruned. IdempotencyKeyReused."""
-    order = selectors.order_of_key(key=key)
-    if order is None:
-        return None
-    if order.idempotency_fingerprint != key.fingerprint:
-        raise IdempotencyKeyReused("This idempotency key was used for a different request.")
-    return order.order_id
 
 
 def outcome(view: OrderView) -> Outcome:

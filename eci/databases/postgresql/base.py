@@ -109,17 +109,28 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
 
     def connect(self) -> None:
         """A connection of the pool is ready for use. Django would prepare it anew for each request."""
-        if self.pool is None or not self._has_connected:
+        pool = self._connection_pools.get(self.alias)
+        if pool is None or pool.closed or not self._has_connected:
             super().connect()
             self._has_connected = True
             return
         self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
         self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
         self.close_at, self.health_check_done = 0.0, True
-        self.connection = self.get_new_connection({})
+        self.connection = self.admitted(pool.getconn)
         self.autocommit = self.connection.autocommit
         if not self.autocommit:
             self.set_autocommit(True)
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """After each request. What is the pool's goes back to it, where Django would first look for reasons."""
+        connection = self.connection
+        pool = getattr(connection, "_pool", None)
+        if pool is None or self.in_atomic_block or self.errors_occurred:
+            super().close_if_unusable_or_obsolete()
+            return
+        self.connection, self.run_on_commit = None, []
+        pool.putconn(connection)
 
     def cursor_for(self, text: str) -> psycopg.Cursor[Any]:
         kept: dict[str, psycopg.Cursor[Any]] = self.connection.cursors
