@@ -156,13 +156,14 @@ _IS_LOW = Q(available__lt=F("reorder_point"))
 def _may_be_low() -> Q:
     """Every row that is low is one of these, and an index finds them: what can be sold is at most what is not reserved,
     unless units of the product are owed somewhere or the warehouse is closed."""
-    return Q(runs_low=True) | _is_low_otherwise()
-
-
-def _is_low_otherwise() -> Q:
-    owing = list(Stock.objects.filter(OWING).values_list("product_id", flat=True).distinct())
     closed = list(Warehouse.objects.filter(is_active=False).values_list("pk", flat=True))
-    return Q(product_id__in=owing) | Q(warehouse__in=closed)
+    return Q(runs_low=True) | Q(product_id__in=_owing()) | Q(warehouse__in=closed)
+
+
+@reads
+def _owing() -> QuerySet[Stock, int]:
+    """The products of which units are owed."""
+    return Stock.objects.filter(OWING).values_list("product_id", flat=True).distinct()
 
 
 def stock_row(*, inventory_id: int) -> Stock | None:
@@ -711,8 +712,8 @@ def orders_holding() -> tuple[str, ...]:
     return tuple(held.values_list("reservation__order_id", flat=True).distinct())
 
 
-def statistics(*, limit: int = 200) -> contracts.Statistics:
-    """Counts for the metrics, with at most ``limit`` of the lowest stock rows."""
+def statistics() -> contracts.Statistics:
+    """Counts for the metrics, and the lowest stock rows."""
     counted = totals.of("inventory", count)
     tombstones = counted.figures["tombstones"]  # they never held anything
     return contracts.Statistics(
@@ -720,7 +721,7 @@ def statistics(*, limit: int = 200) -> contracts.Statistics:
         counted_at=counted.at,
         lowest=tuple(
             contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
-            for row in _lowest(limit)
+            for row in _lowest()
         ),
         low=count_low(),
         owed=Stock.objects.filter(OWING).aggregate(units=Coalesce(Sum("owed"), 0))["units"],
@@ -728,15 +729,31 @@ def statistics(*, limit: int = 200) -> contracts.Statistics:
 
 
 _IN_USE = Stock.objects.filter(warehouse__is_active=True)
+_LOWEST = 200
 
 
-def _lowest(limit: int) -> list[Any]:
+def _lowest() -> list[Any]:
     """Stock rows of active warehouses, the lowest first: those that may be low, and if they are few, others too."""
-    free = _IN_USE.annotate(free=F("on_hand") - F("reserved")).order_by("free", "pk")
-    ids = list(free.filter(_may_be_low()).values_list("pk", flat=True)[:limit])
-    if len(ids) < limit:
-        ids += _IN_USE.exclude(pk__in=ids).order_by("pk").values_list("pk", flat=True)[: limit - len(ids)]
-    return list(with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk"))
+    ids = _maybe_low(owing=_owing())
+    if len(ids) < _LOWEST:
+        ids += _any_but(ids=ids)[: _LOWEST - len(ids)]
+    return _by_available(ids=ids)
+
+
+@reads
+def _maybe_low(*, owing: Collection[int]) -> QuerySet[Stock, int]:
+    maybe = _IN_USE.filter(Q(runs_low=True) | Q(product_id__in=owing)).annotate(free=F("on_hand") - F("reserved"))
+    return maybe.order_by("free", "pk").values_list("pk", flat=True)[:_LOWEST]
+
+
+@reads
+def _any_but(*, ids: Collection[int]) -> QuerySet[Stock, int]:
+    return _IN_USE.exclude(pk__in=ids).order_by("pk").values_list("pk", flat=True)[:_LOWEST]
+
+
+@reads
+def _by_available(*, ids: Collection[int]) -> QuerySet[Any]:
+    return with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk")
 
 
 def low_rows(*, limit: int) -> list[Any]:
@@ -747,11 +764,30 @@ def low_rows(*, limit: int) -> list[Any]:
 def count_low() -> int:
     """The rows of active warehouses that run low, less those that units of expired reservations lift above their
     reorder point, and those that are low only because units are owed."""
+    return sum(_running_low()) - sum(_lifted()) + sum(_lowered(owing=_owing()))
+
+
+def _number(rows: QuerySet[Any]) -> QuerySet[Any, int]:
+    """How many rows there are; nothing if there is none."""
+    counted: QuerySet[Any] = rows.order_by().annotate(one=Value(1)).values("one").annotate(number=Count("pk"))
+    return counted.values_list("number", flat=True)
+
+
+@reads
+def _running_low() -> QuerySet[Any, int]:
+    return _number(_IN_USE.filter(runs_low=True))
+
+
+@reads
+def _lifted() -> QuerySet[Any, int]:
     expired = Allocation.objects.filter(state=AllocationState.OPEN, reservation__in=Reservation.objects.filter(LAPSED))
-    running = _IN_USE.filter(runs_low=True)
-    lifted = with_available(rows=running.filter(pk__in=expired.values("stock"))).exclude(_IS_LOW)
-    lowered = with_available(rows=_IN_USE.filter(_is_low_otherwise(), runs_low=False)).filter(_IS_LOW)
-    return running.count() - lifted.count() + lowered.count()
+    running = _IN_USE.filter(runs_low=True, pk__in=expired.values("stock"))
+    return _number(with_available(rows=running).exclude(_IS_LOW))
+
+
+@reads
+def _lowered(*, owing: Collection[int]) -> QuerySet[Any, int]:
+    return _number(with_available(rows=_IN_USE.filter(product_id__in=owing, runs_low=False)).filter(_IS_LOW))
 
 
 # -- the front page's -------------------------------------------------------------------------------------------------

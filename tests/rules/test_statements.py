@@ -95,6 +95,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "reservation_id": [reservation.pk],
         "payment_id": [payment.pk],
         "ids": [[1], [1, 2]],
+        "owing": [[shop.product_id], [shop.product_id, shop.other_id]],
         "units": [{1: 0}, {1: 0, 2: 0}],
         "read": [AllocationState.SHIPPED],
         "state": [AllocationState.RELEASED],

@@ -76,9 +76,9 @@ def test_the_low_rows_are_those_and_no_others(api: Api) -> None:
 
 def test_the_lowest_come_first_and_others_fill_up() -> None:
     place = Warehouse.objects.create(code="A")
-    Stock.objects.bulk_create(Stock(product_id=n, warehouse=place, on_hand=n) for n in range(1, 31))
-    levels = [level.available for level in selectors.statistics(limit=12).lowest]
-    assert levels == list(range(1, 13)), "nine are low"
+    Stock.objects.bulk_create(Stock(product_id=n, warehouse=place, on_hand=n) for n in range(1, 231))
+    levels = [level.available for level in selectors.statistics().lowest]
+    assert levels == list(range(1, 201)), "nine are low"
 
 
 def test_the_database_keeps_the_mark_and_finds_by_it() -> None:
