@@ -1,6 +1,6 @@
 """Writes of stock and reservations. Each ``@writes`` function is one transaction on this context's database.
 
-- ``holds``: reserve, confirm, mark_paying, release, give_up, ship, accept_moves
+- ``holds``, by what becomes of one: reserve, confirm, mark_paying, release, give_up, ship, accept_moves
 - ``stock``: warehouses, receive, count, adjust, transfer, restock
 - ``counts``: counts of many stock rows at once
 - ``sweeping``: tidy up expired reservations, flag those whose payment takes too long
