@@ -121,9 +121,9 @@ torture: ## kill -9 at every boundary of every workflow, on SQLite and on server
 format: ## let ruff order and format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-replay: ## a month of a real shop through the running server (FILE=, LIMIT=)
+replay: ## a month of a real shop through the running server (FILE=, LIMIT=; SERVERS=1: as make run got it)
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	@$(BIN)/python -m bench.replay
+	@$(if $(SERVERS),$(BIN)/python tools/servers.py --keep $${ECI_DATA_DIR:-var}/servers --join) $(BIN)/python -m bench.replay
 
 # With ENGINE=sqlite no server is needed, nor the compiler that their drivers want.
 BENCH_FILES := requirements.txt requirements-bench.txt $(if $(filter sqlite,$(ENGINE)),,requirements-servers.txt)
