@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import pytest
@@ -17,9 +18,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.no_database, pytest.mark.first(7)]
 
 
 def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:
-    cat = enter(CATALOG.upper())  # an address has no case
+    cat = enter("")
+    cat.email = CATALOG.upper()  # an address has no case
+    with cat.task(1, keys_only=True):
+        cat.log_in()
 
-    with cat.task(0):  # nothing but the catalog is offered, and nothing else opens
+    with cat.task(30):  # nothing but the catalog is offered, and nothing else opens
         cat.sees("Today")
         expect(cat.menu.get_by_role("link", name="Products")).to_be_visible()
         for name in ("Stock", "Orders", "Payments", "To pack", "Staff"):
@@ -30,14 +34,14 @@ def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:
         assert answer is not None and answer.status == 403, forbidden
     cat.refusals_expected = False
 
-    with cat.task(2):  # words of a name, in any order
-        cat.open("Products")
-        cat.tab_to(cat.page.locator("#searchbar"), most=3)
+    with cat.task(5, keys_only=True):  # words of a name, in any order
+        cat.tab_to(cat.menu.get_by_role("link", name="Products"))
+        cat.enter()
         cat.type("knife chef")
         cat.enter()
         expect(cat.row("KNIFE-CHEF", "Chef's Knife")).to_be_visible()
 
-    with cat.task(4, keys_only=True):  # a price, by keys alone
+    with cat.task(6, keys_only=True):
         cat.tab_to(cat.menu.get_by_role("link", name="Products"))
         cat.enter()
         cat.type("knife chef")
@@ -49,7 +53,7 @@ def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:
         expect(cat.field("Price of KNIFE-CHEF")).to_have_value("61.50")
         cat.sees_no("Nothing was saved")
 
-    with cat.task(8):
+    with cat.task(7):
         cat.open("Products")
         for sku in ("BOOK-SQL", "BOOK-COOK", "BOOK-TREES", "TENT-2P", "YOGA-MAT"):
             cat.tick(cat.row(sku).get_by_role("checkbox").first)
@@ -59,7 +63,7 @@ def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:
         for sku in ("BOOK-SQL", "YOGA-MAT"):
             expect(cat.field(f"{sku} is on sale")).not_to_be_checked()
 
-    with cat.task(3):
+    with cat.task(8):
         cat.open("Products")
         cat.click(cat.link("Add product"))
         cat.write("SKU:", "SPOON-01")
@@ -68,30 +72,49 @@ def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:
         cat.enter()
         cat.sees("“SPOON-01", "was added successfully")
 
-    with cat.task(4):  # who changed what
+    with cat.task(28):  # all of a list's products, and no others, as what they are
+        cat.open("Products")
+        cat.type("knife chef")
+        cat.enter()
+        with cat.page.expect_download() as taken:
+            cat.click(cat.link("Products as CSV"))
+        head, *lines = csv.DictReader(taken.value.path().read_text("utf-8-sig").splitlines(), restval="")
+        assert (head["sku"], head["name"], head["price"], lines) == ("KNIFE-CHEF", "Chef's Knife", "61.50", [])
+
+    with cat.task(29):  # who changed a price, from what to what
         cat.open("Prices")
         expect(cat.row("KNIFE-CHEF")).to_contain_text("59.00 USD")
         expect(cat.row("KNIFE-CHEF")).to_contain_text("61.50 USD")
         expect(cat.row("KNIFE-CHEF")).to_contain_text("cat@shop.example")
 
+    with cat.task(29):  # and whatever else somebody has done
+        cat.open("Activity")
+        cat.write("Person", CATALOG)
+        cat.enter()
+        expect(cat.row("KNIFE-CHEF", "price")).to_contain_text("59.00")
+        expect(cat.row("KNIFE-CHEF", "price")).to_contain_text("61.50")
+        expect(cat.row("SPOON-01")).to_contain_text("Soup Spoon")
+        expect(cat.row("YOGA-MAT")).to_contain_text("is active: yes → no")
+        cat.sees_no(BOSS)
+
 
 def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
     stu = enter(STOCK)
 
-    with stu.task(1):  # what is low, and how much is to be ordered
+    with stu.task(4):  # what is low, and how much is to be ordered
         stu.click(stu.link(re.compile("^Low stock")))
         expect(stu.row("CAM-4K", "WH001")).to_be_visible()
         stu.sees("To order")
         stu.sees_no("MUG-BLUE")
 
-    with stu.task(2):  # stock of a product by its name
+    with stu.task(9):  # stock of a product by its name
         stu.open("Stock")
         stu.type("blue mug")
         stu.enter()
         expect(stu.row("MUG-BLUE", "Blue Mug", "WH001")).to_contain_text("WH001")
         expect(stu.row("MUG-BLUE", "Blue Mug", "WH002")).to_contain_text("400")
 
-    with stu.task(4, keys_only=True):  # receive 50 units, with a scanner and no mouse
+    with stu.task(10, keys_only=True):  # receive 50 units, with a scanner and no mouse
         stu.tab_to(stu.menu.get_by_role("link", name="Receive, count, move"))
         stu.enter()
         stu.sees("Receive, count, adjust, move")
@@ -104,7 +127,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.enter()
         stu.sees("Received 50 units of one product in WH001: DN-4711")
 
-    with stu.task(5):  # count a shelf: nothing is booked before the differences are seen
+    with stu.task(11):  # count a shelf: nothing is booked before the differences are seen
         stu.open("Receive, count, move")
         stu.choose("What", "count")
         stu.scan("25*TOWEL-SET")
@@ -113,7 +136,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.click(stu.button("Count: book all lines"))
         stu.sees("Counted 25 units of one product in WH001")
 
-    with stu.task(5):  # move 10 units to the other warehouse
+    with stu.task(12):  # move 10 units to the other warehouse
         stu.open("Receive, count, move")
         stu.choose("What", "move")
         stu.choose("To", "WH002")
@@ -121,7 +144,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.click(stu.button("Move: book all lines"))
         stu.sees("Moved 10 units of one product from WH001 to WH002")
 
-    with stu.task(4):  # one is broken
+    with stu.task(13):  # one is broken
         stu.open("Receive, count, move")
         stu.choose("What", "adjust")
         stu.scan("-1*TEAPOT-GL")
@@ -129,7 +152,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.click(stu.button("Adjust: book all lines"))
         stu.sees("Adjusted -1 units of one product in WH001")
 
-    with stu.task(3):  # why 4 on hand are not available, and who holds them
+    with stu.task(14):  # why 4 on hand are not available, and who holds them
         stu.open("Stock")
         stu.type("webcam")
         stu.enter()
@@ -138,7 +161,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         expect(stu.row(shop.orders["unpaid"])).to_contain_text(re.compile(r"\d\d:\d\d:\d\d left"))
         expect(stu.row("walk-in-1")).to_be_visible()
 
-    with stu.task(5):  # and one of them is given up
+    with stu.task(15):  # and one of them is given up
         stu.open("Stock")
         stu.type("webcam")
         stu.enter()
@@ -147,7 +170,7 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.click(stu.button("Release this hold"))
         stu.sees("The hold is released: 1 units.")
 
-    with stu.task(4, keys_only=True):  # pack and dispatch with keys and scanner alone
+    with stu.task(23, keys_only=True):  # pack and dispatch with keys and scanner alone
         stu.tab_to(stu.menu.get_by_role("link", name="To pack"))
         stu.enter()
         stu.sees("To pack in WH001")
@@ -170,37 +193,42 @@ def test_the_day_of_a_support_agent(shop: Shop, enter: Enter) -> None:
     sue = enter(SUPPORT)
     shipped, other, unpaid = shop.orders["shipped"], shop.orders["other"], shop.orders["unpaid"]
 
-    with sue.task(1):  # today's figures stand on the front page; a click has the orders
-        sue.sees("Orders of today that are paid", " USD")
+    with sue.task(3):
+        sue.sees(
+            "Orders of today that are paid", " USD, since midnight UTC", "Units sold today", "on average an order is"
+        )
+
+    with sue.task(2):
         sue.click(sue.link(re.compile("^Orders of today")))
         expect(sue.row(shipped)).to_be_visible()
 
-    with sue.task(2):  # an order by a part of its id, in small letters
-        sue.open("Orders")
+    with sue.task(16, keys_only=True):  # an order by the last letters of its id, small ones
+        sue.tab_to(sue.menu.get_by_role("link", name="Orders"))
+        sue.enter()
         sue.type(shipped[-8:].lower())
         sue.enter()
         expect(sue.row(shipped)).to_be_visible()
         expect(sue.row(other)).to_have_count(0)
 
-    with sue.task(2):  # by the address of a registered customer
+    with sue.task(17):  # by the address of a registered customer
         sue.open("Orders")
         sue.type("DEMO@example.com")
         sue.enter()
         expect(sue.row(shipped)).to_be_visible()
         expect(sue.row(unpaid)).to_have_count(0)
 
-    with sue.task(2):  # by a SKU
+    with sue.task(18):  # by a SKU
         sue.open("Orders")
         sue.type("cam-4k")
         sue.enter()
         expect(sue.row(unpaid)).to_be_visible()
         expect(sue.row(shipped)).to_have_count(0)
 
-    with sue.task(1, keys_only=True):  # its whole story on one page, by keys alone
+    with sue.task(19, keys_only=True):  # its whole story on one page, by keys alone
         sue.go(shipped)
         sue.sees("PAN-28", "Demo User", "demo@example.com", "WH001", "order confirmation", "Captured", "What happened")
 
-    with sue.task(4, keys_only=True):  # cancel: what it does is shown first
+    with sue.task(20, keys_only=True):  # cancel: what it does is shown first
         sue.go(shop.orders["to cancel"])
         sue.tab_to(sue.link("Cancel"))
         sue.enter()
@@ -211,7 +239,7 @@ def test_the_day_of_a_support_agent(shop: Shop, enter: Enter) -> None:
         sue.enter()
         sue.sees("Cancel: done.", "CANCELLED", "staff:sue@shop.example")
 
-    with sue.task(5):  # refund a part
+    with sue.task(21):  # refund a part
         sue.go(other)
         sue.click(sue.link("Refund money"))
         sue.write("Another amount", "2.50")
@@ -221,7 +249,7 @@ def test_the_day_of_a_support_agent(shop: Shop, enter: Enter) -> None:
         sue.click(sue.button("Refund money"))
         sue.sees("Refund money: done.", "staff:sue@shop.example")
 
-    with sue.task(7):  # a return: one as new, one damaged
+    with sue.task(22):  # a return: one as new, one damaged
         sue.go(shipped)
         sue.click(sue.link("Register a return"))
         sue.write("PAN-28, Frying Pan 28 cm", "1")
@@ -233,27 +261,27 @@ def test_the_day_of_a_support_agent(shop: Shop, enter: Enter) -> None:
         sue.click(sue.button("Register a return"))
         sue.sees("Register a return: done.")
 
-    with sue.task(3):  # a notification that failed, and why
+    with sue.task(26):  # a notification that failed, and why
         sue.open("Notifications")
         sue.click(sue.link("FAILED"))
         sue.click(sue.row("nobody@refused.example").get_by_role("link").first)
         sue.sees("550 no such user here")
 
-    with sue.task(4):  # it goes to another address
+    with sue.task(25):  # it goes to another address
         sue.go(shop.orders["refused"])
         sue.click(sue.link("Correct the address and send again"))
         sue.type("somebody@example.com")
         sue.enter()
         sue.sees("is queued and will be sent in a moment")
 
-    with sue.task(4):  # what was sent is sent again
+    with sue.task(25):  # what was sent is sent again
         sue.go(other)
         sue.click(sue.link("Send again"))
         sue.choose("Reason", "it never arrived")
         sue.click(sue.button("Send it again"))
         sue.sees("is queued and will be sent in a moment")
 
-    with sue.task(2):  # what is stuck, and what to do
+    with sue.task(27):  # what is stuck, and what to do
         sue.open("Problems")
         sue.click(sue.button("Check again now"))
         sue.sees("Last check-up")
@@ -291,7 +319,7 @@ def test_two_people_on_one_row_and_forms_sent_twice(shop: Shop, enter: Enter) ->
 
 def test_what_has_left_arrives(shop: Shop, enter: Enter) -> None:
     sue = enter(SUPPORT)
-    with sue.task(3):
+    with sue.task(24):
         sue.go(shop.orders["refused"])
         sue.click(sue.row("SHIPPED", "WH001").get_by_role("link"))
         sue.click(sue.button("Delivered"))
@@ -311,22 +339,39 @@ def test_no_page_is_wider_than_a_phone(shop: Shop, enter: Enter) -> None:
         assert boss.overflow() <= 0, path
 
 
+def test_the_first_field_is_near(shop: Shop, enter: Enter) -> None:
+    boss = enter(BOSS)
+    with boss.task(33, keys_only=True):
+        for path, field in (
+            ("/admin/inventory/stock/", boss.page.locator("#searchbar")),
+            ("/admin/orders/order/", boss.page.locator("#searchbar")),
+            ("/admin/inventory/stock/document/", boss.page.locator("#id_scan, #scan").first),
+            ("/admin/catalog/product/add/", boss.page.locator("#id_sku")),
+            (f"/staff/orders/{shop.orders['other']}/refund", boss.main.locator("input:visible, select").first),
+        ):
+            boss.page.goto(path)
+            boss.tab_to(field, most=3)
+
+
 def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -> None:
     stu = enter(STOCK, size=PHONE, scheme="dark")
-    for path in ("/admin/", "/admin/inventory/stock/", "/staff/pack", "/admin/inventory/stock/document/"):
-        stu.page.goto(path)
-        assert stu.overflow() <= 0, path
-        shade = stu.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert max(map(int, re.findall(r"\d+", shade)[:3])) < 60, f"{path} is not dark: {shade}"
-    stu.scan("3*BOTTLE-750")
-    stu.scan("NO-SUCH")
-    stu.sees("There is no product NO-SUCH", "BOTTLE-750")
-    stu.scan("2*BOTTLE-750")
-    expect(stu.row("BOTTLE-750")).to_contain_text("5")
-    stu.click(stu.button("Undo the last"))
-    expect(stu.row("BOTTLE-750")).to_contain_text("243")
-    for button in ("Add", "Undo the last", "Receive: book all lines"):
-        box = stu.button(button).bounding_box()
-        assert box is not None and box["height"] >= 32 and box["x"] + box["width"] <= PHONE["width"], button
-    stu.click(stu.button("Receive: book all lines"))
-    stu.sees("Received 3 units of one product in WH001")
+    with stu.task(32):
+        for path in ("/admin/", "/admin/inventory/stock/", "/staff/pack", "/admin/inventory/stock/document/"):
+            stu.page.goto(path)
+            assert stu.overflow() <= 0, path
+            shade = stu.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert max(map(int, re.findall(r"\d+", shade)[:3])) < 60, f"{path} is not dark: {shade}"
+    with stu.task(31):
+        stu.open("Receive, count, move")
+        stu.scan("3*BOTTLE-750")
+        stu.scan("NO-SUCH")
+        stu.sees("There is no product NO-SUCH", "BOTTLE-750")
+        stu.scan("2*BOTTLE-750")
+        expect(stu.row("BOTTLE-750")).to_contain_text("5")
+        stu.click(stu.button("Undo the last"))
+        expect(stu.row("BOTTLE-750")).to_contain_text("243")
+        for button in ("Add", "Undo the last", "Receive: book all lines"):
+            box = stu.button(button).bounding_box()
+            assert box is not None and box["height"] >= 32 and box["x"] + box["width"] <= PHONE["width"], button
+        stu.click(stu.button("Receive: book all lines"))
+        stu.sees("Received 3 units of one product in WH001")

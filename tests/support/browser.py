@@ -10,6 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
+from tests.browser.tasks import TASKS
+
 PASSWORD = "a long enough secret"
 WIDE = {"width": 1366, "height": 850}
 PHONE = {"width": 390, "height": 844}
@@ -73,12 +75,13 @@ class Person:
         self.page.wait_for_url("**/admin/")
 
     @contextmanager
-    def task(self, clicks: int, *, keys_only: bool = False) -> Iterator[None]:
-        """Something that is done from the front page on with so many clicks, or with keys alone."""
+    def task(self, number: int, *, keys_only: bool = False) -> Iterator[None]:
+        """One of TASKS, done from the front page on with no more clicks than it may take, or with keys alone."""
+        what, clicks = TASKS[number]
         self.page.goto("/admin/")
         self.clicks, self.keys_only = 0, keys_only
         yield
-        assert self.clicks <= clicks, f"it took {self.clicks} clicks"
+        assert self.clicks <= clicks, f"{what}: it took {self.clicks} clicks"
         self.keys_only = False
 
     def click(self, what: Locator) -> None:

@@ -65,7 +65,7 @@ def test_nobody_is_added_here(admin: Client) -> None:
 
 def test_to_delete_somebody_is_to_erase_them(admin: Client, customer_id: int) -> None:
     page = f"/admin/customers/customer/{customer_id}/"
-    assert b"Are you sure" in admin.get(f"{page}delete/").content
+    assert b"Their orders stay" in admin.get(f"{page}delete/").content
     for damage in ({"_form_key": ""}, {"_version": ""}, {"_version": "99"}):
         assert admin.post(f"{page}delete/", {"post": "yes"} | damage)["Location"] == f"{page}delete/", damage
     assert admin.post(f"{page}delete/", {"post": "yes"})["Location"] == "/admin/customers/customer/"
