@@ -14,12 +14,14 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import FieldError, ValidationError
+from django.core.paginator import Paginator
 from django.db import DataError
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import Field, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.views.decorators.csrf import csrf_protect
 
@@ -30,6 +32,9 @@ from eci.watch.requests import about_order
 
 MAX_TERM = 200  # characters of a search
 MAX_WORDS = 10
+COUNTED = 10_000  # rows: of a list that has more, nobody is told how many
+SEARCHED = 10_000  # rows, the newest: where a search looks into each
+_MAX_NUMBER = 2**63 - 1  # that a column can hold
 CHANGED = "Somebody else has changed this meanwhile. Look at both, choose, and save again."
 _PLAIN = frozenset(
     (
@@ -74,10 +79,30 @@ class BadList(Exception):
     """A list's address asks for what cannot be."""
 
 
+class BoundedPaginator(Paginator):
+    """Counts no more rows than somebody may want to turn over. ``has_more``: there are others behind the last page."""
+
+    @cached_property
+    def _found(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: COUNTED + 1].count())
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return min(self._found, COUNTED)
+
+    @property
+    def has_more(self) -> bool:
+        return self._found > COUNTED
+
+
 class StaffAdmin(admin.ModelAdmin):
     """The base of every admin.
 
     - Its lists never count a whole table, and what an address or a form cannot mean is answered in words.
+    - ``search_whole``: columns with an index. What has exactly the name that is looked for is found among all rows, and
+      then nothing else is; ``ways`` may have more of that. Else ``search_fields`` are looked into, of the newest rows
+      where ``grows`` is true.
     - Its forms carry the values and the version they showed, and a one-time key. ``save_model`` writes
       ``self.changes(form)`` through a service, with ``version=self.seen_version(request)``, inside ``self.once``.
       A PreconditionFailed shows theirs and yours; any other refusal is shown above the form.
@@ -89,6 +114,9 @@ class StaffAdmin(admin.ModelAdmin):
     """
 
     show_full_result_count = False
+    paginator = BoundedPaginator
+    search_whole: tuple[str, ...] = ()
+    grows = False
     change_form_template = "eci/change_form.html"
     change_list_template = "eci/change_list.html"
     delete_confirmation_template = "eci/delete_confirmation.html"
@@ -303,6 +331,11 @@ class StaffAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = " ".join(search_term.split()[:MAX_WORDS])[:MAX_TERM]  # SQLite refuses longer conditions
+        for way in self.ways(request, queryset, term) if term else ():
+            if (meant := queryset.filter(way)).exists():
+                return meant, False
+        if term and self.grows:
+            queryset = self._newest(queryset)
         found, duplicates = super().get_search_results(request, queryset, term)
         words = self.fold(term).split()
         if not (words and self.search_folded):
@@ -311,6 +344,27 @@ class StaffAdmin(admin.ModelAdmin):
         for word in words:
             folded &= Q(*((f"{column}__contains", word) for column in self.search_folded), _connector=Q.OR)
         return found | queryset.filter(folded), duplicates
+
+    def ways(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Iterator[Q]:
+        """Which rows may be meant, the surest first. The first way that leads to some is taken; all have an index."""
+        whole = [way for way in self._whole(term) if queryset.filter(way).exists()]
+        if whole:
+            yield Q(*whole, _connector=Q.OR)
+
+    def _whole(self, term: str) -> Iterator[Q]:
+        """How a row could have exactly this name."""
+        digits = term.removeprefix("#")
+        for name in self.search_whole:
+            if not isinstance(self.opts.get_field(name), IntegerField):
+                yield Q(**{f"{name}__in": {term, term.upper()}})
+            elif digits.isascii() and digits.isdecimal() and int(digits) <= _MAX_NUMBER:
+                yield Q(**{name: int(digits)})
+
+    def _newest(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keys grow with time: those of our orders do, too."""
+        keys = self.model._default_manager.order_by("-pk").values_list("pk", flat=True)
+        oldest = keys[SEARCHED : SEARCHED + 1].first()
+        return queryset if oldest is None else queryset.filter(pk__gt=oldest)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = None if "\x00" in object_id else super().get_object(request, object_id, from_field)

@@ -21,6 +21,8 @@ class NotificationAdmin(ReadOnly, StaffAdmin):
     empty_list = "Nobody has been told anything yet. Orders, shipments and refunds do so by themselves."
     list_display = ["id", "kind", "channel", "recipient", "order_id", "status_badge", "actor", "attempts", "created_at"]
     list_filter = ["status", "channel", "kind"]
+    search_whole = ("order_id", "recipient")
     search_fields = ["order_id", "recipient"]
+    grows = True
     ordering = ["-created_at", "-id"]
     inlines = [AttemptInline]

@@ -5,19 +5,20 @@ Nothing is edited here: what staff asks for, it asks for on the desk's pages.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.messages import WARNING
 from django.db import InterfaceError, OperationalError
-from django.db.models import QuerySet
-from django.db.models.functions import Lower
-from django.db.models.lookups import Contains
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from contexts.catalog.public.api import catalog
 from contexts.customers.public.api import customers
+from contexts.orders import selectors
 from contexts.orders.exports import ORDERS
 from contexts.orders.models import Order, OrderLine, Return, Switch, TimelineEntry, Trail
 from eci import money
@@ -26,6 +27,9 @@ from eci.errors import ContextUnavailable
 from eci.identity.roles import Role, only
 from eci.staff import ReadOnly, StaffAdmin, TrailAdmin, without_minor_units
 from eci.staff_exports import ExportedList
+
+AWAY = (ContextUnavailable, OperationalError, InterfaceError)
+MAX_PRODUCTS = 100  # that a search by name means
 
 admin.site.register(Trail, TrailAdmin)
 
@@ -98,7 +102,8 @@ class OrderAdmin(ReadOnly, ExportedList):
         "needs_attention",
     ]
     list_filter = [SoldFilter, "status", "payment_status", "needs_attention", "fulfilment", "created_at"]
-    search_fields = ["order_id", "=number", "reference", "email", "=customer_id", "lines__sku"]
+    search_fields = ["order_id", "reference", "email", "lines__sku"]
+    grows = True
     ordering = ["-created_at", "-order_id"]
     readonly_fields = ["sheet", "subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]
     fields = without_minor_units(
@@ -108,22 +113,30 @@ class OrderAdmin(ReadOnly, ExportedList):
     )
     inlines = [LineInline, TimelineInline, ReturnInline]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
-    ) -> tuple[QuerySet[Order], bool]:
-        """An e-mail address, in any case, finds guests' orders and, by asking customers, those of its customer."""
-        found, may_repeat = super().get_search_results(request, queryset, search_term)
-        address = search_term.strip()
-        if "@" not in address:
-            return found, may_repeat
-        found |= queryset.filter(Contains(Lower("email"), address.lower()))  # MySQL's collation tells case
+    def ways(self, request: HttpRequest, queryset: QuerySet[Order], term: str) -> Iterator[Q]:
+        """Orders of that name, of that buyer, with that product."""
+        if "@" in term:
+            yield self._buyer_is(request, term)
+            return
+        named = Q(pk__in=selectors.orders_named(name=term))
+        yield named | Q(customer_id=term) if term.isascii() and term.isdecimal() and len(term) < 19 else named
         try:
             with rpc.briefly():
-                theirs = customers.customer_ids_by_email(email=address)
-        except (ContextUnavailable, OperationalError, InterfaceError):
+                products = catalog.search(text=term, limit=MAX_PRODUCTS)
+        except AWAY:
+            self.message_user(request, "The catalog cannot be asked just now, so no product is looked for.", WARNING)
+            return
+        yield Q(pk__in=selectors.of_products(product_ids=products).values("order_id"))
+
+    def _buyer_is(self, request: HttpRequest, address: str) -> Q:
+        """An e-mail address, in any case, is that of guests' orders and, by asking customers, of their customer's."""
+        found = Q(pk__in=selectors.orders_of_guest(email=address))
+        try:
+            with rpc.briefly():
+                return found | Q(customer_id__in=customers.customer_ids_by_email(email=address))
+        except AWAY:
             self.message_user(request, "Customers cannot be asked just now, so only guests' orders are found.", WARNING)
-            return found, may_repeat
-        return found | queryset.filter(customer_id__in=theirs), may_repeat
+            return found
 
     @admin.display(description="buyer")
     def buyer(self, order: Order) -> str:

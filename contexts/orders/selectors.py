@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,7 +11,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, PositiveSmallIntegerField, Q, QuerySet, Sum, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
+from django.db.models.lookups import Exact
 
 from contexts.orders.models import Idempotency, Note, Order, OrderLine, Return, SalesDay, Switch, TimelineEntry
 from contexts.orders.public import contracts
@@ -119,19 +121,38 @@ def orders(
 
 
 _MAX_NUMBER = 2**63 - 1  # that the column can hold
+_ENDING = re.compile(r"[0-9A-Za-z]{6,20}")  # of an id: so many letters are no other's
+_ALIKE = 20
+_MOST_OF_GUEST = 1_000
 
 
 def orders_named(*, name: str) -> tuple[str, ...]:
-    """The ids of the orders that have this id, number (``#10023`` or ``10023``) or reference."""
+    """The ids of the orders that have this id, in any case, number (``#10023`` or ``10023``) or reference; without such
+    an order those whose id ends so, from six letters on."""
     if not name:
         return ()
     digits = name.removeprefix("#")
-    ways: list[Q] = [Q(pk=name), Q(reference=name)]
+    ways: list[Q] = [Q(pk__in={name, name.upper()}), Q(reference=name)]
     if digits.isascii() and digits.isdecimal() and int(digits) <= _MAX_NUMBER:
         ways.append(Q(number=int(digits)))
     # one statement for each: an OR over three indexes reads the whole table on some engines
     found = [pk for way in ways for pk in Order.objects.filter(way).values_list("pk", flat=True)]
+    if not found and _ENDING.fullmatch(name):  # ids alone are read, which an index has
+        found = list(Order.objects.filter(pk__endswith=name.upper()).values_list("pk", flat=True)[:_ALIKE])
     return tuple(dict.fromkeys(found))
+
+
+def orders_of_guest(*, email: str) -> list[str]:
+    """The ids of the orders that have this address, in whatever case it was given. Indexes alone are read."""
+    for way in (Q(email__in={email, email.lower()}), Exact(Lower("email"), email.lower())):
+        if found := list(Order.objects.filter(way).values_list("pk", flat=True)[:_MOST_OF_GUEST]):
+            return found
+    return []
+
+
+def of_products(*, product_ids: Collection[int]) -> QuerySet[OrderLine]:
+    """The lines of these products."""
+    return OrderLine.objects.filter(product_id__in=product_ids)
 
 
 def orders_after(*, after: str, limit: int, customer_id: int | None = None) -> list[Order]:

@@ -35,7 +35,9 @@ def _amount(minor: int, row: Payment | PaymentRequest) -> str:
 class PaymentRequestAdmin(ReadOnly, StaffAdmin):
     list_display = ("order_id", "due", "currency", "customer_id", "state", "closed_reason", "deadline", "created_at")
     list_filter = ("state", "closed_reason", "currency")
+    search_whole = ("order_id",)
     search_fields = ("order_id", "=customer_id")
+    grows = True
     ordering = ("-created_at",)
     fields = without_minor_units(PaymentRequest, shown=("due",))
     readonly_fields = ("due",)
@@ -115,7 +117,9 @@ class PaymentAdmin(ReadOnly, CommandPages):
     )
     list_filter = ("review", "status", "mode", "method", "currency", "created_at")
     actions = ("release", "refuse")
-    search_fields = ("=id", "order_id", "=customer_id", "reference")
+    search_whole = ("id", "order_id", "customer_id")
+    search_fields = ("order_id", "reference")
+    grows = True
     ordering = ("-id",)
     readonly_fields = ("amount", "captured", "refunded")
     fields = without_minor_units(Payment, "token", "idempotency_fingerprint", shown=readonly_fields)

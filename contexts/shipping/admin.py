@@ -30,6 +30,8 @@ class ShipmentAdmin(ReadOnly, StaffAdmin):
         "created_at",
     ]
     list_filter = ["status", "carrier", "warehouse"]
+    search_whole = ("order_id", "tracking_no")
     search_fields = ["order_id", "tracking_no"]
+    grows = True
     ordering = ["-created_at", "-id"]
     inlines = [EventInline]

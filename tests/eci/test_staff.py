@@ -16,7 +16,7 @@ from django.urls import path
 
 from contexts.catalog import services
 from contexts.catalog.models import Idempotency, Product
-from eci import money
+from eci import money, staff
 from eci.staff import StaffAdmin
 from eci.staff_forms import new_key
 from tests.support.pages import Form, form_in
@@ -302,6 +302,26 @@ def test_a_search_folds_letters_as_the_api_does(ann: Client) -> None:
     services.create_product(actor="test", sku="M", name="Tasse von Müller", price=Decimal("5"))
     for term, found in (("MÜLLER", 1), ("MU\u0308LLER tasse", 1), ("müller X", 0), ("m", 1), ("", 1)):
         assert ann.get(LIST, {"q": term}).context["cl"].result_count == found, term
+
+
+def test_a_long_list_is_neither_counted_nor_searched_to_its_end(ann: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staff, "COUNTED", 3)
+    monkeypatch.setattr(staff, "SEARCHED", 3)
+    monkeypatch.setattr(GoodsAdmin, "list_per_page", 2)
+    for number in range(5):
+        services.create_product(actor="test", sku=f"CUP-{number}", name="Cup", price=Decimal("5"))
+    page = ann.get(LIST)
+    assert page.context["cl"].result_count == 3 and "more than 3 products" in page.content.decode()
+    assert "across all pages" not in page.content.decode(), "nobody knows how many that were"
+    few = ann.get(LIST, {"q": "cup-4"}).content.decode()
+    assert "1 product" in few and "more than" not in few
+    monkeypatch.setattr(GoodsAdmin, "grows", True)
+    assert ann.get(LIST, {"q": "cup-1"}).context["cl"].result_count == 0, "a part of an old one"
+    assert ann.get(LIST, {"q": "cup-2"}).context["cl"].result_count == 1, "of one of the newest"
+    monkeypatch.setattr(GoodsAdmin, "search_whole", ("sku", "id"))
+    assert ann.get(LIST, {"q": "cup-1"}).context["cl"].result_count == 1, "the whole name of an old one, in any case"
+    for term in ("#1", "9" * 30, "²"):
+        assert ann.get(LIST, {"q": term}).status_code == 200, term
 
 
 def test_no_page_of_staff_has_a_script_of_its_own(ann: Client, bob: Client, product_id: int) -> None:

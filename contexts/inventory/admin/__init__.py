@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -132,12 +132,9 @@ class ShowsProducts(StaffAdmin):
         _name_products([row] if row else [])
         return row
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        found, duplicates = super().get_search_results(request, queryset, search_term)
-        ids = composed.products_like(text=search_term[:MAX_TERM])
-        return (found | queryset.filter(product_id__in=ids) if ids else found), duplicates
+    def ways(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Iterator[Q]:
+        yield from super().ways(request, queryset, term)
+        yield Q(product_id__in=composed.products_like(text=term))
 
     @admin.display(description="SKU", ordering="product_id")
     def sku(self, row: Any) -> str:
@@ -414,7 +411,8 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
     list_display_links = ("sku", "product_name")
     list_filter = (LowFilter, "warehouse")
     list_select_related = ("warehouse",)
-    search_fields = ("product_id__exact", "warehouse__code")
+    search_whole = ("product_id",)
+    search_fields = ("warehouse__code",)
     ordering = ("product_id", "warehouse")
     fields = (*list_display, "explanation")
     readonly_fields = ("sku", "product_name", "place", "reserved_now", "available", "to_order", "explanation")
@@ -582,8 +580,13 @@ class MovementAdmin(ReadOnly, LinksOrders, ShowsProducts, ExportedList):
     )
     list_filter = ("kind", "warehouse")
     list_select_related = ("warehouse",)
-    search_fields = ("product_id__exact", "order_id__exact", "reference__exact")
+    search_whole = ("product_id", "order_id")
+    search_fields = ("reference__exact",)  # that there is a search
     ordering = ("-at", "-id")
+
+    def ways(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Iterator[Q]:
+        yield Q(reference=term) & Q(reference__gt="")  # as the index has it
+        yield from super().ways(request, queryset, term)
 
     @admin.display(description="order", ordering="order_id")
     def order(self, line: Any) -> str:
@@ -679,7 +682,8 @@ class ReservationAdmin(ReadOnly, LinksOrders, CommandPages):
         "created_at",
     )
     list_filter = (EndingFilter, "needs_attention", "paying", "status")
-    search_fields = ("key__exact", "order_id__exact")
+    search_whole = ("key", "order_id")
+    search_fields = ("key__exact",)  # that there is a search
     ordering = ("-created_at", "-id")
     fields = (
         "key",
@@ -707,12 +711,9 @@ class ReservationAdmin(ReadOnly, LinksOrders, CommandPages):
         _name_units(changelist.result_list)
         return changelist
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        found, duplicates = super().get_search_results(request, queryset, search_term)
-        ids = composed.products_like(text=search_term[:MAX_TERM])
-        return (found | queryset.filter(pk__in=selectors.holding(product_ids=ids)) if ids else found), duplicates
+    def ways(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Iterator[Q]:
+        yield from super().ways(request, queryset, term)
+        yield Q(pk__in=selectors.holding(product_ids=composed.products_like(text=term)))
 
     def order(self, reservation: Any) -> str:
         return _order(reservation.order_id, reservation.order_url)

@@ -464,7 +464,8 @@ class Orders(KeepsTrail):
 
     @abstractmethod
     def named(self, *, name: str) -> tuple[str, ...]:
-        """The ids of the orders that have this id, number (``#10023`` or ``10023``) or reference."""
+        """The ids of the orders that have this id, number (``#10023`` or ``10023``) or reference; without such an order
+        those whose id ends so, from six letters on."""
 
     @abstractmethod
     def sales(self, *, since: datetime) -> tuple[Sales, ...]:

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from eci import staff as desk
 from tests.support.api import Api
 from tests.support.pages import Browser
 from tests.support.shop import Shop
@@ -40,3 +41,24 @@ def test_an_order_cannot_be_changed_added_or_deleted_by_hand(api: Api, staff: Cl
     assert staff.get("/admin/orders/order/add/").status_code == 403
     assert staff.post(f"/admin/orders/order/{order_id}/delete/", {"post": "yes"}).status_code == 403
     assert shop.read(order_id)["order_total"] == "219.98"
+
+
+def test_an_old_order_is_found_by_whatever_names_it(api: Api, staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "SEARCHED", 1)
+    shop = Shop.open(api)
+    old = api.post(
+        "/v1/orders",
+        {"email": "Eve@example.com", "reference": "PO-4711", "items": [{"product_id": shop.product_id, "quantity": 1}]},
+    ).data
+    newer = [shop.order(1, product_id=shop.other_id).data["order_id"] for _ in range(2)]
+
+    def found(term: str) -> set[str]:
+        rows = staff.get("/admin/orders/order/", {"q": term}).context["cl"].result_list
+        return {row.order_id for row in rows}
+
+    order_id = old["order_id"]
+    for term in (order_id, order_id.lower(), order_id[-6:].lower(), "PO-4711", "eve@EXAMPLE.com", "lamp", "Lamp"):
+        assert found(term) == {order_id}, term
+    assert found(newer[1][4:20]) >= {newer[1]}, "a part of one of the newest"
+    assert found("PO-47") == found("no such") == set()
+    assert found("RUG") == set(newer), "all that have it"
