@@ -21,6 +21,7 @@ from tests.support.imports import Importing
 from tests.support.ledger import Ledger
 from tests.support.shop import Shop
 
+SHARED = "tests/processes/shared/"  # its files have one product
 AFTER_THE_RANKED = 1_000
 
 # What a busy machine is slow at is not wrong, and a run knows of no other.
@@ -40,8 +41,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_rank)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is one process's work, and so is the folder whose tests share a product."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrProduct(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
+
+    return ByFileOrProduct(config, log)
+
+
 def _rank(item: pytest.Item) -> int:
     """What takes long begins first, so that no process is left alone with it at the end."""
+    if item.nodeid.startswith(SHARED):
+        return 0
     marker = item.get_closest_marker("first")
     if marker:
         return int(marker.args[0])

@@ -1,6 +1,6 @@
 """docs/from-the-documentation.md: what its commands name is looked for in what is deployed.
 
-tests/processes/test_documentation.py runs those that can run here.
+tests/processes/shared/test_documentation.py runs those that can run here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def test_every_row_says_what_its_command_does_here() -> None:
 
 
 def test_every_script_is_there_and_runs() -> None:
-    """tests/processes/test_demo.py runs them to their end."""
+    """tests/processes/shared/test_demo.py runs them to their end."""
     assert set(SCRIPTS) <= set(commands())
     for command in SCRIPTS:
         subprocess.run([*shlex.split(command), "--help"], cwd=ROOT, check=True, capture_output=True, timeout=30)
