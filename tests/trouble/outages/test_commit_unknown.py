@@ -24,7 +24,7 @@ pytestmark = [
 
 log = logging.getLogger(__name__)
 
-CUTS = 12  # at each server
+CUTS = 8  # at each server
 EVERY = 6  # COMMITs
 
 

@@ -1,6 +1,7 @@
 """Redis, PostgreSQL and MariaDB go away in turn under a running product that people order from.
 
-PostgreSQL is killed and MariaDB stopped; ECI_E2E_ENDING=stop|kill does the same to both. What was counted is logged:
+PostgreSQL is killed and MariaDB stopped; ECI_E2E_ENDING=stop|kill does the same to both. ECI_E2E_AWAY=2: they are away
+for twice as long. What was counted is logged:
 ``pytest --log-cli-level=INFO tests/trouble/outages/test_servers_away.py``.
 """
 
@@ -28,7 +29,8 @@ pytestmark = [
 
 log = logging.getLogger(__name__)
 
-REDIS_AWAY, DATABASE_AWAY = 30, 20  # seconds
+AWAY = float(os.environ.get("ECI_E2E_AWAY", "1"))
+REDIS_AWAY, DATABASE_AWAY = 15 * AWAY, 10 * AWAY  # seconds
 DRAINED, SETTLED = 30, 60  # seconds after the server is back
 BUYERS = 2
 ENDING = os.environ.get("ECI_E2E_ENDING", "")

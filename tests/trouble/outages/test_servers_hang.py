@@ -27,7 +27,7 @@ pytestmark = [
 
 log = logging.getLogger(__name__)
 
-REFUSED = 6  # answers of each kind that are waited for while a server is frozen
+REFUSED = 4  # answers of each kind that are waited for while a server is frozen
 RECOVERED = 10  # seconds after it goes on
 
 

@@ -21,7 +21,7 @@ CROWD = int(os.environ.get("ECI_CROWD", "1"))
 
 
 def test_ten_attempts_at_each_unit(environment: dict[str, str]) -> None:
-    units, attempts = 200 * CROWD, 2000 * CROWD
+    units, attempts = 100 * CROWD, 1000 * CROWD
 
     end = gather(environment, "hot_product", units=units, attempts=attempts)
 

@@ -39,7 +39,7 @@ SEED = int(os.environ.get("ECI_MODEL_SEED", random.randrange(2**32)))
 STEPS_OF_AN_EXAMPLE = 100
 EXAMPLES = 3  # of a turn; the first is the dullest that there is, and ends at once
 STEPS_OF_A_TURN = STEPS_OF_AN_EXAMPLE * (EXAMPLES - 1)
-TURNS = int(os.environ.get("ECI_MODEL_STEPS", "600" if ON_SERVERS else "2000")) // STEPS_OF_A_TURN
+TURNS = int(os.environ.get("ECI_MODEL_STEPS", "600" if ON_SERVERS else "1000")) // STEPS_OF_A_TURN
 PRICES = (1999, 500, 333)
 PAUSE = 6  # minutes: no deadline of 10, 15, 17 or 20 minutes comes near a multiple of it
 

@@ -6,28 +6,19 @@ engine.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.world import ROOT
+from tests.support.world import Seed
+from tests.trouble.torture.stage import run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.first(0)]
 
 
-def test_killed_anywhere_it_ends_as_if_nothing_had_happened() -> None:
-    require_no_finding("tests.trouble.torture", "--kills", "100")
+def test_killed_anywhere_it_ends_as_if_nothing_had_happened(seed: Seed) -> None:
+    run(seed, "tests.trouble.torture", "--kills", "50")
 
 
 @pytest.mark.any_engine
-def test_a_call_between_processes_that_is_broken_anyhow_changes_nothing() -> None:
+def test_a_call_between_processes_that_is_broken_anyhow_changes_nothing(seed: Seed) -> None:
     """Each way once."""
-    require_no_finding("tests.trouble.torture.remote", "--kills", "12", "--only", "place, shipped by staff")
-
-
-def require_no_finding(*words: str) -> None:
-    command = [sys.executable, "-m", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(seed, "tests.trouble.torture.remote", "--kills", "12", "--only", "place, shipped by staff")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.world import ROOT
+from tests.support.world import Seed
+from tests.trouble.torture.stage import run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.first(0)]
 
 
-def test_unreliable_messages_and_workers_change_no_outcome() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trouble.torture.messages"], cwd=ROOT, capture_output=True, text=True
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_unreliable_messages_and_workers_change_no_outcome(seed: Seed) -> None:
+    run(seed, "tests.trouble.torture.messages", "--orders", "38")
