@@ -30,7 +30,7 @@ def hasty(demo_seed: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def abandoned(hasty: Product) -> Product:
-    """The same product once worker and beat are dead: the tests that use it stand last."""
+    """The same product once worker and beat are dead: the test that uses it stands last."""
     hasty.kill_workers()
     return hasty
 
@@ -75,18 +75,18 @@ def check_that_units_can_be_had_again(demo: DemoShop, name: str) -> None:
     assert hold.data["status"] == "EXPIRED"
 
 
-def check_that_an_order_can_buy_them(demo: DemoShop, name: str) -> None:
+def check_that_an_order_can_buy_them_too(demo: DemoShop, name: str) -> None:
     product_id = demo.sell(f"BUY-{name}", WH001=5)
     held = demo.api.post("/v1/inventory/reserve", {"product_id": product_id, "quantity": 5})
     assert demo.order(product_id, 1).code == "insufficient_stock"
+    check_that_units_can_be_had_again(demo, name)  # which takes as long as a hold
     pause_until(moment(held.data["expires_at"]) + MARGIN)
     assert demo.order(product_id, 5).status == 201
     assert demo.stock(product_id) == (0, 0, 0)
 
 
 def test_a_hold_that_has_run_out_is_sellable_at_once(demo: DemoShop) -> None:
-    check_that_units_can_be_had_again(demo, "workers")
-    check_that_an_order_can_buy_them(demo, "workers")
+    check_that_an_order_can_buy_them_too(demo, "workers")
 
 
 def test_a_pay_later_order_nobody_pays_expires(hasty: Product, demo: DemoShop) -> None:
@@ -155,14 +155,12 @@ def test_charges_in_the_last_moment_either_pay_or_are_refused(hasty: Product, de
     hasty.require_sound_books()
 
 
-def test_without_workers_a_hold_that_has_run_out_is_sellable_at_once(abandoned: Product, demo: DemoShop) -> None:
-    check_that_units_can_be_had_again(demo, "nobody")
-    check_that_an_order_can_buy_them(demo, "nobody")
-
-
-def test_without_workers_a_charge_after_the_deadline_is_refused(abandoned: Product, demo: DemoShop) -> None:
+def test_without_workers_a_hold_is_sellable_at_once_and_a_charge_after_the_deadline_is_refused(
+    abandoned: Product, demo: DemoShop
+) -> None:
     product_id = demo.sell("LATE", price="20.00", WH001=5)
     placed = demo.order(product_id, 1, pay_later=True).data
+    check_that_an_order_can_buy_them_too(demo, "nobody")
     pause_until(moment(placed["expires_at"]) + MARGIN)
 
     late = demo.api.post(

@@ -12,15 +12,15 @@ from pathlib import Path
 from config.contexts import CONTEXTS, GATEWAY_PORT
 from tests.support.product import Product
 from tests.support.programs import nginx
-from tests.support.world import world
+from tests.support.world import Seed, world
 
 
 @contextmanager
-def services(folder: Path, *cut: str) -> Iterator[Product]:
-    """A shop without data, not started. It is asked at the gateway. ``cut``: as ``manage.py services`` takes it."""
+def services(folder: Path, *cut: str, seed: Seed | None = None) -> Iterator[Product]:
+    """A shop with the seed's data or none, not started. It is asked at the gateway. ``cut``: as ``manage.py services`` takes it."""
     nginx()
     offset = _free_offset()
-    with world(None, folder / "var") as own:
+    with world(seed, folder / "var") as own:
         command = ("services", *cut, "--offset", str(offset))
         made = Product(folder / "var", own, command=command, port=GATEWAY_PORT + offset)
         try:
