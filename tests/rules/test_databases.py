@@ -125,11 +125,13 @@ def test_shipping_may_share_the_database_of_orders(tmp_path: Path, migrated: Pat
     assert tables(tmp_path / "orders.sqlite3") == both
     migrate(tmp_path, second, **shared)
     assert tables(tmp_path / "orders.sqlite3") == both
-    for file in migrated.glob("*.sqlite3"):
-        if file.stem not in ("orders", "shipping"):
-            shutil.copy(file, tmp_path)
-    place_order(tmp_path, **shared)
     assert not (tmp_path / "shipping.sqlite3").exists()
+    if first == "orders":  # however they came to be, they are the same tables
+        for file in migrated.glob("*.sqlite3"):
+            if file.stem not in ("orders", "shipping"):
+                shutil.copy(file, tmp_path)
+        place_order(tmp_path, **shared)
+        assert not (tmp_path / "shipping.sqlite3").exists()
 
 
 def test_all_contexts_may_share_one_database(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -113,27 +114,49 @@ def order_ids(environment: Mapping[str, str]) -> set[str]:
     return set(said(manage(environment, "shell", "-v", "0", "-c", script)).split())
 
 
+_REFUSED = """
+import json, sys
+from django.core.management import execute_from_command_line
+for words in json.loads(sys.argv[1]):
+    try:
+        execute_from_command_line(["manage.py", *words])
+    except SystemExit as end:
+        assert end.code == 1, words
+    else:
+        raise AssertionError(words)
+"""
+
+
+def refusals(environment: Mapping[str, str], *commands: tuple[str, ...]) -> list[str]:
+    """What the commands say, each of which ends with 1: in one process, for loading one takes longest."""
+    script = [sys.executable, "-c", _REFUSED, json.dumps(commands)]
+    own = dict(environment) | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(script, cwd=world.ROOT, env=own, capture_output=True, text=True, timeout=120)
+    return [line for line in said(done).splitlines() if line.startswith("CommandError: ")]
+
+
 def refuse_while_it_runs(product: Product, folder: Path) -> None:
-    assert "is not empty: a backup gets a folder of its own" in said(product.manage("backup", str(folder)), 1)
-    assert "These databases are not empty" in said(product.manage("restore", str(folder)), 1)
-    assert "Stop web, worker and beat first" in said(product.manage("restore", str(folder), "--force"), 1)
+    backup, restore = ("backup", str(folder)), ("restore", str(folder))
+    occupied, full, busy = refusals(product.environment, backup, restore, (*restore, "--force"))
+    assert "is not empty: a backup gets a folder of its own" in occupied
+    assert "These databases are not empty" in full
+    assert "Stop web, worker and beat first" in busy
 
 
 def refuse_what_is_damaged(empty: dict[str, str], folder: Path) -> None:
-    catalog = next(folder.glob("catalog.*"))
-    content = catalog.read_bytes()
-    catalog.write_bytes(content[:-1])
-    assert f"{catalog.name} does not match the manifest" in said(manage(empty, "restore", str(folder)), 1)
-    catalog.write_bytes(content)
-    manifest = folder / "manifest.json"
-    whole = manifest.read_text()
-    newer = json.loads(whole)
+    short, late, unfinished = (
+        Path(shutil.copytree(folder, folder.with_name(name))) for name in ("short", "late", "unfinished")
+    )
+    catalog = next(short.glob("catalog.*"))
+    catalog.write_bytes(catalog.read_bytes()[:-1])
+    newer = json.loads((late / "manifest.json").read_text())
     newer["databases"][0]["migrations"].append("catalog.9999_tomorrow")
-    manifest.write_text(json.dumps(newer))
-    assert "comes from a newer version of the product" in said(manage(empty, "restore", str(folder)), 1)
-    manifest.unlink()
-    assert "is no finished backup" in said(manage(empty, "restore", str(folder)), 1)
-    manifest.write_text(whole)
+    (late / "manifest.json").write_text(json.dumps(newer))
+    (unfinished / "manifest.json").unlink()
+    damaged = refusals(empty, *(("restore", str(copy)) for copy in (short, late, unfinished)))
+    assert f"{catalog.name} does not match the manifest" in damaged[0]
+    assert "comes from a newer version of the product" in damaged[1]
+    assert "is no finished backup" in damaged[2]
 
 
 def test_backed_up_under_load_restored_and_settled(
@@ -142,7 +165,7 @@ def test_backed_up_under_load_restored_and_settled(
     folder = tmp_path / "backup"
     with running(demo_seed, tmp_path / "var") as product:
         with Trade(product.api, DemoShop(product.api).sell("BACKUP", WH001=100_000)) as trade:
-            wait_until(lambda: len(trade.placed) > 40, 60, "there is trade")
+            wait_until(lambda: len(trade.placed) > 25, 60, "there is trade")
             began = time.time()
             report = said(product.manage("backup", str(folder)))
             ended = time.time()
@@ -188,9 +211,8 @@ def test_backed_up_under_load_restored_and_settled(
         assert new.status == 201
         assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
         again.stop()
-        assert new.data["order_id"] in order_ids(empty)
         said(manage(empty, "restore", str(folder), "--force"))
-        assert order_ids(empty) <= set(trade.placed)
+        assert order_ids(empty) <= set(trade.placed), "without the new one"
     finally:
         again.clean_up()
     manifest = json.loads((folder / "manifest.json").read_text())
