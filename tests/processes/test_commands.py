@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.world import ROOT, Seed, world
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
 
 def test_commands_run_on_the_shop_of_the_data_folder(demo_seed: Seed, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from tests.support.pages import Form, forms_in
 from tests.support.routes import routes
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.any_engine
+
 HTML = {"Accept": "text/html"}
 
 

@@ -18,6 +18,8 @@ from eci import errors
 from tests.support.api import Answer, Api
 from tests.support.away import without_database
 
+pytestmark = pytest.mark.any_engine
+
 KEYS = {"status", "data", "error", "code", "details", "timestamp"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

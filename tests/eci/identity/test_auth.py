@@ -12,6 +12,8 @@ from contexts.catalog.models import PriceChange
 from eci.identity.auth import NOBODY, OPEN, Caller
 from eci.identity.roles import EVERYBODY, Role, only
 
+pytestmark = pytest.mark.any_engine
+
 LAMP = {"sku": "LAMP", "name": "Lamp", "price": "99.99"}
 
 

@@ -25,7 +25,7 @@ from eci.identity import auth, tokens
 from tests.support.api import Answer, Api
 from tests.support.people import PASSWORD, Person, customer, log_in, refresh, staff
 
-pytestmark = pytest.mark.usefixtures("closed")
+pytestmark = [pytest.mark.usefixtures("closed"), pytest.mark.any_engine]
 
 ME = "/v1/users/me"
 

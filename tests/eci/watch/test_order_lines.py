@@ -22,6 +22,8 @@ from eci.watch.logs import logging_config
 from tests.support.crashes import later
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.any_engine
+
 Lines = Callable[[], list[dict[str, Any]]]
 
 

@@ -18,6 +18,8 @@ from eci.watch import logs, requests
 from tests.support.api import Api
 from tests.support.people import customer, staff
 
+pytestmark = pytest.mark.any_engine
+
 
 @pytest.mark.parametrize("given", ["abc", "a-b_c.D9", "x" * 64])
 def test_a_sane_request_id_is_echoed(api: Api, given: str) -> None:
