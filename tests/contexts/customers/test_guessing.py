@@ -155,7 +155,7 @@ def unlimited(settings: Any) -> None:
 class TestSpellings:
     """However its name is written, an account has ten guesses; and so has one that does not exist.
 
-    `tests/processes/test_closed.py` tries 300.
+    `tests/processes/test_closed.py` tries 60.
     """
 
     @pytest.mark.parametrize("name", ["boss.kid@shop.example", "nobody.is@shop.example"])
