@@ -17,7 +17,7 @@ from tests.support.world import Seed, world
 
 @contextmanager
 def services(folder: Path, *cut: str, seed: Seed | None = None) -> Iterator[Product]:
-    """A shop with the seed's data or none, not started. It is asked at the gateway. ``cut``: as ``manage.py services`` takes it."""
+    """A shop, not started. It is asked at the gateway. ``cut``: as ``manage.py services`` takes it."""
     nginx()
     offset = _free_offset()
     with world(seed, folder / "var") as own:
