@@ -25,7 +25,6 @@ _OLD = timedelta(hours=20)  # half of what bench.filling writes is older
 def known() -> dict[str, tuple[str, Callable[[], object], int]]:
     """By name: what it is, the work, and how often it is done."""
     from config.books import checkup
-    from contexts.inventory.services import sweeping
     from contexts.inventory.tasks import count as count_inventory
     from contexts.inventory.tasks import sweep_holds
     from contexts.notifications import workflows as notices
@@ -37,10 +36,6 @@ def known() -> dict[str, tuple[str, Callable[[], object], int]]:
     from contexts.payments.tasks import count as count_payments
     from eci import idempotency, outbox
     from eci.db import unit_of_work
-
-    def sweep_all() -> None:
-        while sweeping.sweep_batch() == sweeping.SWEEP_BATCH:
-            pass
 
     ids = list(Order.objects.filter(status="SHIPPED").values_list("pk", flat=True)[:EVENTS])
     told = [OrderConfirmed(order_id=pk, version=9, order_total="1.00", currency="USD") for pk in ids]
@@ -61,7 +56,7 @@ def known() -> dict[str, tuple[str, Callable[[], object], int]]:
             idempotency.prune(context)
 
     return {
-        "sweep": ("sweep of the holds that ran out", sweep_all, 1),
+        "sweep": ("sweep of the holds that ran out", sweep_holds, 1),
         "sweep-idle": ("sweep, nothing to do", sweep_holds, OFTEN),
         "recover": ("recovery of orders, nothing to do", recovery.recover, OFTEN),
         "settle": ("settling of payments, nothing to do", payments.settle_unknown, OFTEN),

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from eci.db import alias_of, give_way
+
 STEP = 1_000  # rows of one transaction
 
 
@@ -21,4 +23,5 @@ def delete(rows: QuerySet[Any], *, by: str) -> int:
         left = left.filter(**{f"{by}__gte": step[-1][1]})
         if len(step) < STEP or not deleted:
             break
+        give_way(alias_of(rows.model._meta.app_label))
     return gone

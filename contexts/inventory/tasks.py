@@ -7,6 +7,7 @@ from celery import shared_task
 from contexts.inventory import composed, selectors
 from contexts.inventory.services import proof, sealing, stock, sweeping
 from eci import idempotency, outbox, totals
+from eci.db import give_way
 from eci.imports import running
 
 
@@ -14,7 +15,7 @@ from eci.imports import running
 def sweep_holds() -> None:
     """Tidy up expired reservations, and flag those whose payment takes too long. No sale waits for it."""
     while sweeping.sweep_batch() == sweeping.SWEEP_BATCH:
-        pass
+        give_way("inventory")
     sweeping.cover_owed()
     sweeping.flag_long_paying()
 

@@ -26,7 +26,7 @@ from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, 
 from contexts.inventory.verify_ledger import SETTLED, digest_of, link_of
 from eci import trail
 from eci.clock import utcnow
-from eci.db import Stale, after_commit, locked, unit_of_work, writes
+from eci.db import Stale, after_commit, give_way, locked, unit_of_work, writes
 from eci.errors import Conflict, InvalidTransition, NotFound
 from eci.identity.keys import PrivateKey, PublicKey, derived, read_private, read_publics
 from eci.statements import Inserts, per_row
@@ -61,6 +61,7 @@ def seal() -> int:
         sealed, after = sealed + len(movements), movements[-1].pk
         if time.monotonic() > end:
             break
+        give_way("inventory")
     return sealed
 
 
