@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import SimpleListFilter
+from django.contrib.admin import AllValuesFieldListFilter, SimpleListFilter
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup, DisallowedModelAdminToField
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -16,7 +16,7 @@ from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.core.exceptions import FieldError, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
-from django.db.models import Field, IntegerField, Model, Q, QuerySet
+from django.db.models import CharField, Field, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -27,6 +27,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from eci import staff_forms
 from eci.errors import EciError, PreconditionFailed
+from eci.remembered import Remembered
 from eci.text import fold
 from eci.watch.requests import about_order
 
@@ -85,7 +86,7 @@ class BoundedPaginator(Paginator):
     @cached_property
     def _found(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: COUNTED + 1].count())
+        return int(rows.order_by().values("pk")[: COUNTED + 1].count())  # what a row shows is not made to be counted
 
     @property
     def count(self) -> int:  # type: ignore[override]
@@ -94,6 +95,31 @@ class BoundedPaginator(Paginator):
     @property
     def has_more(self) -> bool:
         return self._found > COUNTED
+
+
+class SeenFilter(AllValuesFieldListFilter):
+    """The values of a column that the newest rows have; Django's own filter reads them all for each list."""
+
+    def __init__(self, field: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, request, *args, **kwargs)
+        seen = _seen.get_or_load((field.model, field.name), lambda: _values_seen(field))
+        asked = self.lookup_val[-1:] if self.lookup_val else []
+        self.lookup_choices: Any = sorted({*seen, *asked}, key=lambda value: (value is None, value or ""))
+
+
+_seen: Remembered[tuple[type[Model], str], tuple[str | None, ...]] = Remembered(60.0)
+
+
+def _values_seen(field: Field[Any, Any]) -> tuple[str | None, ...]:
+    rows = newest(field.model._default_manager.all())
+    return tuple(rows.order_by().values_list(field.name, flat=True).distinct())
+
+
+def newest(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The newest SEARCHED of a table's rows. Keys grow with time: those of our orders do, too."""
+    keys = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True)
+    oldest = keys[SEARCHED : SEARCHED + 1].first()
+    return rows if oldest is None else rows.filter(pk__gt=oldest)
 
 
 class StaffAdmin(admin.ModelAdmin):
@@ -114,6 +140,7 @@ class StaffAdmin(admin.ModelAdmin):
     """
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     search_whole: tuple[str, ...] = ()
     grows = False
@@ -265,7 +292,12 @@ class StaffAdmin(admin.ModelAdmin):
         return None if staff_forms.is_repeated(request) else super().log_change(request, obj, message)
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        return [*super().get_list_filter(request), *_more_filters.get(self.opts.label_lower, ())]
+        own = ((one, SeenFilter) if self._is_free_text(one) else one for one in super().get_list_filter(request))
+        return [*own, *_more_filters.get(self.opts.label_lower, ())]
+
+    def _is_free_text(self, name: Any) -> bool:
+        field = self.opts.get_field(name) if isinstance(name, str) else None
+        return isinstance(field, CharField) and not field.choices
 
     # -- lists --------------------------------------------------------------------------------------------------------
 
@@ -335,7 +367,7 @@ class StaffAdmin(admin.ModelAdmin):
             if (meant := queryset.filter(way)).exists():
                 return meant, False
         if term and self.grows:
-            queryset = self._newest(queryset)
+            queryset = newest(queryset)
         found, duplicates = super().get_search_results(request, queryset, term)
         words = self.fold(term).split()
         if not (words and self.search_folded):
@@ -359,12 +391,6 @@ class StaffAdmin(admin.ModelAdmin):
                 yield Q(**{f"{name}__in": {term, term.upper()}})
             elif digits.isascii() and digits.isdecimal() and int(digits) <= _MAX_NUMBER:
                 yield Q(**{name: int(digits)})
-
-    def _newest(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keys grow with time: those of our orders do, too."""
-        keys = self.model._default_manager.order_by("-pk").values_list("pk", flat=True)
-        oldest = keys[SEARCHED : SEARCHED + 1].first()
-        return queryset if oldest is None else queryset.filter(pk__gt=oldest)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = None if "\x00" in object_id else super().get_object(request, object_id, from_field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,30 +16,33 @@ from eci.staff import add_filter
 
 MOST = 5_000  # products that a statement names, so that it is quick
 
-_kept: Remembered[str, tuple[int, ...] | None] = Remembered(10.0)
+_kept: Remembered[str, tuple[int, ...]] = Remembered(60.0)
 
 
 class StockFilter(SimpleListFilter):
-    """Products of which no open warehouse has a unit available. Not there while inventory is away."""
+    """Products of which no open warehouse has a unit available. They are looked for when somebody asks for them: that
+    reads the ids of all products."""
 
     title = "stock"
     parameter_name = "stock"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        self._without = _kept.get_or_load("without", lambda: _without(model_admin.get_queryset(request)))
-        return [] if self._without is None else [("none", f"none available ({len(self._without)})")]
+        if self.used_parameters.get(self.parameter_name) == "none":
+            away: list[str] = []
+            products = model_admin.get_queryset(request)
+            unless_away("inventory", away, lambda: _kept.get_or_load("without", lambda: _without(products)))
+            if away:
+                messages.warning(request, "Stock cannot be asked for just now, so these are all products.")
+        known = _kept.get("without")
+        return [("none", "none available" if known is None else f"none available ({len(known)})")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() != "none" or self._without is None:
-            return queryset
-        return queryset.filter(pk__in=self._without[:MOST])
+        without = _kept.get("without") if self.value() == "none" else None
+        return queryset if without is None else queryset.filter(pk__in=without[:MOST])
 
 
-def _without(products: QuerySet[Any]) -> tuple[int, ...] | None:
-    there = unless_away("inventory", [], inventory.in_stock)
-    if there is None:
-        return None
-    known = frozenset(there)
+def _without(products: QuerySet[Any]) -> tuple[int, ...]:
+    known = frozenset(inventory.in_stock())
     ids = products.order_by("-pk").values_list("pk", flat=True)
     return tuple(pk for pk in ids.iterator(chunk_size=10_000) if pk not in known)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from contexts.notifications.public.contracts import Channel, NotificationStatus
@@ -63,6 +64,7 @@ class Notification(QuickModel):
         indexes = [
             models.Index(fields=["status", "next_at"], name="notifications_due"),
             models.Index(fields=["created_at", "id"], name="notifications_newest"),
+            models.Index(fields=["created_at", "id"], condition=Q(status="FAILED"), name="notifications_failed"),
         ]
 
     def __str__(self) -> str:

@@ -102,7 +102,7 @@ class OrderAdmin(ReadOnly, ExportedList):
         "needs_attention",
     ]
     list_filter = [SoldFilter, "status", "payment_status", "needs_attention", "fulfilment", "created_at"]
-    search_fields = ["order_id", "reference", "email", "lines__sku"]
+    search_fields = ["order_id", "reference", "email"]
     grows = True
     ordering = ["-created_at", "-order_id"]
     readonly_fields = ["sheet", "subtotal", "tax", "shipping", "total", "refunded", "returned_goods", "returned_tax"]

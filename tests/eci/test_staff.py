@@ -324,6 +324,21 @@ def test_a_long_list_is_neither_counted_nor_searched_to_its_end(ann: Client, mon
         assert ann.get(LIST, {"q": term}).status_code == 200, term
 
 
+def test_a_filter_has_the_values_of_the_newest_rows(ann: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staff, "SEARCHED", 2)
+    for number, category in enumerate(("Old", "Garden", "Kitchen")):
+        services.create_product(actor="test", sku=f"{number}", name="x", price=Decimal("5"), category=category)
+
+    def offered(query: str = "") -> list[str]:
+        [told] = [one for one in ann.get(f"{LIST}{query}").context["cl"].filter_specs if one.title == "category"]
+        return [str(value) for value in told.lookup_choices]
+
+    assert offered() == ["Garden", "Kitchen"]
+    assert offered("?category=Old") == ["Garden", "Kitchen", "Old"], "and what is asked for"
+    assert ann.get(f"{LIST}?category=Old").context["cl"].result_count == 1
+    assert ann.get(f"{LIST}?_facets=True").status_code == 200
+
+
 def test_no_page_of_staff_has_a_script_of_its_own(ann: Client, bob: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
     anns, bobs = opened(ann, url), opened(bob, url)

@@ -23,7 +23,7 @@ from contexts.inventory import composed, selectors
 from contexts.inventory.admin.document import DocumentPage
 from contexts.inventory.domain import Explanation, Hold
 from contexts.inventory.exports import MOVEMENTS, STOCK
-from contexts.inventory.models import Allocation, Import, Movement, Reservation, Stock, Trail, Warehouse
+from contexts.inventory.models import Allocation, Import, Movement, MovementKind, Reservation, Stock, Trail, Warehouse
 from contexts.inventory.public.contracts import AllocationState, ChangedMeanwhile, ReservationStatus
 from contexts.inventory.selectors import ReservationRows
 from contexts.inventory.services import holds, stock
@@ -560,6 +560,15 @@ class StockAdmin(ReadOnly, DocumentPage, ShowsProducts, ExportedList):
         return TemplateResponse(request, "eci/form.html", context)
 
 
+class KindFilter(admin.ChoicesFieldListFilter):
+    """Kinds have an index without shipments, of which there are most: they are told that it is theirs."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().queryset(request, queryset)  # type: ignore[assignment]
+        others = self.lookup_val and MovementKind.SHIPMENT not in self.lookup_val
+        return found.exclude(kind=MovementKind.SHIPMENT) if others else found
+
+
 @admin.register(Movement)
 class MovementAdmin(ReadOnly, LinksOrders, ShowsProducts, ExportedList):
     exports = (MOVEMENTS,)
@@ -578,7 +587,7 @@ class MovementAdmin(ReadOnly, LinksOrders, ShowsProducts, ExportedList):
         "actor",
         "product_id",
     )
-    list_filter = ("kind", "warehouse")
+    list_filter = (("kind", KindFilter), "warehouse")
     list_select_related = ("warehouse",)
     search_whole = ("product_id", "order_id")
     search_fields = ("reference__exact",)  # that there is a search

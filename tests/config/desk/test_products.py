@@ -120,10 +120,17 @@ class TestTheStockFilter:
         sure = sum(level.available for level in inventory.stock_of(product_id=shop.other_id)) > 0
         assert (shop.other_id in inventory.in_stock()) == sure
 
-    def test_is_not_there_while_inventory_is_away(self, shop: Shop, admin_client: Client) -> None:
+    def test_says_so_while_inventory_is_away(self, shop: Shop, admin_client: Client) -> None:
         with away("inventory"):
-            page = admin_client.get("/admin/catalog/product/")
-            assert page.status_code == 200 and "none available" not in page.content.decode()
+            assert self.found(admin_client) == {"LAMP", "RUG"}
+            page = admin_client.get("/admin/catalog/product/?stock=none")
+            assert "Stock cannot be asked for just now" in page.content.decode()
+
+    def test_costs_no_list_anything_that_does_not_ask_for_it(self, shop: Shop, admin_client: Client) -> None:
+        forget_everything()
+        with away("inventory"):
+            page = admin_client.get("/admin/catalog/product/").content.decode()
+        assert "none available" in page and "cannot be asked" not in page
 
 
 class TestTheLine:
