@@ -29,7 +29,7 @@ from tests.deployment.test_kubernetes_connections import processes
 from tests.deployment.test_scripts import Cluster
 from tests.support.world import ROOT
 
-pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long, pytest.mark.first(11)]
 
 COMMON = {"ECI_SECRET_KEY", "ECI_METRICS_TOKEN", "ECI_REDIS_URL", "ECI_PLATFORM_DATABASE_URL"}
 ALSO = {"customers": {"ECI_TOKEN_KEY"}, "payments": {"ECI_WEBHOOK_SECRETS"}}

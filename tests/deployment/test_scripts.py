@@ -20,7 +20,7 @@ from tests.deployment import fake_cluster
 from tests.deployment.rendered import kubectl, render
 from tests.support.world import ROOT
 
-pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long]
+pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long, pytest.mark.first(11)]
 
 # A script calls it fifty times: as a module it is compiled once.
 PROGRAM = f"""#!{sys.executable} -S

@@ -18,7 +18,7 @@ from tests.support.api import Answer, Api
 from tests.support.product import require_envelope
 from tests.support.shop import Shop
 
-pytestmark = [pytest.mark.long, pytest.mark.django_db(databases="__all__")]
+pytestmark = [pytest.mark.long, pytest.mark.django_db(databases="__all__"), pytest.mark.first(11)]
 
 HUGE = 10**30
 OVERFLOW = "@1e400"  # written into the body as the bare number 1e400

@@ -18,6 +18,8 @@ from tests.support.people import PASSWORD, Person, customer, staff
 from tests.support.policy import ROLES, table
 from tests.support.world import ON_SERVERS
 
+pytestmark = [pytest.mark.long, pytest.mark.first(11)]
+
 LONG = "ECI_FUZZ_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "2"))
 FIRST = int(os.environ.get("ECI_FUZZ_SEED", str(SEED)))
@@ -91,7 +93,6 @@ def examples(role: str, row: dict[str, str]) -> int:
     return 1 if row[role] == "-" else EXAMPLES
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("role", ("C", "admin") if ON_SERVERS else ROLES)
 def test_every_answer_is_as_documented(role: str, documented: list[Any]) -> None:
     boss, ann = staff("admin"), customer("ann@example.com")

@@ -37,7 +37,7 @@ from tests.support.pages import Browser, form_in
 from tests.support.routes import routes
 from tests.support.shop import Shop
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.first(11)]
 
 Rule = Callable[[str], str]
 
