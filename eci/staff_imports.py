@@ -227,7 +227,7 @@ class ImportAdmin(ReadOnly, StaffAdmin):
             elif action in ("apply", "undo"):
                 if "_sure" not in request.POST:
                     raise InvalidRequest(UNSURE)
-                self._once(request, action, partial(getattr(asking, action), row))
+                self._once(request, action, partial(getattr(asking, action), row, actor=staff_name(request.user)))
             else:
                 raise InvalidRequest(staff_forms.DAMAGED)
         except EciError as refusal:

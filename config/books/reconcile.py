@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
 from config.books import audit
 from config.books.models import Repair
@@ -25,8 +25,9 @@ from contexts.orders.public.contracts import Stuck
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Withheld
-from eci import intake, outbox
+from eci import intake, outbox, trail
 from eci.clock import iso, utcnow
+from eci.db import unit_of_work
 from eci.errors import ContractError
 from eci.ids import is_our_order
 from eci.watch.requests import lines_about, logger
@@ -284,7 +285,9 @@ def apply(item: Item, *, actor: str) -> str:
             log.exception("repair_failed", item=item.name)
             outcome = f"not done: {type(error).__name__}: {error}"
         repair.outcome = outcome[:500]
-        repair.save(update_fields=["outcome"])
+        with unit_of_work(DEFAULT_DB_ALIAS):
+            repair.save(update_fields=["outcome"])
+            trail.record("staff", actor=actor, action=f"repair: {item.action}"[:100], thing=item.name[:200])
         log.info("repair", item=item.name, actor=actor, outcome=outcome)
     return outcome
 

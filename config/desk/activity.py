@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     "shipments": Kind(title="shipments", context="shipping", thing="shipment:"),
     "notifications": Kind(title="notifications", context="notifications", thing="notification:"),
     "customers": Kind(title="customers", context="customers", thing="customer"),
-    "accounts": Kind(title="accounts and groups of staff", context=PLATFORM, thing=""),
+    "accounts": Kind(title="accounts of staff, and repairs", context=PLATFORM, thing=""),
 }
 
 _PAGES = {
@@ -241,6 +241,9 @@ def _url(name: str, key: str) -> str:
         return page("desk-product", key)
     if name == "order":
         return page("desk-order", key)
+    if name == "import":
+        context, _, number = key.rpartition("-")
+        return page(f"admin:{context}_import_change", number)
     return page(_PAGES[name], key) if name in _PAGES and key else ""
 
 

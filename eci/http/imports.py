@@ -321,7 +321,8 @@ class ImportApplyView(ImportView):
     @extend_schema(responses={202: ImportOut})
     def post(self, request: Request, import_id: str) -> Response:
         """Write what the rows say. The worker does it in pieces, and goes on after a crash; refused rows stay out."""
-        return self.carried_out(self.found(import_id), "imports.apply", {}, asking.apply)
+        act = partial(asking.apply, actor=self.caller.name)
+        return self.carried_out(self.found(import_id), "imports.apply", {}, act)
 
 
 class ImportUndoView(ImportView):
@@ -329,7 +330,8 @@ class ImportUndoView(ImportView):
     def post(self, request: Request, import_id: str) -> Response:
         """Take back what the import did, within 30 days, where nobody has changed it since. Rows whose `state` is then
         `kept` say why they stay as they are."""
-        return self.carried_out(self.found(import_id), "imports.undo", {}, asking.undo)
+        act = partial(asking.undo, actor=self.caller.name)
+        return self.carried_out(self.found(import_id), "imports.undo", {}, act)
 
 
 class ImportRowListView(ImportView):

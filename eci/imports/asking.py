@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from eci import idempotency
+from eci import idempotency, trail
 from eci.clock import utcnow
 from eci.db import run_in_unit_of_work
 from eci.errors import Conflict, NotFound
@@ -18,6 +18,7 @@ from eci.imports.running import KEPT
 from eci.paging import Paging
 
 READ_AT_ONCE = 1_000
+_TOLD = {Status.APPLYING: "let apply", Status.UNDOING: "let undo"}  # in the trail
 
 
 class QuestionsOpen(Conflict):
@@ -91,7 +92,7 @@ def answer(row: ImportRow, *, mapping: dict[str, Any], options: dict[str, Any]) 
     return run_in_unit_of_work(context, change)
 
 
-def apply(row: ImportRow) -> ImportRow:
+def apply(row: ImportRow, *, actor: str) -> ImportRow:
     """Let the worker write the lines. Done or begun already: the import as it is. NotReady, QuestionsOpen."""
     if row.status in (Status.APPLYING, Status.APPLIED):
         return row
@@ -102,10 +103,10 @@ def apply(row: ImportRow) -> ImportRow:
             questions=unanswered,
         )
     total = sum(row.counts.get(outcome, 0) for outcome in Outcome)
-    return _start(row, Status.READY, Status.APPLYING, position=0, done=0, row_count=total)
+    return _start(row, Status.READY, Status.APPLYING, actor, position=0, done=0, row_count=total)
 
 
-def undo(row: ImportRow) -> ImportRow:
+def undo(row: ImportRow, *, actor: str) -> ImportRow:
     """Let the worker take back what the import did, or the part of it that was done when it failed. Done or begun
     already: the import as it is. NotReady."""
     if row.status in (Status.UNDOING, Status.UNDONE):
@@ -114,22 +115,28 @@ def undo(row: ImportRow) -> ImportRow:
         raise NotReady(f"An import can be undone for {KEPT.days} days.", status=row.status)
     last = lines_of(row._meta.app_label).filter(import_pk=row.pk).order_by("-position").first()
     before = Status.FAILED if row.status == Status.FAILED and _applied(row).exists() else Status.APPLIED
-    return _start(row, before, Status.UNDOING, position=last.position + 1 if last else 0, done=0)
+    return _start(row, before, Status.UNDOING, actor, position=last.position + 1 if last else 0, done=0)
 
 
 def _applied(row: ImportRow) -> Any:
     return lines_of(row._meta.app_label).filter(import_pk=row.pk, state=State.APPLIED)
 
 
-def _start(row: ImportRow, before: Status, after: Status, **begun: int) -> ImportRow:
-    imports = imports_of(row._meta.app_label)
+def _start(row: ImportRow, before: Status, after: Status, actor: str, **begun: int) -> ImportRow:
+    context = row._meta.app_label
     free = {"lease_owner": "", "lease_until": None, "attempts": 0}
-    if not imports.filter(pk=row.pk, status=before).update(status=after, **begun, **free):
-        now = find(row.import_id)
-        if now.status == after:
-            return now
-        raise NotReady(f"This import is {now.status}: that needs one that is {before}.", status=now.status)
-    return find(row.import_id)
+
+    def start() -> ImportRow:
+        if not imports_of(context).filter(pk=row.pk, status=before).update(status=after, **begun, **free):
+            now = find(row.import_id)
+            if now.status == after:
+                return now
+            raise NotReady(f"This import is {now.status}: that needs one that is {before}.", status=now.status)
+        facts = {"file": row.filename, **row.counts} if after == Status.APPLYING else {"file": row.filename}
+        trail.record(context, actor=actor, action=_TOLD[after], thing=f"import:{row.import_id}", after=facts)
+        return find(row.import_id)
+
+    return run_in_unit_of_work(context, start)
 
 
 def forget(context: str, *, key: str, kind: str, word: str) -> None:

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from config.staff.groups import make_groups
-from contexts.catalog.models import Import, Product
+from contexts.catalog.models import Import, Product, Trail
 from eci.staff_imports import SHOWN, UNSURE
 from tests.support.imports import Importing, csv
 from tests.support.pages import Form, forms_in
@@ -85,6 +85,8 @@ def test_a_file_is_read_looked_at_applied_and_undone(editor: Client, importing: 
     assert "somebody has changed it since: name" in kept[4]
     listed = page(editor, "/admin/catalog/import/")
     assert "lamps.csv" in listed and "UNDONE" in listed and "staff:catalog" in listed
+    told = Trail.objects.filter(thing__startswith="import:").order_by("pk").values_list("actor", "action")
+    assert list(told) == [("staff:catalog", "let apply"), ("staff:catalog", "let undo")]
 
 
 def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing: Importing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -239,15 +240,18 @@ class BulkChangeAdmin(ReadOnly, CommandPages):
 
     @admin.display
     def what_changed(self, row: BulkChange) -> str:
-        said = [
-            f"{sku}: {', '.join(f'{_word(old)} → {_word(new)}' for old, new in changes.values())}"
-            for sku, changes in row.lines
-        ]
-        return "\n".join(said)
+        skus = [sku for sku, _ in row.lines]
+        currencies = dict(Product.objects.filter(sku__in=skus).values_list("sku", "currency"))
+        return "\n".join(f"{sku}: {_in_words(changes, currencies.get(sku, ''))}" for sku, changes in row.lines)
 
     @admin.display(description="stayed as they were, for somebody had changed them")
     def stayed(self, row: BulkChange) -> str:
         return ", ".join(row.kept)
+
+
+def _in_words(changes: Mapping[str, Any], currency: str) -> str:
+    units = {"price": f" {currency}"}
+    return ", ".join(f"{_word(old)} → {_word(new)}{units.get(name, '')}" for name, (old, new) in changes.items())
 
 
 def _word(value: Any) -> str:

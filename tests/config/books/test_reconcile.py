@@ -349,6 +349,10 @@ def test_the_page_lists_the_same_and_acts_for_those_who_may_repair(shop: Shop) -
     client.post("/staff/reconcile/repair", wanted)
     assert shop.stock()[1] == 0
     assert Repair.objects.get().actor == "staff:helper"
+    told = client.get("/admin/").context["mine"].lines
+    assert ("repair: release the reservation", f"hold-without-order {order_id}") in {
+        (one.action, one.thing) for one in told
+    }
     assert "Nothing is stuck or at odds." in client.get("/staff/reconcile").content.decode()
 
 

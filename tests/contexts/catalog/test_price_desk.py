@@ -307,7 +307,7 @@ class TestUndoing:
         assert told(answer).startswith("2 of 3 are as they were before.") and told(answer).endswith("they are: B.")
         assert PriceChange.objects.filter(actor="staff:ann").count() == 5
         page = ann.get(f"/admin/catalog/bulkchange/{change.pk}/change/").content.decode()
-        assert "A: 5.00 → 5.50" in page and "staff:ann" in page
+        assert "A: 5.00 → 5.50 USD" in page and "staff:ann" in page
 
     def test_is_done_once(self, ann: Client, change: BulkChange) -> None:
         url = f"/admin/catalog/bulkchange/{change.pk}/undo/"
