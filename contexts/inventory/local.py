@@ -112,8 +112,9 @@ class LocalInventory(TellsTrail, Inventory):
         paying: bool = False,
         again: bool = False,
     ) -> Reservation:
+        reserve = holds.reserve if again else holds.reserve_new
         return reservation(
-            holds.reserve(
+            reserve(
                 key=key,
                 order_id=order_id,
                 demand=units(items),

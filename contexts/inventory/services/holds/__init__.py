@@ -8,7 +8,7 @@
 """
 
 from contexts.inventory.services.holds.releasing import give_back, give_up, release
-from contexts.inventory.services.holds.reserving import reserve
+from contexts.inventory.services.holds.reserving import reserve, reserve_new
 from contexts.inventory.services.holds.shipping import NOT_FOUND, accept_moves, ship
 from contexts.inventory.services.holds.waiting import confirm, mark_paying, stop_paying
 
@@ -21,6 +21,7 @@ __all__ = [
     "mark_paying",
     "release",
     "reserve",
+    "reserve_new",
     "ship",
     "stop_paying",
 ]

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from contexts.inventory import selectors
 from contexts.inventory.domain import Pick, StockRow, allocate
 from contexts.inventory.models import Allocation, Reservation, Stock
-from contexts.inventory.public.contracts import AllocationState, ReservationStatus
+from contexts.inventory.public.contracts import AllocationState, InsufficientStock, ReservationStatus
 from contexts.inventory.selectors import HOLDING, ReservationRows, ReservationView
 from contexts.inventory.services import low, owed, parts
 from contexts.inventory.services.holds.waiting import mark_paying
@@ -30,6 +30,18 @@ def _of_key(*, key: str) -> QuerySet[Reservation]:
     return Reservation.objects.filter(key=key)
 
 
+class _KeyIsKnown(Exception):
+    """A reservation was thought to be new, and its key has been used."""
+
+
+def reserve_new(**asked: Any) -> ReservationView:
+    """As ``reserve``, for a key that was hardly used before: it is looked for only where it stands in the way."""
+    try:
+        return reserve(**asked, is_new=True)
+    except _KeyIsKnown:
+        return reserve(**asked)
+
+
 @writes("inventory")
 def reserve(
     *,
@@ -41,6 +53,7 @@ def reserve(
     paying: bool = False,
     again: bool = False,
     actor: str = "",
+    is_new: bool = False,
 ) -> ReservationView:
     """Hold every unit of ``demand`` (product id -> units) for ``seconds``, or none.
 
@@ -53,9 +66,10 @@ def reserve(
     6. Announce the rows that have become low.
 
     InvalidTransition if the key's reservation was released; IdempotencyKeyReused if the key asked for another one.
+    ``is_new``: without 1, for ``reserve_new``.
     """
     asked = fingerprint([order_id, sorted(demand.items()), warehouse])
-    existing = _of_key.first(key=key)
+    existing = None if is_new else _of_key.first(key=key)
     if existing is not None:
         repeated = _repeated(existing, asked)
         status = repeated.reservation.status
@@ -67,7 +81,12 @@ def reserve(
     rows = parts.lock_stock_of(product_ids=demand)
     at = parts.instant(rows=rows)
     choices = selectors.allocatable(rows=rows, warehouse=warehouse)
-    picks, choice = allocate(demand, choices)
+    try:
+        picks, choice = allocate(demand, choices)
+    except InsufficientStock:
+        if is_new and _of_key.first(key=key) is not None:  # it holds the units itself
+            raise _KeyIsKnown from None
+        raise
     stock = {row.pk: row for row in rows}
     _take(picks, stock, at)
     now: datetime = rows[0].now
@@ -82,7 +101,8 @@ def reserve(
     }
     if existing is None:
         about = {"key": key, "order_id": order_id, "fingerprint": asked, "asked_warehouse": warehouse or ""}
-        reservation = _create(**about, **promise, created_at=now, updated_at=now)
+        taken = _KeyIsKnown if is_new else Stale
+        reservation = _create(taken, **about, **promise, created_at=now, updated_at=now)
     else:
         reservation = existing
         parts.change_reservation(reservation=reservation, changes=promise | {"why": ""})
@@ -128,12 +148,13 @@ def _take(picks: Sequence[Pick], stock: Mapping[int, Stock], at: datetime) -> No
     parts.reserve_units(units={pick.stock_id: pick.quantity for pick in picks}, at=at)
 
 
-def _create(**fields: Any) -> Reservation:
+def _create(taken: type[Exception], **fields: Any) -> Reservation:
+    """``taken``: where the key is, so that the caller begins again, and finds its reservation."""
     made = Reservation(**fields)
     try:
         _add_reservation([made])
-    except IntegrityError:  # another request made this key's reservation meanwhile: begin again and find it
-        raise Stale from None
+    except IntegrityError:
+        raise taken from None
     return made
 
 
