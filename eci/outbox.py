@@ -185,8 +185,9 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
     if not in_unit_of_work(context):
         raise RuntimeError(f"an event of {context} was emitted outside of its unit of work")
     trace = requests.trace_headers()
+    row = _outbox(context)
     rows = [
-        _outbox(context)(
+        row(
             event_id=event_id,
             name=fact.NAME,
             consumer=consumer,

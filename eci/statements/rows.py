@@ -45,7 +45,7 @@ def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str
     """What each column has by default; the defaults that are computed for each object; what else may be given."""
     fields = [field for field in model._meta.concrete_fields if not field.generated]
     computed = [
-        field for field in fields if callable(field.default) or (field.has_db_default() and not field.has_default())
+        field for field in fields if (callable(field.default) if field.has_default() else field.has_db_default())
     ]
     usual = {field.attname: None if field in computed else field.get_default() for field in fields}
     known = {field.name for field in model._meta.fields} | set(model._meta._property_names)  # type: ignore[attr-defined]
