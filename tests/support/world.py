@@ -29,6 +29,8 @@ from config.operations.migrating import migrate_all
 migrate_all(print)
 """
 _LOAD_DEMO = """
+import django
+django.setup()
 from django.core.management import call_command
 call_command("load_demo")
 """
@@ -52,7 +54,10 @@ def environment(data_dir: Path, databases: Mapping[str, str], **more: str) -> di
 
 def prepare(world: Mapping[str, str], *, demo: bool = False) -> None:
     """Migrate the databases of this environment, and load the demo shop if asked."""
-    script = _MIGRATE + (_LOAD_DEMO if demo else "")
+    _run(_MIGRATE + (_LOAD_DEMO if demo else ""), world)
+
+
+def _run(script: str, world: Mapping[str, str]) -> None:
     settings = {"DJANGO_SETTINGS_MODULE": "config.settings"}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=dict(world) | settings, capture_output=True, text=True
@@ -67,9 +72,15 @@ def seed(shared: Path, *, demo: bool = False) -> Seed:
         fcntl.flock(lock, fcntl.LOCK_EX)
         record = folder.with_suffix(".json")
         if not record.exists():
-            folder.mkdir()
-            databases = _new_databases()
-            prepare(environment(folder, databases), demo=demo)
+            if demo:
+                empty = seed(shared)
+                shutil.copytree(empty.folder, folder)
+                databases = _new_databases(empty.databases)
+                _run(_LOAD_DEMO, environment(folder, databases))
+            else:
+                folder.mkdir()
+                databases = _new_databases()
+                prepare(environment(folder, databases))
             record.write_text(json.dumps(databases))
         return Seed(folder, json.loads(record.read_text()))
 

@@ -23,9 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ends(folder: Path) -> Iterator[dict[str, Any]]:
-    with world.world(None, folder, ECI_LOG_LEVEL="CRITICAL", ECI_GATEWAY_TIMEOUT="0.05", ECI_POOL_SIZE="0") as env:
-        world.prepare(env)
+def ends(seed: world.Seed, folder: Path) -> Iterator[dict[str, Any]]:
+    with world.world(seed, folder, ECI_LOG_LEVEL="CRITICAL", ECI_GATEWAY_TIMEOUT="0.05", ECI_POOL_SIZE="0") as env:
         rush = [sys.executable, "-m", "tests.contexts.payments.rush"]
         run = subprocess.run(rush, cwd=world.ROOT, env=env, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr[-3000:]
