@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.tasks import TASKS
+from tests.support.tasks import TASKS
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 

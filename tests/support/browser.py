@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-from tests.browser.tasks import TASKS
+from tests.support.tasks import TASKS
 
 PASSWORD = "a long enough secret"
 WIDE = {"width": 1366, "height": 850}
