@@ -78,14 +78,16 @@ http {{
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto {scheme};
 
-  # Was anything sent that may have been done? If not, the answer is a 503. Else only the client can find out.
-  map "$request_method $upstream_connect_time" $unanswered {{
+  # Was anything sent that may have been done? If not, or if its key makes it harmless to send again, the answer is a
+  # 503. Else only the client can find out.
+  map "$request_method $upstream_connect_time $http_idempotency_key" $unanswered {{
     "~^(GET|HEAD|OPTIONS) " "context_unavailable";
-    "~ .*[0-9]" "no_answer";
+    "~[^ ]$" "context_unavailable";
+    "~[0-9]" "no_answer";
     default "context_unavailable";
   }}
   map $unanswered $told {{
-    no_answer "did not answer. Send the same request again, with the same Idempotency-Key.";
+    no_answer "did not answer, so this may have been done. Look before you send it again.";
     default "cannot be reached at the moment. Please try again.";
   }}
 

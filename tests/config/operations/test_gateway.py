@@ -206,14 +206,21 @@ def test_behind_a_proxy_its_word_is_passed_on(tmp_path: Path) -> None:
 
 
 def test_a_post_that_gets_no_answer_is_not_sent_again(gateway: Gateway) -> None:
-    """Whether it was done is for the client to find out: with a 503 it would believe that nothing was."""
+    """Whether it was done is for the client to find out: with a 503 it would believe that nothing was. With a key it
+    may believe so, for it may send it again."""
     both = (gateway.behind["payments"], gateway.second)
     for server in both:
         server.replies = [DROP]
     answer = gateway.http.post("/v1/payments", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (502, "no_answer")
     assert answer.json()["details"] == {"context": "payments"}
-    assert "with the same Idempotency-Key" in answer.json()["error"]
+    assert "may have been done" in answer.json()["error"]
+    assert sum(len(server.requests) for server in both) == 1
+    for server in both:
+        server.requests.clear()
+    keyed = gateway.http.post("/v1/payments", content=b"{}", headers={"Idempotency-Key": "order-7"})
+    assert (keyed.status_code, keyed.json()["code"]) == (503, "context_unavailable")
+    assert keyed.headers["Retry-After"] and keyed.json()["details"] == {"context": "payments"}
     assert sum(len(server.requests) for server in both) == 1
     for server in both:
         server.requests.clear()
