@@ -13,6 +13,7 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup, Disallow
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldError, ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
@@ -107,6 +108,19 @@ class BoundedPaginator(Paginator):
     @property
     def has_more(self) -> bool:
         return self._found > COUNTED
+
+
+class RowList(ChangeList):
+    """Its rows' links carry the list's filters. Django would resolve the address of each, to see that they belong
+    there: half of what a filtered list costs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._behind = f"?{self.preserved_filters}" if self.preserved_filters else ""
+        self.preserved_filters = ""
+
+    def url_for_result(self, result: Any) -> str:
+        return f"{super().url_for_result(result)}{self._behind}"
 
 
 class SeenFilter(AllValuesFieldListFilter):
@@ -330,6 +344,9 @@ class StaffAdmin(admin.ModelAdmin):
         except EciError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RowList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -337,6 +339,14 @@ def test_a_filter_has_the_values_of_the_newest_rows(ann: Client, monkeypatch: py
     assert offered("?category=Old") == ["Garden", "Kitchen", "Old"], "and what is asked for"
     assert ann.get(f"{LIST}?category=Old").context["cl"].result_count == 1
     assert ann.get(f"{LIST}?_facets=True").status_code == 200
+
+
+def test_a_row_leads_back_to_the_list_it_was_found_in(ann: Client) -> None:
+    services.create_product(actor="test", sku="A B", name="a b", price=Decimal("5"))
+    found = f"{LIST}?q=a+b&is_active__exact=1"
+    [link] = re.findall(r'<a href="([^"]*/change/[^"]*)"', ann.get(found).content.decode())
+    form = form_in(ann.get(unescape(link)).content.decode(), having="sku")
+    assert ann.post(unescape(link), form.fields | {"name": "c"})["Location"] == found
 
 
 def test_no_page_of_staff_has_a_script_of_its_own(ann: Client, bob: Client, product_id: int) -> None:
