@@ -100,7 +100,7 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
 
 
 @pytest.mark.long
-def test_a_context_moves_out_and_back_and_out_again_while_orders_come_in(demo_parts: Product) -> None:
+def test_a_context_moves_out_and_back_twice_while_orders_come_in(demo_parts: Product) -> None:
     """The commands of docs/services.md, "Moving day"."""
     parts = demo_parts
     parts.start()
@@ -119,7 +119,7 @@ def test_a_context_moves_out_and_back_and_out_again_while_orders_come_in(demo_pa
     with ThreadPoolExecutor(2) as pool:
         buyers = [pool.submit(buy) for _ in range(2)]
         try:
-            for cut, hosts in (out, back, out):
+            for cut, hosts in (out, back) * 2:
                 before = len(answers)
                 moved = parts.manage("recut", cut)
                 assert moved.returncode == 0, moved.stderr
