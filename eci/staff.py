@@ -398,7 +398,10 @@ class StaffAdmin(admin.ModelAdmin):
             if (meant := queryset.filter(way)).exists():
                 return meant, False
         if term and self.grows:
-            queryset = newest(queryset)
+            every, queryset = queryset, newest(queryset)
+            if queryset is not every:
+                about = f"No {self.opts.verbose_name} has just that name, so parts of names were looked for"
+                self.message_user(request, f"{about}, among the newest {SEARCHED:,}.")
         found, duplicates = super().get_search_results(request, queryset, term)
         words = self.fold(term).split()
         if not (words and self.search_folded):
