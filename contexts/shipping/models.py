@@ -73,6 +73,7 @@ class Shipment(QuickModel):
         indexes = [
             models.Index(fields=["created_at", "id"], name="shipping_shipment_newest"),
             models.Index(fields=["status", "created_at"], name="shipping_shipment_status"),
+            models.Index(fields=["status", "warehouse", "short", "refunded", "id"], name="shipping_to_pack"),
             models.Index(fields=["customer_id", "created_at"], name="shipping_shipment_customer"),
             models.Index(fields=["buyer_erased"], name="shipping_buyer_erased"),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import attrgetter
 
 from django.db.models import Count, Prefetch, QuerySet
 
@@ -56,8 +57,10 @@ def to_dispatch() -> dict[str, int]:
 
 
 def to_pack(*, warehouse: str, after: int, limit: int) -> list[Shipment]:
-    """Those of one warehouse, by id: those above ``after``."""
-    return list(_to_dispatch().filter(warehouse=warehouse, pk__gt=after).order_by("pk")[:limit])
+    """Those of one warehouse, by id: those above ``after``. Asked by status, each is read in the order of its index."""
+    rest = _to_dispatch().filter(warehouse=warehouse, pk__gt=after).order_by("pk")
+    found = [one for status in domain.WAITING for one in rest.filter(status=status)[:limit]]
+    return sorted(found, key=attrgetter("pk"))[:limit]
 
 
 def _to_dispatch() -> QuerySet[Shipment]:
