@@ -23,7 +23,6 @@ from weakref import WeakSet
 
 from django.conf import settings
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper, Error, load_backend
 from django.utils.functional import cached_property
 
@@ -236,10 +235,6 @@ def stuck(seconds: float) -> int:
 
 class Named:
     """For all backends."""
-
-    # Django's ask at each call whether an event loop runs. Here none does.
-    ensure_connection = BaseDatabaseWrapper.ensure_connection.__wrapped__  # type: ignore[attr-defined]
-    commit = BaseDatabaseWrapper.commit.__wrapped__  # type: ignore[attr-defined]
 
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:

@@ -204,7 +204,7 @@ def announced_twice(books: Books) -> None:
         (unsent, "is QUEUED"),
         (sent_twice, "was sent more than once"),
         (confirmed_twice, "was confirmed 2 times"),
-        (announced_twice, "was announced to orders 2 times"),
+        (announced_twice, "was announced to notifications 2 times"),
     ],
 )
 def test_a_defect_is_found(traded: dict[str, str], defect: Callable[[Books], None], words: str) -> None:
