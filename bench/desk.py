@@ -91,7 +91,7 @@ PAGES = (
             "?status__exact=CANCELLED",
             "?needs_attention__exact=1",
             "?created_at__gte={today}",
-            "?o=8",
+            "?o=6",
             "{order}/change/",
         )
     ),

@@ -93,12 +93,12 @@ class OrderAdmin(ReadOnly, ExportedList):
     list_display = [
         "order_id",
         "number",
-        "reference",
         "created_at",
         "status_badge",
         "payment_status",
-        "buyer",
         "total",
+        "buyer",
+        "reference",
         "needs_attention",
     ]
     list_filter = [SoldFilter, "status", "payment_status", "needs_attention", "fulfilment", "created_at"]
