@@ -52,11 +52,13 @@ def worth() -> dict[str, tuple[int, int]] | None:
 
 
 def products_like(*, text: str) -> tuple[int, ...]:
-    """The ids of products in whose SKU or name these words are; none while the catalog cannot be reached."""
+    """The id of the product that has this SKU or barcode, else of those in whose SKU or name these words are; none
+    while the catalog cannot be reached."""
     if not text.strip():
         return ()
     try:
         with rpc.briefly():
-            return catalog.search(text=text, limit=MAX_FOUND)
+            coded = catalog.product_ids_by_code(codes={text.strip(), text.strip().upper()})
+            return tuple(coded.values()) or catalog.search(text=text, limit=MAX_FOUND)
     except ContextUnavailable:
         return ()

@@ -122,11 +122,13 @@ class OrderAdmin(ReadOnly, ExportedList):
         yield named | Q(customer_id=term) if term.isascii() and term.isdecimal() and len(term) < 19 else named
         try:
             with rpc.briefly():
+                coded = catalog.product_ids_by_code(codes={term, term.upper()})
                 products = catalog.search(text=term, limit=MAX_PRODUCTS)
         except AWAY:
             self.message_user(request, "The catalog cannot be asked just now, so no product is looked for.", WARNING)
             return
-        yield Q(pk__in=selectors.of_products(product_ids=products).values("order_id"))
+        for meant in (coded.values(), products):
+            yield Q(pk__in=selectors.of_products(product_ids=list(meant)).values("order_id"))
 
     def _buyer_is(self, request: HttpRequest, address: str) -> Q:
         """An e-mail address, in any case, is that of guests' orders and, by asking customers, of their customer's."""

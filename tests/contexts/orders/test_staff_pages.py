@@ -62,3 +62,9 @@ def test_an_old_order_is_found_by_whatever_names_it(api: Api, staff: Client, mon
     assert found(newer[1][4:20]) >= {newer[1]}, "a part of one of the newest"
     assert found("PO-47") == found("no such") == set()
     assert found("RUG") == set(newer), "all that have it"
+    api.post("/v1/products", {"sku": "RUG-LAMP", "name": "Lamp and rug", "price": "5"})
+    assert found("RUG-LAMP") == set(), "nobody ordered this one"
+    other = api.post("/v1/products", {"sku": "LAMP-2", "name": "LAMP", "price": "5"}).data["product_id"]
+    api.post("/v1/inventory", {"product_id": other, "warehouse": "A", "onhand": 5})
+    shop.order(1, product_id=other)
+    assert found("lamp") == {order_id}, "a SKU names one product, though others are called so"
