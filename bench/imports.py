@@ -174,7 +174,7 @@ def measure(shop: str, rows: int) -> bool:
         )
     print(f"{shop}: {rows:,} products, {size / 1e6:.0f} MB")
     spent = carry_out(row.import_id, kills=1)
-    asking.apply(asking.find(row.import_id))
+    asking.apply(asking.find(row.import_id), actor="command:bench")
     spent += carry_out(row.import_id, kills=2)
     found = asking.find(row.import_id)
     made = [model.objects.count() - before for model, before in zip((Product, PriceChange), begun, strict=True)]
