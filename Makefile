@@ -156,8 +156,8 @@ screenshots: ## demo/screenshots and docs/screenshots anew, of the shop at PORT=
 	@python3 demo/screenshots.py --base-url http://127.0.0.1:$(PORT) --data-dir $${ECI_DATA_DIR:-var}
 
 postman: ## the Postman collections and the Bruno folder, from the OpenAPI document
-	@tools/setup.sh requirements.txt && tools/install-postman.sh
-	$(MODE) $(BIN)/python manage.py spectacular --format openapi-json | node demo/postman/make.mjs
+	@tools/setup.sh requirements.txt requirements-dev.txt && tools/install-postman.sh
+	$(MODE) $(BIN)/python manage.py spectacular --format openapi-json | $(BIN)/node demo/postman/make.mjs
 
 k8s-check: ## checkov over the rendered Kubernetes overlays
 	@tools/check-k8s.sh

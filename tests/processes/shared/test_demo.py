@@ -14,6 +14,7 @@ import pytest
 from tests.support import world
 from tests.support.demo import CALLS, WORKFLOW, run
 from tests.support.product import Product, free_port, running
+from tests.support.programs import program
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.long]
@@ -127,7 +128,8 @@ def newman(url: str) -> None:
     if installed.returncode == 3 and os.environ.get("CI") != "true":
         pytest.skip(installed.stderr.strip())
     assert installed.returncode == 0, installed.stderr
-    command = ["demo/postman/node_modules/.bin/newman", "run", "demo/postman/ECI-Workflow.postman_collection.json"]
+    runner = [program("node", "make lint"), "demo/postman/node_modules/.bin/newman"]
+    command = [*runner, "run", "demo/postman/ECI-Workflow.postman_collection.json"]
     done = subprocess.run(
         [*command, "--color", "off", "--env-var", f"baseUrl={url}"], cwd=ROOT, capture_output=True, text=True
     )
