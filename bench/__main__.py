@@ -16,21 +16,20 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench import databases, machine, oscar, page, retail
 from bench.floor import PRODUCTS, Floor
-from bench.home import HOME, alone, commit
+from bench.home import HOME, end_with, kept
 from bench.mailbox import Mailbox
 from bench.measures import CLIENTS, READERS, Bench, Stretch, of_the_month
 from bench.oscar import Oscar
 from bench.progress import Progress
 from bench.replay import EXCERPT, MONTH
 from bench.shop import ROOT, Shop, ShopError
-from tools.servers import Servers, ServersError, free_ports
+from tools.servers import Servers, free_ports
 
 CUSTOMERS = 200
 
@@ -61,13 +60,8 @@ class Plan:
 
 def main() -> int:
     plan = Plan.from_environment()
-    results: dict[str, Any] = {"when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
-    written = HOME / f"{results['when'].replace(':', '')}.json"
-    with alone():
-        try:
-            run(plan, results)
-        finally:  # what was measured before an error is kept
-            written.write_text(json.dumps(results, indent=1))
+    with kept() as (results, written):
+        run(plan, results)
     if plan.reads_only:
         print(f"\n{page.reads(results)}\nMB of web: {results['memory']['web']}\nAll figures: {written}")
         return 0
@@ -255,10 +249,4 @@ def _invoices() -> tuple[retail.Invoice, ...]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ShopError, ServersError, OSError) as problem:
-        print(f"\nbench: {problem}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end_with("bench", main)

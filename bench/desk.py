@@ -9,11 +9,9 @@ be.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,11 +23,11 @@ import httpx
 from bench import databases, machine
 from bench.figures import Spread, short
 from bench.growth import WAREHOUSES, Site
-from bench.home import HOME, alone, commit
+from bench.home import HOME, end_with, kept
 from bench.page import table
 from bench.progress import Progress
 from bench.shop import ADMIN, Shop, ShopError
-from tools.servers import Servers, ServersError, free_ports
+from tools.servers import Servers, free_ports
 
 FULL = {"products": 100_000, "stock": 200_000, "ledger": 1_000_000, "orders": 300_000, "holds": 1_000}
 BOUNDS = {"servers": 300, "sqlite": 600}  # ms
@@ -210,26 +208,12 @@ def main() -> int:
     engine = os.environ.get("ENGINE") or "servers"
     share = float(os.environ.get("SIZE") or 1)
     rounds = int(os.environ.get("ROUNDS") or 5)
-    results: dict[str, Any] = {
-        "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
-        "pages": {},
-    }
-    written = HOME / f"desk-{results['when'].replace(':', '')}.json"
-    with alone():
-        try:
-            run(engine, share, rounds, results)
-        finally:  # what was measured before an error is kept
-            written.write_text(json.dumps(results, indent=1))
+    with kept("desk-") as (results, written):
+        results["pages"] = {}
+        run(engine, share, rounds, results)
     print(f"\n{told(results)}\n\nAll figures: {written}")
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ShopError, ServersError, OSError) as problem:
-        print(f"\ndesk: {problem}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end_with("desk", main)

@@ -21,16 +21,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from bench import databases, machine, page
-from bench.home import HOME, alone, commit
+from bench.home import HOME, end_with, kept
 from bench.load import Call, Tally, drive
 from bench.measures import order
 from bench.progress import Progress
-from bench.shop import ROOT, Shop, ShopError
-from tools.servers import Servers, ServersError, free_ports
+from bench.shop import ROOT, Shop
+from tools.servers import Servers, free_ports
 
 FULL = {"products": 1_000_000, "stock": 2_000_000, "ledger": 3_000_000, "orders": 300_000, "holds": 100_000}
 SMALL = 0.01  # of it
@@ -253,22 +252,11 @@ def main() -> int:
     engine = os.environ.get("ENGINE") or "servers"
     share = float(os.environ.get("SIZE") or 1)
     rounds = int(os.environ.get("ROUNDS") or 3)
-    results: dict[str, Any] = {"when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit()}
-    written = HOME / f"growth-{results['when'].replace(':', '')}.json"
-    with alone():
-        try:
-            run(engine, share, rounds, results)
-        finally:  # what was measured before an error is kept
-            written.write_text(json.dumps(results, indent=1))
+    with kept("growth-") as (results, written):
+        run(engine, share, rounds, results)
     print(f"\n{page.growth(results)}\nAll figures: {written}")
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ShopError, ServersError, OSError) as problem:
-        print(f"\ngrowth: {problem}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end_with("growth", main)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
 
 from bench.shop import ROOT, ShopError
+from tools.servers import ServersError
 
 HOME = ROOT / "var/bench"
 
@@ -25,6 +30,31 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise ShopError("Another benchmark is running here: two at once would measure each other.") from None
         yield
+
+
+@contextmanager
+def kept(prefix: str = "") -> Iterator[tuple[dict[str, Any], Path]]:
+    """Where a benchmark that works alone puts what it finds, and the file that has it then: also what was found before
+    an error."""
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    results: dict[str, Any] = {"when": when, "commit": commit()}
+    written = HOME / f"{prefix}{when.replace(':', '')}.json"
+    with alone():
+        try:
+            yield results, written
+        finally:
+            written.write_text(json.dumps(results, indent=1))
+
+
+def end_with(name: str, main: Callable[[], int]) -> NoReturn:
+    """Run a benchmark, and end the process: 1 if it could not be measured."""
+    try:
+        sys.exit(main())
+    except (ShopError, ServersError, OSError) as problem:
+        print(f"\n{name}: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def commit() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from typing import Any
 
 from contexts.inventory import models, selectors
@@ -112,17 +113,9 @@ class LocalInventory(TellsTrail, Inventory):
         paying: bool = False,
         again: bool = False,
     ) -> Reservation:
-        reserve = holds.reserve if again else holds.reserve_new
+        reserve = partial(holds.reserve, again=True) if again else holds.reserve_new
         return reservation(
-            reserve(
-                key=key,
-                order_id=order_id,
-                demand=units(items),
-                seconds=seconds,
-                paying=paying,
-                again=again,
-                actor=ACTOR,
-            )
+            reserve(key=key, order_id=order_id, demand=units(items), seconds=seconds, paying=paying, actor=ACTOR)
         )
 
     def require_available(self, *, items: tuple[Demand, ...]) -> None:

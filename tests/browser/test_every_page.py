@@ -93,29 +93,28 @@ def _import_prices(boss: Person) -> None:
     boss.sees("This writes 0 new, 1 changed")
 
 
+def _act(boss: Person, path: str, row: str, action: str) -> None:
+    """Choose an action for a row of a list."""
+    boss.page.goto(path)
+    boss.tick(boss.row(row).get_by_role("checkbox").first)
+    boss.choose("Action:", action)
+    boss.click(boss.button("Go"))
+
+
 def test_what_forms_answer(shop: Shop, enter: Enter) -> None:
     boss, flaws = enter(BOSS), []
 
-    boss.page.goto("/admin/catalog/product/")
-    boss.tick(boss.row("MUG-RED").get_by_role("checkbox").first)
-    boss.choose("Action:", "reprice")
-    boss.click(boss.button("Go"))
+    _act(boss, "/admin/catalog/product/", "MUG-RED", "reprice")
     boss.write("by percent", "5")
     boss.enter()
     boss.sees("Change these prices")
     flaws += boss.flaws()
 
-    boss.page.goto("/admin/inventory/stock/")
-    boss.tick(boss.row("MUG-RED").get_by_role("checkbox").first)
-    boss.choose("Action:", "count")
-    boss.click(boss.button("Go"))
+    _act(boss, "/admin/inventory/stock/", "MUG-RED", "count")
     boss.sees("Record a stock count")
     flaws += boss.flaws()
 
-    boss.page.goto("/admin/customers/customer/")
-    boss.tick(boss.row("demo@example.com").get_by_role("checkbox").first)
-    boss.choose("Action:", "delete_selected")
-    boss.click(boss.button("Go"))
+    _act(boss, "/admin/customers/customer/", "demo@example.com", "delete_selected")
     boss.sees("Their orders stay")
     flaws += boss.flaws()
 

@@ -211,6 +211,7 @@ def test_backed_up_under_load_restored_and_settled(
         assert new.status == 201
         assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
         again.stop()
+        assert new.data["order_id"] in order_ids(empty)
         said(manage(empty, "restore", str(folder), "--force"))
         assert order_ids(empty) <= set(trade.placed), "without the new one"
     finally:

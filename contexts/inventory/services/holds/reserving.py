@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
@@ -34,12 +35,15 @@ class _KeyIsKnown(Exception):
     """A reservation was thought to be new, and its key has been used."""
 
 
-def reserve_new(**asked: Any) -> ReservationView:
+def reserve_new(
+    *, key: str, order_id: str, demand: Mapping[int, int], seconds: int, paying: bool, actor: str
+) -> ReservationView:
     """As ``reserve``, for a key that was hardly used before: it is looked for only where it stands in the way."""
+    asked = partial(reserve, key=key, order_id=order_id, demand=demand, seconds=seconds, paying=paying, actor=actor)
     try:
-        return reserve(**asked, is_new=True)
+        return asked(is_new=True)
     except _KeyIsKnown:
-        return reserve(**asked)
+        return asked()
 
 
 @writes("inventory")
