@@ -63,6 +63,7 @@ test: ## lint, types, borders, migrations, then every test: on SQLite, and on Po
 	@tools/install-servers.sh --monitoring || [ "$(CI)" != true ]
 	@tools/install-servers.sh --gateway || [ "$(CI)" != true ]
 	@tools/install-servers.sh --browser || [ "$(CI)" != true ]
+	@tools/install-servers.sh --shell || [ "$(CI)" != true ]
 	@tools/install-kubectl.sh || [ "$(CI)" != true ]
 	@tools/install-postman.sh || [ "$(CI)" != true ]
 	$(PYTEST)

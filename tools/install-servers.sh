@@ -1,8 +1,9 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--gateway | --browser | --monitoring]: nginx alone, for make services; Chromium alone, for
-# tests/browser; or Prometheus, Alertmanager and exporters too, as tests/deployment/monitoring needs them
+# usage: tools/install-servers.sh [--gateway | --browser | --shell | --monitoring]: nginx alone, for make services; Chromium
+# alone, for tests/browser; curl and jq alone, which the documentation's commands call; or Prometheus, Alertmanager and
+# exporters too, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,6 +11,10 @@ have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
 packages=""
 gateway() { have nginx || packages="$packages nginx"; }
+shell() {
+  have curl || packages="$packages curl ca-certificates"
+  have jq || packages="$packages jq"
+}
 browser() { have chromium || packages="$packages chromium fonts-dejavu-core"; }
 servers() {
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || packages="$packages postgresql"
@@ -35,6 +40,7 @@ servers() {
 case ${1:-} in
   --gateway) gateway ;;
   --browser) browser ;;
+  --shell) shell ;;
   *) servers "${1:-}" ;;
 esac
 [ -n "$packages" ] || exit 0

@@ -36,7 +36,7 @@ def run(command: str, product: Product) -> str:
 
 
 def test_every_curl(product: Product) -> None:
-    program("curl", "apt-get install curl")
+    program("curl", "tools/install-servers.sh --shell")
     for command in of("curl"):
         answer = run(command, product)
         if "/v1/" in command and "health" not in command:
@@ -48,13 +48,13 @@ def test_every_curl(product: Product) -> None:
 
 
 def test_every_loop(product: Product) -> None:
-    program("curl", "apt-get install curl")
+    program("curl", "tools/install-servers.sh --shell")
     _, load = of("for ")
     run(load, product)
 
 
 def test_the_loop_over_health(product: Product) -> None:
-    program("jq", "apt-get install jq")
+    program("jq", "tools/install-servers.sh --shell")
     health, _ = of("for ")
     assert run(health, product).count('"healthy"') >= 4
 
