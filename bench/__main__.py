@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 from bench import databases, machine, oscar, page, retail
 from bench.floor import PRODUCTS, Floor
 from bench.home import HOME, end_with, kept
+from bench.load import Call
 from bench.mailbox import Mailbox
 from bench.measures import CLIENTS, READERS, Bench, Stretch, of_the_month
 from bench.oscar import Oscar
@@ -79,7 +81,7 @@ def run(plan: Plan, results: dict[str, Any]) -> None:
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
         "rounds": [],
     }
-    steps = 3 + plan.rounds * 5 if plan.reads_only else 4 + plan.rounds * (3 * len(CLIENTS) + 9)
+    steps = 3 + plan.rounds * 6 if plan.reads_only else 4 + plan.rounds * (3 * len(CLIENTS) + 10)
     progress = Progress("bench", steps)
     with _started(plan, progress) as bench:
         results["versions"] = [] if plan.reads_only else _versions(bench)
@@ -87,9 +89,8 @@ def run(plan: Plan, results: dict[str, Any]) -> None:
         _warm_up(bench)
         progress.tick()
         if plan.reads_only:
-            bench.month(month, lines, READERS, plan.seconds)
             for number in range(plan.rounds):
-                results["rounds"].append({"reads": _reads(plan, bench, progress, f"round {number + 1}")})
+                results["rounds"].append({"reads": _reads(plan, bench, progress, f"round {number + 1}", month)})
             results["memory"] = _memory(bench)
             progress.tick()
             return
@@ -190,18 +191,23 @@ def _round(
     found["hot"] = stretch("one hot product", bench.hot, READERS, plan.seconds)
     found["refusals"] = stretch("what is sold out", bench.refusals, READERS, plan.seconds / 2)
     found["month"] = stretch("a real month", bench.month, month, lines, READERS, plan.seconds)
-    found["reads"] = _reads(plan, bench, progress, name)
+    found["reads"] = _reads(plan, bench, progress, name, month)
     progress.say(f"{name}: the audit")
     found["audit"] = bench.shop.audit()
     progress.tick()
     return found
 
 
-def _reads(plan: Plan, bench: Bench, progress: Progress, name: str) -> dict[str, Stretch]:
+def _reads(plan: Plan, bench: Bench, progress: Progress, name: str, month: Iterator[Call]) -> dict[str, Stretch]:
+    kinds: dict[str, Callable[[int, float], Stretch]] = {
+        **{what: partial(bench.read, what) for what in bench.reads()},
+        "order list, one line each": partial(bench.order_list, bench.small_orders()),
+        "order list, a real month's": partial(bench.order_list, month),
+    }
     found = {}
-    for what in bench.reads():
+    for what, read in kinds.items():
         progress.say(f"{name}: {what}")
-        found[what] = bench.read(what, READERS, plan.read_seconds)
+        found[what] = read(READERS, plan.read_seconds)
         progress.tick()
     return found
 

@@ -26,6 +26,8 @@ from bench.shop import Shop, ShopError
 Stretch = dict[str, Any]
 CLIENTS = (1, 8, 32)
 READERS = 8
+LISTED = 20  # orders of a page
+PLACING = 60  # seconds that a page of orders may take
 TRIES = 3  # on a machine that others keep busy, a stretch may be over before the first answer
 
 
@@ -105,11 +107,11 @@ class Bench:
         return self._place(lambda: self.sold_out, clients, seconds, expected=409)
 
     def _place(self, product: Callable[[], int], clients: int, seconds: float, *, expected: int = 201) -> Stretch:
-        def call() -> Call:
-            items = [{"product_id": product(), "quantity": 2}]
-            return order({"customer_id": random.randint(1, self.customers), "items": items})
+        return self._on_shop(lambda: self._order(product()), clients, seconds, expected)
 
-        return self._on_shop(call, clients, seconds, expected)
+    def _order(self, product_id: int) -> Call:
+        items = [{"product_id": product_id, "quantity": 2}]
+        return order({"customer_id": random.randint(1, self.customers), "items": items})
 
     def month(self, todo: Iterator[Call], lines: Mapping[bytes, int], clients: int, seconds: float) -> Stretch:
         """The real shop's orders, in their order, as many as fit; ``lines`` of each by its body."""
@@ -134,6 +136,20 @@ class Bench:
     def read(self, name: str, clients: int, seconds: float) -> Stretch:
         return self._on_shop(self.reads()[name], clients, seconds, 200)
 
+    def small_orders(self) -> Iterator[Call]:
+        """Of one line each."""
+        while True:
+            yield self._order(random.choice(self.products))
+
+    def order_list(self, orders: Iterator[Call], clients: int, seconds: float) -> Stretch:
+        """A page of these orders, which are placed first. ``lines``: how many the page has."""
+        placed = itertools.islice(orders, LISTED)
+        self._on_shop(lambda: next(placed, None), clients, PLACING, 201)
+        stretch = self._on_shop(lambda: ORDER_LIST, clients, seconds, 200)
+        page = self.shop.ask(ORDER_LIST.path, headers=self.shop.token())["data"]
+        lines = sum(len(one["items"]) for one in page)
+        return stretch | {"lines": lines, "lines_rate": lines * stretch["rate"]}
+
     def _on_shop(self, call: Callable[[], Call | None], clients: int, seconds: float, expected: int) -> Stretch:
         shop, token = self.shop, self.shop.token()
         shop.settle()
@@ -147,6 +163,9 @@ class Bench:
         return stretch | {"mails": (self.mailbox.received - before) / stretch["calls"]}
 
 
+ORDER_LIST = Call(f"/v1/orders?limit={LISTED}")
+
+
 def reads(products: Sequence[int], order_id: str) -> dict[str, Callable[[], Call]]:
     words = ("glass lamp", "brass", "oak table", "linen mug", "vintage rug", "cushion")
     return {
@@ -154,7 +173,6 @@ def reads(products: Sequence[int], order_id: str) -> dict[str, Callable[[], Call
         "search": lambda: Call(f"/v1/products/search?q={random.choice(words).replace(' ', '+')}"),
         "availability": lambda: Call(f"/v1/inventory/availability/{random.choice(products)}"),
         "order detail": lambda: Call(f"/v1/orders/{order_id}"),
-        "order list": lambda: Call("/v1/orders?limit=20"),
     }
 
 

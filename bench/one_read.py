@@ -1,7 +1,7 @@
 """Ask for each kind of read in this process, with nothing else running. Prints JSON.
 
 ``python -m bench.one_read READS [NAME=PID ...]`` works on the databases of its environment, which bench.filling has
-filled. It places a page of orders first, of as many lines as the real shop's have, and asks READS times for each.
+filled. For each list it places a page of orders first, and asks READS times for each.
 
 Of each read, by name: ``calls``, the Python functions that it calls, which others' load does not change; and µs
 of processor time of this process and of the servers that NAME=PID name.
@@ -14,11 +14,10 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 
-from bench.measures import Call, reads
+from bench.measures import LISTED, ORDER_LIST, Call, reads
 from bench.one_order import InProcess, calls, spent
 
-ORDERS = 21  # a page, and one more
-LINES = 22
+LISTS = {"order list, one line each": 1, "order list, 22 lines each": 22}
 WARM_UP = 50
 
 
@@ -42,13 +41,15 @@ def main() -> int:
     asked = parser.parse_args()
     servers = {name: int(pid) for name, _, pid in (one.partition("=") for one in asked.servers)}
     shop = InProcess()
-    for number in range(ORDERS):
-        shop.order(LINES, number + 1)
     shop.order(1)
     [single] = shop.get("/v1/orders?limit=1")["data"]
     found = {
         name: of(shop, call, asked.reads, servers) for name, call in reads(range(1, 11), single["order_id"]).items()
     }
+    for name, lines in LISTS.items():
+        for number in range(LISTED + 1):  # one more than the page, as in any shop
+            shop.order(lines, number + 1)
+        found[name] = of(shop, lambda: ORDER_LIST, asked.reads, servers)
     json.dump(found, sys.stdout)
     return 0
 

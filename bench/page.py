@@ -170,7 +170,14 @@ def reads(results: Results) -> str:
         )
         for name in results["rounds"][0]["reads"]
     ]
-    return table(("8 clients, with a token", "a second", "p50 ms", "p95 ms", "CPU-ms web", "CPU-ms all"), rows)
+    head = ("8 clients, with a token", "a second", "p50 ms", "p95 ms", "CPU-ms web", "CPU-ms all")
+    notes = [
+        f"A page of the {name} has {spread(results, 'reads', name, 'lines')} lines:"
+        f" **{spread(results, 'reads', name, 'lines_rate')} lines a second**."
+        for name, found in results["rounds"][0]["reads"].items()
+        if "lines" in found
+    ]
+    return "\n\n".join([table(head, rows), *notes])
 
 
 def resources(results: Results) -> str:

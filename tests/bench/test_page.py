@@ -25,7 +25,10 @@ def results() -> dict[str, Any]:
             "hot": stretch(40 * factor, web=10),
             "refusals": stretch(800, web=1),
             "month": stretch(50, web=20) | {"lines": 80, "lines_rate": 400.0},
-            "reads": {"search": stretch(500, web=2)},
+            "reads": {
+                "search": stretch(500, web=2),
+                "list": stretch(30, web=9) | {"lines": 900, "lines_rate": 27_000.0},
+            },
         }
 
     both = ("statements", "commits")
@@ -53,6 +56,7 @@ def test_ratios_and_sums() -> None:
     assert "| django-oscar, 8 clients | 30.0 | 10.0 | 40.0 | 2.67 |  |" in text
     assert "| one hot product | 60.0 (40.0 to 80.0) | 0.5 |" in text
     assert "**400 lines a second**" in text
+    assert "A page of the list has 900 lines: **27,000 lines a second**." in text
     assert "| **everything** |  | **170** | **3.00** |" in text
     assert "| 1 line: statements | 4 | **4** |" in text
     assert "| **the request** | **600** | **400** | **1,000** |" in text
