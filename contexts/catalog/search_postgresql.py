@@ -3,10 +3,11 @@
 The index finds all that match before the first can be sorted. That is quick where few do. Where many do, it is quicker
 to walk through the list in its order, and to look at each product until the page is full. So:
 
-1. A sample, the newest products, says how many have each word, how many match, and of which rank these are.
+1. A sample, the newest products, says how many have each word, how many match, and of which rank these are. A catalog
+   of few products needs none.
 2. Where few match, the index finds them, and they are ranked and sorted. A word that is far more frequent than the
    rarest one is not asked of the index, but looked for in what the others find.
-3. Where many match, the list is walked rank by rank. A rank of which few are is asked of the index.
+3. Where many match, the list is walked rank by rank. Ranks of which few are are asked of the index, together.
 
 All values are parameters; what is put together into SQL is written in this file.
 """
@@ -20,7 +21,7 @@ from itertools import chain
 from math import inf, prod
 from typing import Any, NamedTuple
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
@@ -28,6 +29,8 @@ from contexts.catalog.models import Product
 from contexts.catalog.search_indexes import tsquery
 from contexts.catalog.words import Asked, Match, Rank
 from eci.paging import Paging
+from eci.remembered import Remembered
+from eci.statements.texts import fetched, run
 
 SAMPLE = 1_000  # products that are looked at first
 FAR = 40_000  # products that are walked through
@@ -35,6 +38,8 @@ FAR_APART = 10_000  # the same in an order in which each lies in another place
 FEW = 5_000  # products that are ranked and sorted
 RARE = 10  # of the sample, of which those are that filters alone may find
 TIMES = 10  # how much more frequent than the rarest a word may be that is asked of the index
+
+_newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
 
 _BEST = (Rank.KEY, Rank.SKU, Rank.NAME)
 _WIDEST = (Rank.KEY, Rank.PART, Rank.ANYWHERE, Rank.MISTAKE)
@@ -44,8 +49,10 @@ Place = tuple[int, int]  # a product's rank and id
 
 
 class Sample(NamedTuple):
-    """Of ``size`` products: how many the filters leave, have each word, fit in all, and are of each rank."""
+    """Of ``size`` products out of up to ``all``: how many the filters leave, have each word, fit in all, and are of
+    each rank."""
 
+    all: int
     size: int
     found: int
     words: Sequence[int]
@@ -57,11 +64,18 @@ class Sample(NamedTuple):
         by_chance = self.found * prod(seen / self.size for seen in self.words) if self.words and self.size else 0
         return max(self.fits, by_chance)
 
+    def in_all(self, matching: float) -> float:
+        """Of how many the sample has so many."""
+        return matching * self.all / self.size if self.size else 0
+
     def width(self, matching: float, wanted: int, far: int = 0) -> int:
-        """How many products to walk through for so many that match; 0 where that would be too far."""
+        """How many products to walk through for so many that match; 0 where that would be too far, or farther than
+        through all that match."""
         far = far or FAR
         expected = self.size * wanted / matching if matching else inf
-        return min(far, int(3 * expected)) if expected <= far / 2 else 0
+        if expected > min(far / 2, self.in_all(matching)):
+            return 0
+        return min(far, 1 << int(2 * expected).bit_length())  # of few widths, because each has a text of its own
 
 
 class Sql(NamedTuple):
@@ -84,6 +98,11 @@ def _has(match: Match) -> Sql:
     return Sql("catalog_product.terms @@ %s::tsquery", (tsquery(match),))
 
 
+def _shows(match: Match) -> Sql:
+    """The same for a product that is looked at: a plan that PostgreSQL keeps would read the query anew for each."""
+    return Sql("catalog_product.terms @@ (SELECT %s::tsquery)", (tsquery(match),))
+
+
 def _looked_at(condition: Sql) -> Sql:
     """The condition, not asked of an index."""
     return _sql("({}) IS TRUE", condition)
@@ -91,14 +110,19 @@ def _looked_at(condition: Sql) -> Sql:
 
 def _where(found: QuerySet[Product]) -> Sql:
     """What the rows fulfil."""
-    query = found.query.clone()
-    query.clear_limits()
-    query.clear_ordering(force=True)
+    query = found.query
     try:
-        text, parameters = query.get_compiler(using=found.db).as_sql()
+        text, parameters = query.get_compiler(using=found.db).compile(query.where)
     except EmptyResultSet:
         return Sql("FALSE")
-    return Sql(text.partition(' FROM "catalog_product"')[2].removeprefix(" WHERE ") or "TRUE", tuple(parameters))
+    except FullResultSet:
+        return Sql("TRUE")
+    return Sql(text, tuple(parameters))
+
+
+def _table(ahead: QuerySet[Product]) -> Sql:
+    text, parameters = ahead.query.get_compiler(using=ahead.db).as_sql()
+    return Sql(text, tuple(parameters))
 
 
 class Search:
@@ -108,7 +132,7 @@ class Search:
         self._found, self._asked = found, asked
         self._connection = connections[found.db]
         self._filters = _where(found)
-        self._ranks = {rank: _has(match) for rank, match in asked.terms.items()}
+        self._ranks = {rank: _shows(match) for rank, match in asked.terms.items()}
         like = self._connection.ops.prep_for_like_query
         self._parts = [Sql("catalog_product.plain_name LIKE %s", (f"%{like(part)}%",)) for part in asked.parts]
         if self._parts:
@@ -117,17 +141,19 @@ class Search:
         self._rank = _sql("CASE {} END", _joined(" ", whens)) if whens else Sql("0")
         widest = [self._ranks[rank] for rank in _WIDEST if rank in self._ranks]
         self._fits = _sql("({})", _joined(" OR ", widest)) if widest else Sql("TRUE")
-        self._sample = self._look()
+        products = _newest.get_or_load(found.db, self._newest_id)
+        self._sample = self._look(products) if products > FEW else self._unseen(products)
         is_indexed = any(f'"{column}"' in self._filters.text for column in _INDEXED)
         self._by_filters = is_indexed and self._sample.found <= min([RARE, *self._sample.words])
 
     def page(self, paging: Paging) -> list[Place]:
         """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them."""
         wanted = paging.limit + 1
-        many = self._sample.size == SAMPLE and self._sample.width(self._sample.matching(), wanted)
+        matching = self._sample.matching()
+        many = self._sample.width(matching, wanted)
         if (many and not self._by_filters) or len(self._ranks) == 1:
             return self._rank_by_rank(paging, wanted)
-        if not (self._by_filters or paging.backwards):
+        if self._sample.in_all(matching) > SAMPLE and not (self._by_filters or paging.backwards):
             places = self._at_once(_BEST, paging, wanted)
             if places is not None and len(places) == wanted:
                 return places
@@ -139,7 +165,7 @@ class Search:
         wanted = paging.limit + 1
         far = FAR if paging.field == "created_at" else FAR_APART
         if not self._by_filters and (width := self._sample.width(self._sample.matching(), wanted, far)):
-            ahead = replace(paging, limit=width).of(Product.objects.all())
+            ahead = _table(replace(paging, limit=width).of(Product.objects.all()))
             ids = [pk for (pk,) in self._walk(ahead, self._fits, wanted)]
             if len(ids) == wanted:
                 return ids
@@ -152,14 +178,21 @@ class Search:
     def some(self, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
         """These columns of products that match, in no order."""
         if width := self._sample.width(self._sample.matching(), limit, 2 * FAR):
-            rows = self._walk(Product.objects.order_by("-pk")[:width], self._fits, limit, ", ".join(columns))
+            rows = self._walk(_table(Product.objects.order_by("-pk")[:width]), self._fits, limit, ", ".join(columns))
             if len(rows) == limit:
                 return rows
         found = self._found_by(Sql(", ".join(columns)), self._filters, self._index(*_WIDEST))
         return self._rows(_sql(f"{{}} SELECT * FROM f LIMIT {limit}", found))
 
-    def _look(self) -> Sample:
-        words = [_sql(f"{{}} AS word{number}", _has([word])) for number, word in enumerate(self._asked.words)]
+    def _newest_id(self) -> int:
+        [(newest,)] = self._rows(Sql("SELECT coalesce(max(id), 0) FROM catalog_product"))
+        return int(newest)
+
+    def _unseen(self, products: int) -> Sample:
+        return Sample(products, 0, 0, [0] * len(self._asked.words), 0, dict.fromkeys(self._ranks, 0))
+
+    def _look(self, products: int) -> Sample:
+        words = [_sql(f"{{}} AS word{number}", _shows([word])) for number, word in enumerate(self._asked.words)]
         rank = _sql("CASE WHEN {} AND {} THEN {} END AS rank", self._filters, self._fits, self._rank)
         columns = _joined(", ", [_sql("{} AS found", self._filters), rank, *words])
         counted = ["TRUE", "found", *(f"word{number}" for number in range(len(words)))]
@@ -169,7 +202,9 @@ class Search:
         looked_at = _sql(f"WITH f AS MATERIALIZED (SELECT {{}} FROM {newest}) SELECT {counts} FROM f", columns)
         [(size, found, *others)] = self._rows(looked_at)
         units = others[len(words) :]
-        return Sample(size, found, others[: len(words)], sum(units), dict(zip(self._ranks, units, strict=False)))
+        ranks = dict(zip(self._ranks, units, strict=False))
+        in_all = products if size == SAMPLE else size
+        return Sample(in_all, size, found, others[: len(words)], sum(units), ranks)
 
     # -- where few match
 
@@ -202,51 +237,71 @@ class Search:
                 _, rarest = min(zip(self._sample.words, self._parts, strict=True))
             return _joined(" AND ", [part if part is rarest else _looked_at(part) for part in self._parts])
         if rank in (Rank.KEY, Rank.NAME):  # whole words
-            return self._ranks[rank]
+            return _has(self._asked.terms[rank])
         most = TIMES * max(1, min(self._sample.words))
         words = list(zip(self._asked.terms[rank], self._sample.words, strict=True))
         rare = [word for word, seen in words if seen <= most]
         frequent = [word for word, seen in words if seen > most]
-        return _joined(" AND ", [_has(rare), *([_looked_at(_has(frequent))] if frequent else [])])
+        return _joined(" AND ", [_has(rare), *([_looked_at(_shows(frequent))] if frequent else [])])
 
     # -- where many match
 
     def _rank_by_rank(self, paging: Paging, wanted: int) -> list[Place]:
+        """A rank is walked where that should fill the page. The others, and what was walked in vain, are asked of the
+        index, those that follow each other together."""
         places: list[Place] = []
-        for rank in sorted(self._ranks, reverse=not paging.backwards):
-            if len(places) < wanted:
-                places += self._of_rank(rank, paging, wanted - len(places))
-        return places
+        unasked: list[Rank] = []
+        for rank in self._ahead(paging):
+            width = self._sample.width(self._sample.ranks[rank], wanted - len(places))
+            if width and unasked:
+                places += self._by_index(unasked, paging, wanted - len(places))
+                unasked = []
+            if len(places) == wanted:
+                return places
+            if width:
+                walked = self._walk_rank(rank, paging, width, wanted - len(places))
+                if len(places) + len(walked) == wanted:
+                    return places + walked
+            unasked.append(rank)
+        return places + self._by_index(unasked, paging, wanted - len(places)) if unasked else places
 
-    def _of_rank(self, rank: Rank, paging: Paging, wanted: int) -> list[Place]:
-        """The first products of the rank, from the cursor on."""
-        place, start = paging.after or (None, None)
-        if place is not None and rank != place and (rank > place) != paging.backwards:
-            return []
-        down = not paging.backwards
-        exactly = _sql(f"{{}} AND {{}} = {rank.value}", _looked_at(self._ranks[rank]), self._rank)
-        ahead = Product.objects.order_by("-pk" if down else "pk")
+    def _ahead(self, paging: Paging) -> list[Rank]:
+        """The ranks of which products may follow, in the order of reading."""
+        ranks = sorted(self._ranks, reverse=not paging.backwards)
+        if paging.after is None:
+            return ranks
+        place = paging.after[0]
+        return [rank for rank in ranks if rank == place or (rank > place) == paging.backwards]
+
+    def _walk_rank(self, rank: Rank, paging: Paging, width: int, wanted: int) -> list[Place]:
+        """The first products of the rank, from the cursor on, among the next ``width`` products."""
         beyond = Sql("TRUE")
-        if rank == place:
-            ahead = ahead.filter(**{"pk__lt" if down else "pk__gt": start})
-            beyond = Sql(f"id {'<' if down else '>'} %s", (start,))
-        ids: list[tuple[Any, ...]] = []
-        if width := self._sample.width(self._sample.ranks[rank], wanted):
-            ids = self._walk(ahead[:width], exactly, wanted)
-        if len(ids) < wanted:
-            found = self._found_by(Sql("id"), self._filters, self._index_of(rank), exactly, beyond)
-            order = "DESC" if down else "ASC"
-            ids = self._rows(_sql(f"{{}} SELECT * FROM f ORDER BY id {order} LIMIT {wanted}", found))
-        return [(rank.value, pk) for (pk,) in ids]
+        if paging.after and paging.after[0] == rank:
+            beyond = Sql(f"id {'>' if paging.backwards else '<'} %s", paging.after[1:])
+        order = "ASC" if paging.backwards else "DESC"
+        ahead = _sql(f"SELECT * FROM catalog_product WHERE {{}} ORDER BY id {order} LIMIT {width}", beyond)
+        exactly = _sql(f"{{}} AND {{}} = {rank.value}", _looked_at(self._ranks[rank]), self._rank)
+        return [(rank.value, pk) for (pk,) in self._walk(ahead, exactly, wanted)]
+
+    def _by_index(self, ranks: Sequence[Rank], paging: Paging, wanted: int) -> list[Place]:
+        """The first products of these ranks, which follow each other, from the cursor on."""
+        order, ahead = ("ASC", ">") if paging.backwards else ("DESC", "<")
+        beyond = Sql(f"(rank, id) {ahead} (%s, %s)", paging.after) if paging.after else Sql("TRUE")
+        these = ", ".join(str(rank.value) for rank in ranks)
+        found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, self._index(*ranks))
+        sorted_ = f"ORDER BY rank {order}, id {order} LIMIT {wanted}"
+        return self._rows(
+            _sql(f"{{}} SELECT rank, id FROM f WHERE rank IN ({these}) AND {{}} {sorted_}", found, beyond)
+        )
 
     # -- statements
 
-    def _walk(self, ahead: QuerySet[Product], condition: Sql, limit: int, columns: str = "id") -> list[tuple[Any, ...]]:
+    def _walk(self, ahead: Sql, condition: Sql, limit: int, columns: str = "id") -> list[tuple[Any, ...]]:
         """The first of the products ``ahead`` that match."""
-        text, parameters = ahead.query.get_compiler(using=self._found.db).as_sql()
-        table = Sql(f"({text}) AS catalog_product", tuple(parameters))
         found = _sql("{} AND {}", self._filters, condition)
-        return self._rows(_sql(f"SELECT {columns} FROM {{}} WHERE {{}} LIMIT {limit}", table, found))
+        return self._rows(
+            _sql(f"SELECT {columns} FROM ({{}}) AS catalog_product WHERE {{}} LIMIT {limit}", ahead, found)
+        )
 
     def _found_by(self, columns: Sql, *conditions: Sql) -> Sql:
         """``f``, all products that match. Were it not by itself, PostgreSQL would go through the list in the order that
@@ -255,6 +310,4 @@ class Search:
         return _sql("WITH f AS MATERIALIZED (SELECT {} FROM catalog_product WHERE {})", columns, where)
 
     def _rows(self, sql: Sql) -> list[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql.text, sql.parameters)
-            return list(cursor.fetchall())
+        return list(run(self._connection, sql.text, sql.parameters, fetched))
