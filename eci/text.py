@@ -71,6 +71,8 @@ def clean(text: str, *, limit: int, lines: bool = False, blank: bool = True) -> 
     change nothing one sees, for with them it looks like another.
     """
     text = trim(unicodedata.normalize("NFC", text))
+    if text and len(text) <= limit and text.isascii() and text.isprintable():  # nothing else has anything to hide
+        return text
     if lines:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if (_CONTROL_BUT_LINES if lines else _CONTROL).search(text):

@@ -14,6 +14,7 @@ from eci.calls.service_tokens import UsedTokenRow
 from eci.idempotency import IdempotencyRecord
 from eci.imports.rows import ImportLineRow, ImportPieceRow, ImportRow
 from eci.outbox import InboxRow, OutboxRow
+from eci.statements.rows import QuickModel
 from eci.trail import TrailRow
 
 
@@ -24,7 +25,7 @@ class TermsField(models.TextField):  # type: ignore[type-arg]
         return "tsvector" if connection.vendor == "postgresql" else super().db_type(connection)
 
 
-class Product(models.Model):
+class Product(QuickModel):
     """Something that the shop sells. Orders refer to it, so it is deactivated and never deleted.
 
     Services derive the last six columns from the others. Every engine then compares alike, and with an index.
@@ -69,7 +70,7 @@ class Product(models.Model):
         return f"{self.sku} {self.name}"
 
 
-class Word(models.Model):
+class Word(QuickModel):
     """A word of names and categories, for which another may be typed by mistake, with what both have in common."""
 
     word = models.CharField(max_length=LONGEST, primary_key=True)
@@ -87,7 +88,7 @@ class Word(models.Model):
         return self.word
 
 
-class PriceChange(models.Model):
+class PriceChange(QuickModel):
     """One price that a product was given, append-only. The first row of a product has no old price."""
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="price_changes")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -241,7 +242,7 @@ def _record_price(product: Product, *, actor: str, before: Row | None = None) ->
 
 def _price_change(product: Product, *, actor: str, before: Row | None) -> PriceChange:
     return PriceChange(
-        product=product,
+        product_id=product.pk,
         old_price_minor=before["price_minor"] if before else None,
         old_currency=before["currency"] if before else "",
         price_minor=product.price_minor,
@@ -355,6 +356,7 @@ class _Plans:
             product.barcode = row["barcode"] or None
 
 
+@lru_cache(4096)  # many products have the same price
 def _exact_minor(price: Decimal, currency: str) -> int:
     try:
         return money.to_minor(exact(price, currency), currency)

@@ -22,17 +22,17 @@ MISTAKEN = 4  # letters that a word with a mistake has at least
 
 # -- text -------------------------------------------------------------------------------------------------------------
 
-_PLAIN_LETTERS = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
-)
+_PLAIN_LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+_WITH_PLAIN_LETTERS = re.compile(f"[{''.join(_PLAIN_LETTERS)}]")
 # Han, kana, Thai, Lao, Burmese, Khmer: no spaces between words.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_WORD = f"(?:[\u0900-\u0dff]|[^\\W_{_UNSPACED}])+"  # with the vowel signs of India's scripts
-_RUN = re.compile(f"([{_UNSPACED}]+)|{_WORD}")
-_SPACED = re.compile(_WORD)
+_INDIAN = "\u0900-\u0dff"  # their vowel signs belong to the words
+_RUN = re.compile(f"([{_UNSPACED}]+)|(?:[{_INDIAN}]|[^\\W_{_UNSPACED}])+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+_NO_PLAIN_WORD = re.compile(f"[{_INDIAN}{_UNSPACED}]")
+_PLAIN_WORD = re.compile("[^\\W_]+")
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _MAY_BE_MARKS = re.compile("[^\0-\u02ff]+")  # those before U+0300 combine with nothing
 
@@ -42,7 +42,8 @@ def plain(text: str) -> str:
     if text.isascii():
         return text.lower()
     bare = _MAY_BE_MARKS.sub(_without_marks, unicodedata.normalize("NFKD", fold(text)))
-    return unicodedata.normalize("NFC", bare).casefold().translate(_PLAIN_LETTERS)
+    bare = unicodedata.normalize("NFC", bare).casefold()
+    return _WITH_PLAIN_LETTERS.sub(lambda found: _PLAIN_LETTERS[found[0]], bare)
 
 
 def _without_marks(found: re.Match[str]) -> str:
@@ -58,8 +59,8 @@ def _words(text: str) -> list[str]:
     """Of a plain text."""
     if text.isascii():
         return [word[:LONGEST] for word in _ASCII_WORD.findall(text)]
-    if not _UNSPACED_RUN.search(text):
-        return [word[:LONGEST] for word in _SPACED.findall(text)]
+    if not _NO_PLAIN_WORD.search(text):
+        return [word[:LONGEST] for word in _PLAIN_WORD.findall(text)]
     found = []
     for run in _RUN.finditer(text):
         if run[1] and len(run[0]) > 1:

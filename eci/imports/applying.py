@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from eci.db import run_in_unit_of_work
@@ -15,6 +17,7 @@ from eci.imports import uploads
 from eci.imports.kinds import Kind, Verdict, kind_named, refused
 from eci.imports.leases import Lease, Lost
 from eci.imports.rows import ImportLineRow, Outcome, State, Status, changes_lines, lines_of
+from eci.statements import Reads, reads
 from eci.watch.requests import logger
 
 log = logger(__name__)
@@ -30,7 +33,7 @@ Broken = Callable[[Lease, list[ImportLineRow]], None]
 def apply(lease: Lease) -> None:
     """Write the lines of an import that is APPLYING, from where an earlier worker stopped. Lost."""
     kind = kind_named(lease.row.kind)
-    while lines := _next(lease, "position", position__gt=lease.row.position):
+    while lines := _lines_between(lease, lease.row.position + 1, lease.row.position + PIECE):
         _together_or_singly(lease, kind, lines, _write, _refuse)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
     uploads.drop(lease.context, lease.row.file)  # its lines have what is needed to undo it
@@ -39,14 +42,24 @@ def apply(lease: Lease) -> None:
 def undo(lease: Lease) -> None:
     """Take back what an import did, the last line first. Lost."""
     kind = kind_named(lease.row.kind)
-    while lines := _next(lease, "-position", position__lt=lease.row.position):
+    while lines := _lines_between(lease, lease.row.position - PIECE, lease.row.position - 1)[::-1]:
         _together_or_singly(lease, kind, lines, _take_back, _keep)
     lease.finish(Status.UNDONE, undone_at=Now(), done=lease.row.row_count)
 
 
-def _next(lease: Lease, order: str, **where: int) -> list[ImportLineRow]:
-    lines = lines_of(lease.context).filter(import_pk=lease.row.pk, **where)
-    return list(lines.order_by(order)[:PIECE])
+def _lines_between(lease: Lease, first: int, last: int) -> list[ImportLineRow]:
+    """By both ends. Given one and a limit, PostgreSQL sorts all that are left, as long as it takes them for few."""
+    return _lines(lease.context)(import_pk=lease.row.pk, first=first, last=last)
+
+
+@cache
+def _lines(context: str) -> Reads[..., ImportLineRow]:
+    @reads
+    def lines_between(*, import_pk: int, first: int, last: int) -> QuerySet[ImportLineRow]:
+        lines: QuerySet[ImportLineRow] = lines_of(context).filter(import_pk=import_pk, position__range=(first, last))
+        return lines.order_by("position")
+
+    return lines_between
 
 
 def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], step: Step, broken: Broken) -> None:
@@ -137,4 +150,4 @@ def _mark_undone(lease: Lease, lines: list[ImportLineRow], results: list[tuple[I
 
 def _advance(lease: Lease, lines: list[ImportLineRow], counts: Counter[str]) -> None:
     """These lines are done. The import's row says so in the very transaction that does them."""
-    lease.hold(position=lines[-1].position, done=lease.row.done + len(lines), counts=dict(counts), attempts=0)
+    lease.advance(position=lines[-1].position, done=lease.row.done + len(lines), counts=dict(counts))

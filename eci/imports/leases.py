@@ -16,6 +16,8 @@ from eci.imports.rows import UNDER_WAY, ImportRow, Status, imports_of
 from eci.statements import Reads, reads
 
 LEASE = timedelta(seconds=10)
+_SHORTEST = timedelta(seconds=3)
+_PIECES = 20
 _RENEWED_AFTER = 2.0  # seconds
 
 
@@ -32,13 +34,19 @@ class Lease:
         self._owner = owner
         self._renewed = time.monotonic()
 
-    def hold(self, **changes: Any) -> None:
+    def hold(self, *, lasts: timedelta = LEASE, **changes: Any) -> None:
         """Write to the import's row, and have it for longer. Lost."""
         held = imports_of(self.context).filter(pk=self.row.pk, lease_owner=self._owner, status=self.row.status)
-        if not held.update(lease_until=Now() + LEASE, **changes):
+        if not held.update(lease_until=Now() + lasts, **changes):
             raise Lost
         self._renewed = time.monotonic()
         after_commit(self.context, partial(vars(self.row).update, changes))
+
+    def advance(self, **changes: Any) -> None:
+        """As ``hold``, at the end of a piece: for as long as some more of them take. When this process dies, the others
+        wait for so long; if the next piece takes longer than all these, another worker may do it over. Lost."""
+        took = timedelta(seconds=time.monotonic() - self._renewed)
+        self.hold(lasts=min(LEASE, max(_SHORTEST, _PIECES * took)), attempts=0, **changes)
 
     def renew(self) -> None:
         """Called now and then while nothing is written."""

@@ -21,6 +21,7 @@ from eci.imports.values import Reading
 
 MAX_ROWS = 500_000
 PIECE = 500  # lines that are written at once
+_AT_ONCE = 10_000  # keys that are read at once
 _LOOKED_AT = 20_000  # rows of a workbook that tell what must be asked: it takes long to read
 _MAX_KEY = 255
 _HEADER_WITHIN = 40  # filled rows, unless the header's row is given
@@ -40,15 +41,17 @@ class Evidence:
 
 @dataclass
 class Parsed:
-    """A row of the file, understood. ``skipped`` or ``refusal`` say why it is none. ``number``: of all its rows."""
+    """A row of the file. ``skipped`` or ``refusal`` say why it is none. ``number``: of all its rows. ``fields``: its
+    cells by field, of which ``_understand`` makes the ``values``."""
 
     number: int
     line: int
+    cells: list[str]
+    fields: Cells = field(default_factory=dict)
     values: Values = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     skipped: str = ""
-    cells: list[str] = field(default_factory=list)
 
 
 def read(lease: Lease) -> None:
@@ -94,8 +97,7 @@ def read(lease: Lease) -> None:
         if currency := options.get("currency"):
             reading.currency = currency
         answers = kind.informed(options | {one.name: one.answer for one in questions})
-        parsed = _parsed(table.rows(), columns, kind, reading, answers)
-        _judge(lease, kind, parsed)
+        _judge(lease, kind, _parsed(table.rows(), columns, kind), reading, answers, len(columns.names))
     lease.finish(Status.READY, done=lease.row.row_count)
 
 
@@ -233,9 +235,7 @@ def _notes(columns: Columns) -> list[str]:
 # -- row by row -------------------------------------------------------------------------------------------------------
 
 
-def _parsed(
-    rows: Iterator[Row], columns: Columns, kind: Kind, reading: Reading, options: Mapping[str, Any]
-) -> Iterator[Parsed]:
+def _parsed(rows: Iterator[Row], columns: Columns, kind: Kind) -> Iterator[Parsed]:
     codes = {one.name for one in kind.fields if one.is_code}
     first: Cells = {}
     group = ""
@@ -244,7 +244,7 @@ def _parsed(
             continue
         is_odd = type(cells) is not list or len(cells) > columns.width
         if is_odd and (refusal := _not_in_columns(cells, columns)):
-            yield Parsed(number, line, refusal=[refusal], cells=cells[: len(columns.names)])
+            yield Parsed(number, line, cells, refusal=[refusal])
             continue
         found = _cells(cells, columns, codes)
         preset = columns.preset
@@ -253,14 +253,10 @@ def _parsed(
             first = found
         shaped = preset.shape(found, first) if preset else found
         if isinstance(shaped, Skip):
-            yield Parsed(number, line, skipped=str(shaped))
+            yield Parsed(number, line, cells, skipped=str(shaped))
             continue
         for one in _spread(shaped, cells, columns, kind):
-            parsed = Parsed(number, line)
-            _understand(parsed, one, kind, reading, options)
-            if parsed.refusal:
-                parsed.cells = [str(cell) for cell in cells[: len(columns.names)]]
-            yield parsed
+            yield Parsed(number, line, cells, one)
 
 
 def _not_in_columns(cells: list[str], columns: Columns) -> str:
@@ -303,7 +299,8 @@ def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> It
         yield shaped | stands_for | {kind.spread_field: values.bare(cell) if type(cell) is str else cell}
 
 
-def _understand(parsed: Parsed, cells: Cells, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
+def _understand(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
+    cells = parsed.fields
     reading.warnings = [cells[WARNING]] if WARNING in cells else []
     reading.cells = cells
     for one in kind.fields:
@@ -346,8 +343,10 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
         found[one.name] = one.cleared
 
 
-def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
-    """Write the lines, piece by piece, from where an earlier worker stopped."""
+def _judge(
+    lease: Lease, kind: Kind, parsed: Iterator[Parsed], reading: Reading, options: Mapping[str, Any], width: int
+) -> None:
+    """Write the lines, piece by piece, from where an earlier worker stopped. ``width``: how many cells count."""
     done = lease.row.position
     counts = Counter(lease.row.counts)
     position = done
@@ -356,6 +355,10 @@ def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
     while piece := list(itertools.islice(remaining, PIECE)):
         if position + len(piece) > MAX_ROWS:
             raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
+        for one in piece:
+            if not (one.refusal or one.skipped):
+                _understand(one, kind, reading, options)
+            one.cells = [str(cell) for cell in one.cells[:width]] if one.refusal else []
         lines = _lines(lease, kind, piece, position, taken)
         position += len(piece)
         for line in lines:
@@ -363,7 +366,7 @@ def _judge(lease: Lease, kind: Kind, parsed: Iterator[Parsed]) -> None:
             counts["warned"] += line.warned
 
         def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
-            lease.hold(position=at, done=min(row, lease.row.row_count), counts=dict(counts), attempts=0)
+            lease.advance(position=at, done=min(row, lease.row.row_count), counts=dict(counts))
             adds_lines(lease.context)(lines)
 
         run_in_unit_of_work(lease.context, write)
@@ -378,8 +381,12 @@ def _renewing(parsed: Iterator[Parsed], lease: Lease) -> Iterator[Parsed]:
 
 def _taken(lease: Lease) -> set[int]:
     """Hashes of the keys of lines that were read: most files have no key twice, and then none of them is looked up."""
-    keys = _accepted(lease).values_list("key", flat=True)
-    return {hash(key) for key in keys.iterator(chunk_size=10_000)} if lease.row.position else set()
+    found: set[int] = set()
+    for first in range(1, lease.row.position + 1, _AT_ONCE):
+        lines = _accepted(lease).filter(position__range=(first, first + _AT_ONCE - 1))
+        found.update(map(hash, lines.values_list("key", flat=True)))
+        lease.renew()
+    return found
 
 
 def _accepted(lease: Lease) -> Any:

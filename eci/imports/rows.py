@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from eci.statements import Inserts
+from eci.statements.rows import QuickModel
 
 ACTOR = "import:"
 
@@ -96,7 +97,7 @@ class ImportRow(models.Model):
         return f"{ACTOR}{self.import_id}"
 
 
-class ImportLineRow(models.Model):
+class ImportLineRow(QuickModel):
     """One row of the file. ``line`` is where it stands there, ``position`` its number among the import's lines.
 
     ``values`` are the fields as they were understood; ``changes`` is ``{field: [old, new]}``; ``cells`` are the texts

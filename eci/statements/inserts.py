@@ -162,20 +162,19 @@ class _Insertion:
         """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""
         own = [column for column in self.columns if column.name is not None]
         same = [column.prepare for column in self.columns if column.name is None]
-        places = iter([f"c{number}::{column.type}" for number, column in enumerate(own)])
+        names = [f"c{number}" for number in range(len(own))]
+        places = iter([f"{name}::{column.type}" for name, column in zip(names, own, strict=True)])
         parts = iter(["%s" if column.name is None else next(places) for column in self.columns])
         row = re.sub("%s", lambda _: next(parts), self.row)
-        table = ", ".join(f"c{number} text" for number in range(len(own)))
-        values = [{f"c{number}": _as_json(value) for number, value in enumerate(_values_of(row, own))} for row in rows]
-        given = json.dumps(values, ensure_ascii=False)
+        table = ", ".join(f"{name} text" for name in names)
+        values = [dict(zip(names, _values_of(row, own), strict=True)) for row in rows]
+        given = json.dumps(values, ensure_ascii=False, default=_as_json)
         chosen = f"SELECT {row} FROM json_to_recordset(%s) AS r({table})"  # noqa: S608 - numbers, and types of columns
         return f"{self.before} {chosen}{self.after}", [*same, given]
 
 
 def _as_json(value: Any) -> Any:
-    """As PostgreSQL reads a value of any type from JSON's texts and numbers."""
-    if value is None or isinstance(value, str | int):
-        return value
+    """Of a value that JSON does not know: as PostgreSQL reads it from a text."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, uuid.UUID | Decimal | date | time | timedelta):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 
 from contexts.catalog.imports.products import Products
 from contexts.catalog.models import Import, ImportLine, ImportPiece, PriceChange, Product
+from eci.clock import utcnow
 from eci.errors import ContextUnavailable
 from eci.imports import applying, leases, reading, running, uploads
 from eci.imports.leases import Lease
@@ -124,6 +126,21 @@ def test_who_has_lost_the_lease_writes_nothing(importing: Importing) -> None:
     assert Product.objects.count() == 0
     applying.apply(other)
     assert Product.objects.count() == ROWS
+
+
+@pytest.mark.parametrize(("took", "lasts"), [(0.1, 3), (0.3, 6), (5, 10)])
+def test_a_lease_lasts_as_long_as_some_pieces_take(
+    importing: Importing, monkeypatch: Any, took: float, lasts: int
+) -> None:
+    """So nobody waits long for one that was killed, and slow work is not taken over."""
+    importing.send(FILE)
+    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=iter([0, took, took]).__next__))
+    lease = leases.take("catalog")
+    assert lease is not None
+    before = utcnow()
+    lease.advance(position=1)
+    until = Import.objects.get().lease_until
+    assert before + timedelta(seconds=lasts - 1) <= until <= utcnow() + timedelta(seconds=lasts)
 
 
 def test_a_row_that_breaks_its_piece_is_refused_alone(importing: Importing, monkeypatch: Any) -> None:
