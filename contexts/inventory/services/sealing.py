@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, connections
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 
@@ -36,6 +36,7 @@ BATCH = 1000  # movements in one transaction
 LOOKED_AT = 10_000  # ids at once
 LONGEST = 240  # seconds of one run, after which the next looks for latecomers
 QUIET = timedelta(hours=1)  # without a movement, until the next checkpoint
+PATIENT = timedelta(seconds=SETTLED) - timedelta(minutes=5)  # with a transaction that writes: then sealing waits
 Place = tuple[int, str]  # a product, and the code of a warehouse
 
 log = logger(__name__)
@@ -70,8 +71,13 @@ def _seal_batch(*, after: int, upto: int) -> list[Movement]:
     """Seal movements with ids between these, in the order of their ids, and sign a checkpoint.
 
     In one place that is the order in which they were written, as their writers hold the lock of the stock row. Among
-    places it is not: a movement may come to light after one with a higher id, within SETTLED.
+    places it is not: a movement may come to light after one with a higher id, within SETTLED. While a transaction is
+    open for nearly as long, nothing is sealed: its movement would be taken for one that was inserted.
     """
+    open_for = _longest_writer()  # first, so that who is not seen writing now is no older when the checkpoint is signed
+    if open_for > PATIENT:
+        log.warning("sealing_waits", open_for=open_for.total_seconds())
+        return []
     last = LedgerCheckpoint.objects.order_by("-number").first() or LedgerCheckpoint(
         number=0, links=0, upto=0, digest=""
     )
@@ -86,6 +92,20 @@ def _seal_batch(*, after: int, upto: int) -> list[Movement]:
     except IntegrityError:  # another worker has sealed the same meanwhile
         raise Stale from None
     return movements
+
+
+def _longest_writer() -> timedelta:
+    """How long the oldest other transaction that has written something is open. Django has no words for that; SQLite
+    has one writer."""
+    connection = connections["inventory"]
+    if connection.vendor != "postgresql":
+        return timedelta(0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(clock_timestamp() - xact_start) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return cursor.fetchone()[0] or timedelta(0)
 
 
 def _unsealed(*, after: int, upto: int) -> list[Movement]:

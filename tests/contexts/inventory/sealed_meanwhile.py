@@ -10,6 +10,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
+from unittest.mock import patch
 
 import django
 
@@ -80,10 +82,16 @@ def main() -> dict[str, object]:
         writer.join()
     while late and not LedgerLink.objects.exists():
         over.wait(0.01)
-    sealed_before = LedgerCheckpoint.objects.order_by("-number")[0].upto
-    go_on.set()
     over.set()
-    for thread in (*sealers, *late):
+    for thread in sealers:
+        thread.join()
+    sealing.seal()
+    last = LedgerCheckpoint.objects.order_by("-number")[0]
+    with patch.object(sealing, "PATIENT", timedelta(0)), patch.object(sealing, "QUIET", timedelta(0)):
+        sealing.seal()
+        waited = LedgerCheckpoint.objects.count() == last.number
+    go_on.set()
+    for thread in late:
         thread.join()
     sealing.seal()
     by_place: dict[tuple[int, str], list[int]] = {}
@@ -94,7 +102,8 @@ def main() -> dict[str, object]:
         "movements": Movement.objects.count(),
         "links": LedgerLink.objects.count(),
         "in order": all(ids == sorted(ids) for ids in by_place.values()),
-        "overtaken": sum(pk < sealed_before for pk in came_late),
+        "overtaken": sum(pk < last.upto for pk in came_late),
+        "waited": waited,
         "late": len(late),
         "findings": verify(proof.records(), sealing.public_keys())[1],
     }

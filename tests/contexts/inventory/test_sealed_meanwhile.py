@@ -1,4 +1,5 @@
-"""The ledger is sealed while it is written: in the order of its writers, and each movement once."""
+"""The ledger is sealed while it is written: in the order of its writers, and each movement once. Sealing waits for a
+transaction that is open for long."""
 
 from __future__ import annotations
 
@@ -27,5 +28,6 @@ def test_writers_and_two_sealers_at_once(seed: world.Seed, tmp_path: Path) -> No
         "links": 1600 + late,
         "in order": True,
         "overtaken": late,
+        "waited": bool(late),
         "findings": [],
     }
