@@ -47,7 +47,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
     people.staff("P")
     sealing.seal()
     services.roll_up()
-    Importing(shop.api).take(csv("sku,name,price", "SAMPLE,Sample,1"))
+    imported = Importing(shop.api).take(csv("sku,name,price", "SAMPLE,Sample,1"))["import_id"]
     with unit_of_work("payments"):
         trail.record("payments", actor="staff:ann", action="sample", thing="payment:1", before={}, after={"a": 1})
     buyer = people.customer("sample@example.com")
@@ -76,6 +76,9 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "events": [[uuid.uuid4()], [uuid.uuid4(), uuid.uuid4()]],
         "answer": ["a sample"],
         "pk": [1],
+        "import_pk": [int(imported.rpartition("-")[2])],
+        "first": [1, 0],
+        "last": [250],
         "delay": [timedelta(), timedelta(seconds=5)],
         "family_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").pk],
         "staff_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").staff_id],
