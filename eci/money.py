@@ -53,6 +53,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     return int(scaled)
 
 
+@lru_cache(4096)
 def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-places(currency))
 

@@ -54,8 +54,10 @@ def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
 
 
 def order_views(*, paging: Paging, **filters: Any) -> list[OrderView]:
-    """One page; filters as those of ``selectors.orders``."""
-    return views_of(orders=selectors.orders(paging=paging, **filters))
+    """One page, and one more that is an order alone when more follow; filters as those of ``selectors.orders``."""
+    orders = selectors.orders(paging=paging, **filters)
+    beyond = [OrderView(order=order, lines=()) for order in orders[paging.limit :]]
+    return views_of(orders=orders[: paging.limit]) + beyond
 
 
 def views_of(*, orders: Sequence[Order]) -> list[OrderView]:

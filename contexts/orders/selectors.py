@@ -92,6 +92,12 @@ def order_with_reference(*, reference: str) -> Order | None:
     return Order.objects.filter(reference=reference).first() if reference else None
 
 
+_OF_WORKFLOWS = (
+    *("token", "refusal", "next_at", "lease_owner", "lease_until", "attempts", "trace"),
+    *("idempotency_scope", "idempotency_key", "idempotency_fingerprint"),
+)
+
+
 @reads
 def orders(
     *,
@@ -104,7 +110,7 @@ def orders(
     created_before: datetime | None = None,
 ) -> QuerySet[Order]:
     """``created_after`` is included, ``created_before`` is not."""
-    rows = Order.objects.all()
+    rows = Order.objects.defer(*_OF_WORKFLOWS)
     if customer_id is not None:
         rows = rows.filter(customer_id=customer_id)
     if number is not None:

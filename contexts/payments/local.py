@@ -25,6 +25,8 @@ from contexts.payments.public.contracts import (
 from eci.money import from_minor, to_minor
 from eci.trail import TellsTrail
 
+_STATUSES = {status.value: status for status in PaymentStatus}  # quicker than the enumeration itself
+
 
 def payment(row: models.Payment) -> Payment:
     return Payment(
@@ -34,7 +36,7 @@ def payment(row: models.Payment) -> Payment:
         amount=from_minor(row.amount_minor, row.currency),
         currency=row.currency,
         method=row.method,
-        status=PaymentStatus(row.status),
+        status=_STATUSES[row.status],
         captured=from_minor(row.captured_minor, row.currency),
         refunded=from_minor(row.refunded_minor, row.currency),
         reference=row.reference,

@@ -18,6 +18,9 @@ from contexts.shipping.public.contracts import (
 )
 from eci.trail import TellsTrail
 
+_STATUSES = {status.value: status for status in ShipmentStatus}  # quicker than the enumeration itself
+_REASONS = tuple(Withheld)
+
 
 def shipment(row: models.Shipment) -> Shipment:
     return Shipment(
@@ -25,7 +28,7 @@ def shipment(row: models.Shipment) -> Shipment:
         order_id=row.order_id,
         carrier=row.carrier,
         tracking_no=row.tracking_no,
-        status=ShipmentStatus(row.status),
+        status=_STATUSES[row.status],
         warehouse=row.warehouse,
         address=row.address,
         city=row.city,
@@ -33,7 +36,7 @@ def shipment(row: models.Shipment) -> Shipment:
         created_at=row.created_at,
         updated_at=row.updated_at,
         ship_to=ship_to(row),
-        withheld=tuple(reason for reason in Withheld if getattr(row, reason)),
+        withheld=tuple([reason for reason in _REASONS if getattr(row, reason)]),
         version=row.version,
     )
 

@@ -15,10 +15,10 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from django.conf import settings
@@ -234,7 +234,12 @@ def stuck(seconds: float) -> int:
 
 
 class Named:
-    """For all backends."""
+    """For all backends.
+
+    ``quick_converters``: what does the same as a converter of Django's, by its name, and needs nothing but the value.
+    """
+
+    quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:

@@ -27,6 +27,11 @@ def as_json(item: Any) -> dict[str, Any]:
         shown[name] = list(shown[name])
     for name in kind.parts:
         shown[name] = [as_json(part) for part in shown[name]]
+    for name in kind.times:
+        shown[name] = iso(shown[name])
+    for name in kind.amounts:
+        if shown[name] is not None:
+            shown[name] = money.text(shown[name], item.currency)
     for name in kind.others:
         shown[name] = _value(shown[name], item)
     return shown
@@ -34,17 +39,19 @@ def as_json(item: Any) -> dict[str, Any]:
 
 class _Kind(NamedTuple):
     """The names of a dataclass's fields, of those whose values JSON does not have as they are: words of an enumeration,
-    lists of what JSON has, lists of dataclasses, and others."""
+    lists of what JSON has, lists of dataclasses, times, amounts, and others."""
 
     words: list[str]
     lists: list[str]
     parts: list[str]
+    times: list[str]
+    amounts: list[str]
     others: list[str]
 
 
 @cache
 def _fields(kind: type[Any]) -> _Kind:
-    found = _Kind([], [], [], [])
+    found = _Kind([], [], [], [], [], [])
     hints = get_type_hints(kind)
     for name in (field.name for field in fields(kind)):
         members = [member for member in get_args(hints[name]) or (hints[name],) if member not in (NoneType, Ellipsis)]
@@ -55,6 +62,10 @@ def _fields(kind: type[Any]) -> _Kind:
             found.parts.append(name)
         elif not is_list and all(map(_is_word, members)):
             found.words.append(name)
+        elif members == [datetime]:
+            found.times.append(name)
+        elif members == [Decimal]:
+            found.amounts.append(name)
         elif not is_plain:
             found.others.append(name)
     return found

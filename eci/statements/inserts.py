@@ -19,7 +19,7 @@ from django.db.models.expressions import DatabaseDefault, Expression
 from django.db.models.sql import InsertQuery
 
 from eci.statements.stand_ins import itself, preparation
-from eci.statements.texts import KEPT, converted, converters_of, databases, write
+from eci.statements.texts import KEPT, Converters, converted, converters_of, databases, write
 
 M = TypeVar("M", bound=models.Model)
 
@@ -65,7 +65,9 @@ class Inserts(Generic[M]):
         for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
 
             def answer(cursor: Any, batch: Sequence[M] = batch) -> int:
-                made = converted(cursor.fetchall(), text.converters, connection) if text.returned else ()
+                made = cursor.fetchall() if text.returned else ()
+                if text.converters:
+                    made = converted(made, text.converters, connection)
                 for row, values in zip(batch, made, strict=bool(text.returned)):
                     vars(row).update(zip(text.returned, values, strict=True))
                 if len(batch) == 1 and batch[0].pk is None and not self.once:  # MySQL
@@ -146,7 +148,7 @@ class _Insertion:
     after: str
     columns: Sequence[_Of]
     returned: Sequence[str]
-    converters: Sequence[Any]
+    converters: Converters | None
     texts: dict[int, str] = field(default_factory=dict)
 
     def fill(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:

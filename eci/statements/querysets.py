@@ -133,6 +133,8 @@ def _row_of(alias: str, asked: Any, compiler: Any) -> Callable[[Any], Any]:
     load = loader(model, [column.target.attname for column, *_ in compiler.select[own]], alias)
     beside = get_related_populators(compiler.klass_info, compiler.select, alias)  # type: ignore[call-arg]
     annotated = list((compiler.annotation_col_map or {}).items())
+    if len(places) == compiler.col_count:
+        return load
 
     def row_of(row: Sequence[Any]) -> Any:
         made = load(row[own])

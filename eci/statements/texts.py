@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter, methodcaller
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from eci.db import ContextRouter
-from eci.statements.stand_ins import Slot, preparation
+from eci.statements.stand_ins import Slot, itself, preparation
 
 R = TypeVar("R")
 
@@ -38,7 +38,7 @@ class Text:
             elif spread is None:
                 params.append(prepare(values[name]))
             else:
-                params += map(prepare, spread(values[name]))
+                params += spread(values[name]) if prepare is itself else map(prepare, spread(values[name]))
                 lengths.append(len(values[name]))
         return self._of_lengths(*lengths), params
 
@@ -82,14 +82,35 @@ fetched = methodcaller("fetchall")
 count = attrgetter("rowcount")
 
 
-def converters_of(compiler: Any, columns: Sequence[Any]) -> list[Any]:
-    return [(place, *how) for place, how in compiler.get_converters(columns).items()]
+class Converters(NamedTuple):
+    """By place in a row: what makes of a value what a field has, given the value alone, or Django's converters."""
+
+    quick: Sequence[tuple[int, Callable[[Any], Any]]]
+    others: Sequence[tuple[int, Sequence[Any], Any]]
 
 
-def converted(rows: Iterable[Any], converters: Sequence[Any], connection: Any) -> Iterator[list[Any]]:
+def converters_of(compiler: Any, columns: Sequence[Any]) -> Converters | None:
+    """None where nothing needs to be converted."""
+    known = compiler.connection.quick_converters
+    quick, others = [], []
+    for place, (converters, expression) in compiler.get_converters(columns).items():
+        [first, *more] = converters
+        if not more and first.__name__ in known:
+            quick.append((place, known[first.__name__]))
+        else:
+            others.append((place, converters, expression))
+    return Converters(quick, others) if quick or others else None
+
+
+def converted(rows: Iterable[Any], converters: Converters, connection: Any) -> Iterator[list[Any]]:
+    """No converter of Django's or ours makes anything of NULL."""
+    quick, others = converters
     for row in map(list, rows):
-        for place, convert, expression in converters:
-            if row[place] is not None:  # no converter of Django's or ours makes anything else of it
-                for one in convert:
+        for place, convert in quick:
+            if row[place] is not None:
+                row[place] = convert(row[place])
+        for place, several, expression in others:
+            if row[place] is not None:
+                for one in several:
                     row[place] = one(row[place], expression, connection)
         yield row

@@ -55,7 +55,7 @@ class OrderListView(ApiView):
             paging,
             composed.order_views(paging=paging, **filters),
             position=lambda view: (view.order.created_at, view.order.pk),
-            present=partial(_shown, self),
+            present=_shown(self),
         )
 
     @extend_schema(responses={201: serializers.OrderOut, 202: serializers.OrderOut})
@@ -130,10 +130,11 @@ def _placed(view: OrderView) -> tuple[int, dict[str, Any]]:
     return 201 if placing.outcome(view) == Outcome.DONE else 202, presenters.order(view)
 
 
-def _shown(asked: ApiView, view: OrderView) -> dict[str, Any]:
-    """The order as the caller of this view may read it."""
-    shown = presenters.order(view)
-    return shown if asked.caller.confined_to is None else without_staff_names(shown)
+def _shown(asked: ApiView) -> Callable[[OrderView], dict[str, Any]]:
+    """What shows an order as the caller of this view may read it."""
+    if asked.caller.confined_to is None:
+        return presenters.order
+    return lambda view: without_staff_names(presenters.order(view))
 
 
 class OrderExportView(ExportView):
@@ -176,7 +177,7 @@ class OrderDetailView(ApiView):
     @extend_schema(responses=serializers.OrderOut)
     def get(self, request: Request, order_id: str) -> Response:
         """One order with its items, reservation, payments, shipments, returns and timeline."""
-        return Response(_shown(self, composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
+        return Response(_shown(self)(composed.order_view(order_id=order_id, owner=self.caller.confined_to)))
 
     @extend_schema(responses=serializers.OrderOut)
     def patch(self, request: Request, order_id: str) -> Response:
@@ -184,7 +185,7 @@ class OrderDetailView(ApiView):
         changes = self.body(partial=True)
         if "metadata" in changes:
             services.update_metadata(order_id=order_id, metadata=changes["metadata"], actor=self.caller.name)
-        return Response(_shown(self, composed.order_view(order_id=order_id)))
+        return Response(_shown(self)(composed.order_view(order_id=order_id)))
 
 
 class OrderCancelView(ApiView):
@@ -208,7 +209,7 @@ class OrderCancelView(ApiView):
 
 
 def _cancelled(asked: ApiView, view: OrderView) -> tuple[int, dict[str, Any]]:
-    return 200 if cancelling.outcome(view) == Outcome.DONE else 202, _shown(asked, view)
+    return 200 if cancelling.outcome(view) == Outcome.DONE else 202, _shown(asked)(view)
 
 
 class OrderReturnView(ApiView):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from operator import methodcaller
+from typing import Any, ClassVar
 
 from django.db.utils import Error
 from django.utils.functional import cached_property
@@ -44,6 +46,10 @@ class _Operations(_Parent.ops_class):  # type: ignore[misc, name-defined]
 
 class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
     ops_class = _Operations
+    quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "convert_booleanfield_value": bool,
+        "convert_datetimefield_value": methodcaller("replace", tzinfo=UTC),
+    }
     # Django leaves case to the collation, by which keys that differ in case are two (eci/checks.py).
     operators = _Parent.operators | dict.fromkeys(
         ("icontains", "istartswith", "iendswith"), "COLLATE utf8mb4_unicode_ci LIKE %s"

@@ -13,6 +13,7 @@ from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.db.utils import Error, InterfaceError, OperationalError
 from django.utils.functional import cached_property
 from psycopg.adapt import AdaptersMap
+from psycopg.types.datetime import TimestamptzLoader
 
 from eci.databases import Bounded, Server, hung, parent, waits
 
@@ -138,6 +139,8 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
             if len(kept) == _CURSORS:
                 kept.clear()
             kept[text] = self.connection.cursor()
+            if self.timezone == UTC:  # psycopg's own loader, in C; Django's cursors want one that is written in Python
+                kept[text].adapters.register_loader("timestamptz", TimestamptzLoader)
         return kept[text]
 
     def _start_transaction_under_autocommit(self) -> None:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from eci.databases import Named, parent, waits
 
 _LOOKS_EVERY = 50_000  # instructions of SQLite's machine, a few milliseconds
 
 
+def _in_utc(value: datetime | str) -> datetime:
+    """Of a column it is a time already, of an expression a text."""
+    return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).replace(tzinfo=UTC)
+
+
 class DatabaseWrapper(Named, parent("sqlite3")):  # type: ignore[misc]
+    quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "convert_booleanfield_value": bool,
+        "convert_datetimefield_value": _in_utc,
+    }
+
     def get_new_connection(self, parameters: dict[str, Any]) -> Any:
         connection = super().get_new_connection(parameters)
         if waits.statement_seconds:
