@@ -11,6 +11,7 @@ library, in a URL with a token. Therefore:
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from eci.clock import utcnow
 from eci.watch import tracing
 
 _ALLOWED = frozenset(
@@ -127,6 +129,36 @@ _SHARED: list[Any] = [
 ]
 
 
+class Lines(structlog.stdlib.ProcessorFormatter):
+    """structlog's formatter copies each record and passes it from one processor to the next. On a line of our own
+    without an exception only two of these do something."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if getattr(record, "_name", None) and isinstance(record.msg, dict) and "exc_info" not in record.msg:
+            return _as_json(only_allowed(None, "", record.msg))
+        return super().format(record)
+
+
+_as_json = json.JSONEncoder().encode
+
+
+def tell(logger: logging.Logger, event: str, **fields: Any) -> None:
+    """As ``info`` of structlog's loggers, quicker: for the line that every request has."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    entry = {
+        **fields,
+        "event": event,
+        **structlog.contextvars.get_contextvars(),
+        **tracing.ids(),
+        "level": "info",
+        "logger": logger.name,
+        "timestamp": f"{utcnow().isoformat(timespec='microseconds')[:-6]}Z",
+    }
+    known = {"name": logger.name, "levelno": logging.INFO, "levelname": "INFO", "msg": entry, "_name": "info"}
+    logger.handle(logging.makeLogRecord(known))
+
+
 def logging_config() -> dict[str, Any]:
     """The setting LOGGING of Django, and of gunicorn: all through structlog, from the level ECI_LOG_LEVEL on."""
     level = os.environ.get("ECI_LOG_LEVEL", "INFO")
@@ -141,7 +173,7 @@ def logging_config() -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "json": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": Lines,
                 "processors": [
                     constant_part,
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,

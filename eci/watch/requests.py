@@ -10,7 +10,9 @@ things that the kernel knows of the shop: ``eci/__init__.py`` lists them.
 
 from __future__ import annotations
 
+import logging
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -23,7 +25,7 @@ from django.utils.functional import SimpleLazyObject
 
 from eci.ids import is_our_order
 from eci.watch import tracing
-from eci.watch.logs import scrubbed
+from eci.watch.logs import scrubbed, tell
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -113,7 +115,7 @@ class RequestMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         carried = extract({header: request.META.get(field, "") for header, field in _FIELDS.items()})
-        identity = carried.setdefault("request_id", uuid.uuid4().hex)
+        identity = carried.setdefault("request_id", secrets.token_hex(16))
         method = request.method if request.method in _METHODS else "other"
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=identity), _traced(request, method, carried):
@@ -127,7 +129,8 @@ class RequestMiddleware:
                 name=f"{method} {route}",
                 failed=status >= 500,
             )
-            _access.info(
+            tell(
+                _access,
                 "request",
                 method=request.method,
                 route=route,
@@ -161,7 +164,7 @@ def _caller_of(request: HttpRequest) -> str:
 
 def _traced(request: HttpRequest, method: str, carried: Mapping[str, str]) -> AbstractContextManager[None]:
     """The request's span, without its path, query and caller, which could identify people."""
-    if _UNTRACED.match(request.path):
+    if not tracing.is_on() or _UNTRACED.match(request.path):
         return nullcontext()
     attributes = {
         "http.request.method": method,
@@ -171,7 +174,7 @@ def _traced(request: HttpRequest, method: str, carried: Mapping[str, str]) -> Ab
     return tracing.continued(carried.get("traceparent", ""), method, attributes, kind="SERVER")
 
 
-_access = structlog.stdlib.get_logger("eci.access")
+_access = logging.getLogger("eci.access")
 
 
 def logger(name: str) -> Any:

@@ -60,6 +60,10 @@ def start(role: str) -> None:
         connection_created.connect(_trace_statements)
 
 
+def is_on() -> bool:
+    return _tracer is not None
+
+
 def stop() -> None:
     """Send the remaining spans, and stop exporting."""
     global _provider, _tracer
