@@ -115,13 +115,16 @@ def work() -> None:
         time.sleep(0.2)
 
 
-def carry_out(import_id: str, *, kills: int) -> float:
-    """Let a process work until the stage is over, and kill it on the way. Seconds of processor time."""
+def carry_out(import_id: str, *, kills: int, written: Callable[[], int]) -> float:
+    """Let a process work until the stage is over, and kill it on the way. Seconds of processor time.
+
+    ``written``: how many rows there are of what the stage writes, with which the progress shown is compared.
+    """
     from eci.imports import asking
     from eci.imports.rows import UNDER_WAY
 
     before, server, begun = _children(), _server(), time.monotonic()
-    total, dice = 0, random.Random(1)
+    total, off, dice = 0, 0.0, random.Random(1)
     while asking.find(import_id).status in UNDER_WAY:
         process = subprocess.Popen([sys.executable, "-m", "bench.imports", "--work"], cwd=ROOT)
         at = dice.uniform(0.1, 0.9)
@@ -132,12 +135,15 @@ def carry_out(import_id: str, *, kills: int) -> float:
                 kills, total = kills - 1, total + 1
                 at = min(0.98, row.done / row.row_count + dice.uniform(0.05, 0.3))
                 process.wait()
+                row = asking.find(import_id)
+                off = max(off, abs(row.done - written()) / row.row_count)
                 break
             time.sleep(0.05)
     ours, theirs, wall = _children() - before, _server() - server, time.monotonic() - begun
     status = asking.find(import_id).status
     print(
-        f"    {status}: {ours:6.1f} CPU-s and {theirs:.1f} of PostgreSQL, {wall:.0f} s, killed {total} times",
+        f"    {status}: {ours:6.1f} CPU-s and {theirs:.1f} of PostgreSQL, {wall:.0f} s, killed {total} times; "
+        f"progress off by {off:.2%}",
         flush=True,
     )
     return ours + theirs
@@ -161,7 +167,7 @@ def _server() -> float:
 
 
 def measure(shop: str, rows: int) -> bool:
-    from contexts.catalog.models import PriceChange, Product
+    from contexts.catalog.models import ImportLine, PriceChange, Product
     from eci.imports import asking
     from eci.imports.kinds import kind_named
 
@@ -173,9 +179,9 @@ def measure(shop: str, rows: int) -> bool:
             kind_named("products"), file, filename=f"{shop}.csv", given=given, actor="command:bench", key=None
         )
     print(f"{shop}: {rows:,} products, {size / 1e6:.0f} MB")
-    spent = carry_out(row.import_id, kills=1)
+    spent = carry_out(row.import_id, kills=1, written=ImportLine.objects.filter(import_pk=row.pk).count)
     asking.apply(asking.find(row.import_id), actor="command:bench")
-    spent += carry_out(row.import_id, kills=2)
+    spent += carry_out(row.import_id, kills=2, written=lambda: Product.objects.count() - begun[0])
     found = asking.find(row.import_id)
     made = [model.objects.count() - before for model, before in zip((Product, PriceChange), begun, strict=True)]
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

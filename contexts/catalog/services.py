@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from contexts.catalog import search, selectors, words
 from contexts.catalog.domain import category_key, name_key, price_thousandths, search_text
@@ -25,7 +25,7 @@ from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.errors import InvalidRequest, InvalidTransition, PreconditionFailed
 from eci.imports.values import exact
-from eci.statements import Inserts
+from eci.statements import Inserts, reads
 
 _IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
 _SEARCHED = ("sku", "barcode", "name", "category", "description")  # what other columns are derived of
@@ -39,6 +39,16 @@ _change_products = Inserts(Product, replaces=(*_WRITTEN, "updated_at", "version"
 _add_prices = Inserts(PriceChange)
 _NO_PRODUCT = "sku: There is no product with this SKU."
 NEEDS_PRICE = "Another currency needs its own price."
+
+
+@reads
+def _products(*, skus: Collection[str]) -> QuerySet[Product]:
+    return Product.objects.filter(sku__in=skus)
+
+
+@reads
+def _locked_products(*, skus: Collection[str]) -> QuerySet[Product]:
+    return locked(_products.definition(skus=skus).order_by("pk"))
 
 
 @writes("catalog")
@@ -268,7 +278,7 @@ class Planned:
 
 def plan_products(*, rows: Sequence[Row], create: bool = True) -> list[Planned]:
     """What ``write_products`` would do. It writes and locks nothing."""
-    plans = _Plans(rows, Product.objects.filter(sku__in={row["sku"] for row in rows}), create=create)
+    plans = _Plans(rows, _products(skus={row["sku"] for row in rows}), create=create)
     return [plans.plan(row)[0] for row in rows]
 
 
@@ -282,7 +292,7 @@ def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free
     unless ``free``.
     """
     skus = {row["sku"] for row in rows}
-    plans = _Plans(rows, locked(Product.objects.filter(sku__in=skus).order_by("pk")), create=create, free=free)
+    plans = _Plans(rows, _locked_products(skus=skus), create=create, free=free)
     now = utcnow()
     made, written = [], []
     for row in rows:
@@ -409,7 +419,7 @@ def restore_products(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]
     Returns for each the fields that stay as they are, because somebody has changed them since.
     """
     skus = [sku for sku, _ in done]
-    found = {one.sku: one for one in locked(Product.objects.filter(sku__in=skus).order_by("pk"))}
+    found = {one.sku: one for one in _locked_products(skus=skus)}
     rows: dict[int, Row] = {}
     kept = []
     for number, (sku, changes) in enumerate(done):

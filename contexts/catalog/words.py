@@ -32,7 +32,6 @@ _INDIAN = "\u0900-\u0dff"  # their vowel signs belong to the words
 _RUN = re.compile(f"([{_UNSPACED}]+)|(?:[{_INDIAN}]|[^\\W_{_UNSPACED}])+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 _NO_PLAIN_WORD = re.compile(f"[{_INDIAN}{_UNSPACED}]")
-_PLAIN_WORD = re.compile("[^\\W_]+")
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _MAY_BE_MARKS = re.compile("[^\0-\u02ff]+")  # those before U+0300 combine with nothing
 
@@ -57,10 +56,11 @@ def words(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """Of a plain text."""
-    if text.isascii():
-        return [word[:LONGEST] for word in _ASCII_WORD.findall(text)]
-    if not _NO_PLAIN_WORD.search(text):
-        return [word[:LONGEST] for word in _PLAIN_WORD.findall(text)]
+    if text.isascii() or not _NO_PLAIN_WORD.search(text):
+        for sign in set(text):  # in a third of the time that a regular expression takes
+            if not sign.isalnum():
+                text = text.replace(sign, " ")
+        return [word[:LONGEST] for word in text.split()]
     found = []
     for run in _RUN.finditer(text):
         if run[1] and len(run[0]) > 1:
@@ -88,7 +88,7 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
     for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
         bare = plain(text)
         found.update([place + word for word in set(_words(bare))])
-        if not bare.isascii():  # the end of a run of characters, too, begins with each of its characters
+        if _NO_PLAIN_WORD.search(bare):  # the end of a run of characters, too, begins with each of its characters
             found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
     return f" {' '.join(sorted(found))} "
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 from functools import cache
 
@@ -17,7 +17,7 @@ from eci.imports import uploads
 from eci.imports.kinds import Kind, Verdict, kind_named, refused
 from eci.imports.leases import Lease, Lost
 from eci.imports.rows import ImportLineRow, Outcome, State, Status, changes_lines, lines_of
-from eci.statements import Reads, reads
+from eci.statements import Change, Changes, Reads, change, changes, reads
 from eci.watch.requests import logger
 
 log = logger(__name__)
@@ -60,6 +60,15 @@ def _lines(context: str) -> Reads[..., ImportLineRow]:
         return lines.order_by("position")
 
     return lines_between
+
+
+@cache
+def _marks(context: str) -> Changes[...]:
+    @changes
+    def mark(*, ids: Collection[int], state: str) -> Change:
+        return change(lines_of(context).filter(pk__in=ids), state=state)
+
+    return mark
 
 
 def _together_or_singly(lease: Lease, kind: Kind, lines: list[ImportLineRow], step: Step, broken: Broken) -> None:
@@ -115,7 +124,7 @@ def _mark(lease: Lease, lines: list[ImportLineRow], results: list[tuple[ImportLi
         other.outcome, other.changes, other.messages, other.state = verdict.outcome, verdict.changes, messages, state
         others.append(other)
     _advance(lease, lines, counts)
-    lines_of(lease.context).filter(pk__in=applied).update(state=State.APPLIED)
+    _marks(lease.context)(ids=applied, state=State.APPLIED.value)
     changes_lines(lease.context)(others)
 
 
@@ -144,7 +153,7 @@ def _mark_undone(lease: Lease, lines: list[ImportLineRow], results: list[tuple[I
         kept.append(other)
     counts.update(undone=len(undone), kept=len(kept))
     _advance(lease, lines, counts)
-    lines_of(lease.context).filter(pk__in=undone).update(state=State.UNDONE)
+    _marks(lease.context)(ids=undone, state=State.UNDONE.value)
     changes_lines(lease.context)(kept)
 
 

@@ -17,7 +17,7 @@ from eci.statements import Reads, reads
 
 LEASE = timedelta(seconds=10)
 _SHORTEST = timedelta(seconds=3)
-_PIECES = 20
+_PIECES = 8
 _RENEWED_AFTER = 2.0  # seconds
 
 

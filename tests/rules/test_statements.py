@@ -78,6 +78,7 @@ def samples(shop: Shop) -> dict[str, list[Any]]:
         "pk": [1],
         "import_pk": [int(imported.rpartition("-")[2])],
         "first": [1, 0],
+        "skus": [["SAMPLE"], ["SAMPLE", "none"]],
         "last": [250],
         "delay": [timedelta(), timedelta(seconds=5)],
         "family_id": [TokenFamily.objects.exclude(staff_id=None).latest("pk").pk],

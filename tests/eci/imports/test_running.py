@@ -128,7 +128,7 @@ def test_who_has_lost_the_lease_writes_nothing(importing: Importing) -> None:
     assert Product.objects.count() == ROWS
 
 
-@pytest.mark.parametrize(("took", "lasts"), [(0.1, 3), (0.3, 6), (5, 10)])
+@pytest.mark.parametrize(("took", "lasts"), [(0.1, 3), (0.5, 4), (5, 10)])
 def test_a_lease_lasts_as_long_as_some_pieces_take(
     importing: Importing, monkeypatch: Any, took: float, lasts: int
 ) -> None:
