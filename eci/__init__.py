@@ -94,6 +94,7 @@ Watching
     watch.tracing           traces
     watch.metrics           what processes count
     watch.metrics_folder    where they count
+    watch.metrics_text      how it is added up and written
 
 Small things
     errors          the errors that all contexts share

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.conf import settings
-from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from eci.identity.auth import is_metrics_token
@@ -51,4 +50,4 @@ def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable
         start_response("401 Unauthorized", [("Content-Type", "text/plain"), ("WWW-Authenticate", "Bearer")])
         return [b"The metrics token is missing or wrong.\n"]
     start_response("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
-    return [generate_latest(of_processes())]
+    return [of_processes()]

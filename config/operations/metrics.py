@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import shutil
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpResponse
 from django_prometheus.migrations import applied_migrations, unapplied_migrations
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework.request import Request
@@ -48,10 +48,13 @@ from eci.identity.auth import AccessToken, MetricsToken, OpenMode, StaffSession
 from eci.identity.roles import Role, only
 from eci.remembered import Remembered
 from eci.watch.metrics import of_processes
+from eci.watch.metrics_text import written
 
 PROCESS, SHOP = "process", "platform"
 _PATIENCE = 5  # seconds to wait for another scrape of the same database
 _MIGRATIONS = (unapplied_migrations, applied_migrations)  # gauges of django-prometheus
+for _gauge in _MIGRATIONS:
+    REGISTRY.unregister(_gauge)  # they belong to their database's page
 
 
 def _counted(context: str, at: datetime) -> Metric:
@@ -261,32 +264,13 @@ def _context_look(context: str) -> _Look:
 _looks = {SHOP: _Look(PLATFORM, _of_shop)} | {name: _context_look(name) for name in settings.ECI_CONTEXTS}
 
 
-class _Families:
-    """A collector of families that are known already. Those of one name, from several databases, become one."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self.families = families
-
-    def collect(self) -> Iterator[Metric]:
-        merged: dict[str, list[Metric]] = defaultdict(list)
-        for family in self.families:
-            merged[family.name].append(family)
-        for first, *others in merged.values():
-            whole = Metric(first.name, first.documentation, first.type)
-            whole.samples = [sample for family in (first, *others) for sample in family.samples]
-            yield whole
-
-
-def _of_processes() -> Iterator[Metric]:
-    """What processes counted, without the gauges of migrations: those belong to their database's page."""
-    theirs = {family.name for gauge in _MIGRATIONS for family in gauge.describe()}
-    return (family for family in of_processes().collect() if family.name not in theirs)
-
-
 def _text(families: Iterable[Metric]) -> bytes:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families))
-    return generate_latest(registry)
+    """Those of one name, from several databases, become one."""
+    merged: dict[str, Metric] = {}
+    for family in families:
+        whole = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+        whole.samples += family.samples
+    return written(merged.values())
 
 
 class _Metrics(APIView):
@@ -301,13 +285,13 @@ class All(_Metrics):
     """Everything from the processes and from the databases within reach."""
 
     def get(self, request: Request) -> HttpResponse:
-        found = list(_of_processes())
+        found: list[Metric] = []
         for look in _looks.values():
             try:
                 found += look.families()
             except ContextUnavailable:
                 continue
-        return _answer(_text(found))
+        return _answer(of_processes() + _text(found))
 
 
 class One(_Metrics):
@@ -315,7 +299,7 @@ class One(_Metrics):
 
     def get(self, request: Request, part: str) -> HttpResponse:
         if part == PROCESS:
-            return _answer(_text(_of_processes()))
+            return _answer(of_processes())
         if part not in _looks:
             raise NotFound(f"There are no metrics of {part} here.")
         return _answer(_text(_looks[part].families()))

@@ -19,10 +19,10 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
 
-from eci.watch import metrics_folder
+from eci.watch import metrics_folder, metrics_text
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # labels must stay few
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -100,15 +100,13 @@ def sample_connections() -> None:
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 
-def of_processes() -> CollectorRegistry:
-    """The sum of what all processes of this service have counted."""
+def of_processes() -> bytes:
+    """The sum of what all processes of this service have counted, as Prometheus reads it."""
     folder = os.environ.get(metrics_folder.VARIABLE)
     if folder is None:
-        return REGISTRY
+        return metrics_text.written(REGISTRY.collect())
     _bury(Path(folder))
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+    return metrics_text.added_up(Path(folder))
 
 
 def _bury(folder: Path) -> None:

@@ -76,17 +76,27 @@ django.setup()
 from eci.watch import metrics
 
 def text():
-    from prometheus_client import generate_latest
-    return generate_latest(metrics.of_processes()).decode()
+    return metrics.of_processes().decode()
+
+def library_s_text():
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry).decode()
 
 for child in range(2):
     if os.fork() == 0:
         metrics.TASKS.labels("t", "SUCCESS").inc()
+        metrics.TASKS.labels("one \\"quoted\\" in two\\nlines", "\\\\").inc(2e9)
+        metrics.TASK_DURATION.labels("t").observe(0.2 * child)
+        metrics.HTTP_DURATION.labels("GET", str(child), "200").observe(99)
         metrics.CONNECTIONS_MAX.labels("orders").set(3)
         os._exit(0)
     os.wait()
 metrics.CONNECTIONS_MAX.labels("orders").set(1)
 print(text())
+print("SAME" if sorted(text().splitlines()) == sorted(library_s_text().splitlines()) else library_s_text())
 print("FOLDER", os.environ["PROMETHEUS_MULTIPROC_DIR"])
 if "end" in sys.argv:
     metrics_folder.end()
@@ -103,6 +113,7 @@ def test_processes_count_together_and_begin_at_nothing(tmp_path: Path) -> None:
         lines = done.stdout.splitlines()
         assert 'tasks_total{state="SUCCESS",task="t"} 2.0' in lines, "what a process counted outlives it"
         assert 'database_connections_max{alias="orders"} 1.0' in lines, "the connections it held do not"
+        assert "SAME" in lines, "added up as prometheus_client does"
     left = list(tmp_path.glob("eci-metrics-*"))
     assert [f"FOLDER {folder}" for folder in left] == lines[-1:]
     python("-c", MASTER, "end", folder=tmp_path, TMPDIR=str(tmp_path))
