@@ -24,6 +24,9 @@ FIELDS: dict[type, models.Field[Any, Any]] = {
 }
 
 
+ANY = "ANY (%s::bigint[])"  # what is compared with it is the same as one of its members
+
+
 class Shaped:
     """A value of which some parts have stand-ins, and the others decide the text: ``eci.paging.Paging``."""
 
@@ -104,7 +107,7 @@ class StandIn(Combinable):
 
     def resolve_expression(self, *args: Any, **how: Any) -> Value:
         if self.several:
-            return _Placed("(\0, %s\0)", Slot(self.name, self.field, list))
+            return _Members("(\0, %s\0)", Slot(self.name, self.field, list))
         return _Placed("%s", Slot(self.name, self.field))
 
     def __eq__(self, other: object) -> bool:
@@ -121,6 +124,25 @@ class _Placed(Value):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return self.text, [self.value]
+
+
+class _Members(_Placed):
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        """Integers are one parameter: so the text, and PostgreSQL's plan of it, is the same for any number of them."""
+        if not isinstance(self.value.field, models.IntegerField):
+            return self.as_sql(compiler, connection)
+        return ANY, [Slot(self.value.name, _Array(list))]
+
+
+class _Array(models.TextField):  # type: ignore[type-arg]
+    """``of``: what of a value are its members."""
+
+    def __init__(self, of: Callable[[Any], Iterable[int]]) -> None:
+        super().__init__()
+        self.of = of
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> str:
+        return f"{{{','.join(map(str, self.of(value)))}}}"
 
 
 class PerRow(Expression):
@@ -141,6 +163,14 @@ class PerRow(Expression):
         cases = " WHEN %s THEN %s" * len(self.values)
         prepare = preparation(self.output_field, connection)
         return f"CASE {column}{cases} END", [prepare(one) for one in _pairs(self.values)]
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        if not isinstance(self.values, StandIn):
+            return self.as_sql(compiler, connection)
+        column, _ = compiler.compile(self.pk)
+        name = self.values.name
+        text = f"(%s::bigint[])[array_position(%s::bigint[], {column})]"
+        return text, [Slot(name, _Array(dict.values)), Slot(name, _Array(dict.keys))]
 
 
 def _pairs(values: Mapping[int, int]) -> Iterable[int]:

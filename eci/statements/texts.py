@@ -8,7 +8,7 @@ from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple, TypeVar
 
 from eci.db import ContextRouter
-from eci.statements.stand_ins import Slot, itself, preparation
+from eci.statements.stand_ins import ANY, Slot, itself, preparation
 
 R = TypeVar("R")
 
@@ -20,7 +20,7 @@ class Text:
     """A text with slots. What stands between two NULs is repeated for each member of a collection."""
 
     def __init__(self, sql: str, params: Sequence[Any], connection: Any) -> None:
-        self._pieces = sql.split("\0")
+        self._pieces = sql.replace(f" IN {ANY}", f" = {ANY}").split("\0")
         self._params = [
             (part.name, preparation(part.field, connection), part.spread)
             if isinstance(part, Slot)
