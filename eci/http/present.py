@@ -27,6 +27,9 @@ def as_json(item: Any) -> dict[str, Any]:
         shown[name] = list(shown[name])
     for name in kind.parts:
         shown[name] = [as_json(part) for part in shown[name]]
+    for name in kind.wholes:
+        if shown[name] is not None:
+            shown[name] = as_json(shown[name])
     for name in kind.times:
         shown[name] = iso(shown[name])
     for name in kind.amounts:
@@ -39,11 +42,12 @@ def as_json(item: Any) -> dict[str, Any]:
 
 class _Kind(NamedTuple):
     """The names of a dataclass's fields, of those whose values JSON does not have as they are: words of an enumeration,
-    lists of what JSON has, lists of dataclasses, times, amounts, and others."""
+    lists of what JSON has, lists of dataclasses, single ones, times, amounts, and others."""
 
     words: list[str]
     lists: list[str]
     parts: list[str]
+    wholes: list[str]
     times: list[str]
     amounts: list[str]
     others: list[str]
@@ -51,7 +55,7 @@ class _Kind(NamedTuple):
 
 @cache
 def _fields(kind: type[Any]) -> _Kind:
-    found = _Kind([], [], [], [], [], [])
+    found = _Kind([], [], [], [], [], [], [])
     hints = get_type_hints(kind)
     for name in (field.name for field in fields(kind)):
         members = [member for member in get_args(hints[name]) or (hints[name],) if member not in (NoneType, Ellipsis)]
@@ -60,12 +64,16 @@ def _fields(kind: type[Any]) -> _Kind:
             found.lists.append(name)
         elif is_list and all(map(is_dataclass, members)):
             found.parts.append(name)
-        elif not is_list and all(map(_is_word, members)):
+        elif is_list:
+            found.others.append(name)
+        elif all(map(_is_word, members)):
             found.words.append(name)
         elif members == [datetime]:
             found.times.append(name)
         elif members == [Decimal]:
             found.amounts.append(name)
+        elif all(map(is_dataclass, members)):
+            found.wholes.append(name)
         elif not is_plain:
             found.others.append(name)
     return found

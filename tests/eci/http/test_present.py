@@ -46,6 +46,7 @@ class Whole:
     colours: tuple[Colour, ...]
     at: datetime
     until: datetime | None
+    times: tuple[datetime, ...]
     part: Part
     parts: tuple[Part, ...]
     other: Part | None = None
@@ -64,6 +65,7 @@ def test_a_dataclass_is_plain_json() -> None:
         colours=(Colour.RED,),
         at=AT,
         until=AT.astimezone(timezone(timedelta(hours=5))),
+        times=(AT,),
         part=part,
         parts=(part, Part(colour=Colour.RED)),
     )
@@ -80,6 +82,7 @@ def test_a_dataclass_is_plain_json() -> None:
         "colours": ["red"],
         "at": "2026-01-31T20:30:00.123Z",
         "until": "2026-01-31T20:30:00.123Z",
+        "times": ["2026-01-31T20:30:00.123Z"],
         "part": shown_part,
         "parts": [shown_part, shown_part | {"tags": []}],
         "other": None,
