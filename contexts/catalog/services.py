@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +23,7 @@ from eci import money, pruning, trail
 from eci.clock import utcnow
 from eci.db import Stale, locked, writes
 from eci.errors import InvalidRequest, InvalidTransition, PreconditionFailed
-from eci.imports.values import exact
+from eci.imports.values import exact_minor
 from eci.statements import Inserts, reads
 
 _IN_TRAIL = ("sku", "name", "description", "category", "price_minor", "currency", "is_active", "barcode", "metadata")
@@ -366,10 +365,9 @@ class _Plans:
             product.barcode = row["barcode"] or None
 
 
-@lru_cache(4096)  # many products have the same price
 def _exact_minor(price: Decimal, currency: str) -> int:
     try:
-        return money.to_minor(exact(price, currency), currency)
+        return exact_minor(price, currency)
     except ValueError as error:
         raise ValueError(f"price: {error}") from None
 

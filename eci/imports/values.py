@@ -175,10 +175,13 @@ def in_currency(cell: str, code: str) -> str:
 
 def exact(price: Decimal, currency: str) -> Decimal:
     """The price in the currency's own places, if it has no more. ValueError."""
+    return money.from_minor(exact_minor(price, currency), currency)
+
+
+def exact_minor(price: Decimal, currency: str) -> int:
+    """The same in minor units. ValueError."""
     rounded = round(price, money.places(currency))
-    if abs(price - rounded) < _DUST:
-        price = rounded
-    return money.from_minor(money.to_minor(price, currency), currency)
+    return money.to_minor(rounded if abs(price - rounded) < _DUST else price, currency)
 
 
 def _named_currency(sign: str, usual: str) -> str:
