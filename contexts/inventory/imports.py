@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from eci.imports.rows import ImportLineRow, Outcome
 from eci.imports.values import Reading
 
 SET, ADD = "set", "add"
+_QUANTITY_IN = re.compile(r"(?P<which>current|new) quantity (?P<place>.*\S)\s*", re.IGNORECASE)
 _NOT_TRACKED = "Nothing is said of its stock."
 _PARENTS = {"variable", "grouped", "configurable", "bundle"}
 
@@ -186,14 +188,19 @@ class _Stock(Kind):
         return f"{values['sku']} @ {_called(values['warehouse'])}"
 
     def spread(self, columns: Sequence[str]) -> dict[int, Cells]:
-        """A column for each warehouse: named as it is, or ``Current Quantity Main Street``."""
+        """A column for each warehouse: named as it is, or ``Current Quantity Main Street``. Where ``New Quantity Main
+        Street`` stands too, that is what was entered, and blank if nothing was."""
         known = {_called(name) for row in selectors.all_warehouses() for name in (row.code, row.name)}
-        found = {}
+        found, entered = {}, set()
         for index, column in enumerate(columns):
-            place = column.removeprefix("Current Quantity ").removeprefix("New Quantity ").strip()
-            if place != column or _called(place) in known:
+            said = _QUANTITY_IN.fullmatch(column)
+            place = said["place"] if said else column
+            if said or _called(place) in known:
                 found[index] = {"warehouse": place}
-        return found
+            if said and said["which"].casefold() == "new":
+                entered.add(index)
+        new = {_called(found[index]["warehouse"]) for index in entered}
+        return {at: cells for at, cells in found.items() if at in entered or _called(cells["warehouse"]) not in new}
 
     def questions(
         self, options: Mapping[str, Any], columns: Mapping[str, Sequence[int]], spread: Mapping[int, Cells]

@@ -17,7 +17,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from eci import idempotency, money
+from eci import idempotency, money, text
 from eci.clock import iso
 from eci.db import run_in_unit_of_work
 from eci.errors import InvalidRequest
@@ -31,9 +31,9 @@ from eci.http.paging import QuerySerializer, page
 from eci.http.views import ApiView
 from eci.idempotency import Key
 from eci.identity.roles import Role, only
-from eci.imports import asking, uploads
+from eci.imports import asking, mapping, uploads
 from eci.imports.decoding import DELIMITERS, is_encoding
-from eci.imports.kinds import Kind, kind_named
+from eci.imports.kinds import Field, Kind, kind_named
 from eci.imports.reading import CLEAR, LEAVE
 from eci.imports.rows import ImportLineRow, ImportRow, Outcome, State
 from eci.imports.values import bare, guarded
@@ -345,20 +345,46 @@ class ImportRowListView(ImportView):
         row = self.found(import_id)
         wanted = {name: self.query.get(name, "") for name in ("outcome", "state")}
         if request.query_params.get("format") == CSV:
-            header = [*map(guarded, row.detected.get("columns", [])), "line", "why"]
-            return download(CSV, f"{row.kind}-{row.import_id}-rows", header, _as_in_file(row, **wanted))
+            return download(CSV, f"{row.kind}-{row.import_id}-rows", _header(row), _as_in_file(row, **wanted))
         paging = self.paging(default="position")
         rows = asking.rows(paging, row, **wanted)
         return page(request, paging, rows, position=lambda line: (line.position, line.pk), present=_row)
 
 
+_WHY = ["line", "why"]
+_NEGATIVE = re.compile(r"-[0-9][0-9.,]*")
+
+
+def _header(row: ImportRow) -> list[str]:
+    """That of the file, of which such columns are ours if it was such a file before."""
+    columns = mapping.as_sent(row.detected.get("columns", []))
+    return [*map(guarded, columns[:-2] if columns[-2:] == _WHY else columns), *_WHY]
+
+
 def _as_in_file(row: ImportRow, *, outcome: str, state: str) -> Iterator[list[str]]:
-    mapping = row.detected.get("mapping", {})
+    """Rows whose cells are kept stand as they stood, with what stood beyond the header at their end; others as they
+    were understood, with the file's decimal sign."""
+    kind = kind_named(row.kind)
     columns = row.detected.get("columns", [])
+    fields = [kind.field_named(row.detected["mapping"].get(column) or "") for column in columns]
+    decimal = row.detected.get("decimal", ".")
+    width = len(columns) - 2 if columns[-2:] == _WHY else len(columns)
     for line in asking.all_rows(row, outcome=outcome, state=state):
-        if line.cells is not None:
-            cells = [bare(cell) for cell in line.cells]
-        else:
-            cells = [str(line.values.get(mapping.get(column), "")) for column in columns]
+        cells = line.cells
+        if cells is None:
+            cells = [_written(line.values.get(one.name), one, decimal) if one else "" for one in fields]
         cells += [""] * (len(columns) - len(cells))
-        yield [*(guarded(cell) for cell in cells), str(line.line), guarded(" ".join(line.messages))]
+        said = [str(line.line), guarded(" ".join(line.messages))]
+        yield [*map(_as_it_was, cells[:width]), *said, *map(_as_it_was, cells[len(columns) :])]
+
+
+def _written(value: Any, field: Field, decimal: str) -> str:
+    """What a row was understood to say, as its file would."""
+    shown = "" if value is None else str(value)
+    return shown.replace(".", decimal) if field.is_number else shown
+
+
+def _as_it_was(cell: str) -> str:
+    """The cell as it stood, unless a spreadsheet would take it for a formula."""
+    safe = guarded(bare(cell))
+    return cell if safe == text.trim(cell) or _NEGATIVE.fullmatch(cell) else safe

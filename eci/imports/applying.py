@@ -16,6 +16,7 @@ from eci.errors import ContextUnavailable
 from eci.imports import uploads
 from eci.imports.kinds import Kind, Verdict, kind_named, refused
 from eci.imports.leases import Lease, Lost
+from eci.imports.reading import keep_cells
 from eci.imports.rows import ImportLineRow, Outcome, State, Status, changes_lines, lines_of
 from eci.statements import Change, Changes, Reads, change, changes, reads
 from eci.watch.requests import logger
@@ -35,6 +36,7 @@ def apply(lease: Lease) -> None:
     kind = kind_named(lease.row.kind)
     while lines := _lines_between(lease, lease.row.position + 1, lease.row.position + PIECE):
         _together_or_singly(lease, kind, lines, _write, _refuse)
+    keep_cells(lease)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
     uploads.drop(lease.context, lease.row.file)  # its lines have what is needed to undo it
 

@@ -141,7 +141,7 @@ def _start(row: ImportRow, before: Status, after: Status, actor: str, **begun: i
 
 def forget(context: str, *, key: str, kind: str, word: str) -> None:
     """Erase what imports say of the thing with this key, because it is a person. Their files go too. So do rows of this
-    kind that were refused and have ``word`` in a cell: what they are of was not understood."""
+    kind that were refused and have ``word`` in a cell: what they are of was not understood. Of others such cells go."""
     lines, imports = lines_of(context), imports_of(context)
     kept = list(imports.filter(kind=kind, pruned=False).values_list("pk", flat=True))
     refused = lines.filter(import_pk__in=kept, outcome=Outcome.REFUSED, cells__icontains=word)
@@ -154,6 +154,8 @@ def forget(context: str, *, key: str, kind: str, word: str) -> None:
     ):
         uploads.drop(context, file)
     gone.filter(state=State.READ).update(outcome=Outcome.SKIPPED)  # there is nothing left to apply
+    named = lines.filter(import_pk__in=kept, cells__icontains=word).exclude(outcome=Outcome.REFUSED)
+    named.update(cells=None)
     gone.update(key="", values={}, changes={}, messages=[], cells=None)
 
 

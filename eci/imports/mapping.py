@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,6 +110,14 @@ def _unique(names: list[str]) -> list[str]:
             made = f"{name or f'column {at}'} ({times})"
         found.append(made)
     return found
+
+
+def as_sent(names: list[str]) -> list[str]:
+    """The names as they stood in the file, where some may stand twice."""
+    return [base if (base := _AGAIN.sub("", name)) in names[:at] else name for at, name in enumerate(names)]
+
+
+_AGAIN = re.compile(r" \(\d+\)\Z")
 
 
 def _require_known_columns(names: list[str], kind: Kind, mapping: Mapping[str, Any]) -> None:

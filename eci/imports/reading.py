@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from eci.db import run_in_unit_of_work
 from eci.imports import mapping, tables, uploads, values
@@ -15,7 +17,7 @@ from eci.imports.errors import BadFile
 from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipped, Values, Verdict, kind_named, refused
 from eci.imports.leases import Lease
 from eci.imports.mapping import Columns
-from eci.imports.rows import ImportLineRow, Outcome, Status, adds_lines, lines_of
+from eci.imports.rows import ImportLineRow, ImportRow, Outcome, Status, adds_lines, lines_of
 from eci.imports.tables import Cut, Formula, Row, Table
 from eci.imports.values import Reading
 
@@ -42,12 +44,13 @@ class Evidence:
 @dataclass
 class Parsed:
     """A row of the file. ``skipped`` or ``refusal`` say why it is none. ``number``: of all its rows. ``fields``: its
-    cells by field, of which ``_understand`` makes the ``values``."""
+    cells by field, of which ``_understand`` makes the ``values``. ``column``: the one that makes it, of several."""
 
     number: int
     line: int
     cells: list[str]
     fields: Cells = field(default_factory=dict)
+    column: int | None = None
     values: Values = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
@@ -58,21 +61,9 @@ def read(lease: Lease) -> None:
     """Read the file of an import that is READING. BadFile; Lost."""
     row = lease.row
     kind = kind_named(row.kind)
-    given, options = row.given.get("mapping") or {}, row.given.get("options") or {}
+    options = row.given.get("options") or {}
     with uploads.fetch(lease.context, row.file) as file:
-        table = tables.open_table(
-            file,
-            encoding=options.get("encoding", ""),
-            delimiter=options.get("delimiter", ""),
-            sheet=options.get("sheet", ""),
-            recognised=lambda rows: mapping.recognised(rows, kind, given),
-        )
-        first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, options.get("header_row") or 0)))
-        columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
-        if table.dialect is None:
-            columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
-            codes = [at for one in kind.fields if one.is_code for at in columns.fields.get(one.name, ())]
-            columns.zeros = table.zeros(codes, after=columns.header_line)
+        table, columns = _opened(row, file, kind)
         evidence = _look(table, columns, kind, lease)
         questions = _questions(table, columns, kind, evidence, options)
         total = table.total() if table.dialect is None else evidence.rows
@@ -97,8 +88,46 @@ def read(lease: Lease) -> None:
         if currency := options.get("currency"):
             reading.currency = currency
         answers = kind.informed(options | {one.name: one.answer for one in questions})
-        _judge(lease, kind, _parsed(table.rows(), columns, kind), reading, answers, len(columns.names))
+        _judge(lease, kind, _parsed(table.rows(), columns, kind), reading, answers, columns)
     lease.finish(Status.READY, done=lease.row.row_count)
+
+
+def _opened(row: ImportRow, file: IO[bytes], kind: Kind) -> tuple[Table, Columns]:
+    """The file as its sender says it is. BadFile."""
+    given, options = row.given.get("mapping") or {}, row.given.get("options") or {}
+    table = tables.open_table(
+        file,
+        encoding=options.get("encoding", ""),
+        delimiter=options.get("delimiter", ""),
+        sheet=options.get("sheet", ""),
+        recognised=lambda rows: mapping.recognised(rows, kind, given),
+    )
+    first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, options.get("header_row") or 0)))
+    columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
+    if table.dialect is None:
+        columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
+        codes = [at for one in kind.fields if one.is_code for at in columns.fields.get(one.name, ())]
+        columns.zeros = table.zeros(codes, after=columns.header_line)
+    return table, columns
+
+
+def keep_cells(lease: Lease) -> None:
+    """Keep those of the rows that were refused when they were written, for the file goes. Lost."""
+    kind = kind_named(lease.row.kind)
+    lines = lines_of(lease.context).filter(import_pk=lease.row.pk, outcome=Outcome.REFUSED, cells__isnull=True)
+    if not lines.exists():
+        return
+    decimal = lease.row.detected["decimal"]
+    with suppress(BadFile), uploads.fetch(lease.context, lease.row.file) as file:
+        table, columns = _opened(lease.row, file, kind)
+        parsed = enumerate(_renewing(_parsed(table.rows(), columns, kind), lease), 1)
+        while piece := list(itertools.islice(parsed, PIECE)):
+            of = dict(piece)
+            found = list(lines.filter(position__in=list(of)))
+            for line in found:
+                one = of[line.position]
+                line.cells = _as_sent(one.cells, columns, kind, decimal, only=one.column)
+            lines_of(lease.context).bulk_update(found, ["cells"])
 
 
 def _filled(rows: Iterator[Row]) -> Iterator[Row]:
@@ -111,12 +140,7 @@ def _filled(rows: Iterator[Row]) -> Iterator[Row]:
 def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
     """Go through the file once: does all of it decode, how long is it, what do its cells tell?"""
     evidence = Evidence()
-    numbers = {
-        index
-        for name, indexes in columns.fields.items()
-        if (found := kind.field_named(name)) and found.is_number
-        for index in indexes
-    } | set(columns.spread)
+    numbers = _numbers(columns, kind)
     several = {index for indexes in columns.fields.values() if len(indexes) > 1 for index in indexes}
     looked_at = sorted(numbers | several)
     for line, cells in table.rows():
@@ -133,6 +157,11 @@ def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
         if evidence.rows % 1_000 == 0:
             lease.renew()
     return evidence
+
+
+def _numbers(columns: Columns, kind: Kind) -> set[int]:
+    """The columns that have some."""
+    return {*columns.spread}.union(*(columns.fields.get(one.name, ()) for one in kind.fields if one.is_number))
 
 
 def _questions(
@@ -255,8 +284,11 @@ def _parsed(rows: Iterator[Row], columns: Columns, kind: Kind) -> Iterator[Parse
         if isinstance(shaped, Skip):
             yield Parsed(number, line, cells, skipped=str(shaped))
             continue
-        for one in _spread(shaped, cells, columns, kind):
-            yield Parsed(number, line, cells, one)
+        if columns.spread:
+            for column, one in _spread(shaped, cells, columns, kind):
+                yield Parsed(number, line, cells, one, column)
+        else:
+            yield Parsed(number, line, cells, shaped)
 
 
 def _not_in_columns(cells: list[str], columns: Columns) -> str:
@@ -291,12 +323,30 @@ def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
     return found
 
 
-def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> Iterator[Cells]:
-    if not columns.spread:
-        yield shaped
+def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> Iterator[tuple[int, Cells]]:
     for index, stands_for in columns.spread.items():
         cell = cells[index] if index < len(cells) else ""
-        yield shaped | stands_for | {kind.spread_field: values.bare(cell) if type(cell) is str else cell}
+        yield index, shaped | stands_for | {kind.spread_field: values.bare(cell) if type(cell) is str else cell}
+
+
+def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, only: int | None) -> list[str]:
+    """The row's cells as a text file has them: numbers of a workbook in the sign of its texts, and as it shows them.
+    ``only``: of the columns that make a row each, the one that stays. What stands beyond the header stays too."""
+    numbers = {at for one in kind.fields if one.is_number for at in columns.fields.get(one.name, ())} | {
+        *columns.spread
+    }
+    found = []
+    for index, cell in enumerate(cells[: len(columns.names)] if len(cells) <= columns.width else cells):
+        if only is not None and index != only and index in columns.spread:
+            cell = ""
+        elif isinstance(cell, values.Number):
+            cell = cell.zfill(columns.zeros.get(index, 0))
+            cell = cell.replace(".", decimal) if index in numbers else cell
+        found.append(_UNSTORED.sub("\ufffd", cell))
+    return found
+
+
+_UNSTORED = re.compile("[\x00\ud800-\udfff]")  # by PostgreSQL
 
 
 def _understand(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
@@ -344,9 +394,9 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
 
 
 def _judge(
-    lease: Lease, kind: Kind, parsed: Iterator[Parsed], reading: Reading, options: Mapping[str, Any], width: int
+    lease: Lease, kind: Kind, parsed: Iterator[Parsed], reading: Reading, options: Mapping[str, Any], columns: Columns
 ) -> None:
-    """Write the lines, piece by piece, from where an earlier worker stopped. ``width``: how many cells count."""
+    """Write the lines, piece by piece, from where an earlier worker stopped."""
     done = lease.row.position
     counts = Counter(lease.row.counts)
     position = done
@@ -358,8 +408,10 @@ def _judge(
         for one in piece:
             if not (one.refusal or one.skipped):
                 _understand(one, kind, reading, options)
-            one.cells = [str(cell) for cell in one.cells[:width]] if one.refusal else []
         lines = _lines(lease, kind, piece, position, taken)
+        for line, one in zip(lines, piece, strict=True):
+            if line.warned or line.outcome == Outcome.REFUSED:
+                line.cells = _as_sent(one.cells, columns, kind, reading.decimal, only=one.column)
         position += len(piece)
         for line in lines:
             counts[line.outcome] += 1
@@ -418,7 +470,6 @@ def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int, taken: 
                 values=one.values,
                 changes=verdict.changes,
                 messages=[*verdict.messages, *one.warnings],
-                cells=one.cells if one.refusal else None,
             )
         )
     return made
@@ -435,7 +486,7 @@ def _key_of(kind: Kind, one: Parsed) -> str:
 def _verdicts(
     lease: Lease, kind: Kind, rows: list[Parsed], keys: Mapping[int, str], taken: set[int]
 ) -> Iterator[tuple[Parsed, Verdict]]:
-    """Of two rows with the same key the second is skipped if it says the same, and else refused."""
+    """Of two rows with the same key the second is skipped if all that it says is said already, and else refused."""
     again = {key for key in keys.values() if hash(key) in taken} if kind.unique else set()
     seen = _seen(lease, again) if again else {}
     singles = []
@@ -445,15 +496,23 @@ def _verdicts(
             if kind.unique:
                 seen[keys[id(one)]] = (one.line, one.values)
             singles.append(one)
-        elif before[1] == one.values:
+        elif all(before[1].get(name) == said for name, said in one.values.items()):
             yield one, Verdict(outcome=Outcome.SKIPPED, messages=[f"Line {before[0]} says the same."])
         else:
-            yield one, refused(f"{keys[id(one)]} stands on line {before[0]} already, with other values.")
+            yield one, refused(_says_otherwise(keys[id(one)], before, one.values))
     found = [one.values for one in singles]
     for one, verdict in zip(singles, kind.look(found, kind.prepare(found)), strict=True):
         if kind.unique and verdict.outcome != Outcome.REFUSED:
             taken.add(hash(keys[id(one)]))
         yield one, verdict
+
+
+def _says_otherwise(key: str, before: tuple[int, Values], said: Values) -> str:
+    line, first = before
+    more = [name for name in said if name not in first]
+    if all(first[name] == said[name] for name in said if name in first):
+        return f"{key} stands on line {line} already, where {more[0]} is blank. Send this row again when it is applied."
+    return f"{key} stands on line {line} already, with other values."
 
 
 def _seen(lease: Lease, keys: set[str]) -> dict[str, tuple[int, Values]]:

@@ -101,7 +101,7 @@ class ImportLineRow(QuickModel):
     """One row of the file. ``line`` is where it stands there, ``position`` its number among the import's lines.
 
     ``values`` are the fields as they were understood; ``changes`` is ``{field: [old, new]}``; ``cells`` are the texts
-    of a row that was refused, to be given back.
+    of a row that was refused or warned about, as they stood, to be given back.
     """
 
     import_pk = models.BigIntegerField()

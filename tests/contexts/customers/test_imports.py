@@ -118,3 +118,31 @@ def test_people_of_an_order_file_stand_in_the_first_row_of_each_order(importing:
     ]
     importing.apply(read["import_id"])
     assert people() == [("ann@example.com", "Ann Lee", "+372 555 0100"), ("bob@example.com", "Bob", "")]
+
+
+@pytest.mark.any_engine
+def test_further_lines_of_an_order_say_nothing_else(importing: Importing) -> None:
+    header = "Name,Email,Billing Name,Phone,Lineitem name,Lineitem quantity"
+    rows = [
+        "#1001,pat@x.example,Pat,+3725550000,Lamp,1",
+        "#1001,pat@x.example,,,Rug,2",
+        "#1002,pat@x.example,Pat,,Rug,1",
+    ]
+    read = importing.read(csv(header, *rows, "#1003,pat@x.example,Kim,,Rug,1"))
+    assert [outcome for _, outcome in importing.outcomes(read["import_id"])] == ["new", "skipped", "skipped", "refused"]
+
+
+@pytest.mark.any_engine
+def test_a_repeated_row_that_says_more_can_be_sent_again(importing: Importing) -> None:
+    read = importing.read(csv("email,full_name,phone", "pat@x.example,Pat,", "pat@x.example,Pat,+3725550000"))
+    [refused] = importing.rows(read["import_id"], "&outcome=refused")
+    assert "where phone is blank" in refused["messages"][0]
+
+
+@pytest.mark.any_engine
+def test_what_was_warned_of_does_not_keep_the_name_of_an_erased_person(importing: Importing) -> None:
+    importing.take(csv("email,full_name", "ann@example.com,Ann Lee"))
+    importing.read(csv("email,full_name,phone,friend", "jo@example.com,Jo,1E5,ann@example.com"))
+    services.erase_customer(customer_id=Customer.objects.get().pk, actor="staff:kim")
+    [line] = ImportLine.objects.filter(key="jo@example.com").values()
+    assert (line["warned"], line["cells"], line["outcome"]) == (True, None, "new")

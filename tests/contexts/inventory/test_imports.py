@@ -73,6 +73,27 @@ def test_two_names_of_one_place_are_one_row(counting: Importing) -> None:
     assert refusals(counting, read) == {3: ["LAMP @ wh2 stands on line 2 already, with other values."]}
 
 
+@pytest.mark.any_engine
+def test_what_was_entered_counts_and_not_what_was_there(counting: Importing) -> None:
+    header = "SKU,Current Quantity Bugs,New Quantity Bugs,New Quantity WH3,Current Quantity WH3"
+    read = counting.read(csv(header, "LAMP,3,4,,7", "RUG,5,,6,"))
+    rows = counting.rows(read["import_id"])
+    assert [(row["key"], row["changes"]) for row in rows if row["outcome"] == "new"] == [
+        ("LAMP @ wh1", {"onhand": [None, 4]}),
+        ("RUG @ wh3", {"onhand": [None, 6]}),
+    ]
+    assert read["counts"]["skipped"] == 2
+
+
+@pytest.mark.any_engine
+def test_a_refused_place_comes_back_without_those_that_were_taken(counting: Importing) -> None:
+    counting.kind = "receipts"
+    read = counting.read(csv("SKU,Note,Current Quantity Bugs,Current Quantity WH3", "LAMP,x,3,many"))
+    answer = counting.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
+    content = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    assert content.splitlines()[1].startswith("LAMP,x,,many,2,"), "sent again, it would be received twice"
+
+
 def test_a_column_for_each_place(counting: Importing) -> None:
     content = csv(f"Token,SKU,Current Quantity Bugs,Current Quantity {HERITAGE}", "T1,LAMP,3,4", "T2,RUG,,5")
     read = counting.read(content)

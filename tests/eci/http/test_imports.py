@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from contexts.catalog.models import Import, ImportPiece, Product
 from eci.imports import uploads
-from tests.support.imports import Importing, csv
+from tests.support.imports import Importing, csv, xlsx
 from tests.support.people import staff
 
 FILE = csv("sku,name,price", "A,A,1", ",B,1")
@@ -132,6 +132,66 @@ def test_refused_rows_come_back_as_a_file_that_can_be_sent_again(importing: Impo
     again = importing.rows(importing.read(mended)["import_id"])
     assert [(row["key"], row["outcome"]) for row in again] == [("", "refused"), ("C", "new")]
     assert again[1]["changes"]["name"] == [None, "=1+1"]
+
+
+def as_file(importing: Importing, import_id: str, query: str = "&outcome=refused") -> list[list[str]]:
+    """The cells of the rows, given back as a file."""
+    answer = importing.api.client.get(f"/v1/imports/{import_id}/rows?format=csv{query}")
+    return list(reader(StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("applied", [False, True])
+def test_each_refused_row_stands_as_it_stood(importing: Importing, applied: bool) -> None:
+    rows = ["OK;c;1,50;red", "MD3;c;1,999;red", "MD5;;3,50;red ", "MD6;d;-3,50;red", "OK;e;2,50;blue"]
+    import_id = importing.read(csv("sku;name;price;colour", *rows))["import_id"]
+    if applied:
+        assert importing.apply(import_id)["counts"]["refused"] == 4
+    header, *lines = as_file(importing, import_id)
+    assert header == ["sku", "name", "price", "colour", "line", "why"]
+    assert [";".join(line[:4]) for line in lines] == rows[1:]
+    assert all(line[5] for line in lines)
+
+
+def test_what_is_refused_when_it_is_written_stands_as_it_stood_too(importing: Importing) -> None:
+    import_id = importing.read(csv("barcode;sku;name;price;colour", "4006381333931;A;c;1,50;red"))["import_id"]
+    importing.api.post("/v1/products", {"sku": "B", "name": "B", "price": "1", "barcode": "4006381333931"})
+    assert importing.apply(import_id)["counts"]["refused"] == 1
+    [_, line] = as_file(importing, import_id)
+    assert line[:5] == ["4006381333931", "A", "c", "1,50", "red"]
+
+
+def test_the_file_of_a_whole_outcome_has_one_decimal_sign(importing: Importing) -> None:
+    rows = ["1E5;c;1,50", "B;d;1.003,50"]  # the first with a warning
+    read = importing.read(csv("sku;name;price", *rows))
+    assert (read["counts"]["new"], read["counts"]["warned"]) == (2, 1)
+    assert [line[2] for line in as_file(importing, read["import_id"], "")[1:]] == ["1,50", "1003,50"]
+
+
+@pytest.mark.any_engine
+def test_a_refused_row_of_a_workbook_stands_as_a_text_file_has_it(importing: Importing) -> None:
+    content = xlsx(
+        ["sku", "name", "price", "weight"], ["A", "a", "1,50", 2], ["B", "", 2.5, 1.5], ["C", "", "cheap", 1]
+    )
+    import_id = importing.read(content, name="f.xlsx")["import_id"]
+    lines = [line[:4] for line in as_file(importing, import_id)[1:]]
+    assert lines == [["B", "", "2,5", "1.5"], ["C", "", "cheap", "1"]]
+
+
+def test_a_cell_that_no_database_stores_stops_no_import(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,x", "A,a,cheap,n\0l", "1E5,b,1,n\0l"), name="x.csv")
+    assert (read["counts"]["refused"], read["counts"]["warned"]) == (1, 1)
+    assert as_file(importing, read["import_id"])[1][3] == "n\ufffdl"
+
+
+@pytest.mark.any_engine
+def test_what_stands_beyond_the_header_is_not_lost_and_is_refused_again(importing: Importing) -> None:
+    import_id = importing.read(csv("sku,name,price", "A,Lamp, red,5", "B,Rug,6"))["import_id"]
+    found = as_file(importing, import_id)
+    assert found[1][:3] == ["A", "Lamp", "red"] and found[1][5:] == ["5"]
+    again = importing.read("\n".join(",".join(f'"{cell}"' for cell in line) for line in found).encode())
+    assert as_file(importing, again["import_id"])[0] == found[0], "columns of ours do not come twice"
+    assert again["counts"]["refused"] == 1
 
 
 def test_no_cell_of_that_file_is_a_formula(importing: Importing) -> None:
