@@ -37,6 +37,7 @@ FAR = 40_000  # products that are walked through
 FAR_APART = 10_000  # the same in an order in which each lies in another place
 FEW = 5_000  # products that are ranked and sorted
 RARE = 10  # of the sample, of which those are that filters alone may find
+STEPS = 10  # products that are walked through in the time that it takes to find one by the index and rank it
 TIMES = 10  # how much more frequent than the rarest a word may be that is asked of the index
 
 _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
@@ -69,11 +70,11 @@ class Sample(NamedTuple):
         return matching * self.all / self.size if self.size else 0
 
     def width(self, matching: float, wanted: int, far: int = 0) -> int:
-        """How many products to walk through for so many that match; 0 where that would be too far, or farther than
-        through all that match."""
+        """How many products to walk through for so many that match; 0 where that would be too far, or take longer than
+        to rank all that match."""
         far = far or FAR
         expected = self.size * wanted / matching if matching else inf
-        if expected > min(far / 2, self.in_all(matching)):
+        if expected > min(far / 2, STEPS * self.in_all(matching)):
             return 0
         return min(far, 1 << int(2 * expected).bit_length())  # of few widths, because each has a text of its own
 
@@ -248,12 +249,13 @@ class Search:
 
     def _rank_by_rank(self, paging: Paging, wanted: int) -> list[Place]:
         """A rank is walked where that should fill the page. The others, and what was walked in vain, are asked of the
-        index, those that follow each other together."""
+        index: as many together as should fill it."""
         places: list[Place] = []
         unasked: list[Rank] = []
         for rank in self._ahead(paging):
             width = self._sample.width(self._sample.ranks[rank], wanted - len(places))
-            if width and unasked:
+            expected = sum(self._sample.in_all(self._sample.ranks[one]) for one in unasked)
+            if unasked and (width or expected >= wanted - len(places)):
                 places += self._by_index(unasked, paging, wanted - len(places))
                 unasked = []
             if len(places) == wanted:
