@@ -172,7 +172,7 @@ def reads(results: Results) -> str:
     ]
     head = ("8 clients, with a token", "a second", "p50 ms", "p95 ms", "CPU-ms web", "CPU-ms all")
     notes = [
-        f"A page of the {name} has {spread(results, 'reads', name, 'lines')} lines:"
+        f"{name[0].upper()}{name[1:]}: {spread(results, 'reads', name, 'lines')} lines a page,"
         f" **{spread(results, 'reads', name, 'lines_rate')} lines a second**."
         for name, found in results["rounds"][0]["reads"].items()
         if "lines" in found

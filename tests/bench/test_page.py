@@ -56,7 +56,7 @@ def test_ratios_and_sums() -> None:
     assert "| django-oscar, 8 clients | 30.0 | 10.0 | 40.0 | 2.67 |  |" in text
     assert "| one hot product | 60.0 (40.0 to 80.0) | 0.5 |" in text
     assert "**400 lines a second**" in text
-    assert "A page of the list has 900 lines: **27,000 lines a second**." in text
+    assert "List: 900 lines a page, **27,000 lines a second**." in text
     assert "| **everything** |  | **170** | **3.00** |" in text
     assert "| 1 line: statements | 4 | **4** |" in text
     assert "| **the request** | **600** | **400** | **1,000** |" in text
