@@ -92,7 +92,7 @@ def open_shop(goods: Sequence[Article], *, customers: int, warehouses: int, rows
     ``rows``: of stock, over the warehouses; each product has one at least.
     """
     opened = moment(utcnow() - timedelta(days=800))
-    _write_customers(customers, opened)
+    _write_customers(customers)
     _write_products(goods, opened)
     codes = [f"WH{number:03}" for number in range(1, warehouses + 1)]
     write(
@@ -115,15 +115,18 @@ def _terms(one: Article) -> str:
     return words.terms(sku=one.sku, barcode="", name=one.name, category=one.category, description="")
 
 
-def _write_customers(count: int, opened: str) -> None:
+def _write_customers(count: int) -> None:
+    begun = utcnow() - timedelta(days=800)
+    step = timedelta(days=700) / (count or 1)
     columns = ("id", "email", "email_key", "full_name", "name_key", "password", "created_at", "updated_at")
     write(
         Customer,
         columns,
         (
-            (number, email, email, name, name_key(name), NO_PASSWORD, opened, opened)
+            (number, email, email, name, name_key(name), NO_PASSWORD, at, at)
             for number in range(1, count + 1)
             for name, email in [(f"Customer {number}", f"c{number}@example.com")]
+            for at in [moment(begun + step * number)]
         ),
     )
 
