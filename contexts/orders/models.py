@@ -114,8 +114,8 @@ class Order(QuickModel):
         indexes = [
             models.Index(fields=["next_at"], name="orders_due"),
             models.Index(fields=["-created_at", "-order_id"], name="orders_newest"),
-            models.Index(fields=["customer_id", "-created_at"], name="orders_of_customer"),
-            models.Index(fields=["status", "-created_at"], name="orders_by_status"),
+            models.Index(fields=["customer_id", "-created_at", "-order_id"], name="orders_customer_newest"),
+            models.Index(fields=["status", "-created_at", "-order_id"], name="orders_status_newest"),
             models.Index(fields=["buyer_erased"], name="orders_buyer_erased"),
             models.Index(fields=["email", "order_id"], name="orders_of_guest"),
             models.Index(fields=["needs_attention", "-created_at", "-order_id"], name="orders_attention"),
