@@ -22,7 +22,7 @@ from django.urls import reverse
 
 from eci import idempotency, staff_forms
 from eci.errors import EciError, IdempotencyInProgress, InvalidRequest
-from eci.http.imports import file_name, options_of, presented
+from eci.http.imports import file_name, mapping_of, options_of, presented
 from eci.identity.auth import staff_name, staff_roles
 from eci.identity.roles import Role
 from eci.imports import asking, uploads
@@ -222,8 +222,9 @@ class ImportAdmin(ReadOnly, StaffAdmin):
                 if not form.is_valid():
                     return self._show(request, row, form)
                 mapping, options = form.answers()
-                checked = options_of(kind_named(row.kind), options)
-                self._once(request, action, partial(asking.answer, row, mapping=mapping, options=checked))
+                kind = kind_named(row.kind)
+                mapping, options = mapping_of(kind, mapping), options_of(kind, options, row)
+                self._once(request, action, partial(asking.answer, row, mapping=mapping, options=options))
             elif action in ("apply", "undo"):
                 if "_sure" not in request.POST:
                     raise InvalidRequest(UNSURE)
@@ -256,6 +257,7 @@ class ImportAdmin(ReadOnly, StaffAdmin):
             form=(form or AnswersForm(row)) if can_answer else None,
             missing=[one["question"] for one in row.questions if one["name"] == "mapping" and can_answer],
             commands=_commands(row),
+            nothing=_nothing(row),
             tabs=_tabs(row, outcome, state),
             lines=[_shown(line) for line in lines[:SHOWN]],
             following=urlencode(query | {"after": lines[SHOWN - 1].position}) if len(lines) > SHOWN else "",
@@ -283,9 +285,14 @@ class ImportAdmin(ReadOnly, StaffAdmin):
         return TemplateResponse(request, template, shared | context)
 
 
+def _nothing(row: ImportRow) -> str:
+    """Why there is no button that applies it, though nothing is asked."""
+    return "" if row.status != Status.READY or asking.open_questions(row) else asking.why_not_applied(row)
+
+
 def _commands(row: ImportRow) -> list[Command]:
     counts = row.counts
-    if row.status == Status.READY:
+    if row.status == Status.READY and not _nothing(row):
         writes = f"{counts.get(Outcome.NEW, 0)} new, {counts.get(Outcome.CHANGED, 0)} changed"
         stays = f"{counts.get(Outcome.REFUSED, 0)} refused rows stay out"
         return [Command(name="apply", title="Apply", says=f"This writes {writes}; {stays}.", asks=True)]

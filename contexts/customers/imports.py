@@ -10,8 +10,8 @@ from contexts.customers.domain import email_key
 from contexts.customers.services import Planned
 from eci import text
 from eci.identity.roles import Role, only
-from eci.imports import values
-from eci.imports.kinds import Cells, Field, Kind, Preset, Skip, Values, Verdict, refused
+from eci.imports import values, words
+from eci.imports.kinds import Cells, Field, Kind, Preset, Skip, Values, Verdict, plain, refused
 from eci.imports.rows import ImportLineRow, Outcome
 from eci.imports.values import Reading
 
@@ -53,14 +53,23 @@ class Customers(Kind):
     context = "customers"
     roles = only(Role.SUPPORT)
     fields = (
-        Field(name="email", read=_email, needed=True, names=("e-mail", "email address", "customer email", "mail")),
-        Field(name="full_name", read=_full_name, names=("name", "customer", "customer name", "display name")),
+        Field(
+            name="email",
+            read=_email,
+            needed=True,
+            names=("e-mail", "email address", "customer email", "mail", *words.EMAIL),
+        ),
+        Field(
+            name="full_name",
+            read=_full_name,
+            names=("name", "customer", "customer name", "display name", *words.FULL_NAME),
+        ),
         Field(
             name="phone",
             read=_phone,
             cleared="",
             is_code=True,
-            names=("telephone", "phone number", "mobile", "billing phone", "default address phone"),
+            names=("telephone", "phone number", "mobile", "billing phone", "default address phone", *words.PHONE),
         ),
     )
     presets = (
@@ -106,6 +115,15 @@ class Customers(Kind):
                 "telephone": "phone",
             },
             shape=_two_names,
+        ),
+        *(
+            Preset(
+                name="Customers with two names",
+                signs=(frozenset({plain(first), plain(last)}),),
+                columns={plain(first): "first name", plain(last): "last name"},
+                shape=_two_names,
+            )
+            for first, last in words.TWO_NAMES
         ),
     )
 

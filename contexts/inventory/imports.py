@@ -17,7 +17,7 @@ from contexts.inventory.services.parts import Place
 from contexts.inventory.services.stock import MAX_UNITS
 from eci import text
 from eci.identity.roles import Role, only
-from eci.imports import values
+from eci.imports import values, words
 from eci.imports.kinds import Cells, Field, Kind, Preset, Question, Skip, Skipped, Values, Verdict, refused
 from eci.imports.rows import ImportLineRow, Outcome
 from eci.imports.values import Reading
@@ -62,17 +62,34 @@ def _received(cell: str, reading: Reading) -> int:
 
 
 _SKU = Field(
-    name="sku", read=_sku, needed=True, is_code=True, names=("item sku", "product sku", "variant sku", "seller sku")
+    name="sku",
+    read=_sku,
+    needed=True,
+    is_code=True,
+    names=("item sku", "product sku", "variant sku", "seller sku", *words.SKU),
 )
 _WAREHOUSE = Field(
-    name="warehouse", read=_warehouse, names=("location", "warehouse code", "location name", "store", "place")
+    name="warehouse",
+    read=_warehouse,
+    names=("location", "warehouse code", "location name", "store", "place", *words.WAREHOUSE),
 )
 _ON_HAND = Field(
     name="onhand",
     read=_on_hand,
     is_number=True,
     ask="Which column is what is there? On hand has the units that are promised already, available does not.",
-    names=("on hand", "quantity", "qty", "stock", "count", "counted", "available", "inventory quantity"),
+    names=(
+        "on hand",
+        "quantity",
+        "qty",
+        "stock",
+        "count",
+        "counted",
+        "available",
+        "inventory quantity",
+        *words.ON_HAND,
+        *words.UNITS,
+    ),
 )
 _QUANTITY = Field(
     name="quantity",
@@ -80,7 +97,7 @@ _QUANTITY = Field(
     needed=True,
     is_number=True,
     ask="Which column is what has arrived?",
-    names=("received", "qty", "units", "received quantity", "quantity received"),
+    names=("received", "qty", "units", "received quantity", "quantity received", *words.UNITS),
 )
 
 # -- other shops ------------------------------------------------------------------------------------------------------
@@ -331,6 +348,7 @@ class StockCounts(_Stock):
     fields = (_SKU, _WAREHOUSE, _ON_HAND)
     presets = _presets("onhand")
     units = spread_field = "onhand"
+    says = ("onhand",)
     options = {"warehouse": (), "locations": (), "counts": (SET, ADD)}
     maps = frozenset({"locations"})
     reason = "stock count from a file"

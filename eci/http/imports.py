@@ -241,7 +241,10 @@ class ImportListView(ImportView):
             return away
         kind = self._kind(body.get("kind", ""))
         self.require(kind)
-        given = {"mapping": body.get("mapping") or {}, "options": options_of(kind, body.get("options") or {})}
+        given = {
+            "mapping": mapping_of(kind, body.get("mapping") or {}),
+            "options": options_of(kind, body.get("options") or {}),
+        }
         file = body["file"]
         if file.size > uploads.LIMIT:
             raise RequestDataTooBig
@@ -265,9 +268,30 @@ def file_name(name: str | None) -> str:
     return shown.rpartition("/")[2].rpartition("\\")[2][:255]
 
 
-def options_of(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
-    """The options, checked. InvalidRequest for one that neither the kernel nor the kind knows."""
-    own = {one.name for one in kind.fields} | set(kind.options)
+def mapping_of(kind: Kind, given: dict[str, str | None]) -> dict[str, str | None]:
+    """The mapping, checked. InvalidRequest for a field that there is not, or that is said of several columns."""
+    fields = [one.name for one in kind.fields]
+    said = [one for one in given.values() if one]
+    for name in said:
+        sentence = ""
+        if name not in fields:
+            sentence = f"The mapping names a field {name[:60]!r}. Fields: {', '.join(fields)}."
+        elif said.count(name) > 1:
+            several = ", ".join(repr(column[:60]) for column, one in given.items() if one == name)
+            sentence = f"{name} is one column, and not several: {several}."
+        if sentence:
+            raise InvalidRequest(f"mapping: {sentence}", mapping=[sentence])
+    return given
+
+
+_SHAPE = {"encoding", "delimiter", "sheet", "header_row"}  # with others the file has other columns
+
+
+def options_of(kind: Kind, given: dict[str, Any], row: ImportRow | None = None) -> dict[str, Any]:
+    """The options, checked. InvalidRequest for one that neither the kernel nor the kind knows, or that names no column
+    of the import, as it was read."""
+    asked = {one.name for one in kind.fields if one.ask}
+    own = asked | set(kind.options)
     own -= set(OptionsIn().fields)
     unknown = sorted(set(given) - own - set(OptionsIn().fields))
     if unknown:
@@ -283,6 +307,10 @@ def options_of(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
     for name in own & set(given):
         if sentence := _why_not(name, given[name], kind):
             raise InvalidRequest(f"options: {sentence}", options=[sentence])
+        columns = row.detected.get("columns", []) if row and not _SHAPE & set(given) else []
+        if name in asked and columns and given[name] not in columns:
+            sentence = mapping.no_column(name, given[name], columns)
+            raise InvalidRequest(sentence, options=[sentence])
     return dict(checked.validated_data) | {name: given[name] for name in own & set(given)}
 
 
@@ -311,10 +339,10 @@ class ImportDetailView(ImportView):
         """Answer questions: the file is read again, with these options and this mapping beside the earlier ones."""
         body = self.body()
         row = self.found(import_id)
-        options = options_of(kind_named(row.kind), body.get("options") or {})
-        mapping = body.get("mapping") or {}
-        answer = partial(asking.answer, mapping=mapping, options=options)
-        return self.carried_out(row, "imports.answer", {"mapping": mapping, "options": options}, answer)
+        kind = kind_named(row.kind)
+        columns, options = mapping_of(kind, body.get("mapping") or {}), options_of(kind, body.get("options") or {}, row)
+        answer = partial(asking.answer, mapping=columns, options=options)
+        return self.carried_out(row, "imports.answer", {"mapping": columns, "options": options}, answer)
 
 
 class ImportApplyView(ImportView):

@@ -27,6 +27,12 @@ class QuestionsOpen(Conflict):
     code = "questions_open"
 
 
+class NothingToApply(Conflict):
+    """No row would be written."""
+
+    code = "nothing_to_apply"
+
+
 class NotReady(Conflict):
     """The import's status does not allow this."""
 
@@ -70,8 +76,10 @@ def begin(
 
 def answer(row: ImportRow, *, mapping: dict[str, Any], options: dict[str, Any]) -> ImportRow:
     """Read the file again, with these answers beside the earlier ones. NotReady."""
+    taken = {one for one in mapping.values() if one}  # a field is the column that was said last
+    earlier = {column: one for column, one in row.given.get("mapping", {}).items() if one not in taken}
     given = {
-        "mapping": {**row.given.get("mapping", {}), **mapping},
+        "mapping": {**earlier, **mapping},
         "options": {**row.given.get("options", {}), **options},
     }
     context = row._meta.app_label
@@ -93,17 +101,32 @@ def answer(row: ImportRow, *, mapping: dict[str, Any], options: dict[str, Any]) 
 
 
 def apply(row: ImportRow, *, actor: str) -> ImportRow:
-    """Let the worker write the lines. Done or begun already: the import as it is. NotReady, QuestionsOpen."""
+    """Let the worker write the lines. Done or begun already: the import as it is. NotReady, QuestionsOpen,
+    NothingToApply."""
     if row.status in (Status.APPLYING, Status.APPLIED):
         return row
-    unanswered = [one["name"] for one in row.questions if one["needed"] and one["answer"] is None]
+    unanswered = open_questions(row)
     if row.status == Status.READY and unanswered:
         raise QuestionsOpen(
             f"Answer first: {', '.join(unanswered)}. PATCH the import with the answers as options.",
             questions=unanswered,
         )
+    if row.status == Status.READY and (why := why_not_applied(row)):
+        raise NothingToApply(why)
     total = sum(row.counts.get(outcome, 0) for outcome in Outcome)
     return _start(row, Status.READY, Status.APPLYING, actor, position=0, done=0, row_count=total)
+
+
+def open_questions(row: ImportRow) -> list[str]:
+    """The names of those without whose answers nothing is read."""
+    return [one["name"] for one in row.questions if one["needed"] and one["answer"] is None]
+
+
+def why_not_applied(row: ImportRow) -> str:
+    """Why a READY import has nothing to write; empty if it has. Rows that are the same are judged again."""
+    if any(row.counts.get(outcome) for outcome in (Outcome.NEW, Outcome.CHANGED, Outcome.SAME)):
+        return ""
+    return "No row of this file can be written. Say which of its columns is what, or send it again once it is mended."
 
 
 def undo(row: ImportRow, *, actor: str) -> ImportRow:

@@ -5,6 +5,7 @@ A context's ``imports.py`` derives from ``Kind`` and its ``apps.py`` serves an i
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ WARNING = "!"  # the cell in which ``shape`` says what people should know of the
 
 
 def plain(name: str) -> str:
-    """A column's name as it is compared: letters and digits only, without case."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    """A column's name as it is compared: letters and digits only, without case and accents."""
+    return "".join(character for character in unicodedata.normalize("NFKD", name.casefold()) if character.isalnum())
 
 
 class Skip(str):
@@ -73,6 +74,7 @@ class Preset:
       kind's own are for ``shape``.
     - ``group``: rows that follow each other with the same cell here belong together.
     - ``shape``: what a row's cells come to, given those of the first row of its group.
+    - ``makes``: fields that ``shape`` makes where the file has no column of them.
     - ``as_written``: its texts need no decoding.
     - ``refusal``: why such a file is none of this kind. Who says in the mapping what its columns are is believed.
     """
@@ -82,6 +84,7 @@ class Preset:
     columns: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     shape: Callable[[Cells, Cells], Cells | Skip] = _as_it_is
+    makes: tuple[str, ...] = ()
     as_written: bool = False
     refusal: str = ""
 
@@ -119,6 +122,7 @@ class Kind(ABC):
     fields: tuple[Field, ...]
     presets: tuple[Preset, ...] = ()
     unique: bool = True
+    says: tuple[str, ...] = ()  # fields without a column of which a file says nothing; those that are needed too
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # its own, and what each may be; empty: any text
     maps: ClassVar[frozenset[str]] = frozenset()  # options that are an object of texts
     spread_field: str = ""  # the field of columns that ``spread`` finds

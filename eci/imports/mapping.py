@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,6 +118,11 @@ def as_sent(names: list[str]) -> list[str]:
     return [base if (base := _AGAIN.sub("", name)) in names[:at] else name for at, name in enumerate(names)]
 
 
+def no_column(field_name: str, answer: Any, columns: Sequence[str]) -> str:
+    """That the answer to what is asked of a field is none."""
+    return f"options: {field_name} is no column {str(answer)[:60]!r}. Columns: {', '.join(columns)[:500]}."
+
+
 _AGAIN = re.compile(r" \(\d+\)\Z")
 
 
@@ -140,25 +146,29 @@ def _fields(
 ) -> dict[str, list[int]]:
     """What is given comes first, then the preset, then the fields' own names. ``amounts``: names without currency."""
     fields: dict[str, list[int]] = {}
-    at = {plain(name): index for index, name in reversed(list(enumerate(names)))}
+    at: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(as_sent(names)):
+        at[plain(name)].append(index)
     taken = {names.index(column) for column in mapping}
     for column, field_name in mapping.items():
         if field_name:
             fields.setdefault(field_name, []).append(names.index(column))
     given = set(fields)
     for column, field_name in (preset.columns if preset else {}).items():
-        if column in at and at[column] not in taken and field_name not in given:
-            fields.setdefault(field_name, []).append(at[column])
-            taken.add(at[column])
+        for index in at.get(column, ()):
+            if index not in taken and field_name not in given:
+                fields.setdefault(field_name, []).append(index)
+                taken.add(index)
     if preset and preset.as_written:
         return fields
     for one in kind.fields:
         wanted = [plain(name) for name in (one.name, *one.names)]
         there = [at[name] for name in wanted if name in at]
         if one.is_amount:
-            there += [index for index, name in amounts.items() if plain(name) in wanted]
-        for index in there:
-            if index not in taken and (one.name not in fields or one.ask):
-                fields.setdefault(one.name, []).append(index)
-                taken.add(index)
+            there += [[index] for index, name in amounts.items() if plain(name) in wanted]
+        for indexes in there:
+            free = [index for index in indexes if index not in taken]
+            if free and one.name not in given and (one.name not in fields or one.ask):
+                fields.setdefault(one.name, []).extend(free)
+                taken.update(free)
     return fields

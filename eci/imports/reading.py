@@ -14,7 +14,20 @@ from eci.db import run_in_unit_of_work
 from eci.imports import mapping, tables, uploads, values
 from eci.imports.decoding import ENCODINGS, Torn
 from eci.imports.errors import BadFile
-from eci.imports.kinds import WARNING, Cells, Field, Kind, Question, Skip, Skipped, Values, Verdict, kind_named, refused
+from eci.imports.kinds import (
+    WARNING,
+    Cells,
+    Field,
+    Kind,
+    Question,
+    Skip,
+    Skipped,
+    Values,
+    Verdict,
+    kind_named,
+    plain,
+    refused,
+)
 from eci.imports.leases import Lease
 from eci.imports.mapping import Columns
 from eci.imports.rows import ImportLineRow, ImportRow, Outcome, Status, adds_lines, lines_of
@@ -219,14 +232,24 @@ _DECIMAL = "Which is the decimal sign?"
 
 
 def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]) -> Iterator[Question]:
+    headers = mapping.as_sent(columns.names)
     for one in kind.fields:
         indexes = columns.fields.get(one.name, [])
-        if one.needed and not indexes and not columns.preset and not columns.spread:
+        is_made = bool(columns.preset and one.name in columns.preset.makes)
+        if one.name == kind.spread_field and columns.spread:
+            is_made = True
+        if (one.needed or one.name in kind.says) and not indexes and not is_made:
             sentence = f"Which column is {one.name}? Say it in the mapping. A file needs a row with its columns' names."
             yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
-        filled = [columns.names[index] for index in indexes if evidence.filled[index]]
+        there = [index for index in indexes if evidence.filled[index]]
+        filled = [columns.names[index] for index in there]
+        answer = options.get(one.name)
+        if one.ask and answer and answer not in columns.names:
+            raise BadFile(mapping.no_column(one.name, answer, filled or columns.names))
+        if not one.ask and len({plain(headers[index]) for index in there}) < len(there):
+            sentence = f"Several columns are called {one.name}. Leave out all but one: map the others to null."
+            yield Question(name="mapping", question=sentence, choices=filled, needed=True)
         if one.ask and len(filled) > 1:
-            answer = options.get(one.name)
             sentence = f"{one.ask} Where it is blank, the other one counts.".strip()
             yield Question(
                 name=one.name,
@@ -378,6 +401,8 @@ def _understand(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[s
 def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], found: Values) -> None:
     if isinstance(cell, Formula):
         raise ValueError(f"This cell is a formula ({cell[:40]}). Save the file with values in its place.")
+    if one.is_code and isinstance(cell, values.NoText):
+        raise ValueError(f"The workbook has {cell.what} here ({cell}), and not a code. Make the cell a text.")
     if isinstance(cell, Cut):
         reading.warn(
             f"{one.name}: A cell has room for {len(cell):,} characters. The end is missing, so it is left as it is."

@@ -8,13 +8,13 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import IO, Any
 
 from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
-from eci.imports.values import Number
+from eci.imports.values import Day, Flag, Number
 
 MAX_COLUMNS = 1_000
 UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
@@ -192,16 +192,16 @@ def _text(cell: Any) -> str:
             return Cut(cell)
         return Formula(cell) if cell.startswith("=") and len(cell) > 1 else _ESCAPED.sub(_unescaped, cell)
     if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
+        return Flag("TRUE" if cell else "FALSE")
     if isinstance(cell, float):
         whole = math.isfinite(cell) and cell.is_integer() and abs(cell) < 1e15
         return Number(int(cell)) if whole else Number(f"{cell:.15g}")
     if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == cell.time().min else cell.isoformat(" ")
+        return Day(cell.date().isoformat() if cell.time() == cell.time().min else cell.isoformat(" "))
     if isinstance(cell, int):
         return Number(cell)
-    if isinstance(cell, date):
-        return str(cell)
+    if isinstance(cell, date | time | timedelta):
+        return Day(cell)
     return Formula(getattr(cell, "text", "") or "=")  # array formulas are objects
 
 

@@ -19,6 +19,20 @@ class Number(str):
     """A number of a workbook. It has a point, whatever sign the texts beside it have."""
 
 
+class NoText(str):
+    """A cell of a workbook that is no text and no number, as it is shown. ``what`` it is."""
+
+    what = ""
+
+
+class Flag(NoText):
+    what = "TRUE or FALSE"
+
+
+class Day(NoText):
+    what = "a date or a time"
+
+
 class Text(str):
     """What an apostrophe says is text, whatever it looks like."""
 
@@ -37,10 +51,31 @@ _TRUE = {
     "active",
     "published",
     "instock",
-    "wahr",
-    "vrai",
+    *("wahr", "vrai", "ja", "oui", "si", "sí", "sì", "tak", "igen", "aktiv", "actif", "activo", "attivo", "actief"),
 }
-_FALSE = {"0", "2", "false", "no", "n", "off", "disabled", "hidden", "inactive", "draft", "archived", "private"}
+_FALSE = {
+    "0",
+    "2",
+    "false",
+    "no",
+    "n",
+    "off",
+    "disabled",
+    "hidden",
+    "inactive",
+    "draft",
+    "archived",
+    "private",
+    "falsch",
+    "faux",
+    "nein",
+    "non",
+    "nee",
+    "nie",
+    "nem",
+    "inaktiv",
+    "inactif",
+}
 _SIGNS = {
     "€": ("EUR",),
     "euro": ("EUR",),
@@ -113,18 +148,21 @@ def _closed_up(cell: str) -> str:
 
 def number(cell: str, decimal: DecimalSign) -> Decimal:
     """ValueError."""
-    return _number(_closed_up(cell), "." if isinstance(cell, Number) else decimal)
+    return _number(type(cell)(_closed_up(cell)), decimal)
 
 
 def _number(cell: str, decimal: DecimalSign) -> Decimal:
-    written = cell
+    written, is_of_workbook = cell, isinstance(cell, Number)
+    decimal = "." if is_of_workbook else decimal
     cell = _NO_CENTS.sub("", cell)
     if cell.startswith("(") and cell.endswith(")"):  # as accountants write what is negative
         cell = f"-{cell[1:-1]}"
     elif cell.endswith("-"):
         cell = f"-{cell[:-1]}"
     if _SCIENTIFIC.fullmatch(cell):
-        return Decimal(cell.replace(",", "."))
+        if is_of_workbook:
+            return Decimal(cell)
+        raise ValueError(f"{written[:40]!r} is a number that a spreadsheet has shortened. Write all its digits.")
     if not _PLAIN[decimal].fullmatch(cell):
         raise ValueError(f"{written[:40]!r} is not a number in which {decimal!r} is the decimal sign.")
     thousands = "," if decimal == "." else "."
@@ -152,7 +190,7 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     named = _named_currency(found["before"] + found["after"], currency or reading.currency)
     if currency and named and named != currency:
         raise ValueError(f"The price is in {named}, but the currency is {currency}.")
-    price = _number(found["number"], "." if isinstance(cell, Number) else reading.decimal)
+    price = _number(type(cell)(found["number"]), reading.decimal)
     if price < 0:
         raise ValueError("A price must not be negative.")
     return price, named or currency

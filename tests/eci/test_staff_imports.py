@@ -103,6 +103,18 @@ def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing:
     assert list(Product.objects.values_list("sku", "name", "price_minor")) == [("A", "Lamp", 129900)]
 
 
+def test_what_would_write_nothing_has_no_button_and_says_why(editor: Client, importing: Importing) -> None:
+    url = begun(editor, csv("sku,name,price,Hinta", "A,Lamp,,1"))
+    importing.work()
+    shown = page(editor, url)
+    assert "No row of this file can be written." in shown and "Yes, do this" not in shown
+    do(editor, url, "answer", **{"column-3": "price"})
+    importing.work()
+    do(editor, url, "apply", _sure="on")
+    importing.work()
+    assert Product.objects.count() == 1
+
+
 def test_nothing_is_applied_without_a_tick(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price", "A,Lamp,1"))
     importing.work()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eci import money, text
-from eci.imports import values
+from eci.imports import values, words
 from eci.imports.kinds import Field
 from eci.imports.values import Reading
 
@@ -68,20 +68,24 @@ SKU = Field(
         "product code",
         "product code sku",
         "reference",
+        "referencia",
+        *words.SKU,
     ),
 )
-NAME = Field(name="name", read=_name, names=("title", "product name", "item name", "product title", "product"))
+NAME = Field(
+    name="name", read=_name, names=("title", "product name", "item name", "product title", "product", *words.NAME)
+)
 DESCRIPTION = Field(
     name="description",
     read=_description,
     cleared="",
-    names=("body", "body html", "product description", "long description"),
+    names=("body", "body html", "product description", "long description", *words.DESCRIPTION),
 )
 CATEGORY = Field(
     name="category",
     read=_category,
     cleared="",
-    names=("categories", "product category", "category name", "product type", "type", "department"),
+    names=("categories", "product category", "category name", "product type", "type", "department", *words.CATEGORY),
 )
 PRICE = Field(
     name="price",
@@ -101,18 +105,28 @@ PRICE = Field(
             "price tax incl",
             "price tax excl",
         ),
+        *words.PRICE,
     ),
 )
-CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code"))
+CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code", *words.CURRENCY))
 BARCODE = Field(
     name="barcode",
     read=_barcode,
     cleared="",
     is_code=True,
-    names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn"),
+    names=("gtin", "ean", "upc", "isbn", "ean13", "gtin upc ean or isbn", *words.BARCODE),
 )
 IS_ACTIVE = Field(
     name="is_active",
     read=_flag,
-    names=("active", "published", "status", "enabled", "visible", "product online", "product visible"),
+    names=(
+        "active",
+        "published",
+        "status",
+        "enabled",
+        "visible",
+        "product online",
+        "product visible",
+        *words.IS_ACTIVE,
+    ),
 )

@@ -71,6 +71,7 @@ class Prices(Products):
     """A row is a price of a product that there is."""
 
     name = "prices"
+    says = ("price",)
     fields = (fields.SKU, fields.PRICE, fields.CURRENCY)
     presets = (_own("ECI prices", fields), *SHOPS)
     creates = False

@@ -252,3 +252,111 @@ def test_what_another_process_has_is_redirected_to_the_path_that_leads_there(
         307,
         "/api/v1/astronomy/v1/imports/astronomy-3/rows?limit=5",
     )
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize(
+    ("header", "mapping"),
+    [
+        ("Artikelnummer;Bezeichnung;Preis;Kategorie", ["sku", "name", "price", "category"]),
+        ("Référence;Désignation;Prix TTC;CATÉGORIE", ["sku", "name", "price", "category"]),
+        ("Código;Nombre;Precio;Categoría", ["sku", "name", "price", "category"]),
+        ("Codice articolo;Nome;Prezzo;Categoria", ["sku", "name", "price", "category"]),
+        ("Artikelnummer;Naam;Prijs;Categorie", ["sku", "name", "price", "category"]),
+        ("Kod produktu;Nazwa;Cena;Kategoria", ["sku", "name", "price", "category"]),
+        ("Cikkszám;Megnevezés;Ár;Kategória", ["sku", "name", "price", "category"]),
+    ],
+)
+def test_columns_are_known_in_other_languages(importing: Importing, header: str, mapping: list[str]) -> None:
+    read = importing.read(csv(header, "A;Lamp;1,50;Light"))
+    assert (list(read["mapping"].values()), read["counts"]["new"]) == (mapping, 1)
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize(
+    ("kind", "header", "field"),
+    [
+        *(
+            ("products", "Koodi,name,price", "sku"),
+            ("prices", "sku,Hinta", "price"),
+            ("receipts", "sku,Määrä", "quantity"),
+        ),
+        *(
+            ("stock_counts", "sku,Saldo", "onhand"),
+            ("stock_counts", "Koodi,WH1", "sku"),
+            ("customers", "name,Osoite", "email"),
+        ),
+        ("customers", "Vorname,Nachname", "email"),
+    ],
+)
+def test_a_column_without_which_a_file_says_nothing_is_asked(
+    importing: Importing, kind: str, header: str, field: str
+) -> None:
+    importing.api.post("/v1/warehouses", {"code": "WH1", "name": "Main"})
+    read = importing.read(csv(header, "A,1,1"), kind=kind)
+    [asked] = [one for one in read["questions"] if one["needed"] and one["answer"] is None]
+    assert (asked["name"], asked["question"].partition("?")[0]) == ("mapping", f"Which column is {field}")
+    assert importing.api.post(f"/v1/imports/{read['import_id']}/apply").code == "questions_open"
+
+
+@pytest.mark.any_engine
+def test_what_would_write_nothing_can_be_mapped_again_and_not_applied(importing: Importing) -> None:
+    import_id = importing.read(csv("sku,name,price,Hinta", "A,A,,1", "B,B,,2"))["import_id"]
+    answer = importing.api.post(f"/v1/imports/{import_id}/apply")
+    assert (answer.status, answer.code) == (409, "nothing_to_apply")
+    assert importing.api.patch(f"/v1/imports/{import_id}", {"mapping": {"Hinta": "price"}}).status == 202
+    importing.work()
+    assert importing.seen(import_id)["counts"]["new"] == 2
+    assert importing.apply(import_id)["status"] == "APPLIED"
+
+
+@pytest.mark.any_engine
+def test_of_two_columns_with_one_name_one_is_chosen(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,Price,price", "A,A,1,2,3"))
+    [asked] = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("price", ["price", "Price", "price (2)"])
+    answered = importing.answer(read["import_id"], price="price (2)")
+    [row] = importing.rows(answered["import_id"])
+    assert row["changes"]["price"][1].startswith("3.00")
+    assert as_file(importing, read["import_id"], "")[0][:5] == ["sku", "name", "price", "Price", "price"]
+    read = importing.read(csv("sku,name,name,price", "B,B,b,1"))
+    [asked] = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("mapping", ["name", "name (2)"])
+    importing.api.patch(f"/v1/imports/{read['import_id']}", {"mapping": {"name": None}})
+    importing.work()
+    [row] = importing.rows(read["import_id"])
+    assert row["changes"]["name"] == [None, "b"]
+
+
+@pytest.mark.any_engine
+def test_an_answer_that_is_none_is_a_400(importing: Importing) -> None:
+    content = csv("sku,name,price,sale price", "A,A,1,2")
+    path = f"/v1/imports/{importing.read(content)['import_id']}"
+    refused = importing.api.patch(path, {"options": {"price": "nope"}})
+    assert (refused.status, refused.error) == (
+        400,
+        "options: price is no column 'nope'. Columns: sku, name, price, sale price.",
+    )
+    assert "There is no option 'name'." in importing.api.patch(path, {"options": {"name": "name"}}).error
+    twice = {"price": "price", "sale price": "price"}
+    for refused in (importing.api.patch(path, {"mapping": twice}), importing.send(content, mapping=twice)):
+        assert (refused.status, refused.error) == (
+            400,
+            "mapping: price is one column, and not several: 'price', 'sale price'.",
+        )
+    assert importing.send(content, mapping={"name": "colour"}).status == 400
+    failed = importing.read(content, options={"price": "nope"})
+    assert (failed["status"], failed["error"]) == (
+        "FAILED",
+        "options: price is no column 'nope'. Columns: price, sale price.",
+    )
+    assert importing.answer(failed["import_id"], price="price")["counts"]["new"] == 1
+
+
+@pytest.mark.any_engine
+def test_a_mapping_is_believed_and_the_last_one_counts(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,sale price", "A,A,1,2"), mapping={"price": "price"})
+    importing.api.patch(f"/v1/imports/{read['import_id']}", {"mapping": {"sale price": "price"}})
+    importing.work()
+    [row] = importing.rows(read["import_id"])
+    assert row["changes"]["price"][1].startswith("2.00")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.no_database
     ("cell", "decimal", "price", "currency"),
     [
         *(("19.99 EUR", ".", "19.99", "EUR"), ("19.99EUR", ".", "19.99", "EUR"), ("EUR 19.99", ".", "19.99", "EUR")),
-        *(("20 Euro", ".", "20", "EUR"), ("20 ETB", ".", "20", "ETB"), ("1.2E+3 EUR", ".", "1200", "EUR")),
+        *(("20 Euro", ".", "20", "EUR"), ("20 ETB", ".", "20", "ETB")),
         *(("20.-", ".", "20", ""), ("20,-", ",", "20", ""), ("20,– €", ",", "20", "EUR"), ("20,--", ",", "20", "")),
         *(("1 234.50", ".", "1234.50", ""), ("12’345", ".", "12345", ""), ("CHF 1'234 567.5", ".", "1234567.5", "CHF")),
     ],
@@ -30,6 +30,7 @@ def test_an_amount_and_its_currency(cell: str, decimal: DecimalSign, price: str,
         *(("20 20", "'20 20' is not a price"), ("1 2345", "is not a price"), ("2024 01 05", "is not a price")),
         *(("−5", "must not be negative"), ("5-", "must not be negative"), ("(5.00)", "must not be negative")),
         *(("$20 EUR", "'\\$EUR' is not a currency"), ("20 USD USD", "is not a currency"), ("1E", "'E' is not a cur")),
+        *(("1e3", "has shortened"), ("1.2E+3 EUR", "has shortened")),
     ],
 )
 def test_what_is_no_amount(cell: str, sentence: str) -> None:
