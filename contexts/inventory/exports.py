@@ -27,17 +27,21 @@ def stock_cells(row: Any, product: Product | None) -> list[Any]:
     ]
 
 
-def movement_cells(row: Any) -> list[Any]:
+def movement_cells(row: Any, product: Product | None) -> list[Any]:
+    """A row of the export, in its columns."""
     return [
         row.pk,
         iso(row.at),
         row.product_id,
+        code_cell(product.sku if product else ""),
+        text_cell(product.name if product else ""),
         code_cell(row.warehouse_id),
         row.delta,
         row.on_hand,
         row.kind,
         text_cell(row.reason),
         code_cell(row.order_id),
+        code_cell(row.reference),
         text_cell(row.actor),
     ]
 
@@ -51,6 +55,13 @@ def stock_lines(rows: Iterable[Any]) -> Iterator[list[Any]]:
     return (stock_cells(row, products.get(row.product_id)) for row in rows)
 
 
+def movement_lines(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """While the catalog is away, products have their ids alone."""
+    rows = list(rows)
+    products = composed.products_of(product_ids=[row.product_id for row in rows]) or {}
+    return (movement_cells(row, products.get(row.product_id)) for row in rows)
+
+
 def _stock(pks: list[Any]) -> Iterator[list[Any]]:
     rows = selectors.stock_rows_of(inventory_ids=pks)
     return stock_lines(rows[pk] for pk in pks if pk in rows)
@@ -58,7 +69,7 @@ def _stock(pks: list[Any]) -> Iterator[list[Any]]:
 
 def _movements(pks: list[Any]) -> Iterator[list[Any]]:
     rows = selectors.movements_of(movement_ids=pks)
-    return (movement_cells(rows[pk]) for pk in pks)
+    return movement_lines(rows[pk] for pk in pks)
 
 
 STOCK = Export(
@@ -72,8 +83,8 @@ STOCK = Export(
 MOVEMENTS = Export(
     name="movements",
     columns=(
-        *("movement_id", "at", "product_id", "warehouse", "delta"),
-        *("on_hand", "kind", "reason", "order_id", "actor"),
+        *("movement_id", "at", "product_id", "sku", "name", "warehouse", "delta"),
+        *("on_hand", "kind", "reason", "order_id", "reference", "actor"),
     ),
     rows=_movements,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contexts.catalog.public.api import catalog
@@ -38,6 +38,10 @@ def _sku(cell: str, reading: Reading) -> str:
 def _warehouse(cell: str, reading: Reading) -> str:
     """Its code or name, as the file has it."""
     return " ".join(values.line(cell, reading, limit=text.WAREHOUSE_NAME).split())
+
+
+def _reference(cell: str, reading: Reading) -> str:
+    return values.line(cell, reading, limit=255)
 
 
 def _units(cell: str, reading: Reading) -> int:
@@ -100,6 +104,13 @@ _QUANTITY = Field(
     names=("received", "qty", "units", "received quantity", "quantity received", *words.UNITS),
 )
 
+_REFERENCE = Field(
+    name="reference",
+    read=_reference,
+    is_code=True,
+    names=("delivery note", "delivery note number", "packing slip", *words.DELIVERY_NOTE),
+)
+
 # -- other shops ------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +167,7 @@ def _presets(field: str) -> tuple[Preset, ...]:
             columns={"sellersku": "sku", "sku": "sku", "quantity": field},
         ),
         _ORDERS,
+        _MOVEMENTS,
     )
 
 
@@ -168,6 +180,13 @@ _ORDERS = Preset(
         frozenset({"orderid", "line", "sku", "quantity", "linetotal"}),  # our own
     ),
     refusal="This is a file of orders: it says what was sold, and not what is there or has arrived.",
+)
+
+
+_MOVEMENTS = Preset(
+    name="ECI movements",
+    signs=(frozenset({"movementid", "productid", "delta", "onhand"}),),
+    refusal="This is a file of movements: it says how stock came to be what it is. Take the stock as a file.",
 )
 
 
@@ -288,8 +307,7 @@ class _Stock(Kind):
             if place is None:
                 verdicts[index] = refused(self._unknown(row, prepared))
                 continue
-            one = Counted(product=row["sku"], product_id=place[0], warehouse=place[1], units=row[self.units])
-            counted[self._adds(row)].append((index, one))
+            counted[self._adds(row)].append((index, self._counted(row, place)))
         for add, group in counted.items():
             outcomes = counts.record(
                 counts=[one for _, one in group], add=add, partial=True, reason=self.reason, actor=actor, kind=self.kind
@@ -305,6 +323,15 @@ class _Stock(Kind):
                 is_new = places[index] not in before and index == places.index(places[index])
                 verdicts[index] = _verdict(is_new=is_new, before=after - outcome.delta, after=after)
         return [verdicts[index] for index in range(len(rows))]
+
+    def _counted(self, row: Values, place: Place) -> Counted:
+        return Counted(
+            product=row["sku"],
+            product_id=place[0],
+            warehouse=place[1],
+            units=row[self.units],
+            reference=row.get("reference", ""),
+        )
 
     reason: str
     kind: MovementKind
@@ -345,7 +372,7 @@ class StockCounts(_Stock):
     """A row is what was counted, which on hand becomes; with the option ``counts`` = ``add``, what is added to it."""
 
     name = "stock_counts"
-    fields = (_SKU, _WAREHOUSE, _ON_HAND)
+    fields = (replace(_SKU, names=(*_SKU.names, "reference", "referencia")), _WAREHOUSE, _ON_HAND)
     presets = _presets("onhand")
     units = spread_field = "onhand"
     says = ("onhand",)
@@ -370,10 +397,10 @@ class StockCounts(_Stock):
 
 
 class Receipts(_Stock):
-    """A row is units that have arrived. Of the same product there may be several."""
+    """A row is units that have arrived, and maybe their delivery note. Of the same product there may be several."""
 
     name = "receipts"
-    fields = (_SKU, _WAREHOUSE, _QUANTITY)
+    fields = (_SKU, _WAREHOUSE, _QUANTITY, _REFERENCE)
     presets = _presets("quantity")
     units = spread_field = "quantity"
     unique = False

@@ -72,6 +72,10 @@ ON_HAND = (
     *("bestand", "lagerbestand", "lagermenge", "stock disponible", "existencias", "giacenza", "disponibilità"),
     *("voorraad", "stan", "stan magazynowy", "készlet", "raktárkészlet"),
 )
+DELIVERY_NOTE = (
+    *("lieferschein", "lieferscheinnummer", "lieferschein-nr.", "bon de livraison", "albarán", "bolla", "ddt"),
+    *("pakbon", "pakbonnummer", "dokument wz", "szállítólevél"),
+)
 EMAIL = (
     *("e-mail-adresse", "mailadresse", "adresse e-mail", "adresse électronique", "courriel"),
     *("correo", "correo electrónico", "dirección de correo", "indirizzo e-mail", "posta elettronica", "e-mailadres"),

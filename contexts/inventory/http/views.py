@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product, ProductNotFound
 from contexts.inventory import composed, past, selectors
-from contexts.inventory.exports import MOVEMENTS, STOCK, movement_cells, stock_lines
+from contexts.inventory.exports import MOVEMENTS, STOCK, movement_lines, stock_lines
 from contexts.inventory.http import presenters, serializers
 from contexts.inventory.public.contracts import AllocationState, ReservationNotFound
 from contexts.inventory.services import counts, holds, stock
@@ -663,7 +663,7 @@ class MovementExportView(ExportView):
             lambda row, paging: (row.at, row.pk),
             default="-at",
         )
-        return self.exported("movements", (movement_cells(row) for rows in pages for row in rows))
+        return self.exported("movements", (line for rows in pages for line in movement_lines(rows)))
 
 
 class MovementListView(ApiView):

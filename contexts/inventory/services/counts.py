@@ -31,6 +31,7 @@ class Counted:
     """Units of a product that were counted in a warehouse. ``product``: its id or SKU, as the caller wrote it.
 
     ``product_id`` is None for a product that the catalog does not know. ``counted_at``: as in ``stock.count``.
+    ``reference``: its own, in place of the one that all have.
     """
 
     product: int | str
@@ -39,6 +40,7 @@ class Counted:
     units: int
     expected_on_hand: int | None = None
     counted_at: datetime | None = None
+    reference: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,8 @@ def record(
     if refused and not partial:
         raise _refusal_of_all(refused)
     kind = kind or (MovementKind.ADJUSTMENT if add else MovementKind.COUNT)
-    about = {"reason": reason, "actor": actor, "reference": reference}
-    _write({row.pk: row for row in rows.values()}, outcomes, at=at, kind=kind, **about)
+    references = [one.reference or reference for one in counts]
+    _write({row.pk: row for row in rows.values()}, outcomes, references, at=at, kind=kind, reason=reason, actor=actor)
     return outcomes
 
 
@@ -150,14 +152,18 @@ def _refusal_of_all(refused: dict[int, EciError]) -> EciError:
 def _write(
     rows: dict[int, Stock],
     outcomes: list[Outcome],
+    references: list[str],
     *,
     at: datetime,
     kind: MovementKind,
     reason: str,
     actor: str,
-    reference: str,
 ) -> None:
-    changes = [(rows[one.stock_id], one.delta) for one in outcomes if one.stock_id and one.delta and not one.refusal]
+    changes, said = [], []
+    for one, reference in zip(outcomes, references, strict=True):
+        if one.stock_id and one.delta and not one.refusal:
+            changes.append((rows[one.stock_id], one.delta))
+            said.append(reference)
     if not changes:
         return
     units: dict[int, int] = defaultdict(int)
@@ -169,7 +175,7 @@ def _write(
         Stock.objects.filter(pk__in=units).update(
             on_hand=F("on_hand") + per_row(units), version=F("version") + 1, updated_at=at
         )
-        ledger.record(changes=changes, kind=kind, reason=reason, actor=actor, at=at, reference=reference)
+        ledger.record(changes=changes, kind=kind, reason=reason, actor=actor, at=at, references=said)
         owed.cover(stock_ids=units, at=at)
     lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (f"stock:{pk}", {"on_hand": before[pk]}, {"on_hand": before[pk] + delta}) for pk, delta in units.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from contexts.inventory.models import Movement, MovementKind, Stock
@@ -19,13 +20,15 @@ def record(
     at: datetime,
     order_id: str = "",
     reference: str = "",
+    references: Sequence[str] = (),
 ) -> None:
     """Write a movement for each change of on hand, a locked stock row and its delta, that was just made ``at`` then.
+    ``references``: one for each, where they differ.
 
     Each row's ``on_hand`` is still what was read; it is raised by the delta here.
     """
     lines = []
-    for row, delta in changes:
+    for (row, delta), said in zip(changes, references or [reference] * len(changes), strict=True):
         row.on_hand += delta
         lines.append(
             Movement(
@@ -36,7 +39,7 @@ def record(
                 kind=kind,
                 reason=reason,
                 order_id=order_id,
-                reference=reference,
+                reference=said,
                 actor=actor,
                 at=at,
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from csv import DictReader
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -224,3 +226,15 @@ def test_what_was_sold_is_neither_there_nor_arriving(one_place: Importing, kind:
         assert (
             failed["error"] == "This is a file of orders: it says what was sold, and not what is there or has arrived."
         )
+
+
+def test_what_arrives_has_its_delivery_note(counting: Importing) -> None:
+    counting.kind = "receipts"
+    counting.take(csv("sku;warehouse;quantity;Lieferschein", "LAMP;WH1;3;LS-1", "LAMP;WH1;4;LS-2", "RUG;WH1;5;"))
+    answer = counting.api.client.get("/v1/inventory/movements/export")
+    rows = list(DictReader(StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+    assert [(row["sku"], row["delta"], row["on_hand"], row["reference"]) for row in reversed(rows)] == [
+        ("LAMP", "3", "3", "LS-1"),
+        ("LAMP", "4", "7", "LS-2"),
+        ("RUG", "5", "5", ""),
+    ]

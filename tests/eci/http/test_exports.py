@@ -134,6 +134,9 @@ def test_the_ledger_as_a_file(shop: Shop) -> None:
     order = shop.order(3).data["order_id"]
     rows = table(fetch(shop.api, "/v1/inventory/movements/export"))
     assert [row["delta"] for row in rows] == ["-3", "5", "5", "100"]
+    assert {(row["sku"], row["name"]) for row in rows} == {("LAMP", "Lamp"), ("RUG", "Rug")}, rows
+    refused = Importing(shop.api, kind="stock_counts").read(fetch(shop.api, "/v1/inventory/movements/export"))
+    assert refused["error"].startswith("This is a file of movements")
     assert [row["order_id"] for row in table(fetch(shop.api, f"/v1/inventory/movements/export?order_id={order}"))] == [
         order
     ]
