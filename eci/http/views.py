@@ -20,7 +20,7 @@ from eci.db import read_replica
 from eci.errors import InvalidRequest, PreconditionFailed
 from eci.http import browsable, rates
 from eci.http.cards import refuse_cards
-from eci.http.conditional import versions
+from eci.http.conditional import finish, versions
 from eci.http.fields import IdempotencyKeyField
 from eci.http.paging import paging_of
 from eci.identity.auth import NOBODY, Caller, caller
@@ -143,6 +143,8 @@ class ApiView(GenericAPIView[Any]):
             about_order(data.get("order_id") or (data.get("details") or {}).get("order_id"))
         if not self._is_public():
             answer.headers.setdefault("Cache-Control", "no-store")
+        if "ETag" in answer.headers:
+            finish(self.request, answer)
         if isinstance(answer, Response):
             answer.add_post_render_callback(_let_go)
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -78,11 +78,15 @@ class Products:
         """One row as an answer of its own, which says itself what is missing."""
         return self.row(row) | self.unavailable
 
+    def detail(self, row: Any) -> int:
+        """Of the ETag: what the catalog says, and what counts as reserved at this moment, are no part of the version."""
+        return conditional.digest(self.shown(row))
 
-def _with_etag(answer: Response, written: list[Any]) -> Response:
+
+def _with_etag(answer: Response, written: list[Any], detail: Callable[[Any], int] | None = None) -> Response:
     """With the ETag of the row that was just written; a replay, which tells of the past, has written none."""
     for row in written:
-        answer["ETag"] = conditional.etag(row.version)["ETag"]
+        answer["ETag"] = conditional.etag(row.version, detail(row) if detail else None)["ETag"]
     return answer
 
 
@@ -203,7 +207,7 @@ class StockRowDetailView(ApiView):
         """One stock row."""
         row, products = _stock_row(inventory_id), Products()
         products.ask([row.product_id])
-        return conditional.answer(request, products.shown(row), version=row.version)
+        return conditional.answer(request, products.shown(row), version=row.version, detail=products.detail(row))
 
     @extend_schema(responses=serializers.StockRowOut)
     def patch(self, request: Request, inventory_id: int) -> Response:
@@ -239,7 +243,7 @@ class StockRowDetailView(ApiView):
             execute,
             prepare=lambda: products.ask([_stock_row(inventory_id).product_id]),
         )
-        return _with_etag(answer, written)
+        return _with_etag(answer, written, products.detail)
 
 
 class StockExplainView(ApiView):

@@ -150,6 +150,32 @@ def test_every_change_that_people_see_is_another_version(api: Api, stocked: Call
     assert row.version == seen
 
 
+def test_a_tag_covers_what_the_catalog_says(api: Api, stocked: Callable[..., int]) -> None:
+    product_id = stocked(A=10)
+    path = f"/v1/inventory/{Stock.objects.get().pk}"
+    first = api.get(path)
+    with rpc.replaced("catalog", Away()):
+        partial = api.get(path, **{"If-None-Match": first.headers["ETag"]})
+    assert (partial.status, partial.data["name"]) == (200, None)
+    assert api.get(path, **{"If-None-Match": partial.headers["ETag"]}).data["name"] == "Lamp"
+    api.patch(f"/v1/products/{product_id}", {"name": "Light"})
+    renamed = api.get(path, **{"If-None-Match": first.headers["ETag"]})
+    assert (renamed.status, renamed.data["name"]) == (200, "Light")
+    assert count(api, 9, {"If-Match": first.headers["ETag"]}).status == 200, "the row is what it was"
+
+
+def test_a_tag_covers_what_changes_by_time(
+    api: Api, stocked: Callable[..., int], run_out: Callable[[str], None]
+) -> None:
+    product_id = stocked(A=10)
+    holds.reserve(key="a", order_id="X", demand={product_id: 4}, seconds=60)
+    path = f"/v1/inventory/{Stock.objects.get().pk}"
+    held = api.get(path)
+    run_out("a")
+    later = api.get(path, **{"If-None-Match": held.headers["ETag"]})
+    assert (held.data["available"], later.status, later.data["available"]) == (6, 200, 10)
+
+
 def test_warehouses_have_versions(api: Api, stocked: Callable[..., int]) -> None:
     stocked(A=1)
     path = "/v1/warehouses/A"

@@ -82,6 +82,24 @@ def test_a_read_names_its_version_and_is_not_repeated() -> None:
         assert (answer.status_code, answer["ETag"]) == (status, '"3"'), tags
 
 
+def test_a_kept_answer_is_given_only_to_who_asks_alike() -> None:
+    for tags, status in (("", 200), ('"3"', 304)):
+        answer = ask("get", **{"If-None-Match": tags})
+        assert (answer.status_code, answer["Cache-Control"]) == (status, "no-cache")
+        assert {"Accept", "Authorization", "Cookie"} <= set(answer["Vary"].split(", "))
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json; indent=4"])
+def test_only_plain_json_has_a_tag(api: Api, db: None, accept: str) -> None:
+    product = api.post("/v1/products", {"sku": "A", "name": "A", "price": 1}).data["product_id"]
+    path = f"/v1/products/{product}"
+    tag = api.get(path).headers["ETag"]
+    page = api.client.get(path, headers={"Accept": accept, "If-None-Match": tag})
+    assert (page.status_code, page.get("ETag")) == (200, None)
+    assert "Accept" in page["Vary"]
+    assert ("html" in accept) == (tag.strip('"') in page.content.decode() and "If-Match" in page.content.decode())
+
+
 def test_no_endpoint_ignores_a_tag_that_is_none_of_ours(api: Api) -> None:
     writes = [(route, method) for route in routes() for method in route.methods if method != "GET"]
     for route, method in writes:
