@@ -32,7 +32,9 @@ from django.db import close_old_connections, connections
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from config.operations import worker_metrics  # noqa: F401 - connects its signals
+from config.operations.processes import WORKER_THREADS
 from eci import databases
+from eci.calls import bulkheads
 from eci.watch import requests, tracing
 
 app = Celery("eci", amqp=Amqp)
@@ -143,6 +145,7 @@ def bound_waits(**kwargs: Any) -> None:
 
 @worker_ready.connect
 def start_relay(**kwargs: Any) -> None:
+    bulkheads.has_threads(WORKER_THREADS + 1)
     threading.Thread(target=_relay, name="relay", daemon=True).start()
 
 

@@ -187,6 +187,7 @@ def on_exit(server):  # type: ignore[no-untyped-def]
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
     from django.conf import settings  # late: the product is loaded by now
 
+    from eci.calls import bulkheads
     from eci.databases import bound_waits
     from eci.imports import uploads
     from eci.watch.metrics import watch_connections  # late: its folder must exist first
@@ -199,4 +200,5 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
     # Gunicorn looks up sixty settings for each request, each through three calls.
     vars(worker.cfg).update({name: setting.get() for name, setting in worker.cfg.settings.items()})
     watch_connections(worker.cfg.threads)
+    bulkheads.has_threads(worker.cfg.threads)
     bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)

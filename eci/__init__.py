@@ -41,6 +41,7 @@ Imports (imports has the story)
 Calls between contexts
     calls.rpc               a context's contract as an object, answered in this process or in another
     calls.remote            calls and events over HTTP
+    calls.bulkheads         a context that hangs keeps not all threads
     calls.wire              a contract's arguments, answers and errors as JSON
     calls.promises          what a context promises to others, and what a change breaks
     calls.service_tokens    how a process proves to another who it is

@@ -2,7 +2,7 @@
 
 A call may be repeated safely: every command is idempotent, and every event is deduplicated. So a call that reaches no
 process is tried a few times, for a short while. After several failures in a row the context is left alone for a moment
-at a time, and calls fail at once instead of waiting for it.
+at a time, and calls fail at once instead of waiting for it. Nor may it keep all threads (``bulkheads.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from django.conf import settings
 
-from eci.calls import rpc, service_tokens, wire
+from eci.calls import bulkheads, rpc, service_tokens, wire
 from eci.errors import ContextUnavailable
 from eci.watch import requests
 
@@ -31,7 +31,7 @@ log = requests.logger(__name__)
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 1.0  # seconds
-BRIEF_TIMEOUT = 3.0  # seconds, at most, that an answer is waited for which is not needed
+BRIEF_TIMEOUT = 2.0  # seconds, at most, that an answer is waited for which is not needed
 FAILURES = 5  # in a row: then a context is left alone
 PAUSE = 2.0  # seconds
 REFUSED = 422  # the method raised one of its contract's errors; the body holds it
@@ -100,12 +100,15 @@ def _post(context: str, what: str, body: bytes, *, attempts: int, request_id: st
             time.sleep(random.uniform(0, 0.1 * 2**attempt))
         breaker.require_closed(context)
         try:
-            answer = _http(os.getpid()).post(
-                place + path(context, what),
-                content=body,
-                headers=_headers(context, what, body, request_id),
-                timeout=_timeout(),
-            )
+            with _bulkheads[context].entered():
+                answer = _http(os.getpid()).post(
+                    place + path(context, what),
+                    content=body,
+                    headers=_headers(context, what, body, request_id),
+                    timeout=_timeout(),
+                )
+        except bulkheads.Full:
+            break
         except httpx.ReadTimeout:
             breaker.failed()
             break  # it is busy with the call or stuck: a second one would only add to its load
@@ -186,11 +189,12 @@ class _Breaker:
 
 
 _breakers: dict[str, _Breaker] = defaultdict(_Breaker)
+_bulkheads: dict[str, bulkheads.Bulkhead] = defaultdict(bulkheads.Bulkhead)
 
 
 def require_reachable(context: str) -> None:
-    """ContextUnavailable while the context is left alone after failures."""
-    if _breakers[context].is_open():
+    """ContextUnavailable while the context is left alone after failures, or answers none of the calls to it."""
+    if _breakers[context].is_open() or _bulkheads[context].is_stuck():
         raise _unavailable(context)
 
 

@@ -21,7 +21,7 @@ from contexts.orders.public.events import OrderConfirmed
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import PaymentUnknown
 from eci import outbox
-from eci.calls import remote, wire
+from eci.calls import bulkheads, remote, rpc, wire
 from eci.db import unit_of_work
 from eci.errors import ContextUnavailable
 from eci.outbox import Delivery
@@ -37,6 +37,7 @@ def elsewhere(settings: Any) -> Iterator[Elsewhere]:
     place(settings, server.url)
     remote.forget_failures()
     remote._http.cache_clear()
+    remote._http(os.getpid())  # threads that begin at once would each make one
     yield server
     remote.forget_failures()
     remote._http(os.getpid()).close()
@@ -135,6 +136,45 @@ def test_what_is_not_needed_is_not_waited_for_long(
     assert products_like(text="lamp") == ()
     answered.set()
     assert len(elsewhere.requests) == 2
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(4, 3), (2, 1), (1, 1)])
+def test_one_that_hangs_does_not_keep_the_last_thread(
+    elsewhere: Elsewhere, settings: Any, monkeypatch: pytest.MonkeyPatch, threads: int, at_once: int
+) -> None:
+    begun, answered = threading.Semaphore(0), threading.Event()
+
+    def late() -> tuple[int, bytes]:
+        begun.release()
+        answered.wait(30)
+        return 200, b"[1]"
+
+    settings.ECI_SERVICE_TIMEOUT = 30
+    monkeypatch.setattr(bulkheads, "_threads", threads)
+    monkeypatch.setattr(bulkheads, "PATIENCE", 0.05)
+    monkeypatch.setattr(bulkheads, "KNOWN", 0.05)
+    elsewhere.replies = [late]
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = [pool.submit(catalog.known_products, product_ids=[1]) for _ in range(at_once)]
+        for _ in range(at_once):
+            begun.acquire()
+        with pytest.raises(ContextUnavailable) as refusal:
+            catalog.known_products(product_ids=[1])
+        assert (refusal.value.status, len(elsewhere.requests)) == (503, at_once), "nothing was asked of it"
+        with pytest.raises(ContextUnavailable):
+            rpc.require_reachable("catalog")
+        answered.set()
+        assert [one.result() for one in waiting] == [{1}] * at_once
+    assert catalog.known_products(product_ids=[1]) == {1}
+    rpc.require_reachable("catalog")
+
+
+def test_calls_that_are_answered_make_nobody_give_up(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulkheads, "_threads", 2)
+    elsewhere.replies = [(200, b"[1]")]
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(catalog.known_products, product_ids=[1]) for _ in range(80)]
+        assert [call.result() for call in calls] == [{1}] * 80
 
 
 @pytest.mark.parametrize("answer", [(200, b"<html>"), (422, b"{}"), (401, b"{}"), (404, b"{}"), (301, b""), (413, b"")])
