@@ -55,6 +55,7 @@ Who is calling
     identity.names              names that people sign in with, and how guesses at them are counted
     identity.passwords          password hashes
     identity.second_factor      codes of authenticator apps, and recovery codes
+    identity.locks              locking an account of staff ends its logins
     identity.sessions           sessions of the admin, kept by a digest
     limits                      how many requests and passwords a caller may try
     counters                    what limits count with: Redis or a file

@@ -70,7 +70,7 @@ class Address(models.Model):
 class TokenFamily(models.Model):
     """One login of a customer or a member of staff, and every refresh token that stems from it.
 
-    Django derives ``staff_stamp`` from the password. When the password changes, the stamp does, and the family is void.
+    ``staff_stamp`` is made of the password, among others. When that changes, the stamp does, and the family is void.
     """
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, null=True, related_name="families")

@@ -164,7 +164,7 @@ def customers_with_email_like(*, email: str) -> list[int]:
 
 
 def staff_stamp(*, user: User) -> str:
-    """A value that changes with the user's password and second factor."""
+    """A value that changes with the user's password and second factor, and whenever they are locked."""
     return second_factor.stamp(user)
 
 
@@ -225,8 +225,8 @@ def current_claims(*, claims: Claims) -> Claims | None:
 
 
 def claims_of(*, family: TokenFamily) -> Claims | None:
-    """What tokens of this live login say; None when its member of staff has left, or signs in with another password or
-    second factor by now."""
+    """What tokens of this live login say; None when its member of staff has left, was locked meanwhile, or
+    signs in with another password or second factor by now."""
     if family.customer_id is not None:
         return Claims(subject=family.account, name=family.account, session=str(family.pk), roles=only(Role.CUSTOMER))
     user = None if family.staff_id is None else _member_of_staff.first(staff_id=family.staff_id)

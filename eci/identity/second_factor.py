@@ -28,11 +28,12 @@ from eci import trail
 from eci.db import locked, unit_of_work
 from eci.errors import EciError
 from eci.identity.auth import staff_name, staff_roles
+from eci.identity.locks import Lock, times_locked
 from eci.identity.roles import Role, Roles
 
 OFF, OPTIONAL, REQUIRED = "off", "optional", "required"
 RECOVERY_CODES = 10
-_DEVICE = "device_of_second_factor"  # with which ``with_device`` annotates accounts
+_DEVICE, _LOCKS = "device_of_second_factor", "times_locked"  # with which ``with_device`` annotates accounts
 _RECOVERY_LENGTH = 16  # letters and digits of base 32: 80 bits, which nobody finds out from a digest
 
 
@@ -62,15 +63,21 @@ def device_id(user: User) -> int | None:
 
 
 def with_device(users: QuerySet[User]) -> QuerySet[User]:
-    """The accounts with their devices, for ``device_id``, in one statement."""
+    """The accounts with their devices and how often each was locked, for ``stamp``, in one statement."""
     devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True).order_by("pk").values("pk")
-    return users.annotate(**{_DEVICE: Subquery(devices[:1])})
+    locks = Lock.objects.filter(pk=OuterRef("pk")).values("times")
+    return users.annotate(**{_DEVICE: Subquery(devices[:1]), _LOCKS: Subquery(locks)})
 
 
 def stamp(user: User) -> str:
-    """A value that changes with the account's password and device. A login that began with another one has ended."""
+    """A value that changes with the account's password and device, and whenever it is locked. A login that began with
+    another one has ended."""
     device, password = device_id(user), str(user.get_session_auth_hash())
-    return password if device is None else hashlib.sha256(f"{password}:{device}".encode()).hexdigest()
+    locks = vars(user)[_LOCKS] if _LOCKS in vars(user) else times_locked(user)
+    if device is None and not locks:
+        return password
+    parts = f"{password}:{device}:{locks}" if locks else f"{password}:{device}"
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def is_missing(*, device: int | None, roles: Roles) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 
@@ -33,6 +35,15 @@ class SessionStore(db.SessionStore):
         key = session_key or self.session_key
         if key:
             super().delete(digest(key))
+
+
+def end_all_of(user_id: int) -> None:
+    """Sign the account out everywhere. All sessions are read for it: whose each is stands inside."""
+    store = SessionStore()
+    ended = [
+        kept.pk for kept in Session.objects.all() if store.decode(kept.session_data).get(SESSION_KEY) == str(user_id)
+    ]
+    Session.objects.filter(pk__in=ended).delete()
 
 
 def digest(key: str) -> str:

@@ -79,7 +79,7 @@ class Products:
         return self.row(row) | self.unavailable
 
     def detail(self, row: Any) -> int:
-        """Of the ETag: what the catalog says, and what counts as reserved at this moment, are no part of the version."""
+        """Of the ETag: what the catalog says, and what is reserved at this moment, are no part of the version."""
         return conditional.digest(self.shown(row))
 
 
