@@ -14,6 +14,8 @@ MAIN = "orders"  # what belongs to no context goes where it runs: that deploymen
 
 SHOP = "web:8000"  # where one deployment hosts all, in compose
 _REFUSED = "/nginx/refused"  # nobody can ask for it
+# All that nginx may say itself, and not of the deployment behind it. A location that has an error_page inherits none.
+_OWN = "400 401 403 404 405 406 408 409 410 411 412 413 414 415 416 417 421 422 429 500 501 507"
 _HEALTH = "proxy_read_timeout 10s; # who asks waits no longer for one that is frozen"
 
 
@@ -100,14 +102,22 @@ http {{
     429 "There are too many connections from your address. Close some, or use them for several requests.";
     431 "The headers are too long.";
     500 "Something went wrong on our side.";
+    403 "This is not allowed.";
+    408 "The request did not arrive within ten seconds.";
+    411 "Send the body with a Content-Length header.";
+    416 "The Range asks for what is not there.";
+    501 "The Transfer-Encoding is none that is understood. Send a Content-Length.";
+    507 "Something went wrong on our side.";
     default "The request is malformed.";
   }}
   map $status $refusal_code {{
+    403 permission_denied;
     404 not_found;
     405 method_not_allowed;
+    408 request_timeout;
     "~^(413|414|431)$" request_too_large;
     429 throttled;
-    500 internal_error;
+    "~^(500|507)$" internal_error;
     default validation_error;
   }}
   map $status $refusal_over {{ 429 2; default ""; }}
@@ -177,7 +187,8 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
         yield "  rewrite ^ /health/all break;"
         yield f"  {_HEALTH}"
         yield f"  {_pass(places[other], again)}"
-        yield f"  error_page 502 504 = @{MAIN};"
+        yield f"  error_page {_OWN} {_REFUSED};"
+        yield f"  error_page 502 503 504 = @{MAIN};"
         yield "}"
     else:
         yield from _to(f"location ~ {_FILES}", MAIN, places, again, takes_files=True)
@@ -187,7 +198,7 @@ def _of_all(places: Mapping[str, str], again: bool) -> Iterator[str]:
 
 def _closed() -> Iterator[str]:
     """What is not passed on. Prometheus and other contexts ask the web processes directly."""
-    yield f"error_page 400 404 405 414 {_REFUSED};"
+    yield f"error_page {_OWN} {_REFUSED};"
     yield f"error_page 494 =431 {_REFUSED};"
     yield f"error_page 505 =400 {_REFUSED};"
     yield f"location = {_REFUSED} {{"
@@ -216,8 +227,8 @@ def _to(
     if takes_files:
         yield "  client_max_body_size 101m;"
     yield f"  {_pass(places[context], again, path)}"
-    yield f"  error_page 413 429 500 {_REFUSED};"
-    yield f"  error_page 502 504 = @{refused or context};"
+    yield f"  error_page {_OWN} {_REFUSED};"
+    yield f"  error_page 502 503 504 = @{refused or context};"
     yield "}"
 
 

@@ -130,6 +130,8 @@ _LINE = b"GET /v1/products HTTP/1.1\r\nHost: shop\r\n"
         (b"GET /v1/products HTTP/9.9\r\nHost: shop\r\n\r\n", 400, "validation_error"),
         (_LINE + b"Host: other\r\n\r\n", 400, "validation_error"),
         (_LINE + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "validation_error"),
+        (_LINE + b"Transfer-Encoding: xchunked\r\n\r\n", 501, "validation_error"),
+        (_LINE.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\nno\r\n", 400, "validation_error"),
         (_LINE.replace(b"GET", b"TRACE") + b"\r\n", 405, "method_not_allowed"),
         (_LINE + b"Content-Length: 2000000\r\n\r\n", 413, "request_too_large"),
         (_LINE.replace(b"products", b"x" * 40_000) + b"\r\n", 414, "request_too_large"),
