@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 REST = "rest"
 
 RECUT = signal.SIGUSR1  # tells manage.py services that another cut is wanted
-_STATE, _WANTED, _LOCK = "state.json", "wanted", "lock"
+_STATE, _WANTED, _LOCK = "state.json", "wanted", "shop.lock"
 
 
 class NoSuchCut(ValueError):
@@ -109,15 +109,27 @@ def make_keys(names: list[str], folder: Path) -> None:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[bool]:
-    """Whether no other services run on this data. A second one would take keys and addresses from the first."""
+    """Whether no other ``manage.py up`` or ``services`` runs on this data folder, until this process ends.
+
+    Two would have two beats, and the second services would take keys and addresses from the first. What this process
+    starts does not hold the lock: it is gone with this process, however that ends.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             yield False
         else:
             yield True
+
+
+def runs_already(folder: Path) -> str:
+    """What is said where ``only_one`` says no."""
+    another = "ECI_DATA_DIR=folder makes another shop."
+    if State.read(folder / "services"):
+        return f"Services run on {folder} already. manage.py recut gives them another cut; {another}"
+    return f"The shop in {folder} runs already, by make run or make services. Stop it first; {another}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.product import DemoShop, Product, Running, wait_until
+from config.operations.management.commands.up import SOON
+from tests.support.product import DemoShop, Product, Running, free_port, wait_until
 from tests.support.world import ON_SERVERS, ROOT, environment, world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(5)]
@@ -42,13 +45,27 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
     second = fresh.manage("up", "--port", str(fresh.port))
     assert second.returncode != 0 and "Traceback" not in second.stderr
     assert f"Port {fresh.port} is in use" in second.stderr
+    elsewhere = free_port()
+    third = fresh.manage("up", "--port", str(elsewhere))
+    apart = fresh.manage("services", "--offset", "20000")
+    for refused in (third, apart):
+        assert refused.returncode != 0 and "Traceback" not in refused.stderr
+        assert f"The shop in {fresh.data_dir} runs already" in refused.stderr
     fresh.stop()
 
     fresh.start()
+    started = time.monotonic()
     assert [order["order_id"] for order in fresh.api.get("/v1/orders").data] == [placed.data["order_id"]]
     replayed = DemoShop(fresh.api).order(1, 1, key="stop-1")
     assert (replayed.data["order_id"], replayed.headers["Idempotent-Replayed"]) == (placed.data["order_id"], "true")
     assert len(fresh.api.everything("/v1/products")) == len({p["sku"] for p in fresh.api.everything("/v1/products")})
+    wait_until(lambda: time.monotonic() - started > SOON, 60, "all have run for a while")
+    killed = fresh.processes("eci-worker", "eci-beat")
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(set(fresh.processes("eci-worker", "eci-beat")) - set(killed)) == 2, 60, "both run again")
+    assert "The beat process ended (exit code -9), and is started again." in fresh.log.read_text()
+    assert fresh.api.get("/health").status == 200
     fresh.kill(supervisor_only=True)
 
     for database in fresh.data_dir.glob("*.sqlite3"):

@@ -5,7 +5,8 @@
 Clients buy at the gateway with a key (and repeat until there is an order) and without one, and read every context. Each
 line is one service away for N seconds (20). Prints a table and whatever broke a promise, and exits with 1 when
 something did: only 503s that name the one who is away, or answers that say what is `unavailable`; other contexts' reads
-go on, and an order is read within three seconds; no refused order without a key comes to be; everything settles by itself; every part finds its books sound.
+go on, and an order is read within three seconds; no refused order without a key comes to be; everything settles by
+itself; every part finds its books sound.
 """
 
 from __future__ import annotations

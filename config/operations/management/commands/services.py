@@ -64,12 +64,9 @@ class Command(BaseCommand):
         offset = options["offset"]
         if not 0 <= offset <= 65535 - GATEWAY_PORT:
             raise CommandError(f"OFFSET={offset}: it is 0 to {65535 - GATEWAY_PORT}, for ports end at 65535.")
-        with cuts.only_one(settings.DATA_DIR / "services") as is_only:
+        with cuts.only_one(settings.DATA_DIR) as is_only:
             if not is_only:
-                raise CommandError(
-                    f"Services run on {settings.DATA_DIR} already. manage.py recut gives them another cut; "
-                    "ECI_DATA_DIR=folder makes another shop."
-                )
+                raise CommandError(cuts.runs_already(settings.DATA_DIR))
             for deployment in deployments:
                 for port in deployment.ports(offset):
                     require_free(port, deployment.name)

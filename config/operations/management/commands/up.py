@@ -1,6 +1,7 @@
 """``manage.py up``: the whole product on one machine. Migrates, loads the demo, then runs web, worker and beat.
 
-Where a place for backups is set, a fourth process keeps them.
+Where a place for backups is set, a fourth process keeps them. A process that ends is started again; one that ends
+within seconds ends all.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
@@ -24,13 +26,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from config import private, unfinished
-from config.operations import processes
+from config.contexts import CONTEXTS
+from config.operations import cuts, processes
 from config.operations.migrating import migrate_all
 from config.staff import accounts
 from eci.db import primaries
 from eci.watch import metrics_folder
 
 HOST = "127.0.0.1"
+SOON = 5  # seconds after its start: a process that ends before that would end again
 GRACE = 9  # seconds for a process to finish its work; Docker kills everything after 10
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_NAME = 15
@@ -56,9 +60,21 @@ class Command(BaseCommand):
             if not options["beside"]:
                 for port in options["port"]:
                     require_free(port)
-            self._run(**{name: options[name] for name in ("host", "port", "prepared", "beside", "demo")})
+            with self._alone() if not options["beside"] else nullcontext():
+                self._run(**{name: options[name] for name in ("host", "port", "prepared", "beside", "demo")})
         finally:
             metrics_folder.end()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """CommandError where this shop runs already. Deployments of other contexts may share the folder."""
+        if len(settings.ECI_CONTEXTS) < len(CONTEXTS):
+            yield
+            return
+        with cuts.only_one(settings.DATA_DIR) as is_only:
+            if not is_only:
+                raise CommandError(cuts.runs_already(settings.DATA_DIR))
+            yield
 
     def _run(self, *, host: str, port: list[int], prepared: bool, beside: bool, demo: bool) -> None:
         if prepared:
@@ -68,7 +84,7 @@ class Command(BaseCommand):
         if demo or settings.ECI_OPEN:
             call_command("load_demo")
         _share_what_is_loaded()
-        supervisor = Supervisor(host, port, beside=beside)
+        supervisor = Supervisor(host, port, say=self.stderr.write, beside=beside)
         try:
             supervisor.start()
             supervisor.wait_until_healthy()
@@ -149,13 +165,16 @@ def _become(name: str, command: list[str], supervisor: int) -> None:
 
 
 class Supervisor:
-    """Starts the processes, and stops all of them when one ends or a signal arrives."""
+    """Starts the processes, each again when it ends, and stops all when one ends soon or a signal arrives."""
 
-    def __init__(self, host: str, ports: list[int], *, beside: bool) -> None:
+    def __init__(self, host: str, ports: list[int], *, say: Callable[[str], object], beside: bool) -> None:
         self.host = host
         self.ports = ports
+        self.say = say
         self.beside = beside
+        self.commands: dict[str, list[str]] = {}
         self.children: dict[str, ForkProcess] = {}
+        self.started: dict[str, float] = {}
         self.stopping = False
         self.parent = os.getppid()
         self.why = ""
@@ -169,27 +188,34 @@ class Supervisor:
                 signal.signal(number, self._stop_soon)
         if "ECI_METRICS_PORT" not in os.environ:
             settings.ECI_METRICS_PORT = 0  # several shops may run on one machine
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, STOPS
-        )  # a child that gets one while it still has our handlers would lose it
-        self._spawn("web", processes.web(*(f"{self.host}:{port}" for port in self.ports), beside=self.beside))
-        self._spawn("worker", processes.worker())
-        self._spawn("beat", processes.beat())
+        addresses = [f"{self.host}:{port}" for port in self.ports]
+        self.commands = {
+            "web": processes.web(*addresses, beside=self.beside),
+            "worker": processes.worker(),
+            "beat": processes.beat(),
+        }
         if settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL:
-            self._spawn("backup", processes.backup())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            self.commands["backup"] = processes.backup()
+        for name in self.commands:
+            self._spawn(name)
 
-    def _spawn(self, name: str, command: list[str]) -> None:
+    def _spawn(self, name: str) -> None:
         fork = multiprocessing.get_context("fork")
-        self.children[name] = fork.Process(target=_become, args=(name, command, os.getpid()), name=name)
-        self.children[name].start()
+        child = fork.Process(target=_become, args=(name, self.commands[name], os.getpid()), name=name)
+        # A child that gets one of these while it still has our handlers would lose it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        if not self.stopping:
+            child.start()
+            self.children[name], self.started[name] = child, time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def wait_until_healthy(self) -> None:
         url = f"http://{HOST}:{self.ports[0]}/health"
         for _ in range(600):
             if self.stopping:
                 return
-            self._require_all_alive()
+            for name, child in self._ended():
+                self._refuse(name, child)
             try:
                 with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
                     if answer.status == 200:
@@ -200,13 +226,19 @@ class Supervisor:
 
     def watch(self) -> None:
         while not self.stopping:
-            self._require_all_alive()
+            for name, child in self._ended():
+                if time.monotonic() - self.started[name] < SOON:
+                    self._refuse(name, child)
+                self.say(f"The {name} process ended (exit code {child.exitcode}), and is started again.")
+                self._spawn(name)
             time.sleep(0.2)
 
-    def _require_all_alive(self) -> None:
-        for name, child in self.children.items():
-            if not (child.is_alive() or self.stopping):
-                raise CommandError(f"The {name} process ended unexpectedly (exit code {child.exitcode}).")
+    def _ended(self) -> list[tuple[str, ForkProcess]]:
+        ended = [(name, child) for name, child in self.children.items() if not child.is_alive()]
+        return [] if self.stopping else ended
+
+    def _refuse(self, name: str, child: ForkProcess) -> NoReturn:
+        raise CommandError(f"The {name} process ended unexpectedly (exit code {child.exitcode}).")
 
     def _stop_soon(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
