@@ -255,7 +255,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     # The desk stands before the admin, whose frame it overrides.
     *(["config.desk.apps.DeskConfig"] if "orders" in ECI_CONTEXTS else []),
-    "django.contrib.admin",
+    "config.staff.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -348,6 +348,7 @@ LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = flag("ECI_SECURE_COOKIES", not ECI_DEBUG)
 CSRF_COOKIE_HTTPONLY = True  # no script of ours reads it
+CSRF_FAILURE_VIEW = "eci.http.envelope.csrf_failure"
 SECURE_HSTS_SECONDS = whole("ECI_HSTS_SECONDS", 0 if ECI_DEBUG else 86400)
 SECURE_SSL_REDIRECT = flag("ECI_HTTPS_REDIRECT")
 # Probes and calls between processes bypass the proxy.

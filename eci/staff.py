@@ -26,10 +26,10 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.views.decorators.csrf import csrf_protect
 
-from eci import staff_forms
+from eci import staff_forms, trail
 from eci.errors import EciError, PreconditionFailed
 from eci.remembered import Remembered
-from eci.text import fold
+from eci.text import email_sought, fold
 from eci.watch.requests import about_order
 
 MAX_TERM = 200  # characters of a search
@@ -68,6 +68,16 @@ def add_filter(label: str, found: type[SimpleListFilter]) -> None:
     filters = _more_filters.setdefault(label, [])
     if found not in filters:
         filters.append(found)
+
+
+_orders_named: Callable[[str], Iterable[str]] | None = None
+
+
+def find_orders_by(ask: Callable[[str], Iterable[str]]) -> None:
+    """From now on searches of rows that belong to orders find them by whatever names the order, its number or its last
+    letters: ``ask`` returns the orders' ids. Called at start-up, by the room that asks several contexts."""
+    global _orders_named
+    _orders_named = ask
 
 
 _TONES = {
@@ -160,6 +170,7 @@ class StaffAdmin(admin.ModelAdmin):
       A PreconditionFailed shows theirs and yours; any other refusal is shown above the form.
     - The services have the transactions: Django's own around a change is left out, for calls and wake-ups that follow
       a commit would run before it.
+    - ``search_order``: the column of the order's id, with an index, where rows belong to orders.
     - ``search_folded``: columns of folded text that a search looks into, beside ``search_fields``.
     - ``empty_list``: what an empty list says, and how something comes to be in it.
     - ``status_badge``: the column of a status, in the colour of what it means.
@@ -169,6 +180,7 @@ class StaffAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     search_whole: tuple[str, ...] = ()
+    search_order = ""
     grows = False
     change_form_template = "eci/change_form.html"
     change_list_template = "eci/change_list.html"
@@ -394,6 +406,8 @@ class StaffAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = " ".join(search_term.split()[:MAX_WORDS])[:MAX_TERM]  # SQLite refuses longer conditions
+        if "@" in term:
+            term = email_sought(term)
         for way in self.ways(request, queryset, term) if term else ():
             if (meant := queryset.filter(way)).exists():
                 return meant, False
@@ -419,12 +433,17 @@ class StaffAdmin(admin.ModelAdmin):
 
     def _whole(self, term: str) -> Iterator[Q]:
         """How a row could have exactly this name."""
-        digits = term.removeprefix("#")
+        orders = self.search_order and _orders_named
+        digits = (
+            "" if orders and term.startswith("#") else term.removeprefix("#")
+        )  # with which only orders are numbered
         for name in self.search_whole:
             if not isinstance(self.opts.get_field(name), IntegerField):
-                yield Q(**{f"{name}__in": {term, term.upper()}})
+                yield Q(**{f"{name}__in": {term, term.upper(), term.lower()}})
             elif digits.isascii() and digits.isdecimal() and int(digits) <= _MAX_NUMBER:
                 yield Q(**{name: int(digits)})
+        if orders and not {" ", "@"} & set(term):
+            yield Q(**{f"{self.search_order}__in": list(orders(term))})
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = None if "\x00" in object_id else super().get_object(request, object_id, from_field)
@@ -501,6 +520,39 @@ class ReadOnly:
 class TrailAdmin(ReadOnly, StaffAdmin):
     """The page of a context's trail: ``admin.site.register(Trail, TrailAdmin)``."""
 
-    list_display = ["at", "actor", "action", "thing", "before", "after"]
+    list_display: Any = ["at", "actor", "did", "thing", "was", "became"]
+    fields = readonly_fields = list_display
     search_fields = ["=thing", "=actor"]
     list_filter = ["at"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        self.name_currencies(changelist.result_list)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        self.name_currencies([row] if row else [])
+        return row
+
+    def name_currencies(self, rows: Iterable[Any]) -> None:
+        """Say in ``currency`` of each row what its amounts are in, if that is known."""
+        for row in rows:
+            row.currency = str(row.after.get("currency") or row.before.get("currency") or "")
+
+    @admin.display(description="action", ordering="action")
+    def did(self, row: Any) -> str:
+        return trail.said(row.action)
+
+    @admin.display(description="before")
+    def was(self, row: Any) -> str:
+        return _in_words(row.before, str(row.before.get("currency") or row.currency))
+
+    @admin.display(description="after")
+    def became(self, row: Any) -> str:
+        return _in_words(row.after, row.currency)
+
+
+def _in_words(fields: dict[str, Any], currency: str) -> str:
+    told = {trail.name_of(name): trail.in_words(name, value, currency) for name, value in fields.items()}
+    return "; ".join(f"{name}: {value or '(none)'}" for name, value in told.items())

@@ -246,6 +246,14 @@ def email_key(text: str) -> str:
     return email(text).lower()
 
 
+def email_sought(text: str) -> str:
+    """The address as it would be stored, for who looks for it in another spelling; a text that is none, as it is."""
+    try:
+        return email(text)
+    except ValueError:
+        return text
+
+
 # -- phone numbers ----------------------------------------------------------------------------------------------------
 
 PHONE_RULE = "A phone number has 5 to 20 digits, spaces, and + . - / ( ), and may end with an extension such as ext 12."

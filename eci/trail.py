@@ -16,6 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder as JSONEncoder
 from django.db import models
 from django.db.models.functions import Now
 
+from eci import money
 from eci.activity import Entry, KeepsTrail
 from eci.db import alias_of, in_unit_of_work
 from eci.statements import Inserts
@@ -27,6 +28,16 @@ _KEPT = (
     "import:",
 )  # how the names of those begin whose writes are kept; open mode's caller is ``open``
 ERASED = {"erased": True}
+_SAID = {
+    "warehouse.create": "warehouse opened",
+    "warehouse.update": "warehouse changed",
+    "stock.receive": "received",
+    "stock.count": "counted",
+    "stock.adjust": "adjusted",
+    "stock.transfer": "moved",
+    "reservation.change": "changed",
+    "movement.erase_text": "text erased",
+}
 
 
 class _Rows(models.QuerySet["TrailRow"]):
@@ -71,6 +82,30 @@ class TrailRow(QuickModel):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("A trail is never deleted.")
+
+
+def said(action: str) -> str:
+    """An action in words."""
+    return _SAID.get(action, action.replace(".", ": ").replace("_", " "))
+
+
+def in_words(field: str, value: Any, currency: str) -> str:
+    """A field's value as people read it; of amounts, in minor units of ``currency``, where that is known."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if field.endswith("_minor") and isinstance(value, int) and money.is_currency(currency):
+        return f"{money.text_of(value, currency)} {currency}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(in_words("", inner, "") for inner in value)
+    return str(value)
+
+
+def name_of(field: str) -> str:
+    return field.removesuffix("_minor").replace("_", " ")
 
 
 def is_kept(actor: str) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -29,7 +28,7 @@ LOOKS = ("orders.view_order", "inventory.view_stock")  # who has one of these ma
 REPAIRS = "orders.repair"
 
 
-@staff_member_required
+@admin.site.admin_view
 @require_http_methods(["GET", "HEAD"])
 def reconcile_page(request: HttpRequest) -> HttpResponse:
     """Shows the last check-up, because a new one takes seconds."""
@@ -54,7 +53,7 @@ def reconcile_page(request: HttpRequest) -> HttpResponse:
     return render(request, "books/reconcile.html", context)
 
 
-@staff_member_required
+@admin.site.admin_view
 @require_POST
 def look_again(request: HttpRequest) -> HttpResponse:
     _require(request, *LOOKS)
@@ -62,7 +61,7 @@ def look_again(request: HttpRequest) -> HttpResponse:
     return redirect("staff-reconcile")
 
 
-@staff_member_required
+@admin.site.admin_view
 @require_POST
 def repair(request: HttpRequest) -> HttpResponse:
     """Do the safe action of one item, if the item is still there."""
@@ -79,7 +78,7 @@ def repair(request: HttpRequest) -> HttpResponse:
     return redirect("staff-reconcile")
 
 
-@staff_member_required
+@admin.site.admin_view
 @require_POST
 def switch_orders(request: HttpRequest) -> HttpResponse:
     if not request.user.is_superuser:

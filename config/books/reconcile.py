@@ -106,7 +106,7 @@ def _of_finding(finding: audit.Finding) -> Item:
     action = advice = ""
     match finding.kind:
         case audit.Kind.STOCK:
-            advice = "Count the units and record the count (PATCH /v1/inventory/{inventory_id}, with a reason)."
+            advice = "Count the units and record the count."
         case audit.Kind.LEDGER:
             advice = "Somebody wrote to the database past the product: docs/runbooks/LedgerChanged.md."
         case audit.Kind.PAID_WITHOUT_ORDER if _has_left(finding.subject):
@@ -167,11 +167,11 @@ def _units_by_state(reservation: Reservation | None) -> Counter[AllocationState]
 
 def _of_refunded(row: Stuck, units: Counter[AllocationState]) -> Item:
     problem = f"was refunded in full and still holds {units[AllocationState.OPEN]} units"
-    advice = "Dispatch what waits (PATCH /v1/shipments/{shipment_id}, with force)"
+    advice = "Dispatch what waits, though it is refunded"
     if units[AllocationState.SHIPPED]:
         advice += ". A parcel has left, so it cannot be cancelled."
     else:
-        advice += ", or cancel the order (POST /v1/orders/{order_id}/cancel, or on its page in the admin)."
+        advice += ", or cancel the order."
     return Item(kind="refunded-holding", subject=row.order_id, problem=problem, advice=advice)
 
 
@@ -179,7 +179,7 @@ def _of_attention(row: Stuck, units: Counter[AllocationState], *, sound: bool) -
     problem = f"is {row.status} and needs attention: {row.detail or 'see its timeline'}"
     action = advice = ""
     if units[AllocationState.SHORT]:
-        advice = "Units for it are missing. Receive some (POST /v1/inventory) and it gets them, "
+        advice = "Units for it are missing. Receive some and it gets them, "
         if units[AllocationState.SHIPPED]:
             advice += "or refund it in full: a parcel has left, so it cannot be cancelled, but what never comes is"
             advice += " given up then, and what came can be sent back."

@@ -20,7 +20,7 @@ from contexts.notifications.public.api import notifications
 from contexts.orders.public.api import orders
 from contexts.payments.public.api import payments
 from contexts.shipping.public.api import shipping
-from eci import money, trail
+from eci import trail
 from eci.activity import Entry, KeepsTrail
 from eci.clock import utcnow
 from eci.remembered import Remembered
@@ -222,14 +222,14 @@ def _line(entry: Entry, products: Mapping[int, Product]) -> Line:
     return Line(
         at=entry.at,
         actor=entry.actor,
-        action=entry.action,
+        action=trail.said(entry.action),
         thing=f"{product.sku}, {product.name}" if product else entry.thing.replace(":", " "),
         url=_url(name, key),
         changes=tuple(
             (
-                field.removesuffix("_minor").replace("_", " "),
-                _words(field, entry.before.get(field), str(entry.before.get("currency") or currency)),
-                _words(field, entry.after.get(field), currency),
+                trail.name_of(field),
+                trail.in_words(field, entry.before.get(field), str(entry.before.get("currency") or currency)),
+                trail.in_words(field, entry.after.get(field), currency),
             )
             for field in dict.fromkeys(fields)
         ),
@@ -245,20 +245,6 @@ def _url(name: str, key: str) -> str:
         context, _, number = key.rpartition("-")
         return page(f"admin:{context}_import_change", number)
     return page(_PAGES[name], key) if name in _PAGES and key else ""
-
-
-def _words(field: str, value: Any, currency: str) -> str:
-    if value is None or value == "":
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if field.endswith("_minor") and isinstance(value, int) and money.is_currency(currency):
-        return f"{money.text_of(value, currency)} {currency}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {inner}" for name, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_words("", inner, "") for inner in value)
-    return str(value)
 
 
 # -- one's own --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from contexts.orders.public.contracts import (
     OrderSheet,
     Preview,
     Refunding,
+    ReturnExceedsShipped,
     ReturnStatus,
     StockEffect,
     UnitsBack,
@@ -28,6 +29,7 @@ from contexts.orders.public.contracts import (
 from contexts.orders.public.events import OrderCancelled, ReturnReceived, ReturnRefused
 from contexts.payments.public.events import RefundCompleted
 from eci import money
+from eci.errors import EciError
 from eci.forms import AmountField, CardlessTextField
 
 MAX_UNITS = 1_000_000
@@ -86,6 +88,10 @@ class Dialog(forms.Form):
     def carry_out(self, *, actor: str, key: str, shown: str) -> Done:
         raise NotImplementedError
 
+    def refuse(self, refusal: EciError) -> None:
+        """Say it where it belongs."""
+        self.add_error(None, refusal.message)
+
     @property
     def order_id(self) -> str:
         return self.of.order.order_id
@@ -115,6 +121,15 @@ class UnitsDialog(Dialog):
     """A number for each product of the order."""
 
     asks_where: ClassVar[bool] = False
+    may: ClassVar[str] = "can come back"
+
+    def refuse(self, refusal: EciError) -> None:
+        """Too many units of a product are told at its line."""
+        if not isinstance(refusal, ReturnExceedsShipped):
+            super().refuse(refusal)
+            return
+        for item in refusal.details["items"]:
+            self.add_error(f"units_{item['product_id']}", f"At most {item['returnable']} {self.may}.")
 
     @cached_property
     def products(self) -> dict[int, dict[str, Any]]:
@@ -173,6 +188,7 @@ class UnitsDialog(Dialog):
 
 class RefundDialog(UnitsDialog):
     name, title, verb, dangerous = "refund", "Refund money", "payments.refund", True
+    may = "can be refunded"
     reasons = ("damaged on the way", "late", "wrong item", "price was wrong", "goodwill")
 
     def add_fields(self) -> None:
@@ -255,6 +271,7 @@ class _Answer(forms.Form):
 
 class ReceiveDialog(_Answer, ReturnDialog):
     name, title, reasons = "receive", "Receive what was to be returned", ()
+    may = "were to come back"
 
     def add_fields(self) -> None:
         self.add_return()

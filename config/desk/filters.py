@@ -1,4 +1,4 @@
-"""Filters of the admin's lists that need another context's answer."""
+"""Filters and searches of the admin's lists that need another context's answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from django.http import HttpRequest
 
 from config.desk.asking import unless_away
 from contexts.inventory.public.api import inventory
+from contexts.orders.public.api import orders
 from eci.remembered import Remembered
-from eci.staff import add_filter
+from eci.staff import add_filter, find_orders_by
 
 MOST = 5_000  # products that a statement names, so that it is quick
 
@@ -49,3 +50,4 @@ def _without(products: QuerySet[Any]) -> tuple[int, ...]:
 
 def install() -> None:
     add_filter("catalog.product", StockFilter)
+    find_orders_by(lambda name: unless_away("orders", [], lambda: orders.named(name=name)) or ())

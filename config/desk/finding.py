@@ -50,6 +50,7 @@ def find(text: str, user: User) -> Found:
     hits = [
         *asked("orders", "orders.view_order", _order),
         *asked("shipping", "orders.view_order", _tracked),
+        *([] if may(user, "orders.view_order") else asked("shipping", "shipping.view_shipment", _parcels)),
         *asked("catalog", "catalog.view_product", _product),
         *asked("customers", "customers.view_customer", _customer),
     ] or asked("catalog", "catalog.view_product", _products_like)
@@ -57,8 +58,25 @@ def find(text: str, user: User) -> Found:
 
 
 def _order(text: str) -> Iterable[Hit]:
-    for order_id in orders.named(name=text):
+    found = orders.named(name=text)
+    if found and "@" in text:
+        yield _orders_of(text)
+        return
+    for order_id in found:
         yield Hit(kind="order", label=order_id, url=page("desk-order", order_id))
+
+
+def _orders_of(address: str) -> Hit:
+    return Hit(kind="orders", label=f"orders of {address}", url=page("admin:orders_order_changelist", q=address))
+
+
+def _parcels(text: str) -> Iterable[Hit]:
+    """For who packs and may not open orders: the shipments of the order that has this name or tracking number."""
+    tracked = shipping.order_of(tracking_no=text)
+    order_ids = [tracked] if tracked else [] if "@" in text else list(orders.named(name=text))
+    for shipment in shipping.shipments_of(order_ids=order_ids) if order_ids else ():
+        label = f"{shipment.shipment_id} of order {shipment.order_id}"
+        yield Hit(kind="shipment", label=label, url=page("desk-parcel", shipment.shipment_id))
 
 
 def _tracked(text: str) -> Iterable[Hit]:
@@ -87,8 +105,10 @@ def _products(product_ids: Iterable[int]) -> Iterable[Hit]:
 def _customer(text: str) -> Iterable[Hit]:
     if "@" not in text:
         return
-    for customer_id in customers.customer_ids_by_email(email=text):
+    found = customers.customer_ids_by_email(email=text)
+    for customer_id in found:
         yield Hit(
             kind="customer", label=f"customer {customer_id}", url=page("admin:customers_customer_change", customer_id)
         )
-    yield Hit(kind="orders", label=f"orders of {text}", url=page("admin:orders_order_changelist", q=text))
+    if found:
+        yield _orders_of(text)

@@ -54,9 +54,11 @@ class Parcel:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """``waiting``: how many wait, by warehouse. ``more``: others follow. ``unavailable``: who could not be asked."""
+    """``waiting``: how many wait, by warehouse. ``more``: others follow. ``unavailable``: who could not be asked.
+    ``unknown``: there is no such warehouse."""
 
     warehouse: str
+    unknown: bool
     waiting: dict[str, int]
     parcels: tuple[Parcel, ...]
     more: bool
@@ -72,11 +74,17 @@ def queue(warehouse: str, *, after: int) -> Queue:
     away: list[str] = []
     return Queue(
         warehouse=chosen,
+        unknown=not found and bool(chosen) and _is_unknown(chosen, away),
         waiting=waiting,
         parcels=parcels(found[:BATCH], away),
         more=len(found) > BATCH,
         unavailable=tuple(away),
     )
+
+
+def _is_unknown(warehouse: str, away: list[str]) -> bool:
+    known = unless_away("inventory", away, inventory.warehouses)
+    return known is not None and warehouse not in {one.code for one in known}
 
 
 def next_in(warehouse: str, *, after: int) -> int | None:

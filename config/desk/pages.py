@@ -144,20 +144,21 @@ def _ask(request: HttpRequest, order_id: str, dialog: type[Dialog]) -> HttpRespo
     form, stage, changed = dialog(of, request.POST), request.POST.get("stage"), False
     try:
         key = staff_forms.key_of(request, dialog.name).key
-        if stage == "confirm" and form.is_valid():
-            done = form.carry_out(actor=staff_name(request.user), key=key, shown=request.POST.get("shown", ""))
+        shown = request.POST.get("shown", "")
+        if stage == "confirm" and shown and form.is_valid():
+            done = form.carry_out(actor=staff_name(request.user), key=key, shown=shown)
             _tell(request, dialog, done)
             return redirect(back)
     except PreconditionFailed:
         changed = True
     except EciError as refusal:
-        form.add_error(None, refusal.message)
+        form.refuse(refusal)
     if stage == "edit" or not form.is_valid():
         return _show(request, form, back)
     try:
         preview = form.preview()
     except EciError as refusal:
-        form.add_error(None, refusal.message)
+        form.refuse(refusal)
         return _show(request, form, back)
     effects = list(dialogs.in_words(preview, sheets.told(of)))
     return _show(request, form, back, effects=effects, shown=preview.digest, changed=changed)

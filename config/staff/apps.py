@@ -1,6 +1,7 @@
 """The app ``staff``: its label owns the tables and migrations of books and operations too."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
 
@@ -16,3 +17,9 @@ class StaffConfig(AppConfig):
 
         _ = checks  # imported for what it registers
         post_migrate.connect(groups.after_migrate, dispatch_uid="config.staff.groups")
+
+
+class StaffSiteConfig(AdminConfig):
+    """Django's admin, with a site of ours."""
+
+    default_site = "config.staff.site.StaffSite"

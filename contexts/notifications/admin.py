@@ -22,6 +22,7 @@ class NotificationAdmin(ReadOnly, StaffAdmin):
     list_display = ["id", "kind", "channel", "recipient", "order_id", "status_badge", "actor", "attempts", "created_at"]
     list_filter = ["status", "channel", "kind"]
     search_whole = ("order_id", "recipient")
+    search_order = "order_id"
     search_fields = ["order_id", "recipient"]
     grows = True
     ordering = ["-created_at", "-id"]

@@ -89,7 +89,7 @@ class SoldFilter(admin.SimpleListFilter):
 class OrderAdmin(ReadOnly, ExportedList):
     exports = (ORDERS,)
     export_roles = only(Role.SUPPORT)
-    empty_list = "There is no order yet. The storefront places them: POST /v1/orders."
+    empty_list = "There is no order yet. The storefront places them."
     list_display = [
         "order_id",
         "number",
@@ -116,7 +116,7 @@ class OrderAdmin(ReadOnly, ExportedList):
     def ways(self, request: HttpRequest, queryset: QuerySet[Order], term: str) -> Iterator[Q]:
         """Orders of that name, of that buyer, with that product."""
         if "@" in term:
-            yield self._buyer_is(request, term)
+            yield self._buyer_is(request, term) | Q(pk__in=selectors.orders_named(name=term))
             return
         named = Q(pk__in=selectors.orders_named(name=term))
         yield named | Q(customer_id=term) if term.isascii() and term.isdecimal() and len(term) < 19 else named

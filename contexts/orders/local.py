@@ -129,7 +129,7 @@ class LocalOrders(TellsTrail, Orders):
         )
 
     def named(self, *, name: str) -> tuple[str, ...]:
-        return selectors.orders_named(name=name)
+        return selectors.orders_named(name=name) or tuple(selectors.orders_of_guest(email=name) if "@" in name else ())
 
     def sales(self, *, since: datetime) -> tuple[Sales, ...]:
         return selectors.sales(since=since)

@@ -21,6 +21,7 @@ from eci import money, totals
 from eci.idempotency import Key, require_same_request
 from eci.paging import Paging
 from eci.statements import reads
+from eci.text import email_sought
 
 _NO_STATUS = Value(None, output_field=PositiveSmallIntegerField())
 
@@ -133,12 +134,12 @@ _MOST_OF_GUEST = 1_000
 
 
 def orders_named(*, name: str) -> tuple[str, ...]:
-    """The ids of the orders that have this id, in any case, number (``#10023`` or ``10023``) or reference; without such
-    an order those whose id ends so, from six letters on."""
+    """The ids of the orders that have this id, in any case, number (``#10023`` or ``10023``) or reference, as it is or
+    in capitals; without such an order those whose id ends so, from six letters on."""
     if not name:
         return ()
     digits = name.removeprefix("#")
-    ways: list[Q] = [Q(pk__in={name, name.upper()}), Q(reference=name)]
+    ways: list[Q] = [Q(pk__in={name, name.upper()}), Q(reference__in={name, name.upper()})]
     if digits.isascii() and digits.isdecimal() and int(digits) <= _MAX_NUMBER:
         ways.append(Q(number=int(digits)))
     # one statement for each: an OR over three indexes reads the whole table on some engines
@@ -149,7 +150,9 @@ def orders_named(*, name: str) -> tuple[str, ...]:
 
 
 def orders_of_guest(*, email: str) -> list[str]:
-    """The ids of the orders that have this address, in whatever case it was given. Indexes alone are read."""
+    """The ids of the orders that have this address, in whatever case or spelling of its domain it was given. Indexes
+    alone are read."""
+    email = email_sought(email)
     for way in (Q(email__in={email, email.lower()}), Exact(Lower("email"), email.lower())):
         if found := list(Order.objects.filter(way).values_list("pk", flat=True)[:_MOST_OF_GUEST]):
             return found

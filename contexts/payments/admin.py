@@ -36,6 +36,7 @@ class PaymentRequestAdmin(ReadOnly, StaffAdmin):
     list_display = ("order_id", "due", "currency", "customer_id", "state", "closed_reason", "deadline", "created_at")
     list_filter = ("state", "closed_reason", "currency")
     search_whole = ("order_id",)
+    search_order = "order_id"
     search_fields = ("order_id", "=customer_id")
     grows = True
     ordering = ("-created_at",)
@@ -118,6 +119,7 @@ class PaymentAdmin(ReadOnly, CommandPages):
     list_filter = ("review", "status", "mode", "method", "currency", "created_at")
     actions = ("release", "refuse")
     search_whole = ("id", "order_id", "customer_id")
+    search_order = "order_id"
     search_fields = ("order_id", "reference")
     grows = True
     ordering = ("-id",)
@@ -165,6 +167,7 @@ class RefundAdmin(ReadOnly, StaffAdmin):
     list_display = ("id", "payment", "amount", "currency", "status_badge", "reason", "actor", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("payment",)
+    search_order = "payment__order_id"
     search_fields = ("=id", "=payment__id", "payment__order_id", "reason")
     ordering = ("-id",)
     readonly_fields = ("amount", "currency")

@@ -31,6 +31,7 @@ class ShipmentAdmin(ReadOnly, StaffAdmin):
     ]
     list_filter = ["status", "carrier", "warehouse"]
     search_whole = ("order_id", "tracking_no")
+    search_order = "order_id"
     search_fields = ["order_id", "tracking_no"]
     grows = True
     ordering = ["-created_at", "-id"]

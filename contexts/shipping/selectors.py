@@ -48,7 +48,11 @@ def shipments_with_events_of(*, order_id: str) -> list[Shipment]:
 
 
 def order_of(*, tracking_no: str) -> str | None:
-    return Shipment.objects.filter(tracking_no=tracking_no).values_list("order_id", flat=True).first()
+    """The order of the shipment with this number; else of one with it in capitals, as most carriers print them."""
+    for number in (tracking_no, tracking_no.upper()):
+        if found := Shipment.objects.filter(tracking_no=number).values_list("order_id", flat=True).first():
+            return found
+    return None
 
 
 def to_dispatch() -> dict[str, int]:

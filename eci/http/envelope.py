@@ -9,6 +9,7 @@ import structlog
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.defaults import page_not_found
 from pydantic_core import to_json
 from rest_framework import exceptions, status
@@ -24,6 +25,7 @@ from eci.watch.requests import request_id
 log = structlog.stdlib.get_logger(__name__)
 
 _PAGES = ("/admin/", "/staff/")  # of staff, in a browser
+_API = ("/v1/", "/api/v1/")
 _CODES = {
     400: "validation_error",
     401: "not_authenticated",
@@ -173,10 +175,23 @@ def _json(http_status: int, body: dict[str, Any], headers: dict[str, str]) -> Ht
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404: an unknown URL is answered in the envelope too, and among staff's pages by a page."""
-    if request.path.startswith(_PAGES) and "text/html" in request.headers.get("Accept", ""):
-        return page_not_found(request, exception)
+    """Django's handler404: an unknown URL is answered in the envelope too, and in a browser by a page."""
+    if "text/html" in request.headers.get("Accept", ""):
+        if request.path.startswith(_PAGES):
+            return page_not_found(request, exception)
+        if request.path.startswith(_API) and request.method == "GET":
+            from eci.http.root import Nothing  # late: views stand on this module
+
+            answer: HttpResponse = Nothing.as_view()(request)
+            return answer
     return _json(404, failure("There is nothing at this address.", "not_found"), {})
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW: a form whose token is of another sign-in, or of another site."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return render(request, "403_csrf.html", status=403)
+    return _json(403, failure("The CSRF token is missing or of another sign-in.", "permission_denied"), {})
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

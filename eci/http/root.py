@@ -15,6 +15,17 @@ from eci.identity.roles import EVERYBODY
 
 
 @extend_schema(exclude=True)
+class Nothing(ApiView):
+    """There is nothing at this address."""
+
+    roles = EVERYBODY
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.format_kwarg = None  # by which the answer becomes a page
+        raise NotFound("There is nothing at this address.")
+
+
+@extend_schema(exclude=True)
 class Root(ApiView):
     """Every endpoint of the API that you may call, with its methods."""
 

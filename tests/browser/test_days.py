@@ -176,12 +176,14 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.sees("To pack in WH001")
         stu.press("j")
         expect(stu.main.get_by_role("row").nth(1).locator("a.open")).to_be_focused()
+        stu.press("j", "x", "x", "k")  # as quickly as a scanner types
         stu.enter()
         stu.sees("What goes into it")
-        stu.scan("2*MUG-BLUE")
+        stu.scan("2*mug-blue")  # in any case
         stu.sees("All of it is there.")
         stu.enter()
         stu.sees("is packed")
+        expect(stu.row("MUG-BLUE").locator(".got")).to_have_text("2")  # what was scanned stays
         stu.press("Control+a")
         stu.type("JJD000123")
         stu.press("Escape")
@@ -368,6 +370,10 @@ def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -
         stu.sees("There is no product NO-SUCH", "BOTTLE-750")
         stu.scan("2*BOTTLE-750")
         expect(stu.row("BOTTLE-750")).to_contain_text("5")
+        stu.page.goto("/admin/")  # and back: no line is lost
+        stu.page.goto("/admin/inventory/stock/document/")
+        stu.sees("They are not booked yet", "NO-SUCH")
+        expect(stu.row("BOTTLE-750")).to_contain_text("5")
         stu.click(stu.button("Undo the last"))
         expect(stu.row("BOTTLE-750")).to_contain_text("243")
         for button in ("Add", "Undo the last", "Receive: book all lines"):
@@ -375,3 +381,5 @@ def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -
             assert box is not None and box["height"] >= 32 and box["x"] + box["width"] <= PHONE["width"], button
         stu.click(stu.button("Receive: book all lines"))
         stu.sees("Received 3 units of one product in WH001")
+        stu.page.reload()
+        stu.sees("No line yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -112,7 +113,20 @@ class ProductAdmin(EditedRows, ChangedTogether, ExportedList):
 
 
 admin.site.register(BulkChange, BulkChangeAdmin)
-admin.site.register(Trail, TrailAdmin)
+
+
+class ProductTrailAdmin(TrailAdmin):
+    def name_currencies(self, rows: Iterable[Any]) -> None:
+        """Where it was not changed, that of the product by now: one question for all."""
+        rows = list(rows)
+        super().name_currencies(rows)
+        of = {row.pk: int(number) for row in rows if (number := row.thing.removeprefix("product:")).isdecimal()}
+        currencies = dict(Product.objects.filter(pk__in=of.values()).values_list("pk", "currency"))
+        for row in rows:
+            row.currency = row.currency or currencies.get(of.get(row.pk, 0), "")
+
+
+admin.site.register(Trail, ProductTrailAdmin)
 admin.site.register(Import, ImportAdmin)
 
 

@@ -235,6 +235,8 @@ class EditedRows(StaffAdmin):
 
     @admin.display(ordering="price_thousandths")
     def price(self, product: Any) -> str:
+        if not hasattr(product, "row"):  # on its page, for who may only look
+            return money.text_of(product.price_minor, product.currency)
         row: Row = product.row
         if not product.may_edit:
             return row.price

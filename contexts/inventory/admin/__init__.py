@@ -590,11 +590,12 @@ class MovementAdmin(ReadOnly, LinksOrders, ShowsProducts, ExportedList):
     list_filter = (("kind", KindFilter), "warehouse")
     list_select_related = ("warehouse",)
     search_whole = ("product_id", "order_id")
+    search_order = "order_id"
     search_fields = ("reference__exact",)  # that there is a search
     ordering = ("-at", "-id")
 
     def ways(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> Iterator[Q]:
-        yield Q(reference=term) & Q(reference__gt="")  # as the index has it
+        yield Q(reference__in={term, term.upper(), term.lower()}) & Q(reference__gt="")  # as the index has it
         yield from super().ways(request, queryset, term)
 
     @admin.display(description="order", ordering="order_id")
@@ -692,6 +693,7 @@ class ReservationAdmin(ReadOnly, LinksOrders, CommandPages):
     )
     list_filter = (EndingFilter, "needs_attention", "paying", "status")
     search_whole = ("key", "order_id")
+    search_order = "order_id"
     search_fields = ("key__exact",)  # that there is a search
     ordering = ("-created_at", "-id")
     fields = (

@@ -1,7 +1,8 @@
 """One page to receive, count, adjust and move: a document of many lines, by scanner or keyboard, booked at once.
 
 The page itself carries the lines, in hidden fields, until they are booked: nothing is stored before, and nothing is
-lost by a refusal. Each command is a form; ``document.js`` sends the same forms without loading the page anew.
+lost by a refusal. Each command is a form; ``document.js`` sends the same forms without loading the page anew, and keeps
+the lines in the browser's tab, with the form's key, so that leaving the page loses none and books none twice.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from eci.errors import ContextUnavailable, EciError
 from eci.forms import TextField
 from eci.identity.auth import staff_name
 from eci.staff import MAX_TERM, StaffAdmin
-from eci.staff_forms import key_for, new_key, sent_before
+from eci.staff_forms import FORM_KEY, key_for, new_key, sent_before
 
 MAX_UNKNOWN = 50
 MAX_LIKE = 9  # products that are offered for a text that is no code
 DAMAGED = "The lines of this page are damaged, so nothing was done. Open the page again."
 BOOKED = "The lines that stood here are booked already. A new document begins: enter again what came after."
-_TIMES = re.compile(r"\s*([+-]?[0-9]{1,10})\s*[*\u00d7]\s*(.+)")
+_TIMES = re.compile(r"\s*([+-]?[0-9]+(?:[.,][0-9]+)?)\s*([*\u00d7xX])\s*(.+)")
+_FRACTION = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
 
 
 _TITLES = {What.RECEIVE: "Receive", What.COUNT: "Count", What.ADJUST: "Adjust", What.MOVE: "Move"}
@@ -123,10 +125,11 @@ def _on_hand(document: Document, product_ids: Iterable[int]) -> dict[int, int]:
 # -- what was entered -------------------------------------------------------------------------------------------------
 
 
-def _entered(document: Document, scan: str, quantity: str) -> tuple[str, list[Product]]:
-    """Take a scanned or typed product in: what to say, or the products among which to choose.
+def _entered(document: Document, scan: str, quantity: str) -> tuple[str, list[Product], str]:
+    """Take a scanned or typed product in: what to say, or the products among which to choose and how many of it.
 
-    ``5*SKU`` is five of it. A code that no product has, is kept in ``unknown``. Refused.
+    ``5*SKU`` is five of it, and so are ``5×SKU`` and ``5xSKU`` where nothing is called so. A code that no product has,
+    is kept in ``unknown``. Refused.
     """
     if not document.warehouse:
         raise Refused("Choose the warehouse first.")
@@ -134,32 +137,41 @@ def _entered(document: Document, scan: str, quantity: str) -> tuple[str, list[Pr
     if not scan:
         raise Refused("Scan a product, or type its SKU, barcode or name.")
     times = _TIMES.fullmatch(scan)
-    codes = [scan, *([times[2]] if times else [])]
+    ways = [(scan, quantity), *([(times[3], times[1])] if times else [])]
     try:
-        found = catalog.product_ids_by_code(codes=codes)
-        code = scan if scan in found or not times else times[2]
-        units = _units(document, times[1] if times and code != scan else quantity)
-        if code in found:
-            return _taken(document, found[code], units), []
-        alike = _alike(code)
+        found = catalog.product_ids_by_code(codes=[code for code, _ in ways])
+        for code, units in ways:
+            if code in found:
+                return _taken(document, found[code], _units(document, units)), [], ""
+        if times and times[2] not in "xX":
+            ways = ways[1:]
+        likes = [(code, units, _alike(code)) for code, units in ways]
     except ContextUnavailable:
         raise Refused("The catalog cannot be asked just now. Send it again.") from None
-    for one in alike:
-        if one.sku.casefold() == code.casefold():
-            return _taken(document, one.product_id, units), []
-    if not alike:
-        document.unknown = list(dict.fromkeys([*document.unknown, scan]))[-MAX_UNKNOWN:]
-        raise Unknown(f"There is no product {code}.")
-    return f"{code} is no SKU and no barcode. Which product is it?", alike
+    for code, units, alike in likes:
+        for one in alike:
+            if one.sku.casefold() == code.casefold():
+                return _taken(document, one.product_id, _units(document, units)), [], ""
+    for code, units, alike in likes:
+        if alike:
+            _units(document, units)
+            return f"{code} is no SKU and no barcode. Which product is it?", alike, units
+    document.unknown = list(dict.fromkeys([*document.unknown, scan]))[-MAX_UNKNOWN:]
+    raise Unknown(f"There is no product {ways[-1][0]}.")
 
 
 def _units(document: Document, written: str) -> int:
+    shown = _plain(written)[:30]
+    if _FRACTION.fullmatch(written.strip()):
+        raise Refused(f"Units are whole, and {shown} is not.")
     try:
-        units = int(written.strip() or "1") if len(written) <= 20 else None
+        units = int(written.strip() or "1") if len(written) <= MAX_TERM else None
     except ValueError:
         units = None
-    if units is None or abs(units) > stock.MAX_UNITS:
-        raise Refused(f"{_plain(written)[:30]} is no number of units.")
+    if units is None:
+        raise Refused(f"{shown} is no number of units.")
+    if abs(units) > stock.MAX_UNITS:
+        raise Refused(f"{shown} units are too many: a line has at most {stock.MAX_UNITS:,}.")
     document.require_units(units)
     return units
 
@@ -354,11 +366,9 @@ class DocumentPage(StaffAdmin):
             return self._check_or_book(request, head, document, book=command == "book")
         else:
             scan, quantity = request.POST.get("scan", ""), request.POST.get("quantity", "")
-            good, alike = _entered(document, scan, quantity)
+            good, alike, units_each = _entered(document, scan, quantity)
             if alike:
-                times = _TIMES.fullmatch(_plain(scan))
-                picked = times[1] if times else quantity
-                return self._show(request, head, document, bad=good, alike=alike, units=picked)
+                return self._show(request, head, document, bad=good, alike=alike, units=units_each)
             return self._show(request, head, document, good=good, said_of=next(reversed(document.lines)))
         return self._show(request, head, document)
 
@@ -380,8 +390,13 @@ class DocumentPage(StaffAdmin):
         return self._next(request, document)
 
     def _next(self, request: HttpRequest, document: Document) -> HttpResponse:
-        """An empty document of the same kind, in the same place."""
-        again = {"what": document.what.value, "warehouse": document.warehouse, "to_warehouse": document.to_warehouse}
+        """An empty document of the same kind, in the same place; ``booked`` tells the tab which lines to forget."""
+        again = {
+            "booked": request.POST[FORM_KEY],
+            "what": document.what.value,
+            "warehouse": document.warehouse,
+            "to_warehouse": document.to_warehouse,
+        }
         return redirect(f"{request.path}?{urlencode(again)}")
 
     def _booked(self, document: Document) -> str:
@@ -414,6 +429,7 @@ class DocumentPage(StaffAdmin):
     ) -> HttpResponse:
         products = composed.products_of(product_ids=document.lines) or {}
         lines = _shown(document, refusals or {}, products)
+        moved_from = request.POST.get("of", "")
         if said_of and lines:
             good = f"{good} {lines[0].sku}, {lines[0].name}"
         context = {
@@ -428,6 +444,7 @@ class DocumentPage(StaffAdmin):
             "units": sum(line.line.units for line in lines),
             "differences": [line for line in lines if line.change],
             "counting": document.what == What.COUNT,
+            "moved_from": moved_from if document.lines and moved_from != document.warehouse else "",
             "good": good,
             "bad": bad,
             "scan": scan,

@@ -465,7 +465,7 @@ class Orders(KeepsTrail):
     @abstractmethod
     def named(self, *, name: str) -> tuple[str, ...]:
         """The ids of the orders that have this id, number (``#10023`` or ``10023``) or reference; without such an order
-        those whose id ends so, from six letters on."""
+        those whose id ends so, from six letters on, or whose guest has this e-mail address."""
 
     @abstractmethod
     def sales(self, *, since: datetime) -> tuple[Sales, ...]:

@@ -52,12 +52,20 @@ def record(actor: str, *actions: str, context: str = "catalog") -> None:
             trail.record(context, actor=actor, action=action, thing="product:1")
 
 
+def test_the_trail_of_a_context_tells_it_in_words(busy: Shop, admin_client: Client) -> None:
+    page = admin_client.get("/admin/catalog/trail/").content.decode()
+    assert "price: 89.99 USD" in page and "price_minor" not in page
+    assert "warehouse changed" in admin_client.get("/admin/inventory/trail/").content.decode()
+    row = apps.get_model("catalog", "Trail")._default_manager.latest("pk")
+    assert "before" in admin_client.get(f"/admin/catalog/trail/{row.pk}/change/").content.decode().lower()
+
+
 class TestThePage:
     def test_tells_of_all_contexts_the_newest_first(self, busy: Shop, admin_client: Client) -> None:
         assert lines(admin_client) == [
             ("staff:bob", "changed", "LAMP, Lamp"),
             ("staff:ann", "orders stopped", "switch"),
-            ("staff:ann", "warehouse.update", "warehouse WH002"),
+            ("staff:ann", "warehouse changed", "warehouse WH002"),
             ("staff:ann", "changed", "LAMP, Lamp"),
         ]
         page = admin_client.get(URL).content.decode()
@@ -71,7 +79,7 @@ class TestThePage:
             ("actor=staff:bob", ["changed"]),
             ("actor=bob", ["changed"]),
             ("actor=%20bob%20", ["changed"]),
-            ("kind=warehouses", ["warehouse.update"]),
+            ("kind=warehouses", ["warehouse changed"]),
             ("kind=products&actor=ann", ["changed"]),
             ("kind=switch", ["orders stopped"]),
             ("actor=nobody", []),

@@ -25,6 +25,10 @@ from tests.support.shop import Shop
 from tests.support.statements import Counted
 
 SUPPORT, STOCK, CATALOG = "support staff", "stock staff", "catalog staff"
+LISTS_OF_ORDERS = [
+    *("shipping/shipment", "inventory/reservation", "inventory/movement", "notifications/notification"),
+    *("payments/payment", "payments/paymentrequest", "payments/refund", "orders/order"),
+]
 
 
 def go(client: Client, text: str) -> Any:
@@ -50,6 +54,39 @@ class TestTheGoBox:
             ("customer", f"/admin/customers/customer/{shop.customer_id}/change/"),
             ("orders", "/admin/orders/order/?q=ANN%40example.com"),
         ]
+
+    def test_an_address_in_another_spelling_and_one_that_nobody_has(
+        self, shop: Shop, member: Callable[[str], Client]
+    ) -> None:
+        support, items = member(SUPPORT), [{"product_id": shop.product_id, "quantity": 1}]
+        guest = shop.api.post("/v1/orders", {"email": "Guest@Straße.de", "items": items}).data["order_id"]
+        shop.api.settle()
+        for typed in ("Guest@Straße.de", "guest@STRAßE.de", "guest@xn--strae-oqa.de"):
+            orders_of_them = go(support, typed).headers["Location"]
+            assert guest in support.get(orders_of_them).content.decode(), typed
+            told = support.get("/admin/notifications/notification/", {"q": typed})
+            assert told.context["cl"].result_count > 0, typed
+        assert go(support, "nobody@example.com").context["found"].hits == ()
+
+    def test_whoever_packs_finds_an_order_s_parcel(self, shop: Shop, member: Callable[[str], Client]) -> None:
+        order = shop.order(2, fulfilment="warehouse").data
+        [parcel] = order["shipments"]
+        stock = member(STOCK)
+        for text in (order["order_id"], f"#{order['number']}", order["order_id"][-7:], parcel["tracking_no"].lower()):
+            assert go(stock, text).headers["Location"] == f"/staff/pack/{parcel['shipment_id']}", text
+
+    def test_lists_of_what_belongs_to_an_order_find_its_other_names(self, shop: Shop, admin_client: Client) -> None:
+        order, other = shop.order(2).data, shop.order(1, product_id=shop.other_id).data
+        [payment] = shop.api.get(f"/v1/payments?order_id={order['order_id']}").data
+        refund = {"amount": 1, "reason": "late"}
+        assert shop.api.post(f"/v1/payments/{payment['payment_id']}/refund", refund).status < 300
+        shop.api.settle()
+        for path in LISTS_OF_ORDERS:
+            for text in (f"#{order['number']}", str(order["number"]), order["order_id"][-8:].lower()):
+                found = admin_client.get(f"/admin/{path}/", {"q": text}).context["cl"].result_list
+                named = {row.payment.order_id if "refund" in path else row.order_id for row in found}
+                assert order["order_id"] in named, (path, text)
+                assert other["order_id"] not in named or text.isdecimal(), (path, text)
 
     def test_tells_nobody_of_what_they_may_not_see(self, shop: Shop, member: Callable[[str], Client]) -> None:
         order = shop.order(2).data

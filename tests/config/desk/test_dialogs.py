@@ -103,7 +103,7 @@ def test_returned_units_go_where_and_as_staff_says(shop: Shop, support: Client) 
     dialog = Dialog(support, order_id, "return")
     assert "Say how many units are back" in dialog.send("preview", reason="damaged").text
     many = dialog.send("preview", reason="damaged", **{f"units_{lamp}": "3"}).text
-    assert "More units are returned than were shipped" in many
+    assert "At most 2 can come back." in many
     typed = {f"units_{lamp}": "1", f"as_{lamp}": "damaged", f"units_{rug}": "2", f"to_{rug}": "WH002"}
     assert dialog.preview(reason="does not fit", **typed) == [
         "Refunds 125.99 USD (119.99 goods + 6.00 tax).",
@@ -151,6 +151,12 @@ def test_money_is_refunded_by_units_fee_and_an_amount(shop: Shop, support: Clien
     order_id = shop.order(2).data["order_id"]
     dialog = Dialog(support, order_id, "refund")
     assert "Say what is to be refunded" in dialog.send("preview", reason="late").text
+    many = (
+        Dialog(support, order_id, "refund")
+        .send("preview", reason="late", **{f"units_{shop.product_id}": "3"})
+        .page.context["form"]
+    )
+    assert many.errors == {f"units_{shop.product_id}": ["At most 2 can be refunded."]}, "it stands at its line"
     assert "of what was paid are left, and no more" in dialog.send("preview", more="219.99", reason="late").text
     assert "decimal places" in dialog.send("preview", more="0.001", reason="late").text
     assert dialog.preview(shipping="on", more="1.50", reason="late", **{f"units_{shop.product_id}": "1"}) == [
@@ -168,6 +174,18 @@ def test_money_is_refunded_by_units_fee_and_an_amount(shop: Shop, support: Clien
     assert "had been sent before" in dialog.again(more="2.00")
     assert refunded(order_id) == "116.49"
     assert shop.notices(order_id) == ["order_confirmation", "refund", "shipping_confirmation"]
+
+
+@pytest.mark.parametrize("command", ["cancel", "refund", "return"])
+def test_nothing_is_done_that_was_not_shown(command: str, shop: Shop, support: Client) -> None:
+    order_id = shop.order(2, fulfilment="warehouse" if command == "cancel" else "automatic").data["order_id"]
+    dialog, before = Dialog(support, order_id, command), shop.read(order_id)
+    units = {} if command == "cancel" else {f"units_{shop.product_id}": "1"}
+    reason = {"reason": "other", "words": "because"}
+    page = dialog.send("confirm", **units, **reason).page
+    assert page.context["effects"] and 'name="shown"' in dialog.text, "it is shown first"
+    assert shop.read(order_id) == before
+    assert "done." in dialog.confirm()
 
 
 def test_an_old_session_shows_who_it_is_before_it_refunds(shop: Shop, support: Client, settings: Any) -> None:

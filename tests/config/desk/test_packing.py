@@ -70,6 +70,7 @@ def test_the_queue_has_the_oldest_first_with_what_goes_into_each(shop: Shop, cle
     assert len(clerk.get(QUEUE, {"warehouse": "wh001"}).context["queue"].parcels) == 3
     assert "To pack in WH001" in clerk.get(QUEUE, {"warehouse": "wh001"}).content.decode()
     assert "Nothing waits to be packed in WH002" in clerk.get(QUEUE, {"warehouse": "WH002"}).content.decode()
+    assert "There is no warehouse NOPE" in clerk.get(QUEUE, {"warehouse": "NOPE"}).content.decode()
 
 
 def tiles(client: Client) -> Any:

@@ -51,6 +51,12 @@ class TestTheSheet:
         assert sheet(member(SUPPORT), shop.product_id).status_code == 403
         assert sheet(Client(), shop.product_id).headers["Location"].startswith("/admin/login/")
 
+    def test_its_page_of_fields_has_the_price_for_who_may_only_look(
+        self, shop: Shop, member: Callable[[str], Client]
+    ) -> None:
+        page = member(STOCK).get(f"/admin/catalog/product/{shop.product_id}/change/").content.decode()
+        assert "99.99" in page and 'name="price"' not in page
+
     def test_stands_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
         with away("inventory"):
             page = sheet(admin_client, shop.product_id)

@@ -87,6 +87,7 @@ def test_sent_twice_it_is_booked_once_and_whoever_goes_back_is_told(shop: Shop, 
     assert [desk.do("book").answer.status_code for _ in range(2)] == [302, 302]
     assert "once" in desk.messages()[-1]
     assert on_hand(shop.product_id) == 101
+    assert f"booked={before.fields['_form_key']}" in desk.answer["Location"], "the tab may forget its lines"
     desk.form = before
     desk.scan("RUG")
     assert "booked already" in desk.bad and desk.lines == []
@@ -112,7 +113,10 @@ def test_an_unknown_code_is_told_and_nothing_is_lost(shop: Shop, clerk: Browser)
     for code, told in (
         ("0*LAMP", "Give 1 unit or more."),
         ("-2*LAMP", "Give 1 unit or more."),
-        ("9999999999*LAMP", "is no number of units"),
+        ("9999999999*LAMP", "9999999999 units are too many"),
+        ("99999999999999*LAMP", "units are too many"),
+        ("1.5*LAMP", "Units are whole, and 1.5 is not."),
+        ("1,5xLAMP", "Units are whole"),
         ("", "Scan a product"),
     ):
         assert told in desk.scan(code).bad, code
@@ -122,6 +126,13 @@ def test_an_unknown_code_is_told_and_nothing_is_lost(shop: Shop, clerk: Browser)
     assert len(desk.lines) == 2
     desk.do("book", quantity="", scan="")
     assert "4099999999999" in desk.messages()[1], "what was not taken is named again when the rest is booked"
+
+
+def test_x_is_times_where_nothing_is_called_so(shop: Shop, clerk: Browser, api: Api) -> None:
+    api.post("/v1/products", {"sku": "2x4", "name": "Beam", "price": 1})
+    desk = Desk(clerk).scan("5xLAMP", "3 \u00d7 rug", "2x4", "2X4", "3Xlamp", "2x2x4")
+    assert desk.lines == [("2x4", 4), ("LAMP", 8), ("RUG", 3)]
+    assert desk.scan("4xbeam").do("pick-3").lines[0] == ("2x4", 8)
 
 
 def test_words_of_a_name_ask_which_product_is_meant(shop: Shop, clerk: Browser, api: Api) -> None:
@@ -239,6 +250,8 @@ def test_another_warehouse_is_looked_at_anew(shop: Shop, clerk: Browser) -> None
         "RUG": (5, 5),
         "LAMP": (0, 3),
     }
+    assert "These lines were entered for WH001 and are for WH002 now" in desk.text
+    assert "were entered for" not in desk.do("look").text
     desk.do("book").do("book")
     assert (desk.answer.status_code, on_hand(shop.product_id, "WH002"), on_hand(shop.product_id)) == (302, 3, 100)
 

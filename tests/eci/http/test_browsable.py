@@ -68,6 +68,13 @@ def test_the_root_names_each_endpoint_once(browser: Client) -> None:
     assert len(named) == len(set(named))
 
 
+def test_nothing_is_a_page_too(browser: Client, api: Api) -> None:
+    page = browser.get("/v1/nothing?much=1", headers=HTML)
+    assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing at this address." in page.content.decode()
+    assert api.get("/v1/nothing?much=1").status == 404
+
+
 def test_patch_and_put_untouched_change_nothing(browser: Client, api: Api) -> None:
     product_id = api.post("/v1/products", NEW | {"description": "one\ntwo"}).data["product_id"]
     before = Product.objects.values().get()

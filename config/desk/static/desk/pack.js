@@ -28,15 +28,18 @@ document.addEventListener("DOMContentLoaded", () => {
     p: () => press("pack"),
     d: () => press("dispatch"),
   };
-  // A letter is a command only if it comes alone: a scanner types many at once, and some of them are P and D.
+  // A scanner types many letters at once, and some of them are P and D: letters are commands only where all of them
+  // are, and no product of the parcel is called so. J, K and X come as quickly as one likes; P and D come last.
   let typed = "";
   let timer = 0;
+  const areCommands = (text) => /^[jkx]*[pd]?$/i.test(text) && !named(text);
   const typedOut = (ended) => {
     const text = typed;
     typed = "";
     clearTimeout(timer);
-    if (text.length === 1 && !ended) {
-      keys[text.toLowerCase()]?.();
+    if (areCommands(text)) {
+      for (const letter of text) keys[letter.toLowerCase()]();
+      if (ended && /[jkx]$/i.test(text)) document.activeElement.click(); // Enter, which opens
     } else if (scan && ended) {
       take(text);
       scan.focus();
@@ -53,6 +56,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!letter && !(event.key === "Enter" && typed)) return;
     event.preventDefault();
     if (!letter) return typedOut(true);
+    if (event.repeat) return /[jk]/i.test(event.key) && keys[event.key.toLowerCase()](); // held: no scanner does that
     typed += event.key;
     clearTimeout(timer);
     timer = setTimeout(typedOut, 150, false);
@@ -67,16 +71,37 @@ document.addEventListener("DOMContentLoaded", () => {
     said.className = bad ? "bad" : "";
     if (bad) beep();
   };
+  // As the stock screen has it: in any case, if nothing is called just so, and x as *.
+  const folded = (code) => code.normalize("NFC").toLowerCase();
+  const named = (code) =>
+    items.find((row) => code && [row.dataset.sku, row.dataset.barcode].includes(code)) ||
+    items.find((row) => code && folded(row.dataset.sku) === folded(code));
+  // What was scanned stays as long as the browser's tab, for the page is loaded anew when it is packed.
+  const kept = `scanned ${location.pathname}`;
+  const remember = () => {
+    try {
+      sessionStorage.setItem(kept, JSON.stringify(items.map((row) => [row.dataset.sku, row.querySelector(".got").textContent])));
+    } catch { /* a browser that keeps nothing */ }
+  };
+  const show = (row, units) => {
+    row.querySelector(".got").textContent = units;
+    row.classList.toggle("done", units === Number(row.dataset.units));
+  };
+  try {
+    for (const [sku, units] of JSON.parse(sessionStorage.getItem(kept) || "[]")) {
+      const row = items.find((one) => one.dataset.sku === sku);
+      if (row) show(row, Math.min(Number(units), Number(row.dataset.units)));
+    }
+  } catch { /* the same */ }
   const take = (text) => {
-    const times = text.match(/^([0-9]{1,6})\s*[*×]\s*(.+)$/);
-    const named = (code) => items.find((row) => code && (row.dataset.sku === code || row.dataset.barcode === code));
+    const times = text.match(/^([0-9]{1,6})\s*[*×x]\s*(.+)$/i);
     const row = named(text) || (times && named(times[2]));
     if (!row) return say(`${text} does not belong into this parcel.`, true);
     const got = row.querySelector(".got");
     const units = Number(got.textContent) + (named(text) ? 1 : Number(times[1]));
     if (units > Number(row.dataset.units)) return say(`Too many of ${row.dataset.sku}: ${row.dataset.units} go into it.`, true);
-    got.textContent = units;
-    row.classList.toggle("done", units === Number(row.dataset.units));
+    show(row, units);
+    remember();
     if (items.every((one) => one.classList.contains("done"))) {
       say("All of it is there.", false);
       (button("pack") || button("dispatch"))?.focus();

@@ -1,0 +1,39 @@
+"""The site of staff's pages: Django's, and whoever sends a form without being signed in is told what became of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+View = Callable[..., HttpResponseBase]
+
+
+class StaffSite(AdminSite):
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """A GET leads to the login and back, as Django has it. A POST would be lost on the way without a word."""
+        for_staff: View = super().admin_view(view, cacheable)
+
+        @functools.wraps(for_staff)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if (
+                request.method == "POST"
+                and not self.has_permission(request)
+                and request.path != reverse("admin:logout")
+            ):
+                return _not_saved(request)
+            return for_staff(request, *args, **kwargs)
+
+        return guarded
+
+
+@never_cache
+def _not_saved(request: HttpRequest) -> HttpResponse:
+    return render(request, "staff/not_saved.html", status=403)
