@@ -12,6 +12,8 @@ from config.books import audit, checkup
 from config.books.pages import LOOKS
 from config.desk.asking import User, may, unless_away
 from config.desk.charts import Chart, chart
+from contexts.catalog.public.api import catalog
+from contexts.catalog.public.contracts import ProductCounts
 from contexts.inventory.public.api import inventory
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import Sales
@@ -26,6 +28,7 @@ KEPT = 5.0  # seconds
 NOT_KNOWN = "not known just now"
 SOON = 600  # seconds
 DAYS = 30
+WEEK = timedelta(days=7)
 AUDITED = frozenset(kind.value for kind in audit.Kind)
 
 
@@ -68,6 +71,7 @@ def _tiles() -> tuple[Tile, ...]:
     return (
         *([] if switch.taking else [stopped]),
         *_sold(day),
+        *_products(),
         _payments(day),
         *_holds(),
         _low(),
@@ -104,6 +108,33 @@ def _sold(day: datetime) -> tuple[Tile, ...]:
             figure=str(sum(one.units for one in sales)),
             note=f"on average an order is {average}",
             url=paid,
+            needed=seen,
+        ),
+    )
+
+
+_kept_counts: Remembered[str, ProductCounts] = Remembered(60.0)
+
+
+def _products() -> tuple[Tile, ...]:
+    def count() -> ProductCounts:
+        return _kept_counts.get_or_load("products", lambda: catalog.counts(changed_since=utcnow() - WEEK))
+
+    found = unless_away("catalog", [], count)
+    seen = ("catalog.change_product",)
+    return (
+        Tile(
+            name="Products on sale",
+            figure=NOT_KNOWN if found is None else str(found.on_sale),
+            note=f"and {found.off_sale} off sale, a minute ago at most" if found else "",
+            url=page("admin:catalog_product_changelist", on_sale="1"),
+            needed=seen,
+        ),
+        Tile(
+            name="Products changed this week",
+            figure=NOT_KNOWN if found is None else str(found.changed),
+            note="in the last seven days, prices too",
+            url=page("admin:catalog_product_changelist", changed="week"),
             needed=seen,
         ),
     )

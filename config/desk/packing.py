@@ -12,6 +12,7 @@ from contexts.catalog.public.api import catalog
 from contexts.catalog.public.contracts import Product
 from contexts.inventory.public.api import inventory
 from contexts.inventory.public.contracts import AllocationState, Reservation
+from contexts.orders.public.api import orders
 from contexts.shipping.public.api import shipping
 from contexts.shipping.public.contracts import Shipment, ShipmentStatus
 from eci.clock import utcnow
@@ -34,10 +35,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
-    """A shipment with what goes into it; ``items`` are None while that cannot be asked."""
+    """A shipment with what goes into it; ``items`` are None while that cannot be asked. ``number``: its order's."""
 
     shipment: Shipment
     items: tuple[Item, ...] | None
+    number: int | None
 
     @property
     def waits(self) -> bool:
@@ -95,16 +97,24 @@ def next_in(warehouse: str, *, after: int) -> int | None:
 
 
 def parcels(shipments: Iterable[Shipment], away: list[str]) -> tuple[Parcel, ...]:
-    """One question to inventory and one to the catalog, however many shipments."""
+    """One question to inventory, to orders and to the catalog, however many shipments."""
     shipments = list(shipments)
     order_ids = {one.order_id for one in shipments}
+    numbers = (unless_away("orders", away, lambda: orders.numbers(order_ids=order_ids)) if order_ids else None) or {}
     held = unless_away("inventory", away, lambda: inventory.reservations(keys=order_ids)) if order_ids else {}
     if held is None:
-        return tuple(Parcel(shipment=one, items=None) for one in shipments)
+        return tuple(Parcel(shipment=one, items=None, number=numbers.get(one.order_id)) for one in shipments)
     units = {one.shipment_id: _units(held.get(one.order_id), one.warehouse) for one in shipments}
     ids = {product_id for each in units.values() for product_id in each}
     products = unless_away("catalog", away, lambda: catalog.products(product_ids=ids)) if ids else {}
-    return tuple(Parcel(shipment=one, items=_items(units[one.shipment_id], products or {})) for one in shipments)
+    return tuple(
+        Parcel(
+            shipment=one,
+            items=_items(units[one.shipment_id], products or {}),
+            number=numbers.get(one.order_id),
+        )
+        for one in shipments
+    )
 
 
 def _units(reservation: Reservation | None, warehouse: str | None) -> dict[int, int]:

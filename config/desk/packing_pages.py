@@ -93,7 +93,7 @@ def _parcel(request: HttpRequest, shipment_id: int) -> HttpResponse:
     away: list[str] = []
     [parcel] = packing.parcels([shipment], away)
     ids = [item.product_id for item in parcel.items or ()]
-    barcodes = catalog.barcodes(product_ids=ids) if ids and not away else {}
+    barcodes = catalog.barcodes(product_ids=ids) if ids and "catalog" not in away else {}
     context = {
         "title": f"Shipment {shipment_id}",
         "parcel": parcel,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from contexts.catalog import selectors
-from contexts.catalog.public.contracts import Catalog, Priced, Product
+from contexts.catalog.public.contracts import Catalog, Priced, Product, ProductCounts
 from contexts.catalog.selectors import Row
 from eci import money
 from eci.paging import Paging
@@ -55,3 +56,7 @@ class LocalCatalog(TellsTrail, Catalog):
 
     def prices_of(self, *, product_id: int, limit: int) -> tuple[Priced, ...]:
         return tuple(map(priced, selectors.newest_prices(product_id=product_id, limit=limit)[::-1]))
+
+    def counts(self, *, changed_since: datetime) -> ProductCounts:
+        found = selectors.census(changed_since=changed_since)
+        return ProductCounts(on_sale=found.on_sale, off_sale=found.off_sale, changed=found.changed)

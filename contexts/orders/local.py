@@ -51,6 +51,9 @@ class LocalOrders(TellsTrail, Orders):
     def recipients(self, *, order_ids: Iterable[str]) -> dict[str, Recipient]:
         return {order.pk: recipient(order) for order in selectors.buyers_of(order_ids=list(order_ids))}
 
+    def numbers(self, *, order_ids: Iterable[str]) -> dict[str, int]:
+        return selectors.numbers_of(order_ids=list(order_ids))
+
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         orders = selectors.orders_after(after=after, limit=limit, customer_id=customer_id)
         ids = [order.order_id for order in orders]

@@ -45,6 +45,11 @@ def buyers_of(*, order_ids: Collection[str]) -> QuerySet[Order]:
     return Order.objects.filter(pk__in=order_ids).only("customer_id", "email", "buyer_erased")
 
 
+def numbers_of(*, order_ids: Collection[str]) -> dict[str, int]:
+    found = Order.objects.filter(pk__in=order_ids).values_list("pk", "number")
+    return {order_id: number for order_id, number in found if number is not None}
+
+
 def require_order(*, order_id: str, owner: int | None) -> None:
     """As ``order``, where an owner is given; otherwise nothing is read."""
     if owner is not None:

@@ -5,6 +5,7 @@ dark, and none wider than a phone.
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import BOSS, CATALOG, Enter, Shop
 from tests.support.walk import kind, places, walk
@@ -67,4 +68,17 @@ def test_pages_for_everybody_and_of_what_is_forbidden_or_missing(shop: Shop, ent
         assert answer is not None and answer.status == status, path
         cat.sees(said)
         found += cat.flaws()
+    for cookie, said in (("csrftoken", "You have signed in or out"), ("sessionid", "You are not signed in any more")):
+        cat.page.goto("/admin/catalog/product/17/change/")
+        cat.write("Description:", f"typed before {cookie} was lost")
+        kept = [one for one in cat.context.cookies() if one.get("name") == cookie]
+        cat.context.clear_cookies(name=cookie)
+        cat.click(cat.button("Save"))
+        cat.sees(said, "nothing was saved")
+        found += cat.flaws()
+        cat.context.add_cookies(kept)  # type: ignore[arg-type]
+        cat.page.go_back()
+        expect(cat.field("Description:")).to_have_value(f"typed before {cookie} was lost")
+    cat.click(cat.button("Save"))
+    cat.sees("was changed successfully")
     assert not found, "\n".join(found)

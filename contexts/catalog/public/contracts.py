@@ -34,6 +34,15 @@ class Priced:
     actor: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProductCounts:
+    """How many products there are: on sale, off sale, and of all of them those changed since some time."""
+
+    on_sale: int
+    off_sale: int
+    changed: int
+
+
 class ProductNotFound(NotFound):
     """``details.product_id`` is the first unknown product."""
 
@@ -74,3 +83,7 @@ class Catalog(KeepsTrail):
     @abstractmethod
     def prices_of(self, *, product_id: int, limit: int) -> tuple[Priced, ...]:
         """The newest prices of a product, the oldest of them first."""
+
+    @abstractmethod
+    def counts(self, *, changed_since: datetime) -> ProductCounts:
+        """Counted anew: all products are looked at, so ask rarely."""

@@ -390,6 +390,10 @@ class Orders(KeepsTrail):
         """By order id; those of unknown orders are left out."""
 
     @abstractmethod
+    def numbers(self, *, order_ids: Iterable[str]) -> dict[str, int]:
+        """The orders' numbers by id; those of unknown orders, and of those without one, are left out."""
+
+    @abstractmethod
     def orders_of(self, *, customer_id: int, after: str, limit: int) -> tuple[OrderRecord, ...]:
         """A customer's orders by id, as ``facts``."""
 

@@ -43,6 +43,8 @@ class TestTheGoBox:
         number, tracking_no = order["number"], order["shipments"][0]["tracking_no"]
         for text in (order["order_id"], f"  {order['order_id']} ", tracking_no, f"{number}", f"#{number}", "R/7 é"):
             assert go(support, text).headers["Location"] == sheet
+        upper = shop.order(1, reference="SHOP-7B").data["order_id"]
+        assert go(support, "shop-7b").headers["Location"] == f"/staff/orders/{upper}"
         catalog = member(CATALOG)
         shop.api.patch(f"/v1/products/{shop.product_id}", {"barcode": "4006381333931"})
         for text in ("LAMP", "lam", "4006381333931"):
@@ -174,6 +176,8 @@ class TestTheFrontPage:
             "Orders of today": "4",
             "Orders of today that are paid": "2",
             "Units sold today": "3",
+            "Products on sale": "2",
+            "Products changed this week": "2",
             "Payments of today that succeeded": "67 %",
             "Reservations that wait for their payment": "1",
             "Of these, ending within ten minutes": "0",
@@ -232,7 +236,8 @@ class TestTheFrontPage:
         seen = {group: set(self.figures(member(group))) for group in (SUPPORT, STOCK, CATALOG)}
         assert "Low stock" in seen[STOCK] and "Orders of today that are paid" not in seen[STOCK]
         assert "Orders of today that are paid" in seen[SUPPORT] and "Low stock" not in seen[SUPPORT]
-        assert "Stuck or at odds" in seen[SUPPORT] & seen[STOCK] and seen[CATALOG] == set()
+        assert "Stuck or at odds" in seen[SUPPORT] & seen[STOCK]
+        assert seen[CATALOG] == {"Products on sale", "Products changed this week"}
 
     def test_stands_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
         with away("inventory"):
@@ -318,6 +323,15 @@ class TestTheSheet:
         page = admin_client.get(f"/staff/orders/{orders[0]['order_id']}")
         assert [one.order_id for one in page.context["sheet"].others] == [one["order_id"] for one in orders[:1:-1]]
         assert 'href="/admin/orders/order/?q=ann%40example.com"' in page.content.decode()
+
+    def test_an_end_is_shown_while_it_holds(self, shop: Shop, admin_client: Client) -> None:
+        order_id = shop.order(1, pay_later=True).data["order_id"]
+        assert re.search(r"is RESERVED\s+until", admin_client.get(f"/staff/orders/{order_id}").content.decode())
+        shop.api.post(f"/v1/orders/{order_id}/cancel", {})
+        assert re.search(
+            r"is RELEASED[^<]*\.</p>", page := admin_client.get(f"/staff/orders/{order_id}").content.decode()
+        )
+        assert "RELEASED until" not in page
 
     def test_shows_the_rest_while_a_context_is_away(self, shop: Shop, admin_client: Client) -> None:
         order_id = shop.order(1).data["order_id"]

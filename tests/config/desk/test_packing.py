@@ -62,6 +62,7 @@ def test_the_queue_has_the_oldest_first_with_what_goes_into_each(shop: Shop, cle
         (made[1].pk, [("LAMP", 2)]),
         (made[2].pk, [("RUG", 3)]),
     ]
+    assert [one.number for one in parcels] == [shop.read(one.order_id)["number"] for one in made]
     text = page.content.decode()
     assert text.count('class="late"') == 1, "what waits for more than a day is red"
     assert "WH001: 3" in text and "Łucja Nowak, PL" in text and made[0].order_id in text
