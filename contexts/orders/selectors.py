@@ -133,7 +133,8 @@ def orders(
 
 
 _MAX_NUMBER = 2**63 - 1  # that the column can hold
-_ENDING = re.compile(r"[0-9A-Za-z]{6,20}")  # of an id: so many letters are no other's
+# Of an id (eci.ids): so many letters are no other's. Digits alone are a number or a barcode.
+_ENDING = re.compile(r"(?![0-9]+\Z)[0-9A-HJKMNP-TV-Z]{6,20}", re.IGNORECASE | re.ASCII)
 _ALIKE = 20
 _MOST_OF_GUEST = 1_000
 

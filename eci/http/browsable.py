@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import is_valid_path
 from django.utils.html import escape, format_html
@@ -28,6 +27,7 @@ from rest_framework.request import override_method
 
 from eci.errors import EciError
 from eci.http import endpoints
+from eci.http.envelope import OtherSignIn
 from eci.http.fields import IdField, OrderIdField, QuantityField
 from eci.identity.auth import NOBODY, OPEN, Caller
 
@@ -246,7 +246,7 @@ def must_be_sure(view: Any, method: str) -> bool:
 def unwrap(request: HttpRequest) -> None:
     """Make of a sent form the request that it stands for; leave any other request as it is.
 
-    PermissionDenied without the CSRF token, whoever calls: in open mode nobody is signed in.
+    OtherSignIn without the CSRF token, whoever calls: in open mode nobody is signed in.
     """
     if request.method == "GET":
         _leave_out_what_is_empty(request)
@@ -262,7 +262,7 @@ def unwrap(request: HttpRequest) -> None:
     check = CSRFCheck(lambda request: HttpResponse())
     check.process_request(request)
     if check.process_view(request, None, (), {}):  # type: ignore[arg-type]
-        raise PermissionDenied
+        raise OtherSignIn
     content = sent.get("_content", "").encode(errors="replace")
     request.unwrapped = sent  # type: ignore[attr-defined]
     request.method = request.META["REQUEST_METHOD"] = method

@@ -39,6 +39,10 @@ _CODES = {
 }
 
 
+class OtherSignIn(PermissionDenied):
+    """The CSRF token is missing, or of another sign-in or site."""
+
+
 def success(data: Any, meta: dict[str, Any] | None = None) -> dict[str, Any]:
     body = {"status": "success", "data": data, "error": None, "timestamp": iso(utcnow())}
     return body | {"meta": meta} if meta is not None else body
@@ -214,6 +218,8 @@ class ErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, OtherSignIn):
+            return csrf_failure(request)
         is_refusal = isinstance(exception, PermissionDenied | Http404)
         if request.path.startswith("/admin/") or (is_refusal and request.path.startswith(_PAGES)):
             return None

@@ -176,6 +176,11 @@ def test_the_day_of_a_stock_clerk(shop: Shop, enter: Enter) -> None:
         stu.sees("To pack in WH001")
         stu.press("j")
         expect(stu.main.get_by_role("row").nth(1).locator("a.open")).to_be_focused()
+        for key, row in (("j", stu.main.locator("a.open").last), ("k", stu.main.locator("a.open").first)):
+            for _ in range(6):  # held
+                stu.page.keyboard.down(key)
+            stu.page.keyboard.up(key)
+            expect(row).to_be_focused()
         stu.press("j", "x", "x", "k")  # as quickly as a scanner types
         stu.enter()
         stu.sees("What goes into it")
@@ -371,8 +376,9 @@ def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -
         stu.scan("2*BOTTLE-750")
         expect(stu.row("BOTTLE-750")).to_contain_text("5")
         stu.page.goto("/admin/")  # and back: no line is lost
-        stu.page.goto("/admin/inventory/stock/document/")
-        stu.sees("They are not booked yet", "NO-SUCH")
+        stu.page.goto("/admin/inventory/stock/document/?warehouse=WH002&scan=PAN-28")
+        stu.sees("for WH001. They are not booked yet. Book or remove them before you go on in WH002", "NO-SUCH")
+        expect(stu.field("Product")).to_have_value("")
         expect(stu.row("BOTTLE-750")).to_contain_text("5")
         stu.click(stu.button("Undo the last"))
         expect(stu.row("BOTTLE-750")).to_contain_text("243")

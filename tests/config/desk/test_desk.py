@@ -84,7 +84,7 @@ class TestTheGoBox:
         assert shop.api.post(f"/v1/payments/{payment['payment_id']}/refund", refund).status < 300
         shop.api.settle()
         for path in LISTS_OF_ORDERS:
-            for text in (f"#{order['number']}", str(order["number"]), order["order_id"][-8:].lower()):
+            for text in (f"#{order['number']}", str(order["number"]), order["order_id"][-20:].lower()):
                 found = admin_client.get(f"/admin/{path}/", {"q": text}).context["cl"].result_list
                 named = {row.payment.order_id if "refund" in path else row.order_id for row in found}
                 assert order["order_id"] in named, (path, text)

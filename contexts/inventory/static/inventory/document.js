@@ -45,7 +45,13 @@ document.addEventListener("DOMContentLoaded", () => {
       const input = Object.assign(document.createElement("input"), { type: "hidden", name, value });
       document.getElementById("taken").append(input);
     }
-    told = "These lines are from before you left this page. They are not booked yet.";
+    const warehouse = form.elements.warehouse.value;
+    const asked = new URLSearchParams(location.search).get("warehouse");
+    told = `These lines are from before you left this page, for ${warehouse}. They are not booked yet.`;
+    if (asked && asked !== warehouse) {
+      told += ` Book or remove them before you go on in ${asked}.`;
+      scan.value = ""; // it was meant for there
+    }
     waiting.push({ scan: "", quantity: "", do: "look" });
     work();
   };
