@@ -31,4 +31,7 @@ if __name__ == "__main__":
         execute_from_command_line([sys.argv[0], *(name or sys.argv[1:2]), *sys.argv[2:]])
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"manage.py {' '.join(name)} was interrupted before it was done.\n")
+        sys.exit(128 + signal.SIGINT)
     output.end()

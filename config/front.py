@@ -52,7 +52,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(.*?)[ \t]*(?=\r\n)", re.IGNORE
 _CODING = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _VERSION = re.compile(rb"[^\r\n]* HTTP/1\.([0-9])\r\n")
-_HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
+_ONCE = re.compile(rb"\r\n(host|idempotency-key|authorization|content-type):", re.IGNORECASE)
 _OPTIONS = re.compile(rb"\r\nconnection:([^\r\n]*)", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _UPLOAD = re.compile(
@@ -202,7 +202,9 @@ class Connection:
             self.read[version.start(1) : version.end(1)] = b"1"
         if len(lengths) == 1 and len(lengths[0]) > 18 and lengths[0].isdigit():
             self.refusal = (400, "Content-Length Out Of Range")
-        elif minor and len(_HOST.findall(head)) != 1:
+        elif twice := _twice(once := [name.lower() for name in _ONCE.findall(head)]):
+            self.refusal = (400, f"One {twice} Needed")
+        elif minor and b"host" not in once:
             self.refusal = (400, "One Host Needed")
         elif minor and not self.has_arrived and _EXPECTS.search(head):
             if self.is_whole:
@@ -238,6 +240,11 @@ class Connection:
         self.answer.forget()
         if self.upload is not None:
             self.upload.close()
+
+
+def _twice(names: list[bytes]) -> str:
+    """A header that is there more than once, though its values mean nothing together; else empty."""
+    return next((name.decode().title() for name in names if names.count(name) > 1), "")
 
 
 def _in_kernel(sock: socket.socket) -> int:

@@ -59,6 +59,10 @@ _LIMITS = {
 _REASONS = {
     "Content-Length Out Of Range": "The header Content-Length is malformed: no request is so long.",
     "One Host Needed": "A request names one host, in its header Host.",
+    **{
+        f"One {name} Needed": f"The header {name} is there twice. Send it once."
+        for name in ("Idempotency-Key", "Authorization", "Content-Type")
+    },
 }
 _ASCII = "A URL holds ASCII characters only: anything else is percent-encoded."
 _WRONG: dict[type[Exception], str] = {

@@ -169,7 +169,7 @@ def _first_sentence(detail: Any, path: str = "") -> str:
     if isinstance(detail, list):
         for index, inner in enumerate(detail):
             if inner:
-                here = f"{path}[{index}]" if isinstance(inner, (dict, list)) else path
+                here = f"{path}.{index}" if isinstance(inner, (dict, list)) else path
                 return _first_sentence(inner, here)
     return f"{path}: {detail}" if path else str(detail)
 

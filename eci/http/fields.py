@@ -18,6 +18,17 @@ MAX_ID = 2**53  # every JSON reader can hold it; real ids are far smaller
 MAX_QUANTITY = 1_000_000
 
 
+def _say(kind: Any, error: str, words: str) -> None:
+    """DRF's own sentence speaks of Python's types."""
+    kind.default_error_messages = kind.default_error_messages | {error: words}
+
+
+_say(serializers.ListField, "not_a_list", "Give a list.")
+_say(serializers.ListSerializer, "not_a_list", "Give a list.")
+_say(serializers.DictField, "not_a_dict", "Give an object.")
+_say(serializers.Serializer, "invalid", "Give an object.")
+
+
 class QuickSerializer(serializers.Serializer[Any]):
     """Most bodies are taken without DRF's machinery, by the same fields. Any other goes the usual way, which says why.
 

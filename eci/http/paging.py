@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -17,20 +18,31 @@ from eci.http.fields import SkuField, StrictBooleanField
 from eci.paging import Paging
 
 _SALT = "eci.cursor"
+_INTEGER = re.compile("-?[0-9]+")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class QueryIntegerField(serializers.IntegerField):
+    """Digits in a query string: no ``1.0``."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not _INTEGER.fullmatch(str(data)):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
 
 
 class QuerySerializer(serializers.Serializer[Any]):
     """The base of every list's query parameters."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=100, default=20)
+    limit = QueryIntegerField(min_value=1, max_value=100, default=20)
     cursor = serializers.CharField(required=False, max_length=1000)
 
 
 class QueryBooleanField(StrictBooleanField):
-    """``true`` or ``false`` in a query string."""
+    """``true`` or ``false``, in any case, or ``1`` or ``0``, in a query string."""
 
     def to_internal_value(self, data: Any) -> bool:
-        return super().to_internal_value({"true": True, "false": False}.get(str(data).lower(), data))
+        return super().to_internal_value(_BOOLEANS.get(str(data).lower(), data))
 
 
 def paging_of(query: dict[str, Any], *, path: str, default: str) -> Paging:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from decimal import Decimal, InvalidOperation
@@ -10,10 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from rest_framework.exceptions import ParseError
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
 MAX_DEPTH = 20
+_CHARSETS = ("utf-8", "utf8", "us-ascii")
 
 
 class JSONObjectParser(BaseParser):
@@ -22,12 +25,15 @@ class JSONObjectParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
+        _require_utf8(media_type or "")
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         raw = stream.read(limit + 1)
         if len(raw) > limit:
             raise RequestDataTooBig
         if not raw.strip():
             return {}
+        if raw.startswith(codecs.BOM_UTF8):
+            raise ParseError("The body begins with a byte order mark. Send it without.")
         try:
             body = json.loads(
                 raw.decode("utf-8"), parse_float=_decimal, parse_constant=_refuse, object_pairs_hook=_once
@@ -37,11 +43,20 @@ class JSONObjectParser(BaseParser):
         except RecursionError:
             raise ParseError("The body is nested too deeply.") from None
         except ValueError as error:
+            if "int_max_str_digits" in str(error):
+                raise ParseError("The body is not valid JSON: a number is out of range") from None
             raise ParseError(f"The body is not valid JSON: {error}"[:200]) from None
         if not isinstance(body, dict):
             raise ParseError("The body must be a JSON object.")
         _check(body, 1, has_escapes=b"\\u" in raw)
         return body
+
+
+def _require_utf8(media_type: str) -> None:
+    _, parameters = parse_header_parameters(media_type) if ";" in media_type else ("", {})
+    charset = parameters.get("charset", "utf-8")
+    if charset.lower() not in _CHARSETS:
+        raise UnsupportedMediaType(media_type, "JSON is sent in UTF-8.")
 
 
 def _decimal(text: str) -> Decimal:

@@ -40,3 +40,12 @@ def test_nobody_reads_what_is_printed(demo_seed: world.Seed, tmp_path: Path) -> 
         assert "could not be written: No space left" in manage("restore", str(backup), "--force", output=full, code=1)
         assert not Path(shop["ECI_DATA_DIR"], unfinished.MARK).exists()
     os.close(gone)
+
+
+def test_a_command_that_is_interrupted_says_so_in_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "shell", "-c", "raise KeyboardInterrupt"]
+    told = world.environment(tmp_path / "var", {})
+    done = subprocess.run(command, cwd=world.ROOT, env=told, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "manage.py shell was interrupted before it was done."
+    assert "Traceback" not in done.stderr

@@ -25,7 +25,7 @@ from eci.http.fields import (
     TextField,
     WarehouseCodeField,
 )
-from eci.http.paging import IdsField, OrderingField, QueryBooleanField, QuerySerializer, SkusField
+from eci.http.paging import IdsField, OrderingField, QueryBooleanField, QueryIntegerField, QuerySerializer, SkusField
 
 MAX_LINES = 1_000
 _STATUSES = [status.value for status in ReservationStatus]
@@ -223,7 +223,7 @@ class WarehouseIn(serializers.Serializer[Any]):
     is_active = StrictBooleanField(default=True)
 
 
-class IdQueryField(serializers.IntegerField):
+class IdQueryField(QueryIntegerField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"min_value": 1, "max_value": MAX_ID, "required": False, **kwargs})
 

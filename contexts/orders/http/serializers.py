@@ -25,7 +25,7 @@ from eci.http.fields import (
     StrictBooleanField,
     TextField,
 )
-from eci.http.paging import OrderingField, QuerySerializer
+from eci.http.paging import OrderingField, QueryIntegerField, QuerySerializer
 
 MAX_LINES = 1_000
 DISPOSITIONS = ["resell", "damaged", "lost"]
@@ -117,8 +117,8 @@ def units_by_product(items: list[dict[str, int]]) -> dict[int, int]:
 class OrderListQuery(QuerySerializer):
     FILTERS = ("customer_id", "number", "reference", "status", "created_after", "created_before")
 
-    customer_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
-    number = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
+    customer_id = QueryIntegerField(required=False, min_value=1, max_value=MAX_ID)
+    number = QueryIntegerField(required=False, min_value=1, max_value=MAX_ID)
     reference = ReferenceField(required=False)
     status = serializers.ChoiceField(choices=[status.value for status in OrderStatus], required=False)
     created_after = serializers.DateTimeField(required=False)

@@ -81,7 +81,7 @@ def _minor(index: int, field: str, amount: Decimal, currency: str) -> int:
         return money.to_minor(amount, currency)
     except ValueError as error:
         details = {str(index): {field: [str(error)]}}
-        raise InvalidRequest(f"items[{index}].{field}: {error}", items=details) from None
+        raise InvalidRequest(f"items.{index}.{field}: {error}", items=details) from None
 
 
 def _priced(index: int, line: LineAsked, product: Product, currency: str) -> Line:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from config.contexts import CONTEXTS, places
 from config.operations import cuts
@@ -60,3 +65,36 @@ def test_each_knows_the_others_by_url_and_key(tmp_path: Path) -> None:
     callers = tmp_path / "services" / "callers"
     cuts.environments(cuts.cut("payments"), tmp_path, offset=1)
     assert {file.stem for file in callers.iterdir()} == {"payments", "rest"}, "who is no part of the cut may not call"
+
+
+def test_who_waits_for_a_cut_and_gives_up_is_told_what_becomes_of_it(
+    tmp_path: Path, settings: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    told: list[int] = []
+    folder = tmp_path / "services"
+    folder.mkdir()
+    cuts.State(pid=os.getpid(), turn=0, cut="", failed="").write(folder)
+
+    def ctrl_c(seconds: float) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(cuts.RECUT, lambda number, frame: told.append(number))
+    monkeypatch.setattr(time, "sleep", ctrl_c)
+    try:
+        with pytest.raises(CommandError, match="the services go on with this cut") as ended:
+            call_command("recut", "orders")
+    finally:
+        signal.signal(cuts.RECUT, before)
+    assert (ended.value.returncode, told, cuts.wanted(folder)) == (130, [cuts.RECUT], "orders")
+
+
+def test_one_shop_runs_on_a_data_folder(tmp_path: Path) -> None:
+    with cuts.only_one(tmp_path) as first:
+        another = os.fork()
+        if not another:
+            with cuts.only_one(tmp_path) as second:
+                os._exit(int(second))
+        assert first and os.waitpid(another, 0)[1] == 0, "one that this process has begun does not hold the lock"
+    with cuts.only_one(tmp_path) as again:
+        assert again

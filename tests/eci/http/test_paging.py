@@ -177,3 +177,19 @@ def test_every_list_gives_every_row_once_in_both_directions(api: Api) -> None:
         while back[-1].json["meta"]["previous"] and len(back) < 50:
             back.append(follow(api, back[-1], "previous"))
         assert [row for page in back for row in ids(page, name)] == whole[::-1], url
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1.0", "limit=+1", "limit=1e1", "is_active=yes", "category=%ff", "category=a%C3"]
+)
+def test_a_parameter_that_is_none_is_refused(api: Api, query: str) -> None:
+    refused = api.get(f"/v1/products?{query}")
+    assert (refused.status, refused.code) == (400, "validation_error")
+
+
+def test_a_yes_or_no_may_be_a_digit(api: Api) -> None:
+    one, other = product(api, "A"), product(api, "B")
+    api.patch(f"/v1/products/{other}", {"is_active": False})
+    for yes, no in (("true", "false"), ("1", "0"), ("TRUE", "False")):
+        assert ids(api.get(f"/v1/products?is_active={yes}")) == [one]
+        assert ids(api.get(f"/v1/products?is_active={no}")) == [other]

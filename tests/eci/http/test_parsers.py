@@ -80,6 +80,26 @@ def test_the_name_that_is_given_twice_is_named(api: Api) -> None:
     assert (answer.status, answer.error) == (400, 'The body gives "amount" twice in one object.')
 
 
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (BROKEN["byte order mark"], "The body begins with a byte order mark. Send it without."),
+        (BROKEN["endless integer"], "The body is not valid JSON: a number is out of range"),
+        (b'{"customer_id": 1, "items": {"product_id": 1}}', "items: Give a list."),
+        (b'{"customer_id": 1, "items": [1]}', "items.0: Give an object."),
+    ],
+)
+def test_what_is_wrong_is_said_without_python(api: Api, raw: bytes, told: str) -> None:
+    answer = api.post("/v1/orders/quote", raw)
+    assert (answer.status, answer.error) == (400, told)
+
+
+@pytest.mark.parametrize(("charset", "status"), [("utf-8", 201), ('"UTF-8"', 201), ("bogus", 415), ("latin-1", 415)])
+def test_json_is_in_utf_8(api: Api, charset: str, status: int) -> None:
+    media_type = f"application/json; charset={charset}"
+    assert api.post("/v1/products", GOOD % b"1", content_type=media_type).status == status
+
+
 @pytest.mark.no_database
 def test_what_is_understood() -> None:
     assert parse(b"") == parse(b" \n") == {}

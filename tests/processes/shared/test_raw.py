@@ -104,6 +104,17 @@ ENDS = {
     "in chunks": (POST + b"Transfer-Encoding: chunked\r\n", 400, "Content-Length"),
     "a length of 20 digits": (POST + b"Content-Length: 99999999999999999999\r\n", 400, "Content-Length is malformed"),
     "no host": (b"GET /health/live HTTP/1.1\r\nX: y\r\n", 400, "Host"),
+    "two keys": (
+        POST + b"Idempotency-Key: a\r\nidempotency-key: b\r\n",
+        400,
+        "The header Idempotency-Key is there twice",
+    ),
+    "two tokens": (
+        GET + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+        400,
+        "Authorization is there twice",
+    ),
+    "two lists of versions": (GET + b'If-Match: "1"\r\nIf-Match: "2"\r\nConnection: close\r\n', 200, ""),
     "two hosts": (GET + b"Host: localhost\r\n", 400, "Host"),
     "an end among options": (GET + b"Connection: keep-alive, close\r\n", 200, ""),
     "an old version, whatever it expects": (

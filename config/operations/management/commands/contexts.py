@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from config.contexts import LOCAL, NOWHERE
+from config.operations import cuts
 from eci.http import health
 
 _HEADS = ("context", "where", "database", "health", "latency", "breaker")
@@ -29,7 +30,13 @@ class Command(BaseCommand):
         widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
         for row in rows:
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        if breakers is None and len(settings.ECI_CONTEXTS) < len(settings.ECI_SERVICES):
+        if len(settings.ECI_CONTEXTS) == len(settings.ECI_SERVICES):
+            if parts := cuts.State.read(settings.DATA_DIR / "services"):
+                self.stdout.write(
+                    "All are here for this command, but the shop runs apart. To see it as one of its deployments does: "
+                    f"make manage SERVICE={cuts.cut(parts.cut)[0].name} ARGS=contexts"
+                )
+        elif breakers is None:
             self.stdout.write(f"Breakers are unknown: no web process of this deployment answers at {_web()}.")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -32,14 +34,26 @@ class Command(BaseCommand):
             raise CommandError(f"No services run on {settings.DATA_DIR}: make services starts them.")
         cuts.want(text, folder)
         os.kill(before.pid, cuts.RECUT)
-        end = time.monotonic() + PATIENCE
-        while (state := cuts.State.read(folder)) and state.turn == before.turn:
-            if time.monotonic() > end:
-                raise CommandError(f"The services did not say within {PATIENCE} seconds how it went: see their lines.")
-            time.sleep(0.2)
+        try:
+            state = self._outcome(before, folder)
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Nobody waits for it any more, but the services go on with this cut: their lines say how it goes, and "
+                "manage.py recut with the cut of before moves everything back.",
+                returncode=128 + signal.SIGINT,
+            ) from None
         if state is None:
             raise CommandError("The services ended meanwhile.")
         if state.failed:
             raise CommandError(f"Nothing was moved. {state.failed}")
         for deployment in deployments:
             self.stdout.write(f"{deployment.name}: {', '.join(deployment.contexts)}")
+
+    def _outcome(self, before: cuts.State, folder: Path) -> cuts.State | None:
+        """What the services say of it, once they do. None: they have ended. CommandError."""
+        end = time.monotonic() + PATIENCE
+        while (state := cuts.State.read(folder)) and state.turn == before.turn:
+            if time.monotonic() > end:
+                raise CommandError(f"The services did not say within {PATIENCE} seconds how it went: see their lines.")
+            time.sleep(0.2)
+        return state

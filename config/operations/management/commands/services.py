@@ -325,7 +325,8 @@ def _banner(deployments: list[cuts.Deployment], offset: int, *, has_gateway: boo
         lines.append("  No gateway, for it needs nginx: apt-get install --no-install-recommends nginx")
     lines.append("  Staff sign in at each: /admin/ of its address has the pages of its contexts.")
     if hint := os.environ.get("MAKE_MANAGE"):
-        lines.append(f'  Commands              {hint} ARGS="audit"   seen from one part: SERVICE={deployments[0].name}')
+        lines.append(f'  Commands              {hint} ARGS="audit"')
+        lines.append(f"  seen from one part    {hint} SERVICE={deployments[0].name} ARGS=contexts")
     one_time = settings.DATA_DIR / accounts.ONE_TIME_PASSWORD
     if one_time.exists():
         lines.append(f"  Login                 {accounts.ONE_TIME_ADMIN}, its one-time password is in {one_time}")
