@@ -60,9 +60,10 @@ def answer(request: Request, data: Any, *, version: int, detail: int | None = No
 
 def finish(request: Request, answer: HttpResponseBase) -> None:
     """Say of an answer with an ETag who may be given it again: whoever asks in the same way, after asking us."""
-    answer.headers.setdefault("Cache-Control", "no-cache")
     patch_vary_headers(answer, ("Accept", "Authorization", "Cookie"))
-    if isinstance(answer, Response) and not _is_plain(request):
+    if _is_plain(request):
+        answer.headers.setdefault("Cache-Control", "no-cache")
+    elif isinstance(answer, Response):
         answer.add_post_render_callback(_without_tag)  # the page's forms are made of it
 
 

@@ -70,7 +70,7 @@ class Schema(SpectacularAPIView):  # type: ignore[misc]
         if zipped:
             answer["Content-Encoding"] = "gzip"
         answer["Content-Disposition"] = f'inline; filename="openapi.{renderer.format}"'
-        answer["Vary"] = "Accept-Encoding"
+        answer["Cache-Control"], answer["Vary"] = "no-cache", "Accept-Encoding"
         answer["ETag"] = document.etag if not zipped else f"W/{document.etag}"
         return get_conditional_response(request, etag=answer["ETag"], response=answer) or answer
 

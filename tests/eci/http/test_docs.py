@@ -24,6 +24,7 @@ def test_it_is_built_once_and_known_by_its_tag(monkeypatch: pytest.MonkeyPatch) 
     zipped = client.get("/schema", headers={"Accept-Encoding": "gzip, br"})
     assert zipped.headers["Content-Encoding"] == "gzip" and gzip.decompress(zipped.content) == first.content
     assert "Accept-Encoding" in zipped.headers["Vary"]
+    assert first.headers["Cache-Control"] == "no-cache"
     for tag in (first.headers["ETag"], zipped.headers["ETag"]):
         known = client.get("/schema", headers={"If-None-Match": tag})
         assert (known.status_code, known.content) == (304, b"")
