@@ -107,9 +107,11 @@ def file_of(shop: str, rows: int) -> IO[bytes]:
 
 def work() -> None:
     """The worker's part: until nothing is under way."""
+    from config.operations import processes
     from eci.imports import running
     from eci.imports.rows import UNDER_WAY, imports_of
 
+    processes.collect_rarely()
     while imports_of("catalog").filter(status__in=UNDER_WAY).exists():
         running.run_due("catalog")
         time.sleep(0.2)

@@ -12,7 +12,6 @@ filled. NAME=PID are the servers' processes; ``--postgres-log FILE`` is where Po
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import re
@@ -189,10 +188,10 @@ class InProcess:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         from django.test import RequestFactory
 
+        from config.operations import processes
         from config.wsgi import application
 
-        gc.collect()
-        gc.freeze()  # as config/gunicorn.py does
+        processes.collect_rarely()  # as config/gunicorn.py does
         self.application: Any = application
         self.factory = RequestFactory(HTTP_HOST="127.0.0.1")
         self.headers: dict[str, str] = {}

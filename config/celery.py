@@ -32,7 +32,7 @@ from django.db import close_old_connections, connections
 from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from config.operations import worker_metrics  # noqa: F401 - connects its signals
-from config.operations.processes import WORKER_THREADS
+from config.operations.processes import WORKER_THREADS, collect_rarely
 from eci import databases
 from eci.calls import bulkheads
 from eci.watch import requests, tracing
@@ -145,6 +145,7 @@ def bound_waits(**kwargs: Any) -> None:
 
 @worker_ready.connect
 def start_relay(**kwargs: Any) -> None:
+    collect_rarely()
     bulkheads.has_threads(WORKER_THREADS + 1)
     threading.Thread(target=_relay, name="relay", daemon=True).start()
 

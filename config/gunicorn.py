@@ -4,7 +4,6 @@ A process has no more threads than a connection pool has connections: see ECI_PO
 spare ones, and for everything about connections, see config/front.py.
 """
 
-import gc
 import ipaddress
 import json
 import os
@@ -20,6 +19,7 @@ from gunicorn.http import errors
 
 from config.environment import whole
 from config.front import FrontWorker
+from config.operations import processes
 from config.spread import Spread
 from eci.watch import metrics_folder, tracing
 from eci.watch.logs import logging_config
@@ -174,9 +174,7 @@ def on_starting(server):  # type: ignore[no-untyped-def]
     metrics_folder.begin()
     Worker.spread = Spread()
     server.app.wsgi()
-    gc.collect()
-    gc.set_threshold(10_000)  # a large answer is thousands of objects, and no garbage before it is sent
-    gc.freeze()  # loaded modules stay; collecting among them would cost time, and copy pages that the processes share
+    processes.collect_rarely()
 
 
 def child_exit(server, worker):  # type: ignore[no-untyped-def]

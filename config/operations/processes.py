@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import runpy
 import signal
@@ -51,6 +52,15 @@ def load() -> None:
     from config import celery, wsgi  # noqa: F401
 
     celery.app.loader.import_default_modules()
+
+
+def collect_rarely() -> None:
+    """Of what is loaded by now nothing becomes garbage: collecting among it would cost time, and copy pages that
+    processes share. A large answer, or a piece of an import, is thousands of objects, and no garbage before it is done.
+    """
+    gc.collect()
+    gc.set_threshold(10_000)
+    gc.freeze()
 
 
 def end_with_parent(number: signal.Signals) -> None:

@@ -6,7 +6,6 @@ within seconds ends all.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -146,8 +145,7 @@ def _share_what_is_loaded() -> None:
         connection.close()
         if hasattr(connection, "close_pool"):
             connection.close_pool()
-    gc.collect()
-    gc.freeze()
+    processes.collect_rarely()
 
 
 def _become(name: str, command: list[str], supervisor: int) -> None:
