@@ -12,7 +12,6 @@ import re
 from typing import Any
 
 from django.http import HttpResponseBase, HttpResponseNotModified
-from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 from pydantic_core import to_json
 from rest_framework.request import Request
@@ -60,7 +59,7 @@ def answer(request: Request, data: Any, *, version: int, detail: int | None = No
 
 def finish(request: Request, answer: HttpResponseBase) -> None:
     """Say of an answer with an ETag who may be given it again: whoever asks in the same way, after asking us."""
-    patch_vary_headers(answer, ("Accept", "Authorization", "Cookie"))
+    answer.headers["Vary"] = "Accept, Authorization, Cookie"
     if _is_plain(request):
         answer.headers.setdefault("Cache-Control", "no-cache")
     elif isinstance(answer, Response):

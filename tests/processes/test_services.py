@@ -17,7 +17,7 @@ import pytest
 
 from config.contexts import CONTEXTS, GATEWAY_PORT
 from tests.support import demo
-from tests.support.product import DemoShop, HttpApi, Product, wait_until
+from tests.support.product import DemoShop, HttpApi, Product, free_port, wait_until
 from tests.support.services import environment_of, is_free, processes, services
 from tests.support.world import Seed
 
@@ -73,6 +73,10 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     assert rows["orders"][1] == "here" and rows["catalog"][1] == f"http://127.0.0.1:{3000 + offset}"
     assert {row[-1] for name, row in rows.items() if name not in ("context", "orders")} == {"closed"}
 
+    assert "make manage SERVICE=orders ARGS=contexts" in parts.manage("contexts").stdout, (
+        "all are here for this command"
+    )
+
     for pid in processes(parts, "ECI_SERVICE_NAME=rest"):
         os.kill(pid, signal.SIGKILL)
     refused = shop.order(1)
@@ -84,6 +88,9 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     second = parts.manage("services", "--offset", str(offset + 1))
     assert second.returncode != 0
     assert f"Services run on {parts.data_dir} already." in second.stderr
+    whole = parts.manage("up", "--port", str(free_port()))
+    assert whole.returncode != 0
+    assert f"Services run on {parts.data_dir} already." in whole.stderr
     assert shop.order(1).status == 201, "the first has its keys and addresses"
     master = (parts.data_dir / "services/gateway/pid").read_text()
     os.kill(int(master), signal.SIGKILL)
