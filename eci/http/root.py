@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +24,8 @@ class Nothing(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.format_kwarg = None  # by which the answer becomes a page
+        with suppress(AuthenticationFailed):  # whoever asks, nothing is there; asked here, the page takes it for nobody
+            request.user  # noqa: B018
         raise NotFound("There is nothing at this address.")
 
 
