@@ -30,6 +30,7 @@ Imports (imports has the story)
     imports.tables      a file as rows of cells
     imports.decoding    encodings and delimiters
     imports.mapping     which column is which field
+    imports.words       what columns are called in other languages
     imports.values      what people write into cells
     imports.reading     the dry run
     imports.applying    writing and undoing
