@@ -106,7 +106,7 @@ def stages(importing: Importing, import_id: str) -> list[Callable[[], Any]]:
 
 def test_memory_is_that_of_a_piece(importing: Importing) -> None:
     taken: list[dict[tuple[str, str], int]] = []
-    few, many = 2 * PIECE, 8 * PIECE
+    few, many = 2 * PIECE, 5 * PIECE
     for rows, letter in ((PIECE, "w"), (few, "f"), (many, "m")):  # the first: what is loaded and compiled once
         taken.append({})
         for kind, content in KINDS.items():
