@@ -44,7 +44,8 @@ _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: ther
 
 _BEST = (Rank.KEY, Rank.SKU, Rank.NAME)
 _WIDEST = (Rank.KEY, Rank.PART, Rank.ANYWHERE, Rank.MISTAKE)
-_INDEXED = ("id", "sku", "barcode", "category_key", "price_thousandths", "plain_name", "terms")
+_INDEXED = ("id", "sku", "barcode", "category_key", "price_thousandths", "terms")
+_INDEXED_IN_PARTS = "plain_name"  # whose index finds more than match, each a step of ten
 
 Place = tuple[int, int]  # a product's rank and id
 
@@ -66,8 +67,8 @@ class Sample(NamedTuple):
         return max(self.fits, by_chance)
 
     def in_all(self, matching: float) -> float:
-        """Of how many the sample has so many."""
-        return matching * self.all / self.size if self.size else 0
+        """Of how many the sample has so many. Where it has none there may be as many as where it has one."""
+        return max(matching, 1) * self.all / self.size if self.size else 0
 
     def width(self, matching: float, wanted: int, far: int = 0) -> int:
         """How many products to walk through for so many that match; 0 where that would be too far, or take longer than
@@ -145,7 +146,9 @@ class Search:
         products = _newest.get_or_load(found.db, self._newest_id)
         self._sample = self._look(products) if products > FEW else self._unseen(products)
         is_indexed = any(f'"{column}"' in self._filters.text for column in _INDEXED)
-        self._by_filters = is_indexed and self._sample.found <= min([RARE, *self._sample.words])
+        is_rare = self._sample.found <= min([RARE, *self._sample.words])
+        self._by_filters = is_rare and (is_indexed or f'"{_INDEXED_IN_PARTS}"' in self._filters.text)
+        self._by_parts = self._by_filters and not is_indexed
 
     def page(self, paging: Paging) -> list[Place]:
         """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them."""
@@ -154,7 +157,7 @@ class Search:
         many = self._sample.width(matching, wanted)
         if (many and not self._by_filters) or len(self._ranks) == 1:
             return self._rank_by_rank(paging, wanted)
-        if self._sample.in_all(matching) > SAMPLE and not (self._by_filters or paging.backwards):
+        if self._sample.in_all(matching) > STEPS * wanted and not (self._by_filters or paging.backwards):
             places = self._at_once(_BEST, paging, wanted)
             if places is not None and len(places) == wanted:
                 return places
@@ -165,7 +168,8 @@ class Search:
         """The ids of a page in another order, and one more if the list goes on after it."""
         wanted = paging.limit + 1
         far = FAR if paging.field == "created_at" else FAR_APART
-        if not self._by_filters and (width := self._sample.width(self._sample.matching(), wanted, far)):
+        width = self._sample.width(self._sample.matching(), wanted, far)
+        if width and (self._by_parts or not self._by_filters):
             ahead = _table(replace(paging, limit=width).of(Product.objects.all()))
             ids = [pk for (pk,) in self._walk(ahead, self._fits, wanted)]
             if len(ids) == wanted:
