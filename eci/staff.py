@@ -435,10 +435,9 @@ class StaffAdmin(admin.ModelAdmin):
 
     def _whole(self, term: str) -> Iterator[Q]:
         """How a row could have exactly this name."""
-        orders = self.search_order and _orders_named
-        digits = (
-            "" if orders and term.startswith("#") else term.removeprefix("#")
-        )  # with which only orders are numbered
+        orders = _orders_named if self.search_order else None
+        is_number_of_order = orders is not None and term.startswith("#")
+        digits = "" if is_number_of_order else term.removeprefix("#")
         for name in self.search_whole:
             if not isinstance(self.opts.get_field(name), IntegerField):
                 yield Q(**{f"{name}__in": {term, term.upper(), term.lower()}})

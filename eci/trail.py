@@ -28,15 +28,15 @@ _KEPT = (
     "import:",
 )  # how the names of those begin whose writes are kept; open mode's caller is ``open``
 ERASED = {"erased": True}
-_SAID = {
-    "warehouse.create": "warehouse opened",
-    "warehouse.update": "warehouse changed",
-    "stock.receive": "received",
-    "stock.count": "counted",
-    "stock.adjust": "adjusted",
-    "stock.transfer": "moved",
-    "reservation.change": "changed",
-    "movement.erase_text": "text erased",
+_DONE = {
+    "create": "created",
+    "update": "changed",
+    "change": "changed",
+    "receive": "received",
+    "count": "counted",
+    "adjust": "adjusted",
+    "transfer": "moved",
+    "erase_text": "text erased",
 }
 
 
@@ -85,8 +85,9 @@ class TrailRow(QuickModel):
 
 
 def said(action: str) -> str:
-    """An action in words."""
-    return _SAID.get(action, action.replace(".", ": ").replace("_", " "))
+    """An action in words: of ``warehouse.update``, ``warehouse changed``."""
+    thing, _, verb = action.rpartition(".")
+    return f"{thing} {_DONE.get(verb, verb)}".replace("_", " ").strip()
 
 
 def in_words(field: str, value: Any, currency: str) -> str:

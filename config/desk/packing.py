@@ -102,15 +102,13 @@ def parcels(shipments: Iterable[Shipment], away: list[str]) -> tuple[Parcel, ...
     order_ids = {one.order_id for one in shipments}
     numbers = (unless_away("orders", away, lambda: orders.numbers(order_ids=order_ids)) if order_ids else None) or {}
     held = unless_away("inventory", away, lambda: inventory.reservations(keys=order_ids)) if order_ids else {}
-    if held is None:
-        return tuple(Parcel(shipment=one, items=None, number=numbers.get(one.order_id)) for one in shipments)
-    units = {one.shipment_id: _units(held.get(one.order_id), one.warehouse) for one in shipments}
+    units = {one.shipment_id: _units((held or {}).get(one.order_id), one.warehouse) for one in shipments}
     ids = {product_id for each in units.values() for product_id in each}
     products = unless_away("catalog", away, lambda: catalog.products(product_ids=ids)) if ids else {}
     return tuple(
         Parcel(
             shipment=one,
-            items=_items(units[one.shipment_id], products or {}),
+            items=None if held is None else _items(units[one.shipment_id], products or {}),
             number=numbers.get(one.order_id),
         )
         for one in shipments

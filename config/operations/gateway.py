@@ -95,17 +95,17 @@ http {{
 
   # What nginx itself refuses has the product's words.
   map $status $refusal {{
+    403 "This is not allowed.";
     404 "There is nothing at this address.";
     405 "This method is not allowed.";
+    408 "The request did not arrive within ten seconds.";
+    411 "Send the body with a Content-Length header.";
     413 "The request is too large.";
     414 "The URL is too long.";
+    416 "The Range asks for what is not there.";
     429 "There are too many connections from your address. Close some, or use them for several requests.";
     431 "The headers are too long.";
     500 "Something went wrong on our side.";
-    403 "This is not allowed.";
-    408 "The request did not arrive within ten seconds.";
-    411 "Send the body with a Content-Length header.";
-    416 "The Range asks for what is not there.";
     501 "The Transfer-Encoding is none that is understood. Send a Content-Length.";
     507 "Something went wrong on our side.";
     default "The request is malformed.";

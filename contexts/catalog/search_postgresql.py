@@ -45,7 +45,7 @@ _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: ther
 _BEST = (Rank.KEY, Rank.SKU, Rank.NAME)
 _WIDEST = (Rank.KEY, Rank.PART, Rank.ANYWHERE, Rank.MISTAKE)
 _INDEXED = ("id", "sku", "barcode", "category_key", "price_thousandths", "terms")
-_INDEXED_IN_PARTS = "plain_name"  # whose index finds more than match, each a step of ten
+_IN_PARTS = "plain_name"  # its index finds far more than match: the list is walked through sooner
 
 Place = tuple[int, int]  # a product's rank and id
 
@@ -147,7 +147,7 @@ class Search:
         self._sample = self._look(products) if products > FEW else self._unseen(products)
         is_indexed = any(f'"{column}"' in self._filters.text for column in _INDEXED)
         is_rare = self._sample.found <= min([RARE, *self._sample.words])
-        self._by_filters = is_rare and (is_indexed or f'"{_INDEXED_IN_PARTS}"' in self._filters.text)
+        self._by_filters = is_rare and (is_indexed or f'"{_IN_PARTS}"' in self._filters.text)
         self._by_parts = self._by_filters and not is_indexed
 
     def page(self, paging: Paging) -> list[Place]:

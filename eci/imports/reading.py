@@ -355,9 +355,7 @@ def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> It
 def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, only: int | None) -> list[str]:
     """The row's cells as a text file has them: numbers of a workbook in the sign of its texts, and as it shows them.
     ``only``: of the columns that make a row each, the one that stays. What stands beyond the header stays too."""
-    numbers = {at for one in kind.fields if one.is_number for at in columns.fields.get(one.name, ())} | {
-        *columns.spread
-    }
+    numbers = _numbers(columns, kind)
     found = []
     for index, cell in enumerate(cells[: len(columns.names)] if len(cells) <= columns.width else cells):
         if only is not None and index != only and index in columns.spread:
