@@ -36,6 +36,7 @@ from eci.outbox import InboxRow, OutboxRow
 from eci.paging import Paging
 from eci.statements import Changes, Columns, Inserts, Reads, Statement, querysets
 from eci.statements.inserts import registered as registered_inserts
+from eci.statements.stand_ins import ANY
 from eci.trail import TrailRow
 from tests.support import people
 from tests.support.imports import Importing, csv
@@ -179,7 +180,9 @@ def _require_same(statement: Statement[Any], values: dict[str, Any]) -> None:
         raise _Undone
 
 
-_ARRAYS = re.compile(r"= ANY \(%s::bigint\[\]\)|\(%s::bigint\[\]\)\[array_position\(%s::bigint\[\], ([^)]*)\)\]|%s")
+_ARRAYS = re.compile(
+    re.escape(f"= {ANY}") + r"|\(%s::bigint\[\]\)\[array_position\(%s::bigint\[\], ([^)]*)\)\]|%s",
+)
 
 
 def _spread(text: str, params: Iterable[Any]) -> tuple[str, list[Any]]:
@@ -277,3 +280,19 @@ def _sent(alias: str, insert: Any) -> Any:
     with connections[alias].execute_wrapper(capture), pytest.raises(_Captured), unit_of_work(alias):
         insert()
     return sent
+
+
+def test_a_statement_about_several_rows_is_planned_once(db: None) -> None:
+    """PostgreSQL plans a statement anew for its first five calls, and later where it finds the kept plan dearer."""
+    if connections["catalog"].vendor != "postgresql":
+        pytest.skip("keeps every plan")
+    Product.objects.bulk_create(
+        Product(sku=f"PLAN-{number}", name="A", price_minor=1, price_thousandths=10, currency="EUR")
+        for number in range(1_000)
+    )
+    with connections["catalog"].cursor() as asking:
+        asking.execute("ANALYZE catalog_product")
+        for _ in range(12):
+            assert catalog.known_products(product_ids=[1]) <= {1}
+        asking.execute("SELECT generic_plans FROM pg_prepared_statements WHERE statement LIKE '%%= ANY (%%'")
+        assert [kept for (kept,) in asking.fetchall() if kept > 2]
