@@ -71,7 +71,8 @@ class Product(QuickModel):
 
 
 class Word(QuickModel):
-    """A word of names and categories, for which another may be typed by mistake, with what both have in common."""
+    """A word of names and categories, of which a part may be looked for in names. ``head`` and ``tail``: what another
+    that is typed by mistake may have in common with it; empty where no mistake is thought of."""
 
     word = models.CharField(max_length=LONGEST, primary_key=True)
     head = models.CharField(max_length=2)
@@ -82,6 +83,7 @@ class Word(QuickModel):
         indexes = [
             models.Index(fields=["head", "length"], name="catalog_word_head"),
             models.Index(fields=["tail", "length"], name="catalog_word_tail"),
+            models.Index(fields=["length"], name="catalog_word_length"),
         ]
 
     def __str__(self) -> str:

@@ -8,8 +8,8 @@ cursor is a rank and an id, and both engines give the same answer. On PostgreSQL
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import and_
+from functools import partial, reduce
+from operator import and_, or_
 from typing import Any
 
 from django.db import connections
@@ -32,12 +32,16 @@ Found = QuerySet[Product]
 _add_words = Inserts(Word, once=True)
 
 
-def page(*, found: Found, query: str, paging: Paging) -> list[tuple[int, int]]:
-    """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them."""
+def page(*, found: Found, query: str, paging: Paging, category: str = "") -> list[tuple[int, int]]:
+    """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them.
+
+    ``category``: the one that all of ``found`` are of.
+    """
     asked = words.asked(query)
     if not asked:
         return []
-    read = _page_on_postgresql if _vendor(found) == "postgresql" else _page
+    on_engine = _page_on_postgresql if _vendor(found) == "postgresql" else _page
+    read = partial(on_engine, category=words.of_category(category))
     after = paging.after[0] if paging.after else None
     places = read(found, asked, paging) if after != Rank.MISTAKE else []
     if not places and after in (None, Rank.MISTAKE) and (mistake := _mistake(query)):  # it is where no other is
@@ -45,20 +49,29 @@ def page(*, found: Found, query: str, paging: Paging) -> list[tuple[int, int]]:
     return places
 
 
-def _page_on_postgresql(found: Found, asked: Asked, paging: Paging) -> list[tuple[int, int]]:
-    return Search(found, asked).page(paging)
+def _page_on_postgresql(found: Found, asked: Asked, paging: Paging, category: Match) -> list[tuple[int, int]]:
+    return Search(found, asked, category).page(paging)
 
 
-def _page(found: Found, asked: Asked, paging: Paging) -> list[tuple[int, int]]:
-    """Rank by rank, until it is full."""
+def _page(found: Found, asked: Asked, paging: Paging, category: Match) -> list[tuple[int, int]]:
+    """Rank by rank, until it is full. What better ranks have is left out by asking for them too, unless the page has
+    it all."""
     places: list[tuple[int, int]] = []
-    ranks = _conditions(asked, _vendor(found))
+    ranks = _conditions(asked, category, _vendor(found))
+    asked_for = set(ranks)
     for rank in sorted(ranks, reverse=not paging.backwards):
         missing = paging.limit + 1 - len(places)
         within = _within(found, rank, paging)
-        if missing and within is not None:
-            newest = within.filter(ranks[rank]).order_by("pk" if paging.backwards else "-pk")
-            places += [(rank.value, pk) for pk in newest.values_list("pk", flat=True)[:missing]]
+        if not missing or within is None:
+            continue
+        better = [ranks[other] for other in asked_for if other > rank]
+        fitting = within.filter(ranks[rank]).exclude(pk__in=[pk for _, pk in places])
+        if better:
+            fitting = fitting.exclude(reduce(or_, better))
+        newest = fitting.order_by("pk" if paging.backwards else "-pk")
+        places += [(rank.value, pk) for pk in newest.values_list("pk", flat=True)[:missing]]
+        if not paging.backwards and (paging.after is None or rank < paging.after[0]):
+            asked_for.remove(rank)
     return places
 
 
@@ -132,12 +145,13 @@ def named(*, found: Found, name: str, many: bool = False) -> Found:
 
 
 def learn(vocabulary: Iterable[str]) -> None:
-    """Remember words for which others may be typed by mistake."""
+    """Remember words for which others may be typed by mistake, or of which a part may be looked for."""
     _add_words([word_row(word) for word in sorted(set(vocabulary))])
 
 
 def word_row(word: str) -> Word:
-    return Word(word=word, head=word[:2], tail=word[-2:], length=len(word))
+    head, tail = (word[:2], word[-2:]) if words.may_be_mistaken(word) else ("", "")
+    return Word(word=word, head=head, tail=tail, length=len(word))
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
@@ -177,19 +191,10 @@ def _meant(word: str) -> list[str]:
 # -- conditions -------------------------------------------------------------------------------------------------------
 
 
-def _conditions(asked: Asked, vendor: str) -> dict[Rank, Q]:
-    """What the ranks ask, the best first; each leaves out what a better one has."""
-    found: dict[Rank, Q] = {}
-    better: list[Match] = []
-    part_of_name = _part_of(asked.parts, vendor)
-    for rank in sorted({*asked.terms, *([Rank.PART] if asked.parts else [])}, reverse=True):
-        found[rank] = part_of_name if rank == Rank.PART else having([asked.terms[rank]], vendor)
-        if better:
-            found[rank] &= ~having(better, vendor)
-        if asked.parts and rank == Rank.ANYWHERE:
-            found[rank] &= ~part_of_name
-        better += [asked.terms[rank]] if rank in asked.terms else []
-    return found
+def _conditions(asked: Asked, category: Match, vendor: str) -> dict[Rank, Q]:
+    """What the ranks ask of products of the category. What a better one has, a worse one may have too."""
+    found = {rank: having([[*match, *category]], vendor) for rank, match in asked.terms.items()}
+    return found | {Rank.PART: _part_of(asked.parts, vendor)} if asked.parts else found
 
 
 def _fitting(asked: Asked, vendor: str, *, many: bool = False) -> Q:

@@ -81,8 +81,9 @@ def _sql(sql: str, *parameters: str) -> Q:
 # -- indexes ----------------------------------------------------------------------------------------------------------
 
 _ON_POSTGRESQL = {
-    "catalog_product_terms": "USING gin (terms)",
-    "catalog_product_name_parts": "USING gin (plain_name gin_trgm_ops)",
+    "catalog_product_terms": "catalog_product USING gin (terms)",
+    "catalog_product_name_parts": "catalog_product USING gin (plain_name gin_trgm_ops)",
+    "catalog_word_parts": "catalog_word USING gin (word gin_trgm_ops)",
 }
 _ON_SQLITE = {  # the table of each index, with the column that it follows
     "catalog_terms": ("terms", "tokenize='ascii', prefix='3 4', detail=none, columnsize=0"),
@@ -105,7 +106,7 @@ def install(*, using: str, **signal: Any) -> None:
                 if cursor.fetchone():  # its making was cut off
                     cursor.execute(f"DROP INDEX {name}")
                 at_once = "" if connection.in_atomic_block else "CONCURRENTLY"
-                cursor.execute(f"CREATE INDEX {at_once} IF NOT EXISTS {name} ON catalog_product {about}")
+                cursor.execute(f"CREATE INDEX {at_once} IF NOT EXISTS {name} ON {about}")
         if connection.vendor == "sqlite":
             for name, (column, about) in _ON_SQLITE.items():
                 triggers = _triggers(name, column)

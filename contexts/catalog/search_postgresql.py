@@ -6,7 +6,8 @@ to walk through the list in its order, and to look at each product until the pag
 1. A sample, the newest products, says how many have each word, how many match, and of which rank these are. A catalog
    of few products needs none.
 2. Where few match, the index finds them, and they are ranked and sorted. A word that is far more frequent than the
-   rarest one is not asked of the index, but looked for in what the others find.
+   rarest one is not asked of the index, but looked for in what the others find. A part of names is asked as the words
+   that have it: the lists of its trigrams are as long as the catalog is large.
 3. Where many match, the list is walked rank by rank. Ranks of which few are are asked of the index, together.
 
 All values are parameters; what is put together into SQL is written in this file.
@@ -27,7 +28,7 @@ from django.db.models import QuerySet
 
 from contexts.catalog.models import Product
 from contexts.catalog.search_indexes import tsquery
-from contexts.catalog.words import Asked, Match, Rank
+from contexts.catalog.words import LONGEST, NAME, Asked, Match, Rank, Term, is_within_word
 from eci.paging import Paging
 from eci.remembered import Remembered
 from eci.statements.texts import fetched, run
@@ -37,8 +38,11 @@ FAR = 40_000  # products that are walked through
 FAR_APART = 10_000  # the same in an order in which each lies in another place
 FEW = 5_000  # products that are ranked and sorted
 RARE = 10  # of the sample, of which those are that filters alone may find
+WORDS = 100  # words that have a part, to look for these instead
+PARTS = 3  # of a query that are looked for so
+LISTED = 10  # products that an index lists in the time that it takes to read one
 STEPS = 10  # products that are walked through in the time that it takes to find one by the index and rank it
-TIMES = 10  # how much more frequent than the rarest a word may be that is asked of the index
+TIMES = 20  # how much more frequent than the rarest a word may be that is asked of the index
 
 _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
 
@@ -96,12 +100,8 @@ def _joined(sign: str, parts: Iterable[Sql]) -> Sql:
     return _sql(sign.join(["{}"] * len(parts)), *parts)
 
 
-def _has(match: Match) -> Sql:
-    return Sql("catalog_product.terms @@ %s::tsquery", (tsquery(match),))
-
-
 def _shows(match: Match) -> Sql:
-    """The same for a product that is looked at: a plan that PostgreSQL keeps would read the query anew for each."""
+    """Of a product that is looked at: a plan that PostgreSQL keeps would read a query that is no row anew for each."""
     return Sql("catalog_product.terms @@ (SELECT %s::tsquery)", (tsquery(match),))
 
 
@@ -128,15 +128,14 @@ def _table(ahead: QuerySet[Product]) -> Sql:
 
 
 class Search:
-    """``found``: what the filters leave."""
+    """``found``: what the filters leave; ``category``: the terms that all of them have by their category."""
 
-    def __init__(self, found: QuerySet[Product], asked: Asked) -> None:
-        self._found, self._asked = found, asked
+    def __init__(self, found: QuerySet[Product], asked: Asked, category: Match = ()) -> None:
+        self._found, self._asked, self._category = found, asked, category
         self._connection = connections[found.db]
         self._filters = _where(found)
         self._ranks = {rank: _shows(match) for rank, match in asked.terms.items()}
-        like = self._connection.ops.prep_for_like_query
-        self._parts = [Sql("catalog_product.plain_name LIKE %s", (f"%{like(part)}%",)) for part in asked.parts]
+        self._parts = [self._like(part) for part in asked.parts]
         if self._parts:
             self._ranks[Rank.PART] = _joined(" AND ", self._parts)
         whens = [_sql(f"WHEN {{}} THEN {rank.value}", self._ranks[rank]) for rank in sorted(self._ranks, reverse=True)]
@@ -144,11 +143,16 @@ class Search:
         widest = [self._ranks[rank] for rank in _WIDEST if rank in self._ranks]
         self._fits = _sql("({})", _joined(" OR ", widest)) if widest else Sql("TRUE")
         products = _newest.get_or_load(found.db, self._newest_id)
-        self._sample = self._look(products) if products > FEW else self._unseen(products)
+        self._is_large = products > FEW
+        self._sample = self._look(products) if self._is_large else self._unseen(products)
         is_indexed = any(f'"{column}"' in self._filters.text for column in _INDEXED)
-        is_rare = self._sample.found <= min([RARE, *self._sample.words])
+        most = min([RARE, *(seen // LISTED for seen in self._sample.words)])
+        is_rare = max(1, self._sample.found) <= most
         self._by_filters = is_rare and (is_indexed or f'"{_IN_PARTS}"' in self._filters.text)
         self._by_parts = self._by_filters and not is_indexed
+
+    def _like(self, part: str) -> Sql:
+        return Sql("catalog_product.plain_name LIKE %s", (f"%{self._connection.ops.prep_for_like_query(part)}%",))
 
     def page(self, paging: Paging) -> list[Place]:
         """Rank and id of the page's products, in the order of reading, and one more if the list goes on after them."""
@@ -157,7 +161,9 @@ class Search:
         many = self._sample.width(matching, wanted)
         if (many and not self._by_filters) or len(self._ranks) == 1:
             return self._rank_by_rank(paging, wanted)
-        if self._sample.in_all(matching) > STEPS * wanted and not (self._by_filters or paging.backwards):
+        if self._sample.in_all(matching) > STEPS * wanted and not (
+            paging.backwards or (self._by_filters and not self._category)
+        ):
             places = self._at_once(_BEST, paging, wanted)
             if places is not None and len(places) == wanted:
                 return places
@@ -234,20 +240,44 @@ class Search:
         return _sql("({})", _joined(" OR ", asked)) if asked else Sql("TRUE")
 
     def _index_of(self, rank: Rank) -> Sql:
-        if self._by_filters:
+        if self._by_filters and rank not in _BEST:
             return _looked_at(self._ranks[rank])
         if rank == Rank.PART:
-            rarest = self._parts[0]
-            if len(self._parts) == len(self._sample.words):
-                _, rarest = min(zip(self._sample.words, self._parts, strict=True))
-            return _joined(" AND ", [part if part is rarest else _looked_at(part) for part in self._parts])
+            if within := self._words_with_parts():
+                return _joined(" AND ", [self._has(within), *map(_looked_at, self._parts)])
+            rarest = self._like(self._by_rarity()[0])
+            return _joined(" AND ", [rarest, *map(_looked_at, self._parts)])
         if rank in (Rank.KEY, Rank.NAME):  # whole words
-            return _has(self._asked.terms[rank])
+            return self._has(self._asked.terms[rank])
         most = TIMES * max(1, min(self._sample.words))
         words = list(zip(self._asked.terms[rank], self._sample.words, strict=True))
         rare = [word for word, seen in words if seen <= most]
         frequent = [word for word, seen in words if seen > most]
-        return _joined(" AND ", [_has(rare), *([_looked_at(_shows(frequent))] if frequent else [])])
+        return _joined(" AND ", [self._has(rare), *([_looked_at(_shows(frequent))] if frequent else [])])
+
+    def _has(self, match: Match) -> Sql:
+        """By the index, which finds few terms among many others the sooner the fewer the others are."""
+        return Sql("catalog_product.terms @@ %s::tsquery", (tsquery([*match, *self._category]),))
+
+    def _words_with_parts(self) -> Match:
+        """What terms the names have that have the rarest part, where it is within few words. Other parts are asked only
+        where they are within one or two: each word of theirs is looked up for each of its."""
+        parts = [part for part in self._by_rarity() if is_within_word(part)][:PARTS] if self._is_large else []
+        cut = f"length = {LONGEST}"  # nobody knows what else such a word had
+        having = f"(SELECT %s AS part, word FROM catalog_word WHERE word LIKE %s OR {cut} LIMIT {WORDS + 1})"
+        asked = [Sql(having, (part, f"%{part}%")) for part in parts]
+        known = {part: [part] for part in parts}
+        for part, word in self._rows(_joined(" UNION ALL ", asked)) if asked else ():
+            known[part].append(word)
+        few = [list(dict.fromkeys(words)) for words in known.values() if len(words) <= WORDS]
+        return [[Term(text=NAME + word) for word in words] for words in few if words is few[0] or len(words) <= 2]
+
+    def _by_rarity(self) -> list[str]:
+        """The parts, without those that are there twice, the rarest first as far as the sample tells."""
+        parts = list(self._asked.parts)
+        if len(parts) == len(self._sample.words):
+            parts = [part for _, part in sorted(zip(self._sample.words, parts, strict=True))]
+        return list(dict.fromkeys(parts))
 
     # -- where many match
 

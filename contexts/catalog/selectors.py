@@ -162,7 +162,7 @@ def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: 
         return with_lowest_prices(rows=_all_products(paging=paging, include_inactive=include_inactive))
     found = _found(include_inactive=include_inactive, **filters)
     if q and paging.order == "-rank":
-        places = search.page(found=found, query=q, paging=paging)
+        places = search.page(found=found, query=q, paging=paging, category=filters.get("category", ""))
         rows = {row["id"]: row for row in _rows([pk for _, pk in places], FIELDS)}
         return with_lowest_prices(rows=[rows[pk] | {"rank": rank} for rank, pk in places])
     if q or _SELECTIVE & set(filters):

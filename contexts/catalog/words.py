@@ -18,6 +18,7 @@ from eci.text import fold
 LONGEST = 60  # characters of a word that count
 MOST = 30  # words of a query that count
 PART = 3  # letters that a part of a name needs to be looked up
+COMPARED = 100  # characters of which folding makes no more than are compared of a category
 MISTAKEN = 4  # letters that a word with a mistake has at least
 
 # -- text -------------------------------------------------------------------------------------------------------------
@@ -94,11 +95,13 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
 
 
 def vocabulary(*, name: str, category: str) -> set[str]:
-    """The words for which others may be typed by mistake."""
-    return {word for text in (name, category) for word in words(text) if _may_be_mistaken(word)}
+    """The words for which others may be typed by mistake, and all those of the name of which a part may be looked
+    for."""
+    within = {word for word in words(name) if len(word) > PART}
+    return within.union(filter(may_be_mistaken, words(category)))
 
 
-def _may_be_mistaken(word: str) -> bool:
+def may_be_mistaken(word: str) -> bool:
     return len(word) >= MISTAKEN and word.isalpha()
 
 
@@ -168,15 +171,26 @@ def _beginning(word: str, *places: str) -> list[Term]:
     return [Term(text=place + word, begins=True) for place in places]
 
 
+def of_category(category: str) -> Match:
+    """What all products of a category have, however it is spelt. Long ones are compared in part."""
+    known = words(category) if len(category) <= COMPARED else []
+    return [[Term(text=CATEGORY + word)] for word in dict.fromkeys(known)]
+
+
 def parts(query: str) -> list[str]:
     """What a name that matches by ``Rank.PART`` contains; empty where a word is too short to be looked up."""
     asked = plain(query).split()
     return asked if all(len(word) >= PART for word in asked) else []
 
 
+def is_within_word(part: str) -> bool:
+    """Whether a name that has this part has it in one of its words."""
+    return len(part) <= LONGEST and part.isalnum() and not _NO_PLAIN_WORD.search(part)
+
+
 def mistaken(query: str) -> list[str]:
     """The words of the query that may have a mistake."""
-    return [word for word in dict.fromkeys(words(query)) if _may_be_mistaken(word)][:MOST]
+    return [word for word in dict.fromkeys(words(query)) if may_be_mistaken(word)][:MOST]
 
 
 def corrected(query: str, meant: Mapping[str, Sequence[str]]) -> Match:
