@@ -278,4 +278,6 @@ def _digits(text: str) -> int:
 
 def fold(text: str) -> str:
     """The form in which words are searched: NFC, without case. Done here because SQLite folds only ASCII letters."""
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

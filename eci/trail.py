@@ -139,11 +139,12 @@ def record_all(
         raise RuntimeError(f"a write of {context} was recorded outside of its unit of work")
     if not is_kept(actor):
         return
+    row = _trail(context)
     made = [
-        _trail(context)(actor=actor, action=action, thing=thing, before=_of(old, changed), after=_of(new, changed))
+        row(actor=actor, action=action, thing=thing, before=before, after=after)
         for thing, old, new in lines
         if not old or old != new
-        for changed in [_changed(old, new)]
+        for before, after in [_changed(old, new)]
     ]
     _adds(context)(made)
 
@@ -153,8 +154,11 @@ def _adds(context: str) -> Inserts[TrailRow]:
     return Inserts(_trail(context))
 
 
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
-    return {name for name in old.keys() | new.keys() if name not in old or name not in new or old[name] != new[name]}
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not old:
+        return {}, dict(new)
+    names = {name for name in old.keys() | new.keys() if name not in old or name not in new or old[name] != new[name]}
+    return _of(old, names), _of(new, names)
 
 
 def _of(row: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _INDIAN = "\u0900-\u0dff"  # their vowel signs belong to the words
 _RUN = re.compile(f"([{_UNSPACED}]+)|(?:[{_INDIAN}]|[^\\W_{_UNSPACED}])+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 _NO_PLAIN_WORD = re.compile(f"[{_INDIAN}{_UNSPACED}]")
-_ASCII_WORD = re.compile("[a-z0-9]+")
+_ASCII_SIGNS = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))  # signs become spaces
 _MAY_BE_MARKS = re.compile("[^\0-\u02ff]+")  # those before U+0300 combine with nothing
 
 
@@ -57,7 +57,9 @@ def words(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """Of a plain text."""
-    if text.isascii() or not _NO_PLAIN_WORD.search(text):
+    if text.isascii():
+        return [word[:LONGEST] for word in text.translate(_ASCII_SIGNS).split()]
+    if not _NO_PLAIN_WORD.search(text):
         for sign in set(text):  # in a third of the time that a regular expression takes
             if not sign.isalnum():
                 text = text.replace(sign, " ")
@@ -74,7 +76,7 @@ def _words(text: str) -> list[str]:
 def _joined(text: str) -> str:
     """Letters and digits only: ``AB-100`` and ``ab 100`` are one."""
     text = plain(text)
-    runs = _ASCII_WORD.findall(text) if text.isascii() else [run[0] for run in _RUN.finditer(text)]
+    runs = text.translate(_ASCII_SIGNS).split() if text.isascii() else [run[0] for run in _RUN.finditer(text)]
     return "".join(runs)[:LONGEST]
 
 
@@ -89,7 +91,7 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
     for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
         bare = plain(text)
         found.update([place + word for word in set(_words(bare))])
-        if _NO_PLAIN_WORD.search(bare):  # the end of a run of characters, too, begins with each of its characters
+        if not bare.isascii():  # the end of a run of characters, too, begins with each of its characters
             found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
     return f" {' '.join(sorted(found))} "
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections, models
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import DatabaseDefault, Expression
@@ -125,17 +125,36 @@ _MANY = 20  # rows
 
 
 class _Of(NamedTuple):
-    """What a row has in a column: ``prepare`` makes it of the attribute. Without a name, all rows have ``prepare``."""
+    """What a row has in a column: ``prepare`` makes it of the attribute. Without a name, all rows have ``prepare``.
+    ``type`` is the column's own, ``read_as`` how it is taken out of JSON, and ``prepare_json`` what puts it there."""
 
     name: str | None
     prepare: Any
-    type: str
+    type: str = ""
+    read_as: str = "text"
+    prepare_json: Any = itself
 
 
 def _column(part: Any, connection: Any) -> _Of:
-    if isinstance(part, models.Field):
-        return _Of(part.attname, preparation(part, connection), str(part.db_type(connection)))
-    return _Of(None, part, "")
+    if not isinstance(part, models.Field):
+        return _Of(None, part)
+    prepare, kind = preparation(part, connection), str(part.db_type(connection))
+    if isinstance(part, models.JSONField):
+        return _Of(part.attname, prepare, kind, read_as=kind)
+    field = part.target_field if isinstance(part, models.ForeignKey) else part
+    if prepare is itself or isinstance(field, models.IntegerField):
+        return _Of(part.attname, prepare, kind)
+    in_json = datetime.isoformat if type(field) is models.DateTimeField else _in_json
+    return _Of(part.attname, prepare, kind, prepare_json=in_json)
+
+
+def _in_json(value: Any) -> Any:
+    """As PostgreSQL reads it from a text. TypeError for what it cannot."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, datetime | uuid.UUID | Decimal | date | time | timedelta):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not told by a text.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,31 +181,39 @@ class _Insertion:
 
     def at_once(self, rows: Sequence[models.Model]) -> tuple[str, list[Any]]:
         """All rows as one parameter: psycopg takes longer to read thousands of places than all the rest takes."""
-        own = [column for column in self.columns if column.name is not None]
-        same = [column.prepare for column in self.columns if column.name is None]
-        names = [f"c{number}" for number in range(len(own))]
-        places = iter([f"{name}::{column.type}" for name, column in zip(names, own, strict=True)])
+        text, same, own = self._at_once
+        values = []
+        for row in rows:
+            has = vars(row)
+            values.append(
+                {
+                    key: has[name] if prepare is itself or has[name] is None else prepare(has[name])
+                    for key, name, prepare in own
+                }
+            )
+        return text, [*same, _encode(values)]
+
+    @cached_property
+    def _at_once(self) -> tuple[str, list[Any], list[tuple[str, str, Any]]]:
+        """The text, what all rows have, and of each other column its name in JSON, its attribute and what prepares it.
+
+        What is JSON itself goes as it is, and not as a text within a text."""
+        own = [(f"c{number}", column) for number, column in enumerate(c for c in self.columns if c.name is not None)]
+        places = iter([f"{key}::{column.type}" for key, column in own])
         parts = iter(["%s" if column.name is None else next(places) for column in self.columns])
         row = re.sub("%s", lambda _: next(parts), self.row)
-        table = ", ".join(f"{name} text" for name in names)
-        values = [dict(zip(names, _values_of(row, own), strict=True)) for row in rows]
-        given = json.dumps(values, ensure_ascii=False, default=_as_json)
+        table = ", ".join(f"{key} {column.read_as}" for key, column in own)
         chosen = f"SELECT {row} FROM json_to_recordset(%s) AS r({table})"  # noqa: S608 - numbers, and types of columns
-        return f"{self.before} {chosen}{self.after}", [*same, given]
+        same = [column.prepare for column in self.columns if column.name is None]
+        return f"{self.before} {chosen}{self.after}", same, [(key, str(one.name), one.prepare_json) for key, one in own]
 
 
-def _as_json(value: Any) -> Any:
-    """Of a value that JSON does not know: as PostgreSQL reads it from a text."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, uuid.UUID | Decimal | date | time | timedelta):
-        return str(value)
-    return value.dumps(value.obj)  # Jsonb
+_encode = DjangoJSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 def _values_of(row: models.Model, columns: Sequence[_Of]) -> list[Any]:
     has = vars(row)
     return [
         prepare if name is None else has[name] if prepare is itself or has[name] is None else prepare(has[name])
-        for name, prepare, _ in columns
+        for name, prepare, *_ in columns
     ]

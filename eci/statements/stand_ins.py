@@ -83,7 +83,7 @@ def preparation(field: models.Field[Any, Any], connection: Any) -> Callable[[Any
     """
     if isinstance(field, models.ForeignKey):
         return preparation(field.target_field, connection)
-    if type(field) in (models.CharField, models.TextField, models.BooleanField):
+    if any(isinstance(field, plain) and _prepares_as(field, plain) for plain in _PLAIN_FIELDS):
         return itself
     if type(field) is models.DateTimeField:
         adapted: Callable[[Any], Any] = connection.ops.adapt_datetimefield_value
@@ -92,6 +92,14 @@ def preparation(field: models.Field[Any, Any], connection: Any) -> Callable[[Any
         wrappers: dict[str, Callable[[Any], Any]] = getattr(connection.ops, "integerfield_type_map", {})  # PostgreSQL
         return wrappers.get(field.get_internal_type(), int)
     return partial(field.get_db_prep_save, connection=connection)
+
+
+_PLAIN_FIELDS = (models.CharField, models.TextField, models.BooleanField)
+
+
+def _prepares_as(field: Any, plain: Any) -> bool:
+    steps = ("to_python", "get_prep_value", "get_db_prep_value", "get_db_prep_save")
+    return all(getattr(type(field), step) is getattr(plain, step) for step in steps)
 
 
 def itself(value: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from contexts.inventory.models import Import, Movement, Stock, Warehouse
+from contexts.inventory.models import Import, ImportLine, Movement, Stock, Warehouse
 from eci.db import locked, unit_of_work
 from eci.statements import Change, Inserts, change, changes, per_row, reads
 
@@ -180,6 +181,20 @@ def test_many_rows_become_what_they_are(rows: list[Stock]) -> None:
         )
         assert (row.actor, row.applied_at) == ("it's \"n\\\n{,}", at if number % 2 else None)
         assert row.created_at is not None and row.lease_until is None
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_json_is_the_same_of_one_row_and_of_many(rows: list[Stock], count: int) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    said = {"at": at, "price": Decimal("1.50"), "words": ['é"\\', None, {}], "number": 7}
+    made = [
+        ImportLine(import_pk=1, position=number, line=number, outcome="new", values=said, cells=None, messages=["it's"])
+        for number in range(count)
+    ]
+    Inserts(ImportLine)(made)
+    for row in ImportLine.objects.filter(pk__in=[row.pk for row in made]):
+        assert row.values == said | {"at": "2026-01-02T03:04:05.678Z", "price": "1.50"}
+        assert (row.cells, row.messages, row.changes) == (None, ["it's"], {})
 
 
 @pytest.mark.parametrize("count", [1, 50])
