@@ -330,6 +330,8 @@ def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = 
         to_guests = guests.exclude(recipient="").values_list("recipient", flat=True).distinct()
         addresses |= {address for address in to_guests if erasure.email_digest(address) == email_digest}
     for notifications in (known, guests.filter(recipient__in=addresses)):
+        if not notifications.exists():
+            continue
         filled = notifications.exclude(recipient="", subject="", message="")
         ids = filled.values_list(Cast("pk", CharField()))
         for endpoint in ("notifications.create", "notifications.retry"):

@@ -845,6 +845,8 @@ def erase_late() -> None:
 
 def _erase(theirs: QuerySet[Order]) -> None:
     ended = theirs.exclude(status__in=UNFINISHED)
+    if not ended.exists():
+        return
     orders = ended.values("pk")
     returns = Return.objects.filter(order__in=orders).exclude(done_at=None, status=ReturnStatus.RECEIVED)
     idempotency.erase("orders", endpoint="orders.place", resources=orders)

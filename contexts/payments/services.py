@@ -561,6 +561,8 @@ def erase_late() -> None:
 
 def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
     payments = Payment.objects.filter(customer_id__in=customers)
+    if not payments.exists():
+        return
     refunds = Refund.objects.filter(payment__in=payments.values("pk"))
     names = refunds.values_list(Cast("pk", CharField()))
     idempotency.erase("payments", endpoint="payments.refund", resources=names)

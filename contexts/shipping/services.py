@@ -537,6 +537,8 @@ def erase_late() -> None:
 
 def _erase(theirs: QuerySet[Shipment]) -> None:
     shipments = theirs.exclude(status__in=domain.WAITING)
+    if not shipments.exists():
+        return
     names = shipments.values_list(Cast("pk", CharField()))
     idempotency.erase("shipping", endpoint="shipping.change_status", resources=names)
     steps = ShipmentEvent.objects.filter(shipment__in=shipments.values("pk"))
