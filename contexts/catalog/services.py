@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -184,7 +185,7 @@ def _keep_trail(action: str, product_id: int, *, actor: str, after: Row, before:
     trail.record("catalog", actor=actor, action=action, thing=f"product:{product_id}", before=before, after=after)
 
 
-def _in_trail(row: Row) -> Row:
+def _in_trail(row: Mapping[str, Any]) -> Row:
     return {name: row[name] for name in _IN_TRAIL if name in row}
 
 
@@ -281,17 +282,34 @@ def plan_products(*, rows: Sequence[Row], create: bool = True) -> list[Planned]:
     return [plans.plan(row)[0] for row in rows]
 
 
+Fresh = dict[str, tuple[Planned, Product]]  # by SKU
+
+
+def fresh_products(*, rows: Iterable[Row]) -> Fresh:
+    """What ``write_products`` makes of these rows where there is no such product. That is most of its work, and it asks
+    no database. Rows that are refused are left out."""
+    found: Fresh = {}
+    for row in rows:
+        with suppress(ValueError):
+            plan, product = _planned_new(row)
+            _derive(product)
+            found[row["sku"]] = plan, product
+    return found
+
+
 @writes("catalog")
-def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free: bool = False) -> list[Planned]:
+def write_products(
+    *, rows: Sequence[Row], actor: str, create: bool = True, free: bool = False, fresh: Fresh | None = None
+) -> list[Planned]:
     """Change the product of each row, which has its ``sku`` and any of name, description, category, price, currency,
     barcode, is_active; no SKU comes twice. One that is missing is created, if it may be. Rows that are refused have no
     effect.
 
     A price without currency is in the product's own, and in the shop's for a new one. One that becomes 0 is refused
-    unless ``free``.
+    unless ``free``. ``fresh``: of these rows; each is used once.
     """
     skus = {row["sku"] for row in rows}
-    plans = _Plans(rows, _locked_products(skus=skus), create=create, free=free)
+    plans = _Plans(rows, _locked_products(skus=skus), create=create, free=free, fresh=fresh)
     now = utcnow()
     made, written = [], []
     for row in rows:
@@ -299,14 +317,16 @@ def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free
         made.append(plan)
         if product is None or not plan.changes:
             continue
+        product.updated_at = now
         if before is None:
             product.created_at = now
+            if not product.terms:
+                _derive(product)
         else:
             product.version += 1
-        product.updated_at = now
-        if before is None or any(before[name] != getattr(product, name) for name in _SEARCHED):
-            _derive_texts(product)
-        _derive_price(product)
+            if any(before[name] != getattr(product, name) for name in _SEARCHED):
+                _derive_texts(product)
+            _derive_price(product)
         written.append((before, product))
     _write(written, actor=actor)
     return made
@@ -315,13 +335,22 @@ def write_products(*, rows: Sequence[Row], actor: str, create: bool = True, free
 class _Plans:
     """Rows one after the other, against the products that there are, as the rows before them leave these."""
 
-    def __init__(self, rows: Sequence[Row], found: Iterable[Product], *, create: bool, free: bool = False) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        found: Iterable[Product],
+        *,
+        create: bool,
+        free: bool = False,
+        fresh: Fresh | None = None,
+    ) -> None:
         self._products = {product.sku: product for product in found}
         barcodes = {row["barcode"] for row in rows if row.get("barcode")}
         owners = Product.objects.filter(barcode__in=barcodes).values_list("barcode", "sku") if barcodes else ()
         self._owners = {str(barcode): sku for barcode, sku in owners}
         self._create = create
         self._free = free
+        self._fresh = fresh if fresh is not None else {}
 
     def plan(self, row: Row) -> tuple[Planned, Row | None, Product | None]:
         """The plan; the product's row before, and the product as it then is, which is not saved."""
@@ -329,40 +358,64 @@ class _Plans:
         if product is None and not self._create:
             return Planned(is_new=True, changes={}, refusal=_NO_PRODUCT), None, None
         before = row_of(product=product) if product else None
-        was = shown(product=product) if product else {}
-        if product is None:
-            product = Product(sku=row["sku"], name="", currency=row.get("currency") or settings.ECI_CURRENCY)
         try:
-            self._set(product, row, is_new=before is None)
+            if product is not None:
+                return self._planned(product, row), before, product
+            plan, made = self._new(row)
+            return plan, None, made
         except ValueError as error:
             return Planned(is_new=before is None, changes={}, refusal=str(error)), before, None
-        changes = {name: (was.get(name), new) for name, new in shown(product=product).items() if was.get(name) != new}
-        off = before is not None and not before["is_active"] and "is_active" not in row
-        return Planned(is_new=before is None, changes=changes, stays_off_sale=off), before, product
 
-    def _set(self, product: Product, row: Row, *, is_new: bool) -> None:
-        if is_new and row.get("is_active") is False and not {"name", "price"} & row.keys():
-            raise ValueError(_NO_PRODUCT)
-        for name in ("name", "price"):
-            if is_new and row.get(name) is None:
-                raise ValueError(f"{name}: There is no product with this SKU, and a new one needs a {name}.")
+    def _new(self, row: Row) -> tuple[Planned, Product]:
+        if ready := self._fresh.pop(row["sku"], None):
+            self._take(row)
+            return ready
+        return _planned_new(row, free=self._free, take=self._take)
+
+    def _planned(self, product: Product, row: Row) -> Planned:
+        was, was_on_sale = shown(product=product), product.is_active
+        self._take(row)
+        _set(product, row, free=self._free or not product.price_minor)
+        changes = {name: (was[name], new) for name, new in shown(product=product).items() if was[name] != new}
+        return Planned(is_new=False, changes=changes, stays_off_sale=not was_on_sale and "is_active" not in row)
+
+    def _take(self, row: Row) -> None:
+        """The row's barcode, of which each product has its own. ValueError."""
         if barcode := row.get("barcode"):
-            owner = self._owners.setdefault(barcode, product.sku)
-            if owner != product.sku:
+            owner = self._owners.setdefault(barcode, row["sku"])
+            if owner != row["sku"]:
                 raise ValueError(f"barcode: The product {owner} has this barcode.")
-        currency = row.get("currency") or product.currency
-        if row.get("price") is not None:
-            price_minor = _exact_minor(row["price"], currency)
-            if not price_minor and not self._free and (is_new or product.price_minor):
-                raise ValueError("price: It would be sold for nothing. If it is meant so, set the price 0 by hand.")
-            product.price_minor, product.currency = price_minor, currency
-        elif currency != product.currency:
-            raise ValueError(f"price: {NEEDS_PRICE}")
-        for name in ("name", "description", "category", "is_active"):
-            if row.get(name) is not None:
-                setattr(product, name, row[name])
-        if row.get("barcode") is not None:
-            product.barcode = row["barcode"] or None
+
+
+def _planned_new(row: Row, *, free: bool = False, take: Callable[[Row], None] | None = None) -> tuple[Planned, Product]:
+    """The row as a new product. ``take``: its barcode. ValueError."""
+    if row.get("is_active") is False and not {"name", "price"} & row.keys():
+        raise ValueError(_NO_PRODUCT)
+    for name in ("name", "price"):
+        if row.get(name) is None:
+            raise ValueError(f"{name}: There is no product with this SKU, and a new one needs a {name}.")
+    if take:
+        take(row)
+    product = Product(sku=row["sku"], name="", currency=row.get("currency") or settings.ECI_CURRENCY)
+    _set(product, row, free=free)
+    return Planned(is_new=True, changes={name: (None, new) for name, new in shown(product=product).items()}), product
+
+
+def _set(product: Product, row: Row, *, free: bool) -> None:
+    """What the row says. ValueError."""
+    currency = row.get("currency") or product.currency
+    if row.get("price") is not None:
+        price_minor = _exact_minor(row["price"], currency)
+        if not price_minor and not free:
+            raise ValueError("price: It would be sold for nothing. If it is meant so, set the price 0 by hand.")
+        product.price_minor, product.currency = price_minor, currency
+    elif currency != product.currency:
+        raise ValueError(f"price: {NEEDS_PRICE}")
+    for name in ("name", "description", "category", "is_active"):
+        if row.get(name) is not None:
+            setattr(product, name, row[name])
+    if row.get("barcode") is not None:
+        product.barcode = row["barcode"] or None
 
 
 def _exact_minor(price: Decimal, currency: str) -> int:
@@ -378,7 +431,7 @@ def shown(*, product: Product) -> Row:
         "name": product.name,
         "description": product.description,
         "category": product.category,
-        "price": money.text(money.from_minor(product.price_minor, product.currency), product.currency),
+        "price": money.text_of(product.price_minor, product.currency),
         "currency": product.currency,
         "barcode": product.barcode or "",
         "is_active": product.is_active,
@@ -403,7 +456,7 @@ def _write(written: list[tuple[Row | None, Product]], *, actor: str) -> None:
     )
     for action, is_new in (("created", True), ("changed", False)):
         lines = [
-            (f"product:{product.pk}", _in_trail(before or {}), _in_trail(row_of(product=product)))
+            (f"product:{product.pk}", _in_trail(before or {}), _in_trail(vars(product)))
             for before, product in written
             if (before is None) == is_new
         ]

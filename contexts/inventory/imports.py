@@ -260,7 +260,7 @@ class _Stock(Kind):
         place = str((options.get("locations") or {}).get(place, place))
         return values | {"warehouse": options["codes"].get(_called(place), place)}
 
-    def prepare(self, rows: Sequence[Values]) -> Known:
+    def prepare(self, rows: Sequence[Values], ahead: Any = None) -> Known:
         products = catalog.product_ids(skus=sorted({row["sku"] for row in rows}))
         return Known(products=products, warehouses=_codes())
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
-from functools import cache
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
@@ -27,6 +29,7 @@ PIECE = 250  # lines in one transaction
 _WRITES = (Outcome.NEW, Outcome.CHANGED, Outcome.SAME)
 _OURS = "Something went wrong on our side with this row."
 
+T = TypeVar("T")
 Step = Callable[[Lease, Kind, list[ImportLineRow]], None]
 Broken = Callable[[Lease, list[ImportLineRow]], None]
 
@@ -34,11 +37,35 @@ Broken = Callable[[Lease, list[ImportLineRow]], None]
 def apply(lease: Lease) -> None:
     """Write the lines of an import that is APPLYING, from where an earlier worker stopped. Lost."""
     kind = kind_named(lease.row.kind)
-    while lines := _lines_between(lease, lease.row.position + 1, lease.row.position + PIECE):
-        _together_or_singly(lease, kind, lines, _write, _refuse)
+    with ThreadPoolExecutor(1) as thread:
+        for lines, ahead in _with_the_next(_pieces(lease, kind, thread)):
+            _together_or_singly(lease, kind, lines, partial(_write, ahead=_made(ahead)), _refuse)
     keep_cells(lease)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)
     uploads.drop(lease.context, lease.row.file)  # its lines have what is needed to undo it
+
+
+def _pieces(lease: Lease, kind: Kind, thread: ThreadPoolExecutor) -> Iterator[tuple[list[ImportLineRow], Future[Any]]]:
+    """What is left, each piece with what the kind makes of it beforehand."""
+    position = lease.row.position
+    while lines := _lines_between(lease, position + 1, position + PIECE):
+        new = [line.values for line in lines if line.outcome == Outcome.NEW]
+        yield lines, thread.submit(kind.ahead, new)
+        position = lines[-1].position
+
+
+def _made(ahead: Future[Any]) -> Any:
+    """What breaks here breaks again where it is written, and one row at a time."""
+    return None if ahead.exception() else ahead.result()
+
+
+def _with_the_next(pieces: Iterator[T]) -> Iterator[T]:
+    """Each piece, when the one after it is known: that is made ready while the database is busy with this one."""
+    this = next(pieces, None)
+    while this is not None:
+        after = next(pieces, None)
+        yield this
+        this = after
 
 
 def undo(lease: Lease) -> None:
@@ -97,10 +124,10 @@ def _keep(lease: Lease, lines: list[ImportLineRow]) -> None:
     _mark_undone(lease, lines, [(line, f"Kept. {_OURS}") for line in lines])
 
 
-def _write(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
+def _write(lease: Lease, kind: Kind, lines: list[ImportLineRow], *, ahead: Any) -> None:
     todo = [line for line in lines if line.outcome in _WRITES]
     rows = [line.values for line in todo]
-    prepared = kind.prepare(rows) if rows else None
+    prepared = kind.prepare(rows, ahead) if rows else None
 
     def write() -> None:
         verdicts = kind.write(rows, prepared, actor=lease.row.writes_as) if rows else []

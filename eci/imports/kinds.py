@@ -150,9 +150,14 @@ class Kind(ABC):
         """The values, with what follows from several of them together. ValueError; Skipped."""
         return values
 
-    def prepare(self, rows: Sequence[Values]) -> Any:
-        """Ask other contexts what is needed to judge these rows. Called outside of any transaction."""
+    def ahead(self, rows: Sequence[Values]) -> Any:
+        """What can be made of these rows, which were new when they were read, without asking anybody. Called in another
+        thread, while the rows before them are written."""
         return None
+
+    def prepare(self, rows: Sequence[Values], ahead: Any = None) -> Any:
+        """Ask other contexts what is needed to judge these rows. Called outside of any transaction."""
+        return ahead
 
     @abstractmethod
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:

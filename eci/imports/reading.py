@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
@@ -420,31 +421,52 @@ def _judge(
     lease: Lease, kind: Kind, parsed: Iterator[Parsed], reading: Reading, options: Mapping[str, Any], columns: Columns
 ) -> None:
     """Write the lines, piece by piece, from where an earlier worker stopped."""
-    done = lease.row.position
     counts = Counter(lease.row.counts)
-    position = done
-    remaining = itertools.islice(_renewing(parsed, lease), done, None)
+    position = lease.row.position
+    understood = _understood(itertools.islice(parsed, position, None), kind, reading, options)
     taken = _taken(lease)
-    while piece := list(itertools.islice(remaining, PIECE)):
-        if position + len(piece) > MAX_ROWS:
-            raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
+    with ThreadPoolExecutor(1) as thread:
+        for piece in _made_ahead(understood, thread, lease):
+            if position + len(piece) > MAX_ROWS:
+                raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")
+            lines = _lines(lease, kind, piece, position, taken)
+            for line, one in zip(lines, piece, strict=True):
+                if line.warned or line.outcome == Outcome.REFUSED:
+                    line.cells = _as_sent(one.cells, columns, kind, reading.decimal, only=one.column)
+            position += len(piece)
+            for line in lines:
+                counts[line.outcome] += 1
+                counts["warned"] += line.warned
+
+            def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
+                lease.advance(position=at, done=min(row, lease.row.row_count), counts=dict(counts))
+                adds_lines(lease.context)(lines)
+
+            run_in_unit_of_work(lease.context, write)
+
+
+def _understood(
+    parsed: Iterator[Parsed], kind: Kind, reading: Reading, options: Mapping[str, Any]
+) -> Iterator[list[Parsed]]:
+    """Pieces, for which no database is asked."""
+    while piece := list(itertools.islice(parsed, PIECE)):
         for one in piece:
             if not (one.refusal or one.skipped):
                 _understand(one, kind, reading, options)
-        lines = _lines(lease, kind, piece, position, taken)
-        for line, one in zip(lines, piece, strict=True):
-            if line.warned or line.outcome == Outcome.REFUSED:
-                line.cells = _as_sent(one.cells, columns, kind, reading.decimal, only=one.column)
-        position += len(piece)
-        for line in lines:
-            counts[line.outcome] += 1
-            counts["warned"] += line.warned
+        yield piece
 
-        def write(lines: list[ImportLineRow] = lines, at: int = position, row: int = piece[-1].number) -> None:
-            lease.advance(position=at, done=min(row, lease.row.row_count), counts=dict(counts))
-            adds_lines(lease.context)(lines)
 
-        run_in_unit_of_work(lease.context, write)
+def _made_ahead(pieces: Iterator[list[Parsed]], thread: ThreadPoolExecutor, lease: Lease) -> Iterator[list[Parsed]]:
+    """The next one is made in the thread while this one is judged and written. Who carries on may wait for the first
+    one for long. Lost."""
+    waits = thread.submit(next, pieces, None)
+    while True:
+        while not wait([waits], timeout=1).done:
+            lease.renew()
+        if (piece := waits.result()) is None:
+            return
+        waits = thread.submit(next, pieces, None)
+        yield piece
 
 
 def _renewing(parsed: Iterator[Parsed], lease: Lease) -> Iterator[Parsed]:

@@ -10,7 +10,7 @@ from contexts.catalog import services
 from contexts.catalog.imports import fields
 from contexts.catalog.imports.shops import SHOPS
 from contexts.catalog.selectors import Row
-from contexts.catalog.services import Planned
+from contexts.catalog.services import Fresh, Planned
 from eci.identity.roles import Role, only
 from eci.imports.kinds import Field, Kind, Preset, Values, Verdict, plain, refused
 from eci.imports.rows import ImportLineRow, Outcome
@@ -41,13 +41,17 @@ class Products(Kind):
     def key(self, values: Values) -> str:
         return str(values.get("sku", ""))
 
+    def ahead(self, rows: Sequence[Values]) -> Fresh | None:
+        return services.fresh_products(rows=map(_row, rows)) if self.creates else None
+
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
         plans = services.plan_products(rows=[_row(values) for values in rows], create=self.creates)
         return [self._verdict(plan) for plan in plans]
 
     def write(self, rows: Sequence[Values], prepared: Any, *, actor: str) -> list[Verdict]:
         said = [_row(values) for values in rows]
-        return [self._verdict(plan) for plan in services.write_products(rows=said, actor=actor, create=self.creates)]
+        plans = services.write_products(rows=said, actor=actor, create=self.creates, fresh=prepared)
+        return [self._verdict(plan) for plan in plans]
 
     def _verdict(self, plan: Planned) -> Verdict:
         if plan.refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 
 from contexts.catalog.imports.products import Products
 from contexts.catalog.models import Import, ImportLine, ImportPiece, PriceChange, Product
+from contexts.catalog.services import create_product
 from eci.clock import utcnow
 from eci.errors import ContextUnavailable
 from eci.imports import applying, leases, reading, running, uploads
@@ -158,6 +160,37 @@ def test_a_row_that_breaks_its_piece_is_refused_alone(importing: Importing, monk
     [row] = importing.rows(read["import_id"], "&outcome=refused")
     assert (row["key"], row["messages"]) == ("S-013", ["Something went wrong on our side with this row."])
     assert Product.objects.count() == ROWS - 1
+
+
+def test_what_cannot_be_made_ready_ahead_is_made_when_it_is_written(importing: Importing, monkeypatch: Any) -> None:
+    ahead = Products.ahead
+
+    def breaks(self: Products, rows: Any) -> Any:
+        if any(row["sku"] == "S-013" for row in rows):
+            raise ArithmeticError
+        return ahead(self, rows)
+
+    monkeypatch.setattr(Products, "ahead", breaks)
+    done = importing.take(FILE)
+    assert (done["status"], done["counts"]["new"], Product.objects.count()) == ("APPLIED", ROWS, ROWS)
+
+
+def test_a_product_that_somebody_adds_meanwhile_is_changed(importing: Importing, monkeypatch: Any) -> None:
+    """After its row was made ready, and before it is written."""
+    write = Products.write
+
+    def meanwhile(self: Products, rows: Any, prepared: Any, *, actor: str) -> Any:
+        if any(row["sku"] == "S-013" for row in rows):
+            create_product(actor="staff:1", sku="S-013", name="Ann's", price=Decimal(5), barcode="12345678")
+        return write(self, rows, prepared, actor=actor)
+
+    monkeypatch.setattr(Products, "write", meanwhile)
+    done = importing.take(FILE)
+    assert (done["counts"]["new"], done["counts"]["changed"]) == (ROWS - 1, 1)
+    product = Product.objects.get(sku="S-013")
+    assert (product.name, product.price_minor, product.barcode) == ("Name 13", 1400, "12345678")
+    [change] = importing.rows(done["import_id"], "&outcome=changed")
+    assert change["changes"] == {"name": ["Ann's", "Name 13"], "price": ["5.00", "14.00"]}
 
 
 def test_what_fails_again_and_again_is_given_up(importing: Importing, monkeypatch: Any) -> None:
