@@ -182,9 +182,10 @@ def _round(
         progress.tick()
         return found
 
-    found: dict[str, Any] = {"floor": {}, "peer": {}, "shop": {}}
+    found: dict[str, Any] = {"sync": [], "floor": {}, "peer": {}, "shop": {}}
     for clients in CLIENTS:
         at = f"{clients} clients"
+        found["sync"].append(machine.sync(HOME))
         found["floor"][str(clients)] = stretch(f"plain SQL, {at}", bench.floor_orders, clients, plan.floor_seconds)
         found["peer"][str(clients)] = stretch(f"django-oscar, {at}", bench.peer_orders, clients, plan.seconds)
         found["shop"][str(clients)] = stretch(f"orders, {at}", bench.orders, clients, plan.seconds)

@@ -1,8 +1,10 @@
-"""What /proc says: the processor time and memory of process trees, and of everybody else."""
+"""What /proc says: the processor time and memory of process trees, and of everybody else. And how slow the disk is."""
 
 from __future__ import annotations
 
 import os
+import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,6 +13,8 @@ from pathlib import Path
 
 PROC = Path("/proc")
 _TICK = 1000 / os.sysconf("SC_CLK_TCK")  # ms
+_BLOCK = b"\0" * 4096
+_SYNCS = 60
 
 
 @dataclass(frozen=True)
@@ -104,3 +108,15 @@ def description() -> dict[str, str]:
         "memory": f"{total:.0f} GB",
         "system": f"{release.sysname} {release.release}",
     }
+
+
+def sync(folder: Path) -> float:
+    """ms that the disk under ``folder`` takes to keep 4 kB more of a file, as a commit asks it to: the median."""
+    took = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(_SYNCS):
+            file.write(_BLOCK)
+            begun = time.perf_counter()
+            os.fdatasync(file.fileno())
+            took.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(took)

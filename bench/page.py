@@ -54,6 +54,7 @@ def run(results: Results) -> str:
         "versions": ", ".join(results["versions"]),
         "rounds": f"{results['plan']['rounds']}, of {results['plan']['seconds']} s for each number of clients",
         "others' load": f"{short(sum(foreign) / len(foreign))} cores on average, {short(max(foreign))} at most",
+        "the disk keeps a commit in": f"{Spread.of([took for one in results['rounds'] for took in one['sync']])} ms",
         "the clients": f"{short(_clients_cpu(results))} CPU-ms for each order, on the same machine",
         "answers that were not expected": f"product {_others(ours)}, django-oscar {_others(peer)}",
         "audit": results["audit"],

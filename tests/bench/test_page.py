@@ -19,6 +19,7 @@ def stretch(rate: float, **cpu: float) -> dict[str, Any]:
 def results() -> dict[str, Any]:
     def one_round(factor: float) -> dict[str, Any]:
         return {
+            "sync": [0.5 * factor, 2.0],
             "floor": {"8": stretch(1000 * factor, PostgreSQL=1)},
             "peer": {"8": stretch(20 * factor, web=30, PostgreSQL=10)},
             "shop": {"8": stretch(80 * factor, web=10, PostgreSQL=5) | {"mails": 2.0}},
@@ -51,6 +52,7 @@ def test_ratios_and_sums() -> None:
     measured["rounds"][0]["peer"]["8"]["others"] = {"500": 3}
     text = page.tables(measured)
     assert "| answers that were not expected | product 0, django-oscar 3 |" in text
+    assert "| the disk keeps a commit in | 1.50 (0.5 to 2.00) ms |" in text
     assert "| 8 | 120 (80.0 to 160) | 30.0 (20.0 to 40.0) | 1,500 (1,000 to 2,000) | 4.00 | 12.5 |" in text
     assert "| the product, 8 clients | 10.0 | 5.00 | 15.0 | 1 | 2.00 |" in text
     assert "| django-oscar, 8 clients | 30.0 | 10.0 | 40.0 | 2.67 |  |" in text
