@@ -42,11 +42,10 @@ class QuickModel(models.Model):
 
 @cache
 def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], set[str]]:
-    """What each column has by default; the defaults that are computed for each object; what else may be given."""
+    """What each column has by default; the defaults that are computed for each object; what else may be given. What
+    stands for the database's own default is the same in all objects: nobody changes it."""
     fields = [field for field in model._meta.concrete_fields if not field.generated]
-    computed = [
-        field for field in fields if (callable(field.default) if field.has_default() else field.has_db_default())
-    ]
+    computed = [field for field in fields if field.has_default() and callable(field.default)]
     usual = {field.attname: None if field in computed else field.get_default() for field in fields}
     known = {field.name for field in model._meta.fields} | set(model._meta._property_names)  # type: ignore[attr-defined]
     return usual, [(field.attname, field.get_default) for field in computed], known
