@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -10,8 +10,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models import CharField, F, Q, Value
+from django.db.models.functions import Cast, Coalesce, Concat, Now
 
 from contexts.customers import selectors
 from contexts.customers.domain import (
@@ -184,12 +184,20 @@ def _duplicate() -> DuplicateEmail:
 @writes("customers")
 def erase_customer(*, customer_id: int, actor: str) -> None:
     """Forget the person, and announce it. Only the id stays, because orders refer to it. CustomerNotFound."""
-    customer = locked(Customer.objects.filter(pk=customer_id, erased_at=None)).first()
-    if customer is None:
+    if not _erase(customer_ids=[customer_id], actor=actor):
         raise selectors.not_found(customer_id=customer_id)
-    Customer.objects.filter(pk=customer_id).update(
+
+
+def _erase(*, customer_ids: Collection[int], actor: str) -> int:
+    """Forget these people. Returns how many had not been forgotten before."""
+    people = {
+        one.pk: one for one in locked(Customer.objects.filter(pk__in=customer_ids, erased_at=None).order_by("pk"))
+    }
+    if not people:
+        return 0
+    Customer.objects.filter(pk__in=people).update(
         email="",
-        email_key=f"erased:{customer_id}",
+        email_key=Concat(Value("erased:"), Cast("pk", CharField())),
         new_email="",
         full_name="",
         name_key="",
@@ -201,18 +209,22 @@ def erase_customer(*, customer_id: int, actor: str) -> None:
         updated_at=utcnow(),
         version=F("version") + 1,
     )
-    MailRequest.objects.filter(Q(email_key=customer.email_key) | Q(customer=customer_id)).delete()
-    Address.objects.filter(customer_id=customer_id).delete()
-    TokenFamily.objects.filter(customer_id=customer_id).delete()
-    trail.erase("customers", things=[customer_account(customer_id)])
-    asking.forget("customers", key=customer.email_key, kind="customers", word=customer.email)
-    _keep_trail("erased", customer_id, actor=actor)
+    emails = {one.email_key: one.email for one in people.values()}
+    MailRequest.objects.filter(Q(email_key__in=emails) | Q(customer__in=people)).delete()
+    Address.objects.filter(customer_id__in=people).delete()
+    TokenFamily.objects.filter(customer_id__in=people).delete()
+    things = [customer_account(customer_id) for customer_id in people]
+    trail.erase("customers", things=things)
+    asking.forget("customers", kind="customers", words=emails)
+    trail.record_all("customers", actor=actor, action="erased", lines=[(thing, {}, {}) for thing in things])
     for endpoint in ("customers.register", "customers.add_address"):
-        idempotency.erase("customers", endpoint=endpoint, resources=[str(customer_id)])
-    digest_of_address = erasure.email_digest(customer.email)
-    emit("customers", CustomerErased(version=1, customer_id=customer_id, email_digest=digest_of_address))
-    deliver_after_commit("customers", str(customer_id))
-    after_commit("customers", partial(log.info, "customer_erased", subject=customer_account(customer_id)))
+        idempotency.erase("customers", endpoint=endpoint, resources=list(map(str, people)))
+    digests = {customer_id: erasure.email_digest(one.email) for customer_id, one in people.items()}
+    emit("customers", *[CustomerErased(version=1, customer_id=pk, email_digest=of) for pk, of in digests.items()])
+    for customer_id, thing in zip(people, things, strict=True):
+        deliver_after_commit("customers", str(customer_id))
+        after_commit("customers", partial(log.info, "customer_erased", subject=thing))
+    return len(people)
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------
@@ -306,6 +318,7 @@ def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]
     active = set(TokenFamily.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
     active |= set(Address.objects.filter(customer__in=ids).values_list("customer_id", flat=True))
     why: list[str] = []
+    new: list[int] = []
     rows: dict[int, Row] = {}
     for number, (key, changes) in enumerate(done):
         customer = found.get(key)
@@ -317,11 +330,12 @@ def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]
             used = customer.pk in active or customer.version > 1 or customer.password != NO_PASSWORD
             why.append("the person has used the account, or somebody has changed it since" if used or since else "")
             if not why[-1]:
-                erase_customer(customer_id=customer.pk, actor=actor)
+                new.append(customer.pk)
             continue
         back = {name: old for name, (old, _) in changes.items() if name not in since}
         rows[number] = {"email": customer.email} | back
         why.append(f"somebody has changed it since: {', '.join(since)}" if since else "")
+    _erase(customer_ids=new, actor=actor)
     for number, plan in zip(rows, write_customers(rows=list(rows.values()), actor=actor), strict=True):
         if plan.refusal:
             why[number] = f"it cannot be as it was: {plan.refusal}"

@@ -38,7 +38,8 @@ def apply(lease: Lease) -> None:
     """Write the lines of an import that is APPLYING, from where an earlier worker stopped. Lost."""
     kind = kind_named(lease.row.kind)
     with ThreadPoolExecutor(1) as thread:
-        for lines, ahead in _with_the_next(_pieces(lease, kind, thread)):
+        pieces = _pieces(lease, kind, thread)
+        for lines, ahead in _with_the_next(pieces) if kind.makes_ahead else pieces:
             _together_or_singly(lease, kind, lines, partial(_write, ahead=_made(ahead)), _refuse)
     keep_cells(lease)
     lease.finish(Status.APPLIED, applied_at=Now(), done=lease.row.row_count)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import IO, Any
+
+from django.db.models import Q
 
 from eci import idempotency, trail
 from eci.clock import utcnow
@@ -162,23 +166,26 @@ def _start(row: ImportRow, before: Status, after: Status, actor: str, **begun: i
     return run_in_unit_of_work(context, start)
 
 
-def forget(context: str, *, key: str, kind: str, word: str) -> None:
-    """Erase what imports say of the thing with this key, because it is a person. Their files go too. So do rows of this
-    kind that were refused and have ``word`` in a cell: what they are of was not understood. Of others such cells go."""
+def forget(context: str, *, kind: str, words: Mapping[str, str]) -> None:
+    """Erase what imports say of the things with these keys, because they are people. Their files go too. So do rows of
+    this kind that were refused and have a person's word in a cell: what they are of was not understood. Of others such
+    cells go."""
     lines, imports = lines_of(context), imports_of(context)
-    kept = list(imports.filter(kind=kind, pruned=False).values_list("pk", flat=True))
-    refused = lines.filter(import_pk__in=kept, outcome=Outcome.REFUSED, cells__icontains=word)
-    whole = re.compile(rf"(?<![\w.+-]){re.escape(word)}(?![\w.-])", re.IGNORECASE)
-    theirs = [pk for pk, cells in refused.values_list("pk", "cells") if any(map(whole.search, cells))]
-    theirs += lines.filter(key=key).values_list("pk", flat=True)
+    kinds = dict(imports.filter(pruned=False).values_list("pk", "kind"))
+    told = lines.filter(import_pk__in=[pk for pk, one in kinds.items() if one == kind], cells__isnull=False)
+    told = told.filter(reduce(or_, (Q(cells__icontains=word) for word in words.values())))
+    any_word = "|".join(map(re.escape, words.values()))
+    whole = re.compile(rf"(?<![\w.+-])(?:{any_word})(?![\w.-])", re.IGNORECASE)
+    refused = told.filter(outcome=Outcome.REFUSED).values_list("pk", "cells")
+    theirs = [pk for pk, cells in refused if any(map(whole.search, cells))]
+    theirs += lines.filter(import_pk__in=list(kinds), key__in=list(words)).values_list("pk", flat=True)
     gone = lines.filter(pk__in=theirs)
     for file in list(
         imports.filter(pk__in=list(gone.values_list("import_pk", flat=True).distinct())).values_list("file", flat=True)
     ):
         uploads.drop(context, file)
     gone.filter(state=State.READ).update(outcome=Outcome.SKIPPED)  # there is nothing left to apply
-    named = lines.filter(import_pk__in=kept, cells__icontains=word).exclude(outcome=Outcome.REFUSED)
-    named.update(cells=None)
+    told.exclude(outcome=Outcome.REFUSED).update(cells=None)
     gone.update(key="", values={}, changes={}, messages=[], cells=None)
 
 

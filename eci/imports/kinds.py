@@ -122,6 +122,7 @@ class Kind(ABC):
     fields: tuple[Field, ...]
     presets: tuple[Preset, ...] = ()
     unique: bool = True
+    makes_ahead: bool = False  # not of people: they may be erased before their rows are written
     says: tuple[str, ...] = ()  # fields without a column of which a file says nothing; those that are needed too
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # its own, and what each may be; empty: any text
     maps: ClassVar[frozenset[str]] = frozenset()  # options that are an object of texts
@@ -152,7 +153,7 @@ class Kind(ABC):
 
     def ahead(self, rows: Sequence[Values]) -> Any:
         """What can be made of these rows, which were new when they were read, without asking anybody. Called in another
-        thread, while the rows before them are written."""
+        thread, while the rows before them are written, if ``makes_ahead``."""
         return None
 
     def prepare(self, rows: Sequence[Values], ahead: Any = None) -> Any:

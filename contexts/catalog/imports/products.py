@@ -37,12 +37,13 @@ class Products(Kind):
     )
     presets = (_own("ECI products", fields), *SHOPS)
     creates = True
+    makes_ahead = True
 
     def key(self, values: Values) -> str:
         return str(values.get("sku", ""))
 
-    def ahead(self, rows: Sequence[Values]) -> Fresh | None:
-        return services.fresh_products(rows=map(_row, rows)) if self.creates else None
+    def ahead(self, rows: Sequence[Values]) -> Fresh:
+        return services.fresh_products(rows=map(_row, rows))
 
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
         plans = services.plan_products(rows=[_row(values) for values in rows], create=self.creates)
@@ -79,6 +80,7 @@ class Prices(Products):
     fields = (fields.SKU, fields.PRICE, fields.CURRENCY)
     presets = (_own("ECI prices", fields), *SHOPS)
     creates = False
+    makes_ahead = False
 
 
 def _row(values: Values) -> Row:

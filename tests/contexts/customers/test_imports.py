@@ -8,7 +8,8 @@ import pytest
 from django.core import mail
 
 from contexts.customers import services
-from contexts.customers.models import Customer, Import, ImportLine, ImportPiece
+from contexts.customers.models import Customer, Import, ImportLine, ImportPiece, OutboxEvent, Trail
+from contexts.customers.public.events import CustomerErased
 from tests.support.imports import Importing, csv
 
 
@@ -89,6 +90,22 @@ def test_what_names_an_erased_person_in_no_address_goes_too(importing: Importing
     left = [row["cells"][0] for row in ImportLine.objects.order_by("pk").values() if row["cells"]]
     assert left == ["joann@example.com"]
     assert ImportPiece.objects.count() == 0
+
+
+def test_who_is_erased_by_undoing_is_in_no_other_import(importing: Importing) -> None:
+    done = importing.take(csv("email,full_name", "ann@example.com,Ann", "bob@example.com,Bob", "jo@example.com,Jo"))
+    refused = ["Ann <Ann@Example.com>,Ann", "joann@example.com (x),Jo", "Bob bob@example.com,Bob"]
+    importing.read(csv("email,full_name", *refused), name="odd.csv")
+    services.update_customer(customer_id=Customer.objects.get(full_name="Jo").pk, actor="staff:kim", full_name="Joe")
+    undone = importing.undo(done["import_id"])
+    assert (undone["counts"]["undone"], undone["counts"]["kept"]) == (2, 1)
+    assert [row.cells for row in ImportLine.objects.exclude(cells=None)] == [["joann@example.com (x)", "Jo"]]
+    assert [row.key for row in ImportLine.objects.exclude(key="")] == ["jo@example.com"]
+    erased = Customer.objects.exclude(erased_at=None)
+    assert {(one.email, one.full_name, one.email_key == f"erased:{one.pk}") for one in erased} == {("", "", True)}
+    told = Trail.objects.filter(action="erased").values_list("thing", flat=True)
+    assert set(told) == {f"customer:{one.pk}" for one in erased}
+    assert OutboxEvent.objects.filter(name=CustomerErased.NAME).values("aggregate_id").distinct().count() == 2
 
 
 def test_who_was_erased_is_not_registered_by_what_was_read_before(importing: Importing) -> None:
