@@ -9,6 +9,7 @@ BIN := .venv/bin
 ROOM := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 SPREAD := -n 5 --dist loadfile --no-loadscope-reorder
 PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
+LINT := types audit style borders migrations locked
 # Open mode is for development: everybody may do everything. OPEN=0 runs the same shop closed, as anywhere else.
 MODE := $(if $(filter 1,$(OPEN)),ECI_DEBUG=1 ECI_OPEN=1,ECI_DEBUG=0 ECI_OPEN=0 ECI_SECURE_COOKIES=0)
 # How another terminal runs commands on this very shop; make run prints it.
@@ -22,7 +23,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
+.PHONY: help run services manage test test-fast test-apart torture programs lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -59,19 +60,19 @@ endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	@$(MAKE) --no-print-directory lint
-	@tools/install-servers.sh --monitoring || [ "$(CI)" != true ]
-	@tools/install-servers.sh --gateway || [ "$(CI)" != true ]
-	@tools/install-servers.sh --browser || [ "$(CI)" != true ]
-	@tools/install-servers.sh --shell || [ "$(CI)" != true ]
-	@tools/install-kubectl.sh || [ "$(CI)" != true ]
-	@tools/install-postman.sh || [ "$(CI)" != true ]
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync programs $(LINT)
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
+# What tests need besides Python waits for the network, while lint computes. CI goes on with nothing missing.
+programs:
+	@tools/install-servers.sh --monitoring --gateway --browser --shell || [ "$(CI)" != true ]
+	@tools/install-kubectl.sh || [ "$(CI)" != true ]
+	@tools/install-postman.sh || [ "$(CI)" != true ]
+
 lint: ## ruff, mypy, import-linter, missing migrations, lock files, known vulnerabilities
 	@tools/setup.sh requirements.txt requirements-dev.txt
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync types audit style borders migrations locked
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINT)
 
 types:
 	$(BIN)/mypy

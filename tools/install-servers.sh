@@ -1,9 +1,9 @@
 #!/bin/sh
 # Install what tools/servers.py runs and what requirements-servers.txt compiles against, if this is Debian and we are root.
 # Otherwise exit with 3 and print the one command to run.
-# usage: tools/install-servers.sh [--gateway | --browser | --shell | --monitoring]: nginx alone, for make services; Chromium
-# alone, for tests/browser; curl and jq alone, which the documentation's commands call; or Prometheus, Alertmanager and
-# exporters too, as tests/deployment/monitoring needs them
+# usage: tools/install-servers.sh [--gateway] [--browser] [--shell] [--monitoring]: instead of the servers nginx, for make
+# services; Chromium, for tests/browser; curl and jq, which the documentation's commands call; the servers with Prometheus,
+# Alertmanager and exporters, as tests/deployment/monitoring needs them
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,12 +37,14 @@ servers() {
     /usr/include/*) [ -e "$headers/Python.h" ] || packages="$packages python3-dev" ;;
   esac
 }
-case ${1:-} in
-  --gateway) gateway ;;
-  --browser) browser ;;
-  --shell) shell ;;
-  *) servers "${1:-}" ;;
-esac
+for wanted in "${@:-}"; do
+  case $wanted in
+    --gateway) gateway ;;
+    --browser) browser ;;
+    --shell) shell ;;
+    *) servers "$wanted" ;;
+  esac
+done
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
