@@ -25,6 +25,7 @@ from celery.signals import (
 )
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Celery would run Django's, pages and all, and drop what they find
 
 from django.conf import settings
 from django.db import close_old_connections, connections

@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings as django_settings
+from django.contrib import admin
 
 from eci.calls import remote
 from eci.remembered import forget_everything
@@ -23,6 +24,8 @@ from tests.support.shop import Shop
 
 SHARED = "tests/processes/shared/"  # its files have one product
 AFTER_THE_RANKED = 1_000
+
+admin.autodiscover()  # tests look at what is registered, and may come before the first page
 
 # What a busy machine is slow at is not wrong, and a run knows of no other.
 hypothesis.settings.register_profile("ours", deadline=None, database=None)

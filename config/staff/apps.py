@@ -1,7 +1,7 @@
 """The app ``staff``: its label owns the tables and migrations of books and operations too."""
 
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 from django.db.models.signals import post_migrate
 
 
@@ -19,7 +19,7 @@ class StaffConfig(AppConfig):
         post_migrate.connect(groups.after_migrate, dispatch_uid="config.staff.groups")
 
 
-class StaffSiteConfig(AdminConfig):
-    """Django's admin, with a site of ours."""
+class StaffSiteConfig(SimpleAdminConfig):
+    """Django's admin, with a site of ours, which loads its pages itself."""
 
     default_site = "config.staff.site.StaffSite"

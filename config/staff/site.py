@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, autodiscover
+from django.core.checks import CheckMessage
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -17,6 +18,16 @@ View = Callable[..., HttpResponseBase]
 
 
 class StaffSite(AdminSite):
+    """Its pages are loaded by whoever shows or checks them: a worker and many commands start without, in less time."""
+
+    def get_urls(self) -> list[Any]:
+        autodiscover()
+        return super().get_urls()
+
+    def check(self, app_configs: Any) -> list[CheckMessage]:
+        autodiscover()
+        return super().check(app_configs)
+
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """A GET leads to the login and back, as Django has it. A POST would be lost on the way without a word."""
         for_staff: View = super().admin_view(view, cacheable)
