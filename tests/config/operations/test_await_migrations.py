@@ -33,12 +33,14 @@ def test_it_waits_until_the_last_migration_has_run(empty: dict[str, str]) -> Non
     assert waiting.returncode == 0
 
 
+@pytest.mark.any_engine
 def test_it_gives_up_in_words(empty: dict[str, str]) -> None:
     done = subprocess.run([*_COMMAND, "--seconds", "0"], cwd=world.ROOT, env=empty, capture_output=True, text=True)
     assert done.returncode == 1
     assert "Not ready after 0 seconds: default: " in done.stderr
 
 
+@pytest.mark.any_engine
 def test_a_database_out_of_reach_is_waited_for(empty: dict[str, str]) -> None:
     away = empty | {"ECI_ORDERS_DATABASE_URL": "sqlite:////nowhere/orders.sqlite3"}
     done = subprocess.run([*_COMMAND, "--seconds", "0"], cwd=world.ROOT, env=away, capture_output=True, text=True)

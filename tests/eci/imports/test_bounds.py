@@ -104,6 +104,7 @@ def stages(importing: Importing, import_id: str) -> list[Callable[[], Any]]:
     return [importing.work, lambda: importing.apply(import_id), lambda: importing.undo(import_id)]
 
 
+@pytest.mark.any_engine  # what is measured is Python's
 def test_memory_is_that_of_a_piece(importing: Importing) -> None:
     taken: list[dict[tuple[str, str], int]] = []
     few, many = 2 * PIECE, 5 * PIECE
