@@ -23,7 +23,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture programs lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
+.PHONY: help run services manage test test-fast test-apart torture packages servers programs lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -59,20 +59,26 @@ else
 endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
-	@tools/setup.sh requirements.txt requirements-dev.txt
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync programs $(LINT)
+	@echo "Installing what is needed, and reading the code meanwhile ..."
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync servers programs $(LINT)
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
-# What tests need besides Python waits for the network, while lint computes. CI goes on with nothing missing.
-programs:
+packages:
+	@tools/setup.sh requirements.txt requirements-dev.txt
+
+# What tests need besides comes over the network while lint computes. Without it CI fails, and others are told.
+servers:
 	@tools/install-servers.sh --monitoring --gateway --browser --shell || [ "$(CI)" != true ]
+
+programs: packages
 	@tools/install-kubectl.sh || [ "$(CI)" != true ]
 	@tools/install-postman.sh || [ "$(CI)" != true ]
 
 lint: ## ruff, mypy, import-linter, missing migrations, lock files, known vulnerabilities
-	@tools/setup.sh requirements.txt requirements-dev.txt
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINT)
+
+$(LINT): packages
 
 types:
 	$(BIN)/mypy
@@ -95,7 +101,6 @@ lock: ## make the lock files anew from requirements*.txt (UPGRADE=1: with the ne
 	$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 
 audit: ## known vulnerabilities of the installed packages, and whether the index has what is locked, where the package index can be reached
-	@tools/setup.sh requirements.txt requirements-dev.txt
 	$(BIN)/python tools/audit.py
 	$(BIN)/python tools/lock.py --ask
 

@@ -49,13 +49,12 @@ done
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "Installing$packages ..."
-  apt-get -qq update
   # We need only the programs, not running services: Debian asks this file whether to start them.
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
   fi
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages >/dev/null 2>&1
+  tools/apt.sh $packages 2>/dev/null
 else
   echo "sudo apt-get install -y --no-install-recommends$packages" >&2
   exit 3

@@ -34,7 +34,7 @@ if [ ! -x .venv/bin/pip ]; then
   if ! "$python" -m venv .venv >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
       echo "Installing python3-venv ..."
-      apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv >/dev/null
+      tools/apt.sh python3-venv
       rm -rf .venv && "$python" -m venv .venv
     else
       rm -rf .venv
