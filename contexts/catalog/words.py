@@ -97,9 +97,9 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
 
 
 def vocabulary(*, name: str, category: str) -> set[str]:
-    """The words for which others may be typed by mistake, and all those of the name of which a part may be looked
-    for."""
-    within = {word for word in words(name) if len(word) > PART}
+    """The words for which others may be typed by mistake, and all those of the name of which letters may be looked
+    for. Numbers are none: each name may have another."""
+    within = {word for word in words(name) if len(word) > PART and not word.isnumeric()}
     return within.union(filter(may_be_mistaken, words(category)))
 
 
@@ -186,8 +186,8 @@ def parts(query: str) -> list[str]:
 
 
 def is_within_word(part: str) -> bool:
-    """Whether a name that has this part has it in one of its words."""
-    return len(part) <= LONGEST and part.isalnum() and not _NO_PLAIN_WORD.search(part)
+    """Whether a name that has this part, which is of letters, has it in one of its words."""
+    return len(part) <= LONGEST and part.isalpha() and not _NO_PLAIN_WORD.search(part)
 
 
 def mistaken(query: str) -> list[str]:

@@ -56,7 +56,7 @@ QUERIES = (
     ),
     *("angstrom", "手机", "机壳", "手", "ча", "чайнык", "s24", "s2", "usb c", "usbc", "50%", "%", "home", "hom lamp"),
     *("P-7", "p7", "P", "eadpho", "adphones ire", "nothing", "lamp nothing", "lamqe", "4006381000073", "fine", "___"),
-    *("hone15", "one15x", "opfhor", "hauptbe", "gesellschaft", "eadpho ired", "horer手机", "sb-c", "ampe red"),
+    *("hone15", "one15x", "hone", "opfhor", "hauptbe", "gesellschaft", "eadpho ired", "horer手机", "sb-c", "ampe red"),
 )
 
 
