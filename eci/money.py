@@ -75,7 +75,7 @@ def step(currency: str) -> str:
 
 def text(amount: Decimal, currency: str) -> str:
     """The amount as JSON shows it, with exactly the currency's decimal places."""
-    return f"{amount:.{places(currency)}f}"
+    return f"{amount:.{_PLACES[currency]}f}"
 
 
 def half_up(value: Decimal) -> int:

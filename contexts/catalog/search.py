@@ -8,6 +8,7 @@ cursor is a rank and an id, and both engines give the same answer. On PostgreSQL
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from operator import and_, or_
 from typing import Any
@@ -25,6 +26,8 @@ from eci.statements import Inserts
 
 FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
+AHEAD = 500  # products that are looked at before an index is asked, which lists all that match
+_NO_INDEX = ""  # in place of an engine
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
 
@@ -88,8 +91,13 @@ def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> Fou
         if not ids and query and (mistake := _mistake(query)):
             ids = Search(found, mistake).ordered(paging)
         return Product.objects.filter(pk__in=ids)
-    fitting = _fitting(asked, _vendor(found))
-    few = _few(found=found.filter(fitting))
+    if query:
+        ahead = replace(paging, limit=AHEAD).of(Product.objects.values("pk"))
+        looked_at = find(True).filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
+        first = paging.slice(looked_at.values_list("pk", flat=True))
+        if len(first) > paging.limit:
+            return Product.objects.filter(pk__in=first)
+    few = _few(found=found.filter(_fitting(asked, _vendor(found))))
     if few is None:
         return find(True).filter(_fitting(asked, _vendor(found), many=True))
     if few or not query:

@@ -39,7 +39,7 @@ _STATES = {state.value: state for state in AllocationState}
 def reservation(rows: ReservationView) -> Reservation:
     row = rows.reservation
     return Reservation(
-        reservation_id=row.pk,
+        reservation_id=row.id,
         key=row.key,
         order_id=row.order_id,
         status=_STATUSES[row.status],

@@ -595,7 +595,7 @@ def holding(*, product_ids: Iterable[int]) -> QuerySet[Any, Any]:
 
 def _with_allocations(reservations: Iterable[Any]) -> list[ReservationView]:
     """Reservations that have ``current``, as they are now."""
-    by_id = {row.pk: row for row in reservations}
+    by_id = {row.id: row for row in reservations}
     allocations: dict[int, list[Part]] = defaultdict(list)
     for one in starmap(Part, _parts_of(reservation_ids=by_id.keys())):
         allocations[one.reservation_id].append(one)

@@ -30,7 +30,7 @@ _STATUSES = {status.value: status for status in PaymentStatus}  # quicker than t
 
 def payment(row: models.Payment) -> Payment:
     return Payment(
-        payment_id=row.pk,
+        payment_id=row.id,
         order_id=row.order_id,
         customer_id=row.customer_id,
         amount=from_minor(row.amount_minor, row.currency),
@@ -174,7 +174,7 @@ class LocalPayments(TellsTrail, Payments):
         return None if row is None else refund(row)
 
     def payments_of(self, *, order_ids: Iterable[str]) -> tuple[Payment, ...]:
-        return tuple(payment(row) for row in selectors.payments_of(order_ids=list(order_ids)))
+        return tuple(map(payment, selectors.payments_of(order_ids=list(order_ids))))
 
     def records_of(self, *, order_id: str) -> tuple[PaymentRecord, ...]:
         return tuple(payment_record(row) for row in selectors.payments_with_refunds_of(order_id=order_id))

@@ -155,4 +155,6 @@ def _lines(value: Any) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
         return tuple(line for inner in value for line in _lines(inner))
     text = "" if value is None else str(value)
+    if not text:
+        return ()
     return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())

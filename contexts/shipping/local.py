@@ -24,7 +24,7 @@ _REASONS = tuple(Withheld)
 
 def shipment(row: models.Shipment) -> Shipment:
     return Shipment(
-        shipment_id=row.pk,
+        shipment_id=row.id,
         order_id=row.order_id,
         carrier=row.carrier,
         tracking_no=row.tracking_no,
@@ -160,7 +160,7 @@ class LocalShipping(TellsTrail, Shipping):
         services.erase_orders(order_ids=order_ids)
 
     def shipments_of(self, *, order_ids: Iterable[str]) -> tuple[Shipment, ...]:
-        return tuple(shipment(row) for row in selectors.shipments_of(order_ids=list(order_ids)))
+        return tuple(map(shipment, selectors.shipments_of(order_ids=list(order_ids))))
 
     def records_of(self, *, order_id: str) -> tuple[ShipmentRecord, ...]:
         return tuple(shipment_record(row) for row in selectors.shipments_with_events_of(order_id=order_id))

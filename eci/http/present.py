@@ -25,6 +25,8 @@ def as_json(item: Any) -> dict[str, Any]:
             shown[name] = str(shown[name])
     for name in kind.lists:
         shown[name] = list(shown[name])
+    for name in kind.said:
+        shown[name] = list(map(str, shown[name]))
     for name in kind.parts:
         shown[name] = [as_json(part) for part in shown[name]]
     for name in kind.wholes:
@@ -42,10 +44,11 @@ def as_json(item: Any) -> dict[str, Any]:
 
 class _Kind(NamedTuple):
     """The names of a dataclass's fields, of those whose values JSON does not have as they are: words of an enumeration,
-    lists of what JSON has, lists of dataclasses, single ones, times, amounts, and others."""
+    lists of what JSON has, lists of such words, lists of dataclasses, single ones, times, amounts, and others."""
 
     words: list[str]
     lists: list[str]
+    said: list[str]
     parts: list[str]
     wholes: list[str]
     times: list[str]
@@ -55,13 +58,15 @@ class _Kind(NamedTuple):
 
 @cache
 def _fields(kind: type[Any]) -> _Kind:
-    found = _Kind([], [], [], [], [], [], [])
+    found = _Kind([], [], [], [], [], [], [], [])
     hints = get_type_hints(kind)
     for name in (field.name for field in fields(kind)):
         members = [member for member in get_args(hints[name]) or (hints[name],) if member not in (NoneType, Ellipsis)]
         is_list, is_plain = get_origin(hints[name]) is tuple, all(member in (str, int, bool) for member in members)
         if is_list and is_plain:
             found.lists.append(name)
+        elif is_list and all(map(_is_word, members)):
+            found.said.append(name)
         elif is_list and all(map(is_dataclass, members)):
             found.parts.append(name)
         elif is_list:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple, TypeVar
@@ -102,15 +102,16 @@ def converters_of(compiler: Any, columns: Sequence[Any]) -> Converters | None:
     return Converters(quick, others) if quick or others else None
 
 
-def converted(rows: Iterable[Any], converters: Converters, connection: Any) -> Iterator[list[Any]]:
+def converted(rows: Iterable[Any], converters: Converters, connection: Any) -> list[list[Any]]:
     """No converter of Django's or ours makes anything of NULL."""
-    quick, others = converters
-    for row in map(list, rows):
-        for place, convert in quick:
+    made = list(map(list, rows))
+    for place, convert in converters.quick:
+        for row in made:
             if row[place] is not None:
                 row[place] = convert(row[place])
-        for place, several, expression in others:
+    for place, several, expression in converters.others:
+        for row in made:
             if row[place] is not None:
                 for one in several:
                     row[place] = one(row[place], expression, connection)
-        yield row
+    return made

@@ -62,7 +62,7 @@ def order(view: OrderView) -> dict[str, Any]:
 
 
 def _unless_away(context: str, view: OrderView, parts: Sequence[Any]) -> list[Any] | None:
-    return None if context in view.unavailable else [as_json(part) for part in parts]
+    return None if context in view.unavailable else list(map(as_json, parts))
 
 
 def reservation(hold: Reservation) -> dict[str, Any]:

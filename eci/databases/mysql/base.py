@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from operator import methodcaller
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.utils import Error
 from django.utils.functional import cached_property
 from MySQLdb.constants import FIELD_TYPE
 
+from eci.clock import in_utc
 from eci.databases import Bounded, NamedErrors, hung, parent, waits
 
 _LOST = (2002, 2003, 2006, 2013)
@@ -48,7 +48,7 @@ class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
     ops_class = _Operations
     quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "convert_booleanfield_value": bool,
-        "convert_datetimefield_value": methodcaller("replace", tzinfo=UTC),
+        "convert_datetimefield_value": in_utc,
     }
     # Django leaves case to the collation, by which keys that differ in case are two (eci/checks.py).
     operators = _Parent.operators | dict.fromkeys(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
+from eci.clock import in_utc
 from eci.databases import Named, parent, waits
 
 _LOOKS_EVERY = 50_000  # instructions of SQLite's machine, a few milliseconds
@@ -14,7 +15,7 @@ _LOOKS_EVERY = 50_000  # instructions of SQLite's machine, a few milliseconds
 
 def _in_utc(value: datetime | str) -> datetime:
     """Of a column it is a time already, of an expression a text."""
-    return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).replace(tzinfo=UTC)
+    return in_utc(value if isinstance(value, datetime) else datetime.fromisoformat(value))
 
 
 class DatabaseWrapper(Named, parent("sqlite3")):  # type: ignore[misc]
