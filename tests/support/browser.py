@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -19,14 +19,39 @@ MAX_TABS = 60  # until something is reached, where no test says less
 PATIENCE = 60_000  # milliseconds: a machine that does other things too
 expect.set_options(timeout=PATIENCE)
 _AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-_RUN_AXE = """async (rules) => {
+_SETTLED = """
   const changing = document.getAnimations().filter((one) => one instanceof CSSTransition);
   await Promise.allSettled(changing.map((one) => one.finished));
-  const only = rules.length ? { runOnly: { type: "rule", values: rules } } : {};
-  const found = await axe.run(document, { resultTypes: ["violations"], ...only });
+"""
+_RUN_AXE = f"""async ([only, disabled]) => {{{_SETTLED}
+  const rules = Object.fromEntries(disabled.map((one) => [one, {{ enabled: false }}]));
+  const chosen = only.length ? {{ runOnly: {{ type: "rule", values: only }} }} : {{ rules }};
+  const found = await axe.run(document, {{ resultTypes: ["violations"], ...chosen }});
   return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`);
-}"""
+    .map((one) => `${{one.id}}: ${{one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}}`);
+}}"""
+CONTRAST = "color-contrast"
+# All that contrast depends on, for each text: its own colour and size, and what lies behind it.
+_LOOKS = f"""async () => {{{_SETTLED}
+  const looks = new Set();
+  for (const one of document.body.querySelectorAll("*")) {{
+    const own = [...one.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+    const text = own.map((node) => node.data).join("").trim();
+    const {{ width, height }} = one.getBoundingClientRect();
+    const isShown = width > 1 && height > 1 && one.checkVisibility({{ visibilityProperty: true }});
+    if (!isShown || !(text || one.matches("input, select, textarea"))) continue;
+    const {{ color, fontSize, fontWeight, textShadow }} = getComputedStyle(one);
+    const hint = one.placeholder ? getComputedStyle(one, "::placeholder").color : "";
+    const look = [color, fontSize, fontWeight, textShadow, hint, text.length > 1, one.closest(":disabled") !== null];
+    for (let each = one; each; each = each.parentElement) {{
+      const {{ backgroundColor, backgroundImage, opacity }} = getComputedStyle(each);
+      const behind = `${{backgroundColor}} ${{backgroundImage}} ${{opacity}}`;
+      if (behind !== "rgba(0, 0, 0, 0) none 1") look.push(behind);
+    }}
+    looks.add(look.join(", "));
+  }}
+  return [...looks];
+}}"""
 
 _SHORTEN = (
     """document.querySelectorAll("tbody").forEach((one) => [...one.rows].slice(4).forEach((row) => row.remove()))"""
@@ -52,6 +77,7 @@ class Person:
         self.keys_only = False
         self.refusals_expected = False
         self.examined = False
+        self._looks: set[str] = set()
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning") or self.examined:
@@ -184,14 +210,20 @@ class Person:
         """By how many pixels the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
-    def barriers(self, rules: list[str] | None = None) -> list[str]:
-        """What axe finds serious or critical on the page, by all its rules or by these."""
+    def barriers(self, only: Sequence[str] = (), *, but: Sequence[str] = ()) -> list[str]:
+        """What axe finds serious or critical on the page, by all its rules, by these only, or by all but these."""
         self.examined = True  # the policy forbids styles that axe tries out
         if not self.page.evaluate("'axe' in globalThis"):
             self.page.evaluate(_AXE)
-        found: list[str] = self.page.evaluate(_RUN_AXE, rules or [])
+        found: list[str] = self.page.evaluate(_RUN_AXE, [list(only), list(but)])
         self.examined = False
         return [f"{self.page.url}: {one}" for one in found]
+
+    def _looks_new(self) -> bool:
+        """Is there a text of another look than all before? Contrast takes axe longer than all other rules together."""
+        looks = set(self.page.evaluate(_LOOKS)) - self._looks
+        self._looks |= looks
+        return bool(looks)
 
     def flaws(self) -> list[str]:
         """Barriers of the page, light and dark, and whether a phone is too narrow for it. It is loaded once; of each
@@ -200,8 +232,8 @@ class Person:
         wide = [f"{self.page.url} is wider than a phone"] if self.overflow() > 0 else []
         self.page.set_viewport_size(WIDE)
         self.page.evaluate(_SHORTEN)
-        light = self.barriers()
+        light = self.barriers(but=() if self._looks_new() else (CONTRAST,))
         self.page.emulate_media(color_scheme="dark")
-        dark = self.barriers(["color-contrast"])
+        dark = self.barriers((CONTRAST,)) if self._looks_new() else []
         self.page.emulate_media(color_scheme="light")
         return [*wide, *light, *(f"dark: {one}" for one in dark)]
