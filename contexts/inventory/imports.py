@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from eci.imports.values import Reading
 
 SET, ADD = "set", "add"
 _QUANTITY_IN = re.compile(r"(?P<which>current|new) quantity (?P<place>.*\S)\s*", re.IGNORECASE)
+_TOO_MANY = f"A warehouse can have at most {MAX_UNITS:,} units of a product."
 _NOT_TRACKED = "Nothing is said of its stock."
 _PARENTS = {"variable", "grouped", "configurable", "bundle"}
 
@@ -47,7 +49,7 @@ def _reference(cell: str, reading: Reading) -> str:
 def _units(cell: str, reading: Reading) -> int:
     units = values.whole(cell, reading)
     if units > MAX_UNITS:
-        raise ValueError(f"A warehouse can have at most {MAX_UNITS:,} units of a product.")
+        raise ValueError(_TOO_MANY)
     return units
 
 
@@ -282,6 +284,8 @@ class _Stock(Kind):
         stock = there.get(place)
         is_new, before = place not in now, now.get(place, 0)
         after = before + row[self.units] if self._adds(row) else row[self.units]
+        if after > MAX_UNITS:
+            return refused(_TOO_MANY)
         if stock and after < stock.reserved:
             return refused(f"{stock.reserved} units are reserved; on hand cannot become {after}.")
         now[place] = after
@@ -309,8 +313,9 @@ class _Stock(Kind):
                 continue
             counted[self._adds(row)].append((index, self._counted(row, place)))
         for add, group in counted.items():
+            kind, reason = self._movement(add=add)
             outcomes = counts.record(
-                counts=[one for _, one in group], add=add, partial=True, reason=self.reason, actor=actor, kind=self.kind
+                counts=[one for _, one in group], add=add, partial=True, reason=reason, actor=actor, kind=kind
             )
             there = selectors.stock_rows_of(inventory_ids=[one.stock_id for one in outcomes if one.stock_id])
             now = {stock_id: row.on_hand for stock_id, row in there.items()}
@@ -333,8 +338,9 @@ class _Stock(Kind):
             reference=row.get("reference", ""),
         )
 
-    reason: str
-    kind: MovementKind
+    @abstractmethod
+    def _movement(self, *, add: bool) -> tuple[MovementKind, str]:
+        """What the ledger calls what a row does, and its reason."""
 
     def restore(self, lines: Sequence[ImportLineRow], prepared: Known, *, actor: str) -> list[str]:
         """Only where no other movement came since: what was counted or sold later is as it is."""
@@ -351,8 +357,9 @@ class _Stock(Kind):
                 units = (before or 0) - after
                 back.append((len(why), Counted(product=place[0], product_id=place[0], warehouse=place[1], units=units)))
                 why.append("")
+        kind, _ = self._movement(add=any(self._adds(line.values) for line in lines))  # all of a file's rows, or none
         outcomes = counts.record(
-            counts=[one for _, one in back], add=True, partial=True, reason="import undone", actor=actor, kind=self.kind
+            counts=[one for _, one in back], add=True, partial=True, reason="import undone", actor=actor, kind=kind
         )
         for (index, _), outcome in zip(back, outcomes, strict=True):
             if outcome.refusal:
@@ -378,8 +385,6 @@ class StockCounts(_Stock):
     says = ("onhand",)
     options = {"warehouse": (), "locations": (), "counts": (SET, ADD)}
     maps = frozenset({"locations"})
-    reason = "stock count from a file"
-    kind = MovementKind.COUNT
 
     def questions(
         self, options: Mapping[str, Any], columns: Mapping[str, Sequence[int]], spread: Mapping[int, Cells]
@@ -395,6 +400,12 @@ class StockCounts(_Stock):
     def _adds(self, row: Values) -> bool:
         return bool(row.get("add"))
 
+    def _movement(self, *, add: bool) -> tuple[MovementKind, str]:
+        """Units that are added have come, which who counts what was there before must know."""
+        if add:
+            return MovementKind.ADJUSTMENT, "added from a file"
+        return MovementKind.COUNT, "stock count from a file"
+
 
 class Receipts(_Stock):
     """A row is units that have arrived, and maybe their delivery note. Of the same product there may be several."""
@@ -404,8 +415,9 @@ class Receipts(_Stock):
     presets = _presets("quantity")
     units = spread_field = "quantity"
     unique = False
-    reason = "receipt"
-    kind = MovementKind.RECEIPT
 
     def _adds(self, row: Values) -> bool:
         return True
+
+    def _movement(self, *, add: bool) -> tuple[MovementKind, str]:
+        return MovementKind.RECEIPT, "receipt"

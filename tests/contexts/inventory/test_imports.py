@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contexts.inventory.models import Movement, Stock
+from eci.clock import iso, utcnow
 from tests.support.imports import Importing, csv, xlsx
 
 TARTU = "Tartu mnt 50-4, Tallinn"
@@ -176,6 +177,38 @@ def test_counts_may_be_added(one_place: Importing) -> None:
     one_place.take(content, options={"counts": "add"})
     assert by_sku(one_place) == {"LAMP": {"WH1": 10}}
     assert one_place.send(content, options={"counts": "subtract"}).status == 400
+
+
+def test_what_was_added_stays_though_it_was_counted_before(one_place: Importing) -> None:
+    one_place.take(csv("sku,onhand", "LAMP,24"))
+    counted_at = iso(utcnow())
+    added = one_place.take(csv("sku,onhand", "LAMP,5"), options={"counts": "add"})
+    scanned = {"sku": "LAMP", "warehouse": "WH1", "onhand": 24, "counted_at": counted_at}
+    assert one_place.api.post("/v1/inventory/counts", {"items": [scanned], "reason": "scanned"}).status == 200
+    assert by_sku(one_place)["LAMP"] == {"WH1": 29}
+    movements = Movement.objects.filter(actor=f"import:{added['import_id']}")
+    assert list(movements.values_list("kind", "delta")) == [("adjustment", 5)]
+
+
+def test_what_is_added_and_undone_is_not_in_a_later_count(one_place: Importing) -> None:
+    one_place.take(csv("sku,onhand", "LAMP,24"))
+    counted_at = iso(utcnow())
+    added = one_place.take(csv("sku,onhand", "LAMP,5"), options={"counts": "add"})
+    one_place.undo(added["import_id"])
+    scanned = {"sku": "LAMP", "warehouse": "WH1", "onhand": 24, "counted_at": counted_at}
+    one_place.api.post("/v1/inventory/counts", {"items": [scanned], "reason": "scanned"})
+    assert by_sku(one_place)["LAMP"] == {"WH1": 24}
+
+
+def test_a_dry_run_foresees_that_there_are_too_many(one_place: Importing) -> None:
+    one_place.kind = "receipts"
+    read = one_place.read(csv("sku,quantity", "LAMP,1000000000", "LAMP,1000000000", "RUG,1"))
+    assert one_place.outcomes(read["import_id"]) == [(2, "new"), (3, "refused"), (4, "new")]
+    [sentence] = refusals(one_place, read)[3]
+    assert sentence == "A warehouse can have at most 1,000,000,000 units of a product."
+    done = one_place.apply(read["import_id"])
+    assert done["counts"]["refused"] == 1
+    assert by_sku(one_place) == {"LAMP": {"WH1": 1_000_000_000}, "RUG": {"WH1": 1}}
 
 
 def test_receipts_add_and_may_name_a_product_twice(one_place: Importing) -> None:
