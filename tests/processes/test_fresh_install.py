@@ -47,9 +47,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with world(None, folder, **ADMIN) as own:
         _as_releases_before_left_it(own)
         manage(own, "prepare")
-        for group in PAGES:
-            address = f"{group.replace(' ', '.')}@shop.example"
-            manage(own, "create_staff", address, "--group", group, text=f"{PASSWORD}\n")
+        first, *others = PAGES
+        manage(own, "create_staff", _address(first), "--group", first, text=f"{PASSWORD}\n")
+        script(own, *(_CREATE.format(_address(group), group) for group in others))
         port = free_port()
         command = [sys.executable, "-m", "gunicorn", "config.wsgi:application", "--config", "config/gunicorn.py"]
         web = subprocess.Popen([*command, f"--bind=127.0.0.1:{port}"], cwd=ROOT, env=own, stderr=subprocess.DEVNULL)
@@ -62,17 +62,31 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             web.wait(30)
 
 
+_CREATE = f"""
+sys.stdin = io.StringIO({PASSWORD!r} + "\\n")
+call_command("create_staff", {{!r}}, group=[{{!r}}])
+"""
+
+
+def script(own: dict[str, str], *steps: str) -> None:
+    """In one process, for loading one takes longest."""
+    begin = "import django, io, sys\ndjango.setup()\nfrom django.core.management import call_command\n"
+    environment = own | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    subprocess.run([sys.executable, "-c", "".join((begin, *steps))], cwd=ROOT, env=environment, check=True)
+
+
+def _address(group: str) -> str:
+    return f"{group.replace(' ', '.')}@shop.example"
+
+
 def _as_releases_before_left_it(own: dict[str, str]) -> None:
     """Groups that are there, and empty."""
-    script = (
-        "import django; django.setup()\n"
-        "from django.core.management import call_command\n"
-        "call_command('migrate', 'auth', verbosity=0)\n"
-        "from django.contrib.auth.models import Group\n"
-        f"for name in {list(PAGES)[:2]}: Group.objects.create(name=name)\n"
+    script(
+        own,
+        "call_command('migrate', 'auth', verbosity=0)\n",
+        "from django.contrib.auth.models import Group\n",
+        f"for name in {list(PAGES)[:2]}: Group.objects.create(name=name)\n",
     )
-    setting = {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=own | setting, check=True)
 
 
 def _is_up(url: str) -> bool:
@@ -84,7 +98,7 @@ def _is_up(url: str) -> bool:
 
 @contextmanager
 def signed_in(url: str, group: str) -> Iterator[httpx.Client]:
-    login = {"username": f"{group.replace(' ', '.')}@shop.example", "password": PASSWORD, "next": "/admin/"}
+    login = {"username": _address(group), "password": PASSWORD, "next": "/admin/"}
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as browser:
         browser.get("/admin/login/")
         login["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
