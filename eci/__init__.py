@@ -28,6 +28,7 @@ Imports (imports has the story)
     imports.rows        their tables
     imports.uploads     their files
     imports.tables      a file as rows of cells
+    imports.formats     what a workbook's number formats show beside a number
     imports.decoding    encodings and delimiters
     imports.mapping     which column is which field
     imports.words       what columns are called in other languages

@@ -178,6 +178,10 @@ def _numbers(columns: Columns, kind: Kind) -> set[int]:
     return {*columns.spread}.union(*(columns.fields.get(one.name, ()) for one in kind.fields if one.is_number))
 
 
+def _amounts(columns: Columns, kind: Kind) -> set[int]:
+    return {index for one in kind.fields if one.is_amount for index in columns.fields.get(one.name, ())}
+
+
 def _questions(
     table: Table, columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]
 ) -> list[Question]:
@@ -356,14 +360,15 @@ def _spread(shaped: Cells, cells: list[str], columns: Columns, kind: Kind) -> It
 def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, only: int | None) -> list[str]:
     """The row's cells as a text file has them: numbers of a workbook in the sign of its texts, and as it shows them.
     ``only``: of the columns that make a row each, the one that stays. What stands beyond the header stays too."""
-    numbers = _numbers(columns, kind)
+    numbers, amounts = _numbers(columns, kind), _amounts(columns, kind)
     found = []
     for index, cell in enumerate(cells[: len(columns.names)] if len(cells) <= columns.width else cells):
         if only is not None and index != only and index in columns.spread:
             cell = ""
         elif isinstance(cell, values.Number):
+            sign = cell.sign if index in amounts else ""
             cell = cell.zfill(columns.zeros.get(index, 0))
-            cell = cell.replace(".", decimal) if index in numbers else cell
+            cell = f"{cell.replace('.', decimal)} {sign}".rstrip() if index in numbers else cell
         found.append(_UNSTORED.sub("\ufffd", cell))
     return found
 

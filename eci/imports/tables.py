@@ -14,9 +14,12 @@ from typing import IO, Any
 from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
+from eci.imports.formats import Form, form_of
 from eci.imports.values import Day, Flag, Number
 
 MAX_COLUMNS = 1_000
+LAST_ROW = 1_048_576  # of a sheet, in any spreadsheet program
+_PARTS = 250_000  # of a row of a sheet: a cell has some for each of 16,384 columns
 UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
 SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells share, which are kept in memory
 ROOM = 32_767  # characters of a workbook's cell
@@ -165,28 +168,80 @@ def _sheet_rows(file: IO[bytes], sheet: str) -> Iterator[Row]:
     try:
         with _workbook(file) as book, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            worksheet = book[sheet]
-            worksheet.reset_dimensions()  # what the file says of its size is often wrong
-            for line, cells in enumerate(worksheet.iter_rows(values_only=True), 1):
-                if len(cells) > MAX_COLUMNS:
-                    cells = _without_end(cells, line)
-                yield line, [_text(cell) for cell in cells]
+            yield from _rows_of(book, sheet)
     except BadFile:
         raise
     except Exception as error:
         raise BadFile("This workbook is damaged: a spreadsheet program may mend it by saving it again.") from error
 
 
-def _without_end(cells: tuple[Any, ...], line: int) -> tuple[Any, ...]:
-    if any(cell is not None for cell in cells[MAX_COLUMNS:]):
-        raise BadFile(f"Line {line} has more than {MAX_COLUMNS:,} columns.")
-    return cells[:MAX_COLUMNS]
+def _rows_of(book: Any, sheet: str) -> Iterator[Row]:
+    """The rows that the sheet has, and not those between them. openpyxl's own way makes up every row that is left out,
+    of which a small file may leave out a hundred million."""
+    from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
+    from openpyxl.xml.functions import iterparse
+
+    worksheet = book[sheet]
+    forms = _Forms(worksheet)
+    with worksheet._get_source() as source:
+        parser = WorkSheetParser(
+            source,
+            worksheet._shared_strings,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        parts = 0
+        for _, element in iterparse(source):
+            parts += 1
+            if element.tag == ROW_TAG:
+                line, cells = parser.parse_row(element)
+                element.clear()
+                if line > LAST_ROW:
+                    raise BadFile(f"This workbook has a row {line:,}, and a sheet ends at {LAST_ROW:,}.")
+                yield line, _texts(cells, line, forms)
+                parts = 0
+            elif parts > _PARTS:
+                raise BadFile("A row of this workbook has more cells than a sheet has columns.")
+            elif element.tag == DATA_TAG:
+                return
+
+
+class _Forms(dict[int, Form | None]):
+    """How numbers are shown, by the style of their cells."""
+
+    def __init__(self, worksheet: Any) -> None:
+        super().__init__()
+        self._worksheet = worksheet
+
+    def __missing__(self, style: int) -> Form | None:
+        from openpyxl.cell.read_only import ReadOnlyCell
+
+        form = form_of(ReadOnlyCell(self._worksheet, 1, 1, None, style_id=style).number_format)
+        self[style] = form
+        return form
+
+
+def _texts(cells: list[dict[str, Any]], line: int, forms: _Forms) -> list[str]:
+    row: list[str] = []
+    for cell in cells:
+        value = cell["value"]
+        if value is None:
+            continue
+        text = _text(value)
+        if cell["style_id"] and isinstance(text, Number) and (form := forms[cell["style_id"]]):
+            text = form.shown(text)
+        at = cell["column"] - 1
+        if at >= MAX_COLUMNS:
+            raise BadFile(f"Line {line} has more than {MAX_COLUMNS:,} columns.")
+        if at > len(row):
+            row.extend([""] * (at - len(row)))
+        row[at : at + 1] = [text]
+    return row
 
 
 def _text(cell: Any) -> str:
     """The cell as a person reads it. Numbers have at most 15 digits, as in Excel: what follows is dust."""
-    if cell is None:
-        return ""
     if isinstance(cell, str):
         if len(cell) >= ROOM:
             return Cut(cell)

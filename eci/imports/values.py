@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Literal
@@ -16,7 +17,10 @@ DecimalSign = Literal[".", ","]
 
 
 class Number(str):
-    """A number of a workbook. It has a point, whatever sign the texts beside it have."""
+    """A number of a workbook. It has a point, whatever sign the texts beside it have. ``sign``: what its cell's format
+    shows beside it, such as a currency."""
+
+    sign = ""
 
 
 class NoText(str):
@@ -84,11 +88,32 @@ _SIGNS = {
     "₽": ("RUB",),
     "₩": ("KRW",),
     "₺": ("TRY",),
+    "₴": ("UAH",),
+    "₪": ("ILS",),
+    "฿": ("THB",),
+    "₫": ("VND",),
+    "₱": ("PHP",),
+    "₦": ("NGN",),
+    "₸": ("KZT",),
+    "₾": ("GEL",),
     "zł": ("PLN",),
     "ft": ("HUF",),
     "kč": ("CZK",),
+    "lei": ("RON",),
+    "лв": ("BGN",),
+    "грн": ("UAH",),
+    "руб": ("RUB",),
+    "fr": ("CHF",),
+    "sfr": ("CHF",),
     "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "TWD"),
     "us$": ("USD",),
+    "ca$": ("CAD",),
+    "a$": ("AUD",),
+    "nz$": ("NZD",),
+    "s$": ("SGD",),
+    "hk$": ("HKD",),
+    "nt$": ("TWD",),
+    "mx$": ("MXN",),
     "r$": ("BRL",),
     "¥": ("JPY", "CNY"),
     "kr": ("SEK", "NOK", "DKK", "ISK"),
@@ -187,7 +212,7 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     found = _AMOUNT.fullmatch(_closed_up(cell))
     if not found:
         raise ValueError(f"{cell[:40]!r} is not a price.")
-    named = _named_currency(found["before"] + found["after"], currency or reading.currency)
+    named = _named_currency(found["before"] + found["after"] or _sign_of(cell), currency or reading.currency)
     if currency and named and named != currency:
         raise ValueError(f"The price is in {named}, but the currency is {currency}.")
     price = _number(type(cell)(found["number"]), reading.decimal)
@@ -208,7 +233,16 @@ def column_in(name: str) -> tuple[str, str]:
 def in_currency(cell: str, code: str) -> str:
     """The amount with its column's currency, unless it has its own."""
     found = _AMOUNT.fullmatch(_closed_up(cell))
-    return type(cell)(f"{cell} {code}") if found and not found["before"] + found["after"] else cell
+    return type(cell)(f"{cell} {code}") if found and not found["before"] + found["after"] + _sign_of(cell) else cell
+
+
+def _sign_of(cell: str) -> str:
+    return cell.sign if isinstance(cell, Number) else ""
+
+
+def plain_sign(sign: str) -> str:
+    """``Kr.`` and ``￥`` as they are known."""
+    return unicodedata.normalize("NFKC", sign).strip().lower().rstrip(".")
 
 
 def exact(price: Decimal, currency: str) -> Decimal:
@@ -225,9 +259,11 @@ def exact_minor(price: Decimal, currency: str) -> int:
 def _named_currency(sign: str, usual: str) -> str:
     if not sign:
         return ""
+    if "%" in sign:
+        raise ValueError("A percentage is not a price.")
     if money.is_currency(sign.upper()):
         return sign.upper()
-    meant = _SIGNS.get(sign.lower().rstrip("."))
+    meant = _SIGNS.get(plain_sign(sign))
     if meant is None:
         raise ValueError(f"{sign[:20]!r} is not a currency.")
     if len(meant) == 1:

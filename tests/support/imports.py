@@ -19,10 +19,13 @@ def csv(*lines: str) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-def xlsx(*rows: Iterable[Any], **more_sheets: list[list[Any]]) -> bytes:
+def xlsx(*rows: Iterable[Any], formats: dict[str, str] | None = None, **more_sheets: list[list[Any]]) -> bytes:
+    """``formats``: of numbers, by their cells (``C2``)."""
     book = Workbook()
     for row in rows:
         book.active.append(list(row))
+    for cell, number_format in (formats or {}).items():
+        book.active[cell].number_format = number_format
     for name, cells in more_sheets.items():
         sheet = book.create_sheet(name)
         for row in cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -160,6 +161,42 @@ def test_a_workbook_is_read_as_it_is_shown(opened: Opened) -> None:
         ["1.23456789012346e+19", "-3"],
     ]
     assert opened(content).total() == 6
+
+
+def stored(*rows: bytes) -> bytes:
+    """A workbook whose sheet has these rows, as XML."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(xlsx(["sku"]))) as made, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as book:
+        for name in made.namelist():
+            content = made.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                content = re.sub(rb"<sheetData>.*</sheetData>", b"<sheetData>%s</sheetData>" % b"".join(rows), content)
+            book.writestr(name, content)
+    return whole.getvalue()
+
+
+HEAD = b'<row r="1"><c r="A1" t="inlineStr"><is><t>sku</t></is></c></row>'
+
+
+def test_rows_that_a_sheet_leaves_out_are_not_made_up(opened: Opened) -> None:
+    content = stored(HEAD, b'<row r="1048576"><c r="B1048576"><v>5</v></c></row>')
+    assert list(opened(content).rows()) == [(1, ["sku"]), (1_048_576, ["", "5"])]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            b'<row r="99999999"><c r="A99999999"><v>5</v></c></row>',
+            "has a row 99,999,999, and a sheet ends at 1,048,576",
+        ),
+        (b'<row r="2"><c r="XFD2"><v>5</v></c></row>', "Line 2 has more than 1,000 columns"),
+        (b'<row r="2">' + b"<c/>" * 250_001 + b"</row>", "more cells than a sheet has columns"),
+    ],
+)
+def test_what_no_sheet_can_have_is_not_read(opened: Opened, row: bytes, sentence: str) -> None:
+    with pytest.raises(BadFile, match=sentence):
+        cells(opened(stored(HEAD, row)))
 
 
 def test_of_several_sheets_one_is_read(opened: Opened) -> None:

@@ -67,6 +67,22 @@ def test_codes_that_a_spreadsheet_has_made_dates_are_warned_of(importing: Import
     assert [row["key"] for row in importing.rows(read["import_id"], "&outcome=warned")] == ["01-Jan"]
 
 
+def test_a_workbooks_prices_are_in_the_currency_that_it_shows(importing: Importing) -> None:
+    rows = [["sku", "name", "price"], ["A", "A", 1234.5], ["B", "B", 10], ["C", "C", 0.15], ["D", "D", 7.5]]
+    formats = {"C2": "#,##0.00 [$€-407]", "C3": "[$£-809]#,##0.00", "C4": "0%", "C5": '0.00 "Punkte"'}
+    read = importing.read(xlsx(*rows, formats=formats), name="x.xlsx")
+    assert refusals(importing, read) == {
+        "C": ["price: A percentage is not a price."],
+        "D": ["price: 'Punkte' is not a currency."],
+    }
+    as_file = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
+    sent_back = b"".join(as_file.streaming_content).decode("utf-8-sig")
+    assert [line.split(",")[:3] for line in sent_back.splitlines()[1:]] == [["C", "C", "15%"], ["D", "D", "7.5 Punkte"]]
+    importing.apply(read["import_id"])
+    prices = {sku: (one["price"], one["currency"]) for sku, one in by_sku(importing).items()}
+    assert prices == {"A": ("1234.50", "EUR"), "B": ("10.00", "GBP")}
+
+
 def test_numbers_of_a_workbook_are_taken_as_they_are_shown(importing: Importing) -> None:
     importing.take(
         xlsx(["sku", "name", "price"], [17, "A", 19.990000000000002], [1234567890123, "B", 5]), name="x.xlsx"
