@@ -34,6 +34,7 @@ Imports (imports has the story)
     imports.words       what columns are called in other languages
     imports.values      what people write into cells
     imports.reading     the dry run
+    imports.again       a file that was booked before
     imports.applying    writing and undoing
     imports.leases      who carries an import on
     imports.running     the worker's side

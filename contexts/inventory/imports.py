@@ -19,8 +19,9 @@ from contexts.inventory.services.stock import MAX_UNITS
 from eci import text
 from eci.identity.roles import Role, only
 from eci.imports import values, words
+from eci.imports.again import AGAIN, YES
 from eci.imports.kinds import Cells, Field, Kind, Preset, Question, Skip, Skipped, Values, Verdict, refused
-from eci.imports.rows import ImportLineRow, Outcome
+from eci.imports.rows import ACTOR, ImportLineRow, Outcome
 from eci.imports.values import Reading
 
 SET, ADD = "set", "add"
@@ -354,8 +355,8 @@ class _Stock(Kind):
             elif after != (before or 0) and actors.get(place) != actor:
                 why.append("Kept, because units have come or gone since.")
             else:
-                units = (before or 0) - after
-                back.append((len(why), Counted(product=place[0], product_id=place[0], warehouse=place[1], units=units)))
+                taken = self._counted(line.values, place)  # with its delivery note, which may be booked again
+                back.append((len(why), replace(taken, units=(before or 0) - after)))
                 why.append("")
         kind, _ = self._movement(add=any(self._adds(line.values) for line in lines))  # all of a file's rows, or none
         outcomes = counts.record(
@@ -383,7 +384,7 @@ class StockCounts(_Stock):
     presets = _presets("onhand")
     units = spread_field = "onhand"
     says = ("onhand",)
-    options = {"warehouse": (), "locations": (), "counts": (SET, ADD)}
+    options = {"warehouse": (), "locations": (), "counts": (SET, ADD), AGAIN: (YES,)}
     maps = frozenset({"locations"})
 
     def questions(
@@ -393,9 +394,12 @@ class StockCounts(_Stock):
         asked = Question(name="counts", question=sentence, choices=[SET, ADD], answer=options.get("counts", SET))
         return [*super().questions(options, columns, spread), asked]
 
+    def adds(self, options: Mapping[str, Any]) -> bool:
+        return options.get("counts") == ADD
+
     def finish(self, values: Values, options: Mapping[str, Any]) -> Values:
         finished = super().finish(values, options)
-        return finished | {"add": True} if options.get("counts") == ADD else finished
+        return finished | {"add": True} if self.adds(options) else finished
 
     def _adds(self, row: Values) -> bool:
         return bool(row.get("add"))
@@ -415,6 +419,22 @@ class Receipts(_Stock):
     presets = _presets("quantity")
     units = spread_field = "quantity"
     unique = False
+    options = {"warehouse": (), "locations": (), AGAIN: (YES,)}
+
+    def adds(self, options: Mapping[str, Any]) -> bool:
+        return True
+
+    def look(self, rows: Sequence[Values], prepared: Known) -> list[Verdict]:
+        """With a warning where the delivery note was booked before, by whatever door."""
+        verdicts = super().look(rows, prepared)
+        notes = [(self._place(row, prepared), row.get("reference", "")) for row in rows]
+        booked = selectors.received(notes={(place, note) for place, note in notes if place and note})
+        for (place, note), verdict in zip(notes, verdicts, strict=True):
+            if place and (place, note) in booked and verdict.outcome != Outcome.REFUSED:
+                units, actor = booked[place, note]
+                who = actor.replace(ACTOR, "import ")
+                verdict.messages.append(f"{note} was booked before, by {who}: {units:,} units.")
+        return verdicts
 
     def _adds(self, row: Values) -> bool:
         return True

@@ -110,7 +110,9 @@ class Movement(QuickModel):
         indexes = [
             models.Index(fields=["product_id", "warehouse", "at", "id"], name="inventory_movement_then"),
             models.Index(fields=["order_id"], name="inventory_movement_order"),
-            models.Index(fields=["reference"], condition=Q(reference__gt=""), name="inventory_movement_reference"),
+            models.Index(
+                fields=["reference", "product_id"], condition=Q(reference__gt=""), name="inventory_movement_note"
+            ),
             models.Index(fields=["kind", "-at", "-id"], condition=~Q(kind="shipment"), name="inventory_movement_kind"),
             models.Index(fields=["-at", "-id"], name="inventory_movement_newest"),
             models.Index(fields=["warehouse", "-at", "-id"], name="inventory_movement_warehouse"),

@@ -211,6 +211,25 @@ def last_actors(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], s
     return {(product_id, code): actor for product_id, code, actor in rows}
 
 
+def received(*, notes: Collection[tuple[tuple[int, str], str]]) -> dict[tuple[tuple[int, str], str], tuple[int, str]]:
+    """Of these delivery notes, each of a product in a warehouse, those that were booked and not taken back: how many
+    units, and the actor."""
+    if not notes:
+        return {}
+    found = Movement.objects.filter(
+        kind=MovementKind.RECEIPT,
+        product_id__in={product_id for (product_id, _), _ in notes},
+        reference__in={reference for _, reference in notes},
+        reference__gt="",  # as the index has it
+    )
+    sums = found.values_list("product_id", "warehouse_id", "reference", "actor").annotate(units=Sum("delta"))
+    return {
+        note: (units, actor)
+        for product_id, code, reference, actor, units in sums.filter(units__gt=0).order_by("actor")
+        if (note := ((product_id, code), reference)) in notes
+    }
+
+
 @reads
 def _available(*, product_ids: Collection[int]) -> QuerySet[Any]:
     rows = with_available(rows=Stock.objects.filter(product_id__in=product_ids))

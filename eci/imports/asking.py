@@ -15,7 +15,7 @@ from eci.clock import utcnow
 from eci.db import run_in_unit_of_work
 from eci.errors import Conflict, NotFound
 from eci.idempotency import Key
-from eci.imports import uploads
+from eci.imports import again, uploads
 from eci.imports.kinds import Kind
 from eci.imports.rows import ImportLineRow, ImportRow, Outcome, State, Status, imports_of, lines_of
 from eci.imports.running import KEPT
@@ -68,6 +68,7 @@ def begin(
             file=upload.file,
             filename=upload.name,
             size=upload.size,
+            digest=upload.digest,
             given=given,
             created_at=utcnow(),
         )
@@ -154,6 +155,8 @@ def _start(row: ImportRow, before: Status, after: Status, actor: str, **begun: i
     free = {"lease_owner": "", "lease_until": None, "attempts": 0}
 
     def start() -> ImportRow:
+        if after == Status.APPLYING and (why := again.why_not(row)):
+            raise QuestionsOpen(why, questions=[again.AGAIN])
         if not imports_of(context).filter(pk=row.pk, status=before).update(status=after, **begun, **free):
             now = find(row.import_id)
             if now.status == after:

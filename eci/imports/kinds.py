@@ -151,6 +151,10 @@ class Kind(ABC):
         """The values, with what follows from several of them together. ValueError; Skipped."""
         return values
 
+    def adds(self, options: Mapping[str, Any]) -> bool:
+        """Whether its rows are added to what is there, so that the same file sent twice adds twice."""
+        return False
+
     def ahead(self, rows: Sequence[Values]) -> Any:
         """What can be made of these rows, which were new when they were read, without asking anybody. Called in another
         thread, while the rows before them are written, if ``makes_ahead``."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from eci.db import run_in_unit_of_work
-from eci.imports import mapping, tables, uploads, values
+from eci.imports import again, mapping, tables, uploads, values
 from eci.imports.decoding import ENCODINGS, Torn
 from eci.imports.errors import BadFile
 from eci.imports.kinds import (
@@ -79,7 +79,7 @@ def read(lease: Lease) -> None:
     with uploads.fetch(lease.context, row.file) as file:
         table, columns = _opened(row, file, kind)
         evidence = _look(table, columns, kind, lease)
-        questions = _questions(table, columns, kind, evidence, options)
+        questions = [*_questions(table, columns, kind, evidence, options), *again.questions(row)]
         total = table.total() if table.dialect is None else evidence.rows
         if evidence.rows > MAX_ROWS:
             raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Send it in parts.")

@@ -62,6 +62,7 @@ class ImportRow(models.Model):
     file = models.UUIDField()
     filename = models.CharField(max_length=255, blank=True, default="")
     size = models.BigIntegerField()
+    digest = models.CharField(max_length=64, blank=True, default="", db_default="")  # of the file: SHA-256
     given = models.JSONField(default=dict)
     detected = models.JSONField(default=dict)
     questions = models.JSONField(default=list)
@@ -84,6 +85,7 @@ class ImportRow(models.Model):
         indexes = [
             models.Index(fields=["status"], name="%(app_label)s_import_status"),
             models.Index(fields=["created_at"], name="%(app_label)s_import_age"),
+            models.Index(fields=["digest"], name="%(app_label)s_import_digest"),
         ]
 
     @property

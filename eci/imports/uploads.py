@@ -28,6 +28,7 @@ class Upload:
     file: uuid.UUID
     name: str
     size: int
+    digest: str
 
 
 def digest(file: IO[bytes]) -> str:
@@ -40,12 +41,13 @@ def digest(file: IO[bytes]) -> str:
 
 def keep(context: str, file: IO[bytes], *, name: str) -> Upload:
     """Store the file. Each piece is a transaction of its own: a long one would let everybody else wait."""
-    made, size = uuid.uuid4(), 0
+    made, size, found = uuid.uuid4(), 0, hashlib.sha256()
     for number, content in enumerate(_pieces(file)):
         with unit_of_work(context):
             pieces_of(context).create(file=made, number=number, content=content)
         size += len(content)
-    return Upload(file=made, name=name, size=size)
+        found.update(content)
+    return Upload(file=made, name=name, size=size, digest=found.hexdigest())
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -271,3 +271,66 @@ def test_what_arrives_has_its_delivery_note(counting: Importing) -> None:
         ("LAMP", "4", "7", "LS-2"),
         ("RUG", "5", "5", ""),
     ]
+
+
+def asked_again(read: dict[str, Any]) -> list[str]:
+    return [one["question"] for one in read["questions"] if one["name"] == "again"]
+
+
+ADDED = [("receipts", {}), ("stock_counts", {"counts": "add"})]
+
+
+@pytest.mark.parametrize(("kind", "options"), ADDED)
+def test_a_file_that_adds_is_booked_again_only_on_purpose(
+    one_place: Importing, kind: str, options: dict[str, str]
+) -> None:
+    content = csv("sku,warehouse,quantity", "LAMP,WH1,5")
+    about: dict[str, Any] = {"kind": kind, "options": options}
+    first = one_place.take(content, **about)
+    again = one_place.read(content, name="the same.csv", **about)
+    [question] = asked_again(again)
+    assert question.startswith(f"This file was booked by import {first['import_id']} on ")
+    refused = one_place.api.post(f"/v1/imports/{again['import_id']}/apply")
+    assert (refused.status, refused.json["details"]["questions"]) == (409, ["again"])
+    assert by_sku(one_place) == {"LAMP": {"WH1": 5}}
+    one_place.apply(one_place.answer(again["import_id"], again="yes")["import_id"])
+    assert by_sku(one_place) == {"LAMP": {"WH1": 10}}
+
+
+def test_a_file_that_was_undone_may_be_booked_again(one_place: Importing) -> None:
+    one_place.kind = "receipts"
+    content = csv("sku,quantity,reference", "LAMP,5,DN-77")
+    one_place.undo(one_place.take(content)["import_id"])
+    read = one_place.read(content)
+    assert (asked_again(read), read["counts"]["warned"]) == ([], 0)
+    one_place.apply(read["import_id"])
+    assert by_sku(one_place) == {"LAMP": {"WH1": 5}}
+
+
+def test_of_two_that_were_read_before_either_was_booked_one_is(one_place: Importing) -> None:
+    one_place.kind = "receipts"
+    content = csv("sku,quantity", "LAMP,5")
+    first, second = one_place.read(content), one_place.read(content)
+    one_place.apply(first["import_id"])
+    refused = one_place.api.post(f"/v1/imports/{second['import_id']}/apply")
+    assert (refused.status, refused.json["code"]) == (409, "questions_open")
+    assert first["import_id"] in refused.json["error"]
+    one_place.work()
+    assert by_sku(one_place) == {"LAMP": {"WH1": 5}}
+
+
+def test_a_file_of_counts_that_set_is_taken_as_often_as_it_comes(one_place: Importing) -> None:
+    content = csv("sku,onhand", "LAMP,5")
+    one_place.take(content)
+    again = one_place.take(content)
+    assert (asked_again(again), again["counts"]["same"]) == ([], 1)
+
+
+def test_a_delivery_note_that_was_booked_before_is_warned_of(counting: Importing) -> None:
+    counting.kind = "receipts"
+    header = "sku,warehouse,quantity,reference"
+    first = counting.take(csv(header, "LAMP,WH1,5,DN-77", "LAMP,WH1,1,DN-77", "RUG,WH1,2,DN-77"))
+    read = counting.read(csv(header, "LAMP,WH1,5,DN-77", "LAMP,WH2,5,DN-77", "LAMP,WH1,5,DN-78", "0017,WH1,5,DN-77"))
+    told = {row["line"]: row["messages"] for row in counting.rows(read["import_id"], "&outcome=warned")}
+    assert told == {2: [f"DN-77 was booked before, by import {first['import_id']}: 6 units."]}
+    assert asked_again(read) == []
