@@ -13,15 +13,16 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from drf_spectacular import renderers
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 
+from eci.http.negotiation import KnownFormats
 
-class FirstUnlessAsked(DefaultContentNegotiation):
+
+class FirstUnlessAsked(KnownFormats):
     """Follow ``?format=``. Otherwise give the first format, never a 406."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        if request.query_params.get("format"):
+        if "format" in request.query_params:
             return super().select_renderer(request, renderers, format_suffix)
         return renderers[0], renderers[0].media_type
 

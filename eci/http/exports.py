@@ -45,6 +45,7 @@ class ExportView(ApiView):
     """The base of views that answer a table as a file. ``columns`` are its header."""
 
     columns: ClassVar[tuple[str, ...]]
+    formats: ClassVar[tuple[str, ...]] = (CSV, XLSX)
     renderer_classes = [EnvelopeRenderer, CsvRenderer, XlsxRenderer, BrowsableRenderer]
     rate = {"GET": "export"}
 

@@ -8,8 +8,22 @@ from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 
+from eci.errors import InvalidRequest
 
-class JsonUnlessAsked(DefaultContentNegotiation):
+
+class KnownFormats(DefaultContentNegotiation):
+    """``?format=`` is one of those that there are; a view's ``formats`` are those that it names."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        asked = request.query_params.get("format")
+        if asked is not None and asked not in (known := [one.format for one in renderers]):
+            view = (request.parser_context or {}).get("view")
+            sentence = f"This is one of {', '.join(getattr(view, 'formats', known))}."
+            raise InvalidRequest(f"format: {sentence}", format=[sentence])
+        return super().select_renderer(request, renderers, format_suffix)
+
+
+class JsonUnlessAsked(KnownFormats):
     """Follow ``?format=`` and ``Accept``. Never a 406, and a page only where ``text/html`` itself is accepted."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:

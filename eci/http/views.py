@@ -62,7 +62,8 @@ class ApiView(GenericAPIView[Any]):
     """The base of every view under /v1. A view describes itself with these attributes:
 
     - ``roles``: who may call it, as one set for all methods or a set for each. Nobody, unless it says so.
-    - ``query_serializer``: the parameters that a GET takes. Any other parameter is a 400, and so is one given twice.
+    - ``query_serializer``: the parameters that a GET takes. Any other parameter is a 400, and so is one given twice or
+      without a value: a look-up of nothing is not a list of all.
     - ``body_serializers``: by method, the body it takes. /docs and the browsable API's forms are made of them.
     - ``keyed_methods``: the methods for which /docs shows the header ``Idempotency-Key``.
     - ``conditional_methods``: those that obey ``If-Match``, by ``if_match()``. Other writes refuse the header.
@@ -123,6 +124,11 @@ class ApiView(GenericAPIView[Any]):
         twice = sorted(name for name, values in request.query_params.lists() if len(values) > 1)
         if twice:
             raise serializers.ValidationError({name: ["Give this parameter once."] for name in twice})
+        empty = sorted(name for name, value in request.query_params.items() if not value)
+        if empty:
+            raise serializers.ValidationError(
+                {name: ["This is empty: leave it out, or give it a value."] for name in empty}
+            )
         if known:
             if any("\x00" in value for values in request.query_params.lists() for value in values[1]):
                 raise InvalidRequest("A query parameter contains a NUL character.")

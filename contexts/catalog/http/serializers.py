@@ -66,11 +66,6 @@ class ProductListQuery(QuerySerializer):
     product_ids = IdsField(required=False)
     skus = SkusField(required=False)
 
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """An empty parameter filters nothing, because search forms send all their fields."""
-        given: dict[str, Any] = super().to_internal_value({name: text for name, text in data.items() if text != ""})
-        return given
-
 
 class ProductExportQuery(WholeList, ProductListQuery):
     """The same filters, for all rows."""

@@ -34,4 +34,4 @@ def test_each_format_is_a_document_of_its_own() -> None:
     client = Client()
     yaml, json = client.get("/schema"), client.get("/schema?format=json")
     assert json.json()["openapi"].startswith("3.1") and json.headers["ETag"] != yaml.headers["ETag"]
-    assert client.get("/schema?format=nonsense").status_code == 404
+    assert client.get("/schema?format=nonsense").status_code == 400
