@@ -46,8 +46,12 @@ class Field:
     - ``cleared``: what a blank cell means where blank cells clear; None if the field cannot be empty.
     - ``is_code``: it may begin with zeros, which an apostrophe guards.
     - ``is_number``: its cells tell which decimal sign the file has.
-    - ``is_amount``: its columns may say in which currency it is: ``Price (EUR)``.
+    - ``is_amount``: its columns may say in which currency it is: ``Price (EUR)``. ``is_currency``: it says that itself.
     - ``ask``: what is asked when several columns may be this one.
+    - ``beside``: words that may stand beside its names: ``price excl. VAT``.
+    - ``denied``: what columns are called that say the opposite, yes or no. Of several columns of such a field, each
+      must say yes.
+    - ``sounds``: parts of words by which a column that nobody knows may be this one. Then it is asked.
     """
 
     name: str
@@ -58,7 +62,11 @@ class Field:
     is_code: bool = False
     is_number: bool = False
     is_amount: bool = False
+    is_currency: bool = False
     ask: str = ""
+    beside: frozenset[str] = frozenset()
+    denied: tuple[str, ...] = ()
+    sounds: tuple[str, ...] = ()
 
 
 def _as_it_is(cells: Cells, first: Cells) -> Cells | Skip:
@@ -123,6 +131,7 @@ class Kind(ABC):
     presets: tuple[Preset, ...] = ()
     unique: bool = True
     makes_ahead: bool = False  # not of people: they may be erased before their rows are written
+    says_more: bool = False  # a file of its first field alone says nothing
     says: tuple[str, ...] = ()  # fields without a column of which a file says nothing; those that are needed too
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # its own, and what each may be; empty: any text
     maps: ClassVar[frozenset[str]] = frozenset()  # options that are an object of texts

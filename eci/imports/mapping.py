@@ -10,7 +10,7 @@ from typing import Any
 
 from eci.imports import values
 from eci.imports.errors import BadFile
-from eci.imports.kinds import Kind, Preset, plain
+from eci.imports.kinds import Field, Kind, Preset, plain
 from eci.imports.tables import MAX_COLUMNS, Row
 
 HEADER_WITHIN = 20  # rows
@@ -21,7 +21,9 @@ NOTHING = ""  # what a column is mapped to that is no field
 class Columns:
     """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own.
     ``width``: how many cells the header has, blank ones too. ``zeros``: how many digits a workbook shows of the numbers
-    in a column, with zeros before them. ``currencies``: of amounts, as their columns' names say."""
+    in a column, with zeros before them. ``currencies``: of amounts, as their columns' names say. ``denied``: columns
+    that say the opposite of their field. ``every``: fields of which each column must say yes. ``given``: columns of
+    which somebody has said what they are."""
 
     header_line: int
     width: int
@@ -31,6 +33,9 @@ class Columns:
     spread: dict[int, dict[str, str]] = field(default_factory=dict)
     zeros: dict[int, int] = field(default_factory=dict)
     currencies: dict[int, str] = field(default_factory=dict)
+    denied: set[int] = field(default_factory=set)
+    every: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
 
     def mapping(self) -> dict[str, str | None]:
         """For each column its field, or None."""
@@ -75,7 +80,7 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     if preset and preset.refusal and not mapping:
         raise BadFile(preset.refusal)
     named = {index: values.column_in(name) for index, name in enumerate(names)}
-    fields = _fields(names, kind, preset, mapping, {index: name for index, (name, code) in named.items() if code})
+    fields = _fields(names, kind, preset, mapping, named)
     amounts = {index for one in kind.fields if one.is_amount for index in fields.get(one.name, ())}
     spread = {} if kind.spread_over in fields else kind.spread(names)
     return Columns(
@@ -86,7 +91,33 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
         preset=preset,
         spread={at: cells for at, cells in spread.items() if names[at] not in mapping},
         currencies={index: code for index, (_, code) in named.items() if code and index in amounts},
+        denied={
+            index
+            for one in kind.fields
+            for index in fields.get(one.name, ())
+            if _plain_beside(names[index]) in map(plain, one.denied)
+        },
+        every={one.name for one in kind.fields if one.denied and len(fields.get(one.name, ())) > 1},
+        given=set(mapping),
     )
+
+
+def sounding(columns: Columns, one: Field) -> list[str]:
+    """The columns that may be this field, if no column is and nobody has said what they are."""
+    if columns.preset or one.name in columns.fields:
+        return []
+    used = {index for indexes in columns.fields.values() for index in indexes} | set(columns.spread)
+    free = [name for at, name in enumerate(columns.names) if at not in used and name not in columns.given]
+    return [name for name in free if any(sound in plain(name) for sound in one.sounds)]
+
+
+def _plain_beside(name: str, beside: frozenset[str] = frozenset()) -> str:
+    """The name without what stands beside it: ``Active (0/1)``, ``price excl. VAT``."""
+    words = (word for word in _ASIDE.sub(" ", name).replace("_", " ").split() if plain(word) not in beside)
+    return plain("".join(words))
+
+
+_ASIDE = re.compile(r"[(\[][^()\[\]]*[)\]]")
 
 
 def _unknown_header(rows: list[Row], kind: Kind) -> Row:
@@ -142,9 +173,14 @@ def _preset(names: list[str], kind: Kind) -> Preset | None:
 
 
 def _fields(
-    names: list[str], kind: Kind, preset: Preset | None, mapping: Mapping[str, Any], amounts: Mapping[int, str]
+    names: list[str],
+    kind: Kind,
+    preset: Preset | None,
+    mapping: Mapping[str, Any],
+    named: Mapping[int, tuple[str, str]],
 ) -> dict[str, list[int]]:
-    """What is given comes first, then the preset, then the fields' own names. ``amounts``: names without currency."""
+    """What is given comes first, then the preset, then the fields' own names. ``named``: the columns' names without the
+    currency that they say, and that."""
     fields: dict[str, list[int]] = {}
     at: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(as_sent(names)):
@@ -164,11 +200,23 @@ def _fields(
     for one in kind.fields:
         wanted = [plain(name) for name in (one.name, *one.names)]
         there = [at[name] for name in wanted if name in at]
+        if not preset and one.denied:
+            flags = {*wanted, *map(plain, one.denied)}
+            there += [[index] for index, name in enumerate(names) if _plain_beside(name) in flags]
         if one.is_amount:
-            there += [[index] for index, name in amounts.items() if plain(name) in wanted]
+            there += [[index] for index, (name, code) in named.items() if _is_amount(name, code, one, wanted)]
+        several = bool(one.ask or (one.denied and not preset))
         for indexes in there:
             free = [index for index in indexes if index not in taken]
-            if free and one.name not in given and (one.name not in fields or one.ask):
+            if free and one.name not in given and (one.name not in fields or several):
                 fields.setdefault(one.name, []).extend(free)
                 taken.update(free)
     return fields
+
+
+def _is_amount(name: str, code: str, one: Field, wanted: Sequence[str]) -> bool:
+    words = _plain_beside(_APART.sub(" ", name), one.beside)
+    return words in wanted if words else bool(code)
+
+
+_APART = re.compile(r"[()\[\]/,;:]")  # what stands in brackets after a price is said of it

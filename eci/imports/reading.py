@@ -48,10 +48,12 @@ LEAVE, CLEAR = "leave", "clear"
 
 @dataclass
 class Evidence:
-    """``filled``: how many rows have something in a column. ``signs``: what numbers tell of the decimal sign."""
+    """``filled``: how many rows have something in a column. ``signs``: what numbers tell of the decimal sign.
+    ``beside``: what stands beside amounts, such as a currency, or nothing."""
 
     filled: Counter[int] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
+    beside: Counter[str] = field(default_factory=Counter)
     rows: int = 0
 
 
@@ -100,7 +102,7 @@ def read(lease: Lease) -> None:
             as_written=bool(columns.preset and columns.preset.as_written),
         )
         if currency := options.get("currency"):
-            reading.currency = currency
+            reading.currency = reading.unnamed = currency
         answers = kind.informed(options | {one.name: one.answer for one in questions})
         _judge(lease, kind, _parsed(table.rows(), columns, kind), reading, answers, columns)
     lease.finish(Status.READY, done=lease.row.row_count)
@@ -157,6 +159,8 @@ def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
     numbers = _numbers(columns, kind)
     several = {index for indexes in columns.fields.values() if len(indexes) > 1 for index in indexes}
     looked_at = sorted(numbers | several)
+    amounts = _amounts(columns, kind) - set(columns.currencies)
+    currencies = [at for one in kind.fields if one.is_currency for at in columns.fields.get(one.name, ())]
     for line, cells in table.rows():
         evidence.rows += 1
         if line <= columns.header_line:
@@ -168,6 +172,10 @@ def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
                 evidence.filled[index] += 1
                 if index in numbers and not isinstance(cell, values.Number):
                     evidence.signs[values.decimal_sign(values.bare(cell))] += 1
+                if index in amounts and not any(at < len(cells) and cells[at] for at in currencies):
+                    sign = values.sign_of(cell)
+                    if sign is not None:
+                        evidence.beside[sign] += 1
         if evidence.rows % 1_000 == 0:
             lease.renew()
     return evidence
@@ -189,6 +197,7 @@ def _questions(
     asked = [
         *_about_text(table, options),
         *_about_decimal(evidence, options),
+        *_about_currency(columns, evidence, options),
         *_about_columns(columns, kind, evidence, options),
         *kind.questions(options, columns.fields, columns.spread),
     ]
@@ -236,8 +245,32 @@ def _about_decimal(evidence: Evidence, options: Mapping[str, Any]) -> list[Quest
 _DECIMAL = "Which is the decimal sign?"
 
 
+def _about_currency(columns: Columns, evidence: Evidence, options: Mapping[str, Any]) -> Iterator[Question]:
+    """Where some amounts name one and others none, or what they name may be several."""
+    usual, given = Reading().currency, options.get("currency")
+    signs = {sign: meant for sign in evidence.beside if (meant := values.currencies_of(sign))}
+    signs |= {sign: meant for sign in columns.currencies.values() if (meant := values.currencies_of(sign))}
+    named = {usual if usual in meant else meant[0] for meant in signs.values() if usual in meant or len(meant) == 1}
+    for sign, meant in signs.items():
+        if len(meant) > 1 and usual not in meant:
+            sentence = f"Which currency is {sign!r}? Prices that name none are in it too."
+            yield Question(name="currency", question=sentence, choices=list(meant), answer=given, needed=True)
+            return
+    if evidence.beside[""] and named - {usual}:
+        sentence = (
+            f"Some prices name a currency ({', '.join(sorted(named))}), and {evidence.beside['']:,} name none. "
+            "In which currency are those?"
+        )
+        choices = sorted(named | {usual})
+        yield Question(name="currency", question=sentence, choices=choices, answer=given, needed=True)
+
+
 def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]) -> Iterator[Question]:
     headers = mapping.as_sent(columns.names)
+    key = kind.fields[0].name
+    if kind.says_more and not columns.preset and columns.fields.keys() == {key}:
+        sentence = f"No column but {key} is known, and so the file says nothing. Say in the mapping which is what."
+        yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
     for one in kind.fields:
         indexes = columns.fields.get(one.name, [])
         is_made = bool(columns.preset and one.name in columns.preset.makes)
@@ -246,12 +279,18 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         if (one.needed or one.name in kind.says) and not indexes and not is_made:
             sentence = f"Which column is {one.name}? Say it in the mapping. A file needs a row with its columns' names."
             yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
+        elif near := mapping.sounding(columns, one):
+            sentence = (
+                f"No column is known as {one.name}. Is it one of: {', '.join(near)[:300]}? Say in the mapping which "
+                "one, and null for each that is not."
+            )
+            yield Question(name="mapping", question=sentence, choices=near, needed=True)
         there = [index for index in indexes if evidence.filled[index]]
         filled = [columns.names[index] for index in there]
         answer = options.get(one.name)
         if one.ask and answer and answer not in columns.names:
             raise BadFile(mapping.no_column(one.name, answer, filled or columns.names))
-        if not one.ask and len({plain(headers[index]) for index in there}) < len(there):
+        if not one.ask and not one.denied and len({plain(headers[index]) for index in there}) < len(there):
             sentence = f"Several columns are called {one.name}. Leave out all but one: map the others to null."
             yield Question(name="mapping", question=sentence, choices=filled, needed=True)
         if one.ask and len(filled) > 1:
@@ -286,7 +325,11 @@ def _detected(table: Table, columns: Columns, questions: Sequence[Question]) -> 
 def _notes(columns: Columns) -> list[str]:
     mapped = {index for indexes in columns.fields.values() for index in indexes} | set(columns.spread)
     unknown = [name for index, name in enumerate(columns.names) if index not in mapped]
-    return [f"Not used: {', '.join(unknown)}."[:2_000]] if unknown else []
+    denied = ", ".join(columns.names[index] for index in sorted(columns.denied))
+    return [
+        *([f"Not used: {', '.join(unknown)}."[:2_000]] if unknown else []),
+        *([f"These say the opposite, yes for no: {denied}."[:2_000]] if denied else []),
+    ]
 
 
 # -- row by row -------------------------------------------------------------------------------------------------------
@@ -344,10 +387,13 @@ def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
                 cell = cell.zfill(columns.zeros[index])
             if index in columns.currencies:
                 cell = values.in_currency(cell, columns.currencies[index])
+            if index in columns.denied and not isinstance(cell, Formula):
+                cell = values.Denied(cell)
             found.setdefault(name, cell)
             if cell:
                 found[name] = cell
-                break
+                if name not in columns.every or not values.is_yes(cell):
+                    break
     return found
 
 

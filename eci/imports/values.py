@@ -42,47 +42,56 @@ class Text(str):
 
 
 ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
-_TRUE = {
-    "1",
-    "-1",
-    "true",
-    "yes",
-    "y",
-    "on",
-    "x",
-    "enabled",
-    "visible",
-    "active",
-    "published",
-    "instock",
-    *("wahr", "vrai", "ja", "oui", "si", "sí", "sì", "tak", "igen", "aktiv", "actif", "activo", "attivo", "actief"),
+# The first two answer what the column is called; the others say how the thing is, whatever the column is called.
+_YES = {
+    *("1", "-1", "true", "t", "yes", "y", "on", "x", "wahr", "vrai", "verdadero", "vero", "prawda", "igaz"),
+    *("ja", "oui", "si", "sí", "sì", "tak", "igen"),
 }
-_FALSE = {
-    "0",
-    "2",
-    "false",
-    "no",
-    "n",
-    "off",
-    "disabled",
-    "hidden",
-    "inactive",
-    "draft",
-    "archived",
-    "private",
-    "falsch",
-    "faux",
-    "nein",
-    "non",
-    "nee",
-    "nie",
-    "nem",
-    "inaktiv",
-    "inactif",
+_NO = {
+    *(
+        "0",
+        "false",
+        "f",
+        "no",
+        "n",
+        "off",
+        "falsch",
+        "faux",
+        "falso",
+        "fałsz",
+        "hamis",
+        "nein",
+        "non",
+        "nee",
+        "nie",
+        "nem",
+    ),
+}
+_ON = {
+    *("enabled", "visible", "active", "published", "publish", "instock", "online", "available", "both", "everywhere"),
+    *("catalog", "search", "catalog,search", "aktiv", "actif", "activo", "attivo", "actief", "aktywny", "aktív"),
+}
+_OFF = {
+    *(
+        "2",
+        "disabled",
+        "hidden",
+        "inactive",
+        "draft",
+        "archived",
+        "private",
+        "inaktiv",
+        "inactif",
+        "inactivo",
+        "inattivo",
+    ),
+    *("deleted", "trash", "pending", "discontinued", "retired", "obsolete", "unpublished", "deactivated", "suspended"),
+    *("blocked", "offline", "unavailable", "none", "nowhere", "notvisibleindividually", "inactief", "nieaktywny"),
 }
 _SIGNS = {
     "€": ("EUR",),
     "euro": ("EUR",),
+    "euros": ("EUR",),
     "£": ("GBP",),
     "₹": ("INR",),
     "₽": ("RUB",),
@@ -97,6 +106,10 @@ _SIGNS = {
     "₸": ("KZT",),
     "₾": ("GEL",),
     "zł": ("PLN",),
+    "złoty": ("PLN",),
+    "forint": ("HUF",),
+    "franken": ("CHF",),
+    "yen": ("JPY",),
     "ft": ("HUF",),
     "kč": ("CZK",),
     "lei": ("RON",),
@@ -118,11 +131,13 @@ _SIGNS = {
     "¥": ("JPY", "CNY"),
     "kr": ("SEK", "NOK", "DKK", "ISK"),
 }
+_SIGNS["dollar"] = _SIGNS["dollars"] = _SIGNS["$"]
+_COMMON = {code for codes in _SIGNS.values() for code in codes}
 _SPACE = "[\\s\xa0\u2007\u2009\u202f'’]+"
 _SPACES = re.compile(rf"(?<!\d){_SPACE}|{_SPACE}(?!\d)|{_SPACE}(?=\d{{3}}(?!\d))")  # of thousands, or beside a number
 _DASHES = str.maketrans("−–—", "---")
 _AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,]+(?:[eE][+-]?\d+)?\)?-{0,2})(?P<after>[^\d.,]*)")
-_COLUMN = re.compile(r"(?P<name>.*?)[\s,]*[(\[]?\s*(?:in\s+)?(?P<code>[A-Z]{3}|[€£₹₽₩₺])\s*[)\]]?\s*")
+_WORDS = re.compile(r"[^\W_]*\$|[^\W_]+|[€£₹₽₩₺₴₪฿₫₱₦₸₾¥]")
 _NO_CENTS = re.compile(r"[.,]-{1,2}$")  # 20.- and 20,--
 _PLAIN: dict[DecimalSign, re.Pattern[str]] = {
     ".": re.compile(r"[+-]?(?=[.\d])(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?"),
@@ -136,11 +151,13 @@ _DUST = Decimal("0.00000001")  # what computers with binary fractions leave behi
 class Reading:
     """How the cells of one file are read, and what is said of the row that is being read.
 
-    ``as_written``: its texts are the shop's own, so nothing in them is decoded.
+    ``as_written``: its texts are the shop's own, so nothing in them is decoded. ``unnamed``: the currency of amounts
+    that name none, where somebody has said it.
     """
 
     decimal: DecimalSign = "."
     currency: str = field(default_factory=lambda: settings.ECI_CURRENCY)
+    unnamed: str = ""
     as_written: bool = False
     warnings: list[str] = field(default_factory=list)
     cells: dict[str, str] = field(default_factory=dict)  # of the row, by field
@@ -218,16 +235,45 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     price = _number(type(cell)(found["number"]), reading.decimal)
     if price < 0:
         raise ValueError("A price must not be negative.")
-    return price, named or currency
+    return price, named or currency or reading.unnamed
 
 
 def column_in(name: str) -> tuple[str, str]:
-    """The name of a column, and the currency that it says after it: ``Price (EUR)``, ``Price in €``."""
-    found = _COLUMN.fullmatch(name)
-    if not found:
+    """The name of a column without the currency that it says, and that: ``Price (EUR)``, ``Price in €``, ``price_eur``,
+    ``USD Price``, ``EUR``. A sign that several currencies have stays a sign."""
+    words = _WORDS.findall(name)
+    codes = {at: code for at, word in enumerate(words) if (code := _currency_called(word, name))}
+    if len(codes) != 1:
         return name, ""
-    code = found["code"] if money.is_currency(found["code"]) else "".join(_SIGNS.get(found["code"], ()))
-    return (found["name"], code) if len(code) == 3 else (name, "")
+    ((at, code),) = codes.items()
+    before = words[:at]
+    if before and before[-1].lower() == "in":
+        before.pop()
+    rest = " ".join([*before, *words[at + 1 :]])
+    is_a_word = not rest and words[at] != words[at].upper() and words[at].lower() not in _SIGNS  # Try
+    return (name, "") if is_a_word else (rest, code)
+
+
+def _currency_called(word: str, column: str) -> str:
+    """The currency that a word of a column's name is: of words such as TOP or ALL, which are codes too, only where it
+    alone is in capitals."""
+    code = word.upper()
+    if code in _COMMON or (word == code and column != column.upper() and money.is_currency(code)):
+        return code
+    meant = _SIGNS.get(word.lower(), ())
+    is_sign = len(word) > 3 or not (word.isalpha() and word.isascii())  # Ft and fr are too short to be sure
+    return "" if not meant or not is_sign else meant[0] if len(meant) == 1 else "$" if "$" in word else word.lower()
+
+
+def sign_of(cell: str) -> str | None:
+    """What stands beside the number; None if this is no amount."""
+    found = _AMOUNT.fullmatch(_closed_up(cell))
+    return (found["before"] + found["after"] or _sign_of(cell)) if found else None
+
+
+def currencies_of(sign: str) -> tuple[str, ...]:
+    """Those that a sign or a code may be."""
+    return (sign.upper(),) if money.is_currency(sign.upper()) else _SIGNS.get(plain_sign(sign), ())
 
 
 def in_currency(cell: str, code: str) -> str:
@@ -261,10 +307,8 @@ def _named_currency(sign: str, usual: str) -> str:
         return ""
     if "%" in sign:
         raise ValueError("A percentage is not a price.")
-    if money.is_currency(sign.upper()):
-        return sign.upper()
-    meant = _SIGNS.get(plain_sign(sign))
-    if meant is None:
+    meant = currencies_of(sign)
+    if not meant:
         raise ValueError(f"{sign[:20]!r} is not a currency.")
     if len(meant) == 1:
         return meant[0]
@@ -273,11 +317,24 @@ def _named_currency(sign: str, usual: str) -> str:
     return usual
 
 
+class Denied(str):
+    """A cell of a column that asks for the opposite of its field."""
+
+
 def flag(cell: str) -> bool:
     word = "".join(cell.lower().split())
-    if word in _TRUE or word in _FALSE:
-        return word in _TRUE
+    if word in _YES or word in _NO:
+        return (word in _YES) != isinstance(cell, Denied)
+    if word in _ON or word in _OFF:
+        return word in _ON
     raise ValueError(f"{cell[:40]!r} is neither yes nor no.")
+
+
+def is_yes(cell: str) -> bool:
+    try:
+        return flag(cell)
+    except ValueError:
+        return False
 
 
 # -- text -------------------------------------------------------------------------------------------------------------

@@ -54,12 +54,35 @@ PRICE = (
     *("prijs", "verkoopprijs", "eenheidsprijs", "stukprijs", "cena", "cena sprzedaży", "cena jednostkowa"),
     *("ár", "eladási ár", "egységár", "bruttó ár", "prix ttc", "prix ht", "preis brutto", "preis netto", "cena brutto"),
 )
+# Words beside a price.
+TAX = frozenset(
+    {
+        *("incl", "including", "inclusive", "included", "inc", "excl", "excluding", "exclusive", "excluded", "ex"),
+        *("with", "without", "vat", "tax", "taxes", "gst", "hst", "net", "gross", "inkl", "exkl", "zzgl", "mit"),
+        *("ohne", "mwst", "ust", "netto", "brutto", "ttc", "ht", "tva", "iva", "con", "sin", "incluido", "senza"),
+        *("inclusa", "esclusa", "btw", "z", "bez", "afa"),
+    }
+)
 CURRENCY = ("währung", "devise", "moneda", "divisa", "valuta", "munteenheid", "waluta", "pénznem", "deviza")
 BARCODE = (
     *("strichcode", "barcode ean", "ean-code", "code-barres", "code barre", "código de barras", "codice a barre"),
     *("streepjescode", "kod kreskowy", "vonalkód"),
 )
-IS_ACTIVE = ("aktiv", "actif", "activo", "attivo", "actief", "aktywny", "aktív", "publié", "publicado", "pubblicato")
+IS_ACTIVE = (
+    *("aktiv", "sichtbar", "veröffentlicht", "freigegeben", "actif", "activé", "publié", "en ligne", "en vente"),
+    *("activo", "habilitado", "publicado", "attivo", "abilitato", "visibile", "pubblicato", "actief", "zichtbaar"),
+    *("gepubliceerd", "ingeschakeld", "aktywny", "widoczny", "opublikowany", "włączony", "aktív", "látható"),
+    *("engedélyezve", "statut", "stato"),
+)
+# What a column is called that says yes of what is not active.
+NOT_ACTIVE = (
+    *("inaktiv", "nicht aktiv", "archiviert", "gelöscht", "versteckt", "ausgeblendet", "deaktiviert", "gesperrt"),
+    *("ausgelaufen", "auslaufartikel", "archivé", "supprimé", "masqué", "caché", "désactivé", "inactif", "abandonné"),
+    *("archivado", "eliminado", "oculto", "desactivado", "deshabilitado", "inactivo", "descatalogado", "archiviato"),
+    *("eliminato", "nascosto", "disattivato", "disabilitato", "inattivo", "fuori produzione", "gearchiveerd"),
+    *("verwijderd", "verborgen", "uitgeschakeld", "inactief", "niet actief", "zarchiwizowany", "usunięty", "ukryty"),
+    *("wyłączony", "nieaktywny", "wycofany", "archivált", "törölt", "rejtett", "letiltva", "inaktív", "kifutott"),
+)
 WAREHOUSE = (
     *("lager", "lagerort", "standort", "filiale", "entrepôt", "emplacement", "dépôt", "almacén", "ubicación"),
     *("magazzino", "deposito", "magazijn", "locatie", "magazyn", "lokalizacja", "raktár", "telephely"),

@@ -105,10 +105,24 @@ PRICE = Field(
             "price tax incl",
             "price tax excl",
         ),
+        *(
+            "sales price",
+            "start price",
+            "base price",
+            "web price",
+            "shop price",
+            "current price",
+            "consumer price",
+            "uvp",
+        ),
         *words.PRICE,
     ),
+    beside=words.TAX,
+    sounds=("price", "preis", "prix", "precio", "prezzo", "prijs", "cena"),
 )
-CURRENCY = Field(name="currency", read=_currency, names=("price currency", "currency code", *words.CURRENCY))
+CURRENCY = Field(
+    name="currency", read=_currency, is_currency=True, names=("price currency", "currency code", *words.CURRENCY)
+)
 BARCODE = Field(
     name="barcode",
     read=_barcode,
@@ -120,13 +134,18 @@ IS_ACTIVE = Field(
     name="is_active",
     read=_flag,
     names=(
-        "active",
-        "published",
-        "status",
-        "enabled",
-        "visible",
-        "product online",
-        "product visible",
-        *words.IS_ACTIVE,
+        *("active", "published", "status", "enabled", "visible", "product online", "product visible", "is enabled"),
+        *("is visible", "is published", "website published", "for sale", "can be sold", "sale ok", "saleable"),
+        *("visibility", "product status", "item status", "listing status", "active status", *words.IS_ACTIVE),
+    ),
+    denied=(
+        *("archived", "discontinued", "deleted", "hidden", "disabled", "inactive", "deactivated", "unpublished"),
+        *("is archived", "is discontinued", "is deleted", "is hidden", "is disabled", "is inactive", "blocked"),
+        *("obsolete", "retired", "end of life", "not for sale", *words.NOT_ACTIVE),
+    ),
+    sounds=(
+        *("activ", "aktiv", "actif", "enabl", "disabl", "archiv", "discontin", "delete", "hidden", "visib", "publi"),
+        *("status", "availab", "obsolet", "retired", "sichtbar", "veroffentl", "gelosch", "versteck", "gesperrt"),
+        *("habilit", "ocult", "nascost", "pubblic", "zichtbaar", "verborgen", "aktyw", "widoczn", "ukryt", "lathato"),
     ),
 )

@@ -36,6 +36,7 @@ class Products(Kind):
         *(fields.BARCODE, fields.PRICE, fields.CURRENCY, fields.IS_ACTIVE),
     )
     presets = (_own("ECI products", fields), *SHOPS)
+    says_more = True
     creates = True
     makes_ahead = True
 
@@ -76,6 +77,7 @@ class Prices(Products):
     """A row is a price of a product that there is."""
 
     name = "prices"
+    says_more = False
     says = ("price",)
     fields = (fields.SKU, fields.PRICE, fields.CURRENCY)
     presets = (_own("ECI prices", fields), *SHOPS)

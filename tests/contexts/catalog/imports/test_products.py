@@ -179,7 +179,6 @@ def test_prices_are_understood(importing: Importing, cell: str, price: str) -> N
         ("NaN", "price: 'NaN' is not a price."),
         ("1.2.3", "price: '1.2.3' is not a number in which '.' is the decimal sign."),
         ("9999999999999", "price: An amount has at most 12 digits."),
-        ("kr 5", "price: 'kr' does not say which currency it is. Write its code, such as SEK."),
         ("#REF!", "price: The spreadsheet has an error here (#REF!)."),
     ],
 )
@@ -191,7 +190,8 @@ def test_what_is_no_price_is_refused(importing: Importing, cell: str, sentence: 
 
 def test_the_currency_of_a_price_is_its_own(importing: Importing) -> None:
     importing.api.post("/v1/products", {"sku": "EUR", "name": "E", "price": "1", "currency": "EUR"})
-    importing.take(csv("sku,name,price", "EUR,E,2", "GBP,G,£4.00"))
+    importing.take(csv("sku,name,price", "EUR,E,2"))
+    importing.take(csv("sku,name,price", "GBP,G,£4.00"))
     found = by_sku(importing)
     assert [(found[sku]["price"], found[sku]["currency"]) for sku in ("EUR", "GBP")] == [
         ("2.00", "EUR"),
@@ -199,6 +199,32 @@ def test_the_currency_of_a_price_is_its_own(importing: Importing) -> None:
     ]
     read = importing.read(csv("sku,price,currency", "EUR,5 GBP,EUR"))
     assert refusals(importing, read) == {"EUR": ["price: The price is in GBP, but the currency is EUR."]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "choices"),
+    [(["€12", "13", "£15"], ["EUR", "GBP", "USD"]), (["5 kr", "13", "7"], ["SEK", "NOK", "DKK", "ISK"])],
+)
+def test_prices_that_do_not_all_say_their_currency_are_asked(
+    importing: Importing, cells: list[str], choices: list[str]
+) -> None:
+    read = importing.read(csv("sku,name,price", *(f"{n},{n},{cell}" for n, cell in enumerate(cells))))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("currency", choices)
+    importing.answer(read["import_id"], currency=choices[0])
+    importing.apply(read["import_id"])
+    assert by_sku(importing)["1"]["currency"] == choices[0]
+
+
+def test_prices_whose_currency_stands_beside_them_are_not_asked(importing: Importing) -> None:
+    for content in (csv("sku,name,price,currency", "A,A,€5,", "B,B,6,EUR"), csv("sku,name,price", "A,A,$5", "B,B,6")):
+        assert not [one for one in importing.read(content)["questions"] if one["needed"]]
+
+
+def test_the_currency_of_prices_that_name_none_may_be_said(importing: Importing) -> None:
+    importing.take(csv("sku,name,price", "A,A,5", "B,B,£6"), options={"currency": "EUR"})
+    found = by_sku(importing)
+    assert [(found[sku]["price"], found[sku]["currency"]) for sku in "AB"] == [("5.00", "EUR"), ("6.00", "GBP")]
 
 
 def test_a_column_may_say_its_currency(importing: Importing) -> None:

@@ -1,0 +1,103 @@
+"""What columns of products are called: prices with and without tax, and what is on sale."""
+
+from __future__ import annotations
+
+import pytest
+
+from contexts.catalog.imports.products import Products
+from eci.imports import mapping, values
+from eci.imports.mapping import Columns
+from tests.support.imports import Importing, csv
+
+pytestmark = pytest.mark.any_engine
+
+
+def columns(*names: str) -> Columns:
+    return mapping.columns_of([(1, ["sku", *names])], Products(), mapping={}, header_row=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "currency"),
+    [
+        *(("price excl. VAT", ""), ("Price incl. VAT", ""), ("Price tax excluded", ""), ("Net price", "")),
+        *(("Preis (netto)", ""), ("Preis inkl. MwSt.", ""), ("Prix TTC", ""), ("Prezzo IVA inclusa", "")),
+        *(
+            ("price_eur", "EUR"),
+            ("USD Price", "USD"),
+            ("EUR", "EUR"),
+            ("Price [GBP]", "GBP"),
+            ("Price excl. VAT €", "EUR"),
+        ),
+        *(
+            ("Preis in Euro", "EUR"),
+            ("Cena zł", "PLN"),
+            ("Price ($)", "$"),
+            ("PRICE (EUR)", "EUR"),
+            ("Price (THB)", "THB"),
+        ),
+        *(("Sales Price", ""), ("*StartPrice", "")),
+    ],
+)
+def test_a_price_by_many_names(name: str, currency: str) -> None:
+    found = columns(name)
+    assert found.fields["price"] == [1]
+    assert found.currencies.get(1, "") == currency
+
+
+@pytest.mark.parametrize("name", ["Price (in cents)", "Price per 100", "cost price", "Top price", "Einkaufspreis"])
+def test_what_may_be_a_price_is_asked(name: str) -> None:
+    found = columns("name", name)
+    assert "price" not in found.fields
+    assert mapping.sounding(found, Products().fields[5]) == [name]
+
+
+@pytest.mark.parametrize("name", ["TOP", "CUP", "All", "VAT", "Tax", "Try"])
+def test_words_that_are_codes_of_currencies_are_words(name: str) -> None:
+    assert "price" not in columns(name).fields
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "is_on_sale"),
+    [
+        *((["Active (0/1)"], ["0"], False), (["Enabled"], ["1"], True), (["visibility"], ["hidden"], False)),
+        *((["Status"], ["discontinued"], False), (["Veröffentlicht"], ["nein"], False), (["Can be Sold"], ["t"], True)),
+        *((["Archived"], ["yes"], False), (["deleted"], ["0"], True), (["Gelöscht"], ["ja"], False)),
+        *(
+            (["Archivé ?"], ["non"], True),
+            (["Discontinued"], ["discontinued"], False),
+            (["is_hidden"], ["TRUE"], False),
+        ),
+        *((["Active", "Archived"], ["1", "yes"], False), (["Status", "Archived"], ["active", "no"], True)),
+        *((["Active", "Deleted", "Visible"], ["1", "", "0"], False),),
+    ],
+)
+def test_what_is_off_sale_at_the_old_shop(
+    importing: Importing, names: list[str], cells: list[str], is_on_sale: bool
+) -> None:
+    read = importing.read(csv(",".join(["sku,name,price", *names]), ",".join(["A,A,5", *cells])))
+    assert importing.rows(read["import_id"])[0]["changes"]["is_active"] == [None, is_on_sale]
+
+
+def test_a_column_that_says_the_opposite_is_named(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,Archived", "A,A,5,no"))
+    assert read["notes"] == ["These say the opposite, yes for no: Archived."]
+
+
+def test_what_may_say_that_a_product_is_off_sale_is_asked(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,Available for order", "A,A,5,0"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("mapping", ["Available for order"])
+    assert "No column is known as is_active. Is it one of: Available for order?" in asked["question"]
+    importing.api.patch(f"/v1/imports/{read['import_id']}", {"mapping": {"Available for order": None}})
+    importing.work()
+    assert importing.seen(read["import_id"])["counts"]["new"] == 1
+
+
+def test_a_file_that_says_nothing_of_products_is_asked(importing: Importing) -> None:
+    read = importing.read(csv("sku,onhand", "A,5"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert asked["question"].startswith("No column but sku is known, and so the file says nothing.")
+
+
+def test_a_cell_of_no_flag_is_no_yes() -> None:
+    assert [values.is_yes(cell) for cell in ("yes", "no", "perhaps", "")] == [True, False, False, False]
