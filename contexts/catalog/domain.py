@@ -37,15 +37,13 @@ def price_thousandths(price_minor: int, currency: str) -> int:
 
 
 def price_band(price_minor: int, currency: str) -> tuple[str, int, int]:
-    """The currency, and the bounds in minor units between which the price is: 0, 10, 20, 50, 100, 200, … of it.
-
-    The upper one is not included.
-    """
+    """The currency, and in minor units the lowest and the highest price of the band that the price is in: from 0, 10,
+    20, 50, 100, 200, … of it to just below the next one."""
     unit = 10 ** money.places(currency)
     lower, upper, steps = 0, 10 * unit, cycle((2, 2.5, 2))
     while price_minor >= upper:
         lower, upper = upper, int(upper * next(steps))
-    return currency, lower, upper
+    return currency, lower, upper - 1
 
 
 ROUNDINGS: dict[str, tuple[Decimal, Decimal]] = {

@@ -181,12 +181,12 @@ def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
     columns = ("id", "category_key", "category", "price_minor", "currency")
     rows = search.some(found=found, query=q, columns=columns)
     counted = sorted(rows[: search.COUNTED])
-    labels = {key: label for _, key, label, _, _ in counted if key}
+    labels = {key: label for _, key, label, _, _ in counted}
     return Facets(
         counted=len(counted),
         complete=len(rows) <= search.COUNTED,
         categories=sorted(
-            ((labels[key], units) for key, units in Counter(row[1] for row in counted).items() if key),
+            ((labels[key], units) for key, units in Counter(row[1] for row in counted).items()),
             key=lambda category: (-category[1], category[0]),
         ),
         prices=sorted(Counter(price_band(minor, currency) for *_, minor, currency in counted).items()),
@@ -195,7 +195,8 @@ def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
 
 @dataclass(frozen=True, kw_only=True)
 class Facets:
-    """``counted``: products, and whether that is all of them. ``prices``: (currency, from, until) and how many."""
+    """``counted``: products, and whether that is all of them. ``categories``: "" of those without one. ``prices``:
+    (currency, from, until) and how many; both bounds are of the band."""
 
     counted: int
     complete: bool

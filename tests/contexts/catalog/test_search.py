@@ -253,16 +253,20 @@ class TestOverTheApi:
         facets = api.get("/v1/products/search?q=lamp&facets=true&limit=1").json["meta"]["facets"]
         assert (facets["counted"], facets["complete"]) == (5, True)
         assert facets["categories"] == [
+            {"category": "", "product_count": 2},
             {"category": "home", "product_count": 2},
             {"category": "Garden", "product_count": 1},
         ]
         bands = [(one["currency"], one["from"], one["until"], one["product_count"]) for one in facets["prices"]]
         assert bands == [
-            ("JPY", "500", "1000", 1),
-            ("USD", "0.00", "10.00", 1),
-            ("USD", "10.00", "20.00", 2),
-            ("USD", "20.00", "50.00", 1),
+            ("JPY", "500", "999", 1),
+            ("USD", "0.00", "9.99", 1),
+            ("USD", "10.00", "19.99", 2),
+            ("USD", "20.00", "49.99", 1),
         ]
+        for currency, low, high, units in bands:
+            query = {"q": "lamp", "currency": currency, "min_price": low, "max_price": high}
+            assert len(find(api, **query)) == units, "a band finds what it counts"
         assert "facets" not in api.get("/v1/products/search?q=lamp").json["meta"]
         one = api.get("/v1/products/search?category=garden&facets=true").json["meta"]["facets"]
         assert one["counted"] == 1
