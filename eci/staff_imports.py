@@ -35,6 +35,7 @@ SHOWN = 50  # rows of a page
 COLUMNS = 200  # columns whose field can be chosen here; the API takes them all
 LEAVE_OUT = "-"
 UNSURE = "Nothing was done: first tick the box above the button."
+ANSWERED_FIRST = "Nothing was written: the file is read with your answers first. Look at its rows, then apply it."
 _OPTION, _COLUMN = "option-", "column-"
 
 
@@ -217,14 +218,8 @@ class ImportAdmin(ReadOnly, StaffAdmin):
         try:
             if staff_forms.sent_before(request, self.opts.app_label) is not False:
                 self.message_user(request, "")
-            elif action == "answer":
-                form = AnswersForm(row, request.POST)
-                if not form.is_valid():
-                    return self._show(request, row, form)
-                mapping, options = form.answers()
-                kind = kind_named(row.kind)
-                mapping, options = mapping_of(kind, mapping), options_of(kind, options, row)
-                self._once(request, action, partial(asking.answer, row, mapping=mapping, options=options))
+            elif action == "answer" or (action == "apply" and _can_answer(row)):
+                return self._answered(request, row, action)
             elif action in ("apply", "undo"):
                 if "_sure" not in request.POST:
                     raise InvalidRequest(UNSURE)
@@ -233,6 +228,28 @@ class ImportAdmin(ReadOnly, StaffAdmin):
                 raise InvalidRequest(staff_forms.DAMAGED)
         except EciError as refusal:
             self.message_user(request, refusal.message, messages.ERROR)
+        return redirect(self._page(row))
+
+    def _answered(self, request: HttpRequest, row: ImportRow, action: str) -> HttpResponse:
+        """Read the file again with the answers. With none that are new it is applied, if that was asked."""
+        form = AnswersForm(row, request.POST)
+        if not form.is_valid():
+            return self._show(request, row, form)
+        mapping, options = form.answers()
+        if action == "apply" and not (mapping or options):
+            if "_sure" not in request.POST:
+                raise InvalidRequest(UNSURE)
+            self._once(request, action, partial(asking.apply, row, actor=staff_name(request.user)))
+            return redirect(self._page(row))
+        kind = kind_named(row.kind)
+        try:
+            mapping, options = mapping_of(kind, mapping), options_of(kind, options, row)
+            self._once(request, "answer", partial(asking.answer, row, mapping=mapping, options=options))
+        except EciError as refusal:
+            form.add_error(None, refusal.message)
+            return self._show(request, row, form)
+        if action == "apply":
+            self.message_user(request, ANSWERED_FIRST, messages.WARNING)
         return redirect(self._page(row))
 
     def _once(self, request: HttpRequest, action: str, act: Callable[[], ImportRow]) -> None:
@@ -246,7 +263,7 @@ class ImportAdmin(ReadOnly, StaffAdmin):
         found = asking.lines_in(row, outcome=outcome, state=state).filter(position__gt=position)
         lines = list(found.order_by("position")[: SHOWN + 1])
         query = {name: value for name, value in (("outcome", outcome), ("state", state)) if value}
-        can_answer = row.status in (Status.READY, Status.FAILED) and not row.applied_at and not row.pruned
+        can_answer = _can_answer(row)
         return self._render(
             request,
             "eci/imports/import.html",
@@ -258,6 +275,7 @@ class ImportAdmin(ReadOnly, StaffAdmin):
             missing=[one["question"] for one in row.questions if one["name"] == "mapping" and can_answer],
             commands=_commands(row),
             nothing=_nothing(row),
+            is_open=row.status == Status.READY and bool(asking.open_questions(row)),
             tabs=_tabs(row, outcome, state),
             lines=[_shown(line) for line in lines[:SHOWN]],
             following=urlencode(query | {"after": lines[SHOWN - 1].position}) if len(lines) > SHOWN else "",
@@ -285,6 +303,10 @@ class ImportAdmin(ReadOnly, StaffAdmin):
         return TemplateResponse(request, template, shared | context)
 
 
+def _can_answer(row: ImportRow) -> bool:
+    return row.status in (Status.READY, Status.FAILED) and not row.applied_at and not row.pruned
+
+
 def _nothing(row: ImportRow) -> str:
     """Why there is no button that applies it, though nothing is asked."""
     return "" if row.status != Status.READY or asking.open_questions(row) else asking.why_not_applied(row)
@@ -292,7 +314,7 @@ def _nothing(row: ImportRow) -> str:
 
 def _commands(row: ImportRow) -> list[Command]:
     counts = row.counts
-    if row.status == Status.READY and not _nothing(row):
+    if row.status == Status.READY and not asking.open_questions(row) and not _nothing(row):
         writes = f"{counts.get(Outcome.NEW, 0)} new, {counts.get(Outcome.CHANGED, 0)} changed"
         stays = f"{counts.get(Outcome.REFUSED, 0)} refused rows stay out"
         return [Command(name="apply", title="Apply", says=f"This writes {writes}; {stays}.", asks=True)]

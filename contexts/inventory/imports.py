@@ -295,10 +295,7 @@ class _Stock(Kind):
     def _unknown(self, row: Values, prepared: Known) -> str:
         if row["sku"] not in prepared.products:
             return f"sku: There is no product {row['sku']}."
-        return (
-            f"warehouse: There is no warehouse {row['warehouse']!r}. Make it, or say in options which one it is: "
-            f'{{"locations": {{"{row["warehouse"]}": "…"}}}}.'
-        )
+        return f"warehouse: There is no warehouse {row['warehouse']!r}. Make it, or say in locations which one it is."
 
     def _adds(self, row: Values) -> bool:
         return False

@@ -349,8 +349,14 @@ class ImportApplyView(ImportView):
     @extend_schema(responses={202: ImportOut})
     def post(self, request: Request, import_id: str) -> Response:
         """Write what the rows say. The worker does it in pieces, and goes on after a crash; refused rows stay out."""
-        act = partial(asking.apply, actor=self.caller.name)
-        return self.carried_out(self.found(import_id), "imports.apply", {}, act)
+        return self.carried_out(self.found(import_id), "imports.apply", {}, self._apply)
+
+    def _apply(self, row: ImportRow) -> ImportRow:
+        try:
+            return asking.apply(row, actor=self.caller.name)
+        except asking.QuestionsOpen as refusal:
+            how = "PATCH the import with the answers as options."
+            raise asking.QuestionsOpen(f"{refusal.message} {how}", **refusal.details) from None
 
 
 class ImportUndoView(ImportView):

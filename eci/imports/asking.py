@@ -112,10 +112,7 @@ def apply(row: ImportRow, *, actor: str) -> ImportRow:
         return row
     unanswered = open_questions(row)
     if row.status == Status.READY and unanswered:
-        raise QuestionsOpen(
-            f"Answer first: {', '.join(unanswered)}. PATCH the import with the answers as options.",
-            questions=unanswered,
-        )
+        raise QuestionsOpen(f"Answer first: {', '.join(unanswered)}.", questions=unanswered)
     if row.status == Status.READY and (why := why_not_applied(row)):
         raise NothingToApply(why)
     total = sum(row.counts.get(outcome, 0) for outcome in Outcome)

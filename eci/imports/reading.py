@@ -203,10 +203,7 @@ def _questions(
     ]
     clearable = [name for name in kind.clearable() if name in columns.fields]
     if clearable:
-        sentence = (
-            f"Does a blank cell leave what there is, or clear it? For all of {', '.join(clearable)}, or for each: "
-            f'{{"{clearable[0]}": "{CLEAR}"}}.'
-        )
+        sentence = f"Does a blank cell leave what there is of {', '.join(clearable)}, or clear it?"
         asked.append(Question(name=BLANK, question=sentence, choices=[LEAVE, CLEAR], answer=options.get(BLANK, LEAVE)))
     return asked
 
@@ -269,7 +266,7 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
     headers = mapping.as_sent(columns.names)
     key = kind.fields[0].name
     if kind.says_more and not columns.preset and columns.fields.keys() == {key}:
-        sentence = f"No column but {key} is known, and so the file says nothing. Say in the mapping which is what."
+        sentence = f"No column but {key} is known, and so the file says nothing. Say which is what."
         yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
     for one in kind.fields:
         indexes = columns.fields.get(one.name, [])
@@ -277,12 +274,12 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         if one.name == kind.spread_field and columns.spread:
             is_made = True
         if (one.needed or one.name in kind.says) and not indexes and not is_made:
-            sentence = f"Which column is {one.name}? Say it in the mapping. A file needs a row with its columns' names."
+            sentence = f"Which column is {one.name}? A file needs a row with its columns' names."
             yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
         elif near := mapping.sounding(columns, one):
             sentence = (
-                f"No column is known as {one.name}. Is it one of: {', '.join(near)[:300]}? Say in the mapping which "
-                "one, and null for each that is not."
+                f"No column is known as {one.name}. Is it one of: {', '.join(near)[:300]}? Say which one, and leave "
+                "out each that is not."
             )
             yield Question(name="mapping", question=sentence, choices=near, needed=True)
         there = [index for index in indexes if evidence.filled[index]]
@@ -291,7 +288,7 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         if one.ask and answer and answer not in columns.names:
             raise BadFile(mapping.no_column(one.name, answer, filled or columns.names))
         if not one.ask and not one.denied and len({plain(headers[index]) for index in there}) < len(there):
-            sentence = f"Several columns are called {one.name}. Leave out all but one: map the others to null."
+            sentence = f"Several columns are called {one.name}. Leave out all but one."
             yield Question(name="mapping", question=sentence, choices=filled, needed=True)
         if one.ask and len(filled) > 1:
             sentence = f"{one.ask} Where it is blank, the other one counts.".strip()

@@ -14,7 +14,7 @@ from django.test import Client
 
 from config.staff.groups import make_groups
 from contexts.catalog.models import Import, Product, Trail
-from eci.staff_imports import SHOWN, UNSURE
+from eci.staff_imports import ANSWERED_FIRST, SHOWN, UNSURE
 from tests.support.imports import Importing, csv
 from tests.support.pages import Form, forms_in
 
@@ -56,6 +56,10 @@ def do(client: Client, url: str, button: str, **typed: Any) -> str:
     return html.unescape(answer.content.decode())
 
 
+def visible(text: str) -> str:
+    return re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", text, flags=re.DOTALL)
+
+
 def rows(text: str) -> list[list[str]]:
     found = re.findall(r"<tr><td>(.*?)</tr>", text, re.DOTALL)
     return [
@@ -94,8 +98,8 @@ def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing:
     importing.work()
     shown = page(editor, url)
     assert "Which is the decimal sign?" in shown and "Which column is sku?" in shown
-    refused = do(editor, url, "apply", _sure="on")
-    assert "Answer first" in refused and not Product.objects.exists()
+    assert "can be applied once what it cannot say is answered" in shown and "Yes, do this" not in shown
+    assert not [word for word in ("PATCH", "in the mapping", "in options", "{&quot;", '{"') if word in visible(shown)]
     do(editor, url, "answer", **{"option-decimal": ",", "column-0": "sku", "column-1": "name"})
     importing.work()
     do(editor, url, "apply", _sure="on")
@@ -113,6 +117,30 @@ def test_what_would_write_nothing_has_no_button_and_says_why(editor: Client, imp
     do(editor, url, "apply", _sure="on")
     importing.work()
     assert Product.objects.count() == 1
+
+
+def test_answers_that_are_not_saved_are_taken_before_it_is_applied(editor: Client, importing: Importing) -> None:
+    importing.api.post("/v1/products", {"sku": "A", "name": "Lamp", "price": "1", "category": "Home"})
+    url = begun(editor, csv("sku,name,price,category", "A,Lamp,1,"))
+    importing.work()
+    told = do(editor, url, "apply", _sure="on", **{"option-blank": "clear"})
+    assert ANSWERED_FIRST in told
+    importing.work()
+    assert (Product.objects.get().category, Import.objects.get().status) == ("Home", "READY")
+    do(editor, url, "apply", _sure="on")
+    importing.work()
+    assert Product.objects.get().category == ""
+
+
+def test_answers_that_are_refused_are_still_there(editor: Client, importing: Importing) -> None:
+    url = begun(editor, csv("sku,name,price,Hinta", "A,Lamp,1,2"))
+    importing.work()
+    shown = do(editor, url, "answer", **{"column-2": "name", "column-3": "name", "option-header_row": "1"})
+    assert "name is one column, and not several" in shown
+    [form] = [one for one in forms_in(shown) if "answer" in one.buttons.get("_do", [])]
+    assert (form.fields["column-2"], form.fields["column-3"]) == ("name", "name")
+    importing.work()
+    assert not Product.objects.exists()
 
 
 def test_nothing_is_applied_without_a_tick(editor: Client, importing: Importing) -> None:
