@@ -76,6 +76,7 @@ class OptionsIn(serializers.Serializer[Any]):
 class ImportAnswersIn(serializers.Serializer[Any]):
     mapping = serializers.JSONField(required=False, help_text="Column name: field, or null to leave the column out.")
     options = serializers.JSONField(required=False, help_text="Answers, by the names of the questions.")
+    kind = TextField(max_length=30, required=False)
 
     def validate_mapping(self, given: Any) -> dict[str, Any]:
         if not isinstance(given, dict) or not all(one is None or isinstance(one, str) for one in given.values()):
@@ -90,7 +91,6 @@ class ImportAnswersIn(serializers.Serializer[Any]):
 
 class ImportIn(ImportAnswersIn):
     file = serializers.FileField(allow_empty_file=True, help_text="CSV, text with tabs, or XLSX; at most 100 MB.")
-    kind = TextField(max_length=30, required=False)
 
 
 class ImportOut(serializers.Serializer[Any]):
@@ -340,6 +340,9 @@ class ImportDetailView(ImportView):
         body = self.body()
         row = self.found(import_id)
         kind = kind_named(row.kind)
+        if body.get("kind", kind.name) != kind.name:
+            sentence = f"This import stays one of {kind.name}. Send the file again for another kind."
+            raise InvalidRequest(f"kind: {sentence}", kind=[sentence])
         columns, options = mapping_of(kind, body.get("mapping") or {}), options_of(kind, body.get("options") or {}, row)
         answer = partial(asking.answer, mapping=columns, options=options)
         return self.carried_out(row, "imports.answer", {"mapping": columns, "options": options}, answer)

@@ -35,6 +35,8 @@ ENCODINGS = [
 ]
 _AS_LIKELY = 0.02  # charset-normalizer cannot tell short texts apart: then it is the encoding that most files have
 _SIGN_IN_WORD = re.compile("[^\\W\\d_][¹²³¿¼¾º°][^\\W\\d_]")  # no western word has one
+_WRAPPED = 200  # lines that tell
+_PAIR = re.compile('""')
 _SEP = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")
 csv.field_size_limit(LONGEST_CELL)
 
@@ -120,11 +122,13 @@ class _Unclosed(io.BufferedReader):
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """``skipped`` is how many lines stand before the table: Excel's ``sep=;``."""
+    """``skipped`` is how many lines stand before the table: Excel's ``sep=;``. ``wrapped``: each line stands between
+    quotation marks as a whole, as the cell of a table into which it was pasted."""
 
     delimiter: str
     quoted: bool = True
     skipped: int = 0
+    wrapped: bool = False
 
 
 def dialect_of(text: io.TextIOWrapper, recognised: Callable[[list[list[str]]], int]) -> Dialect:
@@ -139,21 +143,37 @@ def dialect_of(text: io.TextIOWrapper, recognised: Callable[[list[list[str]]], i
         skipped, sample = 1, sample.partition("\n")[2]
     given = [found[1]] if found else list(DELIMITERS)
 
+    wrapped = _are_wrapped(sample)
+
     def score(delimiter: str) -> tuple[int, int, int]:
-        records = _records(sample, delimiter)
+        records = _records(sample, delimiter, wrapped=wrapped)
         lengths = Counter(len(record) for record in records if record)
         width, times = max(lengths.items(), key=lambda one: (one[1], one[0])) if lengths else (0, 0)
         return recognised(records), times if width > 1 else 0, width
 
     delimiter = max(given, key=score)
-    return Dialect(delimiter=delimiter, quoted=delimiter != "\t" or _are_quoted(sample), skipped=skipped)
+    quoted = wrapped or delimiter != "\t" or _are_quoted(sample)
+    return Dialect(delimiter=delimiter, quoted=quoted, skipped=skipped, wrapped=wrapped)
 
 
-def _records(sample: str, delimiter: str) -> list[list[str]]:
+def _records(sample: str, delimiter: str, *, wrapped: bool) -> list[list[str]]:
     found: list[list[str]] = []
     with suppress(csv.Error):
         found.extend(itertools.islice(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), 40))
-    return found
+    return [_unwrapped(record, delimiter) for record in found] if wrapped else found
+
+
+def _are_wrapped(sample: str) -> bool:
+    """Whether each line is one cell between quotation marks, the first one with a delimiter in it."""
+    lines = [line for line in sample.splitlines() if line][:_WRAPPED]
+    whole = all(len(line) > 2 and line[0] == line[-1] == '"' and '"' not in _PAIR.sub("", line[1:-1]) for line in lines)
+    return bool(lines) and whole and any(sign in lines[0] for sign in DELIMITERS)
+
+
+def _unwrapped(record: list[str], delimiter: str) -> list[str]:
+    with suppress(csv.Error):
+        return next(_reader(record, delimiter, csv.QUOTE_MINIMAL)) if len(record) == 1 else record
+    return record
 
 
 def _are_quoted(sample: str) -> bool:
@@ -171,6 +191,7 @@ class Torn(list[str]):
 def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line on which it begins. BadFile."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
+    wrapped = dialect.wrapped
     line = 0
     try:
         for _ in range(dialect.skipped):
@@ -181,7 +202,7 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
         while True:
             try:
                 for record in reader:
-                    yield dialect.skipped + line + 1, record
+                    yield dialect.skipped + line + 1, _unwrapped(record, dialect.delimiter) if wrapped else record
                     line = reader.line_num
                 return
             except csv.Error as error:  # the reader goes on with the line after

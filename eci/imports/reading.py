@@ -31,7 +31,7 @@ from eci.imports.kinds import (
 )
 from eci.imports.leases import Lease
 from eci.imports.mapping import Columns
-from eci.imports.rows import ImportLineRow, ImportRow, Outcome, Status, adds_lines, lines_of
+from eci.imports.rows import ImportLineRow, Outcome, Status, adds_lines, lines_of
 from eci.imports.tables import Cut, Formula, Row, Table
 from eci.imports.values import Reading
 
@@ -79,7 +79,7 @@ def read(lease: Lease) -> None:
     kind = kind_named(row.kind)
     options = row.given.get("options") or {}
     with uploads.fetch(lease.context, row.file) as file:
-        table, columns = _opened(row, file, kind)
+        table, columns = _opened(lease, file, kind)
         evidence = _look(table, columns, kind, lease)
         questions = [*_questions(table, columns, kind, evidence, options), *again.questions(row)]
         total = table.total() if table.dialect is None else evidence.rows
@@ -88,7 +88,7 @@ def read(lease: Lease) -> None:
         lease.hold(
             detected=_detected(table, columns, questions),
             questions=[vars(one) for one in questions],
-            notes=_notes(columns),
+            notes=[*_about_sheet(table, options), *_notes(columns)],
             row_count=total,
         )
         if any(one.needed and one.answer is None for one in questions):
@@ -108,9 +108,9 @@ def read(lease: Lease) -> None:
     lease.finish(Status.READY, done=lease.row.row_count)
 
 
-def _opened(row: ImportRow, file: IO[bytes], kind: Kind) -> tuple[Table, Columns]:
+def _opened(lease: Lease, file: IO[bytes], kind: Kind) -> tuple[Table, Columns]:
     """The file as its sender says it is. BadFile."""
-    given, options = row.given.get("mapping") or {}, row.given.get("options") or {}
+    given, options = lease.row.given.get("mapping") or {}, lease.row.given.get("options") or {}
     table = tables.open_table(
         file,
         encoding=options.get("encoding", ""),
@@ -118,13 +118,25 @@ def _opened(row: ImportRow, file: IO[bytes], kind: Kind) -> tuple[Table, Columns
         sheet=options.get("sheet", ""),
         recognised=lambda rows: mapping.recognised(rows, kind, given),
     )
-    first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, options.get("header_row") or 0)))
-    columns = mapping.columns_of(first, kind, mapping=given, header_row=options.get("header_row"))
+    return table, _columns(table, kind, given, options.get("header_row"), lease)
+
+
+def _columns(table: Table, kind: Kind, given: dict[str, Any], header_row: int | None, lease: Lease) -> Columns:
+    """BadFile, with what may be answered nevertheless."""
+    first = list(itertools.islice(_filled(table.rows()), max(_HEADER_WITHIN, header_row or 0)))
+    try:
+        columns = mapping.columns_of(first, kind, mapping=given, header_row=header_row)
+    except BadFile as problem:
+        if len(table.sheets) < 2:
+            raise
+        lease.hold(questions=[vars(one) for one in _about_text(table)])
+        others = ", ".join(sheet for sheet in table.sheets if sheet != table.sheet)
+        raise BadFile(f"{problem} This is of the sheet {table.sheet!r}. The others: {others[:500]}.") from problem
     if table.dialect is None:
         columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
         codes = [at for one in kind.fields if one.is_code for at in columns.fields.get(one.name, ())]
         columns.zeros = table.zeros(codes, after=columns.header_line)
-    return table, columns
+    return columns
 
 
 def keep_cells(lease: Lease) -> None:
@@ -135,7 +147,7 @@ def keep_cells(lease: Lease) -> None:
         return
     decimal = lease.row.detected["decimal"]
     with suppress(BadFile), uploads.fetch(lease.context, lease.row.file) as file:
-        table, columns = _opened(lease.row, file, kind)
+        table, columns = _opened(lease, file, kind)
         parsed = enumerate(_renewing(_parsed(table.rows(), columns, kind), lease), 1)
         while piece := list(itertools.islice(parsed, PIECE)):
             of = dict(piece)
@@ -195,7 +207,7 @@ def _questions(
 ) -> list[Question]:
     """What the file cannot say. What is sure is not asked."""
     asked = [
-        *_about_text(table, options),
+        *_about_text(table),
         *_about_decimal(evidence, options),
         *_about_currency(columns, evidence, options),
         *_about_columns(columns, kind, evidence, options),
@@ -214,7 +226,7 @@ def _clears(name: str, options: Mapping[str, Any]) -> bool:
     return (said.get(name) if isinstance(said, dict) else said) == CLEAR
 
 
-def _about_text(table: Table, options: Mapping[str, Any]) -> list[Question]:
+def _about_text(table: Table) -> list[Question]:
     if len(table.sheets) > 1:
         sentence = "The workbook has several sheets. Which one is to be read?"
         return [Question(name="sheet", question=sentence, choices=table.sheets, answer=table.sheet)]
@@ -285,7 +297,8 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         there = [index for index in indexes if evidence.filled[index]]
         filled = [columns.names[index] for index in there]
         answer = options.get(one.name)
-        if one.ask and answer and answer not in columns.names:
+        named = {columns.names[index] for index in indexes}
+        if one.ask and answer and answer not in named and not named & columns.given:
             raise BadFile(mapping.no_column(one.name, answer, filled or columns.names))
         if not one.ask and not one.denied and len({plain(headers[index]) for index in there}) < len(there):
             sentence = f"Several columns are called {one.name}. Leave out all but one."
@@ -317,6 +330,11 @@ def _detected(table: Table, columns: Columns, questions: Sequence[Question]) -> 
         "columns": columns.names,
         "mapping": columns.mapping(),
     }
+
+
+def _about_sheet(table: Table, options: Mapping[str, Any]) -> list[str]:
+    is_chosen = table.sheets and table.sheet != table.sheets[0] and not options.get("sheet")
+    return [f"The sheet {table.sheet!r} is read: its columns are known best."] if is_chosen else []
 
 
 def _notes(columns: Columns) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import IO, Any
 
@@ -25,6 +27,7 @@ SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells sh
 ROOM = 32_767  # characters of a workbook's cell
 RATIO = 200  # times that a part of it may be larger unpacked
 _LOOKED_AT = 200  # rows
+_SHEETS, _HEAD = 100, 20  # sheets that are compared by as many rows
 _SMALL = 64 * 1024 * 1024  # bytes below which the ratio does not matter
 
 Row = tuple[int, list[str]]  # the line in the file, and its cells
@@ -97,12 +100,12 @@ def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, re
         sheets = _sheets(file)
         if sheet and sheet not in sheets:
             raise BadFile(f"There is no sheet {sheet!r} in this workbook. Its sheets: {', '.join(sheets)}.")
-        return Table(file, sheet=sheet or sheets[0], sheets=sheets)
+        return Table(file, sheet=sheet or _most_known(file, sheets, recognised), sheets=sheets)
     coding = Coding(encoding=encoding) if encoding else decoding.coding_of(file)
     if delimiter:
         with decoding.open_text(file, coding.encoding, damaged=coding.is_damaged) as text:
             found = decoding.dialect_of(text, recognised)
-        dialect = Dialect(delimiter=delimiter, quoted=found.quoted or delimiter != "\t", skipped=found.skipped)
+        dialect = replace(found, delimiter=delimiter, quoted=found.quoted or delimiter != "\t")
     else:
         with decoding.open_text(file, coding.encoding, damaged=coding.is_damaged) as text:
             dialect = decoding.dialect_of(text, recognised)
@@ -126,6 +129,18 @@ def _sheets(file: IO[bytes]) -> list[str]:
     if not sheets:
         raise BadFile("This workbook has no visible sheet.")
     return sheets
+
+
+def _most_known(file: IO[bytes], sheets: list[str], recognised: Recognised) -> str:
+    """The sheet whose columns are known best: the first one may be a cover."""
+    if len(sheets) == 1:
+        return sheets[0]
+    known: dict[str, int] = {}
+    with suppress(Exception), _workbook(file) as book, warnings.catch_warnings():  # a damaged one is told of later
+        warnings.simplefilter("ignore")
+        for sheet in sheets[:_SHEETS]:
+            known[sheet] = recognised([row for _, row in itertools.islice(_rows_of(book, sheet), _HEAD)])
+    return max(known, key=lambda sheet: known[sheet], default=sheets[0])
 
 
 def _require_harmless(packed: zipfile.ZipFile) -> None:

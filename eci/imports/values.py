@@ -190,11 +190,11 @@ def _closed_up(cell: str) -> str:
 
 def number(cell: str, decimal: DecimalSign) -> Decimal:
     """ValueError."""
-    return _number(type(cell)(_closed_up(cell)), decimal)
+    return _number(type(cell)(_closed_up(cell)), decimal, written=cell)
 
 
-def _number(cell: str, decimal: DecimalSign) -> Decimal:
-    written, is_of_workbook = cell, isinstance(cell, Number)
+def _number(cell: str, decimal: DecimalSign, *, written: str) -> Decimal:
+    is_of_workbook = isinstance(cell, Number)
     decimal = "." if is_of_workbook else decimal
     cell = _NO_CENTS.sub("", cell)
     if cell.startswith("(") and cell.endswith(")"):  # as accountants write what is negative
@@ -227,12 +227,12 @@ def whole(cell: str, reading: Reading) -> int:
 def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal, str]:
     """A price, and the currency that the cell names, or else the given one. ValueError."""
     found = _AMOUNT.fullmatch(_closed_up(cell))
-    if not found:
+    if not found or "=" in found["before"]:
         raise ValueError(f"{cell[:40]!r} is not a price.")
     named = _named_currency(found["before"] + found["after"] or _sign_of(cell), currency or reading.currency)
     if currency and named and named != currency:
         raise ValueError(f"The price is in {named}, but the currency is {currency}.")
-    price = _number(type(cell)(found["number"]), reading.decimal)
+    price = _number(type(cell)(found["number"]), reading.decimal, written=cell)
     if price < 0:
         raise ValueError("A price must not be negative.")
     return price, named or currency or reading.unnamed

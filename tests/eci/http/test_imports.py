@@ -331,11 +331,24 @@ def test_of_two_columns_with_one_name_one_is_chosen(importing: Importing) -> Non
 @pytest.mark.any_engine
 def test_an_answer_that_is_none_is_a_400(importing: Importing) -> None:
     content = csv("sku,name,price,sale price", "A,A,1,2")
-    path = f"/v1/imports/{importing.read(content)['import_id']}"
+    read = importing.read(content)
+    path = f"/v1/imports/{read['import_id']}"
     refused = importing.api.patch(path, {"options": {"price": "nope"}})
     assert (refused.status, refused.error) == (
         400,
         "options: price is no column 'nope'. Columns: sku, name, price, sale price.",
+    )
+    importing.api.patch(path, {"options": {"price": "name"}})
+    importing.work()
+    failed = importing.seen(read["import_id"])
+    assert (failed["status"], failed["error"]) == (
+        "FAILED",
+        "options: price is no column 'name'. Columns: price, sale price.",
+    )
+    refused = importing.api.patch(path, {"kind": "prices"})
+    assert (refused.status, refused.error) == (
+        400,
+        "kind: This import stays one of products. Send the file again for another kind.",
     )
     assert "There is no option 'name'." in importing.api.patch(path, {"options": {"name": "name"}}).error
     twice = {"price": "price", "sale price": "price"}

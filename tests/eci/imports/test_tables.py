@@ -99,6 +99,12 @@ def test_delimiters_are_found(opened: Opened, delimiter: str) -> None:
     assert cells(opened(content.encode())) == lines
 
 
+def test_lines_that_are_quoted_as_a_whole(opened: Opened) -> None:
+    lines = ['"sku;name;price"', '"A;""Lamp; """"red"""""";1"', '"B;Bulb;2"']
+    assert cells(opened("\n".join(lines).encode())) == [HEADER, ["A", 'Lamp; "red"', "1"], ["B", "Bulb", "2"]]
+    assert cells(opened(b'"sku"\n"a;b"\n')) == [["sku"], ["a;b"]]
+
+
 def test_a_file_of_one_column_has_no_delimiter(opened: Opened) -> None:
     assert cells(opened(b"sku\nA\nB\n")) == [["sku"], ["A"], ["B"]]
 
@@ -205,6 +211,12 @@ def test_of_several_sheets_one_is_read(opened: Opened) -> None:
     assert cells(opened(content, sheet="More")) == [["sku"], ["B"]]
     with pytest.raises(BadFile, match="There is no sheet 'Other' in this workbook. Its sheets: Sheet, More"):
         opened(content, sheet="Other")
+
+
+def test_of_several_sheets_the_one_whose_columns_are_known_is_read(opened: Opened) -> None:
+    content = xlsx(["Instructions"], Notes=[["sku"], ["?"]], Products=[["as of today"], HEADER, ["A", "B", 1]])
+    assert opened(content).sheet == "Products"
+    assert opened(xlsx(["a"], More=[["b"]])).sheet == "Sheet"
 
 
 def packed(**parts: bytes) -> bytes:

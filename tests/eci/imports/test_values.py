@@ -30,6 +30,8 @@ def test_an_amount_and_its_currency(cell: str, decimal: DecimalSign, price: str,
         *(("20 20", "'20 20' is not a price"), ("1 2345", "is not a price"), ("2024 01 05", "is not a price")),
         *(("−5", "must not be negative"), ("5-", "must not be negative"), ("(5.00)", "must not be negative")),
         *(("$20 EUR", "'\\$EUR' is not a currency"), ("20 USD USD", "is not a currency"), ("1E", "'E' is not a cur")),
+        *(("10%", "A percentage is not a price"), ("=12.50", "'=12.50' is not a price")),
+        *(("1'299.5.0", '"1\'299.5.0" is not a number in which'),),
         *(("1e3", "has shortened"), ("1.2E+3 EUR", "has shortened")),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from contexts.catalog.imports.products import Products
 from eci.imports import mapping, values
 from eci.imports.mapping import Columns
-from tests.support.imports import Importing, csv
+from tests.support.imports import Importing, csv, xlsx
 
 pytestmark = pytest.mark.any_engine
 
@@ -35,7 +35,7 @@ def columns(*names: str) -> Columns:
             ("PRICE (EUR)", "EUR"),
             ("Price (THB)", "THB"),
         ),
-        *(("Sales Price", ""), ("*StartPrice", "")),
+        *(("Sales Price", ""), ("Euro", "EUR"), ("*StartPrice", "")),
     ],
 )
 def test_a_price_by_many_names(name: str, currency: str) -> None:
@@ -101,3 +101,22 @@ def test_a_file_that_says_nothing_of_products_is_asked(importing: Importing) -> 
 
 def test_a_cell_of_no_flag_is_no_yes() -> None:
     assert [values.is_yes(cell) for cell in ("yes", "no", "perhaps", "")] == [True, False, False, False]
+
+
+class TestSheets:
+    def test_a_cover_is_passed_over(self, importing: Importing) -> None:
+        content = xlsx(["Instructions"], Products=[["SKU", "Name", "Price"], ["A", "A", 5]])
+        read = importing.read(content, name="x.xlsx")
+        assert (read["detected"]["sheet"], read["counts"]["new"]) == ("Products", 1)
+        assert read["notes"] == ["The sheet 'Products' is read: its columns are known best."]
+
+    def test_where_none_is_known_another_can_be_chosen(self, importing: Importing) -> None:
+        content = xlsx(["Instructions"], Tuotteet=[["Koodi", "Nimi"], ["A", "A"]])
+        read = importing.read(content, name="x.xlsx")
+        assert read["status"] == "FAILED"
+        assert read["error"].endswith(
+            "The file begins with: Instructions. This is of the sheet 'Sheet'. The others: Tuotteet."
+        )
+        (asked,) = read["questions"]
+        assert (asked["name"], asked["choices"]) == ("sheet", ["Sheet", "Tuotteet"])
+        assert importing.answer(read["import_id"], sheet="Tuotteet")["detected"]["columns"] == ["Koodi", "Nimi"]
