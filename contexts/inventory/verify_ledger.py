@@ -1,14 +1,13 @@
 """Verify an export of the stock ledger: python verify_ledger.py KEYS [EARLIER ...] <EXPORT; exit code 1 for findings.
 
-EXPORT: from ``manage.py verify-ledger --export``. KEYS: public keys in PEM. EARLIER: older exports, or lines of the log
-with checkpoints, which must still be true. Needs Python and cryptography, nothing of the product, which uses it too.
-A link seals a movement: its digest covers the movement and the link before it of the same product and warehouse; text
-(reason, reference) by a salted digest, which stays when text is erased. A checkpoint signs the running digest of links.
-"""
+EXPORT: from ``manage.py verify-ledger --export``. KEYS: public keys (PEM). EARLIER: older exports or logged checkpoints,
+which must still be true. A link's digest covers its movement and the link before it of the same product and warehouse;
+text (reason, reference) by a salted digest, which stays when it is erased. Checkpoints sign links' running digest."""
 
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -34,11 +33,9 @@ def link_of(previous: str, salt: str, erased: str, movement: Any) -> str:
 
 
 def is_signed(signed: list[Any], signature: str, key: Any) -> bool:
-    try:
-        key.verify(bytes.fromhex(signature), json.dumps(signed).encode(), ECDSA(SHA256()))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    with suppress(InvalidSignature, ValueError):
+        return key.verify(bytes.fromhex(signature), json.dumps(signed).encode(), ECDSA(SHA256())) is None
+    return False
 
 
 def verify(records: Iterable[Any], keys: list[Any], earlier: Iterable[Any] = ()) -> tuple[str, list[tuple[str, str]]]:
@@ -49,8 +46,7 @@ def verify(records: Iterable[Any], keys: list[Any], earlier: Iterable[Any] = ())
     for record in records:
         movement = record.get("movement")
         if "checkpoint" in record:
-            *signed, signature = record["checkpoint"]
-            this, at, count, upto, running = signed  # upto: no movement sealed by then has a higher id
+            *signed, signature = this, at, count, upto, running, _ = record["checkpoint"]
             if this != number + 1:
                 found.append(("ledger", f"checkpoints {number + 1} to {this - 1} are missing, after {since}"))
             number = this
@@ -62,7 +58,7 @@ def verify(records: Iterable[Any], keys: list[Any], earlier: Iterable[Any] = ())
             elif digest != running:
                 found.append(("ledger", f"links were made anew, of those sealed after {since} and by {at}"))
             links, covered, digest, since = count, count, running, at
-            marks.append((datetime.fromisoformat(at).timestamp(), upto))
+            marks.append((datetime.fromisoformat(at).timestamp(), upto))  # no movement sealed by then has a higher id
             while marks[0][0] <= marks[-1][0] - SETTLED:
                 settled = marks.pop(0)[1]
         elif "link" in record:
@@ -93,8 +89,12 @@ def verify(records: Iterable[Any], keys: list[Any], earlier: Iterable[Any] = ())
 
 
 if __name__ == "__main__":
-    keys = [load_pem_public_key(b"-----BEGIN" + one) for one in Path(sys.argv[1]).read_bytes().split(b"-----BEGIN")[1:]]
-    older = [json.loads(line) for path in sys.argv[2:] for line in Path(path).read_text().splitlines()]
-    seen, told = verify(map(json.loads, sys.stdin), keys, older)
+    try:
+        pem, *older = [Path(path).read_bytes() for path in sys.argv[1:]]
+        keys = [load_pem_public_key(b"-----BEGIN" + one) for one in pem.split(b"-----BEGIN")[1:]]
+        seen, told = verify(map(json.loads, sys.stdin), keys, map(json.loads, b"\n".join(older).splitlines()))
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        sys.exit(f"Nothing was verified ({error}). {(__doc__ or '').splitlines()[0]}")
+    told += [("ledger", "no movement was read, and so none is proven")] if seen.startswith("0 movements") else []
     sys.stdout.write("\n".join([*map(": ".join, told), seen, ""]))
     sys.exit(bool(told))

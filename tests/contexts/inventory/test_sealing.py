@@ -380,6 +380,20 @@ def test_the_verifier_stands_alone(product_id: int, tmp_path: Path) -> None:
     *lines, _ = content.splitlines()
     code, told = verified("\n".join(lines[:-4]))
     assert (code, told.splitlines()[0]) == (1, "ledger: an earlier checkpoint has 19 links; 15 are left")
+    code, told = verified("")
+    assert code == 1 and "no movement was read, and so none is proven" in told
+
+    for arguments, content in (
+        ([], ""),
+        (["nowhere.pem"], ""),
+        ([keys], "no JSON"),
+        ([keys], "{}"),
+        ([keys, program], ""),
+    ):
+        command = [sys.executable, "-I", program, *arguments]
+        done = subprocess.run(command, input=content, capture_output=True, text=True, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.splitlines()[1:]) == (1, "", []), done
+        assert done.stderr.startswith("Nothing was verified (") and "KEYS [EARLIER ...] <EXPORT" in done.stderr
 
 
 def last_checkpoint() -> list[Any]:
