@@ -1,6 +1,7 @@
 """A drop, as a shop has it on the day of a sale: a few units, many buyers, all at once, at the running product.
 
-It is played over HTTP, as buyers come, and sells a product of its own, which is off sale afterwards.
+It is played over HTTP, as buyers come, and sells a product of its own, from a warehouse for drops. Both stay, as the
+books have them; afterwards the product is off sale, and the warehouse closed.
 """
 
 from __future__ import annotations
@@ -56,12 +57,15 @@ def run(*, url: str, token: str, units: int, buyers: int, at_once: int) -> Race:
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
     with httpx.Client(base_url=url, headers=headers, limits=limits, timeout=PATIENCE, trust_env=False) as shop:
         name = secrets.token_hex(4)
-        product_id = _open(shop, name, units)
+        product = {"sku": f"DROP-{name}", "name": f"Drop {name}", "price": 10}
+        product_id = int(_data(shop.post("/v1/products", json=product))["product_id"])
         try:
+            _receive(shop, product_id, units)
             answers, seconds = _buy(shop, name, product_id, buyers, at_once)
             left = _data(shop.get(f"/v1/inventory/availability/{product_id}"))["total_available"]
         finally:
             shop.delete(f"/v1/products/{product_id}")
+            shop.patch(f"/v1/warehouses/{WAREHOUSE}", json={"is_active": False})
     told = Counter(answer for answer, _ in answers)
     sold, refused = told.pop("sold", 0), told.pop("insufficient_stock", 0)
     return Race(
@@ -76,15 +80,13 @@ def run(*, url: str, token: str, units: int, buyers: int, at_once: int) -> Race:
     )
 
 
-def _open(shop: httpx.Client, name: str, units: int) -> int:
-    """The product with its units in a warehouse."""
-    product = {"sku": f"DROP-{name}", "name": f"Drop {name}", "price": 10}
-    product_id = int(_data(shop.post("/v1/products", json=product))["product_id"])
+def _receive(shop: httpx.Client, product_id: int, units: int) -> None:
+    """The units are in the warehouse of drops, which an earlier one has closed."""
     made = shop.post("/v1/warehouses", json={"code": WAREHOUSE, "name": "Drops", "priority": 1000})
-    if made.status_code not in (200, 201, 409):
-        _data(made)
+    if made.status_code == 409:
+        made = shop.patch(f"/v1/warehouses/{WAREHOUSE}", json={"is_active": True})
+    _data(made)
     _data(shop.post("/v1/inventory", json={"product_id": product_id, "warehouse": WAREHOUSE, "onhand": units}))
-    return product_id
 
 
 def _buy(

@@ -246,7 +246,7 @@ class _Stock(Kind):
     ) -> list[Question]:
         if "warehouse" in columns or spread:
             return []
-        codes = [row.code for row in selectors.all_warehouses()]
+        codes = [row.code for row in selectors.all_warehouses() if row.is_active]
         answer = options.get("warehouse") or (codes[0] if len(codes) == 1 else None)
         sentence = "The file names no warehouse. In which one is this?"
         return [Question(name="warehouse", question=sentence, choices=codes, answer=answer, needed=True)]

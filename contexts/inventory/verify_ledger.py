@@ -1,6 +1,6 @@
 """Verify an export of the stock ledger: python verify_ledger.py KEYS [EARLIER ...] <EXPORT; exit code 1 for findings.
 
-EXPORT: from ``manage.py verify-ledger --export``. KEYS: public keys (PEM). EARLIER: older exports or logged checkpoints,
+EXPORT: from ``manage.py verify-ledger --export``. KEYS: public PEM keys. EARLIER: older exports or logged checkpoints,
 which must still be true. A link's digest covers its movement and the link before it of the same product and warehouse;
 text (reason, reference) by a salted digest, which stays when it is erased. Checkpoints sign links' running digest."""
 

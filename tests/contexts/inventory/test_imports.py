@@ -146,6 +146,14 @@ def test_in_which_warehouse_is_asked(counting: Importing) -> None:
     assert by_sku(counting) == {"LAMP": {"WH2": 3}}
 
 
+def test_a_closed_warehouse_is_not_offered(counting: Importing) -> None:
+    for code in ("WH1", "WH3"):
+        counting.api.patch(f"/v1/warehouses/{code}", {"is_active": False})
+    read = counting.read(csv("sku,qty", "LAMP,3"))
+    [asked] = [one for one in read["questions"] if one["name"] == "warehouse"]
+    assert (asked["choices"], asked["answer"]) == (["WH2"], "WH2")
+
+
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
