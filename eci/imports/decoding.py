@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
 import charset_normalizer
@@ -28,13 +28,20 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What files of shops are in, where they are not in Unicode.
-ENCODINGS = [
+# What files of shops are in, where they are not in Unicode: what is guessed, and what else may be said.
+_GUESSED = [
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
-    *("cp932", "gb18030", "big5", "cp949", "mac_roman", "cp850"),
+    *("cp932", "gb18030", "big5", "cp949", "mac_roman", "cp850", "koi8_r", "iso8859_2", "cp866", "cp852"),
 ]
+ENCODINGS = [*_GUESSED, "koi8_u", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_15", "cp437"]
 _AS_LIKELY = 0.02  # charset-normalizer cannot tell short texts apart: then it is the encoding that most files have
-_SIGN_IN_WORD = re.compile("[^\\W\\d_][¹²³¿¼¾º°][^\\W\\d_]")  # no western word has one
+# What no western text has: letters of other alphabets, capitals within words, signs between letters.
+_ODD = re.compile(
+    "[^\x00-\x7fßà-ïñ-öø-üÿÀ-ÏÑ-ÖØ-ÜšžœŠŽŒŸ€£¥¢§°©®™–—„“”‚‘’«»…•·´±×½¼¾²³µªº¿¡\xa0]|[a-zß-ÿšžœ][À-ÞŠŽŒŸ]"
+    "|[^\\W\\d_][ŠŽŒŸ][a-zß-ÿ]|[^\\W\\d_][‚„¿¡]|[^\\W\\d_][–—][a-zß-ÿ]|[^\\W\\d_][£¥¢§°©®™“”‘«»…•´±×½¼¾²³µªº][^\\W\\d_]"
+    "|(?<!\\d)[½¼¾²³µªº][^\\W\\d_]"
+)
+_READINGS, _READ = 12, 40  # of a line that is asked about, and characters of each
 _WRAPPED = 200  # lines that tell
 _PAIR = re.compile('""')
 _SEP = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")
@@ -44,11 +51,12 @@ csv.field_size_limit(LONGEST_CELL)
 @dataclass(frozen=True, kw_only=True)
 class Coding:
     """``is_damaged``: some bytes are not in this encoding. ``sample``: of one that is only likely, a line with letters
-    that tell whether it is right."""
+    that tell whether it is right. ``readings``: of one that is a mere guess, what the line may be instead."""
 
     encoding: str
     is_damaged: bool = False
     sample: str = ""
+    readings: dict[str, str] = field(default_factory=dict)
 
 
 def coding_of(file: IO[bytes]) -> Coding:
@@ -70,17 +78,26 @@ def coding_of(file: IO[bytes]) -> Coding:
     if sum(not character.isascii() for character in as_utf8) > 5 * damaged:
         return Coding(encoding="utf-8", is_damaged=True)
     lines = b"\n".join(line for line in sample.splitlines() if not line.isascii())
-    found = charset_normalizer.from_bytes(lines, cp_isolation=ENCODINGS)
+    found = charset_normalizer.from_bytes(lines, cp_isolation=_GUESSED)
     best = found.best()
     if best is None:
-        return _likely("cp1252", lines)
+        return _likely("cp1252", lines, is_guess=True)
     likely = {name for one in found if one.chaos <= best.chaos + _AS_LIKELY for name in one.could_be_from_charset}
-    western = "cp1252" in likely and not _SIGN_IN_WORD.search(lines.decode("cp1252", errors="replace"))
-    return _likely("cp1252" if western else best.encoding, lines)
+    western = "cp1252" in likely and not _ODD.search(lines.decode("cp1252", errors="replace"))
+    return _likely("cp1252" if western else best.encoding, lines, is_guess=not western)
 
 
-def _likely(encoding: str, lines: bytes) -> Coding:
-    return Coding(encoding=encoding, sample=lines.partition(b"\n")[0].decode(encoding, errors="replace")[:100])
+def _likely(encoding: str, lines: bytes, *, is_guess: bool) -> Coding:
+    line = lines.partition(b"\n")[0]
+    sample = line.decode(encoding, errors="replace")[:100]
+    readings = {encoding: sample[:_READ]} if is_guess else {}
+    for other in ENCODINGS if is_guess else []:
+        with suppress(UnicodeError):
+            read = line.decode(other)[:_READ]
+            is_text = all(letter.isprintable() or letter.isspace() for letter in read)
+            if is_text and read not in readings.values() and len(readings) < _READINGS:
+                readings[other] = read
+    return Coding(encoding=encoding, sample=sample, readings=readings)
 
 
 def _first_bad_utf8(file: IO[bytes]) -> int | None:

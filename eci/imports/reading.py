@@ -230,6 +230,10 @@ def _about_text(table: Table) -> list[Question]:
     if len(table.sheets) > 1:
         sentence = "The workbook has several sheets. Which one is to be read?"
         return [Question(name="sheet", question=sentence, choices=table.sheets, answer=table.sheet)]
+    if table.coding and table.coding.readings:
+        readings = "; ".join(f"{name}: {line!r}" for name, line in table.coding.readings.items())
+        sentence = f"The file is not in Unicode. In which encoding is it? A line of it reads so: {readings}."
+        return [Question(name="encoding", question=sentence, choices=ENCODINGS, needed=True)]
     if table.coding and table.coding.sample:
         sentence = f"The file is not in Unicode. Are these letters right: {table.coding.sample!r}?"
         return [Question(name="encoding", question=sentence, choices=ENCODINGS, answer=table.coding.encoding)]

@@ -76,6 +76,34 @@ def test_other_alphabets_are_found(opened: Opened, encoding: str, text: str) -> 
     assert "".join(",".join(row) + "\n" for row in cells(table)) == text
 
 
+@pytest.mark.parametrize(
+    ("encoding", "line"),
+    [
+        *(("koi8_r", "Тетрадь в клетку"), ("cp866", "Ручка"), ("iso8859_2", "Mäkký ľahký stôl"), ("cp1254", "Şemsiye")),
+        *(
+            ("mac_roman", "Größe für Tür"),
+            ("mac_roman", "Niño"),
+            ("cp850", "Café Größe"),
+            ("cp1257", "Žalias sąsiuvinis"),
+        ),
+        *(("gb18030", "笔记本和橡皮"), ("cp1253", "Κίτρινο μολύβι"), ("cp1255", "מחברת ומחק")),
+    ],
+)
+def test_what_may_be_in_several_encodings_is_read_in_each_to_be_asked(opened: Opened, encoding: str, line: str) -> None:
+    coding = opened(f"sku\tname\nA\t{line}\n".encode(encoding)).coding
+    assert coding
+    assert f"A\t{line}" in coding.readings.values()
+
+
+@pytest.mark.parametrize(
+    "line", ["Café à la crème", "Größe – 5 €", "¿Qué? Niño, l’été «fin» 5 m²", "ÉTÉ, Œuf, Ærø, naïf"]
+)
+def test_western_letters_are_no_guess(opened: Opened, line: str) -> None:
+    coding = opened(f"sku,name\nA,{line}\n".encode("cp1252")).coding
+    assert coding
+    assert (coding.encoding, coding.readings) == ("cp1252", {})
+
+
 def test_an_encoding_may_be_given(opened: Opened) -> None:
     assert cells(opened("sku,name\nA,œ\n".encode("iso8859_15"), encoding="iso8859_15"))[1] == ["A", "œ"]
 

@@ -150,6 +150,15 @@ def test_columns_that_nobody_knows_are_asked(importing: Importing) -> None:
     assert by_sku(importing)["A"]["price"] == "9.99"
 
 
+def test_a_file_in_one_of_several_encodings_is_asked(importing: Importing) -> None:
+    read = importing.read("sku,name,price\nA,Тетрадь,5\n".encode("koi8_r"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], "koi8_r: 'A,Тетрадь,5'" in asked["question"]) == ("encoding", True)
+    assert "koi8_r" in asked["choices"]
+    assert importing.answer(read["import_id"], encoding="koi8_r")["counts"]["new"] == 1
+    assert importing.rows(read["import_id"])[0]["changes"]["name"] == [None, "Тетрадь"]
+
+
 def test_a_formula_is_refused_in_one_sentence(importing: Importing) -> None:
     read = importing.read(xlsx(["sku", "name", "price"], ["A", "A", "=B1*2"], ["B", "B", 2]), name="x.xlsx")
     assert refusals(importing, read) == {
