@@ -20,6 +20,7 @@ from eci.paging import Paging
 from eci.statements import Reads, reads
 
 Row = dict[str, Any]
+_ZEROS = 8  # that a spreadsheet may have taken from a SKU
 
 FIELDS = (
     "id",
@@ -129,6 +130,15 @@ def _rows(product_ids: Collection[int], fields: tuple[str, ...]) -> Iterator[Row
     ids = sorted(set(product_ids))
     for start in range(0, len(ids), _CHUNK):
         yield from _products(fields)(product_ids=ids[start : start + _CHUNK])
+
+
+def skus_with_zeros(*, skus: Collection[str]) -> dict[str, str]:
+    """Of these numbers those that are SKUs of products with zeros before them, and these SKUs."""
+    if not skus or not Product.objects.filter(sku__gte="0", sku__lt="1").exists():
+        return {}
+    padded = {f"{'0' * zeros}{sku}": sku for sku in skus for zeros in range(1, _ZEROS + 1)}
+    found = Product.objects.filter(sku__in=padded).values_list("sku", flat=True)
+    return {padded[sku]: sku for sku in found if sku in padded}
 
 
 def product_ids_by_sku(*, skus: Collection[str]) -> dict[str, int]:

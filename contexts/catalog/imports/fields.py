@@ -46,7 +46,17 @@ def _barcode(cell: str, reading: Reading) -> str | None:
     if values.was_a_number(digits):
         reading.warn(f"barcode: a spreadsheet has shortened {cell!r}, so it is left out.")
         return None
+    if len(digits) in _SHORT and _is_checked(digits):
+        reading.warn(f"barcode: Has a spreadsheet taken the zeros of {digits.zfill(12)}?")
     return text.barcode(digits)
+
+
+_SHORT = (9, 10, 11)  # digits, which no EAN, UPC or GTIN has
+
+
+def _is_checked(digits: str) -> bool:
+    """Whether the last digit is the check digit of those before it, as of an EAN or UPC, whatever its zeros."""
+    return digits.isdecimal() and sum(int(one) * (1, 3)[at % 2] for at, one in enumerate(reversed(digits))) % 10 == 0
 
 
 def _flag(cell: str, reading: Reading) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from contexts.catalog import services
+from contexts.catalog import selectors, services
 from contexts.catalog.imports import fields
 from contexts.catalog.imports.shops import SHOPS
 from contexts.catalog.selectors import Row
@@ -22,6 +23,7 @@ def _own(name: str, own: tuple[Field, ...]) -> Preset:
     return Preset(name=name, signs=(frozenset(columns),), columns=columns, as_written=True)
 
 
+_NUMBER = re.compile("[1-9][0-9]*")
 _OFF_SALE = "The product is off sale, and stays so: a column is_active with TRUE puts it on sale."
 
 
@@ -48,7 +50,13 @@ class Products(Kind):
 
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
         plans = services.plan_products(rows=[_row(values) for values in rows], create=self.creates)
-        return [self._verdict(plan) for plan in plans]
+        unknown = [self.key(values) for plan, values in zip(plans, rows, strict=True) if plan.is_new]
+        zeros = selectors.skus_with_zeros(skus={sku for sku in unknown if _NUMBER.fullmatch(sku)})
+        verdicts = [self._verdict(plan) for plan in plans]
+        for verdict, plan, values in zip(verdicts, plans, rows, strict=True):
+            if plan.is_new and (sku := zeros.get(self.key(values))):
+                verdict.messages.append(f"There is a product {sku}: has a spreadsheet taken its zeros?")
+        return verdicts
 
     def write(self, rows: Sequence[Values], prepared: Any, *, actor: str) -> list[Verdict]:
         said = [_row(values) for values in rows]

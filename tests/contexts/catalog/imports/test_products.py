@@ -62,6 +62,19 @@ def test_a_sku_is_text(importing: Importing) -> None:
     assert set(by_sku(importing)) == {"0017", "17", "00123", "00456", "90.750", "1.23457E+12"}
 
 
+def test_codes_whose_zeros_a_spreadsheet_has_taken_are_warned_of(importing: Importing) -> None:
+    importing.take(csv("sku,name,price", "0017,A,1", "19,B,1"))
+    content = csv("sku,name,price,barcode", "17,A,2,", "18,B,2,12345678905", "19,B,2,12345678906", "0020,C,2,")
+    read = importing.read(content)
+    warned = {row["key"]: row["messages"] for row in importing.rows(read["import_id"], "&outcome=warned")}
+    assert warned == {
+        "17": ["There is a product 0017: has a spreadsheet taken its zeros?"],
+        "18": ["barcode: Has a spreadsheet taken the zeros of 012345678905?"],
+    }
+    prices = importing.read(csv("sku,price", "17,2"), kind="prices")
+    assert "There is a product 0017: has a spreadsheet taken its zeros?" in refusals(importing, prices)["17"]
+
+
 def test_codes_that_a_spreadsheet_has_made_dates_are_warned_of(importing: Importing) -> None:
     read = importing.read(csv("sku,name,price", "01-Jan,A,1", "JAN-1,B,1"))
     assert [row["key"] for row in importing.rows(read["import_id"], "&outcome=warned")] == ["01-Jan"]
