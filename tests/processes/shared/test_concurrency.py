@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.support.api import Answer
-from tests.support.product import DemoShop, Product, at_once
+from tests.support.product import DemoShop, Product, at_once, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine]
 
@@ -118,6 +119,29 @@ def test_one_key_for_a_refused_order_keeps_its_refusal(demo: DemoShop) -> None:
     again = demo.order(product_id, 6, key="one-refusal")
     assert (again.code, again.headers["Idempotent-Replayed"]) == ("insufficient_stock", "true")
     assert demo.stock(product_id) == (5, 0, 5)
+
+
+def test_a_file_of_a_delivery_is_booked_once(demo: DemoShop) -> None:
+    product_id = demo.sell("DELIVERY", WH001=1)
+    form = (
+        b'--x\r\nContent-Disposition: form-data; name="kind"\r\n\r\nreceipts\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="delivery.csv"\r\n\r\n'
+        b"sku,warehouse,quantity\nDELIVERY,WH001,5\n\r\n--x--\r\n"
+    )
+    multipart = {"Content-Type": "multipart/form-data; boundary=x"}
+    sent = [demo.api.post("/v1/imports", form, **multipart).data["import_id"] for _ in range(8)]
+
+    def all_are(*statuses: str) -> bool:
+        return all(demo.api.get(f"/v1/imports/{one}").data["status"] in statuses for one in sent)
+
+    wait_until(lambda: all_are("READY"), 20)
+
+    answers = at_once([partial(demo.api.post, f"/v1/imports/{one}/apply") for one in sent], threads=8)
+
+    assert Counter(answer.status for answer in answers) == {202: 1, 409: 7}
+    assert {answer.code for answer in answers if answer.status == 409} == {"questions_open"}
+    wait_until(lambda: all_are("READY", "APPLIED"), 20)
+    assert demo.stock(product_id) == (6, 0, 6)
 
 
 def test_the_race_that_anybody_can_run(product: Product) -> None:
