@@ -184,10 +184,9 @@ def _look(table: Table, columns: Columns, kind: Kind, lease: Lease) -> Evidence:
                 evidence.filled[index] += 1
                 if index in numbers and not isinstance(cell, values.Number):
                     evidence.signs[values.decimal_sign(values.bare(cell))] += 1
-                if index in amounts and not any(at < len(cells) and cells[at] for at in currencies):
-                    sign = values.sign_of(cell)
-                    if sign is not None:
-                        evidence.beside[sign] += 1
+                is_named = index not in amounts or any(at < len(cells) and cells[at] for at in currencies)
+                if not is_named and (sign := values.sign_of(cell)) is not None:
+                    evidence.beside[sign] += 1
         if evidence.rows % 1_000 == 0:
             lease.renew()
     return evidence

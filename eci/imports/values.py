@@ -267,6 +267,8 @@ def _currency_called(word: str, column: str) -> str:
 
 def sign_of(cell: str) -> str | None:
     """What stands beside the number; None if this is no amount."""
+    if cell[:1].isdigit() and cell[-1:].isdigit() and type(cell) is str:
+        return ""
     found = _AMOUNT.fullmatch(_closed_up(cell))
     return (found["before"] + found["after"] or _sign_of(cell)) if found else None
 

@@ -166,6 +166,7 @@ MAGENTO = Preset(
         "price": "price",
         "specialprice": "price",
         "productonline": "is_active",
+        "visibility": "visibility",  # variants are not visible individually, and sold nevertheless
     },
     shape=_magento,
 )

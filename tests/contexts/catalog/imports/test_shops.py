@@ -149,6 +149,11 @@ class TestMagento:
         assert bag["description"] == "<ul><li>Café &amp; gym</li></ul>"
         assert found["24-MB02"]["is_active"] is False
 
+    def test_variants_that_are_not_visible_by_themselves_are_sold(self, importing: Importing) -> None:
+        header = "sku,attribute_set_code,product_type,name,price,visibility"
+        found = products(importing, csv(header, "A,Default,simple,A,5,Not Visible Individually"))
+        assert found["A"]["is_active"] is True
+
 
 class TestSquare:
     HEADER = "\ufeffToken,Item Name,Variation Name,SKU,Description,Category,Price,GTIN"
