@@ -32,7 +32,7 @@ def counts_of(rows: int, letter: str) -> bytes:
 
 
 def receipts_of(rows: int, letter: str) -> bytes:
-    return csv("sku,quantity", *(f"{letter}-{n},{n + 1}" for n in range(rows)))
+    return csv("sku,quantity,reference", *(f"{letter}-{n},{n + 1},DN-{letter}" for n in range(rows)))
 
 
 def people(rows: int, letter: str) -> bytes:
