@@ -92,10 +92,11 @@ def foreign(before: Snapshot, after: Snapshot, own: int) -> float:
 
 def memory(pid: int) -> float:
     """MB of the process: its own, and its share of what it shares with others (PSS)."""
-    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def description() -> dict[str, str]:

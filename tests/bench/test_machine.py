@@ -51,3 +51,4 @@ def test_others_load_is_what_is_not_ours() -> None:
 
 def test_memory() -> None:
     assert 1 < machine.memory(os.getpid()) < 10_000
+    assert machine.memory(2**22 + 1) == 0  # no such process: what has ended meanwhile counts nothing
