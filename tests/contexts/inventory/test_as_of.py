@@ -119,7 +119,7 @@ def test_a_clock_that_is_behind_changes_no_order(stocked: Callable[..., int]) ->
     [
         ("2999-01-01", "as_of: This is in the future."),
         ("yesterday", "as_of: Give a time such as 2026-01-31T20:30:00Z, or a date."),
-        ("", "as_of: Give a time such as 2026-01-31T20:30:00Z, or a date."),
+        ("", "as_of: This is empty: leave it out, or give it a value."),
         ("2026-02-30", "as_of: Give a time such as 2026-01-31T20:30:00Z, or a date."),
         ("2026-01-31T20:30:00", ""),
         ("2026-01-31", ""),
