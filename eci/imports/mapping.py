@@ -15,6 +15,8 @@ from eci.imports.tables import MAX_COLUMNS, Row
 
 HEADER_WITHIN = 20  # rows
 NOTHING = ""  # what a column is mapped to that is no field
+_ASIDE = re.compile(r"[(\[][^()\[\]]*[)\]]")
+_APART = re.compile(r"[()\[\]/,;:]")  # what stands in brackets after a price is said of it
 
 
 @dataclass
@@ -117,9 +119,6 @@ def _plain_beside(name: str, beside: frozenset[str] = frozenset()) -> str:
     return plain("".join(words))
 
 
-_ASIDE = re.compile(r"[(\[][^()\[\]]*[)\]]")
-
-
 def _unknown_header(rows: list[Row], kind: Kind) -> Row:
     """The first row of a table, whose columns somebody must say. BadFile if it is none."""
     begins = [cell for cell in (rows[0][1] if rows else []) if cell]
@@ -217,6 +216,3 @@ def _fields(
 def _is_amount(name: str, code: str, one: Field, wanted: Sequence[str]) -> bool:
     words = _plain_beside(_APART.sub(" ", name), one.beside)
     return words in wanted if words else bool(code)
-
-
-_APART = re.compile(r"[()\[\]/,;:]")  # what stands in brackets after a price is said of it

@@ -44,49 +44,23 @@ class Text(str):
 ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
 # The first two answer what the column is called; the others say how the thing is, whatever the column is called.
 _YES = {
-    *("1", "-1", "true", "t", "yes", "y", "on", "x", "wahr", "vrai", "verdadero", "vero", "prawda", "igaz"),
-    *("ja", "oui", "si", "sí", "sì", "tak", "igen"),
+    *("1", "-1", "true", "t", "yes", "y", "on", "x", "wahr", "vrai", "verdadero", "vero", "prawda"),
+    *("igaz", "ja", "oui", "si", "sí", "sì", "tak", "igen"),
 }
 _NO = {
-    *(
-        "0",
-        "false",
-        "f",
-        "no",
-        "n",
-        "off",
-        "falsch",
-        "faux",
-        "falso",
-        "fałsz",
-        "hamis",
-        "nein",
-        "non",
-        "nee",
-        "nie",
-        "nem",
-    ),
+    *("0", "false", "f", "no", "n", "off", "falsch", "faux", "falso", "fałsz", "hamis", "nein", "non"),
+    *("nee", "nie", "nem"),
 }
 _ON = {
-    *("enabled", "visible", "active", "published", "publish", "instock", "online", "available", "both", "everywhere"),
-    *("catalog", "search", "catalog,search", "aktiv", "actif", "activo", "attivo", "actief", "aktywny", "aktív"),
+    *("enabled", "visible", "active", "published", "publish", "instock", "online", "available", "both"),
+    *("everywhere", "catalog", "search", "catalog,search", "aktiv", "actif", "activo", "attivo"),
+    *("actief", "aktywny", "aktív"),
 }
 _OFF = {
-    *(
-        "2",
-        "disabled",
-        "hidden",
-        "inactive",
-        "draft",
-        "archived",
-        "private",
-        "inaktiv",
-        "inactif",
-        "inactivo",
-        "inattivo",
-    ),
-    *("deleted", "trash", "pending", "discontinued", "retired", "obsolete", "unpublished", "deactivated", "suspended"),
-    *("blocked", "offline", "unavailable", "none", "nowhere", "notvisibleindividually", "inactief", "nieaktywny"),
+    *("2", "disabled", "hidden", "inactive", "draft", "archived", "private", "inaktiv", "inactif"),
+    *("inactivo", "inattivo", "deleted", "trash", "pending", "discontinued", "retired", "obsolete"),
+    *("unpublished", "deactivated", "suspended", "blocked", "offline", "unavailable", "none", "nowhere"),
+    *("notvisibleindividually", "inactief", "nieaktywny"),
 }
 _SIGNS = {
     "€": ("EUR",),

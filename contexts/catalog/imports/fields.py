@@ -154,7 +154,8 @@ IS_ACTIVE = Field(
         *("obsolete", "retired", "end of life", "not for sale", *words.NOT_ACTIVE),
     ),
     sounds=(
-        *("activ", "aktiv", "actif", "enabl", "disabl", "archiv", "discontin", "delete", "hidden", "visib", "publi"),
+        *("active", "activo", "activad", "inactiv", "deactiv", "aktiv", "actif", "enabl", "disabl", "archiv", "delete"),
+        *("discontin", "hidden", "visib", "published", "publie", "publicad"),
         *("status", "availab", "obsolet", "retired", "sichtbar", "veroffentl", "gelosch", "versteck", "gesperrt"),
         *("habilit", "ocult", "nascost", "pubblic", "zichtbaar", "verborgen", "aktyw", "widoczn", "ukryt", "lathato"),
     ),

@@ -93,6 +93,11 @@ def test_what_may_say_that_a_product_is_off_sale_is_asked(importing: Importing) 
     assert importing.seen(read["import_id"])["counts"]["new"] == 1
 
 
+def test_what_only_begins_alike_is_not_asked(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,Publisher,Activity", "A,A,5,Faber,Hiking"))
+    assert [one for one in read["questions"] if one["needed"]] == []
+
+
 def test_a_file_that_says_nothing_of_products_is_asked(importing: Importing) -> None:
     read = importing.read(csv("sku,onhand", "A,5"))
     (asked,) = [one for one in read["questions"] if one["needed"]]
