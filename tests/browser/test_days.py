@@ -317,7 +317,7 @@ def test_two_people_on_one_row_and_forms_sent_twice(shop: Shop, enter: Enter) ->
     stu.scan("7*PEN-GEL")
     stu.sees("+7: 7 of PEN-GEL")
     stu.page.get_by_role("button", name="Receive: book all lines").dblclick()
-    stu.sees("7 units")
+    stu.sees(re.compile("7 units|had been sent before"))  # a browser may drop the first answer, and its words
     stu.page.go_back()
     if stu.button("Receive: book all lines").count():
         stu.click(stu.button("Receive: book all lines"))
