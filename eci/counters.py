@@ -22,9 +22,11 @@ from eci.watch.requests import logger
 
 log = logger(__name__)
 
-_TIMEOUT = 0.25  # seconds: a request must not wait long for its counters
-_OPENINGS = 10
+_REDIS_TIMEOUT = 0.25  # seconds: a request must not wait long for its counters
+_FILE_TIMEOUT = 2.0  # seconds: nobody holds the file for long, but a busy machine may stop a process that holds it
 _TIDY_EVERY = 1_000  # calls
+
+_failed: Remembered[str, bool] = Remembered(5.0)  # URLs and paths: what did not answer is left alone for a while
 
 
 class Step(NamedTuple):
@@ -49,11 +51,14 @@ def add(steps: Sequence[Step]) -> list[Count]:
         except OSError as error:
             _failed.put(settings.ECI_REDIS_URL, True)
             log.warning("limits_without_redis", error=type(error).__name__)
-    try:
-        return _file(str(settings.ECI_COUNTERS_FILE), os.getpid()).add(steps)
-    except sqlite3.Error as error:
-        log.warning("counters_without_file", error=type(error).__name__)
-        return _file(":memory:", os.getpid()).add(steps)
+    path = str(settings.ECI_COUNTERS_FILE)
+    if path not in _failed:
+        try:
+            return _file(path, os.getpid()).add(steps)
+        except sqlite3.Error as error:
+            _failed.put(path, True)
+            log.warning("counters_without_file", error=type(error).__name__)
+    return _file(":memory:", os.getpid()).add(steps)
 
 
 def _hidden(name: str) -> str:
@@ -82,8 +87,6 @@ end
 return answer
 """
 
-_failed: Remembered[str, bool] = Remembered(5.0)  # by URL: a Redis that did not answer is left alone for a while
-
 
 @functools.lru_cache(maxsize=1)
 def _script(url: str) -> Any:
@@ -92,7 +95,7 @@ def _script(url: str) -> Any:
     from redis.retry import Retry
 
     client = redis.Redis.from_url(
-        url, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0)
+        url, socket_connect_timeout=_REDIS_TIMEOUT, socket_timeout=_REDIS_TIMEOUT, retry=Retry(NoBackoff(), 0)
     )
     return client.register_script(_SCRIPT)
 
@@ -126,14 +129,21 @@ class _File:
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
         self._calls = 0
-        self._connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, timeout=_FILE_TIMEOUT, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(_TABLE)
 
     def add(self, steps: Sequence[Step]) -> list[Count]:
-        now = time.time()
-        with self._lock, self._connection:
+        if not self._lock.acquire(timeout=_FILE_TIMEOUT):
+            raise sqlite3.OperationalError("another thread waits for the file")
+        try:
+            return self._add_all(steps, time.time())
+        finally:
+            self._lock.release()
+
+    def _add_all(self, steps: Sequence[Step], now: float) -> list[Count]:
+        with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._calls += 1
             if self._calls % _TIDY_EVERY == 0:
@@ -150,11 +160,13 @@ class _File:
 def _file(path: str, process: int) -> _File:
     """One connection for each process, because SQLite's connections must not cross a fork.
 
-    Several tries: when several processes open a new file at once, some fail at once because it is locked.
+    Several tries: when several processes open a new file at once, SQLite tells some at once that it is locked.
     """
-    for _ in range(_OPENINGS - 1):
+    until = time.monotonic() + _FILE_TIMEOUT
+    while True:
         try:
             return _File(path)
-        except sqlite3.OperationalError:
-            time.sleep(random.uniform(0, 0.02))
-    return _File(path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0, 0.02))

@@ -18,6 +18,7 @@ from django.conf import settings as live
 
 from eci import counters
 from eci.limits import Limit, Throttled, begin_login, take
+from eci.remembered import forget_everything
 
 pytestmark = [pytest.mark.no_database, pytest.mark.usefixtures("own_counters")]
 
@@ -173,6 +174,24 @@ def test_processes_that_open_a_new_file_at_once_count_together(settings: Any, tm
             settings.ECI_COUNTERS_FILE = file
             [count] = counters.add([counters.Step("a", 1, 60)])
             assert count.times == 9
+
+
+def test_a_file_that_stays_locked_keeps_one_request_waiting_not_each(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ECI_REDIS_URL = ""
+    settings.ECI_COUNTERS_FILE = tmp_path / "counters.sqlite3"
+    monkeypatch.setattr(counters, "_FILE_TIMEOUT", 0.05)
+    asked: list[str] = []
+    find = counters._file
+    monkeypatch.setattr(counters, "_file", lambda path, process: asked.append(path) or find(path, process))
+    name = str(tmp_path)
+    with closing(sqlite3.connect(settings.ECI_COUNTERS_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert [passes(lambda: take({name: FIVE})) for _ in range(6)] == [True] * 5 + [False]
+    assert asked.count(str(settings.ECI_COUNTERS_FILE)) == 1
+    forget_everything()
+    assert passes(lambda: take({name: FIVE})), "the file counts again"
 
 
 def remember(barrier: Any) -> None:
