@@ -23,7 +23,7 @@ export PORT
 # With this set, each of the many processes would compile the whole product again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run services manage test test-fast test-apart torture packages servers programs lint types style borders migrations locked lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
+.PHONY: help run services manage test test-fast test-apart torture packages servers programs lint types style borders migrations locked compiled lock audit fuzz format replay bench bench-growth prove k8s-check image sbom image-test load screenshots postman clean
 
 help:
 	@sed -n '1p' Makefile; grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -60,7 +60,7 @@ endif
 
 test: ## lint, types, borders, migrations, then every test: on SQLite, and on PostgreSQL, MariaDB and Redis
 	@echo "Installing what is needed, and reading the code meanwhile ..."
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync servers programs $(LINT)
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync servers programs $(LINT) compiled
 	$(PYTEST)
 	@$(ROOM) tools/on-servers.sh $(BIN)/pytest $(SPREAD)
 
@@ -78,7 +78,11 @@ programs: packages
 lint: ## ruff, mypy, import-linter, missing migrations, lock files, known vulnerabilities
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINT)
 
-$(LINT): packages
+$(LINT) compiled: packages
+
+# Once, beside what waits for the network; else each of the five compiles every test. What is wrong the tests will say.
+compiled:
+	@$(BIN)/pytest --collect-only --quiet >/dev/null || true
 
 types:
 	$(BIN)/mypy

@@ -12,11 +12,13 @@ import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.contrib import admin
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django import DjangoDbBlocker
 
 from eci.calls import remote
 from eci.remembered import forget_everything
 from tests.support import statements as counting
-from tests.support import world
+from tests.support import tables, world
 from tests.support.api import Api
 from tests.support.imports import Importing
 from tests.support.ledger import Ledger
@@ -72,6 +74,17 @@ def pytest_collection_finish() -> None:
     """What is loaded stays: the collector need not look through it again and again, nor copy it in forked children."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    with django_db_blocker.unblock(), tables.from_models():
+        made = setup_databases(verbosity=0, interactive=False, serialized_aliases=())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture(autouse=True)

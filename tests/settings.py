@@ -21,10 +21,9 @@ ECI_METRICS_KEPT = 0
 ECI_GATEWAY_TIMEOUT = 0.02  # statements are made with it when the product is loaded
 WHITENOISE_AUTOREFRESH = True  # each test has a client of its own, and each would list every static file
 
-for _database in DATABASES.values():  # noqa: F405 - tables as the models are, which lint holds equal to the migrations
-    _database["TEST"] = _database.get("TEST", {}) | {"MIGRATE": False}
+for _database in DATABASES.values():  # noqa: F405
     if _database["ENGINE"].endswith("sqlite3"):
-        _database["TEST"]["NAME"] = ":memory:"
+        _database.setdefault("TEST", {})["NAME"] = ":memory:"
 
 if ECI_REDIS_URL:  # noqa: F405 - tests run side by side, and must not clear each other's counters
     _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
