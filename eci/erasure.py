@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -15,6 +16,7 @@ from django.db.models.functions import Now
 from eci import text
 
 _BATCH = 500
+_PAGE = 5_000
 
 
 class ErasureRow(models.Model):
@@ -37,18 +39,59 @@ def email_digest(address: str) -> str:
     return hmac.new(settings.SECRET_KEY.encode(), f"erased:{key}".encode(), hashlib.sha256).hexdigest()
 
 
-def record(context: str, customer_id: int) -> None:
-    """Note that the customer is erased, inside the unit of work that erases. Repeating it changes nothing."""
-    rows = apps.get_model(context, "Erasure")._default_manager
-    rows.bulk_create([rows.model(customer_id=customer_id)], ignore_conflicts=True)
+def _rows(context: str) -> QuerySet[Any, Any]:
+    rows: QuerySet[Any, Any] = apps.get_model(context, "Erasure")._default_manager.all()
+    return rows
+
+
+def record(context: str, customer_id: int, **sought: str) -> None:
+    """Note that the customer is erased, inside the unit of work that erases. Repeating it changes nothing.
+
+    ``sought``: the ``email_digest`` by which the context will look for what they did as a guest.
+    """
+    rows = _rows(context)
+    rows.bulk_create([rows.model(customer_id=customer_id, **sought)], ignore_conflicts=True)
 
 
 def erased(context: str) -> QuerySet[ErasureRow, int]:
     """The ids of all erased customers, for a condition on the context's other tables."""
-    rows: QuerySet[ErasureRow, int] = apps.get_model(context, "Erasure")._default_manager.values_list(
-        "customer_id", flat=True
-    )
-    return rows
+    return _rows(context).values_list("customer_id", flat=True)
+
+
+# -- what they did as guests ------------------------------------------------------------------------------------------
+
+
+def sought(context: str) -> set[str]:
+    """The digests of the mailboxes of erased people who have not been looked for among the guests."""
+    return set(_rows(context).exclude(email_digest=None).values_list("email_digest", flat=True))
+
+
+def found(context: str, digests: Collection[str]) -> None:
+    """They need not be looked for any more."""
+    for some in _in_batches(digests):
+        _rows(context).filter(email_digest__in=some).update(email_digest=None)
+
+
+def addresses(digests: Collection[str], guests: QuerySet[Any, Any], column: str) -> Iterator[list[str]]:
+    """The addresses in this indexed column that have one of the digests, some at a time."""
+    return _in_batches([address for address in _each(guests, column) if email_digest(address) in digests])
+
+
+def _each(guests: QuerySet[Any, Any], column: str) -> Iterator[str]:
+    """Every address once. It is read in pages, so that no long reading keeps a database from cleaning up."""
+    distinct = guests.order_by(column).values_list(column, flat=True).distinct()
+    page = list(distinct[:_PAGE])
+    while page:
+        yield from page
+        page = list(distinct.filter(**{f"{column}__gt": page[-1]})[:_PAGE])
+
+
+def _in_batches(values: Collection[str]) -> Iterator[list[str]]:
+    kept = list(values)
+    return (kept[start : start + _BATCH] for start in range(0, len(kept), _BATCH))
+
+
+# -- how rows are erased ----------------------------------------------------------------------------------------------
 
 
 def blank(rows: QuerySet[Any, Any], **values: Any) -> None:

@@ -94,7 +94,12 @@ class Attempt(QuickModel):
 
 
 class Erasure(ErasureRow):
-    pass
+    """``email_digest``: of their mailbox, while what they were sent as a guest is to be found; null afterwards."""
+
+    email_digest = models.CharField(max_length=64, null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["email_digest"], name="notifications_guests_sought")]
 
 
 class OutboxEvent(OutboxRow):

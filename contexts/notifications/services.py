@@ -17,7 +17,7 @@ from contexts.notifications.public.contracts import AlreadySent, Channel, Notifi
 from contexts.notifications.selectors import Row
 from eci import erasure, idempotency, trail
 from eci.clock import utcnow
-from eci.db import writes
+from eci.db import after_commit, writes
 from eci.erasure import blank
 from eci.errors import IdempotencyInProgress, InvalidRequest, InvalidTransition
 from eci.statements import Change, Columns, Inserts, change, changes, reads
@@ -310,8 +310,26 @@ def erase_customer(*, customer_id: int, email_digest: str) -> None:
 
     Those to a guest with the same e-mail address, known by its digest (``erasure.email_digest``), are theirs too.
     """
-    erasure.record("notifications", customer_id)
-    _erase([customer_id], email_digest)
+    erasure.record("notifications", customer_id, email_digest=email_digest)
+    _erase([customer_id])
+    after_commit("notifications", erase_guests)
+
+
+def erase_guests() -> None:
+    """Erase what people who have been erased were sent as guests. One look through the addresses serves them all."""
+    if digests := erasure.sought("notifications"):
+        for addresses in erasure.addresses(digests, _to_guests().exclude(recipient=""), "recipient"):
+            _erase_to(addresses)
+        erasure.found("notifications", digests)
+
+
+@writes("notifications")
+def _erase_to(addresses: Collection[str]) -> None:
+    _blank(_to_guests().filter(recipient__in=addresses))
+
+
+def _to_guests() -> QuerySet[Notification]:
+    return Notification.objects.filter(customer_id=None)
 
 
 @writes("notifications")
@@ -321,23 +339,23 @@ def erase_late() -> None:
         _erase(erasure.erased("notifications"))
 
 
-def _erase(customers: Collection[int] | QuerySet[Any, int], email_digest: str = "") -> None:
+def _erase(customers: Collection[int] | QuerySet[Any, int]) -> None:
     known = Notification.objects.filter(customer_id__in=customers)
-    guests = Notification.objects.filter(customer_id=None)
     own = known.filter(readdressed=False)  # where staff gave another address, that may be somebody else's
     addresses = set(own.exclude(recipient="").values_list("recipient", flat=True).distinct())
-    if email_digest:
-        to_guests = guests.exclude(recipient="").values_list("recipient", flat=True).distinct()
-        addresses |= {address for address in to_guests if erasure.email_digest(address) == email_digest}
-    for notifications in (known, guests.filter(recipient__in=addresses)):
-        if not notifications.exists():
-            continue
-        filled = notifications.exclude(recipient="", subject="", message="")
-        ids = filled.values_list(Cast("pk", CharField()))
-        for endpoint in ("notifications.create", "notifications.retry"):
-            idempotency.erase("notifications", endpoint=endpoint, resources=ids)
-        blank(filled.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
-        refused = notifications.filter(kind=Kind.RETURN_REFUSED)  # the reason is what somebody wrote
-        blank(refused.exclude(facts={}), facts={})
-        blank(notifications.exclude(reason=""), reason="")
-        blank(filled, recipient="", subject="", message="")
+    _blank(known)
+    _blank(_to_guests().filter(recipient__in=addresses))
+
+
+def _blank(notifications: QuerySet[Notification]) -> None:
+    if not notifications.exists():
+        return
+    filled = notifications.exclude(recipient="", subject="", message="")
+    ids = filled.values_list(Cast("pk", CharField()))
+    for endpoint in ("notifications.create", "notifications.retry"):
+        idempotency.erase("notifications", endpoint=endpoint, resources=ids)
+    blank(filled.filter(status=NotificationStatus.QUEUED), status=NotificationStatus.SUPPRESSED)
+    refused = notifications.filter(kind=Kind.RETURN_REFUSED)  # the reason is what somebody wrote
+    blank(refused.exclude(facts={}), facts={})
+    blank(notifications.exclude(reason=""), reason="")
+    blank(filled, recipient="", subject="", message="")

@@ -22,4 +22,5 @@ def mail_low_stock() -> None:
 def prune() -> None:
     outbox.prune("notifications")
     idempotency.prune("notifications")
+    services.erase_guests()
     services.erase_late()

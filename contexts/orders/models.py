@@ -291,7 +291,12 @@ class Trail(TrailRow):
 
 
 class Erasure(ErasureRow):
-    pass
+    """``email_digest``: of their mailbox, while what they ordered as a guest is to be found; null afterwards."""
+
+    email_digest = models.CharField(max_length=64, null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["email_digest"], name="orders_guests_sought")]
 
 
 class OutboxEvent(OutboxRow):

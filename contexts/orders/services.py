@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ from contexts.orders.public.events import ReturnReceived, ReturnRefused, ReturnR
 from eci import erasure, events, idempotency, outbox, trail
 from eci import metadata as labels
 from eci.clock import utcnow
-from eci.db import Stale, locked, writes
+from eci.db import Stale, after_commit, locked, writes
 from eci.erasure import blank
 from eci.errors import EciError, InvalidTransition, PreconditionFailed, Unfinished
 from eci.idempotency import Answer, Key
@@ -819,20 +819,27 @@ def erase_customer(*, customer_id: int, email_digest: str) -> None:
 
     Guests' orders of the same e-mail address, known by its digest (``erasure.email_digest``), are theirs too.
     """
-    erasure.record("orders", customer_id)
-    _mark_guest(email_digest)
+    erasure.record("orders", customer_id, email_digest=email_digest)
     _erase(Order.objects.filter(customer_id=customer_id))
-    _erase(Order.objects.filter(buyer_erased=True))
+    after_commit("orders", erase_guests)
 
 
-def _mark_guest(email_digest: str) -> None:
-    guests = Order.objects.filter(customer_id=None, buyer_erased=False).exclude(email="")
-    addresses = guests.order_by().values_list("email", flat=True).distinct()
-    theirs = [address for address in addresses if erasure.email_digest(address) == email_digest]
-    if theirs:
-        # Shipping is told by the runner, as soon as it may look at the order.
-        look = Case(When(step__in=[Step.FULFIL, Step.DONE], then=Now()), default=F("next_at"))
-        guests.filter(email__in=theirs).update(buyer_erased=True, next_at=look, version=F("version") + 1)
+def erase_guests() -> None:
+    """Erase what people who have been erased had ordered as guests. One look through the addresses serves them all."""
+    if digests := erasure.sought("orders"):
+        guests = Order.objects.filter(customer_id=None, buyer_erased=False).exclude(email="")
+        for addresses in erasure.addresses(digests, guests, "email"):
+            _erase_guests(addresses)
+        erasure.found("orders", digests)
+
+
+@writes("orders")
+def _erase_guests(addresses: Collection[str]) -> None:
+    theirs = Order.objects.filter(customer_id=None, email__in=addresses)
+    # Shipping is told by the runner, as soon as it may look at the order.
+    look = Case(When(step__in=[Step.FULFIL, Step.DONE], then=Now()), default=F("next_at"))
+    theirs.filter(buyer_erased=False).update(buyer_erased=True, next_at=look, version=F("version") + 1)
+    _erase(theirs)
 
 
 @writes("orders")

@@ -20,6 +20,7 @@ def recover() -> None:
 def prune() -> None:
     outbox.prune("orders")
     idempotency.prune("orders")
+    services.erase_guests()
     services.erase_late()
     services.give_missing_numbers()
 

@@ -33,7 +33,7 @@ from contexts.notifications.tasks import send_due
 from contexts.orders.models import OutboxEvent
 from contexts.orders.public.api import orders
 from contexts.orders.public.events import ReturnRefused
-from eci import outbox
+from eci import erasure, outbox
 from eci.clock import utcnow
 from tests.support.api import Api, settle
 from tests.support.people import PASSWORD, Person, customer, log_in, refresh, register, staff
@@ -85,7 +85,8 @@ IN_ANY_TABLE = {
     "more of that": "closed_reason review suspicion payment_status fulfilment disposition outcome action thing",
     "ids and keys": "order_id aggregate_id resource key dedupe_key scope idempotency_scope idempotency_key",
     "names of processes and requests": "nonce trace lease_owner",
-    "digests": "digest salt signature fingerprint idempotency_fingerprint used_key successor staff_stamp password",
+    "digests": "digest salt signature fingerprint idempotency_fingerprint used_key successor staff_stamp password"
+    " email_digest",
     "accounts, by number or of staff": "actor undo_actor undone_by answered_by reviewed_by",
     "goods and places of the shop": "sku code warehouse asked_warehouse barcode",
     "sums": "figures",
@@ -432,6 +433,70 @@ def test_what_they_ordered_as_a_guest_goes_too(lamp: int) -> None:
     assert len(mail.outbox) == sent, "they get no mail any more"
     prune()
     assert found() == {}
+
+
+class TestGuests:
+    """Among many addresses, which are read in pages of two here."""
+
+    @pytest.fixture(autouse=True)
+    def pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(erasure, "_PAGE", 2)
+
+    @pytest.fixture
+    def guests(self, lamp: int) -> list[str]:
+        addresses = [f"g{number}@many.example" for number in range(5)]
+        support = staff("P")
+        for address in addresses:
+            body = {"email": address, "items": [{"product_id": lamp, "quantity": 1}]}
+            assert support.post("/v1/orders", body, key=f"guest {address[:2]}").status == 201
+        settle()
+        return addresses
+
+    def erase(self, addresses: list[str]) -> None:
+        """The events about these people reach everybody together."""
+        told = [
+            CustomerErased(version=1, customer_id=900 + number, email_digest=erasure.email_digest(address))
+            for number, address in enumerate(addresses)
+        ]
+        for consumer in settings.ECI_SUBSCRIPTIONS[CustomerErased.NAME]:
+            payloads = [(event.NAME, event.payload()) for event in told]
+            outbox.receive(
+                consumer,
+                [
+                    outbox.Delivery(event_id=uuid.uuid4(), name=name, payload=payload, trace={})
+                    for name, payload in payloads
+                ],
+            )
+
+    def test_are_found_on_every_page_and_no_others(self, guests: list[str]) -> None:
+        gone = [guests[0], guests[3], guests[4]]
+        self.erase([*gone, "nobody@many.example"])
+        assert found(tuple(gone)) == {}
+        assert {"orders_order", "notifications_notification"} <= {column[0] for column in found((guests[1],))}
+        assert [erasure.sought(context) for context in ("orders", "notifications")] == [set(), set()]
+
+    def test_one_look_serves_all_who_are_erased_together(
+        self, guests: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone, looked, digest = guests[:4], [], erasure.email_digest
+        told = [digest(address) for address in gone]
+        monkeypatch.setattr(erasure, "email_digest", lambda address: looked.append(address) or digest(address))
+        self.erase(gone)
+        assert found(tuple(gone)) == {}
+        assert len(looked) == len(told) + 2 * len(guests), "each context that knows guests has looked at each once"
+
+    def test_who_was_not_looked_for_is_when_the_hour_s_tidying_has_come(
+        self, guests: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def killed(*words: Any) -> Any:
+            raise ConnectionError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(erasure, "addresses", killed)
+            self.erase(guests[:1])
+        assert found((guests[0],)) != {}
+        prune()
+        assert found((guests[0],)) == {}
 
 
 class TestWhatComesLate:
