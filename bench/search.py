@@ -25,12 +25,14 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
 from bench.filling import writer  # noqa: E402
 from contexts.catalog import domain, search, search_indexes, selectors, words  # noqa: E402
 from contexts.catalog.models import Product  # noqa: E402
+from eci.databases import bound_waits  # noqa: E402
 from eci.paging import Paging  # noqa: E402
 
 QUERIES = 200
@@ -79,10 +81,11 @@ def fill(count: int) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and not there:
             cursor.execute("DROP INDEX IF EXISTS catalog_product_terms, catalog_product_name_parts")
+            cursor.execute("DROP FUNCTION catalog_term_added, catalog_term_changed CASCADE; DROP TABLE catalog_term")
         writer.write(Product, _COLUMNS, map(product, range(there, count)))
         search_indexes.install(using="catalog")
         search.learn(known for text in (*VOCABULARY, *CATEGORIES) for known in words.vocabulary(name=text, category=""))
-        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE catalog_product")
+        cursor.execute("ANALYZE" if connection.vendor == "sqlite" else "VACUUM ANALYZE")
 
 
 def mistyped() -> str:
@@ -127,7 +130,9 @@ def server() -> float:
 
 
 def client(kind: str, seed: int, queries: int) -> list[tuple[float, float, int]]:
-    """Milliseconds by the clock and of processor time of each search, and how many products it found."""
+    """Milliseconds by the clock and of processor time of each search, and how many products it found. Its connection is
+    like one of web's."""
+    bound_waits(settings.ECI_DATABASE_TIMEOUT, statements=True)
     chance.seed(f"{kind} {seed}")
     answers = []
     for _ in range(queries):

@@ -16,13 +16,13 @@ from typing import Any
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from contexts.catalog import words
+from contexts.catalog import search_postgresql, words
 from contexts.catalog.models import Product, Word
 from contexts.catalog.search_indexes import having, part
 from contexts.catalog.search_postgresql import Search
 from contexts.catalog.words import Asked, Match, Rank
 from eci.paging import Paging
-from eci.statements import Inserts
+from eci.statements import Inserts, reads
 
 FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
@@ -147,7 +147,8 @@ def named(*, found: Found, name: str, many: bool = False) -> Found:
     """
     plain, vendor = words.plain(name), _vendor(found)
     if len(plain) >= words.PART:
-        return found.filter(part([plain], vendor, many=many))
+        of_words = search_postgresql.named(plain, found.db) if vendor == "postgresql" and not many else None
+        return found.filter(part([plain], vendor, many=many or of_words is not None), of_words or Q())
     beginning = words.begins_word(plain)
     return found.filter(having([beginning], vendor, many=many) if beginning else Q(plain_name__contains=plain))
 
@@ -187,13 +188,27 @@ def _mistake(query: str) -> Asked | None:
 
 
 def _meant(word: str) -> list[str]:
-    """Words that are one mistake away. Each has the first or the last two letters of this one, or, of four letters, the
-    two in the middle exchanged."""
-    alike = Q(head=word[:2]) | Q(tail=word[-2:]) | Q(word=word[0] + word[2] + word[1] + word[3:])
-    near = Word.objects.filter(alike, length__range=(len(word) - 1, len(word) + 1))
-    return sorted(other for other in near.values_list("word", flat=True)[:_ALIKE] if words.one_mistake(word, other))[
-        :_MEANT
-    ]
+    """Words that are one mistake away. The mistake is in one half of the word, so each has the other half, or, of four
+    letters, the two in the middle exchanged."""
+    half = len(word) // 2
+    near = _near(
+        head=word[:2],
+        begins=word[:half],
+        tail=word[-2:],
+        ends=word[half + 1 :],
+        exchanged=word[0] + word[2] + word[1] + word[3:],
+        shortest=len(word) - 1,
+        longest=len(word) + 1,
+    )
+    return sorted(other for other in near if words.one_mistake(word, other))[:_MEANT]
+
+
+@reads
+def _near(
+    *, head: str, begins: str, tail: str, ends: str, exchanged: str, shortest: int, longest: int
+) -> QuerySet[Word, str]:
+    alike = Q(head=head, word__startswith=begins) | Q(tail=tail, word__endswith=ends) | Q(word=exchanged)
+    return Word.objects.filter(alike, length__range=(shortest, longest)).values_list("word", flat=True)[:_ALIKE]
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------

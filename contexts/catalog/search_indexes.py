@@ -1,8 +1,9 @@
 """The indexes of the engines: how they are made, and how they are asked.
 
 A product's terms are a tsvector with a GIN index on PostgreSQL, and a text with an FTS5 index on SQLite. Parts of names
-are found by their trigrams: by pg_trgm there, by FTS5 here. Django has no words for those. All values are parameters;
-what is put together into SQL is written in this file.
+are found by their trigrams: by pg_trgm there, by FTS5 here. The words of the terms, of which a query may have the
+beginning, are listed beside the index on PostgreSQL (``catalog_term``). Django has no words for those. All values are
+parameters; what is put together into SQL is written in this file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
 
 from contexts.catalog.models import Product
-from contexts.catalog.words import Match, Term
+from contexts.catalog.words import LISTED, Match, Term
 
 
 def having(any_of: Sequence[Match], vendor: str, *, many: bool = False) -> Q:
@@ -85,6 +86,33 @@ _ON_POSTGRESQL = {
     "catalog_product_name_parts": "catalog_product USING gin (plain_name gin_trgm_ops)",
     "catalog_word_parts": "catalog_word USING gin (word gin_trgm_ops)",
 }
+# Whoever writes a product, also a release before, lists its words. Nobody waits for another who lists the same: a word
+# may be there twice. Each is looked up: PostgreSQL would rather read the whole list.
+_LIST = f"""
+INSERT INTO catalog_term (word)
+SELECT word FROM (
+  SELECT DISTINCT substr(term, 2) COLLATE "C" AS word FROM {{terms}} AS term WHERE term ~ '{LISTED}'
+) AS found
+WHERE (SELECT TRUE FROM catalog_term AS listed WHERE listed.word = found.word LIMIT 1) IS NULL
+"""  # noqa: S608
+_LISTED_BY = """
+CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  {does};
+  RETURN NULL;
+END $$;
+CREATE TRIGGER {name} AFTER {when} EXECUTE FUNCTION {name}()
+"""
+_LISTS = {
+    "catalog_term_added": (
+        "INSERT ON catalog_product REFERENCING NEW TABLE AS added FOR EACH STATEMENT",
+        "added, unnest(tsvector_to_array(added.terms))",
+    ),
+    "catalog_term_changed": (
+        "UPDATE OF terms ON catalog_product FOR EACH ROW WHEN (OLD.terms IS DISTINCT FROM NEW.terms)",
+        "unnest(tsvector_to_array(NEW.terms))",
+    ),
+}
 _ON_SQLITE = {  # the table of each index, with the column that it follows
     "catalog_terms": ("terms", "tokenize='ascii', prefix='3 4', detail=none, columnsize=0"),
     "catalog_names": ("plain_name", "tokenize='trigram case_sensitive 1', columnsize=0"),
@@ -107,6 +135,7 @@ def install(*, using: str, **signal: Any) -> None:
                     cursor.execute(f"DROP INDEX {name}")
                 at_once = "" if connection.in_atomic_block else "CONCURRENTLY"
                 cursor.execute(f"CREATE INDEX {at_once} IF NOT EXISTS {name} ON {about}")
+            _list_terms(cursor)
         if connection.vendor == "sqlite":
             for name, (column, about) in _ON_SQLITE.items():
                 triggers = _triggers(name, column)
@@ -120,6 +149,25 @@ def install(*, using: str, **signal: Any) -> None:
                     cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
                     cursor.execute(f"CREATE TRIGGER {trigger} {does}")
                 cursor.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")  # noqa: S608
+
+
+def _list_terms(cursor: Any) -> None:
+    """List the words of the products that there are, and from now on those of every product that is written. A comment
+    says that all are listed."""
+    cursor.execute("SELECT to_regclass('catalog_term'), obj_description(to_regclass('catalog_term'), 'pg_class')")
+    table, is_complete = cursor.fetchone()
+    if table is None:
+        made = ['CREATE TABLE catalog_term (word text COLLATE "C" NOT NULL)']
+        made += ["CREATE INDEX catalog_term_word ON catalog_term (word)"]
+        made += [
+            _LISTED_BY.format(name=name, when=when, does=_LIST.format(terms=terms))
+            for name, (when, terms) in _LISTS.items()
+        ]
+        cursor.execute(";".join(made))  # at once: all or nothing is there
+    if not is_complete:
+        cursor.execute(_LIST.format(terms="catalog_product, unnest(tsvector_to_array(terms))"))
+        cursor.execute("COMMENT ON TABLE catalog_term IS 'complete'")
+        cursor.execute("ANALYZE catalog_term")
 
 
 def _triggers(name: str, column: str) -> dict[str, str]:

@@ -7,7 +7,9 @@ to walk through the list in its order, and to look at each product until the pag
    of few products needs none.
 2. Where few match, the index finds them, and they are ranked and sorted. A word that is far more frequent than the
    rarest one is not asked of the index, but looked for in what the others find. A part of names is asked as the words
-   that have it: the lists of its trigrams are as long as the catalog is large.
+   that have it: the lists of its trigrams are as long as the catalog is large. A word's beginning is asked as the words
+   that begin so, where they are few: PostgreSQL reads what begins so to the end of its lists, and skips in those of
+   words.
 3. Where many match, the list is walked rank by rank. Ranks of which few are are asked of the index, together.
 
 All values are parameters; what is put together into SQL is written in this file.
@@ -18,17 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from math import inf, prod
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from contexts.catalog.models import Product
 from contexts.catalog.search_indexes import tsquery
-from contexts.catalog.words import LONGEST, NAME, Asked, Match, Rank, Term, is_within_word
+from contexts.catalog.words import LONGEST, NAME, SKU, Asked, Match, Rank, Term, is_listed, is_within_word
 from eci.paging import Paging
 from eci.remembered import Remembered
 from eci.statements.texts import fetched, run
@@ -39,10 +44,15 @@ FAR_APART = 10_000  # the same in an order in which each lies in another place
 FEW = 5_000  # products that are ranked and sorted
 RARE = 10  # of the sample, of which those are that filters alone may find
 WORDS = 100  # words that have a part, to look for these instead
+FEW_WORDS = 10  # the same of several parts, of which each is looked for in what the others find
 PARTS = 3  # of a query that are looked for so
+LONGER = 4  # words that begin with one, to look for these instead
 LISTED = 10  # products that an index lists in the time that it takes to read one
-STEPS = 10  # products that are walked through in the time that it takes to find one by the index and rank it
+SKIPPED = 300  # the same, of a word that is asked with those of a category
+STEPS = 7  # products that are walked through in the time that it takes to find one by the index and rank it
 TIMES = 20  # how much more frequent than the rarest a word may be that is asked of the index
+
+LAST = "\U0010ffff"  # no character is after it
 
 _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
 
@@ -105,6 +115,16 @@ def _shows(match: Match) -> Sql:
     return Sql("catalog_product.terms @@ (SELECT %s::tsquery)", (tsquery(match),))
 
 
+def _asked_for(match: Match) -> Sql:
+    return Sql("catalog_product.terms @@ %s::tsquery", (tsquery(match),))
+
+
+def _any_of(words: Sequence[str]) -> Sql:
+    """Names with one of these words. Each is asked of the index by itself: many of one query take twice as long."""
+    asked = [tsquery([[Term(text=NAME + word)]]) for word in words]
+    return Sql("catalog_product.terms @@ ANY(%s::tsquery[])", (asked,))
+
+
 def _looked_at(condition: Sql) -> Sql:
     """The condition, not asked of an index."""
     return _sql("({}) IS TRUE", condition)
@@ -127,6 +147,39 @@ def _table(ahead: QuerySet[Product]) -> Sql:
     return Sql(text, tuple(parameters))
 
 
+def _rows(connection: Any, sql: Sql) -> list[tuple[Any, ...]]:
+    return list(run(connection, sql.text, sql.parameters, fetched))
+
+
+def _products(connection: Any) -> int:
+    """How many there may be."""
+
+    def newest_id() -> int:
+        [(newest,)] = _rows(connection, Sql("SELECT coalesce(max(id), 0) FROM catalog_product"))
+        return int(newest)
+
+    return _newest.get_or_load(connection.alias, newest_id)
+
+
+def _having(part: str) -> Sql:
+    """1, the part and a word of names that has it, of up to one word more than ``WORDS``."""
+    cut = f"length = {LONGEST}"  # nobody knows what else such a word had
+    like = f"SELECT 1, %s, word FROM catalog_word WHERE word LIKE %s OR {cut} LIMIT {WORDS + 1}"
+    return Sql(like, (part, f"%{part}%"))
+
+
+def named(part: str, using: str) -> Q | None:
+    """Names that have the part, by the words that do; None where that is not the quicker way."""
+    connection = connections[using]
+    if not is_within_word(part) or _products(connection) <= FEW:
+        return None
+    words = {part, *(word for *_, word in _rows(connection, _having(part)))}
+    if len(words) > WORDS:
+        return None
+    sql = _any_of(sorted(words))
+    return Q(RawSQL(sql.text, sql.parameters, output_field=BooleanField()))  # noqa: S611
+
+
 class Search:
     """``found``: what the filters leave; ``category``: the terms that all of them have by their category."""
 
@@ -142,11 +195,12 @@ class Search:
         self._rank = _sql("CASE {} END", _joined(" ", whens)) if whens else Sql("0")
         widest = [self._ranks[rank] for rank in _WIDEST if rank in self._ranks]
         self._fits = _sql("({})", _joined(" OR ", widest)) if widest else Sql("TRUE")
-        products = _newest.get_or_load(found.db, self._newest_id)
+        products = _products(self._connection)
         self._is_large = products > FEW
         self._sample = self._look(products) if self._is_large else self._unseen(products)
         is_indexed = any(f'"{column}"' in self._filters.text for column in _INDEXED)
-        most = min([RARE, *(seen // LISTED for seen in self._sample.words)])
+        listed = SKIPPED if category and self._are_whole() else LISTED
+        most = min([RARE, *(seen // listed for seen in self._sample.words)])
         is_rare = max(1, self._sample.found) <= most
         self._by_filters = is_rare and (is_indexed or f'"{_IN_PARTS}"' in self._filters.text)
         self._by_parts = self._by_filters and not is_indexed
@@ -188,16 +242,12 @@ class Search:
 
     def some(self, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
         """These columns of products that match, in no order."""
-        if width := self._sample.width(self._sample.matching(), limit, 2 * FAR):
+        if width := self._sample.width(self._sample.matching(), limit):
             rows = self._walk(_table(Product.objects.order_by("-pk")[:width]), self._fits, limit, ", ".join(columns))
             if len(rows) == limit:
                 return rows
         found = self._found_by(Sql(", ".join(columns)), self._filters, self._index(*_WIDEST))
         return self._rows(_sql(f"{{}} SELECT * FROM f LIMIT {limit}", found))
-
-    def _newest_id(self) -> int:
-        [(newest,)] = self._rows(Sql("SELECT coalesce(max(id), 0) FROM catalog_product"))
-        return int(newest)
 
     def _unseen(self, products: int) -> Sample:
         return Sample(products, 0, 0, [0] * len(self._asked.words), 0, dict.fromkeys(self._ranks, 0))
@@ -243,41 +293,65 @@ class Search:
         if self._by_filters and rank not in _BEST:
             return _looked_at(self._ranks[rank])
         if rank == Rank.PART:
-            if within := self._words_with_parts():
-                return _joined(" AND ", [self._has(within), *map(_looked_at, self._parts)])
-            rarest = self._like(self._by_rarity()[0])
-            return _joined(" AND ", [rarest, *map(_looked_at, self._parts)])
+            return _joined(" AND ", [self._with_parts(), *map(_looked_at, self._parts)])
         if rank in (Rank.KEY, Rank.NAME):  # whole words
             return self._has(self._asked.terms[rank])
         most = TIMES * max(1, min(self._sample.words))
-        words = list(zip(self._asked.terms[rank], self._sample.words, strict=True))
-        rare = [word for word, seen in words if seen <= most]
-        frequent = [word for word, seen in words if seen > most]
-        return _joined(" AND ", [self._has(rare), *([_looked_at(_shows(frequent))] if frequent else [])])
+        asked, looked_at = [], []
+        for seen, terms in sorted(zip(self._sample.words, self._asked.terms[rank], strict=True), key=itemgetter(0)):
+            whole = self._whole(terms)
+            if seen > most and any(term.begins and term.text[0] != SKU for term in whole):
+                looked_at.append(whole)
+            else:
+                asked.append(whole)
+        return _joined(" AND ", [self._has(asked), *([_looked_at(_shows(looked_at))] if looked_at else [])])
 
     def _has(self, match: Match) -> Sql:
         """By the index, which finds few terms among many others the sooner the fewer the others are."""
-        return Sql("catalog_product.terms @@ %s::tsquery", (tsquery([*match, *self._category]),))
+        return _asked_for([*match, *self._category])
 
-    def _words_with_parts(self) -> Match:
-        """What terms the names have that have the rarest part, where it is within few words. Other parts are asked only
-        where they are within one or two: each word of theirs is looked up for each of its."""
-        parts = [part for part in self._by_rarity() if is_within_word(part)][:PARTS] if self._is_large else []
-        cut = f"length = {LONGEST}"  # nobody knows what else such a word had
-        having = f"(SELECT %s AS part, word FROM catalog_word WHERE word LIKE %s OR {cut} LIMIT {WORDS + 1})"
-        asked = [Sql(having, (part, f"%{part}%")) for part in parts]
-        known = {part: [part] for part in parts}
-        for part, word in self._rows(_joined(" UNION ALL ", asked)) if asked else ():
-            known[part].append(word)
-        few = [list(dict.fromkeys(words)) for words in known.values() if len(words) <= WORDS]
-        return [[Term(text=NAME + word) for word in words] for words in few if words is few[0] or len(words) <= 2]
+    def _whole(self, terms: Sequence[Term]) -> Sequence[Term]:
+        """The same, asked as whole terms wherever it is known which few begin so."""
+        whole: list[Term] = []
+        for term in terms:
+            place, word = term.text[0], term.text[1:]
+            if not term.begins or place == SKU or word not in self._known[0]:
+                whole.append(term)
+            else:
+                whole += [Term(text=place + longer) for longer in self._known[0][word]]
+        return whole
 
-    def _by_rarity(self) -> list[str]:
-        """The parts, without those that are there twice, the rarest first as far as the sample tells."""
-        parts = list(self._asked.parts)
-        if len(parts) == len(self._sample.words):
-            parts = [part for _, part in sorted(zip(self._sample.words, parts, strict=True))]
-        return list(dict.fromkeys(parts))
+    def _are_whole(self) -> bool:
+        """Whether all words are asked as whole terms."""
+        return all(term.text[1:] in self._known[0] for terms in self._asked.words for term in terms if term.begins)
+
+    @cached_property
+    def _known(self) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
+        """For words of the query the few that begin so; for parts of it the words of names that have them, some where
+        they are too many."""
+        if not self._is_large:
+            return {}, {}
+        words = {term.text[1:] for terms in self._asked.words for term in terms if term.begins}
+        begin = f"(SELECT 0, %s, word FROM catalog_term WHERE word > %s AND word < %s LIMIT {LONGER + 1})"
+        beginning = {word: [word] for word in words if is_listed(word)}
+        within = {part: [part] for part in [one for one in self._asked.parts if is_within_word(one)][:PARTS]}
+        asked = [Sql(begin, (word, word, word + LAST)) for word in beginning]
+        asked += [_sql("({})", _having(part)) for part in within]
+        for kind, one, word in self._rows(_joined(" UNION ALL ", asked)) if asked else ():
+            (within if kind else beginning)[one].append(word)
+        return (
+            {word: list(dict.fromkeys(found)) for word, found in beginning.items() if len(found) <= LONGER},
+            {part: list(dict.fromkeys(found)) for part, found in within.items()},
+        )
+
+    def _with_parts(self) -> Sql:
+        """Names that have all the parts: those with the few words within which they are, else by their trigrams."""
+        parts = list(dict.fromkeys(self._asked.parts))
+        _, within = self._known
+        most = WORDS if len(parts) == 1 else FEW_WORDS
+        few = [_any_of(words) for words in within.values() if len(words) <= most]
+        category = [self._has([])] if self._category else []
+        return _joined(" AND ", [*(few or map(self._like, parts)), *category])
 
     # -- where many match
 
@@ -346,4 +420,4 @@ class Search:
         return _sql("WITH f AS MATERIALIZED (SELECT {} FROM catalog_product WHERE {})", columns, where)
 
     def _rows(self, sql: Sql) -> list[tuple[Any, ...]]:
-        return list(run(self._connection, sql.text, sql.parameters, fetched))
+        return _rows(self._connection, sql)

@@ -85,6 +85,15 @@ def _joined(text: str) -> str:
 KEY, SKU, NAME, CATEGORY, DESCRIPTION = "k", "s", "n", "c", "d"
 
 
+# Terms of which all are listed that are there, but for those of SKUs: each product may have others. So are numbers.
+LISTED = f"^[{NAME}{CATEGORY}{DESCRIPTION}][^0-9]..."
+
+
+def is_listed(beginning: str) -> bool:
+    """Whether all terms are that begin so."""
+    return bool(re.match(LISTED, NAME + beginning))
+
+
 def terms(*, sku: str, barcode: str, name: str, category: str, description: str) -> str:
     """The terms of a product, with a space before and after each."""
     found = {KEY + _joined(sku), KEY + barcode} - {KEY}

@@ -172,6 +172,7 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
             parameters["context"] = _adapters(parameters["context"])
         if seconds := waits.statement_seconds:
             given = parameters.get("options", "")
-            # jit: to compile a statement over a large table takes longer than to run it
-            parameters["options"] = f"-c jit=off {given} -c statement_timeout={round(seconds * 1000)}"
+            # To compile a statement over a large table, or to start others that help, takes longer than to run it.
+            quick = "-c jit=off -c max_parallel_workers_per_gather=0"
+            parameters["options"] = f"{quick} {given} -c statement_timeout={round(seconds * 1000)}"
         return parameters
