@@ -30,10 +30,17 @@ def kubectl() -> str:
 
 def require_valid(each: Object, version: str) -> None:
     """What ``kubernetes-validate --strict`` says of the object, without its processes."""
-    import kubernetes_validate  # it takes a second, which every process of a test run would spend
-
+    kubernetes_validate = _kubernetes_validate()
     version = kubernetes_validate.latest_version() if version == "latest" else version
     kubernetes_validate.validate(each, version, strict=True)
+
+
+@functools.cache
+def _kubernetes_validate() -> Any:
+    from kubernetes_validate import utils  # it takes a second, which every process of a test run would spend
+
+    utils.schema_contents = functools.cache(utils.schema_contents)  # it would read them all again for each object
+    return utils
 
 
 def render(folder: Path) -> str:

@@ -16,13 +16,13 @@ import pytest
 import yaml
 from cryptography import x509
 
-from tests.deployment import fake_cluster
+from tests.deployment import api_server, fake_cluster
 from tests.deployment.rendered import kubectl, render
 from tests.support.world import ROOT
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine, pytest.mark.long, pytest.mark.first(11)]
 
-# A script calls it fifty times: as a module it is compiled once.
+# As a module it is compiled once.
 PROGRAM = f"""#!{sys.executable} -S
 import sys
 sys.path.insert(0, "{Path(fake_cluster.__file__).parent}")
@@ -47,11 +47,11 @@ class Cluster:
 
     @property
     def state(self) -> dict[str, Any]:
-        return dict(json.loads((self.folder / "state.json").read_text()))
+        return fake_cluster.load(str(self.folder))
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state))
+        fake_cluster.save(str(self.folder), state)
 
     def run(self, script: str, *words: str, refuse: str = "", image: str = "a1b2c3d4", answer: str = "") -> Any:
         """The finished script, with ``calls``: what it asked of the cluster, in order."""
@@ -214,7 +214,7 @@ def test_kubectl_alone_can_deploy_a_changed_image_setting_or_limit(tmp_path: Pat
         _edit(file, old, new)
         for each in yaml.load_all(render(overlay), yaml.CSafeLoader):
             name = f"{each['kind']}/{each['metadata']['name']}"
-            assert not list(fake_cluster.refusals(found.get(name), each)), name
+            assert not list(api_server.refusals(found.get(name), each)), name
             found[name] = each
     assert len([name for name in found if name.startswith("Job/migrate-")]) == 4
 
@@ -250,8 +250,8 @@ def test_the_stand_in_refuses_what_a_cluster_refuses(
     for step in way:
         at = at[step]
     at[last] = value
-    assert not list(fake_cluster.refusals(old, old))
-    assert said in " ".join([*fake_cluster.refusals(old, new), *fake_cluster.unknown(new)])
+    assert not list(api_server.refusals(old, old))
+    assert said in " ".join([*api_server.refusals(old, new), *api_server.unknown(new)])
 
 
 def test_another_image_is_another_release(deployed: Cluster) -> None:
