@@ -17,7 +17,7 @@ from config.staff import demo
 from tests.support.browser import PASSWORD, Person
 from tests.support.product import HttpApi, Product, free_port, wait_until
 from tests.support.programs import chromium
-from tests.support.world import ROOT, world
+from tests.support.world import ROOT, Seed, world
 
 CATALOG, STOCK, SUPPORT, BOSS = "cat@shop.example", "stu@shop.example", "sue@shop.example", "boss@shop.example"
 MEMBERS = [(CATALOG, ["catalog staff"]), (STOCK, ["stock staff"]), (SUPPORT, ["support staff"]), (BOSS, [])]
@@ -87,21 +87,21 @@ class Shop:
 def browser() -> Iterator[Browser]:
     path = chromium()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=120_000)
+        options = ["--no-sandbox", "--disable-gpu"]
+        started = playwright.chromium.launch(executable_path=path, args=options, timeout=120_000)
         yield started
         started.close()
 
 
 @pytest.fixture(scope="package")
-def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(browser: Browser, seed: Seed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("desk") / "var"
-    folder.mkdir()
     mail = Controller(Mailbox(), hostname="127.0.0.1", port=free_port())
     mail.start()
     closed = {"ECI_DEBUG": "0", "ECI_OPEN": "0", "ECI_SECURE_COOKIES": "0", "ECI_HSTS_SECONDS": "0"}
     mailing = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(mail.port)}
     try:
-        with world(None, folder, **closed, **mailing, ECI_RATE_LIMITS="off") as environment:
+        with world(seed, folder, **closed, **mailing, ECI_RATE_LIMITS="off") as environment:
             script = environment | {"DJANGO_SETTINGS_MODULE": "config.settings"}
             begun = subprocess.run([sys.executable, "-c", _BEGIN], cwd=ROOT, env=script, capture_output=True, text=True)
             assert begun.returncode == 0, begun.stderr

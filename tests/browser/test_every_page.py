@@ -1,13 +1,15 @@
-"""One page of each kind that staff has, found by the links that lead there: no word on the console, no barrier, light
-and dark, and none wider than a phone. The URL map says which kinds there are, so that none is forgotten.
+"""One page of each kind that the API and staff have, found by the links that lead there; what forms answer; pages for
+everybody, of what is forbidden, or missing: no word on the console, no barrier, light and dark, and none wider than a
+phone. The URL map says which kinds there are, so that none is forgotten.
 """
 
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from config.desk.dialogs import DIALOGS
-from tests.browser.conftest import BOSS, Enter, Shop
+from tests.browser.conftest import BOSS, CATALOG, Enter, Shop
 from tests.support.browser import PASSWORD, Person
 from tests.support.walk import kind, places, walk
 
@@ -30,15 +32,50 @@ ONLY_SENT_TO = {
 }
 FOR_SCRIPTS = {"admin/autocomplete/", "admin/jsi18n/"}
 FOR_SOME = {
-    "admin/login/": "who is not signed in: tests/browser/test_pages.py",
+    "admin/login/": "who is not signed in",
     "admin/login/code/": "who has given the password",
     "admin/login/provider/": "shops whose staff sign in elsewhere",
     "admin/login/provider/callback/": "these",
     "admin/second-factor/replace/": "who has a second factor",
     "admin/r/<path:content_type_id>/<path:object_id>/": "models with a page in a storefront",
-    "admin/(?P<url>.*)$": "whoever is lost: tests/browser/test_pages.py",
+    "admin/(?P<url>.*)$": "whoever is lost",
 }
 NO_LINK = FILES | ONLY_SENT_TO | FOR_SCRIPTS | set(FOR_SOME)
+
+# Of what this shop has none of as it begins, or what no answer names. Their pages are made as those above them are.
+API_NO_LINK = {
+    "v1/customers/<id:customer_id>/addresses/<id:address_id>",
+    "v1/imports/<ref:import_id>",
+    "v1/imports/<ref:import_id>/apply",
+    "v1/imports/<ref:import_id>/undo",
+    "v1/inventory/availability/<id:product_id>",
+    "v1/orders/<ref:order_id>/returns/<id:return_id>/receive",
+    "v1/orders/<ref:order_id>/returns/<id:return_id>/refuse",
+    "v1/payments/webhooks/<ref:provider>",
+    "v1/users/me/addresses/<id:address_id>",
+}
+API_FILES = {
+    "v1/customers/export",
+    "v1/imports/<ref:import_id>/rows",
+    "v1/inventory/export",
+    "v1/inventory/movements/export",
+    "v1/inventory/stock/export",
+    "v1/orders/export",
+    "v1/products/export",
+    "v1/products/prices/export",
+    "v1/users/me/export",
+}
+FOR_MACHINES = {"v1/health"}
+
+
+def test_every_page_of_the_api(shop: Shop, enter: Enter) -> None:
+    boss = enter(BOSS)
+    boss.refusals_expected = True  # what is only sent to answers a GET with the form to send
+    seen, flaws = walk(boss, "/v1/", within=("/v1/",), past=API_FILES)
+    assert not flaws, "\n".join(flaws)
+    kinds = {kind(one) for one in places() if one.route.startswith("v1/")}
+    assert seen == kinds - API_NO_LINK - API_FILES - FOR_MACHINES
+    assert not (API_NO_LINK | API_FILES | FOR_MACHINES) - kinds
 
 
 def test_every_page_of_staff(shop: Shop, enter: Enter) -> None:
@@ -140,3 +177,39 @@ def test_what_forms_answer(shop: Shop, enter: Enter) -> None:
     boss.sees("There is no product NO-SUCH")
     flaws += boss.flaws()
     assert not flaws, "\n".join(flaws)
+
+
+def test_pages_for_everybody_and_of_what_is_forbidden_or_missing(shop: Shop, enter: Enter) -> None:
+    nobody, found = enter(""), []
+    for path in ("/", "/admin/login/", "/v1/"):
+        nobody.page.goto(path)
+        found += nobody.flaws()
+    nobody.page.goto("/docs")
+    nobody.page.get_by_text("/v1/products", exact=True).first.wait_for()
+    found += nobody.flaws()
+    cat = enter(CATALOG)
+    cat.refusals_expected = True
+    for path, status, said in (
+        ("/admin/orders/order/", 403, "You may not do this"),
+        ("/staff/pack", 403, "You may not do this"),
+        ("/staff/nowhere", 404, "There is nothing at this address"),
+        ("/admin/nowhere/", 404, "There is nothing at this address"),
+    ):
+        answer = cat.page.goto(path)
+        assert answer is not None and answer.status == status, path
+        cat.sees(said)
+        found += cat.flaws()
+    for cookie, said in (("csrftoken", "You have signed in or out"), ("sessionid", "You are not signed in any more")):
+        cat.page.goto("/admin/catalog/product/17/change/")
+        cat.write("Description:", f"typed before {cookie} was lost")
+        kept = [one for one in cat.context.cookies() if one.get("name") == cookie]
+        cat.context.clear_cookies(name=cookie)
+        cat.click(cat.button("Save"))
+        cat.sees(said, "nothing was saved")
+        found += cat.flaws()
+        cat.context.add_cookies(kept)  # type: ignore[arg-type]
+        cat.page.go_back()
+        expect(cat.field("Description:")).to_have_value(f"typed before {cookie} was lost")
+    cat.click(cat.button("Save"))
+    cat.sees("was changed successfully")
+    assert not found, "\n".join(found)

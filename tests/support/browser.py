@@ -23,8 +23,10 @@ _SETTLED = """
   const changing = document.getAnimations().filter((one) => one instanceof CSSTransition);
   await Promise.allSettled(changing.map((one) => one.finished));
 """
-_RUN_AXE = f"""async ([only, disabled]) => {{{_SETTLED}
-  const rules = Object.fromEntries(disabled.map((one) => [one, {{ enabled: false }}]));
+# Of a rule that is never more than moderate nothing would be told: it is not asked.
+_RUN_AXE = f"""async ([only, but]) => {{{_SETTLED}
+  const slight = axe._audit.rules.filter((one) => ["minor", "moderate"].includes(one.impact)).map((one) => one.id);
+  const rules = Object.fromEntries([...slight, ...but].map((one) => [one, {{ enabled: false }}]));
   const chosen = only.length ? {{ runOnly: {{ type: "rule", values: only }} }} : {{ rules }};
   const found = await axe.run(document, {{ resultTypes: ["violations"], ...chosen }});
   return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
@@ -56,6 +58,7 @@ _LOOKS = f"""async () => {{{_SETTLED}
 _SHORTEN = (
     """document.querySelectorAll("tbody").forEach((one) => [...one.rows].slice(4).forEach((row) => row.remove()))"""
 )
+_seen: set[str] = set()  # looks, by whomever
 
 
 class Person:
@@ -77,7 +80,6 @@ class Person:
         self.keys_only = False
         self.refusals_expected = False
         self.examined = False
-        self._looks: set[str] = set()
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning") or self.examined:
@@ -215,14 +217,15 @@ class Person:
         self.examined = True  # the policy forbids styles that axe tries out
         if not self.page.evaluate("'axe' in globalThis"):
             self.page.evaluate(_AXE)
+            self.context.add_init_script(_AXE)  # the next pages have it from the start: it is compiled once
         found: list[str] = self.page.evaluate(_RUN_AXE, [list(only), list(but)])
         self.examined = False
         return [f"{self.page.url}: {one}" for one in found]
 
     def _looks_new(self) -> bool:
         """Is there a text of another look than all before? Contrast takes axe longer than all other rules together."""
-        looks = set(self.page.evaluate(_LOOKS)) - self._looks
-        self._looks |= looks
+        looks = set(self.page.evaluate(_LOOKS)) - _seen
+        _seen.update(looks)
         return bool(looks)
 
     def flaws(self) -> list[str]:
