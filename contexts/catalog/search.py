@@ -91,12 +91,11 @@ def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> Fou
         if not ids and query and (mistake := _mistake(query)):
             ids = Search(found, mistake).ordered(paging)
         return Product.objects.filter(pk__in=ids)
-    if query:
-        ahead = replace(paging, limit=AHEAD).of(Product.objects.values("pk"))
-        looked_at = find(True).filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
-        first = paging.slice(looked_at.values_list("pk", flat=True))
-        if len(first) > paging.limit:
-            return Product.objects.filter(pk__in=first)
+    ahead = replace(paging, limit=AHEAD).of(Product.objects.values("pk"))
+    looked_at = find(True).filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
+    first = paging.slice(looked_at.values_list("pk", flat=True))
+    if len(first) > paging.limit:
+        return Product.objects.filter(pk__in=first)
     few = _few(found=found.filter(_fitting(asked, _vendor(found))))
     if few is None:
         return find(True).filter(_fitting(asked, _vendor(found), many=True))

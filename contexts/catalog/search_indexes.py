@@ -62,13 +62,13 @@ def part(parts: Sequence[str], vendor: str, *, many: bool = False) -> Q:
     if vendor == "postgresql" and many:
         likes = (f"%{connections['catalog'].ops.prep_for_like_query(one)}%" for one in parts)
         return reduce(and_, (_sql('("catalog_product"."plain_name" LIKE %s) IS TRUE', like) for like in likes))
-    if vendor != "sqlite":
+    if vendor != "sqlite" or many:
         return reduce(and_, (Q(plain_name__contains=one) for one in parts))
     asked = " AND ".join('"{}"'.format(one.replace('"', '""')) for one in parts)
-    return _listed("catalog_names", asked, many=many)
+    return _listed("catalog_names", asked)
 
 
-def _listed(index: str, asked: str, *, many: bool) -> Q:
+def _listed(index: str, asked: str, *, many: bool = False) -> Q:
     """By an index of SQLite. It sorts all that are listed; the plus lets it go through the table in its order instead,
     and look each up in the list, which is better where there are ``many``."""
     plus = "+" if many else ""
