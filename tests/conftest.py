@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
@@ -20,10 +21,12 @@ from eci.remembered import forget_everything
 from tests.support import statements as counting
 from tests.support import tables, world
 from tests.support.api import Api
+from tests.support.copies import Copied
 from tests.support.imports import Importing
 from tests.support.ledger import Ledger
 from tests.support.shop import Shop
 
+T = TypeVar("T")
 SHARED = "tests/processes/shared/"  # its files have one product
 AFTER_THE_RANKED = 1_000
 
@@ -104,10 +107,26 @@ def api() -> Api:
     return Api()
 
 
+@pytest.fixture(scope="session")
+def copied(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Callable[[Callable[[Api], T]], Copied[T]]:
+    """What a session begins with, to be put into the databases of its tests."""
+
+    def copy(make: Callable[[Api], T]) -> Copied[T]:
+        with django_db_blocker.unblock():
+            return Copied(make)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def opened(copied: Callable[..., Copied[Shop]]) -> Copied[Shop]:
+    return copied(Shop.open)
+
+
 @pytest.fixture
-def shop(api: Api) -> Shop:
+def shop(api: Api, opened: Copied[Shop]) -> Shop:
     """A small shop: products, stock in two warehouses, a customer."""
-    return Shop.open(api)
+    return replace(opened.put(api), api=api)
 
 
 @pytest.fixture

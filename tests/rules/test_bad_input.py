@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from contexts.orders import services
 from tests.support.api import Answer, Api
+from tests.support.copies import Copied
 from tests.support.product import require_envelope
 from tests.support.shop import Shop
 
@@ -276,16 +277,21 @@ DOORS = [
 OPTIONAL_TEXT = {("POST", "/v1/shipments", "tracking_no")}  # null is "none given"
 
 
+@dataclass(frozen=True)
 class World:
     """A small shop, and the names by which doors and questions speak of it."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    api: Api
+    names: dict[str, Any]
+    before: dict[str, list[Any]]
+
+    @classmethod
+    def open(cls, api: Api) -> World:
         shop = Shop.open(api)
         address = api.post(f"/v1/customers/{shop.customer_id}/addresses", ADDRESS)
         hold = {"product_id": shop.product_id, "quantity": 1, "order_id": "FOREIGN", "idempotency_key": "hold"}
         assert api.post("/v1/inventory/reserve", hold).status == 200
-        self.names: dict[str, Any] = {
+        names: dict[str, Any] = {
             "product": shop.product_id,
             "customer": shop.customer_id,
             "address": address.data["address_id"],
@@ -297,11 +303,11 @@ class World:
             "shipment": api.post("/v1/shipments", {"order_id": "FOREIGN"}).data["shipment_id"],
             "notice": api.post("/v1/notifications", MESSAGE).data["notification_id"],
         }
-        self.names["asked"] = shop.order(1).data["order_id"]
+        names["asked"] = shop.order(1).data["order_id"]
         wanted = {shop.product_id: 1}
-        asked = services.request_return(order_id=self.names["asked"], wanted=wanted, reason="small", actor="customer:1")
-        self.names["return"] = asked.pk
-        self.before = self.everything()
+        asked = services.request_return(order_id=names["asked"], wanted=wanted, reason="small", actor="customer:1")
+        names["return"] = asked.pk
+        return cls(api, names, everything())
 
     def filled(self, template: Any) -> Any:
         if isinstance(template, dict):
@@ -313,23 +319,29 @@ class World:
         alone = re.fullmatch(r"\{(\w+)\}", template)
         return self.names[alone[1]] if alone else template.format_map(self.names)
 
-    def everything(self) -> dict[str, list[Any]]:
-        """Every row of every context, but the remembered answers."""
-        models = [model for name in settings.ECI_CONTEXTS for model in apps.get_app_config(name).get_models()]
-        return {
-            model._meta.label: list(model._default_manager.order_by("pk").values_list())
-            for model in models
-            if model.__name__ != "Idempotency"
-        }
-
     def require_untouched(self) -> None:
-        after = self.everything()
+        after = everything()
         assert {name for name in after if after[name] != self.before[name]} == set()
 
 
+def everything() -> dict[str, list[Any]]:
+    """Every row of every context, but the remembered answers."""
+    models = [model for name in settings.ECI_CONTEXTS for model in apps.get_app_config(name).get_models()]
+    return {
+        model._meta.label: list(model._default_manager.order_by("pk").values_list())
+        for model in models
+        if model.__name__ != "Idempotency"
+    }
+
+
+@pytest.fixture(scope="session")
+def opened(copied: Callable[..., Copied[World]]) -> Copied[World]:
+    return copied(World.open)
+
+
 @pytest.fixture
-def world(api: Api) -> World:
-    return World(api)
+def world(api: Api, opened: Copied[World]) -> World:
+    return replace(opened.put(api), api=api)
 
 
 def written(body: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ import random
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -33,6 +33,7 @@ from eci import forms, metadata, text
 from eci.http import cards, fields
 from eci.staff_forms import FORM_KEY
 from tests.support.api import Api
+from tests.support.copies import Copied
 from tests.support.pages import Browser, form_in
 from tests.support.routes import routes
 from tests.support.shop import Shop
@@ -271,21 +272,26 @@ def stored_by(rule: Rule, given: str) -> str | None:
 # -- doors ------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
 class World:
     """A small shop, staff's browser, and things that doors change."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        self.shop = Shop.open(api)
-        self.browser = Browser()
-        self.browser.force_login(User.objects.create_superuser("root", "root@shop.example"))
-        self.names = {
-            "product": self.shop.product_id,
-            "customer": self.shop.customer_id,
-            "stock": api.get(f"/v1/inventory?product_id={self.shop.product_id}").data[0]["inventory_id"],
+    api: Api
+    shop: Shop
+    names: dict[str, Any]
+    browser: Browser
+
+    @classmethod
+    def open(cls, api: Api) -> World:
+        shop = Shop.open(api)
+        names = {
+            "product": shop.product_id,
+            "customer": shop.customer_id,
+            "stock": api.get(f"/v1/inventory?product_id={shop.product_id}").data[0]["inventory_id"],
             "payment": api.post("/v1/payments", {"order_id": "P-1", "amount": 50_000}).data["payment_id"],
             "shipment": api.post("/v1/shipments", {"order_id": "S-1"}).data["shipment_id"],
         }
+        return cls(api, shop, names, Browser())
 
 
 def unique() -> str:
@@ -463,9 +469,16 @@ def expected_of(rule: Rule, given: str, *, blank: bool) -> str | None:
     return stored_by(rule, given) if text.trim(given) else "" if blank else None
 
 
+@pytest.fixture(scope="session")
+def opened(copied: Callable[..., Copied[World]]) -> Copied[World]:
+    return copied(World.open)
+
+
 @pytest.fixture
-def world(api: Api) -> World:
-    return World(api)
+def world(api: Api, opened: Copied[World]) -> World:
+    world = replace(opened.put(api), api=api, browser=Browser())
+    world.browser.force_login(User.objects.create_superuser("root", "root@shop.example"))
+    return world
 
 
 @pytest.mark.any_engine

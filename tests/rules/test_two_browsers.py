@@ -7,7 +7,8 @@ whose owners do not keep the rule yet stand in ``NOT_YET``, which only gets shor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,7 @@ from contexts.catalog import services as changing
 from contexts.orders import services
 from eci.staff import ReadOnly
 from tests.support.api import Api
+from tests.support.copies import Copied
 from tests.support.pages import Form, forms_in
 from tests.support.shop import Shop
 
@@ -67,8 +69,8 @@ FITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def world(shop: Shop, api: Api) -> Shop:
+def with_orders(api: Api) -> Shop:
+    shop = Shop.open(api)
     asked = shop.order().data["order_id"]
     services.request_return(order_id=asked, wanted={shop.product_id: 1}, reason="too small", actor="customer:1")
     shop.order(fulfilment="warehouse")
@@ -80,6 +82,16 @@ def world(shop: Shop, api: Api) -> Shop:
         rows=[{"sku": "RUG", "price": Decimal(11)}], seen={"RUG": product["version"]}, what="prices", actor="staff:ann"
     )
     return shop
+
+
+@pytest.fixture(scope="session")
+def worked_in(copied: Callable[..., Copied[Shop]]) -> Copied[Shop]:
+    return copied(with_orders)
+
+
+@pytest.fixture
+def world(api: Api, worked_in: Copied[Shop]) -> Shop:
+    return replace(worked_in.put(api), api=api)
 
 
 @pytest.fixture

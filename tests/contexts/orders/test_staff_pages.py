@@ -19,8 +19,7 @@ def staff() -> Client:
     return client
 
 
-def test_an_order_is_found_and_shown_with_its_lines(api: Api, staff: Client) -> None:
-    shop = Shop.open(api)
+def test_an_order_is_found_and_shown_with_its_lines(shop: Shop, staff: Client) -> None:
     order_id = shop.order(2).data["order_id"]
     shop.order(1, product_id=shop.other_id)
 
@@ -34,8 +33,7 @@ def test_an_order_is_found_and_shown_with_its_lines(api: Api, staff: Client) -> 
         assert text in page
 
 
-def test_an_order_cannot_be_changed_added_or_deleted_by_hand(api: Api, staff: Client) -> None:
-    shop = Shop.open(api)
+def test_an_order_cannot_be_changed_added_or_deleted_by_hand(shop: Shop, staff: Client) -> None:
     order_id = shop.order(2).data["order_id"]
     assert staff.post(f"/admin/orders/order/{order_id}/change/", {"total_minor": "1"}).status_code == 403
     assert staff.get("/admin/orders/order/add/").status_code == 403
@@ -43,9 +41,10 @@ def test_an_order_cannot_be_changed_added_or_deleted_by_hand(api: Api, staff: Cl
     assert shop.read(order_id)["order_total"] == "219.98"
 
 
-def test_an_old_order_is_found_by_whatever_names_it(api: Api, staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_order_is_found_by_whatever_names_it(
+    api: Api, shop: Shop, staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(desk, "SEARCHED", 1)
-    shop = Shop.open(api)
     old = api.post(
         "/v1/orders",
         {"email": "Eve@example.com", "reference": "PO-4711", "items": [{"product_id": shop.product_id, "quantity": 1}]},
