@@ -83,22 +83,24 @@ def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> Fou
 
     ``find``: the products, given whether they are known to be no few. With a ``query`` those of them that it finds.
     """
-    found, asked = find(False), words.asked(query) if query else Asked(terms={})
+    looked_at, asked = find(True), words.asked(query) if query else Asked(terms={})
+    vendor = _vendor(looked_at)
     if query and not asked:
-        return found.none()
-    if _vendor(found) == "postgresql":
-        ids = Search(found, asked).ordered(paging)
+        return looked_at.none()
+    if vendor == "postgresql":
+        ids = Search(looked_at, asked).ordered(paging, by_index=lambda: find(False))
         if not ids and query and (mistake := _mistake(query)):
-            ids = Search(found, mistake).ordered(paging)
+            ids = Search(looked_at, mistake).ordered(paging, by_index=lambda: find(False))
         return Product.objects.filter(pk__in=ids)
     ahead = replace(paging, limit=AHEAD).of(Product.objects.values("pk"))
-    looked_at = find(True).filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
-    first = paging.slice(looked_at.values_list("pk", flat=True))
+    fitting = looked_at.filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
+    first = paging.slice(fitting.values_list("pk", flat=True))
     if len(first) > paging.limit:
         return Product.objects.filter(pk__in=first)
-    few = _few(found=found.filter(_fitting(asked, _vendor(found))))
+    found = find(False)
+    few = _few(found=found.filter(_fitting(asked, vendor)))
     if few is None:
-        return find(True).filter(_fitting(asked, _vendor(found), many=True))
+        return looked_at.filter(_fitting(asked, vendor, many=True))
     if few or not query:
         return Product.objects.filter(pk__in=few)
     return _mistaken(found, query)

@@ -18,7 +18,7 @@ All values are parameters; what is put together into SQL is written in this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -184,7 +184,7 @@ class Search:
     """``found``: what the filters leave; ``category``: the terms that all of them have by their category."""
 
     def __init__(self, found: QuerySet[Product], asked: Asked, category: Match = ()) -> None:
-        self._found, self._asked, self._category = found, asked, category
+        self._asked, self._category = asked, category
         self._connection = connections[found.db]
         self._filters = _where(found)
         self._ranks = {rank: _shows(match) for rank, match in asked.terms.items()}
@@ -224,8 +224,9 @@ class Search:
         places = self._at_once(_WIDEST, paging, wanted)
         return self._rank_by_rank(paging, wanted) if places is None else places
 
-    def ordered(self, paging: Paging) -> list[int]:
-        """The ids of a page in another order, and one more if the list goes on after it."""
+    def ordered(self, paging: Paging, by_index: Callable[[], QuerySet[Product]]) -> list[int]:
+        """The ids of a page in another order, and one more if the list goes on after it. ``by_index``: what the filters
+        leave, as an index finds it."""
         wanted = paging.limit + 1
         far = FAR if paging.field == "created_at" else FAR_APART
         width = self._sample.width(self._sample.matching(), wanted, far)
@@ -235,7 +236,7 @@ class Search:
             if len(ids) == wanted:
                 return ids
         order = "DESC" if paging.descending != paging.backwards else "ASC"
-        columns, filters = f"id, {paging.field}", _where(paging.of(self._found))
+        columns, filters = f"id, {paging.field}", _where(paging.of(by_index()))
         ordered = f"SELECT id FROM f ORDER BY {paging.field} {order}, id {order} LIMIT {wanted}"
         found = self._found_by(Sql(columns), filters, self._index(*_WIDEST))
         return [pk for (pk,) in self._rows(_sql(f"{{}} {ordered}", found))]
