@@ -15,6 +15,7 @@ PROC = Path("/proc")
 _TICK = 1000 / os.sysconf("SC_CLK_TCK")  # ms
 _BLOCK = b"\0" * 4096
 _SYNCS = 60
+_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,24 @@ class Snapshot:
 
 
 def look() -> Snapshot:
-    processes = {}
-    for entry in PROC.glob("[0-9]*/stat"):
-        try:
-            process = parse(entry.read_text())
-        except OSError:  # it has just ended
-            continue
-        processes[process.pid] = process
+    processes = _processes()
     children: defaultdict[int, list[int]] = defaultdict(list)
     for process in processes.values():
         children[process.parent].append(process.pid)
     return Snapshot(time.monotonic(), busy((PROC / "stat").read_text()), processes, children)
+
+
+def _processes() -> dict[int, Process]:
+    for _ in range(_LOOKS):
+        processes, complete = {}, True
+        for pid in filter(str.isdigit, os.listdir(PROC)):
+            try:
+                processes[int(pid)] = parse((PROC / pid / "stat").read_text())
+            except OSError:  # it has just ended: what it used may count neither there nor at its parent, which was read
+                complete = False
+        if complete:
+            break
+    return processes
 
 
 def busy(stat: str) -> float:

@@ -26,6 +26,10 @@ class KnownFormats(DefaultContentNegotiation):
 class JsonUnlessAsked(KnownFormats):
     """Follow ``?format=`` and ``Accept``. Never a 406, and a page only where ``text/html`` itself is accepted."""
 
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """None, which is a 415, for a range such as ``*/*``: it says nothing about a body."""
+        return None if "*" in request.content_type.partition(";")[0] else super().select_parser(request, parsers)
+
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         first = renderers[0], renderers[0].media_type
         if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", first[1]) and "format" not in request.query_params:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,29 @@ def test_what_an_ended_child_used_counts() -> None:
     work = "import time\nwhile time.process_time() < 0.3: pass"
     subprocess.run([sys.executable, "-c", work], check=True)
     assert machine.look().cpu(os.getpid()) - before >= 250
+
+
+def test_a_child_that_ends_during_the_look_counts_at_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(pid: int, parent: int, used: str) -> None:
+        (tmp_path / str(pid)).mkdir(exist_ok=True)
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (p) S {parent} 7 7 0 -1 0 1 2 0 0 {used} 20 0")
+
+    def listed(_: Path) -> list[str]:
+        yet = list(looks)
+        looks.append("look")
+        if yet:
+            write(10, 1, "1 0 500 0")  # its parent has it by now
+            return ["10"]
+        return ["10", "11"]  # 11 is gone before it is read
+
+    looks: list[str] = []
+    write(10, 1, "1 0 0 0")
+    (tmp_path / "stat").write_text("cpu  1 2 4 1000 1000 8 16 32 0 0\n")
+    monkeypatch.setattr(machine, "PROC", tmp_path)
+    monkeypatch.setattr(machine.os, "listdir", listed)
+    assert machine.look().cpu(10) == 501 * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def test_others_load_is_what_is_not_ours() -> None:

@@ -158,7 +158,7 @@ def test_a_browser_is_answered_with_a_page() -> None:
             assert page.headers["Content-Type"].startswith("text/html"), route.path
 
 
-@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "*/*"])
 def test_another_media_type_is_an_enveloped_415(api: Api, media_type: str) -> None:
     before = rows()
     for method, route in CALLS:

@@ -150,7 +150,10 @@ class ProductBySkuView(ApiView):
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, sku: str) -> HttpResponseBase:
         """One product by its SKU, which is compared exactly and may contain slashes."""
-        return _versioned(request, selectors.product_by_sku(sku=sku))
+        row = selectors.product_by_sku(sku=sku)
+        # Another product may have this SKU, and this version, tomorrow.
+        detail = conditional.digest([row["id"], _detail(row)])
+        return conditional.answer(request, presenters.product(row), version=row["version"], detail=detail)
 
 
 class ProductPricesView(ApiView):

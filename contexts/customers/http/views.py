@@ -217,7 +217,7 @@ class MeView(OwnAccountView):
     def get(self, request: Request) -> HttpResponseBase:
         """The caller's account."""
         row = selectors.customer(customer_id=self.caller.own())
-        return conditional.answer(request, presenters.customer(row), version=row["version"])
+        return conditional.answer(request, presenters.customer(row), version=row["version"], detail=row["id"])
 
     @extend_schema(responses=CustomerOut)
     def patch(self, request: Request) -> Response:
@@ -234,7 +234,7 @@ class MeView(OwnAccountView):
                 changes=changes,
                 version=self.if_match(),
             )
-        return Response(presenters.customer(row), headers=conditional.etag(row["version"]))
+        return Response(presenters.customer(row), headers=conditional.etag(row["version"], row["id"]))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:

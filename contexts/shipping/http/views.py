@@ -70,7 +70,7 @@ class ShipmentDetailView(ApiView):
         owner = self.caller.confined_to
         row = selectors.shipment(shipment_id=shipment_id, owner=owner)
         present = presenters.shipment_with_events if owner is None else presenters.shipment_for_customer
-        return conditional.answer(request, present(row), version=row.version)
+        return conditional.answer(request, present(row), version=row.version, detail=owner)
 
     @extend_schema(responses=ShipmentOut)
     def patch(self, request: Request, shipment_id: int) -> Response:
