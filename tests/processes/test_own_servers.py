@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.own_servers import copy_servers
 from tests.support.product import DemoShop, Product
-from tests.support.world import ON_SERVERS, ROOT, environment
+from tests.support.world import ON_SERVERS, ROOT, Seed, environment
 from tools.servers import Servers
 
 pytestmark = [
@@ -50,8 +51,9 @@ def test_an_order_outlives_the_kill_of_everything(tmp_path: Path) -> None:
         Servers(folder, durable=True).stop()
 
 
-def test_commands_beside_it_use_its_servers_and_leave_them_running(tmp_path: Path) -> None:
+def test_commands_beside_it_use_its_servers_and_leave_them_running(seed: Seed, tmp_path: Path) -> None:
     data = tmp_path / "var"
+    copy_servers(seed, data_dir=data, servers=data / "servers")
     under = [sys.executable, "tools/servers.py", "--keep", str(data / "servers")]
     own = environment(data, {})
     product = Product(data, own, under=under)

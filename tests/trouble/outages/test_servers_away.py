@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,17 +34,6 @@ REDIS_AWAY, DATABASE_AWAY = 15 * AWAY, 10 * AWAY  # seconds
 DRAINED, SETTLED = 30, 60  # seconds after the server is back
 BUYERS = 2
 ENDING = os.environ.get("ECI_E2E_ENDING", "")
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """Durable: what they acknowledged must survive their being killed."""
-    made = Servers(tmp_path / "servers", durable=True)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
 
 
 def test_servers_go_away_in_turn(servers: Servers, tmp_path: Path) -> None:

@@ -31,18 +31,6 @@ REFUSED = 4  # answers of each kind that are waited for while a server is frozen
 RECOVERED = 10  # seconds after it goes on
 
 
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    made = Servers(tmp_path / "servers", durable=True)
-    try:
-        made.start()
-        yield made
-    finally:
-        for server in made.all:
-            server.thaw()
-        made.stop()
-
-
 @contextmanager
 def frozen(server: Server, trade: Trade) -> Iterator[str]:
     """While it is frozen; the name of the phase."""
@@ -101,6 +89,8 @@ def test_a_server_that_hangs_is_a_503_of_its_contexts_and_nobody_else_s(servers:
                 ] == []
                 for context, path in away.items():
                     wait_until(lambda: product.api.get(path).status == 200, RECOVERED, f"{context} again")  # noqa: B023
+                for context in away:  # in each of the processes
+                    wait_until(lambda: recovered(trade, server, context), RECOVERED, f"{context} everywhere")  # noqa: B023
                 waiting = trade.asked - set(trade.placed)
                 wait_until(lambda: waiting <= set(trade.placed), 60, "what was asked meanwhile is ordered")  # noqa: B023
         finally:
@@ -115,6 +105,11 @@ def test_a_server_that_hangs_is_a_503_of_its_contexts_and_nobody_else_s(servers:
         product.stop()
     finally:
         product.clean_up()
+
+
+def recovered(trade: Trade, server: Server, context: str) -> bool:
+    last = [call.status for call in trade.during(f"{server.name} goes on", context)][-REFUSED:]
+    return last == [200] * REFUSED
 
 
 def require_refused(trade: Trade, phase: str, context: str, ask: Callable[[], Answer]) -> None:
