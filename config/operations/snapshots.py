@@ -278,9 +278,19 @@ class Postgres(Store):
             with self.reader.cursor() as cursor:
                 cursor.execute("SET statement_timeout = 0")  # a request's limit is not a restore's
                 cursor.execute(f"DROP TABLE {self._quoted()} CASCADE")
+                cursor.execute(_FUNCTIONS)
+                if functions := [name for (name,) in cursor.fetchall()]:
+                    cursor.execute(f"DROP FUNCTION {', '.join(functions)}")
         how = ["--no-owner", "--no-privileges", "--no-comments", "--single-transaction", "--exit-on-error"]
         *options, name = options
         _run([*put_back, *how, *options, f"--dbname={name}", str(self.file)], environment)
+
+
+# Those of triggers, which would be there already. An extension's stay.
+_FUNCTIONS = """
+SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND NOT EXISTS
+(SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+"""
 
 
 class Mysql(Store):

@@ -350,9 +350,12 @@ class Search:
         parts = list(dict.fromkeys(self._asked.parts))
         _, within = self._known
         most = WORDS if len(parts) == 1 else FEW_WORDS
-        few = [_any_of(words) for words in within.values() if len(words) <= most]
+        few = {part: _any_of(words) for part, words in within.items() if len(words) <= most}
+        seen = dict(zip(self._asked.parts, self._sample.words, strict=False))
+        if len(few) < len(parts) and all(seen.get(part, 0) > RARE for part in few):  # too many names would be read
+            few = {}
         category = [self._has([])] if self._category else []
-        return _joined(" AND ", [*(few or map(self._like, parts)), *category])
+        return _joined(" AND ", [*(few.values() or map(self._like, parts)), *category])
 
     # -- where many match
 
