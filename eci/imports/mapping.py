@@ -22,10 +22,9 @@ _APART = re.compile(r"[()\[\]/,;:]")  # what stands in brackets after a price is
 @dataclass
 class Columns:
     """``fields``: the columns of each field, the preferred one first. ``spread``: those that are rows of their own.
-    ``width``: how many cells the header has, blank ones too. ``zeros``: how many digits a workbook shows of the numbers
-    in a column, with zeros before them. ``currencies``: of amounts, as their columns' names say. ``denied``: columns
-    that say the opposite of their field. ``every``: fields of which each column must say yes. ``given``: columns of
-    which somebody has said what they are."""
+    ``width``: how many cells the header has, blank ones too. ``currencies``: of amounts, as their columns' names say.
+    ``denied``: columns that say the opposite of their field. ``every``: fields of which each column must say yes.
+    ``given``: columns of which somebody has said what they are."""
 
     header_line: int
     width: int
@@ -33,7 +32,6 @@ class Columns:
     fields: dict[str, list[int]]
     preset: Preset | None = None
     spread: dict[int, dict[str, str]] = field(default_factory=dict)
-    zeros: dict[int, int] = field(default_factory=dict)
     currencies: dict[int, str] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
     every: set[str] = field(default_factory=set)

@@ -15,6 +15,7 @@ from eci.db import run_in_unit_of_work
 from eci.imports import again, mapping, tables, uploads, values
 from eci.imports.decoding import ENCODINGS, Torn
 from eci.imports.errors import BadFile
+from eci.imports.formats import code_of
 from eci.imports.kinds import (
     WARNING,
     Cells,
@@ -134,8 +135,6 @@ def _columns(table: Table, kind: Kind, given: dict[str, Any], header_row: int | 
         raise BadFile(f"{problem} This is of the sheet {table.sheet!r}. The others: {others[:500]}.") from problem
     if table.dialect is None:
         columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
-        codes = [at for one in kind.fields if one.is_code for at in columns.fields.get(one.name, ())]
-        columns.zeros = table.zeros(codes, after=columns.header_line)
     return columns
 
 
@@ -401,8 +400,6 @@ def _cells(cells: list[str], columns: Columns, codes: set[str]) -> Cells:
             cell = cells[index] if index < len(cells) else ""
             if cell and type(cell) is str:
                 cell = values.bare(cell, is_code=name in codes)
-            elif index in columns.zeros and isinstance(cell, values.Number):
-                cell = cell.zfill(columns.zeros[index])
             if index in columns.currencies:
                 cell = values.in_currency(cell, columns.currencies[index])
             if index in columns.denied and not isinstance(cell, Formula):
@@ -425,14 +422,18 @@ def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, on
     """The row's cells as a text file has them: numbers of a workbook in the sign of its texts, and as it shows them.
     ``only``: of the columns that make a row each, the one that stays. What stands beyond the header stays too."""
     numbers, amounts = _numbers(columns, kind), _amounts(columns, kind)
+    codes = {index for one in kind.fields if one.is_code for index in columns.fields.get(one.name, ())}
     found = []
     for index, cell in enumerate(cells[: len(columns.names)] if len(cells) <= columns.width else cells):
         if only is not None and index != only and index in columns.spread:
             cell = ""
         elif isinstance(cell, values.Number):
-            sign = cell.sign if index in amounts else ""
-            cell = cell.zfill(columns.zeros.get(index, 0))
-            cell = f"{cell.replace('.', decimal)} {sign}".rstrip() if index in numbers else cell
+            if index in amounts:
+                cell = f"{values.amount_shown(cell).replace('.', decimal)} {cell.form.sign}".rstrip()
+            elif index in numbers:
+                cell = cell.replace(".", decimal)
+            elif index in codes:
+                cell = code_of(cell) or cell
         found.append(_UNSTORED.sub("\ufffd", cell))
     return found
 
@@ -471,6 +472,8 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
         raise ValueError(f"This cell is a formula ({cell[:40]}). Save the file with values in its place.")
     if one.is_code and isinstance(cell, values.NoText):
         raise ValueError(f"The workbook has {cell.what} here ({cell}), and not a code. Make the cell a text.")
+    if one.is_code and isinstance(cell, values.Number):
+        cell = _code(one, cell, reading)
     if isinstance(cell, Cut):
         reading.warn(
             f"{one.name}: A cell has room for {len(cell):,} characters. The end is missing, so it is left as it is."
@@ -484,6 +487,15 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
             found[one.name] = said
     elif one.cleared is not None and _clears(one.name, options):
         found[one.name] = one.cleared
+
+
+def _code(one: Field, cell: values.Number, reading: Reading) -> str:
+    code = code_of(cell)
+    if code is None:
+        reading.warn(
+            f"{one.name}: The workbook has {cell} here, and shows it as {cell.form.written}. Is this the code?"
+        )
+    return code or str(cell)
 
 
 def _judge(

@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -16,8 +16,8 @@ from typing import IO, Any
 from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
-from eci.imports.formats import Form, form_of
-from eci.imports.values import Day, Flag, Number
+from eci.imports.formats import form_of, shown
+from eci.imports.values import Day, Flag, Form, Number
 
 MAX_COLUMNS = 1_000
 LAST_ROW = 1_048_576  # of a sheet, in any spreadsheet program
@@ -26,7 +26,6 @@ UNPACKED = 1024 * 1024 * 1024  # bytes of a workbook, unpacked
 SHARED_TEXTS = 64 * 1024 * 1024  # bytes of the texts that a workbook's cells share, which are kept in memory
 ROOM = 32_767  # characters of a workbook's cell
 RATIO = 200  # times that a part of it may be larger unpacked
-_LOOKED_AT = 200  # rows
 _SHEETS, _HEAD = 100, 20  # sheets that are compared by as many rows
 _SMALL = 64 * 1024 * 1024  # bytes below which the ratio does not matter
 
@@ -71,10 +70,6 @@ class Table:
                 yield from decoding.records(text, self.dialect)
         else:
             yield from _sheet_rows(self.file, self.sheet)
-
-    def zeros(self, columns: Sequence[int], *, after: int) -> dict[int, int]:
-        """The columns, of these, whose numbers a workbook shows with zeros before them, and with how many digits."""
-        return _zeros(self.file, self.sheet, columns, after) if self.dialect is None else {}
 
     def total(self) -> int:
         if self._total is None:
@@ -245,7 +240,7 @@ def _texts(cells: list[dict[str, Any]], line: int, forms: _Forms) -> list[str]:
             continue
         text = _text(value)
         if cell["style_id"] and isinstance(text, Number) and (form := forms[cell["style_id"]]):
-            text = form.shown(text)
+            text = shown(text, form)
         at = cell["column"] - 1
         if at >= MAX_COLUMNS:
             raise BadFile(f"Line {line} has more than {MAX_COLUMNS:,} columns.")
@@ -280,19 +275,6 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 def _unescaped(found: re.Match[str]) -> str:
     return chr(int(found[1], 16))
-
-
-def _zeros(file: IO[bytes], sheet: str, columns: Sequence[int], after: int) -> dict[int, int]:
-    shown: dict[int, set[str]] = {index: set() for index in columns}
-    with _workbook(file) as book, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        worksheet = book[sheet]
-        worksheet.reset_dimensions()
-        for row in worksheet.iter_rows(min_row=after + 1, max_row=after + _LOOKED_AT):
-            for index in columns:
-                if index < len(row) and type(row[index].value) is int:
-                    shown[index].add(row[index].number_format)
-    return {at: len(form) for at, forms in shown.items() for form in forms if len(forms) == 1 and not form.strip("0")}
 
 
 def _sheet_length(file: IO[bytes], sheet: str) -> int:

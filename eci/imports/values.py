@@ -6,7 +6,7 @@ import html
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Literal
 
 from django.conf import settings
@@ -16,11 +16,32 @@ from eci import money, text
 DecimalSign = Literal[".", ","]
 
 
-class Number(str):
-    """A number of a workbook. It has a point, whatever sign the texts beside it have. ``sign``: what its cell's format
-    shows beside it, such as a currency."""
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How a workbook shows a number.
 
-    sign = ""
+    - ``written``: the format itself.
+    - ``sign``: the currency, or whatever else stands beside the number.
+    - ``largest``: the denominator of fractions, or 0.
+    - ``places``: how many decimal places it shows at most, or None if all there are.
+    - ``parts``: of a code, as the format has them: ``0``, ``#`` or ``?`` for a digit, ``.``, ``,``, ``General``; other
+      text after a ``'``. Empty for the number as it is, None for what is no code.
+    - ``least``: how many decimal places it shows at least.
+    """
+
+    written: str = ""
+    sign: str = ""
+    is_percent: bool = False
+    largest: int = 0
+    places: int | None = None
+    parts: tuple[str, ...] | None = ()
+    least: int = 0
+
+
+class Number(str):
+    """A number of a workbook. It has a point, whatever sign the texts beside it have."""
+
+    form = Form()
 
 
 class NoText(str):
@@ -209,7 +230,12 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     price = _number(type(cell)(found["number"]), reading.decimal, written=cell)
     if price < 0:
         raise ValueError("A price must not be negative.")
-    return price, named or currency or reading.unnamed
+    code = named or currency or reading.unnamed
+    if isinstance(cell, Number) and (rounded := _rounded(price, cell.form)) != price:
+        if (cell.form.places or 0) < money.places(code or reading.currency):
+            reading.warn(f"price: The workbook has {price:f} here, and shows {rounded:f}, which is taken.")
+        price = rounded
+    return price, code
 
 
 def column_in(name: str) -> tuple[str, str]:
@@ -255,11 +281,32 @@ def currencies_of(sign: str) -> tuple[str, ...]:
 def in_currency(cell: str, code: str) -> str:
     """The amount with its column's currency, unless it has its own."""
     found = _AMOUNT.fullmatch(_closed_up(cell))
-    return type(cell)(f"{cell} {code}") if found and not found["before"] + found["after"] + _sign_of(cell) else cell
+    if not found or found["before"] + found["after"] + _sign_of(cell):
+        return cell
+    named = type(cell)(f"{cell} {code}")
+    if isinstance(cell, Number) and isinstance(named, Number):
+        named.form = cell.form
+    return named
 
 
 def _sign_of(cell: str) -> str:
-    return cell.sign if isinstance(cell, Number) else ""
+    return cell.form.sign if isinstance(cell, Number) else ""
+
+
+def amount_shown(cell: Number) -> str:
+    """The amount as the workbook shows it, with a point."""
+    try:
+        return f"{_rounded(Decimal(cell), cell.form):f}"
+    except InvalidOperation:
+        return str(cell)
+
+
+def _rounded(price: Decimal, form: Form) -> Decimal:
+    """As a spreadsheet does. What has no more places than are shown stays as it is."""
+    places = form.places
+    if places is None or price.adjusted() > 15 or round(price, places) == price:
+        return price
+    return price.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def plain_sign(sign: str) -> str:

@@ -115,6 +115,30 @@ def test_codes_that_a_workbook_shows_with_zeros_have_them(importing: Importing) 
     assert found == {"00017": ("17", "17.00"), "04711": ("B", "2.00"), "x": ("C", "3.00")}
 
 
+def test_each_cell_of_a_workbook_says_what_its_code_is(importing: Importing) -> None:
+    rows = [["sku", "name", "price"], [42, "A", 1], [17, "B", 1], ["AB-7", "C", 1], [42, "D", 1], [42, "E", 1]]
+    formats = {"A2": "00000", "A3": "0000", "A5": '"ART-"0000', "A6": "0.00"}
+    read = importing.read(xlsx(*rows, formats=formats), name="x.xlsx")
+    assert {row["key"]: row["messages"] for row in importing.rows(read["import_id"])} == {
+        **dict.fromkeys(("00042", "0017", "AB-7", "ART-0042"), []),
+        "42": ["sku: The workbook has 42 here, and shows it as 0.00. Is this the code?"],
+    }
+
+
+def test_a_price_of_a_workbook_is_the_one_that_it_shows(importing: Importing) -> None:
+    rows = [["sku", "name", "price"], ["A", "A", 14.875], [7, "B", 14.875], [8, "", 14.875], ["D", "D", 14.875]]
+    formats = {"C2": "0.00", "A3": "0000", "C3": "#,##0.00", "A4": "0000", "C4": "0.00"}
+    read = importing.read(xlsx(*rows, formats=formats), name="x.xlsx")
+    assert refusals(importing, read)["D"] == ["price: An amount in USD has at most 2 decimal places."]
+    as_file = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
+    sent_back = b"".join(as_file.streaming_content).decode("utf-8-sig")
+    assert [line.split(",")[:3] for line in sent_back.splitlines()[1:]] == [
+        *(["0008", "", "14.88"], ["D", "D", "14.875"])
+    ]
+    importing.apply(read["import_id"])
+    assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "14.88", "0007": "14.88"}
+
+
 def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(importing: Importing) -> None:
     rows = [["sku", "name", "price"], ["A", "A", "12,50"], ["B", "B", 3.5], ["C", "C", 1.299], ["D", "D", 7]]
     read = importing.read(xlsx(*rows), name="x.xlsx")
