@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from contexts.inventory.models import LedgerCheck, LedgerCheckpoint, LedgerLink, Movement
+from contexts.inventory.models import LedgerCheck, LedgerCheckpoint, LedgerHead, LedgerLink, Movement
 from contexts.inventory.public import contracts
-from contexts.inventory.services.sealing import facts, public_keys, signed
+from contexts.inventory.services.sealing import exact, facts, public_keys, signed
 from contexts.inventory.verify_ledger import verify
-from eci.clock import utcnow
+from eci.clock import iso, utcnow
 from eci.db import writes
 
 PAGE = 2000
 LISTED = 100
 KEPT = timedelta(days=90)
 SHARE = 100  # verifying takes at most one part in so many of the time
+SAID = re.compile(r"(?P<movements>\d+) movements, sealed by (?P<checkpoints>\d+) checkpoints, the last of (?P<at>.+)")
 
 Record = dict[str, Any]
 
@@ -28,33 +31,33 @@ Record = dict[str, Any]
 def records() -> Iterator[Record]:
     """The ledger as ``verify_ledger.py`` reads it: links with their movements, each checkpoint after its last link.
 
-    At the end come movements without a link, though later ones have been sealed. In pages, so memory is bounded; what
-    is sealed meanwhile is left out.
+    At the end come links that no checkpoint covers, and movements without a link, though later ones have been sealed.
+    In pages, so memory is bounded; what is sealed meanwhile is left out.
     """
     last = LedgerCheckpoint.objects.order_by("-number").first()
-    if last is None:
-        return
+    number, upto = (last.number, last.upto) if last else (0, 0)
     links = (one for page in _pages(LedgerLink.objects.all()) for one in _with_movements(page))
-    link = next(links, None)
-    checkpoints = _pages(LedgerCheckpoint.objects.filter(number__lte=last.number))
+    link = next(links, None) if last else None
+    checkpoints = _pages(LedgerCheckpoint.objects.filter(number__lte=number))
     for checkpoint in chain.from_iterable(checkpoints):
         while link and link["link"] <= checkpoint.links:
             yield link
             link = next(links, None)
         yield {"checkpoint": [*signed(checkpoint=checkpoint), checkpoint.signature]}
-    covered = LedgerCheckpoint.objects.order_by("-links").values("links")[:1]
-    yield from _with_movements(list(LedgerLink.objects.filter(number__gt=covered).order_by("number")[:PAGE]))
+    covered = Subquery(LedgerCheckpoint.objects.order_by("-links").values("links")[:1])
+    for page in _pages(LedgerLink.objects.filter(number__gt=Coalesce(covered, -1))):
+        yield from _with_movements(page)
     is_sealed = Exists(LedgerLink.objects.filter(movement=OuterRef("pk")))
-    for movement in Movement.objects.filter(~is_sealed, pk__lte=last.upto).order_by("pk").iterator():
+    for movement in Movement.objects.filter(~is_sealed, pk__lte=upto).order_by("pk").iterator():
         yield {"place": _place(movement.product_id, movement.warehouse_id), "movement": facts(movement=movement)}
 
 
 def _pages(rows: QuerySet[Any]) -> Iterator[list[Any]]:
     """The rows in the order of their numbers: MySQL's driver would fetch all of them at once."""
-    after = 0
-    while page := list(rows.filter(number__gt=after).order_by("number")[:PAGE]):
+    after = -1
+    while page := list(rows.filter(pk__gt=after).order_by("pk")[:PAGE]):
         yield page
-        after = page[-1].number
+        after = page[-1].pk
 
 
 def _with_movements(links: list[LedgerLink]) -> Iterator[Record]:
@@ -82,8 +85,50 @@ def _place(product_id: int, warehouse: str) -> str:
 def check() -> LedgerCheck:
     """Verify the whole ledger, and keep what was found."""
     began = time.monotonic()
-    verified, found = verify(records(), public_keys())
+    ends: dict[str, int] = {}
+    verified, found = verify(_noting_ends(records(), ends), public_keys())
+    found += [*_heads_unlike(ends), *_gone_since(verified)]
     return _keep(verified=verified, found=found, milliseconds=round((time.monotonic() - began) * 1000))
+
+
+def _noting_ends(given: Iterable[Record], ends: dict[str, int]) -> Iterator[Record]:
+    """The records, while ``ends`` takes the number of each place's last link."""
+    for record in given:
+        if "link" in record:
+            ends[record["place"]] = record["link"]
+        yield record
+
+
+def _heads_unlike(ends: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """The places whose head is missing, or is not their last link: sealing would go on from elsewhere."""
+    last, left = max(ends.values(), default=0), ends.copy()
+    for page in _pages(LedgerHead.objects.all()):
+        later = {head.link_id for head in page if head.link_id is None or head.link_id > last}
+        sealed_meanwhile = set(LedgerLink.objects.filter(pk__in=later - {None}).values_list("pk", flat=True))
+        for head in page:
+            place = _place(head.product_id, head.warehouse)
+            if left.pop(place, None) != head.link_id and head.link_id not in sealed_meanwhile:
+                yield place, f"its head is link {head.link_id}, and its last one is {ends.get(place, 'missing')}"
+    yield from ((place, f"its head is missing; its last link is {number}") for place, number in left.items())
+
+
+def _gone_since(verified: str) -> Iterator[tuple[str, str]]:
+    """What earlier verifications saw must still be there. The last checkpoint of one that found nothing shows whether
+    the ledger was made anew since."""
+    seen, sound = LedgerCheck.objects.values_list("verified", flat=True), last_sound()
+    if sound and (said := SAID.fullmatch(sound.verified)) and said["checkpoints"] != "0":
+        last = LedgerCheckpoint.objects.filter(pk=said["checkpoints"]).first()
+        if last is None or (str(last.links), exact(moment=last.at)) != (said["movements"], said["at"]):
+            yield "ledger", f"what was verified at {iso(sound.at)} is no longer there: {sound.verified}"
+            return
+    most = max(map(_movements_in, seen), default=0)
+    if most > (now := _movements_in(verified)):
+        yield "ledger", f"an earlier verification saw {most} movements; {now} are left"
+
+
+def _movements_in(verified: str) -> int:
+    said = SAID.fullmatch(verified)
+    return int(said["movements"]) if said else 0
 
 
 @writes("inventory")

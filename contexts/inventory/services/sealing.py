@@ -45,7 +45,7 @@ _add_heads = Inserts(LedgerHead)
 
 
 class CheckpointMissing(Conflict):
-    """There are links after the last checkpoint, though both are written in one transaction."""
+    """There are links after the last checkpoint, or heads without one, though all are written in one transaction."""
 
     code = "checkpoint_missing"
 
@@ -81,7 +81,7 @@ def _seal_batch(*, after: int, upto: int) -> list[Movement]:
     last = LedgerCheckpoint.objects.order_by("-number").first() or LedgerCheckpoint(
         number=0, links=0, upto=0, digest=""
     )
-    if LedgerLink.objects.filter(number__gt=last.links).exists():
+    if LedgerLink.objects.filter(number__gt=last.links).exists() or last.number == 0 and LedgerHead.objects.exists():
         raise CheckpointMissing(f"The checkpoint of the links after {last.links} is missing.")
     movements = _unsealed(after=max(after, _settled(last)), upto=upto)
     if not movements and (last.number == 0 or last.at > utcnow() - QUIET):

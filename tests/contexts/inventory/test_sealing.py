@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +395,139 @@ def test_the_verifier_stands_alone(product_id: int, tmp_path: Path) -> None:
         done = subprocess.run(command, input=content, capture_output=True, text=True, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.splitlines()[1:]) == (1, "", []), done
         assert done.stderr.startswith("Nothing was verified (") and "KEYS [EARLIER ...] <EXPORT" in done.stderr
+
+
+# -- parts of the chain that are missing ------------------------------------------------------------------------------
+
+PARTS = {"links": "inventory_ledgerlink", "heads": "inventory_ledgerhead", "checkpoints": "inventory_ledgercheckpoint"}
+
+
+def _delete(parts: tuple[str, ...], which: str) -> None:
+    """Delete the first, a middle, the last, or every row of these tables."""
+    for part in parts:
+        key = "id" if part == "heads" else "number"
+        with connections["inventory"].cursor() as cursor:
+            cursor.execute(f"SELECT {key} FROM {PARTS[part]} ORDER BY {key}")
+            rows = [row for (row,) in cursor.fetchall()]
+        gone = {"first": rows[:1], "middle": rows[1:2], "last": rows[-1:], "all": rows}[which]
+        sql(f"DELETE FROM {PARTS[part]} WHERE {key} IN ({', '.join(map(str, gone))})")
+
+
+def told_by_the_command() -> str:
+    """What ``verify-ledger`` prints when it finds something; empty if it finds nothing."""
+    told = StringIO()
+    try:
+        call_command("verify_ledger", stdout=told)
+    except CommandError as error:
+        return told.getvalue() + str(error)
+    return ""
+
+
+SETS = [parts for size in (1, 2, 3) for parts in combinations(PARTS, size)]
+
+
+@pytest.mark.parametrize("verified_before", [True, False])
+def test_no_part_of_the_chain_can_be_missing(product_id: int, verified_before: bool) -> None:
+    """With a changed row and without. It is named as long as its links are there, with or without checkpoints."""
+    if verified_before:
+        proof.check()
+    changed = ids(product_id)[2]
+    for parts, which, change in product(SETS, ("first", "middle", "last", "all"), (True, False)):
+        told: list[str] = []
+
+        def tamper(
+            parts: tuple[str, ...] = parts, which: str = which, change: bool = change, told: list[str] = told
+        ) -> None:
+            _delete(parts, which)
+            if change:
+                Movement.objects.filter(pk=changed).update(delta=12)
+            told.append(told_by_the_command())
+            assert bool(told[0]) == bool(proof.state().findings)
+
+        found_after(tamper)
+        nothing_is_left = parts == tuple(PARTS) and which == "all"
+        assert bool(told[0]) == (verified_before or not nothing_is_left), (parts, which, change)
+        if change and "links" not in parts:
+            assert f"movement {changed}, sealed after" in told[0], (parts, which)
+
+
+def test_an_export_has_links_that_no_checkpoint_covers(product_id: int, tmp_path: Path) -> None:
+    LedgerCheckpoint.objects.all().delete()
+    call_command("verify_ledger", export=tmp_path / "ledger.jsonl")
+    records = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert [record["link"] for record in records] == list(range(1, 20))
+    assert verify_ledger.verify(records, sealing.public_keys())[1] == [
+        ("ledger", "the checkpoint of links 1 to 19 is missing")
+    ]
+    with pytest.raises(sealing.CheckpointMissing):
+        sealing.seal()
+
+
+def test_a_chain_made_anew_is_found_beside_the_last_sound_verification(product_id: int) -> None:
+    proof.check()
+    seen = proof.last_sound()
+    _delete(tuple(PARTS), "all")
+    Movement.objects.filter(pk=ids(product_id)[0]).update(reason="gift")
+    assert sealing.seal() == 19
+    assert found() == [], "the links alone do not tell"
+    for _ in range(2):
+        assert "what was verified at" in told_by_the_command()
+    assert proof.last_sound() == seen
+    assert proof.state().findings[0].subject == "ledger"
+
+
+def test_fewer_movements_than_were_verified_are_found_though_nothing_was_ever_sound(product_id: int) -> None:
+    Movement.objects.filter(pk=ids(product_id)[0]).update(reason="gift")
+    assert proof.check().found == 1
+    _delete(("links", "checkpoints"), "last")
+    LedgerLink.objects.filter(number__gt=15).delete()
+    LedgerHead.objects.all().delete()
+    assert "an earlier verification saw 19 movements; 15 are left" in told_by_the_command()
+
+
+def test_sealing_does_not_begin_again_where_heads_are_left(product_id: int) -> None:
+    _delete(("links", "checkpoints"), "all")
+    with pytest.raises(sealing.CheckpointMissing):
+        sealing.seal()
+
+
+def test_a_head_elsewhere_is_found(product_id: int) -> None:
+    head = LedgerHead.objects.filter(product_id=product_id, warehouse="A")
+    for link in (1, 1000, None):
+        head.update(link=link)
+        assert f"product {product_id} in A: its head is link {link}" in told_by_the_command()
+
+
+def test_a_young_shop_has_nothing_sealed(stocked: Stocked, tmp_path: Path) -> None:
+    """Neither without a movement, nor with old ones that were there before the first seal."""
+    for _ in range(2):
+        told = StringIO()
+        call_command("verify_ledger", stdout=told)
+        assert told.getvalue() == "Nothing has been sealed yet.\n"
+        stocked(A=1)
+    told = StringIO()
+    call_command("verify_ledger", export=tmp_path / "ledger.jsonl", stdout=told)
+    assert told.getvalue().startswith("Nothing has been sealed yet.")
+    sealing.seal()
+    assert told_by_the_command() == ""
+
+
+def test_what_is_sealed_while_the_ledger_is_verified_is_no_finding(
+    product_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heads are read last: those of what was sealed meanwhile are ahead."""
+    facts = sealing.facts
+
+    def sealed_meanwhile(*, movement: Movement) -> dict[str, Any]:
+        monkeypatch.setattr(proof, "facts", facts)
+        receive(product_id)
+        receive(product_id, "C")
+        sealing.seal()
+        return facts(movement=movement)
+
+    monkeypatch.setattr(proof, "facts", sealed_meanwhile)
+    assert told_by_the_command() == ""
+    assert LedgerLink.objects.count() == 21
 
 
 def last_checkpoint() -> list[Any]:

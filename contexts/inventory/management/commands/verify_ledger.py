@@ -13,6 +13,8 @@ from contexts.inventory.services import proof, sealing
 from eci.clock import iso
 from eci.identity.keys import public_pem
 
+NOTHING = "Nothing has been sealed yet."
+
 
 class Command(BaseCommand):
     help = "Verify the stock ledger: tell which movements were changed, deleted or inserted after they were sealed."
@@ -37,7 +39,10 @@ class Command(BaseCommand):
     def _export(self, path: Path) -> None:
         try:
             with path.open("x", encoding="ascii") as file:
-                file.writelines(json.dumps(record) + "\n" for record in proof.records())
+                for record in proof.records():
+                    file.write(json.dumps(record) + "\n")
+                if not file.tell():
+                    self.stdout.write(f"{NOTHING} {path} is empty.")
         except OSError as error:
             raise CommandError(f"{path} cannot be made: {error.strerror}.") from error
 
@@ -47,7 +52,8 @@ class Command(BaseCommand):
         for one in check.findings:
             self.stdout.write(f"{one['subject']}: {one['problem']}")
         if not check.found:
-            self.stdout.write(f"The ledger is as it was sealed: {check.verified}.")
+            nothing = check.verified.startswith("0 movements")
+            self.stdout.write(NOTHING if nothing else f"The ledger is as it was sealed: {check.verified}.")
             return
         since = f"All was well at {iso(sound.at)}" if sound else "No earlier verification found all well"
         raise CommandError(f"{check.found} findings; {check.verified}. {since}.")
