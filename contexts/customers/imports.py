@@ -26,7 +26,7 @@ def _full_name(cell: str, reading: Reading) -> str:
 
 def _phone(cell: str, reading: Reading) -> str | None:
     if values.was_a_number(cell):
-        reading.warn(f"phone: a spreadsheet has shortened {cell!r}, so it is left out.")
+        reading.warn(f"phone: a spreadsheet has shortened {values.quoted(cell)}, so it is left out.")
         return None
     return text.phone(cell)
 

@@ -295,7 +295,8 @@ class _Stock(Kind):
     def _unknown(self, row: Values, prepared: Known) -> str:
         if row["sku"] not in prepared.products:
             return f"sku: There is no product {row['sku']}."
-        return f"warehouse: There is no warehouse {row['warehouse']!r}. Make it, or say in locations which one it is."
+        place = values.quoted(row["warehouse"])
+        return f"warehouse: There is no warehouse {place}. Make it, or say in locations which one it is."
 
     def _adds(self, row: Values) -> bool:
         return False

@@ -118,11 +118,16 @@ def _first_bad_utf8(file: IO[bytes]) -> int | None:
     return None
 
 
+_OF_NO_FILE = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+
+
 def is_encoding(name: str) -> bool:
+    """Whether files are written in it."""
     try:
-        return codecs.lookup(name)._is_text_encoding
-    except LookupError:
+        found = codecs.lookup(name)
+    except (LookupError, ValueError):
         return False
+    return found._is_text_encoding and found.name not in _OF_NO_FILE
 
 
 def open_text(file: IO[bytes], encoding: str, *, damaged: bool = False) -> io.TextIOWrapper:

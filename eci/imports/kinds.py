@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from eci.errors import InvalidRequest
 from eci.identity.roles import Roles
 from eci.imports.rows import ImportLineRow, Outcome
-from eci.imports.values import Reading
+from eci.imports.values import Reading, quoted
 
 Cells = dict[str, str]  # field -> what its cell says
 Values = dict[str, Any]  # field -> what that means, as JSON
@@ -48,6 +48,7 @@ class Field:
     - ``is_number``: its cells tell which decimal sign the file has.
     - ``is_amount``: its columns may say in which currency it is: ``Price (EUR)``. ``is_currency``: it says that itself.
     - ``ask``: what is asked when several columns may be this one.
+    - ``doubtful``: those of its names that may be something else, and so are asked of where they are the only one.
     - ``beside``: words that may stand beside its names: ``price excl. VAT``.
     - ``denied``: what columns are called that say the opposite, yes or no. Of several columns of such a field, each
       must say yes.
@@ -64,6 +65,7 @@ class Field:
     is_amount: bool = False
     is_currency: bool = False
     ask: str = ""
+    doubtful: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
     denied: tuple[str, ...] = ()
     sounds: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ class Kind(ABC):
     unique: bool = True
     makes_ahead: bool = False  # not of people: they may be erased before their rows are written
     says_more: bool = False  # a file of its first field alone says nothing
+    for_new: str = ""  # a field without which nothing new is made
     says: tuple[str, ...] = ()  # fields without a column of which a file says nothing; those that are needed too
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # its own, and what each may be; empty: any text
     maps: ClassVar[frozenset[str]] = frozenset()  # options that are an object of texts
@@ -145,6 +148,10 @@ class Kind(ABC):
     def spread(self, columns: Sequence[str]) -> dict[int, Cells]:
         """Columns that make a row of their own each, such as one for each place; and the cells that each stands for."""
         return {}
+
+    def any_is_new(self, rows: Sequence[Values]) -> bool:
+        """Whether some of these are not there yet. Asked where the field ``for_new`` has no column."""
+        return False
 
     def questions(
         self, options: Mapping[str, Any], columns: Mapping[str, Sequence[int]], spread: Mapping[int, Cells]
@@ -208,6 +215,6 @@ def kinds_of(context: str) -> list[Kind]:
 def kind_named(name: str) -> Kind:
     """InvalidRequest for one that no context of this process has."""
     if name not in _kinds:
-        sentence = f"There is no kind {name[:40]!r}. Kinds: {', '.join(_kinds)}."
+        sentence = f"There is no kind {quoted(name)}. Kinds: {', '.join(_kinds)}."
         raise InvalidRequest(f"kind: {sentence}", kind=[sentence])
     return _kinds[name]

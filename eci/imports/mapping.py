@@ -102,13 +102,27 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
     )
 
 
-def sounding(columns: Columns, one: Field) -> list[str]:
-    """The columns that may be this field, if no column is and nobody has said what they are."""
+def sounding(columns: Columns, one: Field, kind: Kind) -> list[str]:
+    """The columns that may be this field, if no column is and nobody has said what they are. Of several fields that
+    one sounds like it is the first."""
     if columns.preset or one.name in columns.fields:
         return []
+    sounds = {columns.names[at]: _sounds(plain(columns.names[at]), kind) for at in unused(columns)}
+    return [name for name, field_name in sounds.items() if field_name == one.name]
+
+
+def _sounds(name: str, kind: Kind) -> str:
+    return next((one.name for one in kind.fields if any(sound in name for sound in one.sounds)), "")
+
+
+def unused(columns: Columns) -> list[int]:
+    """The columns that are nothing, and of which nobody has said so."""
     used = {index for indexes in columns.fields.values() for index in indexes} | set(columns.spread)
-    free = [name for at, name in enumerate(columns.names) if at not in used and name not in columns.given]
-    return [name for name in free if any(sound in plain(name) for sound in one.sounds)]
+    return [at for at, name in enumerate(columns.names) if at not in used and name not in columns.given]
+
+
+def is_doubtful(name: str, one: Field) -> bool:
+    return _beside_amount(values.column_in(name)[0], one) in map(plain, one.doubtful)
 
 
 def _plain_beside(name: str, beside: frozenset[str] = frozenset()) -> str:
@@ -148,7 +162,7 @@ def as_sent(names: list[str]) -> list[str]:
 
 def no_column(field_name: str, answer: Any, columns: Sequence[str]) -> str:
     """That the answer to what is asked of a field is none."""
-    return f"options: {field_name} is no column {str(answer)[:60]!r}. Columns: {', '.join(columns)[:500]}."
+    return f"options: {field_name} is no column {values.quoted(str(answer), 60)}. Columns: {', '.join(columns)[:500]}."
 
 
 _AGAIN = re.compile(r" \(\d+\)\Z")
@@ -158,9 +172,10 @@ def _require_known_columns(names: list[str], kind: Kind, mapping: Mapping[str, A
     fields = [one.name for one in kind.fields]
     for column, field_name in mapping.items():
         if column not in names:
-            raise BadFile(f"The mapping names a column {column[:60]!r} that the file does not have.")
+            raise BadFile(f"The mapping names a column {values.quoted(column, 60)} that the file does not have.")
         if field_name not in (*fields, None, NOTHING):
-            raise BadFile(f"The mapping names a field {str(field_name)[:60]!r}. Fields: {', '.join(fields)}.")
+            named = values.quoted(str(field_name), 60)
+            raise BadFile(f"The mapping names a field {named}. Fields: {', '.join(fields)}.")
 
 
 def _preset(names: list[str], kind: Kind) -> Preset | None:
@@ -212,5 +227,9 @@ def _fields(
 
 
 def _is_amount(name: str, code: str, one: Field, wanted: Sequence[str]) -> bool:
-    words = _plain_beside(_APART.sub(" ", name), one.beside)
+    words = _beside_amount(name, one)
     return words in wanted if words else bool(code)
+
+
+def _beside_amount(name: str, one: Field) -> str:
+    return _plain_beside(_APART.sub(" ", name), one.beside)

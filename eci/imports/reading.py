@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -40,6 +39,7 @@ MAX_ROWS = 500_000
 PIECE = 500  # lines that are written at once
 _AT_ONCE = 10_000  # keys that are read at once
 _LOOKED_AT = 20_000  # rows of a workbook that tell what must be asked: it takes long to read
+_TOLD_BY = 200  # rows tell which columns are amounts
 _MAX_KEY = 255
 _HEADER_WITHIN = 40  # filled rows, unless the header's row is given
 
@@ -131,8 +131,8 @@ def _columns(table: Table, kind: Kind, given: dict[str, Any], header_row: int | 
         if len(table.sheets) < 2:
             raise
         lease.hold(questions=[vars(one) for one in _about_text(table)])
-        others = ", ".join(sheet for sheet in table.sheets if sheet != table.sheet)
-        raise BadFile(f"{problem} This is of the sheet {table.sheet!r}. The others: {others[:500]}.") from problem
+        this, others = values.quoted(table.sheet), ", ".join(sheet for sheet in table.sheets if sheet != table.sheet)
+        raise BadFile(f"{problem} This is of the sheet {this}. The others: {others[:500]}.") from problem
     if table.dialect is None:
         columns.width = tables.MAX_COLUMNS  # what stands beside a sheet's table has nothing to do with it
     return columns
@@ -208,7 +208,7 @@ def _questions(
         *_about_text(table),
         *_about_decimal(evidence, options),
         *_about_currency(columns, evidence, options),
-        *_about_columns(columns, kind, evidence, options),
+        *_about_columns(columns, kind, evidence, options, table),
         *kind.questions(options, columns.fields, columns.spread),
     ]
     clearable = [name for name in kind.clearable() if name in columns.fields]
@@ -229,11 +229,11 @@ def _about_text(table: Table) -> list[Question]:
         sentence = "The workbook has several sheets. Which one is to be read?"
         return [Question(name="sheet", question=sentence, choices=table.sheets, answer=table.sheet)]
     if table.coding and table.coding.readings:
-        readings = "; ".join(f"{name}: {line!r}" for name, line in table.coding.readings.items())
+        readings = "; ".join(f"{name}: {values.quoted(line)}" for name, line in table.coding.readings.items())
         sentence = f"The file is not in Unicode. In which encoding is it? A line of it reads so: {readings}."
         return [Question(name="encoding", question=sentence, choices=ENCODINGS, needed=True)]
     if table.coding and table.coding.sample:
-        sentence = f"The file is not in Unicode. Are these letters right: {table.coding.sample!r}?"
+        sentence = f"The file is not in Unicode. Are these letters right: {values.quoted(table.coding.sample, 100)}?"
         return [Question(name="encoding", question=sentence, choices=ENCODINGS, answer=table.coding.encoding)]
     return []
 
@@ -264,7 +264,7 @@ def _about_currency(columns: Columns, evidence: Evidence, options: Mapping[str, 
     named = {usual if usual in meant else meant[0] for meant in signs.values() if usual in meant or len(meant) == 1}
     for sign, meant in signs.items():
         if len(meant) > 1 and usual not in meant:
-            sentence = f"Which currency is {sign!r}? Prices that name none are in it too."
+            sentence = f"Which currency is {values.quoted(sign)}? Prices that name none are in it too."
             yield Question(name="currency", question=sentence, choices=list(meant), answer=given, needed=True)
             return
     if evidence.beside[""] and named - {usual}:
@@ -276,7 +276,9 @@ def _about_currency(columns: Columns, evidence: Evidence, options: Mapping[str, 
         yield Question(name="currency", question=sentence, choices=choices, answer=given, needed=True)
 
 
-def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any]) -> Iterator[Question]:
+def _about_columns(
+    columns: Columns, kind: Kind, evidence: Evidence, options: Mapping[str, Any], table: Table
+) -> Iterator[Question]:
     headers = mapping.as_sent(columns.names)
     key = kind.fields[0].name
     if kind.says_more and not columns.preset and columns.fields.keys() == {key}:
@@ -290,7 +292,7 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         if (one.needed or one.name in kind.says) and not indexes and not is_made:
             sentence = f"Which column is {one.name}? A file needs a row with its columns' names."
             yield Question(name="mapping", question=sentence, choices=columns.names, needed=True)
-        elif near := mapping.sounding(columns, one):
+        elif near := mapping.sounding(columns, one, kind) or _like_amounts(columns, one, kind, table):
             sentence = (
                 f"No column is known as {one.name}. Is it one of: {', '.join(near)[:300]}? Say which one, and leave "
                 "out each that is not."
@@ -305,8 +307,11 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
         if not one.ask and not one.denied and len({plain(headers[index]) for index in there}) < len(there):
             sentence = f"Several columns are called {one.name}. Leave out all but one."
             yield Question(name="mapping", question=sentence, choices=filled, needed=True)
-        if one.ask and len(filled) > 1:
-            sentence = f"{one.ask} Where it is blank, the other one counts.".strip()
+        is_doubtful = len(filled) == 1 and filled[0] not in columns.given and mapping.is_doubtful(filled[0], one)
+        if one.ask and (len(filled) > 1 or is_doubtful):
+            sentence = f"{one.ask} Where it is blank, the other one counts."
+            if is_doubtful:
+                sentence = f"Is {filled[0]} the {one.name} that the shop asks? If not, leave the column out."
             yield Question(
                 name=one.name,
                 question=sentence,
@@ -314,6 +319,25 @@ def _about_columns(columns: Columns, kind: Kind, evidence: Evidence, options: Ma
                 answer=answer if answer in filled else None,
                 needed=True,
             )
+
+
+def _like_amounts(columns: Columns, one: Field, kind: Kind, table: Table) -> list[str]:
+    """The columns that may be this field, by what is in them, where without it new rows would be refused."""
+    unused = mapping.unused(columns)
+    says_nothing = columns.fields.keys() <= {kind.fields[0].name}  # which is asked of already
+    if columns.preset or says_nothing or one.name != kind.for_new or one.name in columns.fields or not unused:
+        return []
+    rows = list(itertools.islice(_parsed(table.rows(), columns, kind), _TOLD_BY))
+    for row in rows:
+        _understand(row, kind, Reading(), {})
+    if not kind.any_is_new([row.values for row in rows if not row.refusal and not row.skipped]):
+        return []
+    found = []
+    for at in unused:
+        cells = [row.cells[at] for row in rows if at < len(row.cells) and row.cells[at].strip()]
+        if any(map(values.has_cents, cells)) and all(map(values.may_be_amount, cells)):
+            found.append(columns.names[at])
+    return found
 
 
 def _answer(questions: Sequence[Question], name: str) -> Any:
@@ -336,7 +360,7 @@ def _detected(table: Table, columns: Columns, questions: Sequence[Question]) -> 
 
 def _about_sheet(table: Table, options: Mapping[str, Any]) -> list[str]:
     is_chosen = table.sheets and table.sheet != table.sheets[0] and not options.get("sheet")
-    return [f"The sheet {table.sheet!r} is read: its columns are known best."] if is_chosen else []
+    return [f"The sheet {values.quoted(table.sheet)} is read: its columns are known best."] if is_chosen else []
 
 
 def _notes(columns: Columns) -> list[str]:
@@ -434,11 +458,8 @@ def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, on
                 cell = cell.replace(".", decimal)
             elif index in codes:
                 cell = code_of(cell) or cell
-        found.append(_UNSTORED.sub("\ufffd", cell))
+        found.append(values.stored(cell))
     return found
-
-
-_UNSTORED = re.compile("[\x00\ud800-\udfff]")  # by PostgreSQL
 
 
 def _understand(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from eci.imports import decoding
 from eci.imports.decoding import Coding, Dialect
 from eci.imports.errors import BadFile
 from eci.imports.formats import form_of, shown
-from eci.imports.values import Day, Flag, Form, Number
+from eci.imports.values import Day, Flag, Form, Number, quoted
 
 MAX_COLUMNS = 1_000
 LAST_ROW = 1_048_576  # of a sheet, in any spreadsheet program
@@ -94,7 +94,7 @@ def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, re
     if head.startswith(b"PK"):
         sheets = _sheets(file)
         if sheet and sheet not in sheets:
-            raise BadFile(f"There is no sheet {sheet!r} in this workbook. Its sheets: {', '.join(sheets)}.")
+            raise BadFile(f"There is no sheet {quoted(sheet)} in this workbook. Its sheets: {', '.join(sheets)}.")
         return Table(file, sheet=sheet or _most_known(file, sheets, recognised), sheets=sheets)
     coding = Coding(encoding=encoding) if encoding else decoding.coding_of(file)
     if delimiter:

@@ -133,6 +133,7 @@ _SPACES = re.compile(rf"(?<!\d){_SPACE}|{_SPACE}(?!\d)|{_SPACE}(?=\d{{3}}(?!\d))
 _DASHES = str.maketrans("−–—", "---")
 _AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,]+(?:[eE][+-]?\d+)?\)?-{0,2})(?P<after>[^\d.,]*)")
 _WORDS = re.compile(r"[^\W_]*\$|[^\W_]+|[€£₹₽₩₺₴₪฿₫₱₦₸₾¥]")
+_CENTS = re.compile(r"\d[.,]\d\d?(?!\d)")
 _NO_CENTS = re.compile(r"[.,]-{1,2}$")  # 20.- and 20,--
 _PLAIN: dict[DecimalSign, re.Pattern[str]] = {
     ".": re.compile(r"[+-]?(?=[.\d])(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?"),
@@ -160,6 +161,20 @@ class Reading:
     def warn(self, sentence: str) -> None:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+
+_UNSTORED = re.compile("[\x00\ud800-\udfff]")  # by PostgreSQL
+
+
+def stored(cell: str) -> str:
+    """The text as every database keeps it."""
+    return _UNSTORED.sub("\ufffd", cell)
+
+
+def quoted(cell: str, limit: int = 40) -> str:
+    """As it stands in the file, for messages."""
+    mark = '"' if "'" in cell else "'"
+    return f"{mark}{stored(cell[:limit])}{mark}"
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
@@ -199,14 +214,14 @@ def _number(cell: str, decimal: DecimalSign, *, written: str) -> Decimal:
     if _SCIENTIFIC.fullmatch(cell):
         if is_of_workbook:
             return Decimal(cell)
-        raise ValueError(f"{written[:40]!r} is a number that a spreadsheet has shortened. Write all its digits.")
+        raise ValueError(f"{quoted(written)} is a number that a spreadsheet has shortened. Write all its digits.")
     if not _PLAIN[decimal].fullmatch(cell):
-        raise ValueError(f"{written[:40]!r} is not a number in which {decimal!r} is the decimal sign.")
+        raise ValueError(f"{quoted(written)} is not a number in which {quoted(decimal)} is the decimal sign.")
     thousands = "," if decimal == "." else "."
     try:
         return Decimal(cell.replace(thousands, "").replace(",", "."))
     except InvalidOperation:
-        raise ValueError(f"{written[:40]!r} is not a number.") from None
+        raise ValueError(f"{quoted(written)} is not a number.") from None
 
 
 def whole(cell: str, reading: Reading) -> int:
@@ -223,7 +238,7 @@ def amount(cell: str, reading: Reading, *, currency: str = "") -> tuple[Decimal,
     """A price, and the currency that the cell names, or else the given one. ValueError."""
     found = _AMOUNT.fullmatch(_closed_up(cell))
     if not found or "=" in found["before"]:
-        raise ValueError(f"{cell[:40]!r} is not a price.")
+        raise ValueError(f"{quoted(cell)} is not a price.")
     named = _named_currency(found["before"] + found["after"] or _sign_of(cell), currency or reading.currency)
     if currency and named and named != currency:
         raise ValueError(f"The price is in {named}, but the currency is {currency}.")
@@ -271,6 +286,19 @@ def sign_of(cell: str) -> str | None:
         return ""
     found = _AMOUNT.fullmatch(_closed_up(cell))
     return (found["before"] + found["after"] or _sign_of(cell)) if found else None
+
+
+def may_be_amount(cell: str) -> bool:
+    """Whether this is a number, alone or beside a currency."""
+    sign = sign_of(cell)
+    digits = _digits_of(cell) or ""
+    is_number = digits.isdigit() or any(plain.fullmatch(digits) for plain in _PLAIN.values())
+    return sign is not None and is_number and (not sign or bool(currencies_of(sign)))
+
+
+def has_cents(cell: str) -> bool:
+    """Whether an amount is more than a number: it has cents, or a currency."""
+    return bool(sign_of(cell) or _CENTS.search(_closed_up(cell)))
 
 
 def currencies_of(sign: str) -> tuple[str, ...]:
@@ -332,11 +360,11 @@ def _named_currency(sign: str, usual: str) -> str:
         raise ValueError("A percentage is not a price.")
     meant = currencies_of(sign)
     if not meant:
-        raise ValueError(f"{sign[:20]!r} is not a currency.")
+        raise ValueError(f"{quoted(sign, 20)} is not a currency.")
     if len(meant) == 1:
         return meant[0]
     if usual not in meant:
-        raise ValueError(f"{sign!r} does not say which currency it is. Write its code, such as {meant[0]}.")
+        raise ValueError(f"{quoted(sign)} does not say which currency it is. Write its code, such as {meant[0]}.")
     return usual
 
 
@@ -350,7 +378,7 @@ def flag(cell: str) -> bool:
         return (word in _YES) != isinstance(cell, Denied)
     if word in _ON or word in _OFF:
         return word in _ON
-    raise ValueError(f"{cell[:40]!r} is neither yes nor no.")
+    raise ValueError(f"{quoted(cell)} is neither yes nor no.")
 
 
 def is_yes(cell: str) -> bool:
@@ -431,9 +459,9 @@ def was_a_number(code: str) -> bool:
 def warn_of_excel(code: str, reading: Reading) -> None:
     """Spreadsheets make numbers and dates of codes."""
     if was_a_number(code):
-        reading.warn(f"{code!r} looks like a number that a spreadsheet has shortened. Is this the code?")
+        reading.warn(f"{quoted(code)} looks like a number that a spreadsheet has shortened. Is this the code?")
     elif _WAS_A_DATE.fullmatch(code):
-        reading.warn(f"{code!r} looks like a code that a spreadsheet has made a date. Is this the code?")
+        reading.warn(f"{quoted(code)} looks like a code that a spreadsheet has made a date. Is this the code?")
 
 
 def _warn_of_broken(cell: str, reading: Reading) -> None:
@@ -450,5 +478,5 @@ def _warn_of_broken(cell: str, reading: Reading) -> None:
             meant = found[0].encode(encoding).decode()
         except UnicodeError:
             continue
-        reading.warn(f"{cell[:60]!r} looks broken: {found[0]!r} was probably {meant!r}.")
+        reading.warn(f"{quoted(cell, 60)} looks broken: {quoted(found[0])} was probably {quoted(meant)}.")
         return

@@ -1,4 +1,5 @@
-"""What columns are called in German, French, Spanish, Italian, Dutch, Polish and Hungarian, by what they are.
+"""What columns are called in German, French, Spanish, Italian, Dutch, Polish and Hungarian, by what they are;
+prices also in Portuguese, Danish, Norwegian and Swedish.
 
 Case, accents, spaces and signs do not matter. A word that means two things in the same kind of file stands nowhere.
 """
@@ -53,6 +54,9 @@ PRICE = (
     *("precio", "precio de venta", "precio unitario", "prezzo", "prezzo di vendita", "prezzo unitario"),
     *("prijs", "verkoopprijs", "eenheidsprijs", "stukprijs", "cena", "cena sprzedaży", "cena jednostkowa"),
     *("ár", "eladási ár", "egységár", "bruttó ár", "prix ttc", "prix ht", "preis brutto", "preis netto", "cena brutto"),
+    *("vk", "vk preis", "prix public", "prix vente", "precio venta", "precio de venta al público", "pvp"),
+    *("prezzo al pubblico", "prezzo vendita", "preço", "preço de venda", "preço unitário", "pris", "salgspris"),
+    *("försäljningspris", "utsalgspris"),
 )
 # Words beside a price.
 TAX = frozenset(
@@ -60,7 +64,7 @@ TAX = frozenset(
         *("incl", "including", "inclusive", "included", "inc", "excl", "excluding", "exclusive", "excluded", "ex"),
         *("with", "without", "vat", "tax", "taxes", "gst", "hst", "net", "gross", "inkl", "exkl", "zzgl", "mit"),
         *("ohne", "mwst", "ust", "netto", "brutto", "ttc", "ht", "tva", "iva", "con", "sin", "incluido", "senza"),
-        *("inclusa", "esclusa", "btw", "z", "bez", "afa"),
+        *("inclusa", "esclusa", "btw", "z", "bez", "afa", "moms", "mva", "com", "sem"),
     }
 )
 CURRENCY = ("währung", "devise", "moneda", "divisa", "valuta", "munteenheid", "waluta", "pénznem", "deviza")

@@ -36,7 +36,7 @@ def _price(cell: str, reading: Reading) -> str:
 def _currency(cell: str, reading: Reading) -> str:
     code = cell.strip().upper()
     if not money.is_currency(code):
-        raise ValueError(f"{cell[:20]!r} is not a currency.")
+        raise ValueError(f"{values.quoted(cell, 20)} is not a currency.")
     return code
 
 
@@ -44,7 +44,7 @@ def _barcode(cell: str, reading: Reading) -> str | None:
     """Digits only: what a spreadsheet has shortened is left out, and said."""
     digits = "".join(cell.split()).replace("-", "").removesuffix(".0")
     if values.was_a_number(digits):
-        reading.warn(f"barcode: a spreadsheet has shortened {cell!r}, so it is left out.")
+        reading.warn(f"barcode: a spreadsheet has shortened {values.quoted(cell)}, so it is left out.")
         return None
     if len(digits) in _SHORT and _is_checked(digits):
         reading.warn(f"barcode: Has a spreadsheet taken the zeros of {digits.zfill(12)}?")
@@ -104,7 +104,16 @@ PRICE = Field(
     is_amount=True,
     ask="Which column is the price? A sale's price is taken as it is, whatever its dates.",
     names=(
-        *("unit price", "selling price", "retail price", "list price", "regular price", "sale price", "special price"),
+        *(
+            "unit price",
+            "selling price",
+            "retail price",
+            "retail",
+            "list price",
+            "regular price",
+            "sale price",
+            "special price",
+        ),
         *(
             "standard price",
             "variant price",
@@ -127,8 +136,9 @@ PRICE = Field(
         ),
         *words.PRICE,
     ),
+    doubtful=("msrp", "rrp", "mrp", "uvp", "compare at price"),
     beside=words.TAX,
-    sounds=("price", "preis", "prix", "precio", "prezzo", "prijs", "cena"),
+    sounds=("price", "preis", "prix", "precio", "prezzo", "prijs", "cena", "preco", "pvp"),
 )
 CURRENCY = Field(
     name="currency", read=_currency, is_currency=True, names=("price currency", "currency code", *words.CURRENCY)

@@ -39,11 +39,16 @@ class Products(Kind):
     )
     presets = (_own("ECI products", fields), *SHOPS)
     says_more = True
+    for_new = "price"
     creates = True
     makes_ahead = True
 
     def key(self, values: Values) -> str:
         return str(values.get("sku", ""))
+
+    def any_is_new(self, rows: Sequence[Values]) -> bool:
+        skus = {self.key(values) for values in rows}
+        return len(selectors.product_ids_by_sku(skus=skus)) < len(skus)
 
     def ahead(self, rows: Sequence[Values]) -> Fresh:
         return services.fresh_products(rows=map(_row, rows))
@@ -86,6 +91,7 @@ class Prices(Products):
 
     name = "prices"
     says_more = False
+    for_new = ""
     says = ("price",)
     fields = (fields.SKU, fields.PRICE, fields.CURRENCY)
     presets = (_own("ECI prices", fields), *SHOPS)

@@ -51,6 +51,10 @@ def test_a_path_of_its_own_sets_the_kind(importing: Importing) -> None:
         ({"mapping": ["sku"]}, "mapping: A mapping is an object: column name: field."),
         ({"options": {"colour": "red"}}, "options: There is no option 'colour'."),
         ({"options": {"encoding": "latin-99"}}, "There is no such encoding."),
+        *(
+            ({"options": {"encoding": name}}, "There is no such encoding.")
+            for name in ("unicode_escape", "UTF-7", "idna", "punycode", "rot13", "base64")
+        ),
         ({"options": {"decimal": "x"}}, "is not a valid choice"),
         ({"options": {"delimiter": "word"}}, "A delimiter is one of comma, semicolon, tab, bar."),
         ({"options": {"currency": "XXX"}}, "There is no such currency."),

@@ -32,6 +32,7 @@ def test_an_amount_and_its_currency(cell: str, decimal: DecimalSign, price: str,
         *(("$20 EUR", "'\\$EUR' is not a currency"), ("20 USD USD", "is not a currency"), ("1E", "'E' is not a cur")),
         *(("10%", "A percentage is not a price"), ("=12.50", "'=12.50' is not a price")),
         *(("1'299.5.0", '"1\'299.5.0" is not a number in which'),),
+        *(("1\xa0299,0,0", "^'1\xa0299,0,0' is not a number"), ("5 \x00Ω", "^'\ufffdΩ' is not a currency")),
         *(("1e3", "has shortened"), ("1.2E+3 EUR", "has shortened")),
     ],
 )

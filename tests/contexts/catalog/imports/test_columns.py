@@ -36,6 +36,8 @@ def columns(*names: str) -> Columns:
             ("Price (THB)", "THB"),
         ),
         *(("Sales Price", ""), ("Euro", "EUR"), ("*StartPrice", "")),
+        *(("VK", ""), ("VK brutto", ""), ("VK-Preis", ""), ("PVP", ""), ("Pris inkl. moms", ""), ("Preço", "")),
+        *(("Precio de venta", ""), ("Prezzo al pubblico", ""), ("Retail", ""), ("Retail price (EUR)", "EUR")),
     ],
 )
 def test_a_price_by_many_names(name: str, currency: str) -> None:
@@ -48,7 +50,35 @@ def test_a_price_by_many_names(name: str, currency: str) -> None:
 def test_what_may_be_a_price_is_asked(name: str) -> None:
     found = columns("name", name)
     assert "price" not in found.fields
-    assert mapping.sounding(found, Products().fields[5]) == [name]
+    assert mapping.sounding(found, Products().fields[5], Products()) == [name]
+
+
+def test_a_column_that_sounds_like_the_price_is_asked_of_once() -> None:
+    price, is_active = (Products().field_named(name) for name in ("price", "is_active"))
+    found = columns("name", "Prezzo pubblico")
+    assert price and mapping.sounding(found, price, Products()) == ["Prezzo pubblico"]
+    assert is_active and mapping.sounding(found, is_active, Products()) == []
+
+
+@pytest.mark.parametrize("name", ["MSRP", "RRP", "UVP inkl. MwSt.", "UVP (EUR)"])
+def test_a_recommended_price_alone_is_asked(importing: Importing, name: str) -> None:
+    read = importing.read(csv(f"sku,name,{name}", "A,A,5.00"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("price", [name])
+    assert importing.answer(read["import_id"], price=name)["counts"]["new"] == 1
+
+
+def test_a_column_of_amounts_is_asked_where_new_products_have_no_price(importing: Importing) -> None:
+    file = csv("sku;name;Zwei;EAN;Gewicht;VKP1;Datum", "A;A;2;4006381333931;1,5;5,00;12.05.2024", "B;B;;;;7,95;")
+    read = importing.read(file)
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], asked["choices"]) == ("mapping", ["Gewicht", "VKP1"])
+    assert "No column is known as price. Is it one of: Gewicht, VKP1?" in asked["question"]
+    importing.api.patch(f"/v1/imports/{read['import_id']}", {"mapping": {"VKP1": "price"}})
+    importing.work()
+    importing.apply(read["import_id"])
+    assert importing.seen(read["import_id"])["counts"]["new"] == 2
+    assert importing.read(file)["questions"][-1]["needed"] is False, "products that are there have a price"
 
 
 @pytest.mark.parametrize("name", ["TOP", "CUP", "All", "VAT", "Tax", "Try"])
