@@ -146,18 +146,18 @@ def _rows_of(product_id: int | None, warehouse: str | None) -> QuerySet[Stock]:
 
 
 def low(*, rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Those of ``with_available``'s rows that have fewer units available than their reorder point."""
+    """Those of ``with_available``'s rows that are low: an active warehouse has fewer units available than their reorder
+    point. Nobody orders for one that is closed."""
     return rows.filter(_may_be_low(), _IS_LOW)
 
 
-_IS_LOW = Q(available__lt=F("reorder_point"))
+_IS_LOW = Q(available__lt=F("reorder_point"), warehouse__is_active=True)
 
 
 def _may_be_low() -> Q:
     """Every row that is low is one of these, and an index finds them: what can be sold is at most what is not reserved,
-    unless units of the product are owed somewhere or the warehouse is closed."""
-    closed = list(Warehouse.objects.filter(is_active=False).values_list("pk", flat=True))
-    return Q(runs_low=True) | Q(product_id__in=_owing()) | Q(warehouse__in=closed)
+    unless units of the product are owed somewhere."""
+    return Q(runs_low=True) | Q(product_id__in=_owing())
 
 
 @reads
@@ -461,6 +461,7 @@ def movements_since(*, row: Stock, on_hand: int, since: datetime | None, limit: 
             "on_hand": line.on_hand,
             "reason": line.reason,
             "order_id": line.order_id or None,
+            "reference": line.reference or None,
             "actor": line.actor,
             "at": iso(line.at),
         }
@@ -472,7 +473,9 @@ def _movements_of(row: Stock) -> QuerySet[Movement]:
     return Movement.objects.filter(product_id=row.product_id, warehouse=row.warehouse_id)
 
 
-def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, order_id: str | None) -> list[Movement]:
+def movements(
+    *, paging: Paging, product_id: int | None, warehouse: str | None, order_id: str | None, reference: str | None
+) -> list[Movement]:
     rows = Movement.objects.all()
     if product_id is not None:
         rows = rows.filter(product_id=product_id)
@@ -480,6 +483,8 @@ def movements(*, paging: Paging, product_id: int | None, warehouse: str | None, 
         rows = rows.filter(warehouse_id=warehouse)
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
+    if reference is not None:
+        rows = rows.filter(reference=reference, reference__gt="")  # as the index has it
     return paging.slice(rows)
 
 
@@ -777,7 +782,7 @@ def _by_available(*, ids: Collection[int]) -> QuerySet[Any]:
 
 def low_rows(*, limit: int) -> list[Any]:
     """At most so many low rows of active warehouses, those with the fewest units available first."""
-    return list(low(rows=with_available(rows=_IN_USE)).order_by("available", "pk")[:limit])
+    return list(low(rows=with_available(rows=Stock.objects.all())).order_by("available", "pk")[:limit])
 
 
 def count_low() -> int:

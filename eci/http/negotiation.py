@@ -18,7 +18,8 @@ class KnownFormats(DefaultContentNegotiation):
         asked = request.query_params.get("format")
         if asked is not None and asked not in (known := [one.format for one in renderers]):
             view = (request.parser_context or {}).get("view")
-            sentence = f"This is one of {', '.join(getattr(view, 'formats', known))}."
+            named = getattr(view, "formats", [one for one in known if one != "api"])  # that is the page for browsers
+            sentence = f"This is one of {', '.join(named)}."
             raise InvalidRequest(f"format: {sentence}", format=[sentence])
         return super().select_renderer(request, renderers, format_suffix)
 

@@ -19,6 +19,7 @@ from eci.paging import Paging
 
 _SALT = "eci.cursor"
 _INTEGER = re.compile("-?[0-9]+")
+_ID = re.compile("[0-9]{1,15}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -98,12 +99,21 @@ MANY = 200  # things that a parameter may name at once
 
 
 class IdsField(serializers.RegexField):
-    """Up to 200 ids, with a comma between two."""
+    """Up to 200 ids, with a comma between two. The first that is none is named."""
 
     def __init__(self, **kwargs: Any) -> None:
         pattern = rf"^[0-9]{{1,15}}(,[0-9]{{1,15}}){{0,{MANY - 1}}}\Z"
         errors = {"invalid": f"Give up to {MANY} ids, with a comma between two."}
         super().__init__(pattern, **{"help_text": f"Up to {MANY} ids: 1,2,3", "error_messages": errors, **kwargs})
+
+    def to_internal_value(self, data: Any) -> Any:
+        given = super().to_internal_value(data)
+        for word in given.split(","):
+            if not _ID.fullmatch(word):
+                raise serializers.ValidationError(
+                    f"{word[:40]!r} is no id: an id has 1 to 15 digits, and nothing else."
+                )
+        return given
 
     def run_validation(self, data: Any = empty) -> Any:
         return [int(digits) for digits in super().run_validation(data).split(",")]

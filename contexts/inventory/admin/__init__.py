@@ -385,9 +385,7 @@ class LowFilter(admin.SimpleListFilter):
         return [("1", "below the reorder point")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Of active warehouses: nobody orders for one that is closed."""
-        in_use = queryset.filter(warehouse__is_active=True)
-        return selectors.low(rows=in_use) if self.value() == "1" else queryset
+        return selectors.low(rows=queryset) if self.value() == "1" else queryset
 
 
 @admin.register(Stock)

@@ -198,6 +198,7 @@ def movement(row: Any) -> dict[str, Any]:
         "on_hand": row.on_hand,
         "reason": row.reason,
         "order_id": row.order_id or None,
+        "reference": row.reference or None,
         "actor": row.actor,
         "at": iso(row.at),
     }

@@ -275,6 +275,7 @@ class MovementListQuery(QuerySerializer):
     product_id = IdQueryField()
     warehouse = WarehouseCodeField(required=False)
     order_id = OrderIdField(required=False)
+    reference = TextField(required=False, max_length=255, help_text="Such as a delivery note's.")
 
 
 class MovementExportQuery(WholeList, MovementListQuery):
@@ -427,6 +428,9 @@ class MovementOut(serializers.Serializer[Any]):
     on_hand = serializers.IntegerField()
     reason = serializers.CharField()
     order_id = serializers.CharField(allow_null=True)
+    reference = serializers.CharField(
+        allow_null=True, help_text="The delivery note of a receipt; the key of the reservation that was shipped."
+    )
     actor = serializers.CharField()
     at = serializers.DateTimeField()
 

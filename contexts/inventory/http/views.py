@@ -48,6 +48,13 @@ def _refuse_our_order(order_id: str) -> None:
     raise NotFound(f"There is no order {order_id}.")
 
 
+def _filters(query: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What a list or an export is filtered by, None where that is not said. 404 for a warehouse that there is not."""
+    if "warehouse" in query:
+        selectors.require_warehouses(codes=[query["warehouse"]])
+    return {name: query.get(name) for name in names}
+
+
 def _stock_row(inventory_id: int) -> Any:
     row = selectors.stock_row(inventory_id=inventory_id)
     if row is None:
@@ -156,12 +163,7 @@ class StockRowListView(ApiView):
     def get(self, request: Request) -> Response:
         """Stock rows: what each warehouse has of each product."""
         paging = self.paging()
-        rows = selectors.stock_rows(
-            paging=paging,
-            product_id=self.query.get("product_id"),
-            warehouse=self.query.get("warehouse"),
-            low_stock=self.query.get("low_stock"),
-        )
+        rows = selectors.stock_rows(paging=paging, **_filters(self.query, "product_id", "warehouse", "low_stock"))
         products = Products()
         products.ask(row.product_id for row in rows)
         found = page(request, paging, rows, position=lambda row: (row.created_at, row.pk), present=products.row)
@@ -355,10 +357,9 @@ class StockExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The stock rows that the list's filters find, as a file that can be imported: `format` is csv or xlsx."""
-        return self.exported("stock", self._rows())
+        return self.exported("stock", self._rows(_filters(self.query, "product_id", "warehouse", "low_stock")))
 
-    def _rows(self) -> Iterator[list[Any]]:
-        filters = {name: self.query.get(name) for name in ("product_id", "warehouse", "low_stock")}
+    def _rows(self, filters: dict[str, Any]) -> Iterator[list[Any]]:
         for rows in self.pages(
             lambda paging: selectors.stock_rows(paging=paging, **filters), lambda row, paging: (row.created_at, row.pk)
         ):
@@ -430,10 +431,8 @@ class StockAsOfListView(ApiView):
     def get(self, request: Request) -> Response:
         """Stock rows as they were at an instant, in one warehouse or in all. `meta.holds_known_from`: before then, only
         on hand is known."""
-        paging, moment, warehouse = self.paging(), self.query["as_of"], self.query.get("warehouse")
-        if warehouse is not None:
-            selectors.require_warehouses(codes=[warehouse])
-        rows = past.stock_rows(paging=paging, warehouse=warehouse)
+        paging, moment = self.paging(), self.query["as_of"]
+        rows = past.stock_rows(paging=paging, **_filters(self.query, "warehouse"))
         then = past.rows_as_of(rows=rows, moment=moment)
         products = Products()
         products.ask(row.product_id for row in rows)
@@ -456,11 +455,10 @@ class StockAsOfExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """A whole warehouse as it was at an instant, by product, as a file: `format` is csv or xlsx."""
-        selectors.require_warehouses(codes=[self.query["warehouse"]])
-        return self.exported("stock-as-of", self._rows())
+        return self.exported("stock-as-of", self._rows(**_filters(self.query, "warehouse")))
 
-    def _rows(self) -> Iterator[list[Any]]:
-        rows = past.warehouse_as_of(warehouse=self.query["warehouse"], moment=self.query["as_of"])
+    def _rows(self, warehouse: str) -> Iterator[list[Any]]:
+        rows = past.warehouse_as_of(warehouse=warehouse, moment=self.query["as_of"])
         for start in range(0, len(rows), PAGE):
             part = rows[start : start + PAGE]
             products = composed.products_of(product_ids=[row.product_id for row in part]) or {}
@@ -614,11 +612,7 @@ class ReservationListView(ApiView):
         """Reservations, by the status they have now."""
         paging = self.paging()
         found = selectors.reservations(
-            paging=paging,
-            status=self.query.get("status"),
-            order_id=self.query.get("order_id"),
-            product_id=self.query.get("product_id"),
-            warehouse=self.query.get("warehouse"),
+            paging=paging, **_filters(self.query, "status", "order_id", "product_id", "warehouse")
         )
         return page(
             request,
@@ -661,7 +655,7 @@ class MovementExportView(ExportView):
     @extend_schema(responses=FILE)
     def get(self, request: Request) -> HttpResponseBase:
         """The movements that the list's filters find, as a file: `format` is csv or xlsx."""
-        filters = {name: self.query.get(name) for name in ("product_id", "warehouse", "order_id")}
+        filters = _filters(self.query, "product_id", "warehouse", "order_id", "reference")
         pages = self.pages(
             lambda paging: selectors.movements(paging=paging, **filters),
             lambda row, paging: (row.at, row.pk),
@@ -678,10 +672,6 @@ class MovementListView(ApiView):
     def get(self, request: Request) -> Response:
         """The stock ledger, the newest movements first."""
         paging = self.paging(default="-at")
-        rows = selectors.movements(
-            paging=paging,
-            product_id=self.query.get("product_id"),
-            warehouse=self.query.get("warehouse"),
-            order_id=self.query.get("order_id"),
-        )
+        filters = _filters(self.query, "product_id", "warehouse", "order_id", "reference")
+        rows = selectors.movements(paging=paging, **filters)
         return page(request, paging, rows, position=lambda row: (row.at, row.pk), present=presenters.movement)

@@ -86,8 +86,9 @@ def check() -> LedgerCheck:
     """Verify the whole ledger, and keep what was found."""
     began = time.monotonic()
     ends: dict[str, int] = {}
+    seen = max(map(_movements_in, LedgerCheck.objects.values_list("verified", flat=True)), default=0)
     verified, found = verify(_noting_ends(records(), ends), public_keys())
-    found += [*_heads_unlike(ends), *_gone_since(verified)]
+    found += [*_heads_unlike(ends), *_gone_since(verified, seen=seen)]
     return _keep(verified=verified, found=found, milliseconds=round((time.monotonic() - began) * 1000))
 
 
@@ -112,18 +113,17 @@ def _heads_unlike(ends: dict[str, int]) -> Iterator[tuple[str, str]]:
     yield from ((place, f"its head is missing; its last link is {number}") for place, number in left.items())
 
 
-def _gone_since(verified: str) -> Iterator[tuple[str, str]]:
-    """What earlier verifications saw must still be there. The last checkpoint of one that found nothing shows whether
-    the ledger was made anew since."""
-    seen, sound = LedgerCheck.objects.values_list("verified", flat=True), last_sound()
+def _gone_since(verified: str, *, seen: int) -> Iterator[tuple[str, str]]:
+    """What earlier verifications saw must still be there, ``seen`` movements. The last checkpoint of one that found
+    nothing shows whether the ledger was made anew since."""
+    sound = last_sound()
     if sound and (said := SAID.fullmatch(sound.verified)) and said["checkpoints"] != "0":
         last = LedgerCheckpoint.objects.filter(pk=said["checkpoints"]).first()
         if last is None or (str(last.links), exact(moment=last.at)) != (said["movements"], said["at"]):
             yield "ledger", f"what was verified at {iso(sound.at)} is no longer there: {sound.verified}"
             return
-    most = max(map(_movements_in, seen), default=0)
-    if most > (now := _movements_in(verified)):
-        yield "ledger", f"an earlier verification saw {most} movements; {now} are left"
+    if seen > (left := _movements_in(verified)):
+        yield "ledger", f"an earlier verification saw {seen} movements; {left} are left"
 
 
 def _movements_in(verified: str) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.test import Client
 
 from contexts.inventory.models import Movement, Reservation, Stock
 from contexts.inventory.public.contracts import WarehouseNotFound
-from contexts.inventory.services import holds, stock
+from contexts.inventory.services import counts, holds, stock
 from tests.support.api import Api
 
 
@@ -72,10 +73,11 @@ def test_receipts_of_unknown_things(api: Api, settings: Any, product: Callable[[
 
 
 def test_low_stock_and_filters(api: Api, stocked: Callable[..., int]) -> None:
-    plenty, low = stocked(A=50), stocked(A=9, B=10)
+    plenty, low = stocked(A=50), stocked(A=9, B=10, CLOSED=1)
+    api.patch("/v1/warehouses/CLOSED", {"is_active": False})
     rows = api.get("/v1/inventory?low_stock=true").data
     assert [(row["product_id"], row["warehouse"]) for row in rows] == [(low, "A")]
-    assert len(api.get("/v1/inventory?low_stock=false").data) == 2
+    assert len(api.get("/v1/inventory?low_stock=false").data) == 3, "nothing is ordered for a closed one"
     assert [row["onhand"] for row in api.get(f"/v1/inventory?product_id={plenty}").data] == [50]
     assert [row["onhand"] for row in api.get("/v1/inventory?warehouse=B").data] == [10]
     one = api.get(f"/v1/inventory/{row_id(plenty, 'A')}")
@@ -256,6 +258,9 @@ def test_availability_of_many(api: Api, stocked: Callable[..., int], product: Ca
         answer = api.get(f"/v1/inventory/availability{bad}")
         assert (answer.status, list(answer.details)) == (400, ["product_ids"])
     assert answer.details["product_ids"] == ["Give up to 200 ids, with a comma between two."]
+    for word in ("99999999999999999999", "-1", "a", ""):
+        answer = api.get(f"/v1/inventory/availability?product_ids=1,{word}")
+        assert answer.details["product_ids"] == [f"'{word}' is no id: an id has 1 to 15 digits, and nothing else."]
 
 
 def test_an_inactive_warehouse_is_not_allocated_from(api: Api, stocked: Callable[..., int]) -> None:
@@ -281,12 +286,37 @@ def test_the_ledger_has_every_field_and_pages_without_repeating(api: Api, stocke
         "on_hand": 9,
         "reason": "shipment",
         "order_id": "X-1",
+        "reference": "h",
         "actor": "test",
     }
     assert walk(api, "/v1/inventory/movements?limit=3", "movement_id") == list(
         Movement.objects.order_by("-at", "-pk").values_list("pk", flat=True)
     )
-    assert api.get("/v1/inventory/movements?warehouse=NOPE").data == []
+
+
+def test_movements_are_found_by_their_delivery_note(api: Api, stocked: Callable[..., int], client: Client) -> None:
+    product_id = stocked(A=10)
+    came = counts.Counted(product=product_id, product_id=product_id, warehouse="A", units=3, reference="DN-1")
+    counts.record(counts=[came], add=True, partial=False, reason="receipt", actor="test")
+    [line] = api.get("/v1/inventory/movements?reference=DN-1").data
+    assert (line["delta"], line["reference"]) == (3, "DN-1")
+    assert api.get("/v1/inventory/movements?reference=DN").data == []
+    file = b"".join(client.get("/v1/inventory/movements/export?reference=DN-1").streaming_content).decode()
+    assert len(file.splitlines()) == 2 and "DN-1" in file
+    explained = api.get(f"/v1/inventory/{row_id(product_id, 'A')}/explain").data
+    assert [one["reference"] for one in explained["last_movements"]] == ["DN-1", None]
+
+
+def test_a_warehouse_that_there_is_not_is_said_by_every_list_and_export(api: Api, stocked: Callable[..., int]) -> None:
+    stocked(A=10)
+    for path in ("", "/export", "/movements", "/movements/export", "/reservations", "/stock", "/stock/export"):
+        moment = "&as_of=2026-01-31" if path.startswith("/stock") else ""
+        answer = api.get(f"/v1/inventory{path}?warehouse=a{moment}")
+        assert (answer.status, answer.details, answer.error) == (
+            404,
+            {"warehouse": "a"},
+            "There is no warehouse a.",
+        ), path
 
 
 def test_every_list_pages_without_repeating(api: Api, product: Callable[[], int]) -> None:

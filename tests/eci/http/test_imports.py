@@ -200,6 +200,8 @@ def test_what_stands_beyond_the_header_is_not_lost_and_is_refused_again(importin
 
 def test_no_cell_of_that_file_is_a_formula(importing: Importing) -> None:
     read = importing.read(csv("sku,name,price,=1+1", "=A,A,1,x", "=A,B,2,y"))
+    other = importing.api.get(f"/v1/imports/{read['import_id']}/rows?format=xlsx")
+    assert (other.status, other.details) == (400, {"format": ["This is one of json, csv."]})
     answer = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?format=csv")
     content = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
     cells = [cell for row in reader(StringIO(content)) for cell in row]

@@ -1,5 +1,5 @@
 """``manage.py drop``: some units, many buyers, all at once, at the running shop. Exit code 0 if every unit was sold
-once, nobody was told anything else, and the books agree; 1 if not."""
+once (of more units than buyers: one to each), nobody was told anything else, and the books agree; 1 if not."""
 
 from __future__ import annotations
 
