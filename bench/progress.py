@@ -1,4 +1,4 @@
-"""A progress bar on stderr: one moving line on a terminal; elsewhere, a line for each tenth."""
+"""A progress bar on stderr: one moving line on a terminal; elsewhere, a line for what begins it and for each tenth."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class Progress:
     def say(self, now: str) -> None:
         """What is being done, in place of how many of the things are done in a second."""
         with self._lock:
-            self._now = now
+            begins, self._now = not self._now and not self._done, now
             if self._terminal:
                 self._redraw()
+            elif begins:
+                print(f"{self._label}: {now}", file=sys.stderr, flush=True)
 
     def tick(self) -> None:
         with self._lock:
