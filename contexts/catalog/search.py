@@ -22,7 +22,7 @@ from contexts.catalog.search_indexes import having, part
 from contexts.catalog.search_postgresql import Search
 from contexts.catalog.words import Asked, Match, Rank
 from eci.paging import Paging
-from eci.statements import Inserts, reads
+from eci.statements import Inserts
 
 FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
@@ -192,24 +192,10 @@ def _meant(word: str) -> list[str]:
     """Words that are one mistake away. The mistake is in one half of the word, so each has the other half, or, of four
     letters, the two in the middle exchanged."""
     half = len(word) // 2
-    near = _near(
-        head=word[:2],
-        begins=word[:half],
-        tail=word[-2:],
-        ends=word[half + 1 :],
-        exchanged=word[0] + word[2] + word[1] + word[3:],
-        shortest=len(word) - 1,
-        longest=len(word) + 1,
-    )
-    return sorted(other for other in near if words.one_mistake(word, other))[:_MEANT]
-
-
-@reads
-def _near(
-    *, head: str, begins: str, tail: str, ends: str, exchanged: str, shortest: int, longest: int
-) -> QuerySet[Word, str]:
-    alike = Q(head=head, word__startswith=begins) | Q(tail=tail, word__endswith=ends) | Q(word=exchanged)
-    return Word.objects.filter(alike, length__range=(shortest, longest)).values_list("word", flat=True)[:_ALIKE]
+    alike = Q(head=word[:2], word__startswith=word[:half]) | Q(tail=word[-2:], word__endswith=word[half + 1 :])
+    alike |= Q(word=word[0] + word[2] + word[1] + word[3:])
+    near = Word.objects.filter(alike, length__range=(len(word) - 1, len(word) + 1)).values_list("word", flat=True)
+    return sorted(other for other in near[:_ALIKE] if words.one_mistake(word, other))[:_MEANT]
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------
