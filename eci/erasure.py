@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -66,15 +66,15 @@ def sought(context: str) -> set[str]:
     return set(_rows(context).exclude(email_digest=None).values_list("email_digest", flat=True))
 
 
-def found(context: str, digests: Collection[str]) -> None:
-    """They need not be looked for any more."""
-    for some in _in_batches(digests):
-        _rows(context).filter(email_digest__in=some).update(email_digest=None)
-
-
-def addresses(digests: Collection[str], guests: QuerySet[Any, Any], column: str) -> Iterator[list[str]]:
-    """The addresses in this indexed column that have one of the digests, some at a time."""
-    return _in_batches([address for address in _each(guests, column) if email_digest(address) in digests])
+def find_guests(context: str, guests: QuerySet[Any, Any], column: str, erase: Callable[[list[str]], None]) -> None:
+    """Hand the addresses of erased people to ``erase``, some at a time. One look through the guests' addresses, which
+    stand in this indexed column, serves all who are sought, and is no part of a transaction."""
+    if digests := sought(context):
+        theirs = [address for address in _each(guests, column) if email_digest(address) in digests]
+        for addresses in _in_batches(theirs):
+            erase(addresses)
+        for found in _in_batches(list(digests)):
+            _rows(context).filter(email_digest__in=found).update(email_digest=None)
 
 
 def _each(guests: QuerySet[Any, Any], column: str) -> Iterator[str]:
@@ -86,9 +86,8 @@ def _each(guests: QuerySet[Any, Any], column: str) -> Iterator[str]:
         page = list(distinct.filter(**{f"{column}__gt": page[-1]})[:_PAGE])
 
 
-def _in_batches(values: Collection[str]) -> Iterator[list[str]]:
-    kept = list(values)
-    return (kept[start : start + _BATCH] for start in range(0, len(kept), _BATCH))
+def _in_batches(values: Sequence[str]) -> Iterator[list[str]]:
+    return (list(values[start : start + _BATCH]) for start in range(0, len(values), _BATCH))
 
 
 # -- how rows are erased ----------------------------------------------------------------------------------------------

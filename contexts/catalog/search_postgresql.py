@@ -115,10 +115,6 @@ def _shows(match: Match) -> Sql:
     return Sql("catalog_product.terms @@ (SELECT %s::tsquery)", (tsquery(match),))
 
 
-def _asked_for(match: Match) -> Sql:
-    return Sql("catalog_product.terms @@ %s::tsquery", (tsquery(match),))
-
-
 def _any_of(words: Sequence[str]) -> Sql:
     """Names with one of these words. Each is asked of the index by itself: many of one query take twice as long."""
     asked = [tsquery([[Term(text=NAME + word)]]) for word in words]
@@ -309,7 +305,7 @@ class Search:
 
     def _has(self, match: Match) -> Sql:
         """By the index, which finds few terms among many others the sooner the fewer the others are."""
-        return _asked_for([*match, *self._category])
+        return Sql("catalog_product.terms @@ %s::tsquery", (tsquery([*match, *self._category]),))
 
     def _whole(self, terms: Sequence[Term]) -> Sequence[Term]:
         """The same, asked as whole terms wherever it is known which few begin so."""

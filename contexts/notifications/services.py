@@ -316,15 +316,12 @@ def erase_customer(*, customer_id: int, email_digest: str) -> None:
 
 
 def erase_guests() -> None:
-    """Erase what people who have been erased were sent as guests. One look through the addresses serves them all."""
-    if digests := erasure.sought("notifications"):
-        for addresses in erasure.addresses(digests, _to_guests().exclude(recipient=""), "recipient"):
-            _erase_to(addresses)
-        erasure.found("notifications", digests)
+    """Erase what people who have been erased were sent as guests."""
+    erasure.find_guests("notifications", _to_guests().exclude(recipient=""), "recipient", _erase_guests)
 
 
 @writes("notifications")
-def _erase_to(addresses: Collection[str]) -> None:
+def _erase_guests(addresses: Collection[str]) -> None:
     _blank(_to_guests().filter(recipient__in=addresses))
 
 

@@ -825,12 +825,9 @@ def erase_customer(*, customer_id: int, email_digest: str) -> None:
 
 
 def erase_guests() -> None:
-    """Erase what people who have been erased had ordered as guests. One look through the addresses serves them all."""
-    if digests := erasure.sought("orders"):
-        guests = Order.objects.filter(customer_id=None, buyer_erased=False).exclude(email="")
-        for addresses in erasure.addresses(digests, guests, "email"):
-            _erase_guests(addresses)
-        erasure.found("orders", digests)
+    """Erase what people who have been erased had ordered as guests."""
+    guests = Order.objects.filter(customer_id=None, buyer_erased=False).exclude(email="")
+    erasure.find_guests("orders", guests, "email", _erase_guests)
 
 
 @writes("orders")

@@ -492,7 +492,7 @@ class TestGuests:
             raise ConnectionError
 
         with monkeypatch.context() as patched:
-            patched.setattr(erasure, "addresses", killed)
+            patched.setattr(erasure, "find_guests", killed)
             self.erase(guests[:1])
         assert found((guests[0],)) != {}
         prune()

@@ -109,7 +109,8 @@ class ProductDetailView(ApiView):
     @extend_schema(responses=ProductOut)
     def get(self, request: Request, product_id: int) -> HttpResponseBase:
         """One product, on sale or not. With `If-None-Match` an unchanged product is a 304."""
-        return _versioned(request, selectors.product(product_id=product_id))
+        row = selectors.product(product_id=product_id)
+        return conditional.answer(request, presenters.product(row), version=row["version"], detail=_detail(row))
 
     @extend_schema(responses=ProductOut)
     def put(self, request: Request, product_id: int) -> Response:
@@ -208,10 +209,6 @@ def _filters(view: ApiView) -> dict[str, Any]:
 
 def _position(paging: Paging, pk: str) -> Callable[[Row], tuple[Any, Any]]:
     return lambda row: (row[paging.field], row[pk])
-
-
-def _versioned(request: Request, row: Row) -> HttpResponseBase:
-    return conditional.answer(request, presenters.product(row), version=row["version"], detail=_detail(row))
 
 
 def _detail(row: Row) -> int | None:

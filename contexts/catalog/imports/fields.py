@@ -104,16 +104,8 @@ PRICE = Field(
     is_amount=True,
     ask="Which column is the price? A sale's price is taken as it is, whatever its dates.",
     names=(
-        *(
-            "unit price",
-            "selling price",
-            "retail price",
-            "retail",
-            "list price",
-            "regular price",
-            "sale price",
-            "special price",
-        ),
+        *("unit price", "selling price", "list price", "regular price", "sale price", "special price"),
+        *("retail price", "retail"),
         *(
             "standard price",
             "variant price",

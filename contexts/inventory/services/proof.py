@@ -86,7 +86,8 @@ def check() -> LedgerCheck:
     """Verify the whole ledger, and keep what was found."""
     began = time.monotonic()
     ends: dict[str, int] = {}
-    seen = max(map(_movements_in, LedgerCheck.objects.values_list("verified", flat=True)), default=0)
+    kept = LedgerCheck.objects.values_list("verified", flat=True)
+    seen = max((movements_in(verified=one) for one in kept), default=0)
     verified, found = verify(_noting_ends(records(), ends), public_keys())
     found += [*_heads_unlike(ends), *_gone_since(verified, seen=seen)]
     return _keep(verified=verified, found=found, milliseconds=round((time.monotonic() - began) * 1000))
@@ -122,11 +123,12 @@ def _gone_since(verified: str, *, seen: int) -> Iterator[tuple[str, str]]:
         if last is None or (str(last.links), exact(moment=last.at)) != (said["movements"], said["at"]):
             yield "ledger", f"what was verified at {iso(sound.at)} is no longer there: {sound.verified}"
             return
-    if seen > (left := _movements_in(verified)):
+    if seen > (left := movements_in(verified=verified)):
         yield "ledger", f"an earlier verification saw {seen} movements; {left} are left"
 
 
-def _movements_in(verified: str) -> int:
+def movements_in(*, verified: str) -> int:
+    """How many a verification has seen, by what it said."""
     said = SAID.fullmatch(verified)
     return int(said["movements"]) if said else 0
 

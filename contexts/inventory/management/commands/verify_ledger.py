@@ -52,8 +52,8 @@ class Command(BaseCommand):
         for one in check.findings:
             self.stdout.write(f"{one['subject']}: {one['problem']}")
         if not check.found:
-            nothing = check.verified.startswith("0 movements")
-            self.stdout.write(NOTHING if nothing else f"The ledger is as it was sealed: {check.verified}.")
+            is_sealed = proof.movements_in(verified=check.verified) > 0
+            self.stdout.write(f"The ledger is as it was sealed: {check.verified}." if is_sealed else NOTHING)
             return
         since = f"All was well at {iso(sound.at)}" if sound else "No earlier verification found all well"
         raise CommandError(f"{check.found} findings; {check.verified}. {since}.")
