@@ -97,7 +97,12 @@ class Trade:
 
 
 def unfinished(api: HttpApi) -> list[Any]:
-    return [row for row in api.everything("/v1/orders") if row["status"] not in FINAL]
+    """Orders that are under way, and those for which the provider may have taken money that we do not know of yet."""
+    return [
+        row
+        for row in api.everything("/v1/orders")
+        if row["status"] not in FINAL or any(payment["status"] == "PENDING" for payment in row["payments"])
+    ]
 
 
 def taken_at_the_provider(ledger: Path) -> set[str]:
