@@ -425,14 +425,37 @@ class Receipts(_Stock):
     def look(self, rows: Sequence[Values], prepared: Known) -> list[Verdict]:
         """With a warning where the delivery note was booked before, by whatever door."""
         verdicts = super().look(rows, prepared)
-        notes = [(self._place(row, prepared), row.get("reference", "")) for row in rows]
-        booked = selectors.received(notes={(place, note) for place, note in notes if place and note})
-        for (place, note), verdict in zip(notes, verdicts, strict=True):
-            if place and (place, note) in booked and verdict.outcome != Outcome.REFUSED:
-                units, actor = booked[place, note]
-                who = actor.replace(ACTOR, "import ")
-                verdict.messages.append(f"{note} was booked before, by {who}: {units:,} units.")
+        for row, verdict, said in zip(rows, verdicts, self._booked(rows, prepared), strict=True):
+            if said and verdict.outcome != Outcome.REFUSED:
+                units, sentence = said
+                row["booked"] = units  # who applies this has been told of as many
+                verdict.messages.append(sentence)
         return verdicts
+
+    def write(self, rows: Sequence[Values], prepared: Known, *, actor: str) -> list[Verdict]:
+        """What of a delivery note was booked since the file was read, by others, is refused: nobody was told of it."""
+        verdicts: dict[int, Verdict] = {}
+        for index, said in enumerate(self._booked(rows, prepared, by_others_than=actor)):
+            if said and said[0] > rows[index].get("booked", 0):
+                verdicts[index] = refused(f"{said[1]} That was since this file was read.")
+        others = [index for index in range(len(rows)) if index not in verdicts]
+        written = super().write([rows[index] for index in others], prepared, actor=actor)
+        verdicts |= dict(zip(others, written, strict=True))
+        return [verdicts[index] for index in range(len(rows))]
+
+    def _booked(
+        self, rows: Sequence[Values], prepared: Known, *, by_others_than: str | None = None
+    ) -> list[tuple[int, str] | None]:
+        """Of each row's delivery note, how many units were booked before, and the sentence that says so."""
+        notes = [(self._place(row, prepared), row.get("reference", "")) for row in rows]
+        known = {(place, note) for place, note in notes if place and note}
+        booked = selectors.received(notes=known, by_others_than=by_others_than)
+        found: list[tuple[int, str] | None] = []
+        for place, note in notes:
+            units, actor = booked.get((place, note), (0, "")) if place else (0, "")
+            who = actor.replace(ACTOR, "import ")
+            found.append((units, f"{note} was booked before, by {who}: {units:,} units.") if units else None)
+        return found
 
     def _adds(self, row: Values) -> bool:
         return True

@@ -211,9 +211,11 @@ def last_actors(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], s
     return {(product_id, code): actor for product_id, code, actor in rows}
 
 
-def received(*, notes: Collection[tuple[tuple[int, str], str]]) -> dict[tuple[tuple[int, str], str], tuple[int, str]]:
+def received(
+    *, notes: Collection[tuple[tuple[int, str], str]], by_others_than: str | None = None
+) -> dict[tuple[tuple[int, str], str], tuple[int, str]]:
     """Of these delivery notes, each of a product in a warehouse, those that were booked and not taken back: how many
-    units, and the actor."""
+    units, and the last actor."""
     if not notes:
         return {}
     found = Movement.objects.filter(
@@ -222,12 +224,13 @@ def received(*, notes: Collection[tuple[tuple[int, str], str]]) -> dict[tuple[tu
         reference__in={reference for _, reference in notes},
         reference__gt="",  # as the index has it
     )
-    sums = found.values_list("product_id", "warehouse_id", "reference", "actor").annotate(units=Sum("delta"))
-    return {
-        note: (units, actor)
-        for product_id, code, reference, actor, units in sums.filter(units__gt=0).order_by("actor")
-        if (note := ((product_id, code), reference)) in notes
-    }
+    sums = found.values_list("product_id", "warehouse_id", "reference", "actor").annotate(Sum("delta"), last=Max("pk"))
+    booked: dict[tuple[tuple[int, str], str], tuple[int, str]] = {}
+    for product_id, code, reference, actor, units, _ in sums.filter(delta__sum__gt=0).order_by("last"):
+        note = ((product_id, code), reference)
+        if note in notes and actor != by_others_than:
+            booked[note] = (booked[note][0] + units if note in booked else units, actor)
+    return booked
 
 
 @reads

@@ -342,3 +342,20 @@ def test_a_delivery_note_that_was_booked_before_is_warned_of(counting: Importing
     told = {row["line"]: row["messages"] for row in counting.rows(read["import_id"], "&outcome=warned")}
     assert told == {2: [f"DN-77 was booked before, by import {first['import_id']}: 6 units."]}
     assert asked_again(read) == []
+    counting.apply(read["import_id"])  # by somebody who has seen that
+    assert by_sku(counting)["LAMP"] == {"WH1": 16, "WH2": 5}
+
+
+def test_a_delivery_note_that_was_booked_since_it_was_read_is_refused(counting: Importing) -> None:
+    counting.kind = "receipts"
+    header = "sku,warehouse,quantity,reference"
+    counting.take(csv(header, "RUG,WH1,1,DN-77"))
+    first = counting.read(csv(header, "LAMP,WH1,5,DN-77", "LAMP,WH1,2,DN-77"))  # twice on one note, in one file
+    second = counting.read(csv(header, "LAMP,WH1,5,DN-77", "LAMP,WH2,3,DN-77", "RUG,WH1,1,DN-77", "RUG,WH1,4,"))
+    counting.apply(first["import_id"])
+    done = counting.apply(second["import_id"])
+    assert (done["counts"]["refused"], by_sku(counting)["LAMP"]) == (1, {"WH1": 7, "WH2": 3})
+    assert by_sku(counting)["RUG"] == {"WH1": 6}, "of what was booked before it was read, the file warned"
+    [row] = counting.rows(second["import_id"], "&outcome=refused")
+    told = f"DN-77 was booked before, by import {first['import_id']}: 7 units. That was since this file was read."
+    assert (row["line"], row["messages"]) == (2, [told])
