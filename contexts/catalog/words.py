@@ -24,7 +24,9 @@ MISTAKEN = 4  # letters that a word with a mistake has at least
 # -- text -------------------------------------------------------------------------------------------------------------
 
 _PLAIN_LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
-_WITH_PLAIN_LETTERS = re.compile(f"[{''.join(_PLAIN_LETTERS)}]")
+_PLAIN_SIGNS = {"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": "-"}
+_PLAIN = _PLAIN_LETTERS | _PLAIN_SIGNS
+_NOT_PLAIN = re.compile(f"[{''.join(_PLAIN)}]")
 # Han, kana, Thai, Lao, Burmese, Khmer: no spaces between words.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -33,17 +35,18 @@ _INDIAN = "\u0900-\u0dff"  # their vowel signs belong to the words
 _RUN = re.compile(f"([{_UNSPACED}]+)|(?:[{_INDIAN}]|[^\\W_{_UNSPACED}])+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 _NO_PLAIN_WORD = re.compile(f"[{_INDIAN}{_UNSPACED}]")
+_COMPOUND = re.compile(r"[^\W_]+(?:['&-][^\W_]+)+")
 _ASCII_SIGNS = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))  # signs become spaces
 _MAY_BE_MARKS = re.compile("[^\0-\u02ff]+")  # those before U+0300 combine with nothing
 
 
 def plain(text: str) -> str:
-    """The text without case, accents and compatibility forms."""
+    """The text without case, accents, compatibility forms and printers' signs."""
     if text.isascii():
         return text.lower()
     bare = _MAY_BE_MARKS.sub(_without_marks, unicodedata.normalize("NFKD", fold(text)))
     bare = unicodedata.normalize("NFC", bare).casefold()
-    return _WITH_PLAIN_LETTERS.sub(lambda found: _PLAIN_LETTERS[found[0]], bare)
+    return _NOT_PLAIN.sub(lambda found: _PLAIN[found[0]], bare)
 
 
 def _without_marks(found: re.Match[str]) -> str:
@@ -73,6 +76,13 @@ def _words(text: str) -> list[str]:
     return found
 
 
+def _compounds(text: str) -> dict[str, list[str]]:
+    """Of a plain text: what its compounds are without their signs, and the words of each. People write ``wifi`` for
+    Wi-Fi and ``dont`` for don't. A range of numbers is none."""
+    runs = [_words(run) for run in _COMPOUND.findall(text) if not _NO_PLAIN_WORD.search(run)]
+    return {joined[:LONGEST]: run for run in runs if not (joined := "".join(run)).isnumeric()}
+
+
 def _joined(text: str) -> str:
     """Letters and digits only: ``AB-100`` and ``ab 100`` are one."""
     text = plain(text)
@@ -83,7 +93,7 @@ def _joined(text: str) -> str:
 # -- products ---------------------------------------------------------------------------------------------------------
 
 KEY, SKU, NAME, CATEGORY, DESCRIPTION = "k", "s", "n", "c", "d"
-
+_HAVE_COMPOUNDS = (NAME, CATEGORY)  # a description has hyphens of its own
 
 # Terms of which all are listed that are there, but for those of SKUs: each product may have others. So are numbers.
 LISTED = f"^[{NAME}{CATEGORY}{DESCRIPTION}][^0-9]..."
@@ -100,6 +110,8 @@ def terms(*, sku: str, barcode: str, name: str, category: str, description: str)
     for place, text in ((SKU, sku), (NAME, name), (CATEGORY, category), (DESCRIPTION, description)):
         bare = plain(text)
         found.update([place + word for word in set(_words(bare))])
+        if place in _HAVE_COMPOUNDS:
+            found.update([place + joined for joined in _compounds(bare)])
         if not bare.isascii():  # the end of a run of characters, too, begins with each of its characters
             found.update(place + run[-1] for run in _UNSPACED_RUN.findall(bare))
     return f" {' '.join(sorted(found))} "
@@ -165,17 +177,32 @@ def asked(query: str) -> Asked:
 
 def matches(query: str) -> dict[Rank, Match]:
     """What each rank asks of a product's terms, the best first. Empty for a query without words."""
-    asked = list(dict.fromkeys(words(query)))[:MOST]
+    asked = _asked(query)
     if not asked:
         return {}
     return {
         Rank.KEY: [[Term(text=KEY + _joined(query))]],
         Rank.SKU: [_beginning(word, SKU) for word in asked],
-        Rank.NAME: [[Term(text=NAME + word)] for word in asked],
-        Rank.NAME_BEGINS: [_beginning(word, NAME) for word in asked],
-        Rank.ABOUT: [_beginning(word, SKU, NAME, CATEGORY) for word in asked],
-        Rank.ANYWHERE: [_beginning(word, SKU, NAME, CATEGORY, DESCRIPTION) for word in asked],
+        Rank.NAME: [[Term(text=NAME + one) for one in (word, *compound)] for word, compound in asked.items()],
+        Rank.NAME_BEGINS: [_either(word, compound, NAME) for word, compound in asked.items()],
+        Rank.ABOUT: [_either(word, compound, SKU, NAME, CATEGORY) for word, compound in asked.items()],
+        Rank.ANYWHERE: [_either(word, compound, SKU, NAME, CATEGORY, DESCRIPTION) for word, compound in asked.items()],
     }
+
+
+def _asked(query: str) -> dict[str, list[str]]:
+    """The words of the query, each with the compounds that it is a part of: what has one of these has the word."""
+    bare = plain(query)
+    asked: dict[str, list[str]] = {word: [] for word in list(dict.fromkeys(_words(bare)))[:MOST]}
+    for joined, parts in _compounds(bare).items():
+        for word in set(parts) & asked.keys():
+            asked[word].append(joined)
+    return asked
+
+
+def _either(word: str, compounds: Sequence[str], *places: str) -> list[Term]:
+    whole = [Term(text=place + one) for one in compounds for place in places if place in _HAVE_COMPOUNDS]
+    return _beginning(word, *places) + whole
 
 
 def _beginning(word: str, *places: str) -> list[Term]:
@@ -208,10 +235,10 @@ def corrected(query: str, meant: Mapping[str, Sequence[str]]) -> Match:
     """What ``Rank.MISTAKE`` asks: each word, or one of those that may be meant."""
     return [
         [
-            *_beginning(word, SKU, NAME, CATEGORY, DESCRIPTION),
+            *_either(word, compound, SKU, NAME, CATEGORY, DESCRIPTION),
             *(Term(text=place + other) for other in meant.get(word, ()) for place in (NAME, CATEGORY)),
         ]
-        for word in list(dict.fromkeys(words(query)))[:MOST]
+        for word, compound in _asked(query).items()
     ]
 
 

@@ -54,7 +54,23 @@ QUERIES = (
         "grosse",
         "größe",
     ),
-    *("angstrom", "手机", "机壳", "手", "ча", "чайнык", "s24", "s2", "usb c", "usbc", "50%", "%", "home", "hom lamp"),
+    *(
+        "angstrom",
+        "手机",
+        "机壳",
+        "手",
+        "ча",
+        "чайнык",
+        "s24",
+        "s2",
+        "usb c",
+        "usbc",
+        "usb-c lam",
+        "50%",
+        "%",
+        "home",
+        "hom lamp",
+    ),
     *("P-7", "p7", "P", "eadpho", "adphones ire", "nothing", "lamp nothing", "lamqe", "4006381000073", "fine", "___"),
     *("hone15", "one15x", "hone", "opfhor", "hauptbe", "gesellschaft", "eadpho ired", "horer手机", "sb-c", "ampe red"),
 )
@@ -211,6 +227,15 @@ class TestOverTheApi:
         make("C", name="Galaxi")
         assert find(api, q="galaxi") == ["C"]
         assert find(api, q="galaxu lamp") == []
+
+    def test_a_compound_is_found_with_its_sign_and_without(self, api: Any) -> None:
+        for sku, name in (("A", "Wi-Fi router"), ("B", "WiFi router"), ("C", "Levi’s don't"), ("D", "3-in-1 AT&T")):
+            make(sku, name=name)
+        assert find(api, q="wifi") == find(api, q="wi-fi") == find(api, q="Wi-Fi ruoter") == ["B", "A"]
+        assert find(api, q="wi fi") == ["A"]
+        assert find(api, name="levi's d") == find(api, name="Levi’s") == ["C"]
+        assert [find(api, q=query) for query in ("levis", "levi's", "dont", "DON’T")] == [["C"]] * 4
+        assert [find(api, q=query) for query in ("3in1", "3-in-1", "att", "at&t")] == [["D"]] * 4
 
     def test_a_name_is_found_by_any_part_of_it_without_accents(self, api: Any) -> None:
         make("A", name="Café Crème 手机壳")
@@ -385,3 +410,16 @@ def test_products_of_an_earlier_release_are_indexed_later() -> None:
     assert found("lamp", Paging(limit=5, order="-rank")) == []
     services.index_missing()
     assert len(found("lamp", Paging(limit=5, order="-rank"))) == 1
+
+
+def test_compounds_of_an_earlier_release_are_found_without_their_signs() -> None:
+    make("A", name="Wi-Fi router", category="E‑mail")
+    make("B", name="Lamp")
+    terms = _terms(Product(sku="A", name="Wi Fi router", category="E mail"))
+    Product.objects.filter(sku="A").update(terms=terms, plain_name="wi fi router")
+    assert found("wifi", Paging(limit=5, order="-rank")) == []
+    migration = importlib.import_module("contexts.catalog.migrations.0017_compounds")
+    migration.fill(apps, connections["catalog"].schema_editor())
+    assert len(found("wifi", Paging(limit=5, order="-rank"))) == 1
+    assert len(found("email", Paging(limit=5, order="-rank"))) == 1
+    assert Product.objects.get(sku="A").plain_name == "wi-fi router"

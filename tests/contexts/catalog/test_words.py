@@ -26,6 +26,7 @@ def terms(**given: str) -> set[str]:
         ("Ёлка", "елка"),
         ("한글", "한글"),
         ("が", "か"),
+        ("Levi’s 1/4” 5–10", "levi's 1/4\" 5-10"),
     ],
 )
 def test_case_accents_and_forms_make_no_difference(text: str, plain: str) -> None:
@@ -38,6 +39,14 @@ def test_each_term_says_where_its_word_stands() -> None:
         *("kab100", "sab", "s100", "nred", "nlamp", "chome", "da", "dlamp")
     }
     assert terms(barcode="4006381333931") == {"k4006381333931"}
+
+
+def test_a_compound_is_a_word_too_in_names_and_categories() -> None:
+    assert terms(name="Wi-Fi 10-20", category="T-Shirts") == {
+        *("nwi", "nfi", "nwifi", "n10", "n20", "ct", "cshirts", "ctshirts")
+    }
+    assert terms(description="plug-in", sku="A-B") == {"dplug", "din", "kab", "sa", "sb"}
+    assert terms(name="手机-壳 -x- a- 'b'") == {"n手机", "n机", "n壳", "nx", "na", "nb"}
 
 
 def test_scripts_without_spaces_are_cut_into_pairs() -> None:
