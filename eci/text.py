@@ -6,6 +6,7 @@ returns the form that is stored, is given it back unchanged, and raises ValueErr
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -230,6 +231,7 @@ def earlier_email(text: str) -> str:
     return f"{local}@{_labels(domain, std3_rules=False)}"
 
 
+@functools.lru_cache(1_000)  # most people's mail is at few
 def _labels(domain: str, *, std3_rules: bool) -> str:
     if _IN_NO_DOMAIN.search(domain):
         raise ValueError(_NO_EMAIL)
