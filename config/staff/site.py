@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 
 View = Callable[..., HttpResponseBase]
@@ -27,6 +28,11 @@ class StaffSite(AdminSite):
     def check(self, app_configs: Any) -> list[CheckMessage]:
         autodiscover()
         return super().check(app_configs)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """As Django's, but looked up when it is shown: every page has it at hand, for a side bar that there is not."""
+        look_up = super().get_app_list
+        return SimpleLazyObject(lambda: look_up(request, app_label))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """A GET leads to the login and back, as Django has it. A POST would be lost on the way without a word."""

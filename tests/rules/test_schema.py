@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -220,7 +221,20 @@ def test_the_schema_is_valid_openapi(schema: Any) -> None:
     from openapi_spec_validator import OpenAPIV31SpecValidator  # late: two seconds for each process that collects
 
     assert schema["openapi"].startswith("3.1.")
-    assert [error.message for error in OpenAPIV31SpecValidator(schema).iter_errors()] == []
+    assert [error.message for error in OpenAPIV31SpecValidator(each_answer_once(schema)).iter_errors()] == []
+
+
+def each_answer_once(schema: Any) -> Any:
+    """The document where an answer that stands there already is a line: most refusals are the same everywhere."""
+    once = json.loads(json.dumps(schema))
+    seen = []
+    for _, operation in operations(once):
+        for answer in operation["responses"].values():
+            if answer in seen:
+                answer.pop("content", None)
+            else:
+                seen.append(copy.copy(answer))
+    return once
 
 
 def test_contract_and_url_map_agree() -> None:

@@ -68,7 +68,7 @@ def test_arguments_and_answers_come_out_as_they_went_in(contract: type, name: st
 
     large = [HealthCheck.data_too_large, HealthCheck.too_slow]  # an order's record is deep
 
-    @effort(max_examples=15, derandomize=True, suppress_health_check=large)
+    @effort(max_examples=5, derandomize=True, suppress_health_check=large)
     @given(given_arguments, st.from_type(answer))
     def survive(arguments: dict[str, Any], answered: Any) -> None:
         assert method.read_arguments(method.write_arguments(arguments)) == arguments

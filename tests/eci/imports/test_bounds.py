@@ -15,8 +15,8 @@ from eci.http import exports
 from eci.imports import applying, reading
 from tests.support.imports import Importing, csv
 
-PIECE = 50
-FEW, MANY = 150, 600  # rows
+PIECE = 25
+FEW, MANY = 75, 300  # rows
 
 
 def file_of(rows: int, letter: str) -> bytes:
