@@ -8,9 +8,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from eci import money
+from eci.checks import OWN
 
 
-@register()
+@register(*OWN)
 def shop_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not money.is_currency(settings.ECI_CURRENCY):
@@ -26,7 +27,7 @@ def shop_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(*OWN)
 def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """TLS ends at a proxy, which says what was https: without a word of it every request looks like plain http."""
     is_believed = bool(settings.SECURE_PROXY_SSL_HEADER)
@@ -41,7 +42,7 @@ def proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-@register()
+@register(*OWN)
 def hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS and not settings.ECI_DEBUG:
         words = "ECI_ALLOWED_HOSTS=* takes any host name, also an attacker's. Name the shop's own."

@@ -11,15 +11,19 @@ from django.db import connections
 
 from eci import events
 
+OWN = ["eci"]
+"""What commands check before they begin: settings, which differ from shop to shop. Django's own look at the code, and
+load all of it."""
 
-@register()
+
+@register(*OWN)
 def no_transaction_around_requests(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if any(database.get("ATOMIC_REQUESTS") for database in settings.DATABASES.values()):
         return [Error("ATOMIC_REQUESTS would keep a transaction open during network calls.", id="eci.E005")]
     return []
 
 
-@register()
+@register(*OWN)
 def subscriptions_match_handlers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     declared = {(consumer, name) for name, consumers in settings.ECI_SUBSCRIPTIONS.items() for consumer in consumers}
     declared = {(consumer, name) for consumer, name in declared if consumer in settings.ECI_CONTEXTS}

@@ -10,14 +10,15 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from config.operations import keeping
+from eci.checks import OWN
 
 
-@register()
+@register(*OWN)
 def backup_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [Error(problem, id="eci.E021") for problem in keeping.problems()]
 
 
-@register()
+@register(*OWN)
 def backup_folder(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Tries what a backup does first, in the folder or in what is there of its path, and leaves nothing."""
     folder = settings.ECI_BACKUP_DIR
@@ -32,7 +33,7 @@ def backup_folder(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return [Error(words, hint=f"Name a folder that user {os.geteuid()} may make or write to.", id="eci.E026")]
 
 
-@register()
+@register(*OWN)
 def backups_are_not_encrypted(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """An identity tells that they were meant to be."""
     keeps = settings.ECI_BACKUP_DIR or settings.ECI_BACKUP_S3_URL
@@ -48,7 +49,7 @@ def backups_are_not_encrypted(app_configs: Any, **kwargs: Any) -> list[CheckMess
     ]
 
 
-@register()
+@register(*OWN)
 def sandbox_ledger(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A folder of somebody else's would let the shop start, and refuse every payment."""
     folder = settings.ECI_SANDBOX_LEDGER.parent

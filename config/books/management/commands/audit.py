@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from config import unfinished
 from config.books.audit import audit
+from eci.checks import OWN
 from eci.databases import database_of, kind_of
 from eci.db import context_of
 from eci.errors import ContextUnavailable
@@ -17,6 +18,7 @@ from eci.errors import ContextUnavailable
 
 class Command(BaseCommand):
     help = "Check that stock, orders, money and shipments agree. Repairs nothing."
+    requires_system_checks = OWN
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

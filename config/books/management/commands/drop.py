@@ -11,10 +11,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.books import drop
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
     help = "Let many buyers race for a few units of a new product at the running shop, and audit the books."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--units", type=int, default=100)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.books.reasons import reason_to_stop
 from contexts.orders.public.api import orders
+from eci.checks import OWN
 from eci.clock import iso
 from eci.errors import ContextUnavailable
 from eci.identity.auth import command_name
@@ -15,6 +16,7 @@ from eci.identity.auth import command_name
 
 class Command(BaseCommand):
     help = "Stop or start taking new orders. Orders under way, payments, cancels, returns and reads always go on."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from config.books import reconcile
+from eci.checks import OWN
 from eci.errors import ContextUnavailable
 from eci.identity.auth import command_name
 
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         "List what is stuck or at odds, each with the safe action for it. With --apply, do the safe actions. "
         "Exit code 1 while anything is left."
     )
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--apply", action="store_true", help="do the safe actions; without it nothing changes")

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from contexts.payments.public.api import payments
 from contexts.payments.public.contracts import DifferenceKind
+from eci.checks import OWN
 from eci.clock import utcnow
 from eci.errors import ContextUnavailable
 from eci.money import text
@@ -36,6 +37,7 @@ def _day(given: str) -> date:
 
 class Command(BaseCommand):
     help = "Compare our payments and refunds of a day (YYYY-MM-DD, UTC) with the provider's own list. Changes nothing."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("day", type=_day, help="YYYY-MM-DD, in UTC")

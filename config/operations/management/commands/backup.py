@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from config.operations import keeping
 from config.operations.backup import backup, record
 from config.operations.snapshots import Failed, told
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         "Save all databases, as of one moment, and the secret keys: into a new folder, or, without one, as a file in "
         "the places that ECI_BACKUP_DIR and ECI_BACKUP_S3_URL name. See docs/backup.md."
     )
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         how = parser.add_mutually_exclusive_group()

@@ -9,11 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.operations import archives
+from eci.checks import OWN
 from eci.clock import iso, utcnow
 
 
 class Command(BaseCommand):
     help = "Write a new private key for backups to a file, and print the public key for ECI_BACKUP_RECIPIENTS."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)

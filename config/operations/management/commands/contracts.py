@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.contexts import CONTEXTS
 from eci.calls import promises, rpc
+from eci.checks import OWN
 
 
 def of(context: str) -> dict[str, Any]:
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         "Write docs/contracts. A change that other versions would not understand is refused: add a call or an event "
         "beside the old one. To break a promise on purpose, delete its file first."
     )
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--folder", type=Path, default=Path(settings.BASE_DIR) / "docs/contracts")

@@ -9,10 +9,12 @@ from django.db import DatabaseError
 
 from config.operations.drill import drill
 from config.operations.snapshots import Failed, told
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
     help = "Restore the newest kept backup into scratch databases, audit them, and report the seconds it took."
+    requires_system_checks = OWN
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

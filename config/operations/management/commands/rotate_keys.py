@@ -7,11 +7,13 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
+from eci.checks import OWN
 from eci.identity import tokens
 
 
 class Command(BaseCommand):
     help = "Make a new key for access tokens. Tokens signed with the old key stay valid until they expire."
+    requires_system_checks = OWN
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

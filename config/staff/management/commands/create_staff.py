@@ -9,12 +9,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.staff import accounts, groups
+from eci.checks import OWN
 from eci.identity.auth import command_name, is_machine
 from eci.identity.roles import GROUPS
 
 
 class Command(BaseCommand):
     help = "Create a staff account. Asks for the password, or reads it from the first line of standard input."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")

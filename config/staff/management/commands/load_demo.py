@@ -13,10 +13,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from config.staff import demo
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
     help = "Load the demo shop: warehouses, products, stock and customers. Repeating it changes nothing."
+    requires_system_checks = OWN
 
     def handle(self, *args: Any, **options: Any) -> None:
         login = User.objects.filter(username=demo.USERNAME).first()

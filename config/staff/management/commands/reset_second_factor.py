@@ -10,11 +10,13 @@ from django.db.models import Q
 
 from config.staff import second_factor
 from eci import text
+from eci.checks import OWN
 from eci.identity.auth import command_name
 
 
 class Command(BaseCommand):
     help = "Remove the second factor of a staff account. Its sessions and tokens end; its owner gets a mail."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", help="the account's name or e-mail address")

@@ -9,10 +9,12 @@ from django.core.management.base import BaseCommand
 
 from contexts.catalog import selectors, services
 from eci import text
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
     help = "Create the given products whose SKU is new."
+    requires_system_checks = OWN
     stealth_options = ("products",)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -10,11 +10,13 @@ from django.core.management.base import BaseCommand
 from contexts.customers import services
 from contexts.customers.public.contracts import DuplicateEmail
 from eci import text
+from eci.checks import OWN
 from eci.identity.passwords import NO_PASSWORD
 
 
 class Command(BaseCommand):
     help = "Create the given customers whose e-mail address is new."
+    requires_system_checks = OWN
     stealth_options = ("customers",)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from contexts.inventory.services import sealing
+from eci.checks import OWN
 from eci.errors import EciError
 from eci.identity.auth import command_name
 
 
 class Command(BaseCommand):
     help = "Erase reason and reference of a stock count or adjustment. The ledger stays proven; the trail has a line."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("movement_id", type=int, metavar="ID")

@@ -8,12 +8,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from contexts.catalog.public.api import catalog
 from contexts.inventory import selectors
+from eci.checks import OWN
 from eci.clock import iso
 from eci.errors import ContextUnavailable
 
 
 class Command(BaseCommand):
     help = "Tell why a product's stock is what it is: who holds what, what is owed, and what moved last."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("sku", metavar="SKU")

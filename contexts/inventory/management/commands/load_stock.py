@@ -11,6 +11,7 @@ from contexts.catalog.public.api import catalog
 from contexts.inventory.models import Stock, Warehouse
 from contexts.inventory.services import stock
 from eci import text
+from eci.checks import OWN
 from eci.errors import ContextUnavailable
 
 PATIENCE = 60  # seconds for the catalog to come up with the products, where it runs elsewhere
@@ -19,6 +20,7 @@ PAUSE = 0.5
 
 class Command(BaseCommand):
     help = "Create the given warehouses, and receive stock where a warehouse has none of a product."
+    requires_system_checks = OWN
     stealth_options = ("warehouses", "stock")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -10,12 +10,14 @@ from contexts.catalog.public.api import catalog
 from contexts.inventory import composed, past, selectors
 from contexts.inventory.domain import past_instant
 from contexts.inventory.past import StockThen
+from eci.checks import OWN
 from eci.clock import utcnow
 from eci.errors import EciError
 
 
 class Command(BaseCommand):
     help = "Tell what was on hand, reserved, owed and available at an instant that has passed."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("moment", metavar="TIME", help="2026-01-31T20:30:00Z, or a date: its first instant in UTC")

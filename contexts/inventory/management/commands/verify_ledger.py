@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from contexts.inventory.services import proof, sealing
+from eci.checks import OWN
 from eci.clock import iso
 from eci.identity.keys import public_pem
 
@@ -18,6 +19,7 @@ NOTHING = "Nothing has been sealed yet."
 
 class Command(BaseCommand):
     help = "Verify the stock ledger: tell which movements were changed, deleted or inserted after they were sealed."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -8,10 +8,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from contexts.orders import services
+from eci.checks import OWN
 
 
 class Command(BaseCommand):
     help = "Roll up the sales of all days anew, or of those since one. It may run at any time, and be repeated."
+    requires_system_checks = OWN
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--since", metavar="YYYY-MM-DD", default="")
