@@ -78,32 +78,34 @@ def _page(found: Found, asked: Asked, paging: Paging, category: Match) -> list[t
     return places
 
 
-def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> Found:
-    """What holds the page's products, in another order: they are first in it, in the order of ``paging``.
+def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> list[int]:
+    """The ids of the page's products in another order, that of ``paging``, and one more if the list goes on after them.
 
     ``find``: the products, given whether they are known to be no few. With a ``query`` those of them that it finds.
     """
     looked_at, asked = find(True), words.asked(query) if query else Asked(terms={})
     vendor = _vendor(looked_at)
     if query and not asked:
-        return looked_at.none()
+        return []
     if vendor == "postgresql":
         ids = Search(looked_at, asked).ordered(paging, by_index=lambda: find(False))
         if not ids and query and (mistake := _mistake(query)):
             ids = Search(looked_at, mistake).ordered(paging, by_index=lambda: find(False))
-        return Product.objects.filter(pk__in=ids)
+        return ids
     ahead = replace(paging, limit=AHEAD).of(Product.objects.values("pk"))
     fitting = looked_at.filter(_fitting(asked, _NO_INDEX), pk__in=ahead)
     first = paging.slice(fitting.values_list("pk", flat=True))
     if len(first) > paging.limit:
-        return Product.objects.filter(pk__in=first)
+        return first
     found = find(False)
     few = _few(found=found.filter(_fitting(asked, vendor)))
     if few is None:
-        return looked_at.filter(_fitting(asked, vendor, many=True))
-    if few or not query:
-        return Product.objects.filter(pk__in=few)
-    return _mistaken(found, query)
+        found = looked_at.filter(_fitting(asked, vendor, many=True))
+    elif few or not query:
+        found = Product.objects.filter(pk__in=few)
+    else:
+        found = _mistaken(found, query)
+    return paging.slice(found.values_list("pk", flat=True))
 
 
 def everything(*, found: Found, query: str) -> Found:

@@ -10,7 +10,8 @@ to walk through the list in its order, and to look at each product until the pag
    that have it: the lists of its trigrams are as long as the catalog is large. A word's beginning is asked as the words
    that begin so, where they are few: PostgreSQL reads what begins so to the end of its lists, and skips in those of
    words.
-3. Where many match, the list is walked rank by rank. Ranks of which few are are asked of the index, together.
+3. Where many match, the list is walked rank by rank. Where that is far, the index lists those of the rank, and only
+   those are read whose ids are near. Ranks of which few are are asked of the index, together.
 
 All values are parameters; what is put together into SQL is written in this file.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from math import inf, prod
 from operator import itemgetter
@@ -50,9 +51,13 @@ LONGER = 4  # words that begin with one, to look for these instead
 LISTED = 10  # products that an index lists in the time that it takes to read one
 SKIPPED = 300  # the same, of a word that is asked with those of a category
 STEPS = 7  # products that are walked through in the time that it takes to find one by the index and rank it
+SIFTED = 15  # products of which the index of ids says that they are near, in the same time
+LISTS = 2  # products that the index lists in the time that it takes to walk through one
+CHANCES = 3  # times as far as the page should reach, to sift what is near from what the index lists
 TIMES = 20  # how much more frequent than the rarest a word may be that is asked of the index
 
 LAST = "\U0010ffff"  # no character is after it
+LAST_ID = 2**63 - 1
 
 _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
 
@@ -84,11 +89,15 @@ class Sample(NamedTuple):
         """Of how many the sample has so many. Where it has none there may be as many as where it has one."""
         return max(matching, 1) * self.all / self.size if self.size else 0
 
+    def ahead(self, matching: float, wanted: int) -> float:
+        """How far ahead the last is that is wanted of so many."""
+        return self.size * wanted / matching if matching else inf
+
     def width(self, matching: float, wanted: int, far: int = 0) -> int:
         """How many products to walk through for so many that match; 0 where that would be too far, or take longer than
         to rank all that match."""
         far = far or FAR
-        expected = self.size * wanted / matching if matching else inf
+        expected = self.ahead(matching, wanted)
         if expected > min(far / 2, STEPS * self.in_all(matching)):
             return 0
         return min(far, 1 << int(2 * expected).bit_length())  # of few widths, because each has a text of its own
@@ -250,19 +259,28 @@ class Search:
         return Sample(products, 0, 0, [0] * len(self._asked.words), 0, dict.fromkeys(self._ranks, 0))
 
     def _look(self, products: int) -> Sample:
-        words = [_sql(f"{{}} AS word{number}", _shows([word])) for number, word in enumerate(self._asked.words)]
-        rank = _sql("CASE WHEN {} AND {} THEN {} END AS rank", self._filters, self._fits, self._rank)
-        columns = _joined(", ", [_sql("{} AS found", self._filters), rank, *words])
-        counted = ["TRUE", "found", *(f"word{number}" for number in range(len(words)))]
-        counted += [f"rank = {rank.value}" for rank in self._ranks] or ["rank = 0"]
+        """Each word is looked for once: what has all of them fits, or all the parts. A key is of one product or two."""
+        words = {f"word{number}": _shows([word]) for number, word in enumerate(self._asked.words)}
+        parts = {"parts": self._ranks[Rank.PART]} if self._parts else {}
+        seen = {"found": self._filters, **words, **parts}
+        fits = " OR ".join([*([" AND ".join(words)] if words else []), *parts]) or "TRUE"
+        ranks = sorted(self._ranks.keys() - {Rank.KEY}, reverse=True)
+        *better, least = [rank.value for rank in ranks] or [0]
+        whens = [_sql(f"WHEN {{}} THEN {rank}", self._ranks[Rank(rank)]) for rank in better]
+        rank = _joined(
+            " ", [Sql(f"CASE WHEN NOT (found AND ({fits})) THEN NULL"), *whens, Sql(f"ELSE {least} END AS rank")]
+        )
+        counted = ["TRUE", "found", *words, *(f"rank = {rank}" for rank in (*better, least))]
         counts = ", ".join(f"count(*) FILTER (WHERE {one})" for one in counted)
         newest = f"(SELECT * FROM catalog_product ORDER BY id DESC LIMIT {SAMPLE}) AS catalog_product"
-        looked_at = _sql(f"WITH f AS MATERIALIZED (SELECT {{}} FROM {newest}) SELECT {counts} FROM f", columns)
-        [(size, found, *others)] = self._rows(looked_at)
+        columns = _joined(", ", [_sql(f"{{}} AS {name}", column) for name, column in seen.items()])
+        looked_at = _sql(f"(SELECT terms, plain_name, {{}} FROM {newest} OFFSET 0) AS catalog_product", columns)
+        ranked = _sql("(SELECT *, {} FROM {} OFFSET 0) AS catalog_product", rank, looked_at)
+        [(size, found, *others)] = self._rows(_sql(f"SELECT {counts} FROM {{}}", ranked))
         units = others[len(words) :]
-        ranks = dict(zip(self._ranks, units, strict=False))
         in_all = products if size == SAMPLE else size
-        return Sample(in_all, size, found, others[: len(words)], sum(units), ranks)
+        of_ranks = dict.fromkeys(self._ranks, 0) | dict(zip(ranks, units, strict=False))
+        return Sample(in_all, size, found, others[: len(words)], sum(units), of_ranks)
 
     # -- where few match
 
@@ -356,24 +374,45 @@ class Search:
     # -- where many match
 
     def _rank_by_rank(self, paging: Paging, wanted: int) -> list[Place]:
-        """A rank is walked where that should fill the page. The others, and what was walked in vain, are asked of the
-        index: as many together as should fill it."""
+        """A rank is looked for nearby where that should fill the page. The others, and what was looked for in vain, are
+        asked of the index: as many together as should fill it."""
         places: list[Place] = []
         unasked: list[Rank] = []
         for rank in self._ahead(paging):
-            width = self._sample.width(self._sample.ranks[rank], wanted - len(places))
-            expected = sum(self._sample.in_all(self._sample.ranks[one]) for one in unasked)
-            if unasked and (width or expected >= wanted - len(places)):
+            nearby = self._nearby(rank, wanted - len(places))
+            expected = sum(
+                self._sample.in_all(seen) for one in unasked if (seen := self._sample.ranks[one]) or one < Rank.SKU
+            )
+            if unasked and (nearby or expected >= wanted - len(places)):
                 places += self._by_index(unasked, paging, wanted - len(places))
                 unasked = []
             if len(places) == wanted:
                 return places
-            if width:
-                walked = self._walk_rank(rank, paging, width, wanted - len(places))
-                if len(places) + len(walked) == wanted:
-                    return places + walked
+            if nearby:
+                found = nearby(paging, wanted - len(places))
+                if len(places) + len(found) == wanted:
+                    return places + found
             unasked.append(rank)
         return places + self._by_index(unasked, paging, wanted - len(places)) if unasked else places
+
+    def _nearby(self, rank: Rank, wanted: int) -> Callable[[Paging, int], list[Place]] | None:
+        """What finds the first products of a rank if they should not be far: of many a walk, of fewer the index, which
+        lists them all, but reads only those of which the ids say that they are near."""
+        seen = self._sample.ranks[rank]
+        ahead, listed = self._sample.ahead(seen, wanted), self._listed(rank)
+        if ahead < SIFTED * listed and listed < LISTS * ahead:
+            return partial(self._by_index, [rank], width=int(CHANCES * ahead))
+        width = self._sample.width(seen, wanted)
+        return partial(self._walk_rank, rank, width) if width else None
+
+    def _listed(self, rank: Rank) -> float:
+        """Of how many products the index looks at the lists, at most. It skips in those of whole words."""
+        sample = self._sample
+        if self._category and (rank == Rank.NAME or self._are_whole()):
+            return sample.in_all(sample.ranks[rank])
+        if len(sample.words) == 1 and not self._category:
+            return sample.in_all(sample.ranks[rank]) * sample.size / max(1, sample.found)
+        return sample.in_all(sum(sample.words))
 
     def _ahead(self, paging: Paging) -> list[Rank]:
         """The ranks of which products may follow, in the order of reading."""
@@ -383,7 +422,7 @@ class Search:
         place = paging.after[0]
         return [rank for rank in ranks if rank == place or (rank > place) == paging.backwards]
 
-    def _walk_rank(self, rank: Rank, paging: Paging, width: int, wanted: int) -> list[Place]:
+    def _walk_rank(self, rank: Rank, width: int, paging: Paging, wanted: int) -> list[Place]:
         """The first products of the rank, from the cursor on, among the next ``width`` products."""
         beyond = Sql("TRUE")
         if paging.after and paging.after[0] == rank:
@@ -393,16 +432,28 @@ class Search:
         exactly = _sql(f"{{}} AND {{}} = {rank.value}", _looked_at(self._ranks[rank]), self._rank)
         return [(rank.value, pk) for (pk,) in self._walk(ahead, exactly, wanted)]
 
-    def _by_index(self, ranks: Sequence[Rank], paging: Paging, wanted: int) -> list[Place]:
-        """The first products of these ranks, which follow each other, from the cursor on."""
+    def _by_index(self, ranks: Sequence[Rank], paging: Paging, wanted: int, width: int = 0) -> list[Place]:
+        """The first products of these ranks, which follow each other, from the cursor on; of one rank only those among
+        the next ``width`` products."""
         order, ahead = ("ASC", ">") if paging.backwards else ("DESC", "<")
         beyond = Sql(f"(rank, id) {ahead} (%s, %s)", paging.after) if paging.after else Sql("TRUE")
         these = ", ".join(str(rank.value) for rank in ranks)
-        found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, self._index(*ranks))
+        near = [self._near(ranks[0], paging, width)] if width else []
+        found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, self._index(*ranks), *near)
         sorted_ = f"ORDER BY rank {order}, id {order} LIMIT {wanted}"
         return self._rows(
             _sql(f"{{}} SELECT rank, id FROM f WHERE rank IN ({these}) AND {{}} {sorted_}", found, beyond)
         )
+
+    def _near(self, rank: Rank, paging: Paging, width: int) -> Sql:
+        """Ids of the next products of this rank, those that are new since included."""
+        start = paging.after[1] if paging.after and paging.after[0] == rank else None
+        if paging.backwards:
+            ids = (start or 0, (start or 0) + width)
+        else:
+            newest = _products(self._connection) if start is None else start
+            ids = (newest - width, LAST_ID if start is None else start)
+        return Sql("id BETWEEN %s AND %s", ids)
 
     # -- statements
 

@@ -170,18 +170,19 @@ def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: 
     """
     if not (q or filters):
         return with_lowest_prices(rows=_all_products(paging=paging, include_inactive=include_inactive))
-    found = _found(include_inactive=include_inactive, **filters)
+
+    def find(many: bool = False) -> QuerySet[Product]:
+        return _found(include_inactive=include_inactive, many=many, **filters)
+
     if q and paging.order == "-rank":
-        places = search.page(found=found, query=q, paging=paging, category=filters.get("category", ""))
+        places = search.page(found=find(), query=q, paging=paging, category=filters.get("category", ""))
         rows = {row["id"]: row for row in _rows([pk for _, pk in places], FIELDS)}
         return with_lowest_prices(rows=[rows[pk] | {"rank": rank} for rank, pk in places])
     if q or _SELECTIVE & set(filters):
-
-        def find(many: bool) -> QuerySet[Product]:
-            return _found(include_inactive=include_inactive, many=many, **filters)
-
-        found = search.ordered(find=find, query=q, paging=paging)
-    return with_lowest_prices(rows=paging.slice(found.values(*FIELDS)))
+        ids = search.ordered(find=find, query=q, paging=paging)
+        rows = {row["id"]: row for row in _rows(ids, FIELDS)}
+        return with_lowest_prices(rows=[rows[pk] for pk in ids])
+    return with_lowest_prices(rows=paging.slice(find().values(*FIELDS)))
 
 
 def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
