@@ -23,6 +23,7 @@ from contexts.catalog.search_postgresql import Search
 from contexts.catalog.words import Asked, Match, Rank
 from eci.paging import Paging
 from eci.statements import Inserts
+from eci.statements.texts import databases, fetched, run
 
 FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
@@ -30,6 +31,10 @@ AHEAD = 500  # products that are looked at before an index is asked, which lists
 _NO_INDEX = ""  # in place of an engine
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
+_NEAR = f"""
+SELECT word FROM catalog_word WHERE length BETWEEN %s AND %s
+AND (head = %s AND word LIKE %s OR tail = %s AND word LIKE %s OR word = %s) LIMIT {_ALIKE}
+"""  # noqa: S608
 
 Found = QuerySet[Product]
 _add_words = Inserts(Word, once=True)
@@ -194,10 +199,11 @@ def _meant(word: str) -> list[str]:
     """Words that are one mistake away. The mistake is in one half of the word, so each has the other half, or, of four
     letters, the two in the middle exchanged."""
     half = len(word) // 2
-    alike = Q(head=word[:2], word__startswith=word[:half]) | Q(tail=word[-2:], word__endswith=word[half + 1 :])
-    alike |= Q(word=word[0] + word[2] + word[1] + word[3:])
-    near = Word.objects.filter(alike, length__range=(len(word) - 1, len(word) + 1)).values_list("word", flat=True)
-    return sorted(other for other in near[:_ALIKE] if words.one_mistake(word, other))[:_MEANT]
+    halves = (word[:2], f"{word[:half]}%", word[-2:], f"%{word[half + 1 :]}")
+    exchanged = word[0] + word[2] + word[1] + word[3:]
+    connection = connections[databases.db_for_read(Word)]
+    near = run(connection, _NEAR, (len(word) - 1, len(word) + 1, *halves, exchanged), fetched)
+    return sorted(other for (other,) in near if words.one_mistake(word, other))[:_MEANT]
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------

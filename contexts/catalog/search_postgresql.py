@@ -221,7 +221,7 @@ class Search:
         if (many and not self._by_filters) or len(self._ranks) == 1:
             return self._rank_by_rank(paging, wanted)
         if self._sample.in_all(matching) > STEPS * wanted and not (
-            paging.backwards or (self._by_filters and not self._category)
+            paging.backwards or (self._by_filters and not self._category) or (not matching and self._is_unknown())
         ):
             places = self._at_once(_BEST, paging, wanted)
             if places is not None and len(places) == wanted:
@@ -333,22 +333,27 @@ class Search:
             if not term.begins or place == SKU or word not in self._known[0]:
                 whole.append(term)
             else:
-                whole += [Term(text=place + longer) for longer in self._known[0][word]]
+                whole += [Term(text=place + longer) for longer in self._known[0][word] or [word]]
         return whole
 
     def _are_whole(self) -> bool:
         """Whether all words are asked as whole terms."""
         return all(term.text[1:] in self._known[0] for terms in self._asked.words for term in terms if term.begins)
 
+    def _is_unknown(self) -> bool:
+        """Whether no product can have a word of the query, but in its SKU."""
+        begin, within = self._known
+        return any(not longer and within.get(word) == [word] for word, longer in begin.items())
+
     @cached_property
     def _known(self) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
-        """For words of the query the few that begin so; for parts of it the words of names that have them, some where
-        they are too many."""
+        """For words of the query the few that begin so, if any; for parts of it the words of names that have them, some
+        where they are too many, and the part itself."""
         if not self._is_large:
             return {}, {}
         words = {term.text[1:] for terms in self._asked.words for term in terms if term.begins}
-        begin = f"(SELECT 0, %s, word FROM catalog_term WHERE word > %s AND word < %s LIMIT {LONGER + 1})"
-        beginning = {word: [word] for word in words if is_listed(word)}
+        begin = f"(SELECT 0, %s, word FROM catalog_term WHERE word >= %s AND word < %s LIMIT {LONGER + 1})"
+        beginning: dict[str, list[str]] = {word: [] for word in words if is_listed(word)}
         within = {part: [part] for part in [one for one in self._asked.parts if is_within_word(one)][:PARTS]}
         asked = [Sql(begin, (word, word, word + LAST)) for word in beginning]
         asked += [_sql("({})", _having(part)) for part in within]

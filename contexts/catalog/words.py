@@ -232,13 +232,14 @@ def mistaken(query: str) -> list[str]:
 
 
 def corrected(query: str, meant: Mapping[str, Sequence[str]]) -> Match:
-    """What ``Rank.MISTAKE`` asks: each word, or one of those that may be meant."""
+    """What ``Rank.MISTAKE`` asks: each word, or one of those that may be meant. A word alone has been asked for."""
+    asked = _asked(query)
     return [
         [
-            *_either(word, compound, SKU, NAME, CATEGORY, DESCRIPTION),
+            *(_either(word, compound, SKU, NAME, CATEGORY, DESCRIPTION) if len(asked) > 1 else ()),
             *(Term(text=place + other) for other in meant.get(word, ()) for place in (NAME, CATEGORY)),
         ]
-        for word, compound in _asked(query).items()
+        for word, compound in asked.items()
     ]
 
 
