@@ -135,6 +135,11 @@ def _looked_at(condition: Sql) -> Sql:
     return _sql("({}) IS TRUE", condition)
 
 
+def _unseen(condition: Sql) -> Sql:
+    """The condition, of which PostgreSQL is not to foresee how few it finds: it would read them all, near or not."""
+    return Sql(condition.text.replace("@@ %s::tsquery", "@@ (SELECT %s::tsquery)"), condition.parameters)
+
+
 def _where(found: QuerySet[Product]) -> Sql:
     """What the rows fulfil."""
     query = found.query
@@ -218,7 +223,7 @@ class Search:
         wanted = paging.limit + 1
         matching = self._sample.matching()
         many = self._sample.width(matching, wanted)
-        if (many and not self._by_filters) or len(self._ranks) == 1:
+        if (many and (self._category or not self._by_filters)) or len(self._ranks) == 1:
             return self._rank_by_rank(paging, wanted)
         if self._sample.in_all(matching) > STEPS * wanted and not (
             paging.backwards or (self._by_filters and not self._category) or (not matching and self._is_unknown())
@@ -413,11 +418,11 @@ class Search:
     def _listed(self, rank: Rank) -> float:
         """Of how many products the index looks at the lists, at most. It skips in those of whole words."""
         sample = self._sample
-        if self._category and (rank == Rank.NAME or self._are_whole()):
-            return sample.in_all(sample.ranks[rank])
-        if len(sample.words) == 1 and not self._category:
-            return sample.in_all(sample.ranks[rank]) * sample.size / max(1, sample.found)
-        return sample.in_all(sum(sample.words))
+        if self._category:
+            return sample.in_all(sample.found)
+        if rank != Rank.NAME and len(sample.words) != 1:
+            return sample.in_all(sum(sample.words))
+        return sample.in_all(sample.ranks[rank]) * sample.size / max(1, sample.found)
 
     def _ahead(self, paging: Paging) -> list[Rank]:
         """The ranks of which products may follow, in the order of reading."""
@@ -443,8 +448,11 @@ class Search:
         order, ahead = ("ASC", ">") if paging.backwards else ("DESC", "<")
         beyond = Sql(f"(rank, id) {ahead} (%s, %s)", paging.after) if paging.after else Sql("TRUE")
         these = ", ".join(str(rank.value) for rank in ranks)
-        near = [self._near(ranks[0], paging, width)] if width else []
-        found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, self._index(*ranks), *near)
+        index = [self._index(*ranks)]
+        if width:
+            ranked = _looked_at(index[0]) if self._category else _unseen(index[0])  # the category has a list of its own
+            index = [ranked, self._near(ranks[0], paging, width)]
+        found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, *index)
         sorted_ = f"ORDER BY rank {order}, id {order} LIMIT {wanted}"
         return self._rows(
             _sql(f"{{}} SELECT rank, id FROM f WHERE rank IN ({these}) AND {{}} {sorted_}", found, beyond)
