@@ -131,6 +131,7 @@ def test_the_second_writer_is_told_field_by_field_and_nothing_is_lost(
     assert (product().name, product().price_minor, product().description) == ("Lamp of Bob", 700, "one\ntwo")
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("take", "name", "minor", "active"),
     [
@@ -162,6 +163,7 @@ def test_a_third_writer_is_told_too(ann: Client, bob: Client, product_id: int) -
     assert [one.label for one in told.context["differences"]] == ["Name", "Category"]
 
 
+@pytest.mark.any_engine
 def test_what_a_mistake_shows_again_is_still_what_was_seen(ann: Client, bob: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
     bobs = opened(bob, url)
@@ -179,6 +181,7 @@ def test_an_untouched_form_writes_nothing(ann: Client, product_id: int) -> None:
     assert (product().version, product().description) == (1, "one\ntwo")
 
 
+@pytest.mark.any_engine
 def test_a_damaged_version_is_told(ann: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
     for version in ("x", "-1", "1" * 30, "\x00"):
@@ -219,6 +222,7 @@ def test_a_refused_form_may_be_sent_again(ann: Client, product_id: int) -> None:
     assert product().price_minor == 200
 
 
+@pytest.mark.any_engine
 def test_keys_are_each_persons_own_and_checked(ann: Client, bob: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
     key = new_key(url)
@@ -352,6 +356,7 @@ def test_a_row_leads_back_to_the_list_it_was_found_in(ann: Client) -> None:
     assert ann.post(unescape(link), form.fields | {"name": "c"})["Location"] == found
 
 
+@pytest.mark.any_engine
 def test_no_page_of_staff_has_a_script_of_its_own(ann: Client, bob: Client, product_id: int) -> None:
     url = f"{LIST}{product_id}/change/"
     anns, bobs = opened(ann, url), opened(bob, url)

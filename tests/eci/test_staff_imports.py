@@ -93,6 +93,7 @@ def test_a_file_is_read_looked_at_applied_and_undone(editor: Client, importing: 
     assert list(told) == [("staff:catalog", "let apply"), ("staff:catalog", "let undo")]
 
 
+@pytest.mark.any_engine
 def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("token;what;price", "A;Lamp;1.299"))
     importing.work()
@@ -107,6 +108,7 @@ def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing:
     assert list(Product.objects.values_list("sku", "name", "price_minor")) == [("A", "Lamp", 129900)]
 
 
+@pytest.mark.any_engine
 def test_what_would_write_nothing_has_no_button_and_says_why(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price,Hinta", "A,Lamp,,1"))
     importing.work()
@@ -119,6 +121,7 @@ def test_what_would_write_nothing_has_no_button_and_says_why(editor: Client, imp
     assert Product.objects.count() == 1
 
 
+@pytest.mark.any_engine
 def test_answers_that_are_not_saved_are_taken_before_it_is_applied(editor: Client, importing: Importing) -> None:
     importing.api.post("/v1/products", {"sku": "A", "name": "Lamp", "price": "1", "category": "Home"})
     url = begun(editor, csv("sku,name,price,category", "A,Lamp,1,"))
@@ -132,6 +135,7 @@ def test_answers_that_are_not_saved_are_taken_before_it_is_applied(editor: Clien
     assert Product.objects.get().category == ""
 
 
+@pytest.mark.any_engine
 def test_answers_that_are_refused_are_still_there(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price,Hinta", "A,Lamp,1,2"))
     importing.work()
@@ -143,6 +147,7 @@ def test_answers_that_are_refused_are_still_there(editor: Client, importing: Imp
     assert not Product.objects.exists()
 
 
+@pytest.mark.any_engine
 def test_nothing_is_applied_without_a_tick(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price", "A,Lamp,1"))
     importing.work()
@@ -167,6 +172,7 @@ def test_a_form_sent_twice_has_one_effect(editor: Client, importing: Importing) 
     assert Import.objects.get().status == "APPLIED"
 
 
+@pytest.mark.any_engine
 def test_what_is_wrong_with_a_form_is_said(editor: Client) -> None:
     form = next(one for one in forms_in(page(editor, ADD)) if "_form_key" in one.fields)
     empty = editor.post(ADD, form.fields | {"kind": "products"})
@@ -208,6 +214,7 @@ def test_long_files_have_pages_and_the_same_statements(editor: Client, importing
     assert (len(rows(first)), len(rows(page(editor, url + following)))) == (SHOWN, 3)
 
 
+@pytest.mark.any_engine
 def test_what_is_written_in_a_file_stays_text(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price,<em>", "A,<em>x</em>,1,2"), name="<em>.csv")
     importing.work()

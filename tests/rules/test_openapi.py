@@ -89,6 +89,8 @@ def documented() -> list[Any]:
 
 
 def examples(role: str, row: dict[str, str]) -> int:
+    if not LONG and ON_SERVERS and row[role] == "-":
+        return 0  # it is refused before any server is asked
     if not LONG and role in ("K", "S", "P", "V"):
         return int(row[role] != "-" and row["A"] == "-")
     return 1 if row[role] == "-" else EXAMPLES

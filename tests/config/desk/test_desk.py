@@ -90,6 +90,7 @@ class TestTheGoBox:
                 assert order["order_id"] in named, (path, text)
                 assert other["order_id"] not in named or text.isdecimal(), (path, text)
 
+    @pytest.mark.any_engine
     def test_tells_nobody_of_what_they_may_not_see(self, shop: Shop, member: Callable[[str], Client]) -> None:
         order = shop.order(2).data
         for group, texts in ((CATALOG, (order["order_id"], "ann@example.com")), (SUPPORT, ("LAMP",)), ("", ("LAMP",))):
@@ -112,6 +113,7 @@ class TestTheGoBox:
         assert page.context["found"].unavailable == ("shipping",)
         assert "could not be asked just now: shipping" in page.content.decode()
 
+    @pytest.mark.any_engine
     def test_stands_on_every_page_of_staff(self, admin_client: Client) -> None:
         for path in ("/admin/", "/admin/orders/order/", "/staff/reconcile", "/admin/password_change/"):
             assert 'id="go-q"' in admin_client.get(path).content.decode(), path
@@ -136,6 +138,7 @@ def away(context: str) -> AbstractContextManager[None]:
 
 
 class TestTheMenu:
+    @pytest.mark.any_engine
     def test_has_what_one_may_use(self, member: Callable[[str], Client]) -> None:
         def desks(client: Client) -> dict[str, list[str]]:
             found = client.get("/admin/").context["desks"]
@@ -231,6 +234,7 @@ class TestTheFrontPage:
         assert stock.charts[0].words.endswith("from 1.00 USD to 9899.02 USD, at least 1.00 USD, at most 9899.02 USD.")
         assert member(CATALOG).get("/admin/").context["lines"] == []
 
+    @pytest.mark.any_engine
     def test_shows_each_group_its_own(self, shop: Shop, member: Callable[[str], Client]) -> None:
         shop.order(1)
         seen = {group: set(self.figures(member(group))) for group in (SUPPORT, STOCK, CATALOG)}
@@ -281,6 +285,7 @@ class TestTheSheet:
         assert back.what.endswith(" of 5.00 USD asked for") and back.detail == "a scratch: it is COMPLETED now"
         assert [notice.kind for notice in sheet.notices] == ["order_confirmation", "refund"]
 
+    @pytest.mark.any_engine
     def test_offers_what_can_be_done_and_says_why_not(self, shop: Shop, member: Callable[[str], Client]) -> None:
         support = member(SUPPORT)
 
@@ -349,6 +354,7 @@ class TestTheSheet:
         shop.api.delete(f"/v1/customers/{shop.customer_id}")
         assert admin_client.get(f"/staff/orders/{order_id}").status_code == 200
 
+    @pytest.mark.any_engine
     def test_is_for_those_who_may_see_orders(self, shop: Shop, member: Callable[[str], Client]) -> None:
         order_id = shop.order(1).data["order_id"]
         assert member(CATALOG).get(f"/staff/orders/{order_id}").status_code == 403
@@ -358,6 +364,7 @@ class TestTheSheet:
         answer = admin_client.get("/staff/orders/ORD-nothing", follow=True)
         assert "There is no order ORD-nothing." in answer.content.decode()
 
+    @pytest.mark.any_engine
     def test_what_people_wrote_is_text(self, shop: Shop, admin_client: Client) -> None:
         order_id = shop.order(1, fulfilment="warehouse").data["order_id"]
         shop.api.post(f"/v1/orders/{order_id}/cancel", {"reason": "<script>alert(1)</script>"})

@@ -185,6 +185,7 @@ def test_nothing_is_done_that_was_not_shown(command: str, shop: Shop, support: C
     assert "done." in dialog.confirm()
 
 
+@pytest.mark.any_engine
 def test_an_old_session_shows_who_it_is_before_it_refunds(shop: Shop, support: Client, settings: Any) -> None:
     order_id = shop.order(1).data["order_id"]
     settings.ECI_OPEN = False
@@ -227,6 +228,7 @@ def test_what_a_customer_wants_to_return_is_received_or_refused(shop: Shop, supp
     assert set(shop.notices(order_id)) >= {"return_received", "return_refused", "refund"}
 
 
+@pytest.mark.any_engine
 def test_they_are_for_those_who_have_the_verb(shop: Shop, member: Member) -> None:
     order_id = shop.order(1).data["order_id"]
     stock, support = member("stock staff"), member("support staff")
@@ -241,6 +243,7 @@ def test_they_are_for_those_who_have_the_verb(shop: Shop, member: Member) -> Non
     assert shop.read(order_id)["returns"] == []
 
 
+@pytest.mark.any_engine
 def test_what_cannot_be_is_told_and_what_was_typed_stays(shop: Shop, support: Client) -> None:
     order_id, units = shop.order(2).data["order_id"], f"units_{shop.product_id}"
     dialog = Dialog(support, order_id, "return")

@@ -141,6 +141,7 @@ def test_a_form_sent_twice_and_two_people_on_one_parcel(shop: Shop, clerk: Clien
     assert shipment.tracking_no == "THEIRS-1"
 
 
+@pytest.mark.any_engine
 def test_bad_labels_are_told_and_what_was_typed_stays(shop: Shop, clerk: Client) -> None:
     shipment, other = to_pack(shop), to_pack(shop)
     form = parcel_form(clerk, shipment)
@@ -175,6 +176,7 @@ def test_many_are_packed_and_dispatched_at_once(shop: Shop, clerk: Client) -> No
     assert ShipmentEvent.objects.filter(shipment=made[0], status="SHIPPED").count() == 1
 
 
+@pytest.mark.any_engine
 def test_only_stock_and_support_pack(shop: Shop) -> None:
     shipment = to_pack(shop)
     catalog = people.member("catalog staff")
@@ -230,6 +232,7 @@ def texts(story: Any) -> list[str]:
     return found
 
 
+@pytest.mark.any_engine
 def test_papers_say_what_is_packed_and_where_it_goes(shop: Shop, clerk: Client) -> None:
     shop.api.patch(f"/v1/products/{shop.product_id}", {"name": "Lamp <b>& shade</b>"})
     made = [to_pack(shop, 2), to_pack(shop, 3), to_pack(shop, 1, product_id=shop.other_id)]
@@ -250,6 +253,7 @@ def test_papers_say_what_is_packed_and_where_it_goes(shop: Shop, clerk: Client) 
     assert clerk.get(f"{QUEUE}/papers/slips", {"shipment": made[0].pk}).content.startswith(b"%PDF")
 
 
+@pytest.mark.any_engine
 def test_labels_take_any_text(shop: Shop) -> None:
     address = {"name": "東京 한국 שלום " + "x" * 150, "lines": ["y" * 180] * 3, "city": "Москва", "country": "JP"}
     order_id = shop.order(1, fulfilment="warehouse", shipping_address=address).data["order_id"]

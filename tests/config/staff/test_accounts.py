@@ -48,6 +48,7 @@ def test_the_environment_does_not_set_the_password_back(first_admin: Any) -> Non
     assert token("root@shop.example", GOOD) == 200
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("weak", ["admin", "password123", "12345678901", "root@shop.example", "short"])
 def test_a_weak_one_is_refused_in_one_sentence(first_admin: Any, weak: str) -> None:
     first_admin.ECI_ADMIN_PASSWORD = weak
@@ -56,6 +57,7 @@ def test_a_weak_one_is_refused_in_one_sentence(first_admin: Any, weak: str) -> N
     assert not User.objects.exists()
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("missing", ["ECI_ADMIN_EMAIL", "ECI_ADMIN_PASSWORD"])
 def test_both_or_neither(first_admin: Any, missing: str) -> None:
     setattr(first_admin, missing, "")
@@ -97,6 +99,7 @@ def test_a_command_makes_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
             create(*arguments, password=password)
 
 
+@pytest.mark.any_engine
 def test_the_demo_s_login_opens_nothing_in_a_closed_shop(settings: Any) -> None:
     settings.ECI_OPEN = True
     call_command("load_demo")

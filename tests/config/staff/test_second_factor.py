@@ -61,6 +61,7 @@ def token(otp: str | None = None, **more: str) -> Answer:
 
 
 class TestSettingOneUp:
+    @pytest.mark.any_engine
     def test_a_picture_a_code_and_ten_recovery_codes_shown_once(self) -> None:
         make()
         ann = Client()
@@ -81,6 +82,7 @@ class TestSettingOneUp:
         assert not [code for code in codes if code in kept or code.replace("-", "").upper() in kept]
         assert is_in(ann)
 
+    @pytest.mark.any_engine
     def test_the_owner_gets_a_mail_and_the_trail_a_line(self) -> None:
         ann = make()
         browser = Client()
@@ -95,6 +97,7 @@ class TestSettingOneUp:
         told = [line.action for line in Trail.objects.filter(thing=f"account:{ann.pk}").order_by("pk")]
         assert told == ["account created", "second factor set up", "second factor removed"]
 
+    @pytest.mark.any_engine
     def test_a_mail_server_that_is_away_gets_the_mail_later(self, settings: Any) -> None:
         make()
         set_up(Client())
@@ -126,6 +129,7 @@ class TestSettingOneUp:
 
 
 class TestSigningIn:
+    @pytest.mark.any_engine
     def test_the_password_alone_lets_nobody_in(self) -> None:
         make()
         app, _ = set_up(Client())
@@ -199,6 +203,7 @@ class TestSigningIn:
         assert tries == [200] * 10 + [429] * 2
         assert token("000000").status == 429
 
+    @pytest.mark.any_engine
     def test_between_password_and_code_lie_ten_minutes_and_the_same_password(self) -> None:
         user = make()
         with time_machine.travel("2026-12-01T08:00:00Z") as clock:
@@ -214,6 +219,7 @@ class TestSigningIn:
 
 
 class TestTheToken:
+    @pytest.mark.any_engine
     def test_asks_for_the_code_after_the_right_password_only(self) -> None:
         make()
         app, _ = set_up(Client())
@@ -246,6 +252,7 @@ class TestRequired:
     def _required(self, settings: Any) -> None:
         settings.ECI_STAFF_2FA = "required"
 
+    @pytest.mark.any_engine
     def test_without_a_device_staff_can_only_set_one_up(self) -> None:
         make()
         asked = token()
@@ -264,6 +271,7 @@ class TestRequired:
         ann.post("/admin/logout/")
         assert not is_in(ann)
 
+    @pytest.mark.any_engine
     def test_logins_of_before_end(self, settings: Any) -> None:
         settings.ECI_STAFF_2FA = "optional"
         make()
@@ -277,6 +285,7 @@ class TestRequired:
         assert Api().get("/v1/customers", **bearer).status == 401
         assert Api().post("/v1/users/token/refresh", {"refresh": before["refresh"]}).status == 401
 
+    @pytest.mark.any_engine
     def test_machines_go_on_with_their_passwords(self) -> None:
         make("erp@shop.example", "services", admin=False)
         make("ann@shop.example", "support staff", admin=False)
@@ -292,6 +301,7 @@ class TestRequired:
         assert Api().get("/v1/customers", **bearer).status == 403, "but it may do what machines may"
 
 
+@pytest.mark.any_engine
 def test_switched_off_nobody_is_asked(settings: Any) -> None:
     make()
     app, _ = set_up(Client())
@@ -319,6 +329,7 @@ class TestDangerousActs:
         session[staff_confirm.PROVED_AT] -= staff_confirm.FRESH
         session.save()
 
+    @pytest.mark.any_engine
     def test_ask_for_password_and_code_and_then_do_what_was_sent(self, ann: Client) -> None:
         app, _ = set_up(ann)
         self.later(ann)
@@ -337,6 +348,7 @@ class TestDangerousActs:
         assert User.objects.filter(username="eve").exists()
         assert ann.get("/admin/auth/user/add/").status_code == 200, "good for another while"
 
+    @pytest.mark.any_engine
     def test_are_asked_about_before_the_form_is_filled_in(self, ann: Client) -> None:
         password(ann)
         self.later(ann)
@@ -365,6 +377,7 @@ class TestDangerousActs:
 
 
 class TestNobodyElse:
+    @pytest.mark.any_engine
     def test_reads_the_keys_of_devices(self) -> None:
         """Not an administrator either, by no page and no question to a list."""
         make()

@@ -75,6 +75,7 @@ class TestTheRows:
             (f"product:{c}", {"price_minor": 500}, {"price_minor": 650}),
         ]
 
+    @pytest.mark.any_engine
     @pytest.mark.parametrize("price", ["", "x", "-1", "1.999", "1e3", "9" * 20, "NaN", "１", "5,00", "\x00", "0x5"])
     def test_refuse_a_bad_price_keep_what_was_typed_and_save_nothing(self, ann: Client, price: str) -> None:
         a, b = make("A", "B")
@@ -123,11 +124,13 @@ class TestTheRows:
         assert (answer.status_code, prices()) == (302, {"A": 500})
         assert "had been sent before" in told(answer)
 
+    @pytest.mark.any_engine
     def test_untouched_change_nothing(self, ann: Client) -> None:
         make("A")
         assert told(ann.post(URL, typed(listed(ann)))) == "Nothing was changed."
         assert Product.objects.get().version == 1
 
+    @pytest.mark.any_engine
     @pytest.mark.parametrize("seen", ["", "5.00", "5.00 USD", "5.00 USD 2", "5.00 USD 1 1"])
     def test_damaged_are_refused(self, ann: Client, seen: str) -> None:
         [a] = make("A")
@@ -144,6 +147,7 @@ class TestTheRows:
         answer = ann.post(URL, typed(listed(ann), **{"seen-77": "5.00 USD 1", "price-77": "6"}))
         assert "There is no product 77." in answer.content.decode()
 
+    @pytest.mark.any_engine
     def test_are_for_those_who_may_change_products(self) -> None:
         [a] = make("A")
         stock = people.member("stock staff")
@@ -218,6 +222,7 @@ class TestManyAtOnce:
         assert prices() == {"A": 550} and BulkChange.objects.count() == 1
         assert "had been sent before" in told(answers[1])
 
+    @pytest.mark.any_engine
     @pytest.mark.parametrize(
         "wrong",
         [{"percent": ""}, {"percent": "0"}, {"percent": "-5"}, {"percent": "1e1"}, {"percent": "1.005"}]
@@ -229,6 +234,7 @@ class TestManyAtOnce:
         assert page.status_code == 200 and page.context["form"].errors and "lines" not in page.context
         assert prices() == {"A": 500}
 
+    @pytest.mark.any_engine
     def test_each_currency_is_rounded_by_its_own_places(self, ann: Client) -> None:
         [a] = make("A", price="101", currency="JPY")
         [b] = make("B", price="1.234", currency="KWD")
@@ -239,6 +245,7 @@ class TestManyAtOnce:
         }
         assert "decimal places" in lines["A"].why_not and lines["B"].new == "1.950"
 
+    @pytest.mark.any_engine
     def test_rounding_never_turns_a_price_the_other_way(self, ann: Client) -> None:
         a, b = make("A", price="12.50") + make("B", price="16")
         for direction, sku, way in (("more", "A", "lower: 10.00"), ("less", "B", "higher: 20.00")):
@@ -267,6 +274,7 @@ class TestManyAtOnce:
         assert "One product: put on sale." in told(marked(ann, "activate", a))
         assert Product.objects.get(is_active=True).pk == a
 
+    @pytest.mark.any_engine
     def test_who_may_not_change_products_finds_no_action(self) -> None:
         [a] = make("A")
         stock = people.member("stock staff")
@@ -326,6 +334,7 @@ class TestUndoing:
         assert "for an hour" in ann.post(url, form).content.decode()
         assert prices()["A"] == 550
 
+    @pytest.mark.any_engine
     def test_needs_the_permission(self, change: BulkChange) -> None:
         stock = people.member("stock staff")
         assert stock.post(f"/admin/catalog/bulkchange/{change.pk}/undo/", {}).status_code == 403

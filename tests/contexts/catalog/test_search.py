@@ -212,7 +212,7 @@ def test_they_are_too_in_a_large_catalog(
 
 @pytest.mark.long
 def test_rankings_of_thousands_of_products() -> None:
-    catalog(10_000 if ON_SERVERS else 3_000)  # more than it looks at before it asks an index
+    catalog(6_000 if ON_SERVERS else 3_000)  # more than it looks at before it asks an index
     oracle = Oracle()
     for query in QUERIES[::5]:
         assert found(query, Paging(limit=100, order="-rank")) == oracle.places(query)[:101], query

@@ -11,7 +11,10 @@ from django.test import Client
 
 from contexts.catalog import services
 from contexts.catalog.models import PriceChange, Product, Trail
+from eci.staff_forms import FORM_KEY, new_key
 from tests.support.pages import Browser, Form, form_in
+
+ADD = "/admin/catalog/product/add/"
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ FORM: dict[str, Any] = {"sku": "A", "name": "Lamp", "category": "Home", "price":
 
 
 def test_a_product_is_added_with_its_first_price(admin: Client) -> None:
-    response = admin.post("/admin/catalog/product/add/", FORM | {"is_active": "on"})
+    response = admin.post(ADD, FORM | {"is_active": "on"})
     assert response.status_code == 302
     assert Product.objects.get().category_key == "home"
     assert PriceChange.objects.values_list("price_minor", "actor").get() == (650, "staff:ann")
@@ -44,6 +47,7 @@ def test_a_price_change_is_recorded_with_who_made_it(admin: Client, product_id: 
     assert not Product.objects.get().is_active
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("wrong", [{"price": "1.999"}, {"price": "-1"}, {"currency": "XXX"}, {"sku": "B"}])
 def test_mistakes_are_shown_and_change_nothing(admin: Client, product_id: int, wrong: dict[str, str]) -> None:
     services.create_product(actor="test", sku="B", name="B", price=Decimal("1"))
@@ -105,6 +109,7 @@ def test_a_currency_changes_only_together_with_its_price(admin: Client, product_
 TEXTS = ["  A-2\u00a0", "A\u030a-1", "\uff21", "a\tb", "a\nb", "\u200b", "x" * 65, "x" * 501, "  ", "\u00c5"]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("given", TEXTS)
 def test_fields_are_the_apis(admin: Client, api: Any, given: str) -> None:
     for field in ("sku", "name", "category", "description"):
@@ -115,7 +120,8 @@ def test_fields_are_the_apis(admin: Client, api: Any, given: str) -> None:
         by_api = list(Product.objects.values_list("sku", "name", "category", "description", "search_text"))
         PriceChange.objects.all().delete()
         Product.objects.all().delete()
-        answer = admin.post("/admin/catalog/product/add/", fields | {"currency": "USD"})
+        form = fields | {"currency": "USD", FORM_KEY: new_key(ADD)}
+        answer = admin.post(ADD, form)
         by_page = list(Product.objects.values_list("sku", "name", "category", "description", "search_text"))
         assert (answer.status_code == 302, by_page) == (answered.status == 201, by_api), field
 

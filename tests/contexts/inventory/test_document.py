@@ -98,6 +98,7 @@ def test_sent_twice_it_is_booked_once_and_whoever_goes_back_is_told(shop: Shop, 
     assert (desk.answer.status_code, on_hand(shop.product_id), on_hand(shop.other_id)) == (302, 101, 6)
 
 
+@pytest.mark.any_engine
 def test_the_last_entry_is_taken_back_and_a_line_removed(shop: Shop, clerk: Browser) -> None:
     desk = Desk(clerk).scan("LAMP", "3*LAMP", "RUG").do("undo")
     assert desk.lines == [("LAMP", 4)]
@@ -130,6 +131,7 @@ def test_an_unknown_code_is_told_and_nothing_is_lost(shop: Shop, clerk: Browser)
     assert "4099999999999" in desk.messages()[1], "what was not taken is named again when the rest is booked"
 
 
+@pytest.mark.any_engine
 def test_x_is_times_where_nothing_is_called_so(shop: Shop, clerk: Browser, api: Api) -> None:
     beam = api.post("/v1/products", {"sku": "2x4", "name": "Beam", "price": 1}).data["product_id"]
     desk = Desk(clerk).scan("5xLAMP", "3 \u00d7 rug", "2x4", "2X4", "3Xlamp", "2x2x4")
@@ -245,6 +247,7 @@ def test_what_moves_covers_what_is_owed_there(shop: Shop, clerk: Browser) -> Non
     assert (row.on_hand, row.reserved, row.owed) == (5, 5, 0)
 
 
+@pytest.mark.any_engine
 def test_another_warehouse_is_looked_at_anew(shop: Shop, clerk: Browser) -> None:
     desk = Desk(clerk, what="count").scan("5*RUG", "3*LAMP")
     desk.do("look", warehouse="WH002")
@@ -258,6 +261,7 @@ def test_another_warehouse_is_looked_at_anew(shop: Shop, clerk: Browser) -> None
     assert (desk.answer.status_code, on_hand(shop.product_id, "WH002"), on_hand(shop.product_id)) == (302, 3, 100)
 
 
+@pytest.mark.any_engine
 def test_nobody_else_books(shop: Shop) -> None:
     for group in ("support staff", "catalog staff"):
         assert people.member(group).get(PATH).status_code == 403
@@ -310,6 +314,7 @@ def test_it_copes_with_anything(shop: Shop, clerk: Browser) -> None:
     assert on_hand(shop.product_id) == 100
 
 
+@pytest.mark.any_engine
 def test_without_the_catalog_nothing_is_taken_and_nothing_lost(shop: Shop, clerk: Browser) -> None:
     desk = Desk(clerk).scan("LAMP")
     with away.unreachable("catalog"):

@@ -23,6 +23,8 @@ from contexts.inventory.models import LedgerCheckpoint, LedgerHead, LedgerLink, 
 from contexts.inventory.services import proof, sealing, stock
 from eci.db import unit_of_work
 from eci.identity.keys import new, private_pem, public_pem
+from tests.support.api import Api
+from tests.support.copies import Copied
 
 Stocked = Callable[..., int]
 BEGIN = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -65,11 +67,15 @@ def found_after(change: Callable[[], Any], earlier: list[Any] | None = None) -> 
         return told
 
 
-@pytest.fixture
-def product_id(stocked: Stocked) -> int:
+def with_history(api: Api) -> int:
     """A product with a history in two warehouses, beside another one; sealed by five checkpoints, every two hours."""
     with time_machine.travel(BEGIN, tick=False) as clock:
-        one, other = stocked(A=10, B=3), stocked(A=7)
+        one, other = (
+            int(api.post("/v1/products", {"sku": sku, "name": "Lamp", "price": "5.00"}).data["product_id"])
+            for sku in ("SKU-1", "SKU-2")
+        )
+        for place in ((one, "A", 10), (one, "B", 3), (other, "A", 7)):
+            receive(*place)
         for _ in range(4):
             sealing.seal()
             clock.shift(timedelta(hours=1))
@@ -79,6 +85,16 @@ def product_id(stocked: Stocked) -> int:
             clock.shift(timedelta(hours=1))
         sealing.seal()
     return one
+
+
+@pytest.fixture(scope="session")
+def sealed(copied: Callable[..., Copied[int]]) -> Copied[int]:
+    return copied(with_history)
+
+
+@pytest.fixture
+def product_id(api: Api, sealed: Copied[int]) -> int:
+    return sealed.put(api)
 
 
 def ids(product_id: int, warehouse: str = "A") -> list[int]:

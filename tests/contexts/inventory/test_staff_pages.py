@@ -72,6 +72,7 @@ def test_the_list_shows_and_finds(admin: Client, rows: list[Stock], run_out: Cal
     assert admin.get(LIST, {"warehouse__code__exact": "A"}).context["cl"].result_count == 1
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("action", "shown"), [("receive", "Receive units"), ("count", "stock count"), ("adjust", "by a difference")]
 )
@@ -131,6 +132,7 @@ def test_a_refusal_is_shown_and_changes_nothing(admin: Client, rows: list[Stock]
     assert Reservation.objects.get().status == "RELEASED"
 
 
+@pytest.mark.any_engine
 def test_bad_numbers_are_shown_at_their_row(admin: Client, rows: list[Stock]) -> None:
     [row, _] = rows
     for action, units in (
@@ -149,6 +151,7 @@ def test_bad_numbers_are_shown_at_their_row(admin: Client, rows: list[Stock]) ->
     assert on_hand() == [10, 4]
 
 
+@pytest.mark.any_engine
 def test_too_many_rows_at_once(admin: Client, rows: list[Stock]) -> None:
     Stock.objects.bulk_create([Stock(product_id=10**9 + number, warehouse_id="A") for number in range(100)])
     answer = run(admin, "count", list(Stock.objects.all()))
@@ -172,6 +175,7 @@ def test_the_first_units_of_a_product(admin: Client, product: Callable[[], int])
     assert set(Movement.objects.values_list("actor", flat=True)) == {"staff:ann"}
 
 
+@pytest.mark.any_engine
 def test_the_permission_to_change_stock(rows: list[Stock]) -> None:
     viewer = signed_in(is_staff=True)
     [ann] = get_user_model().objects.filter(username="ann")
@@ -189,6 +193,7 @@ def test_the_permission_to_change_stock(rows: list[Stock]) -> None:
     assert on_hand() == [15, 9]
 
 
+@pytest.mark.any_engine
 def test_no_row_is_edited_directly(admin: Client, rows: list[Stock]) -> None:
     held = holds.reserve(key="h", order_id="X-1", demand={rows[0].product_id: 3}, seconds=60)
     line = Movement.objects.order_by("pk").first()
