@@ -48,6 +48,7 @@ echo "Installing the packages of $* ..."
 .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pip.lock 2>/dev/null || true
 args=""
 for lock in $locks; do args="$args -r $lock"; done
+# Python compiles what it loads when it first does; all there is would take as long as the rest of the installation.
 # shellcheck disable=SC2086
-.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes $args
+.venv/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes $args
 touch "$stamp"

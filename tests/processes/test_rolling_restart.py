@@ -55,7 +55,7 @@ class Web:
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health", trust_env=False).status_code == 200
+            return httpx.get(f"http://127.0.0.1:{self.port}/health", verify=False, trust_env=False).status_code == 200
         except httpx.TransportError:
             return False
 

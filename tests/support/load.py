@@ -32,7 +32,7 @@ class Load:
 
     def _buy(self, keeps_connection: bool) -> None:
         headers = self.headers | ({} if keeps_connection else {"Connection": "close"})
-        with httpx.Client(headers=headers, timeout=60, trust_env=False) as client:
+        with httpx.Client(headers=headers, timeout=60, verify=False, trust_env=False) as client:
             while not self._enough.wait(PAUSE):
                 key = uuid.uuid4().hex
                 try:
