@@ -1,4 +1,4 @@
-"""``make run SERVERS=1``: the product on servers of its own, killed with them, and started again."""
+"""``make run SERVERS=1``: the product on servers of its own, killed with them and started again; commands beside it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.own_servers import copy_servers
 from tests.support.product import DemoShop, Product
-from tests.support.world import ON_SERVERS, ROOT, Seed, environment
+from tests.support.world import ON_SERVERS, ROOT, environment
 from tools.servers import Servers
 
 pytestmark = [
@@ -20,40 +19,10 @@ pytestmark = [
 ]
 
 
-def test_an_order_outlives_the_kill_of_everything(tmp_path: Path) -> None:
-    folder = tmp_path / "servers"
-    under = [sys.executable, "tools/servers.py", "--keep", str(folder)]
-    product = Product(tmp_path / "var", environment(tmp_path / "var", {}), under=under)
-    try:
-        product.start()
-        placed = DemoShop(product.api).order(1, 2, key="kept")
-        assert placed.status == 201
-
-        product.kill()
-        servers = Servers(folder, durable=True)
-        for server in servers.all:
-            assert server.pid() is not None
-            server.kill()
-        product.start()
-        assert DemoShop(product.api).order(1, 2, key="kept").data["order_id"] == placed.data["order_id"]
-
-        product.kill()
-        left = [server.pid() for server in servers.all]
-        assert all(left)
-        product.start()
-        assert [server.pid() for server in servers.all] == left
-        replayed = DemoShop(product.api).order(1, 2, key="kept")
-        assert (replayed.data["order_id"], replayed.headers["Idempotent-Replayed"]) == (placed.data["order_id"], "true")
-        product.stop()
-        assert not any(server.pid() for server in servers.all)
-    finally:
-        product.clean_up()
-        Servers(folder, durable=True).stop()
-
-
-def test_commands_beside_it_use_its_servers_and_leave_them_running(seed: Seed, tmp_path: Path) -> None:
+def test_an_order_outlives_the_kill_of_everything_and_commands_beside_it_leave_its_servers_alone(
+    tmp_path: Path,
+) -> None:
     data = tmp_path / "var"
-    copy_servers(seed, data_dir=data, servers=data / "servers")
     under = [sys.executable, "tools/servers.py", "--keep", str(data / "servers")]
     own = environment(data, {})
     product = Product(data, own, under=under)
@@ -66,8 +35,16 @@ def test_commands_beside_it_use_its_servers_and_leave_them_running(seed: Seed, t
 
     try:
         product.start()
-        assert DemoShop(product.api).order(1, 2).status == 201
+        placed = DemoShop(product.api).order(1, 2, key="kept")
+        assert placed.status == 201
+
+        product.kill()
         servers = Servers(data / "servers", durable=True)
+        for server in servers.all:
+            assert server.pid() is not None
+            server.kill()
+        product.start()
+        assert DemoShop(product.api).order(1, 2, key="kept").data["order_id"] == placed.data["order_id"]
         running = [server.pid() for server in servers.all]
         assert all(running)
 
@@ -79,7 +56,6 @@ def test_commands_beside_it_use_its_servers_and_leave_them_running(seed: Seed, t
         assert (beside.returncode, beside.stdout) == (1, "")
         assert "make manage SERVERS=1 ARGS=audit" in beside.stderr
         assert not (data / "orders.sqlite3").exists()
-
         obvious = run(*under, sys.executable, "manage.py", "audit")
         assert obvious.returncode == 0, obvious.stderr
         assert [server.pid() for server in servers.all] == running
@@ -88,8 +64,13 @@ def test_commands_beside_it_use_its_servers_and_leave_them_running(seed: Seed, t
         product.kill()
         assert manage("audit").returncode == 0
         assert [server.pid() for server in servers.all] == running, "they are the next run's"
-        for server in servers.all:
-            server.stop()
+        product.start()
+        assert [server.pid() for server in servers.all] == running
+        replayed = DemoShop(product.api).order(1, 2, key="kept")
+        assert (replayed.data["order_id"], replayed.headers["Idempotent-Replayed"]) == (placed.data["order_id"], "true")
+        product.stop()
+        assert not any(server.pid() for server in servers.all)
+
         assert manage("audit").returncode == 0
         assert not any(server.pid() for server in servers.all), "whoever started them has stopped them"
     finally:
