@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -29,12 +30,20 @@ from tests.support.shop import Shop
 T = TypeVar("T")
 SHARED = "tests/processes/shared/"  # its files have one product
 AFTER_THE_RANKED = 1_000
+NOT_ON_SERVERS = re.compile(r"^pytestmark = .*\b(any_engine|no_database)\b", re.MULTILINE)
 
 admin.autodiscover()  # tests look at what is registered, and may come before the first page
 
 # What a busy machine is slow at is not wrong, and a run knows of no other.
 hypothesis.settings.register_profile("ours", deadline=None, database=None)
 hypothesis.settings.load_profile("ours")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """On servers, a file of which nothing runs there is not loaded."""
+    if world.ON_SERVERS and collection_path.suffix == ".py" and NOT_ON_SERVERS.search(collection_path.read_text()):
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
