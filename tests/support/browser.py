@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any
@@ -18,24 +18,28 @@ PHONE = {"width": 390, "height": 844}
 MAX_TABS = 60  # until something is reached, where no test says less
 PATIENCE = 60_000  # milliseconds: a machine that does other things too
 expect.set_options(timeout=PATIENCE)
-_AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+CONTRAST = "color-contrast"
+# Contrast is asked of texts of a new look alone: it takes axe longer than all other rules together.
+_AXE = f"""{resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()}
+axe.configure({{ rules: [{{ id: "{CONTRAST}", selector: "[data-new-look]" }}] }});"""
 _SETTLED = """
   const changing = document.getAnimations().filter((one) => one instanceof CSSTransition);
   await Promise.allSettled(changing.map((one) => one.finished));
 """
 # Of a rule that is never more than moderate nothing would be told: it is not asked.
-_RUN_AXE = f"""async ([only, but]) => {{{_SETTLED}
+_RUN_AXE = """async ([looks, only]) => {
+  document.querySelectorAll("[data-new-look]").forEach((one) => one.removeAttribute("data-new-look"));
+  looks.flatMap((look) => textsOf.get(look)).forEach((one) => one.setAttribute("data-new-look", ""));
   const slight = axe._audit.rules.filter((one) => ["minor", "moderate"].includes(one.impact)).map((one) => one.id);
-  const rules = Object.fromEntries([...slight, ...but].map((one) => [one, {{ enabled: false }}]));
-  const chosen = only.length ? {{ runOnly: {{ type: "rule", values: only }} }} : {{ rules }};
-  const found = await axe.run(document, {{ resultTypes: ["violations"], ...chosen }});
+  const rules = Object.fromEntries(slight.map((one) => [one, { enabled: false }]));
+  const chosen = only ? { runOnly: { type: "rule", values: [only] } } : { rules };
+  const found = await axe.run(document, { resultTypes: ["violations"], ...chosen });
   return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${{one.id}}: ${{one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}}`);
-}}"""
-CONTRAST = "color-contrast"
+    .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
 # All that contrast depends on, for each text: its own colour and size, and what lies behind it.
 _LOOKS = f"""async () => {{{_SETTLED}
-  const looks = new Set();
+  globalThis.textsOf = new Map();
   for (const one of document.body.querySelectorAll("*")) {{
     const own = [...one.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
     const text = own.map((node) => node.data).join("").trim();
@@ -50,14 +54,17 @@ _LOOKS = f"""async () => {{{_SETTLED}
       const behind = `${{backgroundColor}} ${{backgroundImage}} ${{opacity}}`;
       if (behind !== "rgba(0, 0, 0, 0) none 1") look.push(behind);
     }}
-    looks.add(look.join(", "));
+    const key = look.join(", ");
+    if (!textsOf.has(key)) textsOf.set(key, []);
+    textsOf.get(key).push(one);
   }}
-  return [...looks];
+  return [...textsOf.keys()];
 }}"""
 
-_SHORTEN = (
-    """document.querySelectorAll("tbody").forEach((one) => [...one.rows].slice(4).forEach((row) => row.remove()))"""
-)
+# Of each table the first rows stand for all, but where its width is the question.
+_SHORTEN = """globalThis.cut = [...document.querySelectorAll("tbody")].map((one) => [one, [...one.rows].slice(4)]);
+cut.forEach(([, rows]) => rows.forEach((row) => row.remove()))"""
+_LENGTHEN = "cut.forEach(([table, rows]) => table.append(...rows))"
 _seen: set[str] = set()  # looks, by whomever
 
 
@@ -70,6 +77,7 @@ class Person:
     def __init__(self, browser: Browser, url: str, email: str = "", *, scheme: Any = "light", size: Any = None) -> None:
         self.email = email
         self.url = url
+        self.scheme = scheme
         self.context = browser.new_context(base_url=url, viewport=size or WIDE, color_scheme=scheme)
         self.context.set_default_timeout(PATIENCE)
         self.told: list[str] = []
@@ -212,31 +220,41 @@ class Person:
         """By how many pixels the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
-    def barriers(self, only: Sequence[str] = (), *, but: Sequence[str] = ()) -> list[str]:
-        """What axe finds serious or critical on the page, by all its rules, by these only, or by all but these."""
+    def flaws(self) -> list[str]:
+        """Barriers of the page, light and dark, and whether a phone is too narrow for it.
+
+        It is loaded once, and the next page as this one ends: it costs most to paint one anew, dark or narrow.
+        """
+        found: list[str] = []
+        is_narrow = self.page.viewport_size == PHONE
+        if is_narrow:
+            found += self._too_wide()
+            self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        self.page.evaluate(_SHORTEN)
+        for scheme in sorted(("dark", "light"), key=lambda one: one != self.scheme):
+            found += [f"{scheme}: {one}" for one in self._barriers(scheme)]
+        if not is_narrow:
+            self.page.evaluate(_LENGTHEN)
+            self.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+            found += self._too_wide()
+        return [f"{self.page.url}: {one}" for one in found]
+
+    def _too_wide(self) -> list[str]:
+        return ["wider than a phone"] if self.overflow() > 0 else []
+
+    def _barriers(self, scheme: str) -> list[str]:
+        """What axe finds serious or critical on the page; in the dark, of contrast alone."""
+        if scheme != self.scheme:
+            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            self.scheme = scheme
+        new = set(self.page.evaluate(_LOOKS)) - _seen
+        _seen.update(new)
+        if scheme == "dark" and not new:
+            return []
         self.examined = True  # the policy forbids styles that axe tries out
         if not self.page.evaluate("'axe' in globalThis"):
             self.page.evaluate(_AXE)
             self.context.add_init_script(_AXE)  # the next pages have it from the start: it is compiled once
-        found: list[str] = self.page.evaluate(_RUN_AXE, [list(only), list(but)])
+        found: list[str] = self.page.evaluate(_RUN_AXE, [sorted(new), CONTRAST if scheme == "dark" else ""])
         self.examined = False
-        return [f"{self.page.url}: {one}" for one in found]
-
-    def _looks_new(self) -> bool:
-        """Is there a text of another look than all before? Contrast takes axe longer than all other rules together."""
-        looks = set(self.page.evaluate(_LOOKS)) - _seen
-        _seen.update(looks)
-        return bool(looks)
-
-    def flaws(self) -> list[str]:
-        """Barriers of the page, light and dark, and whether a phone is too narrow for it. It is loaded once; of each
-        table the first rows stand for all."""
-        self.page.set_viewport_size(PHONE)
-        wide = [f"{self.page.url} is wider than a phone"] if self.overflow() > 0 else []
-        self.page.set_viewport_size(WIDE)
-        self.page.evaluate(_SHORTEN)
-        light = self.barriers(but=() if self._looks_new() else (CONTRAST,))
-        self.page.emulate_media(color_scheme="dark")
-        dark = self.barriers((CONTRAST,)) if self._looks_new() else []
-        self.page.emulate_media(color_scheme="light")
-        return [*wide, *light, *(f"dark: {one}" for one in dark)]
+        return found

@@ -72,6 +72,6 @@ def walk(person: Person, *starts: str, within: tuple[str, ...], past: Collection
             continue
         seen.add(which)
         person.page.goto(address)
-        flaws += person.flaws()
         waiting += [link for link in person.links() if link.startswith(within)]
+        flaws += person.flaws()
     return seen, flaws
