@@ -23,7 +23,7 @@ from tests.support.world import Seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(8)]
 
-PAUSE = 0.5  # seconds a buyer thinks: orders come in all the time, and leave room for those who move
+PAUSE = 1.0  # seconds a buyer thinks: orders come in all the time, and leave room for those who move
 
 
 @pytest.fixture
