@@ -51,7 +51,7 @@ def is_contract(kind: Any, module: str) -> bool:
     return inspect.isclass(kind) and inspect.isabstract(kind) and kind.__module__ == module
 
 
-METHODS = [(contract, name) for contract in contracts() for name in sorted(wire.methods(contract))]
+METHODS = [(contract, name) for contract in contracts() for name in sorted(contract.__abstractmethods__)]
 
 
 @pytest.mark.parametrize(("contract", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))
