@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import checks, environment
-from tests.config.test_settings import refused, run
+from tests.config.test_settings import run, told
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -72,7 +72,7 @@ def test_the_command_tells_it_in_one_sentence(tmp_path: Any) -> None:
     done = run(tmp_path, "manage.py", "check", ECI_DATABASE_TIMEOUT="99999999999999")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "ECI_DATABASE_TIMEOUT" in done.stderr and "from 0 to 2147483." in done.stderr
-    assert "ECI_OIDC_CLIENT_ID" in refused(tmp_path, ECI_OIDC_CLIENT_ID="shop")
+    assert "ECI_OIDC_CLIENT_ID" in told(tmp_path, of=[{"ECI_OIDC_CLIENT_ID": "shop"}])[0]
 
 
 def test_a_redirect_without_end_and_settings_that_do_nothing(settings: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config.fees import parse
-from tests.config.test_settings import refused, told
+from tests.config.test_settings import told
 
 pytestmark = [pytest.mark.no_database, pytest.mark.any_engine]
 
@@ -55,7 +55,9 @@ def test_what_is_none_is_said_in_words(text: str, currency: str, why: str) -> No
 
 
 def test_the_process_says_so_at_its_start(tmp_path: Path) -> None:
-    assert "decimal places" in refused(tmp_path, ECI_CURRENCY="JPY", ECI_SHIPPING_FEE="9.99")
-    assert "ECI_UNPAID_VALUE" in refused(tmp_path, ECI_UNPAID_VALUE="much")
+    wrong = [{"ECI_CURRENCY": "JPY", "ECI_SHIPPING_FEE": "9.99"}, {"ECI_UNPAID_VALUE": "much"}]
     names = ("ECI_UNPAID_VALUE", "ECI_MAX_UNITS_PER_LINE", "ECI_RETURN_DAYS")
-    assert told(tmp_path, *names) == [None, 1000, 30]
+    fee, unpaid, made = told(tmp_path, *names, of=[*wrong, {}])
+    assert "decimal places" in fee
+    assert "ECI_UNPAID_VALUE" in unpaid
+    assert made == [None, 1000, 30]
