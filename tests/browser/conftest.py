@@ -157,7 +157,7 @@ def enter(browser: Browser, shop: Shop) -> Iterator[Enter]:
     def log_in(email: str, **screen: Any) -> Person:
         people.append(Person(browser, shop.url, email, **screen))
         if email:
-            people[-1].log_in()
+            people[-1].have_logged_in()
         return people[-1]
 
     yield log_in
