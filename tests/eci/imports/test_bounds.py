@@ -141,6 +141,8 @@ def test_exports_have_a_page_in_memory(importing: Importing) -> None:
     for path, (small, few) in sizes[0].items():
         large, many = sizes[1][path]
         assert large > 2 * small, path
+        if many >= 1.6 * few:  # as above: another thread may have taken some meanwhile
+            many = min(many, peak(partial(export, importing, path)))
         assert many < 1.6 * few, f"{path}: {few:,} bytes for {FEW} rows, {many:,} for {MANY}"
 
 
