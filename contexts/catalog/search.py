@@ -18,9 +18,9 @@ from django.db.models import Q, QuerySet
 
 from contexts.catalog import search_postgresql, words
 from contexts.catalog.models import Product, Word
-from contexts.catalog.search_indexes import having, part
+from contexts.catalog.search_indexes import beginning_so, having, part
 from contexts.catalog.search_postgresql import Search
-from contexts.catalog.words import Asked, Match, Rank
+from contexts.catalog.words import SKU, Asked, Match, Rank, Term
 from eci.paging import Paging
 from eci.statements import Inserts
 from eci.statements.texts import databases, fetched, run
@@ -29,6 +29,7 @@ FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
 AHEAD = 500  # products that are looked at before an index is asked, which lists all that match
 _NO_INDEX = ""  # in place of an engine
+_SHORT = 4  # characters of a term of which too many may begin
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
 _NEAR = f"""
@@ -45,7 +46,7 @@ def page(*, found: Found, query: str, paging: Paging, category: str = "") -> lis
 
     ``category``: the one that all of ``found`` are of.
     """
-    asked = words.asked(query)
+    asked = _asked(query, found)
     if not asked:
         return []
     on_engine = _page_on_postgresql if _vendor(found) == "postgresql" else _page
@@ -88,8 +89,8 @@ def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> lis
 
     ``find``: the products, given whether they are known to be no few. With a ``query`` those of them that it finds.
     """
-    looked_at, asked = find(True), words.asked(query) if query else Asked(terms={})
-    vendor = _vendor(looked_at)
+    looked_at = find(True)
+    vendor, asked = _vendor(looked_at), _asked(query, looked_at)
     if query and not asked:
         return []
     if vendor == "postgresql":
@@ -115,7 +116,7 @@ def ordered(*, find: Callable[[bool], Found], query: str, paging: Paging) -> lis
 
 def everything(*, found: Found, query: str) -> Found:
     """All of ``found`` that the query finds, for another order; narrowed to their ids where they are few."""
-    vendor, asked = _vendor(found), words.asked(query)
+    vendor, asked = _vendor(found), _asked(query, found)
     if not asked:
         return found.none()
     ids = _few(found=found.filter(_fitting(asked, vendor)))
@@ -135,7 +136,7 @@ def some(*, found: Found, query: str, columns: Sequence[str]) -> list[tuple[Any,
 
     Without a query it finds all.
     """
-    asked = words.asked(query) if query else Asked(terms={})
+    asked = _asked(query, found)
     if query and not asked:
         return []
     rows = _some(found, asked, columns)
@@ -204,6 +205,24 @@ def _meant(word: str) -> list[str]:
     connection = connections[databases.db_for_read(Word)]
     near = run(connection, _NEAR, (len(word) - 1, len(word) + 1, *halves, exchanged), fetched)
     return sorted(other for (other,) in near if words.one_mistake(word, other))[:_MEANT]
+
+
+# -- terms ------------------------------------------------------------------------------------------------------------
+
+
+def _asked(query: str, found: Found) -> Asked:
+    """What the query asks for. On SQLite beginnings are whole terms wherever few begin so; PostgreSQL has a way of its
+    own."""
+    asked = words.asked(query) if query else Asked(terms={})
+    if _vendor(found) != "sqlite":
+        return asked
+    terms = {term for match in asked.terms.values() for terms in match for term in terms if term.begins}
+    known = beginning_so({term.text for term in terms if len(term.text) > _SHORT and term.text[0] != SKU}, found.db)
+
+    def whole(terms: Sequence[Term]) -> list[Term]:
+        return [one for term in terms for one in (known.get(term.text, [term]) if term.begins else [term])]
+
+    return replace(asked, terms={rank: list(map(whole, match)) for rank, match in asked.terms.items()})
 
 
 # -- conditions -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 A product's terms are a tsvector with a GIN index on PostgreSQL, and a text with an FTS5 index on SQLite. Parts of names
 are found by their trigrams: by pg_trgm there, by FTS5 here. The words of the terms, of which a query may have the
-beginning, are listed beside the index on PostgreSQL (``catalog_term``). Django has no words for those. All values are
-parameters; what is put together into SQL is written in this file.
+beginning, are listed beside the index on PostgreSQL (``catalog_term``), and by FTS5 itself here. Django has no words
+for those. All values are parameters; what is put together into SQL is written in this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -19,6 +19,10 @@ from django.db.models.expressions import RawSQL
 
 from contexts.catalog.models import Product
 from contexts.catalog.words import LISTED, Match, Term
+
+LAST = "\U0010ffff"  # no character is after it
+_TERMS = "catalog_terms_listed"
+_LONGER = 4  # terms that begin with one, to look for these instead
 
 
 def having(any_of: Sequence[Match], vendor: str, *, many: bool = False) -> Q:
@@ -66,6 +70,24 @@ def part(parts: Sequence[str], vendor: str, *, many: bool = False) -> Q:
         return reduce(and_, (Q(plain_name__contains=one) for one in parts))
     asked = " AND ".join('"{}"'.format(one.replace('"', '""')) for one in parts)
     return _listed("catalog_names", asked)
+
+
+def beginning_so(texts: Collection[str], using: str) -> dict[str, list[Term]]:
+    """On SQLite, for each beginning those terms that begin so, where they are few.
+
+    FTS5 skips in lists of whole terms, and reads those of a beginning to their ends.
+    """
+    if not texts:
+        return {}
+    begin = f"SELECT * FROM (SELECT %s, term FROM {_TERMS} WHERE term >= %s AND term < %s LIMIT {_LONGER + 1})"  # noqa: S608
+    found: dict[str, list[Term]] = {text: [] for text in texts}
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join([begin] * len(found)), [one for text in found for one in (text, text, text + LAST)]
+        )
+        for text, term in cursor.fetchall():
+            found[text].append(Term(text=term))
+    return {text: terms or [Term(text=text)] for text, terms in found.items() if len(terms) <= _LONGER}
 
 
 def _listed(index: str, asked: str, *, many: bool = False) -> Q:
@@ -149,6 +171,7 @@ def install(*, using: str, **signal: Any) -> None:
                     cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}")
                     cursor.execute(f"CREATE TRIGGER {trigger} {does}")
                 cursor.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")  # noqa: S608
+            cursor.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS {_TERMS} USING fts5vocab('catalog_terms', 'row')")
 
 
 def _list_terms(cursor: Any) -> None:

@@ -33,7 +33,7 @@ from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from contexts.catalog.models import Product
-from contexts.catalog.search_indexes import tsquery
+from contexts.catalog.search_indexes import LAST, tsquery
 from contexts.catalog.words import LONGEST, NAME, SKU, Asked, Match, Rank, Term, is_listed, is_within_word
 from eci.paging import Paging
 from eci.remembered import Remembered
@@ -56,7 +56,6 @@ LISTS = 2  # products that the index lists in the time that it takes to walk thr
 CHANCES = 3  # times as far as the page should reach, to sift what is near from what the index lists
 TIMES = 20  # how much more frequent than the rarest a word may be that is asked of the index
 
-LAST = "\U0010ffff"  # no character is after it
 LAST_ID = 2**63 - 1
 
 _newest: Remembered[str, int] = Remembered(60)  # the highest id, by alias: there are no more products than that
