@@ -29,9 +29,10 @@ FEW = 1_000  # ids that a statement names
 COUNTED = 1_000  # products of which facets are counted
 AHEAD = 500  # products that are looked at before an index is asked, which lists all that match
 _NO_INDEX = ""  # in place of an engine
-_SHORT = 4  # characters of a term of which too many may begin
+_SHORT = 4  # characters of a term, its place included, with which too many others begin
 _MEANT = 20  # words for which one may have been mistaken
 _ALIKE = 10_000  # words that are compared with it
+# The text is written here because a prepared queryset has no patterns, and the ORM makes it anew for each word.
 _NEAR = f"""
 SELECT word FROM catalog_word WHERE length BETWEEN %s AND %s
 AND (head = %s AND word LIKE %s OR tail = %s AND word LIKE %s OR word = %s) LIMIT {_ALIKE}

@@ -134,7 +134,7 @@ def _looked_at(condition: Sql) -> Sql:
     return _sql("({}) IS TRUE", condition)
 
 
-def _unseen(condition: Sql) -> Sql:
+def _unforeseen(condition: Sql) -> Sql:
     """The condition, of which PostgreSQL is not to foresee how few it finds: it would read them all, near or not."""
     return Sql(condition.text.replace("@@ %s::tsquery", "@@ (SELECT %s::tsquery)"), condition.parameters)
 
@@ -449,7 +449,7 @@ class Search:
         these = ", ".join(str(rank.value) for rank in ranks)
         index = [self._index(*ranks)]
         if width:
-            ranked = _looked_at(index[0]) if self._category else _unseen(index[0])  # the category has a list of its own
+            ranked = _looked_at(index[0]) if self._category else _unforeseen(index[0])  # a category has its list
             index = [ranked, self._near(ranks[0], paging, width)]
         found = self._found_by(_sql("id, {} AS rank", self._rank), self._filters, *index)
         sorted_ = f"ORDER BY rank {order}, id {order} LIMIT {wanted}"

@@ -2,6 +2,7 @@ from django.db import migrations
 from django.db.models import Q
 
 from contexts.catalog import words
+from contexts.catalog.services import terms_of
 from eci.db import locked, unit_of_work
 
 BATCH = 500
@@ -26,13 +27,7 @@ def _fill(todo):
     chunk = list(locked(todo)[:BATCH])  # else what is written meanwhile would become what it was
     for product in chunk:
         product.plain_name = words.plain(product.name)
-        product.terms = words.terms(
-            sku=product.sku,
-            barcode=product.barcode or "",
-            name=product.name,
-            category=product.category,
-            description=product.description,
-        )
+        product.terms = terms_of(product=product)
     todo.bulk_update(chunk, ["plain_name", "terms"], batch_size=100)
     return chunk[-1].pk if chunk else None
 
