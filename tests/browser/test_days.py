@@ -373,15 +373,16 @@ def test_the_stock_screen_of_a_phone_and_in_the_dark(shop: Shop, enter: Enter) -
         stu.scan("3*BOTTLE-750")
         stu.scan("NO-SUCH")
         stu.sees("There is no product NO-SUCH", "BOTTLE-750")
+        stu.page.route("**/document/", lambda request: None)  # the server does not answer
         stu.scan("2*BOTTLE-750")
-        expect(stu.row("BOTTLE-750")).to_contain_text("5")
-        stu.page.goto("/admin/")  # and back: no line is lost
+        stu.page.goto("/admin/")  # and back: no line is lost, nor what was not yet sent
+        stu.page.unroute_all(behavior="ignoreErrors")
         stu.page.goto("/admin/inventory/stock/document/?warehouse=WH002&scan=PAN-28")
         stu.sees("for WH001. They are not booked yet. Book or remove them before you go on in WH002", "NO-SUCH")
         expect(stu.field("Product")).to_have_value("")
-        expect(stu.row("BOTTLE-750")).to_contain_text("5")
+        expect(stu.row("BOTTLE-750", "245")).to_be_visible()
         stu.click(stu.button("Undo the last"))
-        expect(stu.row("BOTTLE-750")).to_contain_text("243")
+        expect(stu.row("BOTTLE-750", "243")).to_be_visible()
         for button in ("Add", "Undo the last", "Receive: book all lines"):
             box = stu.button(button).bounding_box()
             assert box is not None and box["height"] >= 32 and box["x"] + box["width"] <= PHONE["width"], button

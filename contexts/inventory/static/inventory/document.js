@@ -1,6 +1,7 @@
 // Scans go to the server one after the other while the next ones are read: the page is the same as without this file,
 // but the field is free at once. What could not be sent waits, and is sent again. The lines are kept in the browser's
-// tab until they are booked, with the form's key: whoever leaves the page and comes back goes on, and books once.
+// tab until they are booked, with what waits and the form's key: whoever leaves the page and comes back goes on, and
+// books once.
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.getElementById("document");
@@ -20,12 +21,13 @@ document.addEventListener("DOMContentLoaded", () => {
   const kept = `document ${location.pathname} ${form.dataset.person}`;
   const HEAD = ["what", "warehouse", "to_warehouse", "reference", "reason"];
   const lines = () => form.querySelectorAll("#taken input[name=line], #taken input[name=unknown]").length;
+  const entered = () => lines() || waiting.some((entry) => entry.scan);
   const CARRIED = "#taken input:is([name=line], [name=entry], [name=unknown], [name=of], [name=_form_key])";
   const keep = () => {
     try {
       const taken = [...form.querySelectorAll(CARRIED)].map((one) => [one.name, one.value]);
       const head = HEAD.map((name) => [name, form.elements[name].value]);
-      if (lines()) sessionStorage.setItem(kept, JSON.stringify({ taken, head }));
+      if (entered()) sessionStorage.setItem(kept, JSON.stringify({ taken, head, waiting }));
       else sessionStorage.removeItem(kept);
       return true;
     } catch {
@@ -52,7 +54,7 @@ document.addEventListener("DOMContentLoaded", () => {
       told += ` Book or remove them before you go on in ${asked}.`;
       scan.value = ""; // it was meant for there
     }
-    waiting.push({ scan: "", quantity: "", do: "look" });
+    waiting.push({ scan: "", quantity: "", do: "look" }, ...found.waiting);
     work();
   };
   const sign = async () => {
@@ -72,9 +74,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const taken = page.getElementById("taken");
     if (!answer.ok || !taken) throw new Error(`the server answered ${answer.status}`);
     document.getElementById("taken").replaceWith(document.importNode(taken, true));
+    waiting.shift();
     keep();
     if (told && !document.querySelector("#said.bad")) say(told, false);
-    told = "";
     if (document.querySelector("#said.bad")) {
       beep();
       const refused = page.getElementById("scan").value;
@@ -90,7 +92,6 @@ document.addEventListener("DOMContentLoaded", () => {
     while (waiting.length) {
       try {
         await send(waiting[0]);
-        waiting.shift();
       } catch (error) {
         beep();
         say(`${waiting.length} scans could not be sent yet (${error.message}). They are sent again.`, true);
@@ -98,6 +99,7 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }
     sending = false;
+    told = "";
     if (booking) {
       const button = form.querySelector(`button[name=do][value="${booking}"]`);
       booking = null;
@@ -121,6 +123,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const entry = command === "add" ? { scan: scan.value, quantity: quantity.value } : { scan: "", quantity: "" };
     waiting.push({ ...entry, do: command });
     if (command === "add") scan.value = quantity.value = "";
+    keep();
     scan.focus();
     work();
   });
@@ -140,7 +143,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let leaving = false;
   form.addEventListener("submit", (event) => (leaving = !event.defaultPrevented));
   addEventListener("beforeunload", (event) => {
-    if (waiting.length || (!leaving && lines() && !keep())) event.preventDefault();
+    if (!leaving && entered() && !keep()) event.preventDefault();
   });
   restore();
 });
