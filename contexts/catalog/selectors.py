@@ -6,7 +6,7 @@ import functools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Min, Q, QuerySet
@@ -42,6 +42,7 @@ FIELDS = (
 PRICE_FIELDS = ("id", "old_price_minor", "old_currency", "price_minor", "currency", "actor", "at")
 _SELECTIVE = {"name", "currency", "min_price", "max_price", "is_active"}  # filters that may leave few products
 _CHUNK = 900  # ids in one statement
+_CLOCKS = timedelta(hours=1)  # by which those of two processes may differ
 
 
 def row_of(*, product: Product) -> Row:
@@ -87,9 +88,13 @@ def _price_changes(*, product_ids: Collection[int], since: datetime) -> QuerySet
 
 def with_lowest_prices(*, rows: list[Row]) -> list[Row]:
     """Each row gets its ``lowest_minor``: the lowest price in force at any moment of the last 30 days, in the currency
-    of now. What was in force when they began is known by the first change since: it has the price before."""
+    of now. What was in force when they began is known by the first change since: it has the price before.
+
+    A product whose row has not changed since it was made, or not since they began, has had one price."""
+    since = utcnow() - LOWEST_PRICE
+    doubtful = [row["id"] for row in rows if row["version"] > 1 and row["updated_at"] > since - _CLOCKS]
     seen: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for change in _price_changes(product_ids=[row["id"] for row in rows], since=utcnow() - LOWEST_PRICE):
+    for change in _price_changes(product_ids=doubtful, since=since) if doubtful else ():
         seen[change["product_id"], change["currency"]].append(change["price_minor"])
         if change["old_price_minor"] is not None:
             seen[change["product_id"], change["old_currency"]].append(change["old_price_minor"])

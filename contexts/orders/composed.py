@@ -50,7 +50,8 @@ class OrderView:
 
 def order_view(*, order_id: str, owner: int | None = None) -> OrderView:
     """OrderNotFound, as ``selectors.order``."""
-    return views_of(orders=[selectors.order(order_id=order_id, owner=owner)])[0]
+    order, parts = selectors.order_with_parts(order_id=order_id, owner=owner)
+    return _views([order], parts)[0]
 
 
 def order_views(*, paging: Paging, **filters: Any) -> list[OrderView]:
@@ -62,12 +63,11 @@ def order_views(*, paging: Paging, **filters: Any) -> list[OrderView]:
 
 def views_of(*, orders: Sequence[Order]) -> list[OrderView]:
     """Everything that belongs to these orders, in a constant number of statements; without what is away."""
+    return _views(orders, selectors.parts_of(order_ids=[order.order_id for order in orders])) if orders else []
+
+
+def _views(orders: Sequence[Order], parts: selectors.Parts) -> list[OrderView]:
     ids = [order.order_id for order in orders]
-    if not ids:
-        return []
-    lines = selectors.lines_of(order_ids=ids)
-    timelines = selectors.timeline_of(order_ids=ids)
-    returns = selectors.returns_of(order_ids=ids)
     away: list[str] = []
     reservations = _unless_away("inventory", away, lambda: inventory.reservations(keys=ids)) or {}
     paid = _by_order(_unless_away("payments", away, lambda: payments.payments_of(order_ids=ids)) or ())
@@ -75,9 +75,9 @@ def views_of(*, orders: Sequence[Order]) -> list[OrderView]:
     return [
         OrderView(
             order=order,
-            lines=lines[order.order_id],
-            timeline=timelines[order.order_id],
-            returns=returns[order.order_id],
+            lines=parts.lines[order.order_id],
+            timeline=parts.timelines[order.order_id],
+            returns=parts.returns[order.order_id],
             reservation=reservations.get(order.order_id),
             payments=tuple(paid[order.order_id]),
             shipments=tuple(shipped[order.order_id]),

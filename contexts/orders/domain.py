@@ -22,6 +22,7 @@ class Outcome(Enum):
 
 UNFINISHED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.AWAITING_PAYMENT, OrderStatus.CONFIRMED)
 RETURNABLE = (OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.RETURNED)
+RETURN_REQUESTED = "return_requested"  # in the timeline
 
 
 def why_not_cancel(*, status: str, undone: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from operator import itemgetter
@@ -14,11 +14,13 @@ from django.db.models import Count, Max, Min, PositiveSmallIntegerField, Q, Quer
 from django.db.models.functions import Lower, Now
 from django.db.models.lookups import Exact
 
+from contexts.orders.domain import RETURN_REQUESTED
 from contexts.orders.models import Idempotency, Note, Order, OrderLine, Return, SalesDay, Switch, TimelineEntry
 from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money, totals
 from eci.idempotency import Key, require_same_request
+from eci.packets import at_once
 from eci.paging import Paging
 from eci.statements import reads
 from eci.text import email_sought
@@ -33,10 +35,13 @@ def _order(*, order_id: str) -> QuerySet[Order]:
 
 def order(*, order_id: str, owner: int | None = None) -> Order:
     """OrderNotFound, also when ``owner`` is given and it is another customer's."""
-    found = _order.first(order_id=order_id)
-    if found is None or (owner is not None and found.customer_id != owner):
+    return _required(_order(order_id=order_id), order_id, owner)
+
+
+def _required(found: Sequence[Order], order_id: str, owner: int | None) -> Order:
+    if not found or (owner is not None and found[0].customer_id != owner):
         raise OrderNotFound(f"There is no order {order_id}.", order_id=order_id)
-    return found
+    return found[0]
 
 
 @reads
@@ -102,6 +107,11 @@ _OF_WORKFLOWS = (
     *("token", "refusal", "next_at", "lease_owner", "lease_until", "attempts", "trace"),
     *("idempotency_scope", "idempotency_key", "idempotency_fingerprint"),
 )
+
+
+@reads
+def _shown(*, order_id: str) -> QuerySet[Order]:
+    return Order.objects.filter(pk=order_id).defer(*_OF_WORKFLOWS)
 
 
 @reads
@@ -217,16 +227,52 @@ def _returns(*, order_ids: Collection[str]) -> QuerySet[Return]:
 
 def lines_of(*, order_ids: Collection[str]) -> dict[str, list[Line]]:
     """The lines of each order, by its id."""
-    # tuple.__new__ is Line._make without a call of Python for each
-    return _by_order(map(partial(tuple.__new__, Line), _lines(order_ids=order_ids)))
+    return _by_order(map(_line, _lines(order_ids=order_ids)))
 
 
 def timeline_of(*, order_ids: Collection[str]) -> dict[str, list[Entry]]:
-    return _by_order(map(partial(tuple.__new__, Entry), _timeline(order_ids=order_ids)))
+    return _by_order(map(_entry, _timeline(order_ids=order_ids)))
 
 
 def returns_of(*, order_ids: Collection[str]) -> dict[str, list[Return]]:
     return _by_order(_returns(order_ids=order_ids))
+
+
+# tuple.__new__ is Line._make without a call of Python for each
+_line, _entry = partial(tuple.__new__, Line), partial(tuple.__new__, Entry)
+
+
+class Parts(NamedTuple):
+    """What belongs to orders, each by the order's id."""
+
+    lines: dict[str, list[Line]]
+    timelines: dict[str, list[Entry]]
+    returns: dict[str, list[Return]]
+
+
+def parts_of(*, order_ids: Collection[str]) -> Parts:
+    """As ``lines_of``, ``timeline_of`` and ``returns_of``."""
+    lines, entries = at_once(partial(_lines, order_ids=order_ids), partial(_timeline, order_ids=order_ids))
+    return _parts(lines, entries)
+
+
+def order_with_parts(*, order_id: str, owner: int | None = None) -> tuple[Order, Parts]:
+    """As ``order`` and ``parts_of``."""
+    order_ids = [order_id]
+    found, lines, entries = at_once(
+        partial(_shown, order_id=order_id),
+        partial(_lines, order_ids=order_ids),
+        partial(_timeline, order_ids=order_ids),
+    )
+    return _required(found, order_id, owner), _parts(lines, entries)
+
+
+def _parts(lines: Iterable[Any], entries: Iterable[Any]) -> Parts:
+    lines, entries = list(map(_line, lines)), list(map(_entry, entries))
+    # Units that are back are counted in their lines. Whoever asks first for a return leaves an entry.
+    returned = {line.order_id for line in lines if line.returned_quantity}
+    returned.update([one.order_id for one in entries if one.event == RETURN_REQUESTED])
+    return Parts(_by_order(lines), _by_order(entries), returns_of(order_ids=list(returned)))
 
 
 def whole_lines_of(*, order_id: str) -> list[OrderLine]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Cast, Now
 
 from contexts.orders import selectors
 from contexts.orders.domain import (
+    RETURN_REQUESTED,
     RETURNABLE,
     UNFINISHED,
     Came,
@@ -560,7 +561,7 @@ def request_return(*, order_id: str, wanted: Mapping[int, int], reason: str, act
         actor=actor,
     )
     asked.refresh_from_db(fields=["created_at"])
-    _note(order, "return_requested", reason, actor=actor)
+    _note(order, RETURN_REQUESTED, reason, actor=actor)
     outbox.emit("orders", ReturnRequested(order_id=order_id, return_id=asked.pk, version=order.version + 1))
     return asked
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contexts.catalog import domain, services
-from contexts.catalog.models import PriceChange
+from contexts.catalog.models import PriceChange, Product
 from eci import clock
 from tests.support import people
 
@@ -117,9 +117,22 @@ class TestLowest:
         assert (later.status, later.headers["ETag"], later.data["lowest_price_30_days"]) == (200, '"2"', "15.00")
         assert api.patch(path, {"name": "Light"}, **{"If-Match": tag}).status == 200, "it is the same version"
 
-    def test_a_page_costs_one_statement_more_whatever_its_length(self, api: Any, statements: Any) -> None:
-        for number in range(3):
-            services.create_product(actor="test", sku=f"P{number}", name="x", price=Decimal(1))
-        with statements() as counted:
-            api.get("/v1/products?limit=100")
-        assert counted.total == 2, counted.report()
+    def test_only_what_has_changed_lately_costs_a_statement_more_for_all_of_a_page(
+        self, api: Any, statements: Any
+    ) -> None:
+        made = [
+            services.create_product(actor="test", sku=f"P{number}", name="x", price=Decimal(9))["id"]
+            for number in range(3)
+        ]
+
+        def asked() -> int:
+            with statements() as counted:
+                api.get("/v1/products?limit=100")
+            return int(counted.total)
+
+        assert asked() == 1
+        for product_id in made:
+            change(product_id, "10")
+        assert asked() == 2
+        Product.objects.update(updated_at=clock.utcnow() - domain.LOWEST_PRICE - timedelta(days=1))
+        assert asked() == 1
