@@ -19,25 +19,25 @@ from config.contexts import CONTEXTS, GATEWAY_PORT
 from tests.support import demo
 from tests.support.product import DemoShop, HttpApi, Product, free_port, wait_until
 from tests.support.services import environment_of, is_free, processes, services
-from tests.support.world import Seed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.any_engine, pytest.mark.first(8)]
 
 PAUSE = 1.0  # seconds a buyer thinks: orders come in all the time, and leave room for those who move
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Product]:
-    """A shop without data, cut at orders, not started. It is asked at the gateway."""
-    with services(tmp_path, "--cut", "orders") as made:
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A shop without data, cut at orders and inventory. It is asked at the gateway."""
+    with services(tmp_path_factory.mktemp("services"), "--cut", "orders,inventory") as made:
+        made.start()
         yield made
 
 
 @pytest.fixture
-def demo_parts(demo_seed: Seed, tmp_path: Path) -> Iterator[Product]:
-    """The same, with the demo shop's data."""
-    with services(tmp_path, "--cut", "orders", seed=demo_seed) as made:
-        yield made
+def parts(begun: Product) -> Product:
+    """It is there for each test, and the last one ends it."""
+    wait_until(lambda: _is_whole(begun), 120, "all parts run")
+    return begun
 
 
 def _is_whole(product: Product) -> bool:
@@ -47,8 +47,70 @@ def _is_whole(product: Product) -> bool:
         return False
 
 
+def test_a_port_that_is_taken_is_named_with_whom_it_is_for(tmp_path: Path) -> None:
+    with services(tmp_path, "--cut", "orders") as parts:
+        offset = parts.port - GATEWAY_PORT
+        with socket.create_server(("127.0.0.1", CONTEXTS["payments"].demo_port + offset)):
+            done = parts.manage(*parts.command)
+        assert done.returncode != 0
+        assert f"Port {8084 + offset} is in use, and rest needs it." in done.stderr
+        assert not (parts.data_dir / "catalog.sqlite3").exists(), "nothing was begun"
+        refused = parts.manage("services", "--cut", "stock")
+        assert "CUT=stock: there is no context 'stock'." in refused.stderr
+
+
+@pytest.mark.long
+def test_a_context_moves_back_out_and_back_while_orders_come_in(parts: Product) -> None:
+    """The commands of docs/services.md, "Moving day"."""
+    shop = DemoShop(parts.api)
+    product = shop.sell("MOVED", WH001=100_000)
+    out, back = ("orders,inventory", "inventory"), ("orders", "rest")
+    answers: list[Any] = []
+    stop = threading.Event()
+
+    def buy() -> None:
+        api = HttpApi(parts.url)
+        while not stop.wait(PAUSE):
+            answers.append(DemoShop(api).order(product, key=uuid.uuid4().hex))
+        api.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        buyers = [pool.submit(buy) for _ in range(2)]
+        try:
+            for cut, hosts in (back, out, back):
+                before = len(answers)
+                moved = parts.manage("recut", cut)
+                assert moved.returncode == 0, moved.stderr
+                told = dict(line.split(": ") for line in moved.stdout.splitlines())
+                assert "inventory" in told[hosts].split(", ")
+                assert {part for part in ("inventory", "rest") if processes(parts, f"ECI_SERVICE_NAME={part}")} == set(
+                    told
+                ) - {"orders"}
+                wait_until(lambda before=before: len(answers) >= before + 5, 60, "orders come in")  # type: ignore[misc]
+        finally:
+            stop.set()
+            for buyer in buyers:
+                buyer.result()
+    refused = [answer for answer in answers if answer.status not in (201, 202)]
+    assert {(answer.status, answer.code) for answer in refused} <= {(503, "context_unavailable")}
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    placed = {answer.data["order_id"] for answer in answers if answer.status in (201, 202)}
+    wait_until(lambda: {order["status"] for order in parts.api.everything("/v1/orders")} == {"SHIPPED"}, 60, "all done")
+    assert {order["order_id"] for order in parts.api.everything("/v1/orders")} == placed
+    assert shop.stock(product) == (100_000 - len(placed), 0, 100_000 - len(placed))
+    for part in ("orders", "rest"):
+        seen = Product(parts.data_dir, parts.environment | environment_of(parts, part))
+        assert f"The books agree: {len(placed)} orders checked, 0 under way." in seen.manage("audit").stdout
+    assert "CUT=stock: there is no context 'stock'." in parts.manage("recut", "stock").stderr
+    key = parts.data_dir / "services/keys/payments.pem"
+    key.write_text("no key")
+    assert "Nothing was moved." in parts.manage("recut", "orders,payments").stderr
+    key.unlink()
+    assert shop.order(product).status == 201, "the cut that was is still there"
+
+
 def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -> None:
-    parts.start()
+    """It stands last, and ends the shop."""
     wait_until(lambda: "ECI is up, in parts" in parts.log.read_text(), 60, "the addresses are printed")
     assert "all, by the gateway" in parts.log.read_text()
     assert parts.api.get("/health").json["contexts"] == dict.fromkeys(CONTEXTS, "healthy")
@@ -61,7 +123,7 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     wait_until(lambda: shop.notices(placed.data["order_id"]) == notices, 60, "both notices")
     offset = parts.port - GATEWAY_PORT
     own = httpx.get(f"http://127.0.0.1:{CONTEXTS['orders'].demo_port + offset}/v1/orders", trust_env=False)
-    assert [order["order_id"] for order in own.json()["data"]] == [placed.data["order_id"]]
+    assert own.json()["data"][0]["order_id"] == placed.data["order_id"]
 
     each = ",".join(f"{name}={context.port + offset}" for name, context in CONTEXTS.items())
     at = ("--ports", each, "--data-dir", str(parts.data_dir))
@@ -104,66 +166,4 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     parts.stop()
     wait_until(lambda: not processes(parts), 30, "nothing is left")
     assert is_free(parts.port), "nor of nginx, whose processes have no environment"
-
-
-@pytest.mark.long
-def test_a_context_moves_out_and_back_twice_while_orders_come_in(demo_parts: Product) -> None:
-    """The commands of docs/services.md, "Moving day"."""
-    parts = demo_parts
-    parts.start()
-    shop = DemoShop(parts.api)
-    product = shop.sell("MOVED", WH001=100_000)
-    out, back = ("orders,inventory", "inventory"), ("orders", "rest")
-    answers: list[Any] = []
-    stop = threading.Event()
-
-    def buy() -> None:
-        api = HttpApi(parts.url)
-        while not stop.wait(PAUSE):
-            answers.append(DemoShop(api).order(product, key=uuid.uuid4().hex))
-        api.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        buyers = [pool.submit(buy) for _ in range(2)]
-        try:
-            for cut, hosts in (out, back) * 2:
-                before = len(answers)
-                moved = parts.manage("recut", cut)
-                assert moved.returncode == 0, moved.stderr
-                told = dict(line.split(": ") for line in moved.stdout.splitlines())
-                assert "inventory" in told[hosts].split(", ")
-                assert {part for part in ("inventory", "rest") if processes(parts, f"ECI_SERVICE_NAME={part}")} == set(
-                    told
-                ) - {"orders"}
-                wait_until(lambda before=before: len(answers) >= before + 5, 60, "orders come in")  # type: ignore[misc]
-        finally:
-            stop.set()
-            for buyer in buyers:
-                buyer.result()
-    refused = [answer for answer in answers if answer.status not in (201, 202)]
-    assert {(answer.status, answer.code) for answer in refused} <= {(503, "context_unavailable")}
-    assert all(answer.headers["Retry-After"] for answer in refused)
-    placed = {answer.data["order_id"] for answer in answers if answer.status in (201, 202)}
-    wait_until(lambda: {order["status"] for order in parts.api.everything("/v1/orders")} == {"SHIPPED"}, 60, "all done")
-    assert {order["order_id"] for order in parts.api.everything("/v1/orders")} == placed
-    assert shop.stock(product) == (100_000 - len(placed), 0, 100_000 - len(placed))
-    for part in ("orders", "rest"):
-        seen = Product(parts.data_dir, parts.environment | environment_of(parts, part))
-        assert f"The books agree: {len(placed)} orders checked, 0 under way." in seen.manage("audit").stdout
-    assert "CUT=stock: there is no context 'stock'." in parts.manage("recut", "stock").stderr
-    (parts.data_dir / "services/keys/payments.pem").write_text("no key")
-    assert "Nothing was moved." in parts.manage("recut", "orders,payments").stderr
-    assert shop.order(product).status == 201, "the cut that was is still there"
-    parts.stop()
     assert "No services run on" in parts.manage("recut").stderr
-
-
-def test_a_port_that_is_taken_is_named_with_whom_it_is_for(parts: Product) -> None:
-    offset = parts.port - GATEWAY_PORT
-    with socket.create_server(("127.0.0.1", CONTEXTS["payments"].demo_port + offset)):
-        done = parts.manage(*parts.command)
-    assert done.returncode != 0
-    assert f"Port {8084 + offset} is in use, and rest needs it." in done.stderr
-    assert not (parts.data_dir / "catalog.sqlite3").exists(), "nothing was begun"
-    refused = parts.manage("services", "--cut", "stock")
-    assert "CUT=stock: there is no context 'stock'." in refused.stderr

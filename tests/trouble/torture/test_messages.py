@@ -11,4 +11,5 @@ pytestmark = [pytest.mark.e2e, pytest.mark.first(0)]
 
 
 def test_unreliable_messages_and_workers_change_no_outcome(seed: Seed) -> None:
-    run(seed, "tests.trouble.torture.messages", "--orders", "38")
+    """An order of each kind."""
+    run(seed, "tests.trouble.torture.messages", "--orders", "19")
