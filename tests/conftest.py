@@ -28,7 +28,7 @@ from tests.support.ledger import Ledger
 from tests.support.shop import Shop
 
 T = TypeVar("T")
-SHARED = "tests/processes/shared/"  # its files have one product
+SHARED = ("tests/processes/shared/", "tests/browser/")  # the files of each have one product
 AFTER_THE_RANKED = 1_000
 NOT_ON_SERVERS = re.compile(r"^pytestmark = .*\b(any_engine|no_database)\b", re.MULTILINE)
 
@@ -60,21 +60,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where a file is one process's work, the folder whose tests share a product is so too."""
+    """Where a file is one process's work, a folder whose tests share a product is so too."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
     class ByFileOrProduct(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
+            folder = next((one for one in SHARED if nodeid.startswith(one)), "")
+            return folder or super()._split_scope(nodeid)
 
     return ByFileOrProduct(config, log)
 
 
 def _rank(item: pytest.Item) -> int:
     """What takes long begins first, so that no process is left alone with it at the end."""
-    if item.nodeid.startswith(SHARED):
+    if item.nodeid.startswith(SHARED[0]):
         return 0
     marker = item.get_closest_marker("first")
     if marker:

@@ -137,8 +137,14 @@ def _trade(shop: Shop) -> Shop:
         shop.orders[name] = answer.data["order_id"]
     hold = {"idempotency_key": "walk-in-1", "items": [_line(cam, 1)]}
     assert shop.api.post("/v1/inventory/reserve", hold, **as_boss).status == 200
-    refused = f"/v1/notifications?order_id={shop.orders['refused']}"
-    wait_until(lambda: "FAILED" in {one["status"] for one in shop.api.get(refused, **as_boss).data}, 30, "a mail fails")
+    mails = {"shipped": 2, "other": 2, "refused": 2, "to pack": 1, "to pack next": 1, "to cancel": 1}
+
+    def are_told_of(name: str) -> bool:
+        told = shop.api.get(f"/v1/notifications?order_id={shop.orders[name]}", **as_boss).data
+        ended = "FAILED" if name == "refused" else "SENT"
+        return [one["status"] for one in told] == [ended] * mails[name]
+
+    wait_until(lambda: all(map(are_told_of, mails)), 60, "nothing of the orders is under way")
     return shop
 
 

@@ -40,7 +40,7 @@ def test_every_script_is_there_and_runs() -> None:
     """tests/processes/shared/test_demo.py runs them to their end."""
     assert set(SCRIPTS) <= set(commands())
     for command in SCRIPTS:
-        subprocess.run([*shlex.split(command), "--help"], cwd=ROOT, check=True, capture_output=True, timeout=30)
+        subprocess.run([*shlex.split(command), "--help"], cwd=ROOT, check=True, capture_output=True, timeout=120)
 
 
 def test_every_file() -> None:

@@ -265,7 +265,7 @@ def lose(context: str) -> None:
                 cursor.execute(count, [number])
                 return bool(cursor.fetchone() == (0,))
 
-            wait_until(is_gone, 10, "the connection ends")
+            wait_until(is_gone, 60, "the connection ends")
     finally:
         other.close()
 

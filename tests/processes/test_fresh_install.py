@@ -59,7 +59,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         finally:
             web.terminate()
-            web.wait(30)
+            web.wait(120)
 
 
 _CREATE = f"""

@@ -62,7 +62,7 @@ class Web:
     def stop(self) -> None:
         """As Docker and Kubernetes do."""
         self.process.terminate()
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
 
     def restart(self) -> None:
         self.stop()

@@ -21,7 +21,7 @@ LOGIN, OWN = "/admin/login/?next=/admin/", "/admin/second-factor/"
 
 class Browser(httpx.Client):
     def __init__(self, product: Product) -> None:
-        super().__init__(base_url=product.url, trust_env=False, timeout=30, follow_redirects=True)
+        super().__init__(base_url=product.url, trust_env=False, timeout=60, follow_redirects=True)
 
     def send_form(self, page: httpx.Response, *, having: str, **typed: str) -> httpx.Response:
         form = form_in(page.text, having=having)

@@ -164,6 +164,6 @@ def test_an_order_through_the_gateway_a_killed_part_and_ctrl_c(parts: Product) -
     assert "rest          | It ended, and is started again." in text
     assert "orders        | It is up." in text, "each line says whose it is"
     parts.stop()
-    wait_until(lambda: not processes(parts), 30, "nothing is left")
+    wait_until(lambda: not processes(parts), 60, "nothing is left")
     assert is_free(parts.port), "nor of nginx, whose processes have no environment"
     assert "No services run on" in parts.manage("recut").stderr

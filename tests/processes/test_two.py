@@ -84,7 +84,7 @@ def freeze_while_an_order_waits(cut: Cut, called: Service) -> set[str]:
         return max(looks.values(), default=0) > 20
 
     called.freeze()
-    wait_until(waits, 30, "an order waits")
+    wait_until(waits, 60, "an order waits")
     return set(looks)
 
 

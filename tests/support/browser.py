@@ -134,6 +134,11 @@ class Person:
         self.clicks += 1
         what.click()
 
+    def send(self, what: Locator) -> None:
+        """Click on what leads to another page, and wait for that: it may say what this one has said already."""
+        with self.page.expect_navigation():
+            self.click(what)
+
     def choose(self, label: str, option: str) -> None:
         self.clicks += 1
         self.field(label).select_option(option)
@@ -151,6 +156,12 @@ class Person:
         """Where the focus is, once the page has put it somewhere."""
         expect(self.page.locator(":focus")).to_have_count(1)
         self.page.keyboard.type(text)
+
+    def overtype(self, text: str) -> None:
+        """In the place of what stands in the field that has the focus."""
+        expect(self.page.locator(":focus")).to_have_count(1)
+        self.press("Control+a")
+        self.type(text)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -194,8 +205,7 @@ class Person:
 
     def open(self, name: str) -> None:
         """A page of the menu."""
-        with self.page.expect_navigation():
-            self.click(self.menu.get_by_role("link", name=re.compile(rf"^{re.escape(name)}( \d+)?$")))
+        self.send(self.menu.get_by_role("link", name=re.compile(rf"^{re.escape(name)}( \d+)?$")))
 
     def link(self, name: str | re.Pattern[str]) -> Locator:
         return self.main.get_by_role("link", name=name, exact=True).first

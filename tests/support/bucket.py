@@ -26,7 +26,7 @@ def bucket(folder: Path) -> Iterator[dict[str, str]]:
         command, env=os.environ | {"RCLONE_CONFIG": "/dev/null"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            wait_until(lambda: _answers(port), 30, "the bucket is there")
+            wait_until(lambda: _answers(port), 60, "the bucket is there")
             yield {
                 "ECI_BACKUP_S3_URL": f"s3://{NAME}/shop",
                 "ECI_BACKUP_S3_ENDPOINT": f"http://127.0.0.1:{port}",

@@ -19,7 +19,7 @@ from tests.support.api import Answer, Api
 from tests.support.product import HttpApi, free_port, wait_until
 from tests.support.world import ROOT, Seed, world
 
-START = 60  # seconds
+START = 120  # seconds
 
 PARTS = {
     "front": ("catalog", "customers", "shipping", "orders", "notifications"),
@@ -70,7 +70,7 @@ class Service:
         """``kill -9``, master and worker."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(60)
 
     def kill(self) -> None:
         self.die()

@@ -160,7 +160,7 @@ class Product:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
         os.killpg(self._process.pid, signal.SIGINT)
-        self._process.wait(30)
+        self._process.wait(120)
         self._require_gone()
 
     def kill(self, *, supervisor_only: bool = False) -> None:
@@ -170,7 +170,7 @@ class Product:
             self._process.kill()
         else:
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.wait(120)
         self._require_gone()
 
     def _require_gone(self) -> None:
@@ -182,7 +182,7 @@ class Product:
         if self._process is not None:
             if self.processes():
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
+            self._process.wait(120)
 
     def processes(self, *names: str) -> list[int]:
         """Its living processes, or those of them with one of these names."""

@@ -154,7 +154,7 @@ class ShopAccount:
         headers = signing.signed(body, message_id=f"msg_{key}", secret=self.secret)
         for _ in range(2):
             request = urllib.request.Request(self.webhook_url, body, {**headers, "Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 assert answer.status == 200
 
 

@@ -46,7 +46,7 @@ class ProviderProcess:
     def kill(self) -> None:
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def script(self, operation: str, fault: str, **details: Any) -> None:
@@ -54,7 +54,7 @@ class ProviderProcess:
 
     def _control(self, path: str, content: dict[str, Any]) -> None:
         request = urllib.request.Request(self.url + path, json.dumps(content).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == 200
 
     def operations(self) -> list[tuple[str, str, int, str]]:

@@ -42,7 +42,7 @@ class Gateway:
         self.process = subprocess.Popen([nginx(), "-e", f"{folder}/log", "-p", f"{folder}/", "-c", str(file)])
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.Client(base_url=self.url, trust_env=False)
-        wait_until(self._is_open, 20, f"nginx listens; see {folder}/log")
+        wait_until(self._is_open, 60, f"nginx listens; see {folder}/log")
 
     def _is_open(self) -> bool:
         try:
@@ -62,7 +62,7 @@ class Gateway:
     def stop(self) -> None:
         self.http.close()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         for server in (*self.behind.values(), self.second):
             server.stop()
 
@@ -170,7 +170,7 @@ def test_more_connections_than_an_address_may_have_are_told_to_come_again(gatewa
 
 
 def _connected(gateway: Gateway) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", gateway.http.base_url.port or 0), timeout=20)
+    return socket.create_connection(("127.0.0.1", gateway.http.base_url.port or 0), timeout=60)
 
 
 def _answer(connection: socket.socket) -> httpx.Response:

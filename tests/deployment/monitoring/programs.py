@@ -54,4 +54,4 @@ def running(
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

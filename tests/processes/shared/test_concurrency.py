@@ -134,13 +134,13 @@ def test_a_file_of_a_delivery_is_booked_once(demo: DemoShop) -> None:
     def all_are(*statuses: str) -> bool:
         return all(demo.api.get(f"/v1/imports/{one}").data["status"] in statuses for one in sent)
 
-    wait_until(lambda: all_are("READY"), 20)
+    wait_until(lambda: all_are("READY"), 60)
 
     answers = at_once([partial(demo.api.post, f"/v1/imports/{one}/apply") for one in sent], threads=8)
 
     assert Counter(answer.status for answer in answers) == {202: 1, 409: 7}
     assert {answer.code for answer in answers if answer.status == 409} == {"questions_open"}
-    wait_until(lambda: all_are("READY", "APPLIED"), 20)
+    wait_until(lambda: all_are("READY", "APPLIED"), 60)
     assert demo.stock(product_id) == (6, 0, 6)
 
 

@@ -18,7 +18,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
 
 @pytest.fixture
 def visitor(product: Product) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=product.url, headers=HTML, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=product.url, headers=HTML, trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -63,7 +63,7 @@ TOLD = {
 
 
 def ask(product: Product, line: bytes, header: bytes = b"X: y") -> Answer:
-    with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", product.port), timeout=60) as connection:
         connection.sendall(b"\r\n".join([line, b"Host: localhost", b"Connection: close", header, b"", b""]))
         with connection.makefile("rb") as answer:
             head, _, body = answer.read().partition(b"\r\n\r\n")
@@ -129,7 +129,7 @@ ENDS = {
 @pytest.mark.parametrize("what", ENDS)
 def test_an_answer_after_which_the_connection_ends_says_so(product: Product, what: str) -> None:
     request, status, words = ENDS[what]
-    with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", product.port), timeout=60) as connection:
         connection.sendall(request if b"\r\n\r\n" in request else request + b"\r\n")
         with connection.makefile("rb") as answer:
             head, _, body = answer.read().partition(b"\r\n\r\n")

@@ -28,7 +28,7 @@ pytestmark = [
 log = logging.getLogger(__name__)
 
 REFUSED = 4  # answers of each kind that are waited for while a server is frozen
-RECOVERED = 10  # seconds after it goes on
+RECOVERED = 60  # seconds after it goes on, on a busy machine
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def recovered(trade: Trade, server: Server, context: str) -> bool:
 
 
 def require_refused(trade: Trade, phase: str, context: str, ask: Callable[[], Answer]) -> None:
-    refused = wait_until(lambda: answer if (answer := ask()).status != 200 else None, 30, f"{context} is refused")
+    refused = wait_until(lambda: answer if (answer := ask()).status != 200 else None, 60, f"{context} is refused")
     assert (refused.status, refused.code, refused.details["context"]) == (503, "context_unavailable", context)
     assert refused.headers["Retry-After"] and context in refused.json["error"]
     wait_until(lambda: len(trade.during(phase, context)) >= REFUSED, 60, f"{context}, {phase}")
