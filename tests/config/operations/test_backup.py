@@ -11,12 +11,11 @@ import random
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import pytest
 
 from eci.clock import utcnow
 from tests.support import world
+from tests.support.process import commands
 from tests.support.product import DemoShop, HttpApi, Product, running, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.first(4)]
@@ -42,16 +42,6 @@ def empty(tmp_path: Path) -> Iterator[dict[str, str]]:
     ledger = tmp_path / "var" / "sandbox_gateway.sqlite3"
     with world.world(None, tmp_path / "restored", ECI_SANDBOX_LEDGER=str(ledger)) as environment:
         yield environment
-
-
-def manage(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "manage.py", *words]
-    return subprocess.run(command, cwd=world.ROOT, env=dict(environment), capture_output=True, text=True, timeout=120)
-
-
-def said(done: subprocess.CompletedProcess[str], code: int = 0) -> str:
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 class Trade:
@@ -114,30 +104,21 @@ def taken_at_the_provider(ledger: Path) -> set[str]:
     return found
 
 
-def order_ids(environment: Mapping[str, str]) -> set[str]:
-    script = "from contexts.orders.models import Order; print(*Order.objects.values_list('pk', flat=True))"
-    return set(said(manage(environment, "shell", "-v", "0", "-c", script)).split())
+ORDER_IDS = ("shell", "-v", "0", "-c", "from contexts.orders.models import Order; print(*Order.objects.in_bulk())")
 
 
-_REFUSED = """
-import json, sys
-from django.core.management import execute_from_command_line
-for words in json.loads(sys.argv[1]):
-    try:
-        execute_from_command_line(["manage.py", *words])
-    except SystemExit as end:
-        assert end.code == 1, words
-    else:
-        raise AssertionError(words)
-"""
+def all_said(environment: Mapping[str, str], *words: tuple[str, ...]) -> list[str]:
+    """By commands that end well."""
+    ended = commands(environment, *words)
+    assert [code for code, _ in ended] == [0] * len(words), ended
+    return [told for _, told in ended]
 
 
-def refusals(environment: Mapping[str, str], *commands: tuple[str, ...]) -> list[str]:
-    """What the commands say, each of which ends with 1: in one process, for loading one takes longest."""
-    script = [sys.executable, "-c", _REFUSED, json.dumps(commands)]
-    own = dict(environment) | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    done = subprocess.run(script, cwd=world.ROOT, env=own, capture_output=True, text=True, timeout=120)
-    return [line for line in said(done).splitlines() if line.startswith("CommandError: ")]
+def refusals(environment: Mapping[str, str], *words: tuple[str, ...]) -> list[str]:
+    """By commands each of which ends with 1."""
+    ended = commands(environment, *words)
+    assert [code for code, _ in ended] == [1] * len(words), ended
+    return [line for _, told in ended for line in told.splitlines() if line.startswith("CommandError: ")]
 
 
 def refuse_while_it_runs(product: Product, folder: Path) -> None:
@@ -172,8 +153,9 @@ def test_backed_up_under_load_restored_and_settled(
         with Trade(product.api, DemoShop(product.api).sell("BACKUP", WH001=100_000)) as trade:
             wait_until(lambda: len(trade.placed) > 25, 60, "there is trade")
             began = time.time()
-            report = said(product.manage("backup", str(folder)))
+            backup = product.manage("backup", str(folder))
             ended = time.time()
+            assert backup.returncode == 0, backup.stdout + backup.stderr
             shown = product.api.page("/metrics/platform").text
             (at,) = re.findall(r"^backup_last_success_timestamp_seconds (\S+)$", shown, re.MULTILINE)
             assert began <= float(at) <= ended
@@ -186,9 +168,9 @@ def test_backed_up_under_load_restored_and_settled(
 
     refuse_what_is_damaged(empty, folder)
     restore = time.monotonic()
-    said(manage(empty, "restore", str(folder)))
+    # At one moment nothing is at odds, even before anybody recovers anything.
+    all_said(empty, ("restore", str(folder)), ("audit",))
     restored = time.monotonic() - restore
-    said(manage(empty, "audit"))  # at one moment nothing is at odds, even before anybody recovers anything
 
     again = Product(tmp_path / "restored", empty)
     try:
@@ -201,28 +183,30 @@ def test_backed_up_under_load_restored_and_settled(
         orders = {row["order_id"]: row for row in api.everything("/v1/orders")}
         assert {order_id for order_id, at in trade.placed.items() if at < began} <= set(orders)
         assert lost_again not in orders
-        books = again.require_sound_books()
-        said(again.manage("reconcile"))
+        books, _ = all_said(empty, ("audit",), ("reconcile",))
         ours = {payment["reference"] for row in orders.values() for payment in row["payments"]}
         beyond = taken_at_the_provider(Path(empty["ECI_SANDBOX_LEDGER"])) - ours
         assert beyond, "the provider has taken money since"
-        settlement = said(again.manage("settle", utcnow().date().isoformat()), 1)
+        days = {datetime.fromtimestamp(began, UTC).date(), utcnow().date()}  # two where it is about midnight
+        settled = commands(empty, *(("settle", day.isoformat()) for day in days))
+        assert 1 in [code for code, _ in settled], settled
+        settlement = "".join(told for _, told in settled)
         named = re.findall(r"MISSING HERE  the provider took .*\n.*reference (\S+)", settlement)
         assert set(named) >= beyond
         new = DemoShop(api).order(trade.product_id, key="after the restore")
         assert new.status == 201
         assert new.data["payments"][0]["reference"] not in beyond, "its payment's id was used before"
         again.stop()
-        assert new.data["order_id"] in order_ids(empty)
-        said(manage(empty, "restore", str(folder), "--force"))
-        assert order_ids(empty) <= set(trade.placed), "without the new one"
+        before, _, after = all_said(empty, ORDER_IDS, ("restore", str(folder), "--force"), ORDER_IDS)
+        assert new.data["order_id"] in before.split()
+        assert set(after.split()) <= set(trade.placed), "without the new one"
     finally:
         again.clean_up()
     manifest = json.loads((folder / "manifest.json").read_text())
     log.info(
-        "backup %.1f s, writers waited %s ms, slowest order %.0f ms; %d orders in it of %d; %d KiB; restore %.1f s,"
+        "backup %.1f s, writers waited %s ms, slowest order %.0f ms; %d orders in it of %d; %d KiB; restored %.1f s,"
         " serving after %.1f s, recovered after %.1f s; the provider had %d captures beyond. %s\n%s",
         *(ended - began, manifest["paused_ms"], trade.slowest * 1000, len(orders), len(trade.placed)),
         sum(row["bytes"] for row in manifest["databases"]) / 1024,
-        *(restored, ready, recovered, len(beyond), books, report),
+        *(restored, ready, recovered, len(beyond), books, backup.stdout),
     )
