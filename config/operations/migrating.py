@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import cache
 
 from django.core.management import call_command
 from django.db import connections
-from django.db.migrations import Migration
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.graph import MigrationGraph
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from eci.db import alias_of, primaries
 
 
-class OwnMigrations(MigrationExecutor):
-    """Plans only migrations of the apps whose tables live on this database; Django's own plans those of every app."""
-
-    def migration_plan(
-        self, targets: Iterable[tuple[str, str | None]], clean_start: bool = False
-    ) -> list[tuple[Migration, bool]]:
-        own = [target for target in targets if alias_of(target[0]) == self.connection.alias]
-        return super().migration_plan(own, clean_start)
+@cache
+def _migrations() -> MigrationGraph:
+    """All there are: those of one process never change, and to read them takes longer than all else here."""
+    graph: MigrationGraph = MigrationLoader(None).graph
+    return graph
 
 
 def due(alias: str) -> list[tuple[str, str]]:
     """App and name of each migration that this database still needs, in the order in which they must run."""
-    executor = OwnMigrations(connections[alias])
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [(migration.app_label, migration.name) for migration, _ in plan]
+    applied = MigrationRecorder(connections[alias]).applied_migrations()
+    own = [target for target in _migrations().leaf_nodes() if alias_of(target[0]) == alias]
+    needed = dict.fromkeys(migration for target in own for migration in _migrations().forwards_plan(target))
+    return [migration for migration in needed if migration not in applied]
 
 
 def migrate_all(say: Callable[[str], object]) -> None:
