@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.own_servers import copy_servers
 from tests.support.product import DemoShop, Product
-from tests.support.world import ON_SERVERS, ROOT, environment
+from tests.support.world import ON_SERVERS, ROOT, Seed, environment
 from tools.servers import Servers
 
 pytestmark = [
@@ -20,9 +21,11 @@ pytestmark = [
 
 
 def test_an_order_outlives_the_kill_of_everything_and_commands_beside_it_leave_its_servers_alone(
-    tmp_path: Path,
+    seed: Seed, tmp_path: Path
 ) -> None:
+    """They begin as an earlier run left them."""
     data = tmp_path / "var"
+    copy_servers(seed, data_dir=data, servers=data / "servers")
     under = [sys.executable, "tools/servers.py", "--keep", str(data / "servers")]
     own = environment(data, {})
     product = Product(data, own, under=under)

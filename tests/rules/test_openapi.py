@@ -22,7 +22,7 @@ from tests.support.world import ON_SERVERS
 pytestmark = [pytest.mark.long, pytest.mark.first(11)]
 
 LONG = "ECI_FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("ECI_FUZZ_EXAMPLES", "1" if ON_SERVERS else "2"))
 FIRST = int(os.environ.get("ECI_FUZZ_SEED", str(SEED)))
 
 

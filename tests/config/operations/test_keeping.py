@@ -6,10 +6,8 @@ import io
 import logging
 import os
 import re
-import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from config.operations.snapshots import Failed
 from eci.clock import utcnow
 from tests.support import bucket as s3
 from tests.support import world
+from tests.support.process import commands
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +33,6 @@ from tests.support.api import Api
 from tests.support.product import DemoShop
 print(DemoShop(Api()).order(DemoShop(Api()).sell("KEPT", WH001=9)).data["status"])
 """
-
-
-def manage(environment: Mapping[str, str], *words: str, code: int = 0) -> str:
-    command = [sys.executable, "manage.py", *words]
-    done = subprocess.run(command, cwd=world.ROOT, env=dict(environment), capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.e2e
@@ -53,11 +45,12 @@ def test_back_from_the_bucket_after_everything_is_gone(demo_seed: world.Seed, tm
         objects = tmp_path / "s3" / s3.NAME / "shop"
         settings |= {"ECI_BACKUP_RECIPIENTS": told.getvalue().strip(), "ECI_BACKUP_KEEP": "1"}
         with world.world(demo_seed, tmp_path / "var", ECI_BACKUP_DIR=str(folder), **settings) as shop:
-            assert "SHIPPED" in manage(shop, "shell", "-v", "0", "-c", ORDER)
             for old in (folder, objects):
                 old.mkdir(parents=True)
                 (old / "eci-20260101T030000Z.tar.gz.age").write_bytes(b"of a day long ago")
-            report = manage(shop, "backup")
+            (_, ordered), (code, report) = commands(shop, ("shell", "-v", "0", "-c", ORDER), ("backup",))
+            assert "SHIPPED" in ordered
+            assert code == 0, report
             assert report.count("Deleted from") == 2
             (kept,) = folder.glob("eci-*")
             assert [file.name for file in objects.iterdir()] == [kept.name]
@@ -70,10 +63,11 @@ def test_back_from_the_bucket_after_everything_is_gone(demo_seed: world.Seed, tm
         if world.ON_SERVERS:
             key["ECI_DRILL_POSTGRES_URL"] = os.environ["ECI_CATALOG_DATABASE_URL"]
         with world.world(None, tmp_path / "again", **settings, **key) as again:
-            restored = manage(again, "restore", "newest", "--audit")
-            assert "The books agree: 1 orders checked" in restored
-            drilled = manage(again, "restore_drill")
-            assert "The books agree: 1 orders checked" in drilled
+            ended = commands(again, ("restore", "newest", "--audit"), ("restore_drill",))
+            assert [code for code, _ in ended] == [0, 0], ended
+            restored, drilled = (told for _, told in ended)
+            for told_of in (restored, drilled):
+                assert "The books agree: 1 orders checked" in told_of
             log.info("%s%s%s", report, restored, drilled)
             assert "Next: start the product" not in drilled
             assert float(re.findall(r"^RTO ([\d.]+) s", drilled, re.MULTILINE)[0]) > 0
