@@ -20,6 +20,7 @@ import fcntl
 import functools
 import json
 import os
+import random
 import secrets
 import shlex
 import shutil
@@ -48,6 +49,7 @@ POSTGRES = {
 }
 MYSQL = {"ECI_ORDERS_DATABASE_URL": "order_db", "ECI_SHIPPING_DATABASE_URL": "shipping_db"}
 S = TypeVar("S", bound="Server")
+PORTS = range(20_100, 32_768)  # the kernel gives none of them away while a server is not running
 START = 60  # seconds a server may take to start, including the replay of its log after a crash
 NEEDED = {
     "PostgreSQL": ("postgresql", "initdb", "postgres"),
@@ -80,15 +82,15 @@ def _program(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct free ports: each stays bound until all are chosen."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Distinct free ports."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+    return found
 
 
 @functools.cache

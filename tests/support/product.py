@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -274,7 +276,15 @@ def running(seed: Seed | None, data_dir: Path, **environment: str) -> Iterator[P
             product.clean_up()
 
 
+# Below those that the kernel gives to whoever connects, and each process of a test run has its own: nobody else takes
+# one before it is used, or while who listened there is away.
+_own_ports = list(range(20_100 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 16, 32_768, 16))
+random.shuffle(_own_ports)
+_ports = itertools.cycle(_own_ports)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", next(_ports)))
+            return int(probe.getsockname()[1])

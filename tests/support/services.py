@@ -32,9 +32,9 @@ def services(folder: Path, *cut: str, seed: Seed | None = None) -> Iterator[Prod
 
 
 def _free_offset() -> int:
-    """One at which every port is free, below those that the kernel gives away."""
+    """One at which every port is free, below those that other tests use, and that the kernel gives away."""
     ports = [port for context in CONTEXTS.values() for port in (context.port, context.demo_port)]
-    for offset in range(10_000 + os.getpid() % 1000, 20_000, 1000):
+    for offset in range(10_000 + os.getpid() % 100, 12_000, 100):
         if all(is_free(port + offset) for port in (*ports, GATEWAY_PORT)):
             return offset
     raise AssertionError("no free ports")
