@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import math
 import re
 import unicodedata
 from fractions import Fraction
@@ -45,9 +46,13 @@ _LOCAL = {
 
 def shown(number: Number, form: Form) -> Number:
     """The number as a person reads it, if it is a percentage or a fraction; else with its form."""
+    try:
+        whole = float(number)
+    except OverflowError:
+        whole = math.inf
     if form.is_percent:
-        return Number(f"{float(number) * 100:.15g}%")
-    if form.largest and (whole := float(number)) != int(whole):
+        return Number(f"{whole * 100:.15g}%")
+    if form.largest and math.isfinite(whole) and whole != int(whole):
         part = Fraction(abs(whole) % 1).limit_denominator(form.largest)
         return Number(f"{int(whole)} {part}" if int(whole) else f"{'-' * (whole < 0)}{part}")
     number.form = form

@@ -74,7 +74,7 @@ def columns_of(rows: list[Row], kind: Kind, *, mapping: Mapping[str, Any], heade
             header = _unknown_header(rows, kind)
     if len(header[1]) > MAX_COLUMNS:
         raise BadFile(f"Line {header[0]} has more than {MAX_COLUMNS:,} columns.")
-    names = _unique([cell.strip().lstrip("\ufeff") for cell in header[1]])
+    names = _unique([values.stored(cell.strip().lstrip("\ufeff")) for cell in header[1]])
     _require_known_columns(names, kind, mapping)
     preset = _preset(names, kind)
     if preset and preset.refusal and not mapping:

@@ -34,6 +34,9 @@ from eci.imports.mapping import Columns
 from eci.imports.rows import ImportLineRow, Outcome, Status, adds_lines, lines_of
 from eci.imports.tables import Cut, Formula, Row, Table
 from eci.imports.values import Reading
+from eci.watch.requests import logger
+
+log = logger(__name__)
 
 MAX_ROWS = 500_000
 PIECE = 500  # lines that are written at once
@@ -42,6 +45,9 @@ _LOOKED_AT = 20_000  # rows of a workbook that tell what must be asked: it takes
 _TOLD_BY = 200  # rows tell which columns are amounts
 _MAX_KEY = 255
 _HEADER_WITHIN = 40  # filled rows, unless the header's row is given
+# What a cell that nobody thought of may raise, unlike a database or another context.
+_OF_A_ROW = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_UNCLEAR = "This row could not be understood. The log says why."
 
 BLANK = "blank"
 LEAVE, CLEAR = "leave", "clear"
@@ -387,12 +393,16 @@ def _parsed(rows: Iterator[Row], columns: Columns, kind: Kind) -> Iterator[Parse
         if is_odd and (refusal := _not_in_columns(cells, columns)):
             yield Parsed(number, line, cells, refusal=[refusal])
             continue
-        found = _cells(cells, columns, codes)
         preset = columns.preset
-        if preset is None or not preset.group or found.get(preset.group, "") != group or not group:
-            group = found.get(preset.group, "") if preset and preset.group else ""
-            first = found
-        shaped = preset.shape(found, first) if preset else found
+        try:
+            found = _cells(cells, columns, codes)
+            if preset is None or not preset.group or found.get(preset.group, "") != group or not group:
+                group = found.get(preset.group, "") if preset and preset.group else ""
+                first = found
+            shaped = preset.shape(found, first) if preset else found
+        except _OF_A_ROW as error:
+            yield Parsed(number, line, cells, refusal=[_unclear(line, error)])
+            continue
         if isinstance(shaped, Skip):
             yield Parsed(number, line, cells, skipped=str(shaped))
             continue
@@ -401,6 +411,11 @@ def _parsed(rows: Iterator[Row], columns: Columns, kind: Kind) -> Iterator[Parse
                 yield Parsed(number, line, cells, one, column)
         else:
             yield Parsed(number, line, cells, shaped)
+
+
+def _unclear(line: int, error: Exception) -> str:
+    log.warning("import_row_failed", line=line, exc_info=error)
+    return _UNCLEAR
 
 
 def _not_in_columns(cells: list[str], columns: Columns) -> str:
@@ -463,6 +478,13 @@ def _as_sent(cells: list[str], columns: Columns, kind: Kind, decimal: str, *, on
 
 
 def _understand(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
+    try:
+        _understand_cells(parsed, kind, reading, options)
+    except _OF_A_ROW as error:
+        parsed.refusal.append(_unclear(parsed.line, error))
+
+
+def _understand_cells(parsed: Parsed, kind: Kind, reading: Reading, options: Mapping[str, Any]) -> None:
     cells = parsed.fields
     reading.warnings = [cells[WARNING]] if WARNING in cells else []
     reading.cells = cells
@@ -495,7 +517,7 @@ def _take(one: Field, cell: str, reading: Reading, options: Mapping[str, Any], f
         raise ValueError(f"The workbook has {cell.what} here ({cell}), and not a code. Make the cell a text.")
     if one.is_code and isinstance(cell, values.Number):
         cell = _code(one, cell, reading)
-    if isinstance(cell, Cut):
+    if isinstance(cell, Cut) and not one.is_currency:
         reading.warn(
             f"{one.name}: A cell has room for {len(cell):,} characters. The end is missing, so it is left as it is."
         )
@@ -614,9 +636,9 @@ def _lines(lease: Lease, kind: Kind, piece: list[Parsed], position: int, taken: 
                 outcome=verdict.outcome,
                 warned=not is_refused
                 and bool(one.warnings or (verdict.messages and verdict.outcome != Outcome.SKIPPED)),
-                values=one.values,
+                values={} if is_refused else one.values,
                 changes=verdict.changes,
-                messages=[*verdict.messages, *one.warnings],
+                messages=[*map(values.stored, (*verdict.messages, *one.warnings))],
             )
         )
     return made
@@ -647,11 +669,21 @@ def _verdicts(
             yield one, Verdict(outcome=Outcome.SKIPPED, messages=[f"Line {before[0]} says the same."])
         else:
             yield one, refused(_says_otherwise(keys[id(one)], before, one.values))
-    found = [one.values for one in singles]
-    for one, verdict in zip(singles, kind.look(found, kind.prepare(found)), strict=True):
+    for one, verdict in zip(singles, _looked(kind, singles), strict=True):
         if kind.unique and verdict.outcome != Outcome.REFUSED:
             taken.add(hash(keys[id(one)]))
         yield one, verdict
+
+
+def _looked(kind: Kind, rows: list[Parsed]) -> list[Verdict]:
+    """What they would do, all together. If one breaks that, each is looked at alone, and the one is refused."""
+    found = [one.values for one in rows]
+    try:
+        return kind.look(found, kind.prepare(found))
+    except _OF_A_ROW as error:
+        if len(rows) == 1:
+            return [refused(_unclear(rows[0].line, error))]
+        return [verdict for one in rows for verdict in _looked(kind, [one])]
 
 
 def _says_otherwise(key: str, before: tuple[int, Values], said: Values) -> str:

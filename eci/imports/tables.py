@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import IO, Any
 
 from eci.imports import decoding
@@ -201,6 +202,7 @@ def _rows_of(book: Any, sheet: str) -> Iterator[Row]:
             date_formats=book._date_formats,
             timedelta_formats=book._timedelta_formats,
         )
+        parser.parse_cell = partial(_cell_or_error, parser, parser.parse_cell)
         parts = 0
         for _, element in iterparse(source):
             parts += 1
@@ -215,6 +217,14 @@ def _rows_of(book: Any, sheet: str) -> Iterator[Row]:
                 raise BadFile("A row of this workbook has more cells than a sheet has columns.")
             elif element.tag == DATA_TAG:
                 return
+
+
+def _cell_or_error(parser: Any, parse: Callable[[Any], dict[str, Any]], element: Any) -> dict[str, Any]:
+    """A cell that is no number, though it says so, is an error of the spreadsheet, and not of the whole workbook."""
+    try:
+        return parse(element)
+    except (ArithmeticError, IndexError, ValueError):
+        return {"column": parser.col_counter, "value": "#NUM!", "style_id": 0}
 
 
 class _Forms(dict[int, Form | None]):

@@ -331,10 +331,10 @@ def amount_shown(cell: Number) -> str:
 
 def _rounded(price: Decimal, form: Form) -> Decimal:
     """As a spreadsheet does. What has no more places than are shown stays as it is."""
-    places = form.places
-    if places is None or price.adjusted() > 15 or round(price, places) == price:
+    exponent = price.as_tuple().exponent
+    if form.places is None or not isinstance(exponent, int) or -exponent <= form.places:
         return price
-    return price.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return price.quantize(Decimal(1).scaleb(-form.places), ROUND_HALF_UP)
 
 
 def plain_sign(sign: str) -> str:
@@ -349,6 +349,8 @@ def exact(price: Decimal, currency: str) -> Decimal:
 
 def exact_minor(price: Decimal, currency: str) -> int:
     """The same in minor units. ValueError."""
+    if not price.is_finite() or price.adjusted() >= money.MAX_DIGITS:  # which cannot be rounded
+        return money.to_minor(price, currency)
     rounded = round(price, money.places(currency))
     return money.to_minor(rounded if abs(price - rounded) < _DUST else price, currency)
 
@@ -424,10 +426,17 @@ def guarded(value: str, *, is_code: bool = False) -> str:
     return value
 
 
+def _unescaped(cell: str) -> str:
+    try:
+        return html.unescape(cell)
+    except ValueError:  # a number of more digits than Python reads
+        return cell
+
+
 def line(cell: str, reading: Reading, *, limit: int) -> str:
     """Text in one line: breaks become spaces, and entities of HTML the letters that they stand for. ValueError."""
     if not reading.as_written:
-        cell = _LINES.sub(" ", html.unescape(cell) if "&" in cell else cell)
+        cell = _LINES.sub(" ", _unescaped(cell) if "&" in cell else cell)
     _warn_of_broken(cell, reading)
     return text.clean(cell, limit=limit)
 
@@ -438,7 +447,7 @@ def lines(cell: str, reading: Reading, *, limit: int) -> str:
         cell = cell.replace("\t", " ").replace("\x0b", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
         if "&" in cell:
             is_html = _TAG.search(cell)
-            cell = _ENTITY.sub(lambda one: html.unescape(one[0]), cell) if is_html else html.unescape(cell)
+            cell = _ENTITY.sub(lambda one: _unescaped(one[0]), cell) if is_html else _unescaped(cell)
     _warn_of_broken(cell, reading)
     return text.clean(cell, limit=limit, lines=True)
 

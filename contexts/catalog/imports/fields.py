@@ -29,7 +29,8 @@ def _price(cell: str, reading: Reading) -> str:
     """The price, and its currency where the file says it: ``12.5 EUR``."""
     if cell.strip().casefold() == "variable":
         raise ValueError("The old shop asked for the price at the till. Write a price.")
-    price, currency = values.amount(cell, reading, currency=reading.cells.get("currency", "").strip().upper())
+    code = reading.cells.get("currency", "").strip().upper()
+    price, currency = values.amount(cell, reading, currency=code if money.is_currency(code) else "")
     return f"{price:f} {currency}".rstrip()
 
 

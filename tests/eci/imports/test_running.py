@@ -145,6 +145,23 @@ def test_a_lease_lasts_as_long_as_some_pieces_take(
     assert before + timedelta(seconds=lasts - 1) <= until <= utcnow() + timedelta(seconds=lasts)
 
 
+@pytest.mark.parametrize("breaking", ["look", "finish"])
+def test_a_row_that_nobody_thought_of_is_refused_alone(importing: Importing, monkeypatch: Any, breaking: str) -> None:
+    right = getattr(Products, breaking)
+
+    def breaks(self: Products, said: Any, *more: Any) -> Any:
+        rows = said if isinstance(said, list) else [said]
+        if any(row["sku"] == "S-013" for row in rows):
+            raise ArithmeticError
+        return right(self, said, *more)
+
+    monkeypatch.setattr(Products, breaking, breaks)
+    read = importing.read(FILE)
+    assert (read["status"], read["counts"]["new"], read["counts"]["refused"]) == ("READY", ROWS - 1, 1)
+    [row] = importing.rows(read["import_id"], "&outcome=refused")
+    assert (row["key"], row["messages"]) == ("S-013", ["This row could not be understood. The log says why."])
+
+
 def test_a_row_that_breaks_its_piece_is_refused_alone(importing: Importing, monkeypatch: Any) -> None:
     read = importing.read(FILE)
     right = Products.write
@@ -197,11 +214,11 @@ def test_what_fails_again_and_again_is_given_up(importing: Importing, monkeypatc
     sent = importing.send(FILE).data["import_id"]
 
     def breaks(*args: Any, **kwargs: Any) -> Any:
-        raise ArithmeticError
+        raise RuntimeError
 
     monkeypatch.setattr(Products, "look", breaks)
     for _ in range(running.ATTEMPTS):
-        with pytest.raises(ArithmeticError):
+        with pytest.raises(RuntimeError):
             importing.work()
     importing.work()
     failed = importing.seen(sent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,18 @@ from openpyxl import load_workbook
 
 from contexts.catalog.models import PriceChange, Product, Trail
 from tests.support.imports import Importing, csv, xlsx
+
+
+def repacked(workbook: bytes, others: dict[bytes, bytes]) -> bytes:
+    """The workbook with other text in its parts."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook)) as parts, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in parts.namelist():
+            part = parts.read(name)
+            for old, new in others.items():
+                part = part.replace(old, new)
+            packed.writestr(name, part)
+    return made.getvalue()
 
 
 def by_sku(importing: Importing) -> dict[str, dict[str, Any]]:
@@ -39,6 +52,33 @@ def test_rows_are_new_changed_or_the_same(importing: Importing) -> None:
     assert PriceChange.objects.filter(actor=actor).count() == 2
     assert Trail.objects.filter(actor=actor).count() == 2
     assert Product.objects.get(sku="B").version == 1
+
+
+def test_an_absurd_cell_refuses_its_row_and_no_other(importing: Importing) -> None:
+    prices = {
+        **dict.fromkeys(("9" * 27, "9" * 5_000, f"{'9' * 30}.5"), "An amount has at most 12 digits."),
+        "1e999999": "is not a number",
+        **{odd: "is not a price" for odd in ("NaN", "Infinity")},
+    }
+    rows = [f"P-{at},Lamp,{price},USD" for at, price in enumerate(prices)]
+    read = importing.read(csv("sku,name,price,currency", *rows, "A,Lamp,5,\0", "B,Lamp,5,USD"))
+    refused = refusals(importing, read)
+    assert (read["status"], read["counts"]["new"], read["counts"]["refused"]) == ("READY", 1, len(prices) + 1)
+    for at, sentence in enumerate(prices.values()):
+        assert sentence in refused[f"P-{at}"][0]
+    assert refused["A"] == ["currency: '\ufffd' is not a currency."]
+
+
+def test_an_absurd_cell_of_a_workbook_refuses_its_row_and_no_other(importing: Importing) -> None:
+    rows = [("A", 1e30), ("B", 12.5), ("C", 77), ("D", 78), ("E", 78), ("F", 12.5)]
+    formats = {"C3": f"0.{'0' * 30}", "C5": "0%", "C6": "# ?/?"}
+    content = xlsx(("sku", "name", "price"), *((sku, sku, price) for sku, price in rows), formats=formats)
+    content = repacked(content, {b"<v>77</v>": b"<v>NaN</v>", b"<v>78</v>": b"<v>%s</v>" % (b"9" * 400)})
+    read = importing.read(content)
+    refused = refusals(importing, read)
+    assert (read["status"], read["error"], [*refused]) == ("READY", None, ["A", "C", "D", "E"])
+    assert refused["A"] == ["price: An amount has at most 12 digits."]
+    assert refused["C"] == ["price: The spreadsheet has an error here (#NUM!)."]
 
 
 def test_many_rows_take_few_statements(importing: Importing, statements: Any) -> None:
@@ -129,7 +169,7 @@ def test_a_price_of_a_workbook_is_the_one_that_it_shows(importing: Importing) ->
     rows = [["sku", "name", "price"], ["A", "A", 14.875], [7, "B", 14.875], [8, "", 14.875], ["D", "D", 14.875]]
     formats = {"C2": "0.00", "A3": "0000", "C3": "#,##0.00", "A4": "0000", "C4": "0.00"}
     read = importing.read(xlsx(*rows, formats=formats), name="x.xlsx")
-    assert refusals(importing, read)["D"] == ["price: An amount in USD has at most 2 decimal places."]
+    assert refusals(importing, read)["D"] == ["An amount in USD has at most 2 decimal places."]
     as_file = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
     sent_back = b"".join(as_file.streaming_content).decode("utf-8-sig")
     assert [line.split(",")[:3] for line in sent_back.splitlines()[1:]] == [
@@ -143,7 +183,7 @@ def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(importing: I
     rows = [["sku", "name", "price"], ["A", "A", "12,50"], ["B", "B", 3.5], ["C", "C", 1.299], ["D", "D", 7]]
     read = importing.read(xlsx(*rows), name="x.xlsx")
     assert [one["name"] for one in read["questions"] if one["needed"]] == [], "what numbers are is known"
-    assert refusals(importing, read) == {"C": ["price: An amount in USD has at most 2 decimal places."]}
+    assert refusals(importing, read) == {"C": ["An amount in USD has at most 2 decimal places."]}
     importing.apply(read["import_id"])
     assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "12.50", "B": "3.50", "D": "7.00"}
 
@@ -220,11 +260,11 @@ def test_prices_are_understood(importing: Importing, cell: str, price: str) -> N
     ("cell", "sentence"),
     [
         ("-1", "price: A price must not be negative."),
-        ("1.005", "price: An amount in USD has at most 2 decimal places."),
+        ("1.005", "An amount in USD has at most 2 decimal places."),
         ("cheap", "price: 'cheap' is not a price."),
         ("NaN", "price: 'NaN' is not a price."),
         ("1.2.3", "price: '1.2.3' is not a number in which '.' is the decimal sign."),
-        ("9999999999999", "price: An amount has at most 12 digits."),
+        ("9999999999999", "An amount has at most 12 digits."),
         ("#REF!", "price: The spreadsheet has an error here (#REF!)."),
     ],
 )
