@@ -273,6 +273,7 @@ INSTALLED_APPS = [
     "config.staff.apps.StaffConfig",
     "config.books.apps.BooksConfig",
     "config.operations.apps.OperationsConfig",
+    *(["config.people.apps.PeopleConfig"] if "customers" in ECI_CONTEXTS else []),
     *(f"contexts.{name}" for name in ECI_CONTEXTS),
 ]
 MIDDLEWARE = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -56,6 +56,22 @@ def record(context: str, customer_id: int, **sought: str) -> None:
 def erased(context: str) -> QuerySet[ErasureRow, int]:
     """The ids of all erased customers, for a condition on the context's other tables."""
     return _rows(context).values_list("customer_id", flat=True)
+
+
+# -- who has something elsewhere ---------------------------------------------------------------------------------------
+
+_asked: list[Callable[[Collection[int]], Collection[int]]] = []
+
+
+def asks(tied: Callable[[Collection[int]], Collection[int]]) -> None:
+    """Have ``tied`` asked which of some customers have something in contexts that customers do not know."""
+    _asked[:] = [tied]
+
+
+def tied(customer_ids: Collection[int]) -> set[int]:
+    """Those of these customers to whom something in another context belongs. Called outside of any transaction.
+    ContextUnavailable."""
+    return {one for ask in _asked if customer_ids for one in ask(customer_ids)}
 
 
 # -- what they did as guests ------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from contexts.customers import services
+from contexts.customers import selectors, services
 from contexts.customers.domain import email_key
 from contexts.customers.services import Planned
-from eci import text
+from eci import erasure, text
 from eci.identity.roles import Role, only
 from eci.imports import values, words
 from eci.imports.kinds import Cells, Field, Kind, Preset, Skip, Values, Verdict, plain, refused
@@ -136,9 +136,18 @@ class Customers(Kind):
     def write(self, rows: Sequence[Values], prepared: Any, *, actor: str) -> list[Verdict]:
         return [_verdict(plan) for plan in services.write_customers(rows=rows, actor=actor)]
 
-    def restore(self, lines: Sequence[ImportLineRow], prepared: Any, *, actor: str) -> list[str]:
+    def prepare_restoring(self, lines: Sequence[ImportLineRow]) -> set[int]:
+        """Those who have something in another context since."""
+        return erasure.tied(selectors.customer_ids_by_key(keys=[line.key for line in lines if _was_new(line)]))
+
+    def restore(self, lines: Sequence[ImportLineRow], prepared: set[int], *, actor: str) -> list[str]:
         done = [(line.key, {name: (old, new) for name, (old, new) in line.changes.items()}) for line in lines]
-        return [f"Kept: {why}." if why else "" for why in services.restore_customers(done=done, actor=actor)]
+        kept = services.restore_customers(done=done, tied=prepared, actor=actor)
+        return [f"Kept: {why}." if why else "" for why in kept]
+
+
+def _was_new(line: ImportLineRow) -> bool:
+    return line.outcome == Outcome.NEW
 
 
 def _verdict(plan: Planned) -> Verdict:

@@ -141,6 +141,11 @@ def password_of(*, customer_id: int) -> str:
     return found
 
 
+def customer_ids_by_key(*, keys: Collection[str]) -> list[int]:
+    """The ids of those who have these ``email_key``s."""
+    return list(Customer.objects.filter(email_key__in=keys, erased_at=None).values_list("pk", flat=True))
+
+
 def customer_by_email(*, email: str) -> Customer | None:
     """The customer who may log in with this address."""
     return Customer.objects.filter(email_key=email_key(email), erased_at=None, blocked_at=None).first()

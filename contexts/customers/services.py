@@ -307,10 +307,13 @@ def _plan(customer: Customer | None, row: Row) -> Planned:
 
 
 @writes("customers")
-def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]], actor: str) -> list[str]:
+def restore_customers(
+    *, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]]], tied: Collection[int], actor: str
+) -> list[str]:
     """Take back changes, each an ``email_key`` and what ``Planned.changes`` said; who was new is erased.
 
-    Returns for each why it stays as it is, or "": somebody has changed it since, or the person has logged in.
+    ``tied``: the ids of people to whom something in another context belongs. Returns for each why it stays as it is, or
+    "": somebody has changed it since, the person has logged in, or is one of those.
     """
     keys = [key for key, _ in done]
     found = {one.email_key: one for one in locked(Customer.objects.filter(email_key__in=keys).order_by("pk"))}
@@ -328,7 +331,8 @@ def restore_customers(*, done: Sequence[tuple[str, Mapping[str, tuple[Any, Any]]
         since = [name for name, (_, new) in changes.items() if getattr(customer, name) != new]
         if all(old is None for old, _ in changes.values()):
             used = customer.pk in active or customer.version > 1 or customer.password != NO_PASSWORD
-            why.append("the person has used the account, or somebody has changed it since" if used or since else "")
+            changed = "the person has used the account, or somebody has changed it since" if used or since else ""
+            why.append("the person has an order or a payment" if customer.pk in tied else changed)
             if not why[-1]:
                 new.append(customer.pk)
             continue

@@ -75,6 +75,9 @@ class LocalOrders(TellsTrail, Orders):
     def placed_by(self, *, customer_id: int, limit: int) -> tuple[OrderBrief, ...]:
         return tuple(map(order_brief, selectors.placed_by(customer_id=customer_id, limit=limit)))
 
+    def who_ordered(self, *, customer_ids: Iterable[int]) -> tuple[int, ...]:
+        return tuple(selectors.who_ordered(customer_ids=customer_ids))
+
     def of_product(self, *, product_id: int, limit: int) -> tuple[ProductSold, ...]:
         units = selectors.newest_of_product(product_id=product_id, limit=limit)
         found = selectors.orders_by_id(order_ids=list(units))

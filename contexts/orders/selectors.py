@@ -289,6 +289,12 @@ def placed_by(*, customer_id: int, limit: int) -> list[Order]:
     return list(Order.objects.filter(customer_id=customer_id).order_by("-created_at", "-pk")[:limit])
 
 
+def who_ordered(*, customer_ids: Iterable[int]) -> list[int]:
+    """Those of these customers who have an order."""
+    orders = Order.objects.filter(customer_id__in=list(customer_ids)).order_by()
+    return [customer_id for customer_id in orders.values_list("customer_id", flat=True).distinct() if customer_id]
+
+
 def newest_of_product(*, product_id: int, limit: int) -> dict[str, int]:
     """Of the newest orders that have the product, its units by order, the newest first: ids sort by time."""
     lines: QuerySet[OrderLine, Any] = OrderLine.objects.filter(product_id=product_id).order_by("-order_id")

@@ -183,6 +183,9 @@ class LocalPayments(TellsTrail, Payments):
         rows = selectors.payments_by(customer_id=customer_id, after=after, limit=limit)
         return tuple(payment_record(row) for row in rows)
 
+    def who_paid(self, *, customer_ids: Iterable[int]) -> tuple[int, ...]:
+        return tuple(selectors.who_paid(customer_ids=customer_ids))
+
     def orders_with_money(self) -> tuple[str, ...]:
         return tuple(selectors.orders_with_money())
 

@@ -67,6 +67,12 @@ def payments_by(*, customer_id: int, after: int, limit: int) -> list[Payment]:
     return list(_with_refunds(Payment.objects.filter(customer_id=customer_id, pk__gt=after))[:limit])
 
 
+def who_paid(*, customer_ids: Iterable[int]) -> list[int]:
+    """Those of these customers who have a payment, whatever became of it."""
+    payments = Payment.objects.filter(customer_id__in=list(customer_ids)).order_by()
+    return [customer_id for customer_id in payments.values_list("customer_id", flat=True).distinct() if customer_id]
+
+
 def payments_with_refunds_of(*, order_id: str) -> list[Payment]:
     """The order's payments, oldest first, each with its ``refunds`` at hand."""
     return list(_with_refunds(Payment.objects.filter(order_id=order_id)))

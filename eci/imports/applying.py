@@ -160,8 +160,7 @@ def _mark(lease: Lease, lines: list[ImportLineRow], results: list[tuple[ImportLi
 
 def _take_back(lease: Lease, kind: Kind, lines: list[ImportLineRow]) -> None:
     todo = [line for line in lines if line.state == State.APPLIED and line.outcome != Outcome.SAME]
-
-    prepared = kind.prepare([line.values for line in todo]) if todo else None
+    prepared = kind.prepare_restoring(todo) if todo else None
 
     def restore() -> None:
         why = kind.restore(todo, prepared, actor=lease.row.writes_as) if todo else []

@@ -180,6 +180,10 @@ class Kind(ABC):
         """Ask other contexts what is needed to judge these rows. Called outside of any transaction."""
         return ahead
 
+    def prepare_restoring(self, lines: Sequence[ImportLineRow]) -> Any:
+        """The same, for lines that are taken back."""
+        return self.prepare([line.values for line in lines])
+
     @abstractmethod
     def look(self, rows: Sequence[Values], prepared: Any) -> list[Verdict]:
         """What these rows would do. It writes and locks nothing."""

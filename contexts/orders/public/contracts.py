@@ -406,6 +406,10 @@ class Orders(KeepsTrail):
         """A customer's orders, newest first."""
 
     @abstractmethod
+    def who_ordered(self, *, customer_ids: Iterable[int]) -> tuple[int, ...]:
+        """Those of these customers who have an order."""
+
+    @abstractmethod
     def of_product(self, *, product_id: int, limit: int) -> tuple[ProductSold, ...]:
         """The newest orders that have this product."""
 

@@ -320,6 +320,10 @@ class Payments(KeepsTrail):
         """A customer's payments by id, those above ``after``, at most ``limit``."""
 
     @abstractmethod
+    def who_paid(self, *, customer_ids: Iterable[int]) -> tuple[int, ...]:
+        """Those of these customers who have a payment, whatever became of it."""
+
+    @abstractmethod
     def orders_with_money(self) -> tuple[str, ...]:
         """Our orders that have money here: authorised, or captured and not wholly refunded."""
 

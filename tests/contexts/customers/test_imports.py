@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from django.core import mail
 from contexts.customers import services
 from contexts.customers.models import Customer, Import, ImportLine, ImportPiece, OutboxEvent, Trail
 from contexts.customers.public.events import CustomerErased
+from contexts.orders.local import LocalOrders
+from eci.calls import rpc
 from tests.support.imports import Importing, csv
+from tests.support.shop import Shop
 
 
 @pytest.fixture
@@ -163,3 +167,34 @@ def test_what_was_warned_of_does_not_keep_the_name_of_an_erased_person(importing
     services.erase_customer(customer_id=Customer.objects.get().pk, actor="staff:kim")
     [line] = ImportLine.objects.filter(key="jo@example.com").values()
     assert (line["warned"], line["cells"], line["outcome"]) == (True, None, "new")
+
+
+class Asked(LocalOrders):
+    """Orders that remembers how often it was asked who has some."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def who_ordered(self, *, customer_ids: Iterable[int]) -> tuple[int, ...]:
+        self.times += 1
+        return super().who_ordered(customer_ids=customer_ids)
+
+
+def test_who_has_an_order_or_a_payment_since_is_not_erased_by_undoing(shop: Shop) -> None:
+    importing = Importing(shop.api, kind="customers")
+    done = importing.take(csv("email,full_name", *(f"{name}@example.com,{name}" for name in ("bo", "cy", "di", "ed"))))
+    bo, cy, di, ed = (Customer.objects.get(full_name=name).pk for name in ("bo", "cy", "di", "ed"))
+    line = {"product_id": shop.product_id, "quantity": 1}
+    assert shop.api.post("/v1/orders", {"customer_id": bo, "items": [line]}).status == 201
+    assert shop.api.post("/v1/orders", {"customer_id": cy, "items": [line], "pay_later": True}).status == 201
+    paid = {"order_id": "SHOP-7", "amount": "5.00", "customer_id": di}
+    assert shop.api.post("/v1/payments/charge", paid).status == 200
+    asked = Asked()
+    with rpc.replaced("orders", asked):
+        undone = importing.undo(done["import_id"])
+    assert (undone["counts"]["undone"], undone["counts"]["kept"]) == (1, 3)
+    kept = {row["key"]: row["messages"][-1] for row in importing.rows(done["import_id"], "&state=kept")}
+    why = "Kept: the person has an order or a payment."
+    assert kept == dict.fromkeys(("bo@example.com", "cy@example.com", "di@example.com"), why)
+    assert list(Customer.objects.exclude(erased_at=None).values_list("pk", flat=True)) == [ed]
+    assert asked.times == 1, "one question for all"

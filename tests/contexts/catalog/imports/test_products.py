@@ -58,7 +58,7 @@ def test_an_absurd_cell_refuses_its_row_and_no_other(importing: Importing) -> No
     prices = {
         **dict.fromkeys(("9" * 27, "9" * 5_000, f"{'9' * 30}.5"), "An amount has at most 12 digits."),
         "1e999999": "is not a number",
-        **{odd: "is not a price" for odd in ("NaN", "Infinity")},
+        **dict.fromkeys(("NaN", "Infinity"), "is not a price"),
     }
     rows = [f"P-{at},Lamp,{price},USD" for at, price in enumerate(prices)]
     read = importing.read(csv("sku,name,price,currency", *rows, "A,Lamp,5,\0", "B,Lamp,5,USD"))
