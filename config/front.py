@@ -411,10 +411,12 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         usual = int(self.cfg.threads)
         while self.ready and len(self.running) < usual:
             self._run(self.ready.popleft(), self.tpool)
-        spare = min(stuck(STUCK), self._spare) if self.ready else 0
+        long_ago = time.monotonic() - STUCK
+        if not self.ready or next(iter(self.running)).began >= long_ago:  # who has run for longest stands first
+            return
+        spare = min(stuck(STUCK), self._spare)
         if not spare:
             return
-        long_ago = time.monotonic() - STUCK
         lanes = Counter(one.lane for one in self.running if one.began < long_ago)
         for connection in list(self.ready):
             if len(self.running) < usual + spare and lanes[connection.lane] < usual / 2:

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from itertools import starmap
 from typing import Any
 
+from django.db import connections
 from django.db.models import (
     Case,
     CharField,
@@ -16,12 +17,14 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    Func,
     Max,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
     Sum,
+    TextField,
     Value,
     When,
 )
@@ -29,6 +32,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.db.models.lookups import IsNull
+from pydantic_core import from_json
 
 from contexts.inventory.domain import Explanation, Hold, Out, StockRow, require_enough, settled, spread_back
 from contexts.inventory.models import Allocation, Movement, MovementKind, Reservation, Stock, StockDay, Sweep, Warehouse
@@ -40,6 +44,7 @@ from eci.db import locked
 from eci.ids import ORDER_PREFIX
 from eci.paging import Paging
 from eci.statements import reads
+from eci.statements.texts import databases
 
 RETURN = "return"  # the ledger's reason for units that came back
 LAPSED = Q(status=ReservationStatus.RESERVED, paying=False, expires_at__lte=Now())
@@ -594,6 +599,26 @@ def _of_keys(*, keys: Collection[str]) -> QuerySet[Any]:
     return with_current(rows=Reservation.objects.filter(key__in=keys))
 
 
+class _Json(Func):
+    """Columns, or the rows of a subquery, as one list of JSON. For PostgreSQL: MySQL cuts off what is long, and two
+    questions to SQLite are as quick."""
+
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+        names = {"jsonb_agg": "json_group_array", "jsonb_build_array": "json_array"}
+        return self.as_sql(compiler, connection, function=names[self.extra["function"]])
+
+
+@reads
+def _of_keys_with_parts(*, keys: Collection[str]) -> QuerySet[Any]:
+    """With ``parts``, each as a list that begins with its stock row; None where there are none."""
+    columns = ("stock_id", "stock__product_id", "stock__warehouse_id", "quantity", "state", "moved_from")
+    parts = Allocation.objects.filter(reservation=OuterRef("pk")).order_by()
+    listed = parts.values(listed=_Json(_Json(*columns, function="jsonb_build_array"), function="jsonb_agg"))
+    return with_current(rows=Reservation.objects.filter(key__in=keys)).annotate(parts=Subquery(listed))
+
+
 @reads
 def _parts_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation, Any]:
     rows = Allocation.objects.filter(reservation__in=reservation_ids).order_by("stock_id")
@@ -604,7 +629,16 @@ def _parts_of(*, reservation_ids: Collection[int]) -> QuerySet[Allocation, Any]:
 
 def reservations_by_key(*, keys: Iterable[str]) -> dict[str, ReservationView]:
     """The reservations with these keys that exist, by key."""
-    return {rows.reservation.key: rows for rows in _with_allocations(_of_keys(keys=list(keys)))}
+    return {rows.reservation.key: rows for rows in _views_of_keys(keys=list(keys))}
+
+
+def _views_of_keys(*, keys: Collection[str]) -> list[ReservationView]:
+    if connections[databases.db_for_read(Reservation)].vendor != "postgresql":
+        return _with_allocations(_of_keys(keys=keys))
+    return [
+        _view(row, [Part(row.pk, *columns) for _, *columns in sorted(from_json(row.parts or "[]"))])
+        for row in _of_keys_with_parts(keys=keys)
+    ]
 
 
 def allocations_of(*, reservation_ids: Collection[int]) -> dict[int, list[Part]]:
@@ -626,10 +660,13 @@ def _with_allocations(reservations: Iterable[Any]) -> list[ReservationView]:
     allocations: dict[int, list[Part]] = defaultdict(list)
     for one in starmap(Part, _parts_of(reservation_ids=by_id.keys())):
         allocations[one.reservation_id].append(one)
-    for pk, row in by_id.items():
-        if row.current != row.status:
-            lapse(reservation=row, allocations=allocations[pk])
-    return [ReservationView(reservation=row, allocations=allocations[pk]) for pk, row in by_id.items()]
+    return [_view(row, allocations[pk]) for pk, row in by_id.items()]
+
+
+def _view(row: Any, parts: list[Part]) -> ReservationView:
+    if row.current != row.status:
+        lapse(reservation=row, allocations=parts)
+    return ReservationView(reservation=row, allocations=parts)
 
 
 def lapse(*, reservation: Reservation, allocations: Sequence[Allocation | Part]) -> None:

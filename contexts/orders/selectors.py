@@ -103,15 +103,17 @@ def order_with_reference(*, reference: str) -> Order | None:
     return Order.objects.filter(reference=reference).first() if reference else None
 
 
-_OF_WORKFLOWS = (
-    *("token", "refusal", "next_at", "lease_owner", "lease_until", "attempts", "trace"),
-    *("idempotency_scope", "idempotency_key", "idempotency_fingerprint"),
+# What is shown of an order, and ``undo``, which tells whether it is being cancelled.
+_SHOWN = (
+    *("number", "reference", "metadata", "customer_id", "email", "status", "payment_status", "currency", "undo"),
+    *("subtotal_minor", "tax_minor", "shipping_minor", "total_minor", "refunded_minor"),
+    *("shipping_address", "fulfilment", "needs_attention", "expires_at", "created_at", "updated_at"),
 )
 
 
 @reads
 def _shown(*, order_id: str) -> QuerySet[Order]:
-    return Order.objects.filter(pk=order_id).defer(*_OF_WORKFLOWS)
+    return Order.objects.filter(pk=order_id).only(*_SHOWN)
 
 
 @reads
@@ -126,7 +128,7 @@ def orders(
     created_before: datetime | None = None,
 ) -> QuerySet[Order]:
     """``created_after`` is included, ``created_before`` is not."""
-    rows = Order.objects.defer(*_OF_WORKFLOWS)
+    rows = Order.objects.only(*_SHOWN)
     if customer_id is not None:
         rows = rows.filter(customer_id=customer_id)
     if number is not None:
