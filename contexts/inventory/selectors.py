@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.models import (
@@ -238,17 +238,46 @@ def received(
     return booked
 
 
+class Level(NamedTuple):
+    """A product's units in one warehouse, as ``with_available`` counts them."""
+
+    warehouse_id: str
+    on_hand: int
+    held: int
+    owed: int
+    available: int
+
+
 @reads
-def _available(*, product_ids: Collection[int]) -> QuerySet[Any]:
-    rows = with_available(rows=Stock.objects.filter(product_id__in=product_ids))
-    return rows.order_by("product_id", "warehouse_id")
+def _levels(*, product_ids: Collection[int]) -> QuerySet[Any, Any]:
+    return _levels_of(Stock.objects.filter(product_id__in=product_ids))
 
 
-def availability(*, product_ids: Iterable[int]) -> dict[int, list[Stock]]:
-    """Each product's stock rows, by warehouse code; an empty list for a product without any."""
-    found: dict[int, list[Stock]] = {product_id: [] for product_id in product_ids}
-    for row in _available(product_ids=found.keys()):
-        found[row.product_id].append(row)
+@reads
+def _levels_of_one(*, product_id: int) -> QuerySet[Any, Any]:
+    """Asked as one of several, PostgreSQL would foresee ten, and read all of a small table."""
+    return _levels_of(Stock.objects.filter(product_id=product_id))
+
+
+def _levels_of(stock: QuerySet[Stock]) -> QuerySet[Any, Any]:
+    rows = _with_lapsed(stock).order_by("product_id", "warehouse_id")
+    return rows.values_list(
+        "product_id", "warehouse_id", "on_hand", "reserved", "owed", "lapsed", "warehouse__is_active"
+    )
+
+
+def availability(*, product_ids: Iterable[int]) -> dict[int, list[Level]]:
+    """Each product's stock, by warehouse code; an empty list for a product without any. Counted here: the database
+    would look for what is owed and for what has lapsed again for each number that they are a part of."""
+    found: dict[int, list[Level]] = {product_id: [] for product_id in product_ids}
+    rows = _levels(product_ids=found.keys()) if len(found) != 1 else _levels_of_one(product_id=next(iter(found)))
+    all_owed: Counter[int] = Counter()
+    for product_id, _, _, _, owed, *_ in rows:
+        all_owed[product_id] += owed
+    for product_id, warehouse, on_hand, reserved, owed, lapsed, is_active in rows:
+        held = reserved - int(lapsed)
+        available = max(0, on_hand - held - all_owed[product_id]) if is_active else 0
+        found[product_id].append(Level(warehouse, on_hand, held, owed, available))
     return found
 
 
@@ -605,9 +634,9 @@ class _Json(Func):
 
     output_field = TextField()
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **how: Any) -> Any:
         names = {"jsonb_agg": "json_group_array", "jsonb_build_array": "json_array"}
-        return self.as_sql(compiler, connection, function=names[self.extra["function"]])
+        return self.as_sql(compiler, connection, function=names[self.extra["function"]], **how)
 
 
 @reads
@@ -616,7 +645,8 @@ def _of_keys_with_parts(*, keys: Collection[str]) -> QuerySet[Any]:
     columns = ("stock_id", "stock__product_id", "stock__warehouse_id", "quantity", "state", "moved_from")
     parts = Allocation.objects.filter(reservation=OuterRef("pk")).order_by()
     listed = parts.values(listed=_Json(_Json(*columns, function="jsonb_build_array"), function="jsonb_agg"))
-    return with_current(rows=Reservation.objects.filter(key__in=keys)).annotate(parts=Subquery(listed))
+    rows: QuerySet[Any] = with_current(rows=Reservation.objects.filter(key__in=keys)).annotate(parts=Subquery(listed))
+    return rows
 
 
 @reads

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         if product_id is None:
             raise CommandError(f"There is no product {sku}.")
-        rows = selectors.availability(product_ids=[product_id])[product_id]
+        rows = selectors.rows_of_product(product_id=product_id)
         if not rows:
             self.stdout.write(f"{sku} (product {product_id}) has never been in a warehouse.")
         for row in rows:
