@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 
 import charset_normalizer
 
+from eci.imports import western
 from eci.imports.errors import BadFile
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -33,15 +34,15 @@ _GUESSED = [
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
     *("cp932", "gb18030", "big5", "cp949", "mac_roman", "cp850", "koi8_r", "iso8859_2", "cp866", "cp852"),
 ]
-ENCODINGS = [*_GUESSED, "koi8_u", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_15", "cp437"]
-_AS_LIKELY = 0.02  # charset-normalizer cannot tell short texts apart: then it is the encoding that most files have
-# What no western text has: letters of other alphabets, capitals within words, signs between letters.
-_ODD = re.compile(
-    "[^\x00-\x7fßà-ïñ-öø-üÿÀ-ÏÑ-ÖØ-ÜšžœŠŽŒŸ€£¥¢§°©®™–—„“”‚‘’«»…•·´±×½¼¾²³µªº¿¡\xa0]|[a-zß-ÿšžœ][À-ÞŠŽŒŸ]"
-    "|[^\\W\\d_][ŠŽŒŸ][a-zß-ÿ]|[^\\W\\d_][‚„¿¡]|[^\\W\\d_][–—][a-zß-ÿ]|[^\\W\\d_][£¥¢§°©®™“”‘«»…•´±×½¼¾²³µªº][^\\W\\d_]"
-    "|(?<!\\d)[½¼¾²³µªº][^\\W\\d_]"
-)
-_READINGS, _READ = 12, 40  # of a line that is asked about, and characters of each
+ENCODINGS = [
+    *_GUESSED,
+    *("koi8_u", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_15", "cp437", "euc_jp", "iso2022_jp"),
+]
+_AS_LIKELY, _FEW = 0.02, 20  # charset-normalizer cannot tell short texts apart, and guesses at fewer words than these
+_READINGS, _READ = 12, 60  # of words that are asked about, and characters of each
+_WORDS = 4
+_APART = re.compile(rb"[\s;,\t\"]+")  # between words, in any of these encodings
+_JAPANESE = re.compile(rb"\x1b\$[@B]|\x1b\([JI]")  # in seven bits, as old mail programs write it
 _WRAPPED = 200  # lines that tell
 _PAIR = re.compile('""')
 _SEP = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")
@@ -51,7 +52,7 @@ csv.field_size_limit(LONGEST_CELL)
 @dataclass(frozen=True, kw_only=True)
 class Coding:
     """``is_damaged``: some bytes are not in this encoding. ``sample``: of one that is only likely, a line with letters
-    that tell whether it is right. ``readings``: of one that is a mere guess, what the line may be instead."""
+    that tell whether it is right. ``readings``: of one that is a mere guess, what words of the file may be instead."""
 
     encoding: str
     is_damaged: bool = False
@@ -68,40 +69,70 @@ def coding_of(file: IO[bytes]) -> Coding:
             return Coding(encoding=encoding)
     if head[:1024].count(0) > len(head[:1024]) / 4:
         return Coding(encoding="utf-16-be" if head[0] == 0 else "utf-16-le")
-    bad = _first_bad_utf8(file)
+    bad = _first_bad(file, "utf-8")
     if bad is None:
-        return Coding(encoding="utf-8")
-    file.seek(max(0, bad - _SAMPLE // 2))
-    sample = file.read(_SAMPLE)
+        is_japanese = _JAPANESE.search(head) and _first_bad(file, "iso2022_jp") is None
+        return _likely("iso2022_jp", head) if is_japanese else Coding(encoding="utf-8")
+    sample = _about(file, bad)
     as_utf8 = sample.decode(errors="replace")
     damaged = as_utf8.count("\ufffd")
     if sum(not character.isascii() for character in as_utf8) > 5 * damaged:
         return Coding(encoding="utf-8", is_damaged=True)
-    lines = b"\n".join(line for line in sample.splitlines() if not line.isascii())
+    lines = _telling(sample)
     found = charset_normalizer.from_bytes(lines, cp_isolation=_GUESSED)
     best = found.best()
-    if best is None:
-        return _likely("cp1252", lines, is_guess=True)
-    likely = {name for one in found if one.chaos <= best.chaos + _AS_LIKELY for name in one.could_be_from_charset}
-    western = "cp1252" in likely and not _ODD.search(lines.decode("cp1252", errors="replace"))
-    return _likely("cp1252" if western else best.encoding, lines, is_guess=not western)
+    likely = {
+        name for one in found if best and one.chaos <= best.chaos + _AS_LIKELY for name in one.could_be_from_charset
+    }
+    as_western = lines.decode("cp1252", errors="replace")
+    is_western = western.is_western(as_western) and ("cp1252" in likely or len(_words(lines)) < _FEW)
+    if is_western and _first_bad(file, "cp1252") is None:
+        return _likely("cp1252", lines)
+    return _guess(file, lines, best.encoding if best else "cp1252")
 
 
-def _likely(encoding: str, lines: bytes, *, is_guess: bool) -> Coding:
-    line = lines.partition(b"\n")[0]
-    sample = line.decode(encoding, errors="replace")[:100]
-    readings = {encoding: sample[:_READ]} if is_guess else {}
-    for other in ENCODINGS if is_guess else []:
+def guessed(file: IO[bytes]) -> Coding:
+    """What the file may be in, where it is not in what it was said to be."""
+    return _guess(file, _telling(_about(file, _first_bad(file, "ascii") or 0)), "utf-8")
+
+
+def _about(file: IO[bytes], at: int) -> bytes:
+    file.seek(max(0, at - _SAMPLE // 2))
+    return file.read(_SAMPLE)
+
+
+def _telling(sample: bytes) -> bytes:
+    """The lines that tell something of the encoding."""
+    return b"\n".join(line for line in sample.splitlines() if not line.isascii())
+
+
+def _words(lines: bytes) -> list[bytes]:
+    return list(dict.fromkeys(word for word in _APART.split(lines) if not word.isascii()))
+
+
+def _likely(encoding: str, lines: bytes) -> Coding:
+    there = lines.decode(encoding, errors="replace").splitlines()
+    return Coding(encoding=encoding, sample=next((line for line in there if not line.isascii()), "")[:100])
+
+
+def _guess(file: IO[bytes], lines: bytes, likely: str) -> Coding:
+    """The likely one, or else the first one in which the whole file is, until somebody says which it is."""
+    words = _words(lines)[:_WORDS]
+    readings: dict[str, str] = {}
+    for encoding in dict.fromkeys((likely, *ENCODINGS)):
         with suppress(UnicodeError):
-            read = line.decode(other)[:_READ]
+            lines.decode(encoding)
+            read = ", ".join(word.decode(encoding) for word in words)[:_READ]
             is_text = all(letter.isprintable() or letter.isspace() for letter in read)
             if is_text and read not in readings.values() and len(readings) < _READINGS:
-                readings[other] = read
-    return Coding(encoding=encoding, sample=sample, readings=readings)
+                readings[encoding] = read
+    whole = (encoding for encoding in (*readings, *ENCODINGS) if _first_bad(file, encoding) is None)
+    return Coding(encoding=next(whole, likely), readings=readings)
 
 
-def _first_bad_utf8(file: IO[bytes]) -> int | None:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _first_bad(file: IO[bytes], encoding: str) -> int | None:
+    """Where the file is not in this encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
     file.seek(0)
     at = 0
     while piece := file.read(_SAMPLE):
@@ -158,7 +189,7 @@ def dialect_of(text: io.TextIOWrapper, recognised: Callable[[list[list[str]]], i
     try:
         sample = text.read(_SAMPLE)
     except UnicodeError:
-        raise undecodable(text.encoding) from None
+        raise Undecodable(text.encoding) from None
     found = _SEP.match(sample.partition("\n")[0])
     skipped = 0
     if found:
@@ -238,7 +269,7 @@ def records(text: io.TextIOWrapper, dialect: Dialect) -> Iterator[tuple[int, lis
                 yield first, alone or Torn([_torn(first, end)])
                 line = reader.line_num
     except UnicodeError:
-        raise undecodable(text.encoding) from None
+        raise Undecodable(text.encoding) from None
 
 
 def _reader(lines: Iterable[str], delimiter: str, quoting: Literal[0, 3]) -> Any:
@@ -269,5 +300,8 @@ def _lines(text: io.TextIOWrapper, skipped: int, last: list[str]) -> Iterator[st
         yield line
 
 
-def undecodable(encoding: str) -> BadFile:
-    return BadFile(f"The file is not wholly in {encoding}: save it as UTF-8, or name its encoding in the options.")
+class Undecodable(BadFile):
+    """The file is not in the encoding that somebody has said, or that its first bytes say."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"The file is not wholly in {encoding}. Say which encoding it is in, or save it as UTF-8.")

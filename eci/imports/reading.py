@@ -6,13 +6,13 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from eci.db import run_in_unit_of_work
-from eci.imports import again, mapping, tables, uploads, values
-from eci.imports.decoding import ENCODINGS, Torn
+from eci.imports import again, decoding, mapping, tables, uploads, values
+from eci.imports.decoding import ENCODINGS, Coding, Torn, Undecodable
 from eci.imports.errors import BadFile
 from eci.imports.formats import code_of
 from eci.imports.kinds import (
@@ -85,7 +85,7 @@ def read(lease: Lease) -> None:
     row = lease.row
     kind = kind_named(row.kind)
     options = row.given.get("options") or {}
-    with uploads.fetch(lease.context, row.file) as file:
+    with uploads.fetch(lease.context, row.file) as file, _asking_for_its_encoding(lease, file):
         table, columns = _opened(lease, file, kind)
         evidence = _look(table, columns, kind, lease)
         questions = [*_questions(table, columns, kind, evidence, options), *again.questions(row)]
@@ -113,6 +113,16 @@ def read(lease: Lease) -> None:
         answers = kind.informed(options | {one.name: one.answer for one in questions})
         _judge(lease, kind, _parsed(table.rows(), columns, kind), reading, answers, columns)
     lease.finish(Status.READY, done=lease.row.row_count)
+
+
+@contextmanager
+def _asking_for_its_encoding(lease: Lease, file: IO[bytes]) -> Iterator[None]:
+    """BadFile, with what may be answered nevertheless."""
+    try:
+        yield
+    except Undecodable:
+        lease.hold(questions=[vars(_in_which_encoding(decoding.guessed(file)))])
+        raise
 
 
 def _opened(lease: Lease, file: IO[bytes], kind: Kind) -> tuple[Table, Columns]:
@@ -235,13 +245,19 @@ def _about_text(table: Table) -> list[Question]:
         sentence = "The workbook has several sheets. Which one is to be read?"
         return [Question(name="sheet", question=sentence, choices=table.sheets, answer=table.sheet)]
     if table.coding and table.coding.readings:
-        readings = "; ".join(f"{name}: {values.quoted(line)}" for name, line in table.coding.readings.items())
-        sentence = f"The file is not in Unicode. In which encoding is it? A line of it reads so: {readings}."
-        return [Question(name="encoding", question=sentence, choices=ENCODINGS, needed=True)]
+        return [_in_which_encoding(table.coding)]
     if table.coding and table.coding.sample:
         sentence = f"The file is not in Unicode. Are these letters right: {values.quoted(table.coding.sample, 100)}?"
         return [Question(name="encoding", question=sentence, choices=ENCODINGS, answer=table.coding.encoding)]
     return []
+
+
+def _in_which_encoding(coding: Coding) -> Question:
+    """The likely ones come first."""
+    readings = "; ".join(f"{name}: {values.quoted(words, 60)}" for name, words in coding.readings.items())
+    sentence = f"In which encoding is the file? Words of it read so: {readings}."
+    choices = list(dict.fromkeys((*coding.readings, *ENCODINGS)))
+    return Question(name="encoding", question=sentence, choices=choices, needed=True)
 
 
 def _about_decimal(evidence: Evidence, options: Mapping[str, Any]) -> list[Question]:

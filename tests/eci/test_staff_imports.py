@@ -109,6 +109,19 @@ def test_questions_are_asked_and_columns_can_be_given(editor: Client, importing:
 
 
 @pytest.mark.any_engine
+def test_an_encoding_can_be_said_when_the_file_was_not_in_the_one_that_was_said(
+    editor: Client, importing: Importing
+) -> None:
+    url = begun(editor, "sku;name;price\nU5;Fööß;3,00\n".encode("cp850"))
+    importing.work()
+    do(editor, url, "answer", **{"option-encoding": "cp932"})
+    importing.work()
+    assert "FAILED" in page(editor, url)
+    do(editor, url, "answer", **{"option-encoding": "cp850"})
+    importing.work()
+    assert rows(page(editor, url))[0][1:3] == ["U5", "new"]
+
+
 def test_what_would_write_nothing_has_no_button_and_says_why(editor: Client, importing: Importing) -> None:
     url = begun(editor, csv("sku,name,price,Hinta", "A,Lamp,,1"))
     importing.work()

@@ -56,7 +56,7 @@ def test_rows_are_new_changed_or_the_same(importing: Importing) -> None:
 
 def test_an_absurd_cell_refuses_its_row_and_no_other(importing: Importing) -> None:
     prices = {
-        **dict.fromkeys(("9" * 27, "9" * 5_000, f"{'9' * 30}.5"), "An amount has at most 12 digits."),
+        **dict.fromkeys(("9" * 27, "9" * 5_000, f"{'9' * 30}.5"), "price: An amount has at most 12 digits."),
         "1e999999": "is not a number",
         **dict.fromkeys(("NaN", "Infinity"), "is not a price"),
     }
@@ -169,7 +169,7 @@ def test_a_price_of_a_workbook_is_the_one_that_it_shows(importing: Importing) ->
     rows = [["sku", "name", "price"], ["A", "A", 14.875], [7, "B", 14.875], [8, "", 14.875], ["D", "D", 14.875]]
     formats = {"C2": "0.00", "A3": "0000", "C3": "#,##0.00", "A4": "0000", "C4": "0.00"}
     read = importing.read(xlsx(*rows, formats=formats), name="x.xlsx")
-    assert refusals(importing, read)["D"] == ["An amount in USD has at most 2 decimal places."]
+    assert refusals(importing, read)["D"] == ["price: An amount in USD has at most 2 decimal places."]
     as_file = importing.api.client.get(f"/v1/imports/{read['import_id']}/rows?outcome=refused&format=csv")
     sent_back = b"".join(as_file.streaming_content).decode("utf-8-sig")
     assert [line.split(",")[:3] for line in sent_back.splitlines()[1:]] == [
@@ -183,7 +183,7 @@ def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(importing: I
     rows = [["sku", "name", "price"], ["A", "A", "12,50"], ["B", "B", 3.5], ["C", "C", 1.299], ["D", "D", 7]]
     read = importing.read(xlsx(*rows), name="x.xlsx")
     assert [one["name"] for one in read["questions"] if one["needed"]] == [], "what numbers are is known"
-    assert refusals(importing, read) == {"C": ["An amount in USD has at most 2 decimal places."]}
+    assert refusals(importing, read) == {"C": ["price: An amount in USD has at most 2 decimal places."]}
     importing.apply(read["import_id"])
     assert {sku: one["price"] for sku, one in by_sku(importing).items()} == {"A": "12.50", "B": "3.50", "D": "7.00"}
 
@@ -230,10 +230,22 @@ def test_columns_that_nobody_knows_are_asked(importing: Importing) -> None:
 def test_a_file_in_one_of_several_encodings_is_asked(importing: Importing) -> None:
     read = importing.read("sku,name,price\nA,Тетрадь,5\n".encode("koi8_r"))
     (asked,) = [one for one in read["questions"] if one["needed"]]
-    assert (asked["name"], "koi8_r: 'A,Тетрадь,5'" in asked["question"]) == ("encoding", True)
+    assert (asked["name"], "koi8_r: 'Тетрадь'" in asked["question"]) == ("encoding", True)
     assert "koi8_r" in asked["choices"]
     assert importing.answer(read["import_id"], encoding="koi8_r")["counts"]["new"] == 1
     assert importing.rows(read["import_id"])[0]["changes"]["name"] == [None, "Тетрадь"]
+
+
+def test_a_file_that_is_not_in_the_encoding_that_was_said_is_asked_again(importing: Importing) -> None:
+    content = "sku;name;price\nU5;Fööß Mütze;3,00\n".encode("cp850")
+    read = importing.read(content)
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (read["status"], asked["name"], "cp850: 'Fööß, Mütze'" in asked["question"]) == ("READY", "encoding", True)
+    failed = importing.answer(read["import_id"], encoding="utf-16")
+    sentence = "The file is not wholly in utf-16. Say which encoding it is in, or save it as UTF-8."
+    assert (failed["status"], failed["error"], failed["questions"]) == ("FAILED", sentence, [asked])
+    assert importing.answer(read["import_id"], encoding="cp850")["status"] == "READY"
+    assert importing.rows(read["import_id"])[0]["changes"]["name"] == [None, "Fööß Mütze"]
 
 
 def test_a_formula_is_refused_in_one_sentence(importing: Importing) -> None:
@@ -260,11 +272,11 @@ def test_prices_are_understood(importing: Importing, cell: str, price: str) -> N
     ("cell", "sentence"),
     [
         ("-1", "price: A price must not be negative."),
-        ("1.005", "An amount in USD has at most 2 decimal places."),
+        ("1.005", "price: An amount in USD has at most 2 decimal places."),
         ("cheap", "price: 'cheap' is not a price."),
         ("NaN", "price: 'NaN' is not a price."),
         ("1.2.3", "price: '1.2.3' is not a number in which '.' is the decimal sign."),
-        ("9999999999999", "An amount has at most 12 digits."),
+        ("9999999999999", "price: An amount has at most 12 digits."),
         ("#REF!", "price: The spreadsheet has an error here (#REF!)."),
     ],
 )
