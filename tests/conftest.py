@@ -32,6 +32,7 @@ SHARED = ("tests/processes/shared/", "tests/browser/")  # the files of each have
 AFTER_THE_RANKED = 1_000
 NOT_ON_SERVERS = re.compile(r"^pytestmark = .*\b(any_engine|no_database)\b", re.MULTILINE)
 
+gc.disable()  # until all is loaded, which stays
 admin.autodiscover()  # tests look at what is registered, and may come before the first page
 
 # What a busy machine is slow at is not wrong, and a run knows of no other.
@@ -86,6 +87,7 @@ def _rank(item: pytest.Item) -> int:
 def pytest_collection_finish() -> None:
     """What is loaded stays: the collector need not look through it again and again, nor copy it in forked children.
     Nor need it look through a request's objects each few hundred: most of them go by themselves."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20)
