@@ -14,7 +14,8 @@ from playwright.sync_api import expect
 from tests.browser.conftest import BOSS, CATALOG, STOCK, SUPPORT, Enter, Shop
 from tests.support.browser import PHONE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.no_database, pytest.mark.first(1)]
+# After the walk through all pages: days change what there is.
+pytestmark = [pytest.mark.e2e, pytest.mark.no_database, pytest.mark.first(2)]
 
 
 def test_the_day_of_a_catalog_editor(shop: Shop, enter: Enter) -> None:

@@ -82,6 +82,7 @@ def test_every_page_of_staff(shop: Shop, enter: Enter) -> None:
     boss = enter(BOSS)
     asked, to_cancel = _ask_for_a_return(shop), shop.orders["to cancel"]
     _refund(shop)
+    _hold(shop)
     _import_prices(boss)
     seen, flaws = walk(
         boss,
@@ -121,6 +122,13 @@ def _refund(shop: Shop) -> None:
     [payment] = shop.api.get(f"/v1/payments?order_id={shop.orders['other']}", **as_boss).data
     refund = {"amount": 1, "reason": "goodwill"}
     assert shop.api.post(f"/v1/payments/{payment['payment_id']}/refund", refund, key="once", **as_boss).status == 200
+
+
+def _hold(shop: Shop) -> None:
+    """Another may have run out by now."""
+    hold = {"product_id": 1, "quantity": 1, "idempotency_key": "walk-in-2"}
+    held = shop.api.post("/v1/inventory/reserve", hold, Authorization=f"Bearer {shop.token}")
+    assert held.status == 200, held.json
 
 
 def _import_prices(boss: Person) -> None:
