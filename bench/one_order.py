@@ -4,6 +4,7 @@
 filled. NAME=PID are the servers' processes; ``--postgres-log FILE`` is where PostgreSQL logs.
 
 - ``statements``: those of one order by context, and its commits, as the databases themselves have seen them.
+- ``ways``: how often this process waits for an answer of a database, for such an order.
 - ``parts``: µs of processor time of one order, by context and layer. A timer of the process looks where it is.
 - ``request``, ``after``: µs of this process and of the servers, for an order and for delivering its events and sending
   its mails then. ``calls``: Python functions called by each. Others' load changes all times, and no count.
@@ -21,10 +22,12 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import sqlparse
 
 from bench import databases, machine
 from bench.shop import ADMIN, CONTEXTS, ROOT
@@ -125,10 +128,11 @@ def of_postgres(log: str, contexts: Mapping[str, str]) -> Iterator[tuple[str, st
 
 
 def of_mariadb(rows: list[tuple[int, str]]) -> Iterator[tuple[str, str]]:
-    """From (connection, statement). A connection is the context's whose tables it names."""
+    """From (connection, statements of a packet). A connection is the context's whose tables it names."""
     owner = {connection: found[1] for connection, said in rows if (found := _OF_MARIADB.search(said))}
     for connection, said in rows:
-        yield owner.get(connection, ""), said
+        for statement in sqlparse.split(said):
+            yield owner.get(connection, ""), statement
 
 
 @contextmanager
@@ -178,6 +182,35 @@ def _traced_sqlite(found: Counted) -> Iterator[None]:
     yield
     for connection in opened.values():
         connection.connection.set_trace_callback(None)
+
+
+@contextmanager
+def ways() -> Iterator[list[str]]:
+    """Each wait of this process for an answer of PostgreSQL, MySQL or MariaDB, while this is open: what waited."""
+    seen: list[str] = []
+    waits: list[tuple[Any, str]] = []
+    with suppress(ImportError):  # where databases are files there are no drivers
+        from MySQLdb.connections import Connection
+        from psycopg import Connection as OfPostgres
+
+        waits += [(Connection, name) for name in ("query", "commit", "rollback", "begin", "ping")]
+        waits += [(OfPostgres, "wait")]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in waits]
+
+    def watched(name: str, really: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*arguments: Any, **options: Any) -> Any:
+            seen.append(name)
+            return really(*arguments, **options)
+
+        return watching
+
+    for owner, name, really in kept:
+        setattr(owner, name, watched(name, really))
+    try:
+        yield seen
+    finally:
+        for owner, name, really in kept:
+            setattr(owner, name, really)
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------
@@ -270,10 +303,14 @@ def main() -> int:
     for number in range(WARM_UP):
         shop.order(1, number + 1)
     after_commit()
-    statements = {}
+    statements, waits = {}, {}
     for lines in (1, MANY):
+        shop.order(lines)
+        with ways() as seen:
+            shop.order(lines)
         with counted(urls, asked.postgres_log) as found:
             shop.order(lines)
+        waits[str(lines)] = len(seen)
         statements[str(lines)] = found.sums()
     after_commit()
 
@@ -297,6 +334,7 @@ def main() -> int:
             "orders": asked.orders,
             "looks": looks,
             "statements": statements,
+            "ways": waits,
             "parts": parts,
             "request": {part: used * each for part, used in request.items()},
             "after": {part: used * each for part, used in after.items()},

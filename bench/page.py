@@ -205,7 +205,9 @@ def statements(results: Results) -> str:
         for what in ("statements", "commits"):
             counts = [sums[context][what] for context in contexts]
             rows.append((f"{lines} {'line' if lines == '1' else 'lines'}: {what}", *counts, f"**{sum(counts)}**"))
-    return table(("", *contexts, "in all"), rows)
+    ways = " and ".join(str(count) for count in results["order"]["ways"].values())
+    said = f"\n\nThe request waits for an answer of a database {ways} times."
+    return table(("", *contexts, "in all"), rows) + (said if any(results["order"]["ways"].values()) else "")
 
 
 def parts(results: Results) -> str:

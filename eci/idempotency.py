@@ -146,7 +146,7 @@ def finish(context: str, key: Key, answer: Answer, *, resource: str = "") -> Non
     columns: dict[str, Any] = {"status": answer.status, "answer": json.dumps(answer.body, cls=JSONEncoder)}
     if resource:
         columns["resource"] = resource
-    _answering_in(context)(scope=key.scope, key=key.key, columns=Columns(columns))
+    _answering_in(context).along(scope=key.scope, key=key.key, columns=Columns(columns))
 
 
 def keep(context: str, key: Key, answer: Answer) -> None:

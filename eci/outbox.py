@@ -200,7 +200,7 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
         for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
         if consumer != known_to
     ]
-    _inserts_in(context)(rows)
+    _inserts_in(context).along(rows)
     if rows:
         after_commit(context, emitted.set)
 
@@ -238,7 +238,7 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
     def claim() -> list[OutboxRow]:
         rows = _oldest_in(context)(aggregate_id=aggregate_id)
         if rows:
-            _lease_in(context)(ids=[row.pk for row in rows], owner=owner)
+            _lease_in(context).along(ids=[row.pk for row in rows], owner=owner)
         return sorted(rows, key=lambda row: row.pk)
 
     return run_in_unit_of_work(context, claim)
@@ -248,7 +248,7 @@ def _mark(context: str, owner: str, delivered: list[OutboxRow], failed: list[Out
     """Rows whose lease has run out meanwhile are another relay's, and stay as they are."""
     mine = _outbox(context)._default_manager.filter(lease_owner=owner)
     with unit_of_work(context):
-        _delivered_in(context)(ids=[row.pk for row in delivered], owner=owner)
+        _delivered_in(context).along(ids=[row.pk for row in delivered], owner=owner)
         for attempts in {row.attempts for row in failed}:
             pause = timedelta(seconds=min(2**attempts, _BACKOFF_LIMIT))
             mine.filter(pk__in=[row.pk for row in failed if row.attempts == attempts]).update(

@@ -48,7 +48,7 @@ def queue_shop_notification(*, kind: Kind, order_id: str, reference: str, facts:
         created_at=now,
         updated_at=now,
     )
-    _add_own([notification])
+    _add_own.along([notification])
 
 
 @writes("notifications")
@@ -239,9 +239,9 @@ def begin_due(*, owner: str) -> list[Attempt]:
 @writes("notifications")
 def _begin(candidates: list[int], owner: str) -> list[Attempt]:
     """What another sender has begun meanwhile is left out."""
-    _lease(ids=candidates, owner=owner)
+    _lease.along(ids=candidates, owner=owner)
     begun = _leased(ids=candidates, owner=owner)
-    _add_attempts([Attempt(notification_id=pk, answer=_BEGUN) for pk in begun])
+    _add_attempts.along([Attempt(notification_id=pk, answer=_BEGUN) for pk in begun])
     newest = {attempt.notification_id: attempt for attempt in _attempts_of(ids=begun)}
     return [newest[pk] for pk in begun]
 
@@ -289,11 +289,11 @@ def finish_attempts(*, outcomes: Sequence[Outcome]) -> None:
     """Record how attempts ended. A notification whose lease was lost is another sender's, and stays as it is."""
     for status, answer in {(outcome.status, outcome.answer) for outcome in outcomes}:
         alike = [one.attempt.pk for one in outcomes if (one.status, one.answer) == (status, answer)]
-        _answer(ids=alike, ok=status is NotificationStatus.SENT, answer=answer)
+        _answer.along(ids=alike, ok=status is NotificationStatus.SENT, answer=answer)
     for outcome in outcomes:
         notification = outcome.attempt.notification
         filled_in = {name: getattr(notification, name) for name in _FILLED_IN}
-        _end(
+        _end.along(
             pk=notification.pk,
             owner=notification.lease_owner,
             delay=outcome.delay or timedelta(),

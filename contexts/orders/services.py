@@ -166,7 +166,7 @@ def create_order(
         )
         for number, line in enumerate(quote.lines, 1)
     ]
-    _add_lines(lines)
+    _add_lines.along(lines)
     own_prices = quote.own_prices()
     if own_prices:
         trail.record("orders", actor=asked.actor, action="priced", thing=f"order:{order_id}", after=own_prices)
@@ -190,7 +190,7 @@ def _note(
 ) -> TimelineEntry:
     noted = entry(event=event, detail=detail, actor=actor, at=at or utcnow())
     noted.order = order
-    _add_entries([noted])
+    _add_entries.along([noted])
     return noted
 
 
@@ -277,7 +277,7 @@ def record_rest(
     _rest(order, changes, at=at)
     for entry in entries:
         entry.order = order
-    _add_entries(entries)
+    _add_entries.along(entries)
     _tell(order, *facts)
     if remembered is not None:
         idempotency.finish("orders", *remembered)

@@ -136,7 +136,7 @@ def begin_for_order(*, asked: ChargeAsked, mode: Payment.Mode) -> Payment:
         customer_id=asked.customer_id,
         state=RequestState.PAYING,
     )
-    _add_request([request])
+    _add_request.along([request])
     return _create_payment(asked, mode)
 
 
@@ -361,7 +361,8 @@ def _reread(payment: Payment) -> Payment:
 
 def _move_request(payment: Payment, state: Any, **values: Any) -> None:
     if is_our_order(payment.order_id):
-        _change_request(order_id=payment.order_id, columns=Columns({"state": state, "updated_at": utcnow(), **values}))
+        columns = Columns({"state": state, "updated_at": utcnow(), **values})
+        _change_request.along(order_id=payment.order_id, columns=columns)
 
 
 def _text(payment: Payment, minor: int) -> str:

@@ -412,7 +412,7 @@ def _record(shipments: list[Shipment], actor: str, *, location: str = "", note: 
         )
         for shipment in shipments
     ]
-    _add_steps(steps)
+    _add_steps.along(steps)
 
 
 def _require_allowed(shipments: list[Shipment], *, force: bool) -> None:

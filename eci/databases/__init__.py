@@ -15,7 +15,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -248,6 +248,13 @@ class Named:
     def cursor_for(self, text: str) -> Any:
         """The driver's cursor, for a statement whose rows are all taken before the next one."""
         return self.create_cursor()  # type: ignore[attr-defined]
+
+    def send_along(self, text: str, params: Sequence[Any]) -> None:
+        """A write within a transaction, of whose answer nobody needs anything.
+
+        A server gets it together with the next statement or COMMIT, which then also raises its errors.
+        """
+        self.cursor_for(text).execute(text, params)
 
     def lost_connection(self, error: Error) -> bool:
         return False

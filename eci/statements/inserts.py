@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ from django.db.models.expressions import DatabaseDefault, Expression
 from django.db.models.sql import InsertQuery
 
 from eci.statements.stand_ins import itself, preparation
-from eci.statements.texts import KEPT, Converters, converted, converters_of, databases, write
+from eci.statements.texts import KEPT, Converters, converted, converters_of, databases, send_along, write
 
 M = TypeVar("M", bound=models.Model)
 
@@ -51,34 +51,52 @@ class Inserts(Generic[M]):
         return f"inserts of {self.model._meta.label}"
 
     def __call__(self, rows: Sequence[M]) -> int:
+        inserted = 0
+        for connection, text, batch, filled in self._batches(rows, answered=True):
+            found = write(connection, *filled, partial(self._answer, connection, text, batch))
+            inserted += found if self.once else len(batch)
+        return inserted
+
+    def along(self, rows: Sequence[M]) -> None:
+        """Nobody needs what the database makes of these rows, which stay as they are.
+
+        A server gets them together with the transaction's next statement, or with its COMMIT, which then raises their
+        errors: so it is for rows that no rule of the database should refuse.
+        """
+        for connection, _, _, filled in self._batches(rows, answered=False):
+            send_along(connection, *filled)
+
+    def _batches(
+        self, rows: Sequence[M], *, answered: bool
+    ) -> Iterator[tuple[Any, _Insertion, Sequence[M], tuple[str, list[Any]]]]:
         if not rows:
-            return 0
-        alias, meta = databases.db_for_write(self.model), self.model._meta
+            return
+        alias = databases.db_for_write(self.model)
         connection = connections[alias]
         filled_in = tuple(name for name, value in vars(rows[0]).items() if isinstance(value, DatabaseDefault))
         if not all(isinstance(getattr(row, name), DatabaseDefault) for name in filled_in for row in rows[1:]):
             raise TypeError(f"{self}: one row leaves {filled_in} to the database, another does not.")
         at_once = len(rows) >= _MANY and connection.vendor == "postgresql"
-        text: _Insertion = self._kept(alias, filled_in, rows[0].pk is not None, at_once)
+        text: _Insertion = self._kept(alias, filled_in, rows[0].pk is not None, at_once, answered)
         size = max(1, connection.ops.bulk_batch_size(text.columns, rows))
-        inserted = 0
         for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
+            yield connection, text, batch, (text.at_once if at_once else text.fill)(batch)
 
-            def answer(cursor: Any, batch: Sequence[M] = batch) -> int:
-                made = cursor.fetchall() if text.returned else ()
-                if text.converters:
-                    made = converted(made, text.converters, connection)
-                for row, values in zip(batch, made, strict=bool(text.returned)):
-                    vars(row).update(zip(text.returned, values, strict=True))
-                if len(batch) == 1 and batch[0].pk is None and not self.once:  # MySQL
-                    batch[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
-                return int(cursor.rowcount)
+    def _answer(self, connection: Any, text: _Insertion, batch: Sequence[M], cursor: Any) -> int:
+        """Rows get what the database made for them. How many were inserted."""
+        made = cursor.fetchall() if text.returned else ()
+        if text.converters:
+            made = converted(made, text.converters, connection)
+        for row, values in zip(batch, made, strict=bool(text.returned)):
+            vars(row).update(zip(text.returned, values, strict=True))
+        if len(batch) == 1 and batch[0].pk is None and not self.once:  # MySQL
+            meta = self.model._meta
+            batch[0].pk = connection.ops.last_insert_id(cursor, meta.db_table, str(meta.pk.column))
+        return int(cursor.rowcount)
 
-            found = write(connection, *(text.at_once if at_once else text.fill)(batch), answer)
-            inserted += found if self.once else len(batch)
-        return inserted
-
-    def _compiled(self, alias: str, filled_in: Sequence[str], has_key: bool, at_once: bool) -> _Insertion:
+    def _compiled(
+        self, alias: str, filled_in: Sequence[str], has_key: bool, at_once: bool, answered: bool
+    ) -> _Insertion:
         connection, meta = connections[alias], self.model._meta
         by_itself = connection.features.supports_default_keyword_in_bulk_insert
         unnamed = set(filled_in) - self.same.keys() if at_once else set()
@@ -99,7 +117,7 @@ class Inserts(Generic[M]):
         query = InsertQuery(self.model, **self._on_conflict())
         query.insert_values(fields, [template])
         compiler = query.get_compiler(using=alias)
-        returns = not self.once and connection.features.can_return_rows_from_bulk_insert
+        returns = answered and not self.once and connection.features.can_return_rows_from_bulk_insert
         returned = compiler.returning_fields = list(meta.db_returning_fields) if returns else []
         [(sql, parts)] = compiler.as_sql()
         before, row, after = _INSERT.fullmatch(sql).groups()  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from django.db.models.sql import UpdateQuery
 
 from eci.statements.rows import loader
 from eci.statements.stand_ins import PLAIN, Shaped, shape_of, stand_in
-from eci.statements.texts import KEPT, Text, converted, converters_of, count, databases, fetched, run, write
+from eci.statements.texts import KEPT, Text, converted, converters_of, count, databases, fetched, run, send_along, write
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -180,6 +180,12 @@ class Changes(Statement[P]):
             return 0
         connection = connections[alias]
         return int(write(connection, *self.text(values, kept[0]), count))
+
+    def along(self, *args: P.args, **values: P.kwargs) -> None:
+        """Nobody needs to know how many rows: as ``Inserts.along``."""
+        alias, kept = self.prepared(values)
+        if kept is not None:
+            send_along(connections[alias], *self.text(values, kept[0]))
 
     def alias(self, model: type[models.Model]) -> str:
         return databases.db_for_write(model)

@@ -78,6 +78,17 @@ def write(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[An
         raise
 
 
+def send_along(connection: Any, sql: str, params: Sequence[Any]) -> None:
+    """As ``write``, with the transaction's next statement or its COMMIT; at once where there is none, or somebody looks
+    on."""
+    if not connection.in_atomic_block or connection.execute_wrappers or connection.force_debug_cursor:
+        write(connection, sql, params, count)
+        return
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        connection.send_along(sql, params)
+
+
 fetched = methodcaller("fetchall")
 count = attrgetter("rowcount")
 

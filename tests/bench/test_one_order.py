@@ -50,7 +50,7 @@ def test_statements_of_postgresql() -> None:
 
 def test_statements_of_mariadb_belong_to_their_connection() -> None:
     rows = [(1, "START TRANSACTION"), (2, "SET autocommit = 0"), (1, "INSERT INTO `orders_order` VALUES (1)")]
-    rows += [(2, "INSERT INTO `shipping_shipment` VALUES (1)"), (2, "COMMIT"), (1, "COMMIT"), (3, "SELECT 1")]
+    rows += [(2, "BEGIN;INSERT INTO `shipping_shipment` VALUES ('1;2');COMMIT"), (1, "COMMIT"), (3, "SELECT 1")]
     counted = Counted()
     counted.said += of_mariadb(rows)
     assert counted.sums()["orders"] == counted.sums()["shipping"] == {"statements": 1, "commits": 1}

@@ -40,6 +40,7 @@ def results() -> dict[str, Any]:
         "memory": {"web": [100.0, 50.0], "PostgreSQL": [20.0]}, "idle": {"web": 1.0, "PostgreSQL": 2.0},
         "order": {
             "statements": {"1": {"orders": {"statements": 4, "commits": 2}, "catalog": dict.fromkeys(both, 0)}},
+            "ways": {"1": 3},
             "parts": {"orders": {"statements": 600.0, "its own": 400.0}},
             "request": {"Python": 1000.0, "PostgreSQL": 500.0}, "after": {"Python": 100.0, "PostgreSQL": 50.0},
             "calls": {"request": 7000, "after": 4600},

@@ -44,4 +44,4 @@ def record(
                 at=at,
             )
         )
-    _add(lines)
+    _add.along(lines)

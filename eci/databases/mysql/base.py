@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.utils import Error
 from django.utils.functional import cached_property
 from MySQLdb.constants import FIELD_TYPE
+from MySQLdb.cursors import Cursor
 
 from eci.clock import in_utc
 from eci.databases import Bounded, NamedErrors, hung, parent, waits
@@ -35,6 +36,19 @@ class _Errors(NamedErrors):
         super().__exit__(kind, error, traceback)
 
 
+class _Cursor(Cursor):  # type: ignore[misc]
+    """The driver's. What is ahead of a statement goes with it, in one packet. The server stops at the first error."""
+
+    def _query(self, query: bytes) -> int | None:
+        ahead, self.connection.ahead = self.connection.ahead, []
+        super()._query(b";".join([*ahead, query]))
+        for _ in ahead:
+            self.nextset()
+        count: int | None = self.rowcount
+        return count
+
+
+_BEGIN = b"BEGIN"
 _Parent = parent("mysql")
 
 
@@ -62,6 +76,7 @@ class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
         parameters["conv"] = parameters["conv"] | _TIMES
+        parameters["cursorclass"] = _Cursor
         if waits.seconds:
             bound = max(1, int(waits.seconds))
             parameters |= {"read_timeout": bound, "write_timeout": bound, "connect_timeout": bound}
@@ -75,10 +90,36 @@ class DatabaseWrapper(Bounded, _Parent):  # type: ignore[misc, valid-type]
             )
         return parameters
 
+    def get_new_connection(self, parameters: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(parameters)
+        connection.ahead = []
+        return connection
+
     def _start_transaction_under_autocommit(self) -> None:
         """One statement, where Django turns autocommit off before, and on after, each transaction."""
-        with self.wrap_database_errors:
-            self.connection.begin()
+        self.connection.ahead.append(_BEGIN)
+
+    def send_along(self, text: str, params: Sequence[Any]) -> None:
+        self.connection.ahead.append(self.connection.cursor().mogrify(text, params).encode())
+
+    def _commit(self) -> None:
+        ahead = self.connection.ahead if self.connection is not None else []
+        if ahead == [_BEGIN]:
+            ahead.clear()  # nothing was done
+        elif ahead:
+            with self.wrap_database_errors:
+                self.connection.cursor().execute("COMMIT")
+        else:
+            super()._commit()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self.connection.ahead.clear()
+        super()._savepoint_rollback(sid)
+
+    def _rollback(self) -> None:
+        if self.connection is not None:
+            self.connection.ahead.clear()
+        super()._rollback()
 
     def is_loss(self, error: Error) -> bool:
         return error.args[:1] != () and error.args[0] in _GONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
 
 from eci.databases import Bounded, Server, hung, parent, waits
+from eci.databases.postgresql.packets import PackingConnection, PackingCursor
 
 _GONE = ("08000", "08003", "08006", "57P01", "57P02")  # no connection, shut down, crashed
 _INTERVAL = 0.1  # seconds between two looks for Ctrl-C, as psycopg has it
@@ -24,7 +26,7 @@ _CURSORS = 200  # of one connection
 
 @functools.cache
 def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
-    class Connection(psycopg.Connection[Any]):
+    class Connection(PackingConnection):
         """psycopg waits nowhere else: not for statements, commits or the pool's check of a connection."""
 
         answered = 0.0  # when a wait last ended well
@@ -133,20 +135,41 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
         self.connection, self.run_on_commit = None, []
         pool.putconn(connection)
 
+    @cached_property
+    def packs(self) -> bool:
+        """Whether statements go together: where they may be prepared, so no pooler is in the way that knows neither."""
+        return self.settings_dict["OPTIONS"].get("prepare_threshold") is not None
+
     def cursor_for(self, text: str) -> psycopg.Cursor[Any]:
         kept: dict[str, psycopg.Cursor[Any]] = self.connection.cursors
         if text not in kept:
             if len(kept) == _CURSORS:
                 kept.clear()
-            kept[text] = self.connection.cursor()
+            kept[text] = PackingCursor(self.connection) if self.packs else self.connection.cursor()
             if self.timezone == UTC:  # psycopg's own loader, in C; Django's cursors want one that is written in Python
                 kept[text].adapters.register_loader("timestamptz", TimestamptzLoader)
         return kept[text]
 
     def _start_transaction_under_autocommit(self) -> None:
         """One statement: the driver would turn autocommit off before, and on after, each transaction."""
+        if self.packs:
+            self.connection.begin()
+            return
         with self.wrap_database_errors:
-            self.cursor_for("BEGIN").execute("BEGIN", prepare=False)
+            self.cursor_for("BEGIN").execute("BEGIN")
+
+    def send_along(self, text: str, params: Sequence[Any]) -> None:
+        cursor = self.cursor_for(text)
+        (cursor.send_along if isinstance(cursor, PackingCursor) else cursor.execute)(text, params)
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self.connection.take_ahead()
+        super()._savepoint_rollback(sid)
+
+    def _close(self) -> None:
+        if self.connection is not None:  # the pool's may go to somebody else, in the middle of a transaction
+            self.connection.take_ahead()
+        super()._close()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.connection.autocommit != autocommit:

@@ -117,7 +117,7 @@ def reserve(
         )
         for pick in picks
     ]
-    _add_allocations(allocations)
+    _add_allocations.along(allocations)
     low.tell(crossed=_become_low(picks, choices, stock))
     return ReservationRows(reservation=reservation, allocations=allocations)
 

@@ -88,7 +88,7 @@ def _leave(leaving: list[Allocation], at: datetime) -> None:
     parts.mark_allocations(allocations=leaving, state=AllocationState.SHIPPED, at=at)
     if _take_out(units=open_units, at=at) != len(open_units):
         raise Stale  # a count moved them to another row while this waited for the lock
-    _owe_less(units=owed_units, at=at)
+    _owe_less.along(units=owed_units, at=at)
 
 
 def _lock_with_moves_undone(key: str, warehouse: str | None, at: datetime) -> ReservationRows:
