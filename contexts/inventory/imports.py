@@ -409,6 +409,15 @@ class StockCounts(_Stock):
         return MovementKind.COUNT, "stock count from a file"
 
 
+_NAMED = 5  # who booked a delivery note before
+
+
+def _by_whom(by: Mapping[str, int]) -> str:
+    """The last ones, each with what it booked."""
+    named = [f"by {actor.replace(ACTOR, 'import ')}: {units:,} units" for actor, units in by.items()]
+    return "; ".join([*(["by others too"] if named[_NAMED:] else []), *named[-_NAMED:]])
+
+
 class Receipts(_Stock):
     """A row is units that have arrived, and maybe their delivery note. Of the same product there may be several."""
 
@@ -448,13 +457,12 @@ class Receipts(_Stock):
     ) -> list[tuple[int, str] | None]:
         """Of each row's delivery note, how many units were booked before, and the sentence that says so."""
         notes = [(self._place(row, prepared), row.get("reference", "")) for row in rows]
-        known = {(place, note) for place, note in notes if place and note}
+        known = {(place, selectors.note_key(note)) for place, note in notes if place and note}
         booked = selectors.received(notes=known, by_others_than=by_others_than)
         found: list[tuple[int, str] | None] = []
         for place, note in notes:
-            units, actor = booked.get((place, note), (0, "")) if place else (0, "")
-            who = actor.replace(ACTOR, "import ")
-            found.append((units, f"{note} was booked before, by {who}: {units:,} units.") if units else None)
+            by = booked.get((place, selectors.note_key(note))) if place else None
+            found.append((sum(by.values()), f"{note} was booked before, {_by_whom(by)}.") if by else None)
         return found
 
     def _adds(self, row: Values) -> bool:

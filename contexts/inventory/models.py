@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from contexts.inventory.public.contracts import AllocationState, ReservationStatus
 from eci.calls.service_tokens import UsedTokenRow
@@ -112,6 +112,12 @@ class Movement(QuickModel):
             models.Index(fields=["order_id"], name="inventory_movement_order"),
             models.Index(
                 fields=["reference", "product_id"], condition=Q(reference__gt=""), name="inventory_movement_note"
+            ),
+            models.Index(
+                Lower("reference"),
+                F("product_id"),
+                condition=Q(kind="receipt", reference__gt=""),
+                name="inventory_movement_received",
             ),
             models.Index(fields=["kind", "-at", "-id"], condition=~Q(kind="shipment"), name="inventory_movement_kind"),
             models.Index(fields=["-at", "-id"], name="inventory_movement_newest"),

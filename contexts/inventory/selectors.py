@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from django.db.models import (
 )
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import BigIntegerField
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Coalesce, Greatest, Lower, Now
 from django.db.models.lookups import IsNull
 from pydantic_core import from_json
 
@@ -216,26 +217,41 @@ def last_actors(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], s
     return {(product_id, code): actor for product_id, code, actor in rows}
 
 
-def received(
-    *, notes: Collection[tuple[tuple[int, str], str]], by_others_than: str | None = None
-) -> dict[tuple[tuple[int, str], str], tuple[int, str]]:
-    """Of these delivery notes, each of a product in a warehouse, those that were booked and not taken back: how many
-    units, and the last actor."""
+Note = tuple[tuple[int, str], str]  # a delivery note of a product in a warehouse, as ``note_key`` has it
+
+
+def note_key(reference: str) -> str:
+    """Delivery notes are compared without case."""
+    return reference.casefold()
+
+
+def received(*, notes: Collection[Note], by_others_than: str | None = None) -> dict[Note, dict[str, int]]:
+    """Of these delivery notes those that were booked and not taken back: how many units by each actor, in the order of
+    their last ones."""
     if not notes:
         return {}
-    found = Movement.objects.filter(
+    found = Movement.objects.alias(lowered=Lower("reference")).filter(
         kind=MovementKind.RECEIPT,
         product_id__in={product_id for (product_id, _), _ in notes},
-        reference__in={reference for _, reference in notes},
+        lowered__in={as_lowered for _, note in notes for as_lowered in _small(note)},
         reference__gt="",  # as the index has it
     )
     sums = found.values_list("product_id", "warehouse_id", "reference", "actor").annotate(Sum("delta"), last=Max("pk"))
-    booked: dict[tuple[tuple[int, str], str], tuple[int, str]] = {}
-    for product_id, code, reference, actor, units, _ in sums.filter(delta__sum__gt=0).order_by("last"):
-        note = ((product_id, code), reference)
+    booked: dict[Note, dict[str, int]] = defaultdict(dict)
+    for product_id, code, reference, actor, units, _ in sums.order_by("last"):
+        note = ((product_id, code), note_key(reference))
         if note in notes and actor != by_others_than:
-            booked[note] = (booked[note][0] + units if note in booked else units, actor)
-    return booked
+            booked[note][actor] = booked[note].pop(actor, 0) + units
+    left = {note: {actor: units for actor, units in by.items() if units > 0} for note, by in booked.items()}
+    return {note: by for note, by in left.items() if by}
+
+
+_CAPITALS = re.compile("[A-Z]+")
+
+
+def _small(note: str) -> set[str]:
+    """What databases may make of it in small letters: SQLite leaves those beyond the English alphabet as they are."""
+    return {_CAPITALS.sub(lambda found: found[0].lower(), one) for one in (note, note.lower(), note.upper())}
 
 
 class Level(NamedTuple):

@@ -43,6 +43,9 @@ class ReceiptIn(serializers.Serializer[Any]):
     warehouse = WarehouseCodeField()
     onhand = UnitsField(help_text="Units that arrive.")
     reorder_point = UnitsField(required=False, min_value=0)
+    reference = TextField(
+        required=False, max_length=255, allow_blank=True, help_text="Such as the delivery note's: the ledger keeps it."
+    )
 
 
 class CountedAtField(serializers.DateTimeField):

@@ -181,6 +181,7 @@ class StockRowListView(ApiView):
                 warehouse=body["warehouse"],
                 quantity=body["onhand"],
                 reorder_point=body.get("reorder_point"),
+                reference=body.get("reference", ""),
                 actor=self.caller.name,
                 create_warehouse=settings.ECI_OPEN,
             )

@@ -92,9 +92,16 @@ def _leave_trail(row: Stock, before: dict[str, int], *, action: str, actor: str)
 
 @writes("inventory")
 def receive(
-    *, product_id: int, warehouse: str, quantity: int, reorder_point: int | None, actor: str, create_warehouse: bool
+    *,
+    product_id: int,
+    warehouse: str,
+    quantity: int,
+    reorder_point: int | None,
+    actor: str,
+    create_warehouse: bool,
+    reference: str = "",
 ) -> Stock:
-    """Units arrive; returns the stock row. TooManyUnits.
+    """Units arrive, maybe with a delivery note (``reference``); returns the stock row. TooManyUnits.
 
     WarehouseNotFound, unless ``create_warehouse``: then it is created.
     """
@@ -111,7 +118,8 @@ def receive(
         if reorder_point is not None:
             Stock.objects.filter(pk=row.pk).update(reorder_point=reorder_point)
         _add({row.pk: quantity}, at)
-        ledger.record(changes=[(row, quantity)], kind=MovementKind.RECEIPT, reason="receipt", actor=actor, at=at)
+        about = {"reason": "receipt", "reference": reference, "actor": actor}
+        ledger.record(changes=[(row, quantity)], kind=MovementKind.RECEIPT, at=at, **about)
         owed.cover(stock_ids=[row.pk], at=at)
     _leave_trail(row, before, action="stock.receive", actor=actor)
     return row

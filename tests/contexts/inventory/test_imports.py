@@ -359,3 +359,22 @@ def test_a_delivery_note_that_was_booked_since_it_was_read_is_refused(counting: 
     [row] = counting.rows(second["import_id"], "&outcome=refused")
     told = f"DN-77 was booked before, by import {first['import_id']}: 7 units. That was since this file was read."
     assert (row["line"], row["messages"]) == (2, [told])
+
+
+def test_a_delivery_note_is_the_same_in_any_case_and_by_whatever_door(counting: Importing) -> None:
+    counting.kind = "receipts"
+    header = "sku,warehouse,quantity,reference"
+    first, second = (
+        counting.take(csv(header, f"LAMP,WH1,{units},{note}"))["import_id"]
+        for units, note in ((3, "LS-5001ä"), (4, " ls-5001A\u0308 "))
+    )
+    undone = counting.take(csv(header, "LAMP,WH1,9,Ls-5001Ä"))
+    counting.undo(undone["import_id"])
+    product_id = counting.api.get("/v1/products/sku/LAMP").data["product_id"]
+    receipt = {"product_id": product_id, "warehouse": "WH1", "onhand": 2, "reference": "LS-5001Ä"}
+    assert counting.api.post("/v1/inventory", receipt).status == 201
+    assert counting.api.get("/v1/inventory/movements?limit=1").data[0]["reference"] == "LS-5001Ä"
+    read = counting.read(csv(header, "LAMP,WH1,7,ls-5001ä"))
+    [row] = counting.rows(read["import_id"], "&outcome=warned")
+    by = f"by import {first}: 3 units; by import {second}: 4 units; by open: 2 units"
+    assert row["messages"] == [f"ls-5001ä was booked before, {by}."]
