@@ -133,7 +133,7 @@ def _few(*, found: Found) -> list[int] | None:
 
 
 def some(*, found: Found, query: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """These columns of up to ``COUNTED`` products that the query finds, in no order, and of one more if there are more.
+    """These columns of the newest ``COUNTED`` products that the query finds, and of one more if there are more.
 
     Without a query it finds all.
     """
@@ -147,7 +147,8 @@ def some(*, found: Found, query: str, columns: Sequence[str]) -> list[tuple[Any,
 def _some(found: Found, asked: Asked, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     if _vendor(found) == "postgresql":
         return Search(found, asked).some(columns, COUNTED + 1)
-    return list(found.filter(_fitting(asked, _vendor(found))).order_by().values_list(*columns)[: COUNTED + 1])
+    newest = found.filter(_fitting(asked, _vendor(found))).order_by("-pk")
+    return list(newest.values_list(*columns)[: COUNTED + 1])
 
 
 def named(*, found: Found, name: str, many: bool = False) -> Found:

@@ -251,13 +251,13 @@ class Search:
         return [pk for (pk,) in self._rows(_sql(f"{{}} {ordered}", found))]
 
     def some(self, columns: Sequence[str], limit: int) -> list[tuple[Any, ...]]:
-        """These columns of products that match, in no order."""
+        """These columns, ``id`` among them, of the newest products that match."""
         if width := self._sample.width(self._sample.matching(), limit):
             rows = self._walk(_table(Product.objects.order_by("-pk")[:width]), self._fits, limit, ", ".join(columns))
             if len(rows) == limit:
                 return rows
         found = self._found_by(Sql(", ".join(columns)), self._filters, self._index(*_WIDEST))
-        return self._rows(_sql(f"{{}} SELECT * FROM f LIMIT {limit}", found))
+        return self._rows(_sql(f"{{}} SELECT * FROM f ORDER BY id DESC LIMIT {limit}", found))
 
     def _unseen(self, products: int) -> Sample:
         return Sample(products, 0, 0, [0] * len(self._asked.words), 0, dict.fromkeys(self._ranks, 0))

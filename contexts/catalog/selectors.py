@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db import connections
+from django.db.models import Count, Min, Q, QuerySet
+from django.db.models.functions import Collate
 
 from contexts.catalog import search
 from contexts.catalog.domain import LOWEST_PRICE, category_key, price_band, price_thousandths
@@ -18,6 +20,7 @@ from contexts.catalog.public.contracts import ProductNotFound
 from eci.clock import utcnow
 from eci.paging import Paging
 from eci.statements import Reads, reads
+from eci.statements.texts import databases
 
 Row = dict[str, Any]
 _ZEROS = 8  # that a spreadsheet may have taken from a SKU
@@ -191,13 +194,13 @@ def products(*, paging: Paging, include_inactive: bool, q: str = "", **filters: 
 
 
 def facets(*, include_inactive: bool, q: str = "", **filters: Any) -> Facets:
-    """How many of the products that ``products`` finds are of each category and price band. Of many only a part is
+    """How many of the products that ``products`` finds are of each category and price band. Of many the newest are
     counted."""
     found = _found(include_inactive=include_inactive, **filters)
     columns = ("id", "category_key", "category", "price_minor", "currency")
     rows = search.some(found=found, query=q, columns=columns)
-    counted = sorted(rows[: search.COUNTED])
-    labels = {key: label for _, key, label, _, _ in counted}
+    counted = rows[: search.COUNTED]
+    labels = {key: label for _, key, label, _, _ in sorted(counted, key=lambda row: row[2], reverse=True)}
     return Facets(
         counted=len(counted),
         complete=len(rows) <= search.COUNTED,
@@ -227,6 +230,7 @@ def _found(
     product_ids: Collection[int] = (),
     skus: Collection[str] = (),
     category: str = "",
+    has_category: bool | None = None,
     barcode: str = "",
     name: str = "",
     currency: str = "",
@@ -247,6 +251,8 @@ def _found(
         found = found.filter(sku__in=skus)
     if category:
         found = found.filter(category_key=category_key(category))
+    if has_category is not None:
+        found = found.exclude(category_key="") if has_category else found.filter(category_key="")
     if barcode:
         found = found.filter(barcode=barcode)
     if name:
@@ -265,12 +271,18 @@ def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:
 
     Spellings that differ only in case are one category.
     """
-    found: QuerySet[Product] = Product.objects.exclude(category_key="")
+    found: QuerySet[Product, Any] = Product.objects.exclude(category_key="")
     if not include_inactive:
         found = found.filter(is_active=True)
     # Not Count("pk"): an index has all the rest, and a page is the products of twenty categories.
-    grouped = found.values("category_key").annotate(label=Min(F("category")), product_count=Count("*"))
+    grouped = found.values("category_key").annotate(label=_label(), product_count=Count("*"))
     return paging.slice(grouped, pk="category_key")
+
+
+def _label() -> Min:
+    """Of several spellings of a category the same one on any engine, whatever its language."""
+    by_code = "C" if connections[databases.db_for_read(Product)].vendor == "postgresql" else "BINARY"
+    return Min(Collate("category", by_code))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +299,7 @@ def census(*, changed_since: datetime) -> Census:
     """How many products there are of each kind, counted in one statement."""
     rows: QuerySet[Product, Any] = Product.objects.order_by().values("category_key", "is_active")
     counted = rows.annotate(
-        label=Min("category"), count=Count("pk"), changed=Count("pk", filter=Q(updated_at__gte=changed_since))
+        label=_label(), count=Count("pk"), changed=Count("pk", filter=Q(updated_at__gte=changed_since))
     )
     categories: Counter[str] = Counter()
     labels: dict[str, str] = {}

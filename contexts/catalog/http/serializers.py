@@ -61,6 +61,7 @@ class ProductOrderingField(OrderingField):
 class ProductListQuery(QuerySerializer):
     ordering = ProductOrderingField()
     category = TextField(required=False, max_length=text.CATEGORY)
+    has_category = QueryBooleanField(required=False, help_text="`false`: products that are in none.")
     is_active = QueryBooleanField(required=False)
     barcode = BarcodeField(required=False)
     product_ids = IdsField(required=False)

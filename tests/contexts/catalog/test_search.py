@@ -287,7 +287,7 @@ class TestOverTheApi:
         assert (facets["counted"], facets["complete"]) == (5, True)
         assert facets["categories"] == [
             {"category": "", "product_count": 2},
-            {"category": "home", "product_count": 2},
+            {"category": "Home", "product_count": 2},
             {"category": "Garden", "product_count": 1},
         ]
         bands = [(one["currency"], one["from"], one["until"], one["product_count"]) for one in facets["prices"]]
@@ -301,8 +301,20 @@ class TestOverTheApi:
             query = {"q": "lamp", "currency": currency, "min_price": low, "max_price": high}
             assert len(find(api, **query)) == units, "a band finds what it counts"
         assert "facets" not in api.get("/v1/products/search?q=lamp").json["meta"]
+        assert find(api, q="lamp", has_category="false") == ["J", "D"], "what is in no category"
+        assert len(find(api, q="lamp", has_category="true")) == 3
+        assert api.get("/v1/categories").data[1] == {"category": "Home", "product_count": 2}
         one = api.get("/v1/products/search?category=garden&facets=true").json["meta"]["facets"]
         assert one["counted"] == 1
+
+    def test_of_many_the_newest_are_counted(self, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(search, "COUNTED", 3)
+        for number, category in enumerate(["Old", "Old", "New", "New", "New"]):
+            make(f"P{number}", name="Lamp", category=category, price=Decimal(number + 1))
+        for asked in ("q=lamp", "q=p", "name=lamp", "currency=USD", "max_price=100"):
+            facets = api.get(f"/v1/products/search?{asked}&facets=true&limit=1").json["meta"]["facets"]
+            assert (facets["counted"], facets["complete"]) == (3, False), asked
+            assert facets["categories"] == [{"category": "New", "product_count": 3}], asked
 
     def test_the_public_neither_finds_nor_counts_what_is_off_sale(self, api: Any, settings: Any) -> None:
         make("A", name="Lamp")
