@@ -457,11 +457,11 @@ class Receipts(_Stock):
     ) -> list[tuple[int, str] | None]:
         """Of each row's delivery note, how many units were booked before, and the sentence that says so."""
         notes = [(self._place(row, prepared), row.get("reference", "")) for row in rows]
-        known = {(place, selectors.note_key(note)) for place, note in notes if place and note}
+        known = {(place, selectors.note_key(reference=note)) for place, note in notes if place and note}
         booked = selectors.received(notes=known, by_others_than=by_others_than)
         found: list[tuple[int, str] | None] = []
         for place, note in notes:
-            by = booked.get((place, selectors.note_key(note))) if place else None
+            by = booked.get((place, selectors.note_key(reference=note))) if place else None
             found.append((sum(by.values()), f"{note} was booked before, {_by_whom(by)}.") if by else None)
         return found
 

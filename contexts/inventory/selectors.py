@@ -220,7 +220,7 @@ def last_actors(*, places: Iterable[tuple[int, str]]) -> dict[tuple[int, str], s
 Note = tuple[tuple[int, str], str]  # a delivery note of a product in a warehouse, as ``note_key`` has it
 
 
-def note_key(reference: str) -> str:
+def note_key(*, reference: str) -> str:
     """Delivery notes are compared without case."""
     return reference.casefold()
 
@@ -239,7 +239,7 @@ def received(*, notes: Collection[Note], by_others_than: str | None = None) -> d
     sums = found.values_list("product_id", "warehouse_id", "reference", "actor").annotate(Sum("delta"), last=Max("pk"))
     booked: dict[Note, dict[str, int]] = defaultdict(dict)
     for product_id, code, reference, actor, units, _ in sums.order_by("last"):
-        note = ((product_id, code), note_key(reference))
+        note = ((product_id, code), note_key(reference=reference))
         if note in notes and actor != by_others_than:
             booked[note][actor] = booked[note].pop(actor, 0) + units
     left = {note: {actor: units for actor, units in by.items() if units > 0} for note, by in booked.items()}
