@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core import signing
 from rest_framework import serializers
@@ -77,15 +78,15 @@ def page(
         rows.reverse()
     has_next = more if not paging.backwards else True
     has_previous = more if paging.backwards else paging.after is not None
+    kept = "".join(f"{urlencode({name: value})}&" for name, value in request.query_params.items() if name != "cursor")
 
     def url(direction: str, row: Any) -> str:
         value, key = position(row)
         if isinstance(value, datetime):
             value = {"at": value.isoformat()}
         cursor = signing.dumps([direction, paging.order, value, key], salt=_SALT + request.path)
-        parameters = request.query_params.copy()
-        parameters["cursor"] = cursor
-        return request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+        # The colon is all that has to be quoted of it, and urlencode looks at every sign.
+        return request.build_absolute_uri(f"{request.path}?{kept}cursor={cursor.replace(':', '%3A')}")
 
     meta = {
         "limit": paging.limit,
