@@ -56,7 +56,7 @@ class Client:
     def trickle(self) -> None:
         """A byte each second, until the server has had enough: after ten, or some more on a busy machine."""
         self.socket.settimeout(1)
-        for _ in range(25):
+        for _ in range(60):
             try:
                 self.socket.recv(1, socket.MSG_PEEK)
                 self.socket.settimeout(30)

@@ -54,13 +54,13 @@ def test_an_order_outlives_ctrl_c_and_a_dead_supervisor(fresh: Product) -> None:
     fresh.stop()
 
     fresh.start()
+    killed = fresh.workers()
     started = time.monotonic()
     assert [order["order_id"] for order in fresh.api.get("/v1/orders").data] == [placed.data["order_id"]]
     replayed = DemoShop(fresh.api).order(1, 1, key="stop-1")
     assert (replayed.data["order_id"], replayed.headers["Idempotent-Replayed"]) == (placed.data["order_id"], "true")
     assert len(fresh.api.everything("/v1/products")) == len({p["sku"] for p in fresh.api.everything("/v1/products")})
     wait_until(lambda: time.monotonic() - started > SOON, 60, "all have run for a while")
-    killed = fresh.processes("eci-worker", "eci-beat")
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: len(set(fresh.processes("eci-worker", "eci-beat")) - set(killed)) == 2, 60, "both run again")
@@ -80,6 +80,7 @@ def test_ctrl_c_ends_it_while_it_is_still_being_loaded(tmp_path: Path, command: 
         cwd=ROOT,
         env=environment(tmp_path / "var", {}),
         stderr=subprocess.PIPE,
+        pipesize=4096,  # it waits for this test before it has loaded much more
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as loading:

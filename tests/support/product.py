@@ -201,12 +201,20 @@ class Product:
                     found.append(int(entry.name))
         return found
 
+    def workers(self) -> list[int]:
+        """Worker and beat, once both run."""
+
+        def both() -> list[int]:
+            found = self.processes("eci-worker", "eci-beat")
+            return found if len(found) == 2 else []
+
+        return wait_until(both, START, "worker and beat run")
+
     def kill_workers(self) -> None:
         """``kill -9`` of worker and beat alone. The supervisor, which would now end the rest, is held still."""
         assert self._process is not None
+        workers = self.workers()
         self._process.send_signal(signal.SIGSTOP)
-        workers = self.processes("eci-worker", "eci-beat")
-        assert len(workers) == 2, workers
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not self.processes("eci-worker", "eci-beat"), 60, "worker and beat are dead")
