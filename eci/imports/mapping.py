@@ -16,7 +16,7 @@ from eci.imports.tables import MAX_COLUMNS, Row
 HEADER_WITHIN = 20  # rows
 NOTHING = ""  # what a column is mapped to that is no field
 _ASIDE = re.compile(r"[(\[][^()\[\]]*[)\]]")
-_APART = re.compile(r"[()\[\]/,;:]")  # what stands in brackets after a price is said of it
+_APART = re.compile(r"[()\[\]/,;:–-]")  # what stands in brackets after a price is said of it, or before a hyphen
 
 
 @dataclass

@@ -135,7 +135,24 @@ def _opened(lease: Lease, file: IO[bytes], kind: Kind) -> tuple[Table, Columns]:
         sheet=options.get("sheet", ""),
         recognised=lambda rows: mapping.recognised(rows, kind, given),
     )
-    return table, _columns(table, kind, given, options.get("header_row"), lease)
+    columns = _columns(table, kind, given, options.get("header_row"), lease)
+    if others := _answered_by_another(columns, kind, options):
+        columns = _columns(table, kind, given | others, options.get("header_row"), lease)
+    return table, columns
+
+
+def _answered_by_another(columns: Columns, kind: Kind, options: Mapping[str, Any]) -> dict[str, str]:
+    """Columns that somebody has said a field is, though they were not known to be it: that is a mapping. BadFile."""
+    others = {}
+    for one in kind.fields:
+        answer, named = options.get(one.name), [columns.names[index] for index in columns.fields.get(one.name, ())]
+        if not one.ask or not answer or answer in named or not columns.given.isdisjoint(named):
+            continue
+        unused = [columns.names[index] for index in mapping.unused(columns)]
+        if answer not in unused:
+            raise BadFile(mapping.no_column(one.name, answer, [*named, *unused]))
+        others[answer] = one.name
+    return others
 
 
 def _columns(table: Table, kind: Kind, given: dict[str, Any], header_row: int | None, lease: Lease) -> Columns:
@@ -323,21 +340,23 @@ def _about_columns(
         there = [index for index in indexes if evidence.filled[index]]
         filled = [columns.names[index] for index in there]
         answer = options.get(one.name)
-        named = {columns.names[index] for index in indexes}
-        if one.ask and answer and answer not in named and not named & columns.given:
-            raise BadFile(mapping.no_column(one.name, answer, filled or columns.names))
         if not one.ask and not one.denied and len({plain(headers[index]) for index in there}) < len(there):
             sentence = f"Several columns are called {one.name}. Leave out all but one."
             yield Question(name="mapping", question=sentence, choices=filled, needed=True)
         is_doubtful = len(filled) == 1 and filled[0] not in columns.given and mapping.is_doubtful(filled[0], one)
         if one.ask and (len(filled) > 1 or is_doubtful):
+            others: list[str] = []
             sentence = f"{one.ask} Where it is blank, the other one counts."
             if is_doubtful:
-                sentence = f"Is {filled[0]} the {one.name} that the shop asks? If not, leave the column out."
+                others = _with_amounts(list(_first_rows(table, columns, kind)), columns)
+                or_another = f", or is it one of: {', '.join(others)[:300]}" if others else ""
+                sentence = (
+                    f"Is {filled[0]} the {one.name} that the shop asks{or_another}? If none is, leave the column out."
+                )
             yield Question(
                 name=one.name,
                 question=sentence,
-                choices=filled,
+                choices=[*filled, *others],
                 answer=answer if answer in filled else None,
                 needed=True,
             )
@@ -349,13 +368,22 @@ def _like_amounts(columns: Columns, one: Field, kind: Kind, table: Table) -> lis
     says_nothing = columns.fields.keys() <= {kind.fields[0].name}  # which is asked of already
     if columns.preset or says_nothing or one.name != kind.for_new or one.name in columns.fields or not unused:
         return []
-    rows = list(itertools.islice(_parsed(table.rows(), columns, kind), _TOLD_BY))
+    rows = list(_first_rows(table, columns, kind))
     for row in rows:
         _understand(row, kind, Reading(), {})
     if not kind.any_is_new([row.values for row in rows if not row.refusal and not row.skipped]):
         return []
+    return _with_amounts(rows, columns)
+
+
+def _first_rows(table: Table, columns: Columns, kind: Kind) -> Iterator[Parsed]:
+    return itertools.islice(_parsed(table.rows(), columns, kind), _TOLD_BY)
+
+
+def _with_amounts(rows: list[Parsed], columns: Columns) -> list[str]:
+    """The columns that are nothing yet, and full of amounts."""
     found = []
-    for at in unused:
+    for at in mapping.unused(columns):
         cells = [row.cells[at] for row in rows if at < len(row.cells) and row.cells[at].strip()]
         if any(map(values.has_cents, cells)) and all(map(values.may_be_amount, cells)):
             found.append(columns.names[at])

@@ -54,7 +54,17 @@ PRICE = (
     *("precio", "precio de venta", "precio unitario", "prezzo", "prezzo di vendita", "prezzo unitario"),
     *("prijs", "verkoopprijs", "eenheidsprijs", "stukprijs", "cena", "cena sprzedaży", "cena jednostkowa"),
     *("ár", "eladási ár", "egységár", "bruttó ár", "prix ttc", "prix ht", "preis brutto", "preis netto", "cena brutto"),
-    *("vk", "vk preis", "prix public", "prix vente", "precio venta", "precio de venta al público", "pvp"),
+    *(
+        "nettopreis",
+        "bruttopreis",
+        "vk",
+        "vk preis",
+        "prix public",
+        "prix vente",
+        "precio venta",
+        "precio de venta al público",
+        "pvp",
+    ),
     *("prezzo al pubblico", "prezzo vendita", "preço", "preço de venda", "preço unitário", "pris", "salgspris"),
     *("försäljningspris", "utsalgspris"),
 )

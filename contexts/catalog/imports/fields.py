@@ -148,13 +148,22 @@ IS_ACTIVE = Field(
     read=_flag,
     names=(
         *("active", "published", "status", "enabled", "visible", "product online", "product visible", "is enabled"),
-        *("is visible", "is published", "website published", "for sale", "can be sold", "sale ok", "saleable"),
+        *(
+            "is visible",
+            "is published",
+            "website published",
+            "for sale",
+            "on sale",
+            "can be sold",
+            "sale ok",
+            "saleable",
+        ),
         *("visibility", "product status", "item status", "listing status", "active status", *words.IS_ACTIVE),
     ),
     denied=(
         *("archived", "discontinued", "deleted", "hidden", "disabled", "inactive", "deactivated", "unpublished"),
         *("is archived", "is discontinued", "is deleted", "is hidden", "is disabled", "is inactive", "blocked"),
-        *("obsolete", "retired", "end of life", "not for sale", *words.NOT_ACTIVE),
+        *("obsolete", "retired", "end of life", "not for sale", "off sale", *words.NOT_ACTIVE),
     ),
     sounds=(
         *("active", "activo", "activad", "inactiv", "deactiv", "aktiv", "actif", "enabl", "disabl", "archiv", "delete"),

@@ -156,3 +156,30 @@ class TestSheets:
         (asked,) = read["questions"]
         assert (asked["name"], asked["choices"]) == ("sheet", ["Sheet", "Tuotteet"])
         assert importing.answer(read["import_id"], sheet="Tuotteet")["detected"]["columns"] == ["Koodi", "Nimi"]
+
+
+def test_what_is_on_sale_may_be_called_as_our_pages_call_it(importing: Importing) -> None:
+    read = importing.read(csv("sku,name,price,On sale", "A,A,1,no", "B,B,1,yes"))
+    assert [row["changes"]["is_active"][1] for row in importing.rows(read["import_id"])] == [False, True]
+
+
+def test_prices_before_and_after_tax_are_among_the_choices(importing: Importing) -> None:
+    read = importing.read(csv("sku;name;Netto-VK;Brutto-VK;UVP", "A;A;8,40;10,00;12,00"))
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert (asked["name"], set(asked["choices"])) == ("price", {"Netto-VK", "Brutto-VK", "UVP"})
+    importing.answer(read["import_id"], price="Brutto-VK")
+    assert importing.rows(read["import_id"])[0]["changes"]["price"] == [None, "10.00"]
+
+
+def test_a_column_that_nobody_knows_may_be_the_answer(importing: Importing) -> None:
+    content = csv("sku,name,Asking,Weight,UVP", "A,A,10.00 USD,3,12.00")
+    read = importing.read(content)
+    (asked,) = [one for one in read["questions"] if one["needed"]]
+    assert asked["question"] == (
+        "Is UVP the price that the shop asks, or is it one of: Asking? If none is, leave the column out."
+    )
+    assert asked["choices"] == ["UVP", "Asking"]
+    assert importing.answer(read["import_id"], price="Asking")["mapping"]["Asking"] == "price"
+    assert importing.rows(read["import_id"])[0]["changes"]["price"] == [None, "10.00"]
+    weight = importing.read(content, options={"price": "Cost"})
+    assert weight["error"] == "options: price is no column 'Cost'. Columns: UVP, Asking, Weight."
