@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +29,7 @@ from eci.http.downloads import CSV, CsvRenderer, download
 from eci.http.envelope import EnvelopeRenderer
 from eci.http.fields import TextField
 from eci.http.paging import QuerySerializer, page
+from eci.http.parsers import FormDecoder
 from eci.http.views import ApiView
 from eci.idempotency import Key
 from eci.identity.roles import Role, only
@@ -74,8 +76,12 @@ class OptionsIn(serializers.Serializer[Any]):
 
 
 class ImportAnswersIn(serializers.Serializer[Any]):
-    mapping = serializers.JSONField(required=False, help_text="Column name: field, or null to leave the column out.")
-    options = serializers.JSONField(required=False, help_text="Answers, by the names of the questions.")
+    mapping = serializers.JSONField(
+        required=False, decoder=FormDecoder, help_text="Column name: field, or null to leave the column out."
+    )
+    options = serializers.JSONField(
+        required=False, decoder=FormDecoder, help_text="Answers, by the names of the questions."
+    )
     kind = TextField(max_length=30, required=False)
 
     def validate_mapping(self, given: Any) -> dict[str, Any]:
@@ -164,7 +170,11 @@ class _Upload(MultiPartParser):
         request = (parser_context or {})["request"]
         if int(request.META.get("CONTENT_LENGTH") or 0) > uploads.LIMIT + uploads.ROOM:
             raise RequestDataTooBig
-        return super().parse(stream, media_type, parser_context)
+        parsed = super().parse(stream, media_type, parser_context)
+        for name in {*parsed.data, *parsed.files}:
+            if len(parsed.data.getlist(name)) + len(parsed.files.getlist(name)) > 1:
+                raise ParseError(f"The form gives {name[:60]!r} twice.")
+        return parsed
 
 
 class ImportView(ApiView):

@@ -52,6 +52,21 @@ class JSONObjectParser(BaseParser):
         return body
 
 
+class FormDecoder(json.JSONDecoder):
+    """Of JSON within a form: the same rules. ParseError."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, object_pairs_hook=_once)
+
+    def decode(self, text: str, *args: Any) -> Any:
+        try:
+            found = super().decode(text, *args)
+        except RecursionError:
+            raise ParseError("The body is nested too deeply.") from None
+        _check(found, 1, has_escapes="\\u" in text)
+        return found
+
+
 def _require_utf8(media_type: str) -> None:
     _, parameters = parse_header_parameters(media_type) if ";" in media_type else ("", {})
     charset = parameters.get("charset", "utf-8")

@@ -28,6 +28,28 @@ def test_the_same_key_begins_one_import(importing: Importing) -> None:
     assert Import.objects.count() == 1
 
 
+@pytest.mark.any_engine
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"kind": ["products", "prices"]}, "The form gives 'kind' twice."),
+        (
+            {"file": [SimpleUploadedFile("a.csv", FILE), SimpleUploadedFile("b.csv", FILE)]},
+            "The form gives 'file' twice.",
+        ),
+        ({"options": '{"decimal": ",", "decimal": "."}'}, 'The body gives "decimal" twice in one object.'),
+        ({"mapping": '{"a\\u0000": "sku"}'}, "Text must not contain NUL characters."),
+        ({"mapping": "[" * 100_000}, "The body is nested too deeply."),
+        ({"options": '{"header_row": NaN}'}, "options: Value must be valid JSON."),
+    ],
+)
+def test_nothing_of_a_form_is_lost_without_a_word(importing: Importing, form: dict[str, Any], sentence: str) -> None:
+    sent = {"kind": "products", "file": SimpleUploadedFile("file.csv", FILE)} | form
+    refused = importing.api.client.post("/v1/imports", sent)
+    assert (refused.status_code, refused.json()["error"]) == (400, sentence)
+    assert ImportPiece.objects.count() == 0
+
+
 def test_applying_with_a_key(importing: Importing) -> None:
     import_id = importing.read(FILE)["import_id"]
     path = f"/v1/imports/{import_id}/apply"
