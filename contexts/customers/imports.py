@@ -52,6 +52,7 @@ class Customers(Kind):
     name = "customers"
     context = "customers"
     roles = only(Role.SUPPORT)
+    keyed = frozenset({"email"})
     fields = (
         Field(
             name="email",

@@ -124,7 +124,8 @@ def refused(*messages: str) -> Verdict:
 
 
 class Kind(ABC):
-    """``unique``: no two rows of a file may have the same key and say something else."""
+    """``unique``: no two rows of a file may have the same key and say something else. ``keyed``: fields that their key
+    alone compares."""
 
     name: str
     context: str
@@ -132,6 +133,7 @@ class Kind(ABC):
     fields: tuple[Field, ...]
     presets: tuple[Preset, ...] = ()
     unique: bool = True
+    keyed: frozenset[str] = frozenset()
     makes_ahead: bool = False  # not of people: they may be erased before their rows are written
     says_more: bool = False  # a file of its first field alone says nothing
     for_new: str = ""  # a field without which nothing new is made

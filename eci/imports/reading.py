@@ -162,7 +162,7 @@ def _columns(table: Table, kind: Kind, given: dict[str, Any], header_row: int | 
         columns = mapping.columns_of(first, kind, mapping=given, header_row=header_row)
     except BadFile as problem:
         if len(table.sheets) < 2:
-            raise
+            raise BadFile(f"{problem} {_about_hidden(table)}") if table.hidden else problem from None
         lease.hold(questions=[vars(one) for one in _about_text(table)])
         this, others = values.quoted(table.sheet), ", ".join(sheet for sheet in table.sheets if sheet != table.sheet)
         raise BadFile(f"{problem} This is of the sheet {this}. The others: {others[:500]}.") from problem
@@ -410,7 +410,15 @@ def _detected(table: Table, columns: Columns, questions: Sequence[Question]) -> 
 
 def _about_sheet(table: Table, options: Mapping[str, Any]) -> list[str]:
     is_chosen = table.sheets and table.sheet != table.sheets[0] and not options.get("sheet")
-    return [f"The sheet {values.quoted(table.sheet)} is read: its columns are known best."] if is_chosen else []
+    return [
+        *([f"The sheet {values.quoted(table.sheet)} is read: its columns are known best."] if is_chosen else []),
+        *([_about_hidden(table)] if table.hidden else []),
+    ]
+
+
+def _about_hidden(table: Table) -> str:
+    hidden = ", ".join(map(values.quoted, table.hidden))[:500]
+    return f"Not read, because they are hidden: {hidden}. Show them, and send the file again."
 
 
 def _notes(columns: Columns) -> list[str]:
@@ -709,10 +717,12 @@ def _verdicts(
             if kind.unique:
                 seen[keys[id(one)]] = (one.line, one.values)
             singles.append(one)
-        elif all(before[1].get(name) == said for name, said in one.values.items()):
+            continue
+        said = {name: value for name, value in one.values.items() if name not in kind.keyed}
+        if all(before[1].get(name) == value for name, value in said.items()):
             yield one, Verdict(outcome=Outcome.SKIPPED, messages=[f"Line {before[0]} says the same."])
         else:
-            yield one, refused(_says_otherwise(keys[id(one)], before, one.values))
+            yield one, refused(_says_otherwise(keys[id(one)], before, said))
     for one, verdict in zip(singles, _looked(kind, singles), strict=True):
         if kind.unique and verdict.outcome != Outcome.REFUSED:
             taken.add(hash(keys[id(one)]))

@@ -63,6 +63,7 @@ class Table:
     dialect: Dialect | None = None
     sheet: str = ""
     sheets: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
     _total: int | None = None
 
     def rows(self) -> Iterator[Row]:
@@ -93,10 +94,10 @@ def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, re
         if head.startswith(sign):
             raise BadFile(sentence)
     if head.startswith(b"PK"):
-        sheets = _sheets(file)
+        sheets, hidden = _sheets(file)
         if sheet and sheet not in sheets:
             raise BadFile(f"There is no sheet {quoted(sheet)} in this workbook. Its sheets: {', '.join(sheets)}.")
-        return Table(file, sheet=sheet or _most_known(file, sheets, recognised), sheets=sheets)
+        return Table(file, sheet=sheet or _most_known(file, sheets, recognised), sheets=sheets, hidden=hidden)
     coding = Coding(encoding=encoding) if encoding else decoding.coding_of(file)
     if delimiter:
         with decoding.open_text(file, coding.encoding, damaged=coding.is_damaged) as text:
@@ -111,20 +112,21 @@ def open_table(file: IO[bytes], *, encoding: str, delimiter: str, sheet: str, re
 # -- workbooks --------------------------------------------------------------------------------------------------------
 
 
-def _sheets(file: IO[bytes]) -> list[str]:
-    """The names of its visible sheets, after a look at what the workbook would unpack to. BadFile."""
+def _sheets(file: IO[bytes]) -> tuple[list[str], list[str]]:
+    """The names of its visible sheets and of the hidden ones, after a look at what it would unpack to. BadFile."""
     try:
         with zipfile.ZipFile(file) as packed:
             _require_harmless(packed)
         with _workbook(file) as book:
             sheets = [one.title for one in book.worksheets if one.sheet_state == "visible"]
+            hidden = [one.title for one in book.worksheets if one.title not in sheets]
     except BadFile:
         raise
     except Exception as error:  # openpyxl raises whatever it stumbles over
         raise BadFile("This is no Excel workbook that can be read. Save it as CSV, or as .xlsx again.") from error
     if not sheets:
         raise BadFile("This workbook has no visible sheet.")
-    return sheets
+    return sheets, hidden
 
 
 def _most_known(file: IO[bytes], sheets: list[str], recognised: Recognised) -> str:

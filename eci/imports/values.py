@@ -128,9 +128,9 @@ _SIGNS = {
 }
 _SIGNS["dollar"] = _SIGNS["dollars"] = _SIGNS["$"]
 _COMMON = {code for codes in _SIGNS.values() for code in codes}
-_SPACE = "[\\s\xa0\u2007\u2009\u202f'’]+"
+_SPACE = "[\\s\xa0\u2007\u2009\u202f'’\u066c]+"
 _SPACES = re.compile(rf"(?<!\d){_SPACE}|{_SPACE}(?!\d)|{_SPACE}(?=\d{{3}}(?!\d))")  # of thousands, or beside a number
-_DASHES = str.maketrans("−–—", "---")
+_PLAIN_SIGNS = str.maketrans("−–—٫", "---.")  # of minus, and the Arabic one of decimals
 _AMOUNT = re.compile(r"(?P<before>[^\d.,+()-]*)(?P<number>[(+-]*[\d.,]+(?:[eE][+-]?\d+)?\)?-{0,2})(?P<after>[^\d.,]*)")
 _WORDS = re.compile(r"[^\W_]*\$|[^\W_]+|[€£₹₽₩₺₴₪฿₫₱₦₸₾¥]")
 _CENTS = re.compile(r"\d[.,]\d\d?(?!\d)")
@@ -195,7 +195,7 @@ def _digits_of(cell: str) -> str | None:
 
 
 def _closed_up(cell: str) -> str:
-    return _SPACES.sub("", cell).translate(_DASHES)
+    return _SPACES.sub("", cell).translate(_PLAIN_SIGNS)
 
 
 def number(cell: str, decimal: DecimalSign) -> Decimal:

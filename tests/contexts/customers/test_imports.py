@@ -37,7 +37,7 @@ def test_people_are_registered_once_by_their_address(importing: Importing) -> No
     )
     read = importing.read(content)
     assert [outcome for _, outcome in importing.outcomes(read["import_id"])] == [
-        *("new", "refused", "new", "refused", "refused")
+        *("new", "skipped", "new", "refused", "refused")
     ]
     importing.apply(read["import_id"])
     assert people() == [("ann@example.com", "Ann Lee", "+372 555 0100"), ("bob@xn--strae-oqa.de", "Bob", "")]

@@ -510,3 +510,16 @@ def test_what_is_no_text_in_a_workbook_is_no_sku(importing: Importing, cell: Any
     read = importing.read(xlsx(["sku", "name", "price"], [cell, "A", 1], ["B", "B", 1]), name="f.xlsx")
     [refused] = importing.rows(read["import_id"], "&outcome=refused")
     assert refused["messages"] == [f"sku: The workbook has {what}, and not a code. Make the cell a text."]
+
+
+def test_sheets_that_are_hidden_are_named(importing: Importing) -> None:
+    book = load_workbook(io.BytesIO(xlsx(["Welcome", "here"], Stock=[["sku", "name", "price"], ["A", "A", 1]])))
+    book["Stock"].sheet_state = "hidden"
+    file = io.BytesIO()
+    book.save(file)
+    read = importing.read(file.getvalue())
+    sentence = "Not read, because they are hidden: 'Stock'. Show them, and send the file again."
+    assert (read["detected"]["sheet"], sentence in read["notes"]) == ("Sheet", True)
+    book["Sheet"].delete_rows(1)
+    book.save(file := io.BytesIO())
+    assert importing.read(file.getvalue())["error"].endswith(sentence)
