@@ -100,11 +100,25 @@ def with_available(*, rows: QuerySet[Stock]) -> QuerySet[Any]:
     return counted
 
 
-@reads
-def stock_of(*, product_ids: Collection[int], lock: bool = False) -> QuerySet[Any]:
+def stock_of(*, product_ids: Collection[int], lock: bool = False) -> list[Any]:
     """All stock rows of these products, with ``lapsed`` and the database's ``now``."""
-    rows = _with_lapsed(Stock.objects.filter(product_id__in=product_ids)).annotate(now=Now())
-    rows = rows.select_related("warehouse").order_by("pk")
+    if len(product_ids) == 1:  # as in ``availability``
+        return _stock_of_one(product_id=next(iter(product_ids)), lock=lock)
+    return _stock_of_several(product_ids=product_ids, lock=lock)
+
+
+@reads
+def _stock_of_one(*, product_id: int, lock: bool) -> QuerySet[Any]:
+    return _for_reserving(Stock.objects.filter(product_id=product_id), lock)
+
+
+@reads
+def _stock_of_several(*, product_ids: Collection[int], lock: bool) -> QuerySet[Any]:
+    return _for_reserving(Stock.objects.filter(product_id__in=product_ids), lock)
+
+
+def _for_reserving(stock: QuerySet[Stock], lock: bool) -> QuerySet[Any]:
+    rows = _with_lapsed(stock).annotate(now=Now()).select_related("warehouse").order_by("pk")
     return locked(rows) if lock else rows
 
 
