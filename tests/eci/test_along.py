@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from django.db import IntegrityError, connections
 from bench.one_order import ways
 from contexts.catalog.models import Idempotency as CatalogKey
 from contexts.orders.models import Idempotency as OrdersKey
-from eci.db import statement_by_itself, unit_of_work
+from eci.db import run_in_unit_of_work, statement_by_itself, unit_of_work
 from eci.statements import Change, Changes, Inserts, change, changes
+from tests.support.product import wait_until
 from tests.support.threads import elsewhere
 
 RECORDS: dict[str, Any] = {"catalog": CatalogKey, "orders": OrdersKey}
@@ -139,6 +142,52 @@ def test_a_unit_that_is_left_in_the_middle_leaves_nothing_to_who_gets_its_connec
     finally:
         connection.close()
         connection.close_pool()
+
+
+WHO = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT CONNECTION_ID()"}
+WAITS = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE id = %s AND info IS NOT NULL",
+}
+KILL = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+
+
+@ON_SERVERS
+@committing
+@each
+@pytest.mark.parametrize("asked_by", ["Django", "a statement"])
+def test_a_unit_whose_connection_is_lost_within_a_packet_begins_anew(context: str, asked_by: str) -> None:
+    vendor = connections[context].vendor
+    who: Queue[int] = Queue()
+    tries: list[int] = []
+
+    def ask(text: str, *values: Any) -> int:
+        with connections[context].cursor() as cursor:
+            cursor.execute(text, values)
+            return int(cursor.fetchone()[0])
+
+    def rename() -> None:
+        tries.append(1)
+        if asked_by == "Django":
+            RECORDS[context].objects.filter(key="warm 0").update(key="A")
+        else:
+            RENAME[context](key="warm 0", new="A")
+
+    def work() -> None:
+        who.put(ask(WHO[vendor]))
+        run_in_unit_of_work(context, rename)
+
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work(context):
+            assert RENAME[context](key="warm 0", new="warm 0") == 1  # whose row is locked now
+            done = pool.submit(elsewhere, work)
+            number = who.get(timeout=60)
+            wait_until(lambda: ask(WAITS[vendor], number) == 1, 60, "it waits for the lock")
+            with connections[context].cursor() as cursor:
+                cursor.execute(KILL[vendor], [number])
+            wait_until(lambda: len(tries) == 2 or done.done(), 60, "it begins anew")
+        done.result(60)
+    assert len(tries) == 2 and keys(context) == {"A"}
 
 
 @committing

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db.utils import Error
 from django.utils.functional import cached_property
+from MySQLdb import MySQLError
 from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.cursors import Cursor
 
@@ -39,11 +40,18 @@ class _Errors(NamedErrors):
 class _Cursor(Cursor):  # type: ignore[misc]
     """The driver's. What is ahead of a statement goes with it, in one packet. The server stops at the first error."""
 
+    connection: Any
+
     def _query(self, query: bytes) -> int | None:
         ahead, self.connection.ahead = self.connection.ahead, []
         super()._query(b";".join([*ahead, query]))
-        for _ in ahead:
-            self.nextset()
+        try:
+            for _ in ahead:
+                self.nextset()
+        except MySQLError as error:
+            if error.args[:1] and error.args[0] in _LOST:
+                self.connection = None  # or to close this cursor would ask for the rest, and fail in the driver's words
+            raise
         count: int | None = self.rowcount
         return count
 

@@ -74,6 +74,7 @@ class PackingCursor(psycopg.Cursor[Any]):
     """Its statement takes along what is ahead of it, once it is prepared."""
 
     _conn: PackingConnection
+    _last_query: Any
     _ahead: Sequence[Send] = ()
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
