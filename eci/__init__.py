@@ -6,6 +6,7 @@ Databases
     db              which database a model lives in; units of work; read replicas
     databases.sqlite3.base      SQLite
     databases.postgresql.base   PostgreSQL
+    databases.postgresql.packets   what goes to it along with the next statement
     databases.mysql.base        MySQL and MariaDB
     idempotency     the same key with the same request gets the first answer again
     events          what has happened, as facts with names; who handles them
@@ -14,6 +15,7 @@ Databases
     erasure         which customers each context has erased
     activity        how a context tells of its trail
     trail           what staff has written: who, when, before, after
+    packets         several reads of one database at once
     paging          a page of a list, by cursor
 
 Statements (statements has the story)
@@ -30,6 +32,7 @@ Imports (imports has the story)
     imports.tables      a file as rows of cells
     imports.formats     what a workbook's number formats show beside a number
     imports.decoding    encodings and delimiters
+    imports.western     whether a text was read in the right encoding
     imports.mapping     which column is which field
     imports.words       what columns are called in other languages
     imports.values      what people write into cells
