@@ -7,6 +7,8 @@ from functools import lru_cache
 from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple, TypeVar
 
+from django.conf import settings
+
 from eci.db import ContextRouter
 from eci.statements.stand_ins import ANY, Slot, itself, preparation
 
@@ -81,7 +83,8 @@ def write(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[An
 def send_along(connection: Any, sql: str, params: Sequence[Any]) -> None:
     """As ``write``, with the transaction's next statement or its COMMIT; at once where there is none, or somebody looks
     on."""
-    if not connection.in_atomic_block or connection.execute_wrappers or connection.force_debug_cursor:
+    is_watched = connection.execute_wrappers or connection.force_debug_cursor or settings.ECI_DB_METRICS
+    if is_watched or not connection.in_atomic_block:
         write(connection, sql, params, count)
         return
     connection.validate_no_broken_transaction()
