@@ -138,8 +138,8 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
 
     @cached_property
     def packs(self) -> bool:
-        """Whether statements go together: where they may be prepared, so that no pooler is in the way that knows neither,
-        and where nobody counts them, by cursors that send one at a time."""
+        """Whether statements go together: where they may be prepared, so that no pooler is in the way that knows
+        neither, and where nobody counts them, by cursors that send one at a time."""
         may_prepare = self.settings_dict["OPTIONS"].get("prepare_threshold") is not None
         return may_prepare and not settings.ECI_DB_METRICS
 
