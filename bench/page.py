@@ -197,17 +197,17 @@ def resources(results: Results) -> str:
 
 
 def statements(results: Results) -> str:
-    """Statements and commits of one order's request, by context."""
-    found = results["order"]["statements"]
+    """Statements and commits of one order's request, by context, and how often it waits for a database's answer."""
+    found, ways = results["order"]["statements"], results["order"]["ways"]
     contexts = [context for context in found["1"] if any(found[lines][context]["statements"] for lines in found)]
     rows = []
     for lines, sums in found.items():
+        order = f"{lines} {'line' if lines == '1' else 'lines'}"
         for what in ("statements", "commits"):
             counts = [sums[context][what] for context in contexts]
-            rows.append((f"{lines} {'line' if lines == '1' else 'lines'}: {what}", *counts, f"**{sum(counts)}**"))
-    ways = " and ".join(str(count) for count in results["order"]["ways"].values())
-    said = f"\n\nThe request waits for an answer of a database {ways} times."
-    return table(("", *contexts, "in all"), rows) + (said if any(results["order"]["ways"].values()) else "")
+            rows.append((f"{order}: {what}", *counts, f"**{sum(counts)}**"))
+        rows.append((f"{order}: waits for an answer", *[""] * len(contexts), f"**{ways[lines]}**"))
+    return table(("", *contexts, "in all"), rows)
 
 
 def parts(results: Results) -> str:

@@ -15,10 +15,10 @@ Databases
     erasure         which customers each context has erased
     activity        how a context tells of its trail
     trail           what staff has written: who, when, before, after
-    packets         several reads of one database at once
     paging          a page of a list, by cursor
 
 Statements (statements has the story)
+    statements.packets    several reads of one database at once
     statements.querysets  reads and updates: a queryset is written once, compiled once, and run with new values
     statements.inserts    rows that are inserted many at a time
     statements.rows       objects of models, made quickly

@@ -85,12 +85,10 @@ def _rank(item: pytest.Item) -> int:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded stays: the collector need not look through it again and again, nor copy it in forked children.
-    Nor need it look through a request's objects each few hundred: most of them go by themselves."""
+    """What is loaded stays: the collector need not look through it again and again, nor copy it in forked children."""
     gc.enable()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20)
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,8 @@ from contexts.orders.public import contracts
 from contexts.orders.public.contracts import OrderNotFound, OrderPaymentStatus, OrderStatus, ReturnStatus
 from eci import money, totals
 from eci.idempotency import Key, require_same_request
-from eci.packets import at_once
 from eci.paging import Paging
-from eci.statements import reads
+from eci.statements import at_once, reads
 from eci.text import email_sought
 
 _NO_STATUS = Value(None, output_field=PositiveSmallIntegerField())

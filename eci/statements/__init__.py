@@ -22,9 +22,11 @@ or the database's ``Now()``.
 from __future__ import annotations
 
 from eci.statements.inserts import Inserts
+from eci.statements.packets import at_once
 from eci.statements.querysets import Change, Changes, Reads, Statement, change, changes, reads
 from eci.statements.stand_ins import Columns, Shaped, per_row
 
 __all__ = [
-    "Change", "Changes", "Columns", "Inserts", "Reads", "Shaped", "Statement", "change", "changes", "per_row", "reads",
+    "Change", "Changes", "Columns", "Inserts", "Reads", "Shaped", "Statement", "at_once", "change", "changes",
+    "per_row", "reads",
 ]  # fmt: skip

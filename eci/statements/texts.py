@@ -54,9 +54,14 @@ class Text:
 # -- the way there and back --------------------------------------------------------------------------------------------
 
 
+def is_watched(connection: Any) -> bool:
+    """Whether somebody looks on (traces, query logs, counters), who is shown each statement by Django's own cursor."""
+    return bool(connection.execute_wrappers or connection.force_debug_cursor or settings.ECI_DB_METRICS)
+
+
 def run(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[Any], R]) -> R:
     """``answer`` of the cursor that has executed this."""
-    if connection.execute_wrappers or connection.force_debug_cursor:
+    if is_watched(connection):
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return answer(cursor)
@@ -83,8 +88,7 @@ def write(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[An
 def send_along(connection: Any, sql: str, params: Sequence[Any]) -> None:
     """As ``write``, with the transaction's next statement or its COMMIT; at once where there is none, or somebody looks
     on."""
-    is_watched = connection.execute_wrappers or connection.force_debug_cursor or settings.ECI_DB_METRICS
-    if is_watched or not connection.in_atomic_block:
+    if is_watched(connection) or not connection.in_atomic_block:
         write(connection, sql, params, count)
         return
     connection.validate_no_broken_transaction()

@@ -148,16 +148,8 @@ IS_ACTIVE = Field(
     read=_flag,
     names=(
         *("active", "published", "status", "enabled", "visible", "product online", "product visible", "is enabled"),
-        *(
-            "is visible",
-            "is published",
-            "website published",
-            "for sale",
-            "on sale",
-            "can be sold",
-            "sale ok",
-            "saleable",
-        ),
+        *("is visible", "is published", "website published", "for sale", "can be sold", "sale ok", "saleable"),
+        "on sale",
         *("visibility", "product status", "item status", "listing status", "active status", *words.IS_ACTIVE),
     ),
     denied=(

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-from django.conf import settings
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.db.utils import Error, InterfaceError, OperationalError
 from django.utils.functional import cached_property
@@ -139,9 +138,8 @@ class DatabaseWrapper(Bounded, parent("postgresql")):  # type: ignore[misc]
     @cached_property
     def packs(self) -> bool:
         """Whether statements go together: where they may be prepared, so that no pooler is in the way that knows
-        neither, and where nobody counts them, by cursors that send one at a time."""
-        may_prepare = self.settings_dict["OPTIONS"].get("prepare_threshold") is not None
-        return may_prepare and not settings.ECI_DB_METRICS
+        neither."""
+        return self.settings_dict["OPTIONS"].get("prepare_threshold") is not None
 
     def cursor_for(self, text: str) -> psycopg.Cursor[Any]:
         kept: dict[str, psycopg.Cursor[Any]] = self.connection.cursors

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 AWAY = float(os.environ.get("ECI_E2E_AWAY", "1"))
 REDIS_AWAY, DATABASE_AWAY = 15 * AWAY, 10 * AWAY  # seconds
-DRAINED, SETTLED = 90, 120  # seconds after the server is back, on a busy machine
+DRAINED, SETTLED = 30, 60  # seconds after the server is back
 BUYERS = 2
 ENDING = os.environ.get("ECI_E2E_ENDING", "")
 

@@ -15,8 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.first(0)]
 
 
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(seed: Seed) -> None:
-    """Every scenario at least once."""
-    run(seed, "tests.trouble.torture", "--kills", "25")
+    run(seed, "tests.trouble.torture", "--kills", "50")
 
 
 @pytest.mark.any_engine

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connections
 
-from eci.statements import Reads
-from eci.statements.texts import converted, fetched, run
+from eci.statements.querysets import Reads
+from eci.statements.texts import converted, fetched, is_watched, run
 
 Question = partial[list[Any]]  # partial(reads, **values): called, it is asked by itself
 
@@ -23,7 +23,7 @@ def at_once(*questions: Question) -> list[list[Any]]:
     [alias] = {alias for alias, _ in prepared}
     connection = connections[alias]
     kept = [one for _, one in prepared if one is not None]
-    if connection.vendor != "mysql" or len(kept) < len(questions) or _is_watched(connection):
+    if connection.vendor != "mysql" or len(kept) < len(questions) or is_watched(connection):
         return [question() for question in questions]
     texts = [
         _reads(question).text(question.keywords, text) for question, (text, _) in zip(questions, kept, strict=True)
@@ -40,11 +40,6 @@ def _reads(question: Question) -> Reads[..., Any]:
     reads: Any = question.func
     assert isinstance(reads, Reads)
     return reads
-
-
-def _is_watched(connection: Any) -> bool:
-    """Whether somebody looks on (traces, query logs), who is shown statement by statement."""
-    return bool(connection.execute_wrappers or connection.force_debug_cursor)
 
 
 def _all_fetched(cursor: Any) -> list[Any]:

@@ -12,8 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from contexts.orders.models import Note, Order
-from eci.packets import at_once
-from eci.statements import reads
+from eci.statements import at_once, reads
 from tests.support.shop import Shop
 
 
