@@ -48,6 +48,10 @@ class Stale(Exception):
     """A row has changed between its read and its update: run the unit of work again."""
 
 
+class CommitUnknown(OperationalError):
+    """The connection was lost while COMMIT was under way: the unit of work may be done, or may still come to be."""
+
+
 def replica_of(alias: str) -> str:
     return f"{alias}_replica"
 
@@ -205,7 +209,7 @@ def writes(context: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
-    """As ``writes``. If the connection turns out to be lost before COMMIT, it begins anew, once."""
+    """As ``writes``. If the connection turns out to be lost before COMMIT, it begins anew, once. CommitUnknown."""
     if in_unit_of_work(context):
         with transaction.mark_for_rollback_on_error(using=context):
             return function()
@@ -223,10 +227,18 @@ def run_in_unit_of_work(context: str, function: Callable[[], R]) -> R:
             if anew and is_gone(error) and not returned:  # nothing is committed; at COMMIT nobody would know
                 anew = False
                 connections[context].close()
+            elif returned and is_gone(error):
+                raise _unknown(error) from error.__cause__
             elif attempt == _ATTEMPTS or not _is_serialization_failure(error):
                 raise
         time.sleep(random.uniform(0, 0.01 * 2**attempt))
     raise ContextUnavailable("Too many others are changing the same data at the moment. Please try again.")
+
+
+def _unknown(error: OperationalError | InterfaceError) -> CommitUnknown:
+    unknown = CommitUnknown(*error.args)
+    vars(unknown).update(vars(error))  # which database it was
+    return unknown
 
 
 def _is_serialization_failure(error: OperationalError | InterfaceError) -> bool:

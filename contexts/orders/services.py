@@ -117,10 +117,10 @@ def _give_back(*, order_id: str, owner: str, version: int, next_at: datetime | N
 
 @writes("orders")
 def create_order(
-    *, order_id: str, asked: OrderAsked, quote: Quote, key: Key | None, trace: dict[str, str]
+    *, order_id: str, owner: str, asked: OrderAsked, quote: Quote, key: Key | None, trace: dict[str, str]
 ) -> tuple[Order, list[OrderLine], TimelineEntry]:
-    """Record the order, leased to the caller. IdempotencyInProgress when the key is taken; IntegrityError when an order
-    was placed with it, or with the reference, before."""
+    """Record the order, leased to ``owner``. IdempotencyInProgress when the key is taken; IntegrityError when an order
+    was placed with it, or with the reference, before. CommitUnknown."""
     now = utcnow()
     if key is not None:
         idempotency.claim("orders", key, resource=order_id)
@@ -146,7 +146,7 @@ def create_order(
         token=asked.token,
         created_at=now,
         updated_at=now,
-        lease_owner=uuid.uuid4().hex,
+        lease_owner=owner,
         idempotency_scope=key.scope if key else None,
         idempotency_key=key.key if key else None,
         idempotency_fingerprint=key.fingerprint if key else "",

@@ -43,7 +43,8 @@ class Call:
 
 @dataclass
 class Trade:
-    """What the clients asked for and were told. ``placed``: the order of each key that was answered with one."""
+    """What the clients asked for and were told. ``placed``: the order of each key that was answered with one.
+    ``referred``: what each order without a key was answered, by its reference."""
 
     product: Product
     product_id: int
@@ -51,6 +52,7 @@ class Trade:
     calls: list[Call] = field(default_factory=list)
     placed: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    referred: dict[str, Answer] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, what: str, send: Callable[[], Answer]) -> Answer | None:
@@ -79,6 +81,21 @@ class Trade:
     def _order(self, key: str) -> Answer:
         items = [{"product_id": self.product_id, "quantity": 1}]
         return self.product.api.post("/v1/orders", {"customer_id": 1, "items": items}, key=key)
+
+    def buy_without_key(self) -> None:
+        """One order after the other, none repeated."""
+        items = [{"product_id": self.product_id, "quantity": 1}]
+        while not self.over.is_set():
+            body = {"customer_id": 1, "items": items, "reference": uuid.uuid4().hex}
+            answer = self.ask("order", lambda body=body: self.product.api.post("/v1/orders", body, key=None))
+            if answer is not None:
+                self.referred[body["reference"]] = answer
+            time.sleep(PAUSE)
+
+    def without_key(self) -> dict[str, str]:
+        """The orders that were placed without a key, by their references."""
+        answered = self.referred.items()
+        return {reference: answer.data["order_id"] for reference, answer in answered if answer.status in (201, 202)}
 
     def read(self, what: str, paths: list[str]) -> None:
         while not self.over.is_set():
@@ -161,7 +178,10 @@ def require_sound(trade: Trade, books: Books) -> None:
         "payments", "SELECT order_id, captured_minor, refunded_minor, reference, status FROM payments_payment"
     )
     assert set(trade.placed) == trade.asked
-    assert len(set(trade.placed.values())) == len(trade.asked) == len(orders) - 1
+    without_key = trade.without_key()
+    known = books.rows("orders", "SELECT reference, order_id FROM orders_order WHERE reference IS NOT NULL")
+    assert dict(known) == without_key, "a 503 means that nothing was done"
+    assert len(set(trade.placed.values())) == len(trade.asked) == len(orders) - 1 - len(without_key)
     assert sorted((order_id, taken) for order_id, taken, *_ in paid) == sorted(orders.items())
     assert {(refunded, status) for _, _, refunded, _, status in paid} == {(0, "COMPLETED")}
     assert books.captured() == sorted((reference, taken) for _, taken, _, reference, _ in paid)

@@ -45,7 +45,7 @@ one function of ``progress.py``: ``record``, ``undo`` or ``refuse`` keep the lea
 it back; ``discard`` deletes an order that holds nothing. If a step raises, the order is postponed, and walked again.
 
 Once an order is recorded, no failure is an answer: the caller gets the order, which is listed from then on, and
-recovery carries it on. Only an order that holds nothing, and that no caller has been given, may still be discarded.
+recovery carries it on. Only its first runner may still discard it, while it holds nothing: nobody has been told of it.
 
 ``placing``, ``cancelling``, ``returning`` and ``quoting`` are what the API calls; ``recovery`` is what beat and other
 contexts' events call.

@@ -46,7 +46,8 @@ def place(run: Run) -> None:
     """Reserve, then take the money, or ask for it by a deadline.
 
     1. Reserve the stock, again if that has run out while the payment waited for staff. Too little of it: the order is
-       discarded, as if it had never been; one that its buyer has been told of is refused.
+       discarded, as if it had never been; one that its buyer may have been told of is refused. That is any but the one
+       whose first runner finds it so: whether somebody was told of another, its runner may have failed to record.
     2. Nothing is due: confirm the reservation, create the shipments, and the order stands.
     3. Pay later: open a payment request, and rest until it is paid or its time is over.
     4. Shipped at once: charge. From here on the order stands, and it leaves (``_send``).
@@ -55,21 +56,22 @@ def place(run: Run) -> None:
     reviews the payment, it waits for them, and its reservation runs out meanwhile.
     """
     order = run.order
-    told = order.status != OrderStatus.PENDING
-    if told and _is_under_review(run):
+    waited = order.status != OrderStatus.PENDING
+    first = order.attempts == 0  # the runner is the request that brought it
+    if waited and _is_under_review(run):
         _wait_for_review(run)
         return
     try:
-        if order.attempts == 0:  # the request that brought it, and not a later runner: nothing is reserved yet
+        if first:  # nothing is reserved yet
             admission.require_few_unpaid(order)
-        _reserve(run, paying=order.total_minor == 0 or not order.pay_later, again=told)
+        _reserve(run, paying=order.total_minor == 0 or not order.pay_later, again=waited)
     except (InsufficientStock, TooManyUnpaid) as refusal:
         if isinstance(refusal, InsufficientStock):
             admission.remember_sold_out(refusal)
-        if told:
-            progress.refuse(run, why=Undo.STOCK_GONE, refusal=refusal)
-        else:
+        if first:
             progress.discard(run, refusal=refusal)
+        else:
+            progress.refuse(run, why=Undo.STOCK_GONE, refusal=refusal)
         return
     except Conflict as refusal:
         progress.refuse(run, why=Undo.REFUSED, refusal=refusal)

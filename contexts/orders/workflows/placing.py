@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
 from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError
 
@@ -9,15 +13,18 @@ from contexts.inventory.public.contracts import InsufficientStock
 from contexts.orders import composed, selectors, services
 from contexts.orders.composed import OrderView
 from contexts.orders.domain import OrderAsked, Outcome
-from contexts.orders.models import Undo
-from contexts.orders.public.contracts import DuplicateReference, OrderStatus
+from contexts.orders.models import Order, Undo
+from contexts.orders.public.contracts import DuplicateReference, OrderNotFound, OrderStatus
 from contexts.orders.workflows import admission, progress, runner
 from contexts.orders.workflows.progress import Caller
 from contexts.payments.public.contracts import PaymentDeclined
+from eci.db import CommitUnknown
 from eci.errors import Conflict, IdempotencyInProgress
 from eci.idempotency import Key
 from eci.ids import new_order_id
 from eci.watch import requests
+
+log = requests.logger(__name__)
 
 
 class RefusedBeforePivot(Conflict):
@@ -32,12 +39,17 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
     What ``admission.admit`` raises; DuplicateReference; IdempotencyInProgress when the key has been taken meanwhile.
     """
     quote = admission.admit(asked=asked)
-    order_id = new_order_id()
+    order_id, owner = new_order_id(), uuid.uuid4().hex
     requests.about_order(order_id)
-    try:
+
+    def create() -> OrderView:
         order, lines, entry = services.create_order(
-            order_id=order_id, asked=asked, quote=quote, key=key, trace=requests.trace_headers()
+            order_id=order_id, owner=owner, asked=asked, quote=quote, key=key, trace=requests.trace_headers()
         )
+        return OrderView(order=order, lines=lines, timeline=[entry])
+
+    try:
+        return _once(create, order_id=order_id, owner=owner)
     except IntegrityError:
         if key is not None and selectors.record_of_key(key=key) is not None:
             raise IdempotencyInProgress("A request with this idempotency key is still running.") from None
@@ -46,7 +58,23 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
             raise
         sentence = f"There already is an order with the reference {asked.reference}."
         raise DuplicateReference(sentence, reference=asked.reference, order_id=other.order_id) from None
-    return OrderView(order=order, lines=lines, timeline=[entry])
+
+
+def _once(create: Callable[[], OrderView], *, order_id: str, owner: str) -> OrderView:
+    """Record the order, and again where its COMMIT tells nothing: by its id only one of the two can be, and the second
+    waits for the first, so it is known then."""
+    try:
+        return create()
+    except CommitUnknown:
+        log.warning("commit_unknown", exc_info=True)
+    try:
+        return create()
+    except (IntegrityError, IdempotencyInProgress):
+        with suppress(OrderNotFound):
+            order: Order = selectors.order(order_id=order_id)
+            order.lease_owner = owner  # if another has taken it over, this one's run ends at its first record
+            return composed.views_of(orders=[order])[0]
+        raise
 
 
 def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:

@@ -142,7 +142,7 @@ def wait_for_provider(run: Run, *, pause: timedelta = ASK_AGAIN) -> None:
 
 def discard(run: Run, *, refusal: EciError) -> None:
     """Nothing is held, so the order never was. Its caller is told the refusal, which is remembered for its key."""
-    key = run.caller.key if run.caller is not None else key_of(run.order)
+    key = run.caller.key if run.caller is not None else None
     run.discarded = refusal
     services.discard_order(order=run.order, key=key, refusal=refusal)
     run.leased = False
@@ -155,10 +155,3 @@ def postpone(run: Run, *, error: Exception, told: bool = False) -> None:
         services.postpone(order=run.order, error=type(error).__name__, told=told)
     except AnyDatabaseError:
         log.warning("postpone_failed", order_id=run.order.pk)  # its lease runs out by itself
-
-
-def key_of(order: Order) -> Key | None:
-    """The key that the order was placed with."""
-    if order.idempotency_key is None:
-        return None
-    return Key(scope=str(order.idempotency_scope), key=order.idempotency_key, fingerprint=order.idempotency_fingerprint)

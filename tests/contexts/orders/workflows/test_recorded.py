@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from contexts.orders import services
 from contexts.orders.models import Order
 from eci.calls import remote, rpc
+from eci.db import CommitUnknown
 from eci.errors import ContextUnavailable
 from tests.support.crashes import later
 from tests.support.shop import Shop
@@ -203,6 +204,80 @@ def test_an_order_that_somebody_was_told_of_does_not_vanish_for_want_of_stock(
     replay = shop.order(60, key="late")
     assert (replay.status, replay.code) == (409, "insufficient_stock")
     assert replay.details["order_id"] == told.data["order_id"]
+
+
+def test_an_order_of_which_nobody_could_record_that_somebody_was_told_does_not_vanish(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = failing("inventory", "reserve", monkeypatch, ContextUnavailable("away"))
+    with lost_after("create_order", monkeypatch), away:
+        told = shop.order(60, key="late")
+    assert told.status == 202
+    assert shop.order(60).status == 201
+    later()
+    assert shop.read(told.data["order_id"])["status"] == "CANCELLED"
+    replay = shop.order(60, key="late")
+    assert (replay.status, replay.code) == (409, "insufficient_stock")
+    assert replay.details["order_id"] == told.data["order_id"]
+
+
+@contextmanager
+def unknown(
+    committed: bool, monkeypatch: pytest.MonkeyPatch, *, meanwhile: Callable[[], Any] = tuple
+) -> Iterator[None]:
+    """The first COMMIT of an order tells nothing. ``meanwhile``: what happens before anybody asks again."""
+    create = services.create_order
+    told = False
+
+    def tell_nothing_once(**asked: Any) -> Any:
+        nonlocal told
+        if told:
+            return create(**asked)
+        told = True
+        if committed:
+            create(**asked)
+        meanwhile()
+        raise CommitUnknown("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "create_order", tell_nothing_once)
+        yield
+
+
+@pytest.mark.parametrize("key", [None, "mine"])
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_that_tells_nothing_is_an_order_all_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, committed: bool, key: str | None
+) -> None:
+    with unknown(committed, monkeypatch):
+        answer = shop.order(2, key=key)
+    assert (answer.status, answer.data["status"]) == (201, "SHIPPED")
+    assert [order["order_id"] for order in shop.api.get("/v1/orders").data] == [answer.data["order_id"]]
+    assert shop.stock() == (98, 0, 98)
+    assert shop.read(answer.data["order_id"])["items"] == answer.data["items"]
+    if key:
+        assert shop.order(2, key=key).data["order_id"] == answer.data["order_id"]
+
+
+def test_after_a_commit_that_told_nothing_a_key_or_reference_may_be_anothers(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unknown(False, monkeypatch, meanwhile=lambda: shop.order(1, key="mine")):
+        assert shop.order(1, key="mine").status == 201
+    assert Order.objects.count() == 1
+    with unknown(False, monkeypatch, meanwhile=lambda: shop.order(1, reference="PO-1")):
+        assert shop.order(1, reference="PO-1").code == "duplicate_reference"
+    assert shop.stock() == (98, 0, 98)
+
+
+def test_an_order_that_another_runner_took_over_meanwhile_is_left_to_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unknown(True, monkeypatch, meanwhile=later):
+        answer = shop.order(2)
+    assert (answer.status, answer.data["status"]) == (201, "SHIPPED")
+    assert shop.stock() == (98, 0, 98)
+    assert shop.notices(answer.data["order_id"]) == ["order_confirmation", "shipping_confirmation"]
 
 
 def test_a_503_leaves_nothing_behind(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
