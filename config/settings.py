@@ -437,7 +437,7 @@ SPECTACULAR_SETTINGS = {
 # -- mail and SMS -----------------------------------------------------------------------------------------------------
 EMAIL_BACKEND = os.environ.get(
     "EMAIL_BACKEND",
-    "django.core.mail.backends.smtp.EmailBackend"
+    "contexts.notifications.adapters.smtp.EmailBackend"
     if os.environ.get("EMAIL_HOST")
     else "django.core.mail.backends.filebased.EmailBackend",  # mails hold names and secrets, which no log may hold
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -27,10 +28,11 @@ from eci import text
 from eci.clock import utcnow
 from eci.ids import is_our_order
 from eci.watch import tracing
-from eci.watch.logs import scrubbed
+from eci.watch.logs import scrubbed, tell
 from eci.watch.requests import continued, logger
 
 log = logger(__name__)
+_attempts = logging.getLogger(__name__)
 
 _ABOUT_ACCOUNT = (*domain.WITH_SECRET, *domain.ABOUT_ACCOUNT)
 ROUND = 10.0  # seconds, then no turn begins: a slow mail server must not keep the worker from other tasks
@@ -190,7 +192,7 @@ def _send(attempt: Attempt, known: Known, before: list[Outcome], mailer: Mailer)
     if notification.recipient:  # servers repeat the address they refuse, and more people read answers
         words = scrubbed(words.replace(notification.recipient, "the recipient"))
     tracing.note({"eci.notification.status": status}, failed=status is NotificationStatus.FAILED)
-    log.info("notification_attempt", notification_id=notification.pk, kind=notification.kind, outcome=status)
+    tell(_attempts, "notification_attempt", notification_id=notification.pk, kind=notification.kind, outcome=status)
     return Outcome(attempt=attempt, status=status, answer=words, delay=delay)
 
 

@@ -240,6 +240,7 @@ class Named:
     """
 
     quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    counts: ClassVar[bool] = settings.ECI_DB_METRICS  # as ``parent``
 
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from django.db import models
 from django.db.models.base import ModelState
@@ -35,20 +35,40 @@ class QuickModel(models.Model):
             if name in usual:
                 has[name] = value
             elif name in known:
-                setattr(self, name, value)
+                key = known[name]
+                if key is None or not isinstance(value, models.Model):
+                    setattr(self, name, value)
+                else:
+                    has["_state"].fields_cache[name], has[key] = value, value.pk
             else:
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument: {name}")
 
+    def __copy__(self) -> Self:
+        made = type(self).__new__(type(self))
+        has = vars(made)
+        has.update(vars(self))
+        state = has["_state"] = ModelState()
+        state.adding, state.db, state.fields_cache = self._state.adding, self._state.db, {**self._state.fields_cache}
+        return made
+
 
 @cache
-def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], set[str]]:
-    """What each column has by default; the defaults that are computed for each object; what else may be given. What
-    stands for the database's own default is the same in all objects: nobody changes it."""
+def _defaults(
+    model: type[models.Model],
+) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], dict[str, str | None]]:
+    """What each column has by default; the defaults that are computed for each object; what else may be given, and the
+    column of that, if it is the key of another row. What stands for the database's own default is the same in all
+    objects: nobody changes it."""
     fields = [field for field in model._meta.concrete_fields if not field.generated]
     computed = [field for field in fields if field.has_default() and callable(field.default)]
     usual = {field.attname: None if field in computed else field.get_default() for field in fields}
-    known = {field.name for field in model._meta.fields} | set(model._meta._property_names)  # type: ignore[attr-defined]
+    known: dict[str, str | None] = dict.fromkeys(model._meta._property_names)  # type: ignore[attr-defined]
+    known |= {field.name: _key_of(field) for field in model._meta.fields}
     return usual, [(field.attname, field.get_default) for field in computed], known
+
+
+def _key_of(field: Any) -> str | None:
+    return str(field.attname) if type(field) is models.ForeignKey and field.target_field.primary_key else None
 
 
 def loader(model: type[models.Model], names: Sequence[str], alias: str) -> Callable[[Sequence[Any]], Any]:

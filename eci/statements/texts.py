@@ -7,8 +7,6 @@ from functools import lru_cache
 from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple, TypeVar
 
-from django.conf import settings
-
 from eci.db import ContextRouter
 from eci.statements.stand_ins import ANY, Slot, itself, preparation
 
@@ -56,7 +54,7 @@ class Text:
 
 def is_watched(connection: Any) -> bool:
     """Whether somebody looks on (traces, query logs, counters), who is shown each statement by Django's own cursor."""
-    return bool(connection.execute_wrappers or connection.force_debug_cursor or settings.ECI_DB_METRICS)
+    return bool(connection.execute_wrappers or connection.force_debug_cursor or connection.counts)
 
 
 def run(connection: Any, sql: str, params: Sequence[Any], answer: Callable[[Any], R]) -> R:

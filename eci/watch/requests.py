@@ -69,7 +69,6 @@ def extract(headers: Mapping[str, str]) -> dict[str, str]:
     return _filled(found)
 
 
-@contextmanager
 def continued(
     carried: Mapping[str, str],
     name: str,
@@ -77,16 +76,27 @@ def continued(
     *,
     order_id: str = "",
     kind: tracing.Kind = "INTERNAL",
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Continue earlier work: its trace, with a span of this name, and its request id if there is no current one.
 
     ``order_id`` is the order that the work is about. Log lines and the span name it.
     """
+    lines = lines_about(order_id, carried)
+    return _in_trace(lines, carried, name, attributes or {}, order_id, kind) if tracing.is_on() else lines
+
+
+@contextmanager
+def _in_trace(
+    lines: AbstractContextManager[None],
+    carried: Mapping[str, str],
+    name: str,
+    attributes: tracing.Attributes,
+    order_id: str,
+    kind: tracing.Kind,
+) -> Iterator[None]:
     about = {"eci.order_id": scrubbed(order_id), "eci.task": _bound("task")}
-    with (
-        lines_about(order_id, carried),
-        tracing.continued(carried.get("traceparent", ""), name, {**(attributes or {}), **_filled(about)}, kind=kind),
-    ):
+    span = {**attributes, **_filled(about)}
+    with lines, tracing.continued(carried.get("traceparent", ""), name, span, kind=kind):
         yield
 
 

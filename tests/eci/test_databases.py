@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.apps import apps
@@ -223,6 +225,48 @@ MOMENTS = [
     "2026-01-31 20:30:00.123456+00", "2026-01-31 20:30:00+00", "2026-01-31 20:30:00.5+05:30", "0001-01-01 00:00:00+00",
     "9999-12-31 23:59:59.999999+00", "1883-11-18 12:00:00+00",
 ]  # fmt: skip
+
+
+@pytest.mark.skipif(connections["orders"].vendor != "mysql", reason="it alone writes values into its texts")
+def test_values_are_written_as_the_driver_writes_them() -> None:
+    from MySQLdb.cursors import Cursor
+
+    connection = connections["orders"]
+    connection.ensure_connection()
+    values = [
+        "",
+        'it\'s \\ "%s" \0 \n ü 🎉 %',
+        0,
+        -1,
+        2**63,
+        True,
+        False,
+        None,
+        1.5,
+        Decimal("1.10"),
+        b"\xff'",
+        [1, "a"],
+    ]
+    values += [
+        datetime.fromisoformat("2026-01-31T20:30:00"),
+        datetime.fromisoformat("2026-01-31T20:30:00.000005"),
+        date(2026, 1, 31),
+        timedelta(hours=5),
+    ]
+    cursor = connection.connection.cursor()
+    for value in values:
+        assert cursor._mogrify("SELECT '%%', %s", [value]) == Cursor._mogrify(cursor, "SELECT '%%', %s", [value])
+    with connection.cursor() as asked:
+        asked.execute("SELECT %s, %s", values[:2])
+        assert asked.fetchone() == tuple(values[:2])
+
+
+@pytest.mark.skipif(connections["orders"].vendor != "mysql", reason="its times have no zone")
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30)), ZoneInfo("Europe/Berlin")])
+def test_times_are_kept_in_utc(zone: Any) -> None:
+    moment = datetime(2026, 1, 31, 20, 30, 0, 5, zone)
+    operations = connections["orders"].ops
+    assert operations.adapt_datetimefield_value(moment) == str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 @pytest.mark.skipif(connections["orders"].vendor == "sqlite", reason="its times are texts")

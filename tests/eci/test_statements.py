@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import uuid
 from collections.abc import Collection, Mapping
@@ -93,6 +94,21 @@ def test_a_row_is_the_model_that_django_makes(rows: list[Stock]) -> None:
     [partly] = names(code="A")
     assert partly.get_deferred_fields() == Warehouse.objects.only("name").get(pk="A").get_deferred_fields()
     assert partly.is_active, "read when somebody asks"
+
+
+def test_a_new_row_is_the_one_that_django_makes() -> None:
+    house, other = Warehouse(code="WH8"), Warehouse(code="WH9")
+    [made, of_django] = [Movement(warehouse=house, delta=1), Movement()]
+    of_django.warehouse, of_django.delta = house, 1
+    for one in (made, of_django):
+        assert (one.warehouse is house, one.warehouse_id, one.delta) == (True, "WH8", 1)
+    copied = copy.copy(made)
+    copied.warehouse, copied.delta = other, 2
+    assert (made.warehouse, made.warehouse_id, made.delta) == (house, "WH8", 1)
+    assert (copied.warehouse, copied.warehouse_id, copied.delta) == (other, "WH9", 2)
+    copied._state.adding, copied._state.db = False, "inventory"
+    assert (made._state.adding, made._state.db) == (True, None)
+    assert Movement(warehouse=None).warehouse_id is None
 
 
 def test_a_queryset_is_compiled_once(rows: list[Stock]) -> None:

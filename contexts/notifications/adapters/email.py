@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
+from email.policy import Compat32
 from email.utils import parseaddr
 from typing import Any, Self
 
@@ -13,6 +14,26 @@ from django.core.mail import EmailMessage, get_connection
 from contexts.notifications.adapters import NotDelivered
 from eci.db import require_no_unit_of_work
 from eci.watch import tracing
+
+
+class _Lines(Compat32):
+    """A header that is a line already goes as it is: the library takes it apart, and puts the same together again."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        line = f"{name}: {value}"
+        if len(line) < (self.max_line_length or 0) and line.isascii() and line.isprintable():
+            return f"{line}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+_LINES = _Lines()
+
+
+class _Mail(EmailMessage):
+    def message(self, **options: Any) -> Any:
+        written: Any = super().message(**options)
+        written.policy = _LINES
+        return written
 
 
 class Mailer:
@@ -46,7 +67,7 @@ class Mailer:
             raise NotDelivered("Mail cannot be sent to this address.", permanent=True) from None
 
     def _send(self, name: str, recipient: str, subject: str, text: str) -> None:
-        message = EmailMessage(
+        message = _Mail(
             subject=" ".join(subject.split()), body=text, to=[recipient], headers={"Message-ID": _message_id(name)}
         )
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.db.utils import Error
@@ -42,6 +42,20 @@ class _Cursor(Cursor):  # type: ignore[misc]
 
     connection: Any
 
+    def _mogrify(self, query: Any, args: Any = None) -> Any:
+        """Texts and whole numbers, which most values are, are written without asking for each how."""
+        if args is None or isinstance(args, Mapping):
+            return super()._mogrify(query, args)
+        db = self.connection
+        text, literal, encoding = db.string_literal, db.literal, db.encoding
+        written = tuple(
+            [
+                text(one.encode(encoding)) if type(one) is str else b"%d" % one if type(one) is int else literal(one)
+                for one in args
+            ]
+        )
+        return (query.encode(encoding) if isinstance(query, str) else query) % written
+
     def _query(self, query: bytes) -> int | None:
         ahead, self.connection.ahead = self.connection.ahead, []
         super()._query(b";".join([*ahead, query]))
@@ -61,6 +75,12 @@ _Parent = parent("mysql")
 
 
 class _Operations(_Parent.ops_class):  # type: ignore[misc, name-defined]
+    def adapt_datetimefield_value(self, value: Any) -> Any:
+        """As Django's, of a time in UTC for a server that keeps UTC."""
+        if type(value) is datetime and value.tzinfo is UTC and self.connection.timezone is UTC:
+            return str(value.replace(tzinfo=None))
+        return super().adapt_datetimefield_value(value)
+
     def convert_datetimefield_value(self, value: datetime | None, expression: Any, connection: Any) -> datetime | None:
         """As Django's, without asking whether it has a zone: the server's times have none."""
         return None if value is None else value.replace(tzinfo=connection.timezone)

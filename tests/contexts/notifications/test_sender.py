@@ -359,6 +359,20 @@ def test_a_line_break_in_a_subject_makes_no_header(others: Any) -> None:
     assert mail.outbox[0].recipients() == ["reader@example.com"]
 
 
+@pytest.mark.parametrize(
+    "subject", ["Hello", "Grüße", "Grüße " * 30, "long " * 40, "x" * 200, " =?utf-8?q?x?= ", "a\x7f"]
+)
+@pytest.mark.parametrize("recipient", ["ann@example.com", f"{'a' * 60}@{'b' * 60}.{'c' * 60}.example.com"])
+def test_a_mail_is_byte_for_byte_what_django_writes(subject: str, recipient: str) -> None:
+    with Mailer() as mailer:
+        mailer.send(name="one", recipient=recipient, subject=subject, text="Grüße,\n" + "word " * 300)
+    [sent] = mail.outbox
+    sent.extra_headers["Date"] = "Wed, 02 Dec 2026 04:00:00 -0000"
+    of_django = mail.EmailMessage(sent.subject, sent.body, to=sent.to, headers=sent.extra_headers)
+    for end in ("\n", "\r\n"):
+        assert sent.message().as_bytes(linesep=end) == of_django.message().as_bytes(linesep=end)
+
+
 # -- over a real mail server ------------------------------------------------------------------------------------------
 
 
@@ -393,7 +407,7 @@ def postbox(settings: Any) -> Iterator[Postbox]:
         port = probe.getsockname()[1]
     box = Postbox()
     controller = Controller(box, hostname="127.0.0.1", port=port)
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "contexts.notifications.adapters.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
     controller.start()
     yield box
@@ -441,7 +455,7 @@ def test_a_refusal_for_good_is_not_tried_again_and_stops_no_other(others: Any, p
 
 
 def test_a_mail_server_that_is_away_is_waited_for(others: Any, settings: Any) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_BACKEND = "contexts.notifications.adapters.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     notification = queue_to("reader@example.com")
 
