@@ -1,5 +1,5 @@
 """Celery: beat wakes each context's tasks; the worker runs them and, in a thread of its own, the relay, which
-also sees imports that wait.
+also looks for work that waits, and wakes its task.
 
 The broker only wakes things up. A lost message loses no work: all work that is due stands in a database.
 """
@@ -23,6 +23,7 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from kombu.exceptions import OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Celery would run Django's, pages and all, and drop what they find
@@ -34,7 +35,7 @@ from config.broker import Amqp
 from config.contexts import BEAT, CHECK_UP, CONTEXTS
 from config.operations import worker_metrics  # noqa: F401 - connects its signals
 from config.operations.processes import WORKER_THREADS, collect_rarely
-from eci import databases
+from eci import chores, databases
 from eci.calls import bulkheads
 from eci.watch import requests, tracing
 
@@ -43,10 +44,10 @@ log = requests.logger(__name__)
 
 RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes; while nothing is found, twice as many each time
 RELAY_PATIENCE = 2.0  # up to these: an event of another process waits no longer, one of this process not at all
-IMPORTS_PAUSE = 2.0  # seconds between two looks for imports that wait: to ask costs a tenth of a wake-up by beat
 EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
 BEAT_PAUSE = 30  # seconds that beat may sleep at once: probes take it for dead after two minutes
 PATIENCE = 30  # seconds that a task waits for one answer of a database: what it asks may be about all orders
+BROKER_PAUSE = 10  # seconds, then a task is woken again that the broker did not take
 AWAY_PAUSE = 2  # seconds, while a database is out of reach
 
 
@@ -161,21 +162,18 @@ def stop_relay(**kwargs: Any) -> None:
 
 def _relay() -> None:
     from eci import outbox
-    from eci.imports import leases
 
     databases.bound_waits_of_this_thread(settings.ECI_DATABASE_TIMEOUT)  # one that hangs must not keep all events
-    pause, looked = RELAY_PAUSE, 0.0
+    pause = RELAY_PAUSE
+    looked: dict[str, float] = {}
     while not _stop.is_set():
         outbox.emitted.clear()
         close_old_connections()
         delivered, away = 0, False
-        looks = time.monotonic() - looked >= IMPORTS_PAUSE
-        looked = time.monotonic() if looks else looked
         for context in settings.ECI_CONTEXTS:
             try:
                 delivered += outbox.relay_once([context])
-                if looks and CONTEXTS[context].imports and leases.any_free(context):
-                    app.send_task(f"{context}.run_imports", queue=context, expires=EXPIRES)
+                _wake(context, looked)
             except Exception:  # its database may be away for a while; the relay goes on with the other contexts
                 log.exception("relay_round_failed", context=context)
                 connections.close_all()
@@ -187,3 +185,19 @@ def _relay() -> None:
             pause = min(2 * pause, RELAY_PATIENCE)
         else:
             pause = RELAY_PAUSE
+
+
+def _wake(context: str, looked: dict[str, float]) -> None:
+    """Wake the context's tasks that have work. ``looked``: when each was last looked for, which this keeps."""
+    for task, seconds in CONTEXTS[context].looks.items():
+        now = time.monotonic()
+        if now - looked.get(task, -seconds) < seconds:
+            continue
+        looked[task] = now
+        if not chores.has_work(task):
+            continue
+        try:
+            app.send_task(task, queue=context, expires=EXPIRES)
+        except OperationalError:  # to find that the broker is away may take seconds, and events need none
+            log.warning("not_woken", item=task)
+            looked[task] += BROKER_PAUSE

@@ -24,7 +24,8 @@ GRAFANA_PORT = 3030  # where catalog-service has Grafana's own, 3000
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """``calls``: the contexts whose public API it uses. ``imports``: the kinds of files that it takes. ``beat``: task
-    name -> seconds between two runs.
+    name -> seconds between two runs. ``looks``: task name -> seconds between two looks of the worker, which runs it if
+    it has work (``eci/chores.py``); beat wakes it as well, in case nobody looks.
 
     ``port``: of its service, where all seven are on one machine; ``cluster_port``: in a cluster, where each has an
     address of its own; ``demo_port``: a second one, for demonstrations. ``paths``: what follows ``/v1/`` in its URLs.
@@ -40,6 +41,7 @@ class Context:
     consumes: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     beat: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, float] = field(default_factory=dict)
 
 
 CONTEXTS: dict[str, Context] = {
@@ -53,7 +55,8 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("products", "categories", "imports"),
             imports=("products", "prices"),
-            beat={"catalog.run_imports": 30, "catalog.prune": 3600},
+            beat={"catalog.run_imports": 60, "catalog.prune": 3600},
+            looks={"catalog.run_imports": 2},
         ),
         Context(
             name="customers",
@@ -63,7 +66,8 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=3000,
             paths=("users", "customers", "staff"),
             imports=("customers",),
-            beat={"customers.run_imports": 30, "customers.prune": 3600},
+            beat={"customers.run_imports": 60, "customers.prune": 3600},
+            looks={"customers.run_imports": 2},
         ),
         Context(
             name="inventory",
@@ -76,13 +80,14 @@ CONTEXTS: dict[str, Context] = {
             imports=("stock_counts", "receipts"),
             beat={
                 "inventory.sweep_holds": 10,
-                "inventory.run_imports": 30,
+                "inventory.run_imports": 60,
                 "inventory.seal_ledger": 300,
                 "inventory.verify_ledger": 3600,
                 "inventory.count": 60,
                 "inventory.value_stock": 3600,
                 "inventory.prune": 3600,
             },
+            looks={"inventory.run_imports": 2},
         ),
         Context(
             name="payments",
@@ -92,7 +97,8 @@ CONTEXTS: dict[str, Context] = {
             cluster_port=8002,
             paths=("payments",),
             consumes=("customers.customer_erased.v1",),
-            beat={"payments.settle_unknown": 10, "payments.count": 60, "payments.prune": 3600},
+            beat={"payments.settle_unknown": 60, "payments.count": 60, "payments.prune": 3600},
+            looks={"payments.settle_unknown": 8},
         ),
         Context(
             name="shipping",
@@ -125,7 +131,8 @@ CONTEXTS: dict[str, Context] = {
                 "inventory.allocation_covered.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"orders.recover": 5, "orders.roll_up": 60, "orders.count": 60, "orders.prune": 3600},
+            beat={"orders.recover": 60, "orders.roll_up": 60, "orders.count": 60, "orders.prune": 3600},
+            looks={"orders.recover": 4},
         ),
         Context(
             name="notifications",
@@ -154,7 +161,8 @@ CONTEXTS: dict[str, Context] = {
                 "customers.refresh_token_reused.v1",
                 "customers.customer_erased.v1",
             ),
-            beat={"notifications.send_due": 5, "notifications.mail_low_stock": 600, "notifications.prune": 3600},
+            beat={"notifications.send_due": 60, "notifications.mail_low_stock": 600, "notifications.prune": 3600},
+            looks={"notifications.send_due": 4},
         ),
     )
 }

@@ -11,6 +11,7 @@ Databases
     idempotency     the same key with the same request gets the first answer again
     events          what has happened, as facts with names; who handles them
     pruning         what is old is deleted in small steps
+    chores          which tasks have work
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
     activity        how a context tells of its trail

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import shared_task
 
 from contexts.catalog import services
-from eci import idempotency, outbox
-from eci.imports import running
+from eci import chores, idempotency, outbox
+from eci.imports import leases, running
 
 
 @shared_task(name="catalog.prune")
@@ -22,3 +24,6 @@ def prune() -> None:
 def run_imports() -> None:
     """Read, apply and undo imports, for as long as one is due."""
     running.run_due("catalog")
+
+
+chores.wake("catalog.run_imports", when=partial(leases.any_free, "catalog"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from celery import shared_task
 
 from contexts.customers import services
-from eci import idempotency, outbox
-from eci.imports import running
+from eci import chores, idempotency, outbox
+from eci.imports import leases, running
 
 
 @shared_task(name="customers.prune")
@@ -23,3 +24,6 @@ def prune() -> None:
 def run_imports() -> None:
     """Read, apply and undo imports, for as long as one is due."""
     running.run_due("customers")
+
+
+chores.wake("customers.run_imports", when=partial(leases.any_free, "customers"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import shared_task
 
 from contexts.inventory import composed, selectors
 from contexts.inventory.services import proof, sealing, stock, sweeping
-from eci import idempotency, outbox, totals
+from eci import chores, idempotency, outbox, totals
 from eci.db import give_way
-from eci.imports import running
+from eci.imports import leases, running
 
 
 @shared_task(name="inventory.sweep_holds")
@@ -33,6 +35,9 @@ def prune() -> None:
 def run_imports() -> None:
     """Read, apply and undo imports, for as long as one is due."""
     running.run_due("inventory")
+
+
+chores.wake("inventory.run_imports", when=partial(leases.any_free, "inventory"))
 
 
 @shared_task(name="inventory.seal_ledger")

@@ -228,6 +228,10 @@ def _attempts_of(*, ids: Collection[int]) -> QuerySet[Attempt]:
     return Attempt.objects.filter(notification__in=ids).select_related("notification").order_by("pk")
 
 
+def any_due() -> bool:
+    return _longest_waiting.first() is not None
+
+
 def begin_due(*, owner: str) -> list[Attempt]:
     """Begin an attempt of each notification that is due, up to one batch, the longest waiting first, under a lease."""
     candidates = _longest_waiting()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from celery import shared_task
 
 from contexts.notifications import services, workflows
-from eci import idempotency, outbox
+from eci import chores, idempotency, outbox
 
 
 @shared_task(name="notifications.send_due")
 def send_due() -> None:
     workflows.send_due()
+
+
+chores.wake("notifications.send_due", when=services.any_due)
 
 
 @shared_task(name="notifications.mail_low_stock")

@@ -333,14 +333,37 @@ def return_of(*, return_id: int) -> Return:
     return Return.objects.select_related("order").get(pk=return_id)
 
 
+def _due_orders() -> QuerySet[Order, str]:
+    due = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), next_at__lte=Now())
+    return due.order_by("next_at").values_list("pk", flat=True)
+
+
+def _due_returns() -> QuerySet[Return, int]:
+    return Return.objects.filter(next_at__lte=Now()).order_by("next_at").values_list("pk", flat=True)
+
+
+@reads
+def _first_due_order() -> QuerySet[Order, str]:
+    return _due_orders()[:1]
+
+
+@reads
+def _first_due_return() -> QuerySet[Return, int]:
+    return _due_returns()[:1]
+
+
+def any_due() -> bool:
+    """Whether recovery has an order or a return to carry on."""
+    return bool(_first_due_order() or _first_due_return())
+
+
 def due_orders(*, limit: int) -> list[str]:
     """Ids of orders that are due and that no runner has."""
-    due = Order.objects.filter(Q(lease_until=None) | Q(lease_until__lte=Now()), next_at__lte=Now())
-    return list(due.order_by("next_at").values_list("pk", flat=True)[:limit])
+    return list(_due_orders()[:limit])
 
 
 def due_returns(*, limit: int) -> list[int]:
-    return list(Return.objects.filter(next_at__lte=Now()).order_by("next_at").values_list("pk", flat=True)[:limit])
+    return list(_due_returns()[:limit])
 
 
 def is_due(*, order_id: str) -> bool:

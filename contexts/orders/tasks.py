@@ -6,7 +6,7 @@ from celery import shared_task
 
 from contexts.orders import selectors, services
 from contexts.orders.workflows import recovery
-from eci import idempotency, outbox, totals
+from eci import chores, idempotency, outbox, totals
 
 
 @shared_task(name="orders.recover")
@@ -14,6 +14,9 @@ def recover() -> None:
     """Carry on whatever is due, until nothing is."""
     while recovery.recover() >= recovery.BATCH:
         pass
+
+
+chores.wake("orders.recover", when=selectors.any_due)
 
 
 @shared_task(name="orders.prune")

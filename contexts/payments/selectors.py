@@ -148,16 +148,38 @@ def _begun(model: type[Payment] | type[Refund], key: Key) -> Begun | None:
 # -- what waits for the provider's answer -----------------------------------------------------------------------------
 
 
+def _due_payments() -> QuerySet[Payment]:
+    due = Payment.objects.filter(status=PaymentStatus.PENDING, next_at__lte=Now())
+    return due.exclude(Payment.held_back()).order_by("next_at")
+
+
+def _due_refunds() -> QuerySet[Refund]:
+    return Refund.objects.filter(status=RefundStatus.PENDING, next_at__lte=Now()).order_by("next_at")
+
+
+@reads
+def _first_due_payment() -> QuerySet[Payment, int]:
+    return _due_payments().values_list("pk", flat=True)[:1]
+
+
+@reads
+def _first_due_refund() -> QuerySet[Refund, int]:
+    return _due_refunds().values_list("pk", flat=True)[:1]
+
+
+def any_due() -> bool:
+    """Whether the provider is to be asked for the outcome of a payment or refund."""
+    return bool(_first_due_payment() or _first_due_refund())
+
+
 def due_payments(*, limit: int) -> list[Payment]:
     """Payments whose outcome is unknown and that are due to be asked for, longest waiting first."""
-    due = Payment.objects.filter(status=PaymentStatus.PENDING, next_at__lte=Now())
-    return list(due.exclude(Payment.held_back()).order_by("next_at")[:limit])
+    return list(_due_payments()[:limit])
 
 
 def due_refunds(*, limit: int) -> list[Refund]:
     """As ``due_payments``, with their payments at hand."""
-    rows = Refund.objects.filter(status=RefundStatus.PENDING, next_at__lte=Now())
-    return list(rows.select_related("payment").order_by("next_at")[:limit])
+    return list(_due_refunds().select_related("payment")[:limit])
 
 
 def unanswered(*, seconds: int) -> list[Payment | Refund]:

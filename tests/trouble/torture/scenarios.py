@@ -48,8 +48,10 @@ class Scenario:
     """``prepare`` makes what is there before, ``act`` is what is killed and what the client then repeats.
 
     ``answer``: what the client is told in the end, status and code. ``end``: the order and payment status, empty
-    when there is no order. ``unanswered``: a call of the provider that is made, and whose answer does not come.
-    ``away``: a participant and its command that is refused until the order needs attention, and then answered again.
+    when there is no order. ``end_of_later_runner``: as it may end, too, if its first runner is killed: who carries an
+    order on cannot know whether somebody was told of it, and does not take it back. ``unanswered``: a call of the
+    provider that is made, and whose answer does not come. ``away``: a participant and its command that is refused until
+    the order needs attention, and then answered again.
     ``pressing``: what comes of it depends on when it is asked, so the client repeats it at once.
     """
 
@@ -57,6 +59,7 @@ class Scenario:
     act: Act
     answer: tuple[int, str]
     end: str
+    end_of_later_runner: str = ""
     prepare: Prepare = lambda api, case: None
     unanswered: str = ""
     away: tuple[str, str] | None = None
@@ -245,7 +248,13 @@ SCENARIOS = (
         answer=(402, "payment_declined"),
         end="CANCELLED FAILED",
     ),
-    Scenario(name="place, out of stock", act=_place(UNITS + 1), answer=(409, "insufficient_stock"), end=""),
+    Scenario(
+        name="place, out of stock",
+        act=_place(UNITS + 1),
+        answer=(409, "insufficient_stock"),
+        end="",
+        end_of_later_runner="CANCELLED UNPAID",
+    ),
     Scenario(
         name="place, charging not answered",
         act=_place(**_paying("tok_timeout")),
@@ -321,6 +330,7 @@ SCENARIOS = (
         act=_place(UNITS + 1, **_LATER),
         answer=(409, "insufficient_stock"),
         end="",
+        end_of_later_runner="CANCELLED UNPAID",
     ),
     Scenario(
         name="pay later: place, inventory refuses",
