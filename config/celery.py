@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -45,6 +46,7 @@ log = requests.logger(__name__)
 RELAY_PAUSE = 0.25  # seconds between two rounds over the outboxes; while nothing is found, twice as many each time
 RELAY_PATIENCE = 2.0  # up to these: an event of another process waits no longer, one of this process not at all
 EXPIRES = 3600  # seconds that a wake-up may wait; long, because the clocks of two machines may differ by minutes
+FIRST_RUN = timedelta(minutes=2)  # after its start beat has woken every task
 BEAT_PAUSE = 30  # seconds that beat may sleep at once: probes take it for dead after two minutes
 PATIENCE = 30  # seconds that a task waits for one answer of a database: what it asks may be about all orders
 BROKER_PAUSE = 10  # seconds, then a task is woken again that the broker did not take
@@ -92,6 +94,12 @@ def _configure() -> None:
 
 class Scheduler(beat.Scheduler):
     """Beat's own, which also shows that it is alive: it answers on no port."""
+
+    def setup_schedule(self) -> None:
+        """It waits a whole interval for each first run, so that if restarted often it would never wake a rare task."""
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.last_run_at -= max(entry.schedule.run_every - FIRST_RUN, timedelta())
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         wait = float(super().tick(*args, **kwargs))

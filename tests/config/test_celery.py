@@ -130,6 +130,14 @@ def test_every_task_that_is_looked_for_can_be_asked_and_is_woken_by_beat_too() -
         assert [task for task in context.looks if chores.has_work(task)] == []
 
 
+def test_a_beat_that_is_often_restarted_wakes_the_rarest_tasks_too() -> None:
+    scheduler = celery.Scheduler(app=celery.app)
+    first = {name: entry.is_due().next for name, entry in scheduler.schedule.items()}
+    assert max(first.values()) <= 120 and min(first.values()) < 11
+    again = {name: scheduler.reserve(entry).is_due().next for name, entry in scheduler.schedule.items()}
+    assert again["orders.prune"] > 3599 and again["inventory.sweep_holds"] > 9
+
+
 def test_an_order_that_is_due_is_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.order()
     assert not chores.has_work("orders.recover")
