@@ -26,6 +26,8 @@ from eci.watch import requests
 
 log = requests.logger(__name__)
 
+COMMITS = 5  # in a row that tell nothing; then the caller is told that the database cannot be reached
+
 
 class RefusedBeforePivot(Conflict):
     """A participant refused and everything was undone. ``details.order_id``."""
@@ -61,20 +63,23 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
 
 
 def _once(create: Callable[[], OrderView], *, order_id: str, owner: str) -> OrderView:
-    """Record the order, and again where its COMMIT tells nothing: by its id only one of the two can be, and the second
-    waits for the first, so it is known then."""
-    try:
-        return create()
-    except CommitUnknown:
-        log.warning("commit_unknown", exc_info=True)
-    try:
-        return create()
-    except (IntegrityError, IdempotencyInProgress):
-        with suppress(OrderNotFound):
-            order: Order = selectors.order(order_id=order_id)
-            order.lease_owner = owner  # if another has taken it over, this one's run ends at its first record
-            return composed.views_of(orders=[order])[0]
-        raise
+    """Record the order, and again where its COMMIT tells nothing: by its id only one of them can be, and a later one
+    waits for an earlier one, so it is known then. CommitUnknown where that goes on."""
+    unknown = 0
+    while True:
+        try:
+            return create()
+        except CommitUnknown:
+            log.warning("commit_unknown", exc_info=True)
+            unknown += 1
+            if unknown == COMMITS:
+                raise
+        except (IntegrityError, IdempotencyInProgress):
+            with suppress(OrderNotFound):
+                order: Order = selectors.order(order_id=order_id)
+                order.lease_owner = owner  # if another has taken it over, this one's run ends at its first record
+                return composed.views_of(orders=[order])[0]
+            raise
 
 
 def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:

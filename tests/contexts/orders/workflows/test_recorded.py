@@ -223,33 +223,34 @@ def test_an_order_of_which_nobody_could_record_that_somebody_was_told_does_not_v
 
 @contextmanager
 def unknown(
-    committed: bool, monkeypatch: pytest.MonkeyPatch, *, meanwhile: Callable[[], Any] = tuple
+    committed: bool, monkeypatch: pytest.MonkeyPatch, *, meanwhile: Callable[[], Any] = tuple, times: int = 1
 ) -> Iterator[None]:
-    """The first COMMIT of an order tells nothing. ``meanwhile``: what happens before anybody asks again."""
+    """The first COMMITs of an order tell nothing. ``meanwhile``: what happens before anybody asks again. ``committed``:
+    the last of them was done."""
     create = services.create_order
-    told = False
+    told = 0
 
-    def tell_nothing_once(**asked: Any) -> Any:
+    def tell_nothing_at_first(**asked: Any) -> Any:
         nonlocal told
-        if told:
+        told += 1
+        if told > times:
             return create(**asked)
-        told = True
-        if committed:
+        if committed and told == times:
             create(**asked)
         meanwhile()
         raise CommitUnknown("server closed the connection unexpectedly")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "create_order", tell_nothing_once)
+        patch.setattr(services, "create_order", tell_nothing_at_first)
         yield
 
 
 @pytest.mark.parametrize("key", [None, "mine"])
-@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(("committed", "times"), [(True, 1), (False, 1), (True, 3)])
 def test_a_commit_that_tells_nothing_is_an_order_all_the_same(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, committed: bool, key: str | None
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, committed: bool, times: int, key: str | None
 ) -> None:
-    with unknown(committed, monkeypatch):
+    with unknown(committed, monkeypatch, times=times):
         answer = shop.order(2, key=key)
     assert (answer.status, answer.data["status"]) == (201, "SHIPPED")
     assert [order["order_id"] for order in shop.api.get("/v1/orders").data] == [answer.data["order_id"]]
@@ -268,6 +269,12 @@ def test_after_a_commit_that_told_nothing_a_key_or_reference_may_be_anothers(
     with unknown(False, monkeypatch, meanwhile=lambda: shop.order(1, reference="PO-1")):
         assert shop.order(1, reference="PO-1").code == "duplicate_reference"
     assert shop.stock() == (98, 0, 98)
+
+
+def test_a_database_whose_commits_go_on_telling_nothing_is_a_503(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    with unknown(False, monkeypatch, times=100):
+        assert shop.order(1).code == "context_unavailable"
+    assert shop.stock() == (100, 0, 100)
 
 
 def test_an_order_that_another_runner_took_over_meanwhile_is_left_to_it(
