@@ -10,6 +10,7 @@ import math
 import os
 import re
 from decimal import Decimal, InvalidOperation
+from email.utils import formataddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -219,6 +220,24 @@ def mailboxes(name: str) -> list[str]:
         except ValueError:
             raise ImproperlyConfigured(f"{name}: '{one}' is not an e-mail address.") from None
     return found
+
+
+_SENDER = re.compile(r'"?(?P<words>[^"<>]*?)"? *<(?P<inside>[^<>]+)>|(?P<alone>[^<>]+)')
+
+
+def sender(name: str, usual: str) -> str:
+    """The variable ``name`` as the sender of mails, with or without a name: ``The Shop <shop@shop.example>``.
+
+    ImproperlyConfigured.
+    """
+    given = _given(name) or usual
+    parts = _SENDER.fullmatch(given)
+    try:
+        if parts is None or not given.isprintable():
+            raise ValueError(given)
+        return formataddr((parts["words"] or "", text.email(parts["inside"] or parts["alone"])))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}: {given!r} is not an e-mail address, nor a name with one in <>.") from None
 
 
 def staff_groups(name: str) -> tuple[tuple[str, str], ...]:

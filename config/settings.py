@@ -32,6 +32,7 @@ from config.environment import (
     provider_url,
     scratch_server,
     secret,
+    sender,
     server_url,
     staff_groups,
     strong,
@@ -448,7 +449,7 @@ EMAIL_HOST_PASSWORD = secret("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 5
 EMAIL_FILE_PATH = os.environ.get("EMAIL_FILE_PATH") or str(DATA_DIR / "mail")
-DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "shop@example.com")
+DEFAULT_FROM_EMAIL = sender("DEFAULT_FROM_EMAIL", "shop@example.com")
 ECI_SMS_BACKEND = os.environ.get("ECI_SMS_BACKEND", "console")
 ECI_VERIFY_EMAIL = flag("ECI_VERIFY_EMAIL")  # customers confirm their address before their first login
 ECI_LOW_STOCK_MAIL = mailboxes("ECI_LOW_STOCK_MAIL")  # who is told once a day what is low

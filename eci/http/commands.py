@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import Error as AnyDatabaseError
+from django.db import InterfaceError, OperationalError
 from rest_framework.response import Response
 
 from eci import idempotency
@@ -157,8 +158,11 @@ def _replay_or_refuse(
             raise refusal
         about = str(refusal.details.get("order_id", ""))  # so that it can be erased with the order
         idempotency.claim(context, key, resource=about, answer=refusal_answer(refusal))
-    except IdempotencyInProgress:
-        record = find(key)
+    except IdempotencyInProgress as taken:
+        try:
+            record = find(key)
+        except (OperationalError, InterfaceError):  # it may have begun something: a 503 would deny that
+            raise taken from None
         if record is None:
             raise
         return _replay(context, key, record, command)

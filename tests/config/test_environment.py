@@ -37,8 +37,23 @@ BAD: list[tuple[Callable[[str], object], list[str]]] = [
     (environment.server_url, ["ftp://x", "s3.example", "http://", "https://key:hush@s3.example", "https://x/?y"]),
     (lambda name: environment.scratch_server(name, "postgresql"), ["mysql://a:b@h/x", "garbage"]),
     (lambda name: environment.scratch_server(name, "mysql"), ["postgres://a:b@h/x"]),
+    (
+        lambda name: environment.sender(name, "shop@example.com"),
+        ["not an address", "Läden büro@example.com>", "Shop <shop>", "Shop <a@b.example", "a@b.example, c@d.example"]
+        + ["Shop <a@b.example> x", "Shop\nBcc: c@d.example <a@b.example>", "<>", "shop@localhost"],
+    ),
     (environment.folder, ["backups", "./backups", "~/backups"]),
 ]
+
+
+SENDERS = {
+    "": "shop@example.com",
+    "  sales@Shop.example ": "sales@shop.example",
+    "<sales@shop.example>": "sales@shop.example",
+    "The Shop <sales@straße.de>": "The Shop <sales@xn--strae-oqa.de>",
+    '"Shop, Inc." <sales@shop.example>': '"Shop, Inc." <sales@shop.example>',
+    "Läden <sales@shop.example>": "=?utf-8?b?TMOkZGVu?= <sales@shop.example>",
+}
 
 
 @pytest.mark.parametrize(("read", "value"), [(read, value) for read, values in BAD for value in values])
@@ -54,6 +69,9 @@ def test_what_can(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.flag("ECI_X", True)
     monkeypatch.setenv("ECI_X", "Shop.example, bücher.example")
     assert environment.domains("ECI_X") == ["shop.example", "xn--bcher-kva.example"]
+    for given, written in SENDERS.items():
+        monkeypatch.setenv("ECI_X", given)
+        assert environment.sender("ECI_X", "shop@example.com") == written
     monkeypatch.setenv("ECI_X", "10.0.0.0/8, 192.168.1.5, fd00::/8")
     assert environment.networks("ECI_X") == ["10.0.0.0/8", "192.168.1.5", "fd00::/8"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
 from django.db import Error as AnyDatabaseError
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from contexts.inventory.public.contracts import InsufficientStock
 from contexts.orders import composed, selectors, services
@@ -26,7 +27,7 @@ from eci.watch import requests
 
 log = requests.logger(__name__)
 
-COMMITS = 5  # in a row that tell nothing; then the caller is told that the database cannot be reached
+PAUSES = (0.05, 0.1, 0.2, 0.4)  # seconds before an order is recorded again whose COMMIT told nothing
 
 
 class RefusedBeforePivot(Conflict):
@@ -64,22 +65,24 @@ def begin(*, asked: OrderAsked, key: Key | None) -> OrderView:
 
 def _once(create: Callable[[], OrderView], *, order_id: str, owner: str) -> OrderView:
     """Record the order, and again where its COMMIT tells nothing: by its id only one of them can be, and a later one
-    waits for an earlier one, so it is known then. CommitUnknown where that goes on."""
-    unknown = 0
-    while True:
+    waits for an earlier one, so it is known then. IdempotencyInProgress where the database stays away."""
+    try:
+        return create()
+    except CommitUnknown:
+        log.warning("commit_unknown", exc_info=True)
+    for pause in PAUSES:
+        time.sleep(pause)
         try:
             return create()
-        except CommitUnknown:
-            log.warning("commit_unknown", exc_info=True)
-            unknown += 1
-            if unknown == COMMITS:
-                raise
         except (IntegrityError, IdempotencyInProgress):
             with suppress(OrderNotFound):
                 order: Order = selectors.order(order_id=order_id)
                 order.lease_owner = owner  # if another has taken it over, this one's run ends at its first record
                 return composed.views_of(orders=[order])[0]
             raise
+        except (OperationalError, InterfaceError):
+            log.warning("commit_still_unknown", exc_info=True)
+    raise IdempotencyInProgress(services.UNKNOWN)
 
 
 def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:

@@ -12,6 +12,7 @@ from contexts.orders.models import Step
 from contexts.orders.public.contracts import OrderNotFound
 from contexts.orders.workflows import STEPS, backward, progress
 from contexts.orders.workflows.progress import Caller, Run
+from eci.errors import IdempotencyInProgress
 from eci.watch import tracing
 from eci.watch.requests import continued, lines_about, logger
 
@@ -21,8 +22,8 @@ log = logger(__name__)
 def run_for_caller(view: OrderView, *, caller: Caller | None) -> OrderView:
     """Carry the order on as far as it goes now, for somebody who waits; the order as it is then.
 
-    Raises why the order was discarded, and nothing else: it is recorded, so a failure means that it is carried on
-    later.
+    Raises why the order was discarded, or IdempotencyInProgress if nobody knows whether it is, and nothing else: it is
+    recorded, so a failure means that it is carried on later.
     """
     run = Run(view=view, caller=caller)
     try:
@@ -39,13 +40,18 @@ def run_for_caller(view: OrderView, *, caller: Caller | None) -> OrderView:
 
 
 def _as_it_is(run: Run) -> OrderView:
-    """The order as the database has it now, or had it when it last answered, with what participants have said."""
+    """The order as the database has it now, or had it when it last answered, with what participants have said.
+
+    IdempotencyInProgress: it was being discarded, and the database cannot tell whether it is.
+    """
     try:
         order = selectors.order(order_id=run.order.pk)
         timeline = selectors.timeline_of(order_ids=[order.pk])[order.pk]
     except OrderNotFound:
         raise run.discarded or OrderNotFound(f"There is no order {run.order.pk}.", order_id=run.order.pk) from None
     except AnyDatabaseError:
+        if run.discarded is not None:
+            raise IdempotencyInProgress(services.UNKNOWN) from None
         return run.recorded
     return replace(run.view, order=order, timeline=timeline)
 

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from contexts.orders import services
 from contexts.orders.models import Order
+from contexts.orders.workflows import placing
 from eci.calls import remote, rpc
 from eci.db import CommitUnknown
 from eci.errors import ContextUnavailable
@@ -43,8 +44,8 @@ def failing(context: str, command: str, monkeypatch: pytest.MonkeyPatch, error: 
 
 
 @contextmanager
-def lost_after(write: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The database of orders answers nothing any more once this write is committed."""
+def lost_after(write: str, monkeypatch: pytest.MonkeyPatch, *, tells: bool = True) -> Iterator[None]:
+    """The database of orders answers nothing any more once this write is committed. ``tells``: but to that."""
     lost = False
 
     def lose(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -58,6 +59,8 @@ def lost_after(write: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         nonlocal lost
         done = commit(**asked)
         lost = True
+        if not tells:
+            raise CommitUnknown("server closed the connection unexpectedly")
         return done
 
     with monkeypatch.context() as patch, connections["orders"].execute_wrapper(lose):
@@ -271,10 +274,34 @@ def test_after_a_commit_that_told_nothing_a_key_or_reference_may_be_anothers(
     assert shop.stock() == (98, 0, 98)
 
 
-def test_a_database_whose_commits_go_on_telling_nothing_is_a_503(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    with unknown(False, monkeypatch, times=100):
-        assert shop.order(1).code == "context_unavailable"
-    assert shop.stock() == (100, 0, 100)
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_of_what_nobody_knows_nobody_says_that_it_is_not_there(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """The database of orders is lost at COMMIT, and stays away."""
+    monkeypatch.setattr(placing.time, "sleep", lambda seconds: None)
+    with lost_after("create_order", monkeypatch, tells=False):
+        answer = shop.order(2, key=key, reference="PO-1")
+    assert (answer.status, answer.code) == (409, "idempotency_in_progress")
+    assert "reference" in answer.json["error"] and answer.headers["Retry-After"]
+    later()
+    [order] = shop.api.get("/v1/orders?reference=PO-1").data
+    assert order["status"] == "SHIPPED"
+    if key:
+        assert shop.order(2, key=key, reference="PO-1").data["order_id"] == order["order_id"]
+
+
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_nor_is_anybody_given_an_order_that_may_be_discarded(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    with lost_after("discard_order", monkeypatch, tells=False):
+        answer = shop.order(101, key=key)
+    assert (answer.status, answer.code) == (409, "idempotency_in_progress")
+    assert Order.objects.count() == 0
+    if key:
+        replay = shop.order(101, key=key)
+        assert (replay.status, replay.code) == (409, "insufficient_stock")
 
 
 def test_an_order_that_another_runner_took_over_meanwhile_is_left_to_it(
