@@ -30,6 +30,7 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
         """psycopg waits nowhere else: not for statements, commits or the pool's check of a connection."""
 
         answered = 0.0  # when a wait last ended well
+        _pool: Any
 
         @cached_property
         def cursors(self) -> dict[str, psycopg.Cursor[Any]]:
@@ -60,9 +61,17 @@ def _connection_to(server: Server) -> type[psycopg.Connection[Any]]:
 
         def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
             """The pool asks with an empty query. A connection that has just answered is not asked."""
-            if not query and hung.trusts(server, self.answered):
+            if query:
+                return super().execute(query, *arguments, **options)
+            if hung.trusts(server, self.answered):
                 return None
-            return super().execute(query, *arguments, **options)
+            try:
+                return super().execute(query, *arguments, **options)
+            except psycopg.OperationalError:
+                hung.lost(server)
+                if self._pool is not None:  # its others are lost, too: it would find that out slower each time
+                    self._pool.drain()
+                raise
 
     return Connection
 
