@@ -240,7 +240,11 @@ class Named:
     """
 
     quick_converters: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
-    counts: ClassVar[bool] = settings.ECI_DB_METRICS  # as ``parent``
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether it counts what it is asked; see ``parent``."""
+        return bool(settings.ECI_DB_METRICS)
 
     @cached_property
     def wrap_database_errors(self) -> NamedErrors:
