@@ -98,8 +98,8 @@ def resume(*, order_id: str, caller: Caller) -> OrderView:
 
     IdempotencyInProgress while its runner is still at it, or its rows cannot be read.
     """
-    order = selectors.order(order_id=order_id)
     try:
+        order = selectors.order(order_id=order_id)
         if order.status in progress.BEING_PLACED or order.lease_owner:
             leased = services.claim(order_id=order_id, version=order.version)
             if leased is not None:
