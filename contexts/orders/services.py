@@ -59,7 +59,6 @@ from eci.idempotency import Answer, Key
 from eci.statements import Change, Columns, Inserts, change, changes, per_row
 
 LEASE = timedelta(seconds=15)
-UNKNOWN = "Whether the order stands is not known yet. Repeat the request with its key, or look for its reference."
 ATTENTION_AFTER = 10  # attempts at one step
 _BACKOFF_LIMIT = 10  # seconds
 _NUMBERED = 500  # orders in one transaction

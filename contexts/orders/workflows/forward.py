@@ -46,8 +46,8 @@ def place(run: Run) -> None:
     """Reserve, then take the money, or ask for it by a deadline.
 
     1. Reserve the stock, again if that has run out while the payment waited for staff. Too little of it: the order is
-       discarded, as if it had never been; one that its buyer may have been told of is refused. That is any but the one
-       whose first runner finds it so: whether somebody was told of another, its runner may have failed to record.
+       discarded, as if it had never been, by the request that brought it. A later runner cannot know whether somebody
+       was told of it, and refuses it.
     2. Nothing is due: confirm the reservation, create the shipments, and the order stands.
     3. Pay later: open a payment request, and rest until it is paid or its time is over.
     4. Shipped at once: charge. From here on the order stands, and it leaves (``_send``).

@@ -82,7 +82,7 @@ def _once(create: Callable[[], OrderView], *, order_id: str, owner: str) -> Orde
             raise
         except (OperationalError, InterfaceError):
             log.warning("commit_still_unknown", exc_info=True)
-    raise IdempotencyInProgress(services.UNKNOWN)
+    raise IdempotencyInProgress(progress.UNKNOWN)
 
 
 def carry_on(*, view: OrderView, caller: Caller | None) -> OrderView:

@@ -26,6 +26,7 @@ from eci.watch.requests import logger
 log = logger(__name__)
 
 ASK_AGAIN = timedelta(seconds=2)
+UNKNOWN = "Whether the order stands is not known yet. Repeat the request with its key, or look for its reference."
 BEING_PLACED = (OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING)
 
 

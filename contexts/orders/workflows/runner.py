@@ -51,7 +51,7 @@ def _as_it_is(run: Run) -> OrderView:
         raise run.discarded or OrderNotFound(f"There is no order {run.order.pk}.", order_id=run.order.pk) from None
     except AnyDatabaseError:
         if run.discarded is not None:
-            raise IdempotencyInProgress(services.UNKNOWN) from None
+            raise IdempotencyInProgress(progress.UNKNOWN) from None
         return run.recorded
     return replace(run.view, order=order, timeline=timeline)
 
