@@ -26,7 +26,7 @@ import termios
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from io import BytesIO
 from typing import IO, Any
 
@@ -46,6 +46,7 @@ IN_KERNEL = 256 * 1024  # bytes of an answer that the kernel takes before its cl
 LINGER = 2.0  # seconds in which a client may take notice of an answer that came before its request had ended
 STUCK = 0.5  # seconds after which a running request no longer counts as one that will soon be done
 TICK = 0.25  # seconds between two looks at the deadlines
+NOTICE = 1.0  # seconds between two signs of life for the arbiter, which waits for a minute
 LIVE = b"health/live"
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(.*?)[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -271,10 +272,11 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.waiting: dict[Connection, None] = {}  # for their clients; who has waited longest stands first
         self.ready: deque[Connection] = deque()  # for a thread
         self.running: dict[Connection, None] = {}
+        self.served: deque[tuple[Connection, bool | None]] = deque()  # by threads, and not yet looked at by the loop
         self.by_address: Counter[str] = Counter()
         self.held = 0
         self.uploading = 0  # bytes on disk
-        self.next_tick = 0.0
+        self.next_tick = self.next_notice = 0.0
         self.lifeline = ThreadPoolExecutor(1, "live")
         for listener in self.sockets:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, IN_KERNEL)  # connections inherit it
@@ -319,9 +321,17 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         self.waiting[connection] = None
         self._read(connection)
 
+    def notify(self) -> None:
+        """Tell the arbiter that the loop turns: once a second, though it turns for each request."""
+        now = time.monotonic()
+        if now >= self.next_notice:
+            self.next_notice = now + NOTICE
+            super().notify()
+
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         longest = LOOK if self.patient_until else TICK if self.nr_conns else timeout
         super().wait_for_and_dispatch_events(min(timeout, longest))
+        self._take_served()
 
     def murder_pending(self) -> None:
         now = time.monotonic()
@@ -432,31 +442,43 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         exchange = Exchange(connection.take_request(), connection.answer, is_last=connection.is_last)
         as_gunicorn_has_it = TConn(self.cfg, exchange, connection.client, connection.server)
         as_gunicorn_has_it.data_ready = True
-        serving = pool.submit(self._serve, connection, as_gunicorn_has_it)
-        serving.add_done_callback(lambda done: self.method_queue.defer(self._served, connection, done))
+        pool.submit(self._serve, connection, as_gunicorn_has_it)
 
-    def _serve(self, connection: Connection, as_gunicorn_has_it: TConn) -> bool:
-        """In a thread. Whether the connection may be used again."""
-        goes_on = bool(self.handle(as_gunicorn_has_it))
-        connection.answer.send()
-        return goes_on and connection.is_whole
+    def _serve(self, connection: Connection, as_gunicorn_has_it: TConn) -> None:
+        """In a thread. The loop is woken only where it has something to do before the client acts again.
+
+        Whether it has is asked after the connection was put into ``served``, and the loop looks there after all that it
+        does: whoever comes second sees what the other did.
+        """
+        goes_on = None  # the client has gone
+        try:
+            may_go_on = bool(self.handle(as_gunicorn_has_it))
+            connection.answer.send()
+            goes_on = may_go_on and connection.is_whole
+        finally:
+            self.served.append((connection, goes_on))
+            if not (goes_on and connection.watched and self.alive) or (
+                self.ready or connection.read or connection.answer.is_waiting
+            ):
+                self.method_queue.defer(int)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         if conn.sock.is_last:
             req.force_close()
         return bool(super().handle_request(req, conn))
 
-    def _served(self, connection: Connection, serving: Future[bool]) -> None:
-        self.running.pop(connection, None)
-        self._dispatch()
-        try:
-            connection.goes_on = serving.result()
-        except Exception:  # the client has gone
-            self._drop(connection)
-            return
-        connection.began = time.monotonic()
-        connection.answer.sent = 0
-        self._write(connection)
+    def _take_served(self) -> None:
+        while self.served:
+            connection, goes_on = self.served.popleft()
+            self.running.pop(connection, None)
+            self._dispatch()
+            if goes_on is None:
+                self._drop(connection)
+                continue
+            connection.goes_on = goes_on
+            connection.began = time.monotonic()
+            connection.answer.sent = 0
+            self._write(connection)
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -543,6 +565,8 @@ class FrontWorker(ThreadWorker):  # type: ignore[misc]
         connection.watched = event
 
     def _acted(self, connection: Connection, sock: Any) -> None:
+        if not connection.then:
+            self._take_served()
         if connection.then:
             connection.then(connection)
         else:
