@@ -133,6 +133,11 @@ def movements_in(*, verified: str) -> int:
     return int(said["movements"]) if said else 0
 
 
+def unsealed(*, verified: str) -> int:
+    """How many movements there are beyond those that a verification has seen, by what it said."""
+    return max(0, Movement.objects.count() - movements_in(verified=verified))
+
+
 @writes("inventory")
 def _keep(*, verified: str, found: list[tuple[str, str]], milliseconds: int) -> LedgerCheck:
     findings = [{"subject": subject, "problem": problem} for subject, problem in found[:LISTED]]

@@ -439,6 +439,12 @@ def told_by_the_command() -> str:
     return ""
 
 
+def told_when_all_is_well() -> str:
+    told = StringIO()
+    call_command("verify_ledger", stdout=told)
+    return told.getvalue()
+
+
 SETS = [parts for size in (1, 2, 3) for parts in combinations(PARTS, size)]
 
 
@@ -516,15 +522,18 @@ def test_a_head_elsewhere_is_found(product_id: int) -> None:
 
 def test_a_young_shop_has_nothing_sealed(stocked: Stocked, tmp_path: Path) -> None:
     """Neither without a movement, nor with old ones that were there before the first seal."""
-    for _ in range(2):
-        told = StringIO()
-        call_command("verify_ledger", stdout=told)
-        assert told.getvalue() == "Nothing has been sealed yet.\n"
-        stocked(A=1)
+    assert told_when_all_is_well() == "Nothing has been sealed yet.\n"
+    stocked(A=1)
+    waiting = " Movements that wait to be sealed, and that nothing proves yet: 1.\n"
+    assert told_when_all_is_well() == f"Nothing has been sealed yet.{waiting}"
     told = StringIO()
     call_command("verify_ledger", export=tmp_path / "ledger.jsonl", stdout=told)
     assert told.getvalue().startswith("Nothing has been sealed yet.")
     sealing.seal()
+    assert "wait" not in told_when_all_is_well()
+    stocked(A=2)
+    assert "sealed by 1 checkpoints" in (told_so := told_when_all_is_well())
+    assert told_so.endswith(waiting)
     assert told_by_the_command() == ""
 
 

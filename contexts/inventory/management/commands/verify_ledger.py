@@ -55,7 +55,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{one['subject']}: {one['problem']}")
         if not check.found:
             is_sealed = proof.movements_in(verified=check.verified) > 0
-            self.stdout.write(f"The ledger is as it was sealed: {check.verified}." if is_sealed else NOTHING)
+            waiting = proof.unsealed(verified=check.verified)
+            wait = f" Movements that wait to be sealed, and that nothing proves yet: {waiting}." if waiting else ""
+            self.stdout.write((f"The ledger is as it was sealed: {check.verified}." if is_sealed else NOTHING) + wait)
             return
         since = f"All was well at {iso(sound.at)}" if sound else "No earlier verification found all well"
         raise CommandError(f"{check.found} findings; {check.verified}. {since}.")
