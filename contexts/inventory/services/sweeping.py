@@ -91,6 +91,7 @@ def sweep_batch() -> int:
     4. Record the time.
     """
     due = dict(_due())
+    ended = 0
     if due:
         until = max(due.values())  # not now: one that is given more time meanwhile must not be closed in part
         at = max((utcnow(), *_lock_products(due=due)))  # as parts.instant
@@ -101,7 +102,7 @@ def sweep_batch() -> int:
         _free(units={stock: units for stock, units, *_ in freed}, at=at)
         if _is_owed.first():
             owed.cover(stock_ids=[stock for stock, *_ in freed], at=at)
-    ended = _end(due=due)
+        ended = _end(due=due)
     if not Sweep.objects.update(at=Now()):
         Sweep.objects.bulk_create([Sweep(at=Now())], ignore_conflicts=True)
     return ended
