@@ -38,8 +38,10 @@ WAREHOUSES = 10
 ORDERS_OF_EACH = 10  # customer
 SECONDS = 0.6  # of calls, one after the other
 WARM_UP = 0.2
-CHORES = ("sweep-idle", "recover", "settle", "send", "count", "relay", "deliver", "prune-idle", "check-up")
-LAST = ("prune-outbox", "prune-answers")
+VALUES = 20  # that calls ask for by turns. The warm-up asks for each, so that no shop is measured by its disk
+LONGEST = 600  # seconds
+CHORES = ("sweep-idle", "recover", "settle", "send", "count", "relay", "deliver", "prune-idle")
+LAST = ("check-up", "prune-outbox", "prune-answers")  # which is done once
 # `{…}` is a value that the shop has; see Site.values.
 CALLS = (
     "/v1/products",
@@ -120,24 +122,29 @@ class Site:
             "customer": list(range(1, 200)),
         }
 
-    def call(self, what: str, seconds: float = SECONDS) -> Tally:
-        """Calls one after the other for a while, each with other values. The token costs nothing in that time."""
+    def call(self, what: str, *, seconds: float = SECONDS, least: int = 1) -> Tally:
+        """Calls one after the other for a while, and ``least`` times; each with the next of some values. The token
+        costs nothing in that time."""
         headers = self.shop.token() | {"Content-Type": "application/json"}
         turns = itertools.count()
+        end = time.monotonic() + seconds
 
-        def one() -> Call:
+        def one() -> Call | None:
             turn = next(turns)
-            values = {name: there[turn % len(there)] for name, there in self.values.items()}
+            if turn >= least and time.monotonic() >= end:
+                return None
+            values = {name: there[turn % VALUES] for name, there in self.values.items()}
             if what == PLACE:
                 items = [{"product_id": values["product"], "quantity": 1}]
                 return order({"customer_id": values["customer"], "items": items})
             return Call(what.format(**values))
 
         expected = 201 if what == PLACE else 200
-        return drive(self.shop.url, one, clients=1, seconds=seconds, expected=expected, headers=headers)
+        return drive(self.shop.url, one, clients=1, seconds=LONGEST, expected=expected, headers=headers)
 
     def measure(self, what: str) -> dict[str, Any]:
-        self.call(what, WARM_UP)  # so that every thread of the web process knows the way
+        # so that every thread of the web process knows the way, and what is asked for lies in memory
+        self.call(what, seconds=WARM_UP, least=VALUES if "{" in what else 1)
         roots = {"web": self.shop.pid} | self.servers
         before = machine.look()
         tally = self.call(what)
@@ -165,7 +172,7 @@ class Site:
             items = [{"product_id": random.choice(self.values["product"]), "quantity": 1}]
             return order({"customer_id": 1, "items": items})
 
-        beside = drive(self.shop.url, one, clients=1, seconds=600, expected=201, headers=headers)
+        beside = drive(self.shop.url, one, clients=1, seconds=LONGEST, expected=201, headers=headers)
         printed, _ = sweep.communicate()
         (found,) = json.loads(printed).values()
         return found | {
@@ -215,7 +222,7 @@ def sites(engine: str, share: float, progress: Progress) -> Iterator[dict[str, S
 def run(engine: str, share: float, rounds: int, results: dict[str, Any]) -> None:
     """Measure, and put everything into ``results``."""
     what = (*CALLS, PLACE)
-    progress = Progress("growth", 4 + rounds * len(what) * 2)
+    progress = Progress("growth", 4 + rounds * (len(what) * 2 + 1))
     results |= {
         "engine": engine,
         "machine": machine.description(),
@@ -238,8 +245,12 @@ def run(engine: str, share: float, rounds: int, results: dict[str, Any]) -> None
         results["sweep"] = {name: site.sweep_beside_orders() for name, site in both.items()}
         progress.tick()
         progress.say("tasks")
-        results["chores"] = {name: site.chores(*CHORES, *LAST) for name, site in both.items()}
-        progress.tick()
+        done = results["chores"] = {}
+        for names in (*[CHORES] * rounds, LAST):
+            for name, site in both.items():
+                for chore, cost in site.chores(*names).items():
+                    done.setdefault(chore, {"small": [], "large": []})[name].append(cost)
+            progress.tick()
         progress.say("the audit")
         for name, site in both.items():
             begun = time.monotonic()

@@ -263,7 +263,7 @@ def growth(found: Results) -> str:
         if grew:
             grown.append(f"`{what}`")
     head = ("", "CPU-ms small", "large", "ratio", "p50 ms small", "large", "ratio")
-    chores = [(what, *_side(small, found["chores"]["large"][what])) for what, small in found["chores"]["small"].items()]
+    chores = [(what, *_costs(sides["small"], sides["large"])) for what, sides in found["chores"].items()]
     sweep = [
         (
             f"{name}: {one['holds']:,} holds",
@@ -285,9 +285,12 @@ def growth(found: Results) -> str:
     )
 
 
-def _side(small: Mapping[str, Any], large: Mapping[str, Any]) -> Iterator[str]:
-    for before, after in ((sum(small["cpu"].values()), sum(large["cpu"].values())), (small["wall"], large["wall"])):
-        yield from (short(before), short(after), short(after / before) if before else "")
+def _costs(small: Sequence[Mapping[str, Any]], large: Sequence[Mapping[str, Any]]) -> Iterator[Spread]:
+    for before, after in (
+        ([sum(one["cpu"].values()) for one in side] for side in (small, large)),
+        ([one["wall"] for one in side] for side in (small, large)),
+    ):
+        yield from (Spread.of(before), Spread.of(after), ratios(after, before))
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Results], str]]] = {

@@ -96,12 +96,12 @@ def test_what_grew_is_named() -> None:
                 "/v1/products": {"small": [side(5.0)], "large": [side(10.0)]},
                 "/gone": {"small": [{"refused": "404 gone"}], "large": [side(1.0)]},
             },
-            "chores": {"small": {"relay": chore}, "large": {"relay": chore | {"wall": 20.0}}},
+            "chores": {"relay": {"small": [chore] * 2, "large": [chore | {"wall": wall} for wall in (20.0, 30.0)]}},
             "sweep": {"large": sweep},
         }
     )  # fmt: skip
     assert "and the wait: `/v1/products`." in text
     assert "| `/v1/orders` | 5.00 | 5.50 | 1.10 | 10.0 | 11.0 | 1.10 |" in text
     assert "| `/gone` | 404 gone |" in text
-    assert "| relay | 5.00 | 5.00 | 1.00 | 10.0 | 20.0 | 2.00 |" in text
+    assert "| relay | 5.00 | 5.00 | 1.00 | 10.0 | 25.0 (20.0 to 30.0) | 2.50 (2.00 to 3.00) |" in text
     assert "| large: 1,000 holds | 2.00 | 500 | 9.00 | 11.0 | 40.0 |" in text
