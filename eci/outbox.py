@@ -27,6 +27,7 @@ from django.db.models.functions import Now
 
 from eci import events, pruning
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
+from eci.ids import new_event_id
 from eci.statements import Change, Changes, Inserts, Reads, change, changes, reads
 from eci.statements.rows import QuickModel
 from eci.watch import requests
@@ -196,7 +197,7 @@ def emit(context: str, *facts: events.Event, known_to: str = "") -> None:
             trace=trace,
         )
         for fact in facts
-        for event_id in [uuid.uuid4()]
+        for event_id in [new_event_id()]
         for consumer in settings.ECI_SUBSCRIPTIONS.get(fact.NAME, ())
         if consumer != known_to
     ]

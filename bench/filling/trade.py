@@ -28,7 +28,7 @@ from contexts.payments.models import Payment, PaymentRequest
 from contexts.shipping.models import Consignment, Shipment, ShipmentEvent
 from contexts.shipping.models import OutboxEvent as ShippingOutbox
 from eci.clock import utcnow
-from eci.ids import ORDER_PREFIX
+from eci.ids import ORDER_PREFIX, event_id
 
 PILE = 2_000  # orders written together
 YEARS = timedelta(days=400)
@@ -258,7 +258,7 @@ class Trade:
         if fate.left:
             told.append((ShippingOutbox, "shipping.shipment_dispatched.v1", "shipping_confirmation"))
         for letter, (outbox, name, kind) in enumerate(told):
-            event = uuid.UUID(int=self.chance.getrandbits(128), version=4).hex
+            event = event_id(int(lately.timestamp() * 1000), self.chance.getrandbits(74)).hex
             payload = f'{{"version": 2, "order_id": "{order_id}"}}'
             yield outbox, (event, name, "notifications", order_id, payload, sent, sent, 1, sent)
             yield NotificationsInbox, (event, name, sent)
