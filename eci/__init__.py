@@ -12,6 +12,7 @@ Databases
     events          what has happened, as facts with names; who handles them
     pruning         what is old is deleted in small steps
     chores          which tasks have work
+    away            whether an error says that somebody could not be asked at all
     outbox          events are committed with their change, and reach every consumer
     erasure         which customers each context has erased
     activity        how a context tells of its trail

@@ -26,6 +26,7 @@ from django.db.models import F, Max, Min, QuerySet
 from django.db.models.functions import Now
 
 from eci import events, pruning
+from eci.away import PAUSE, is_away
 from eci.db import after_commit, alias_of, in_unit_of_work, locked, run_in_unit_of_work, unit_of_work
 from eci.ids import new_event_id
 from eci.statements import Change, Changes, Inserts, Reads, change, changes, reads
@@ -217,7 +218,8 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
 
     1. Lease the rows, so that no other relay takes them meanwhile.
     2. Hand each consumer its own, all at once. If it cannot handle them so, hand them over one by one.
-    3. Mark the delivered ones. The others are due again later: after 1, 2, 4 … seconds, at most a minute.
+    3. Mark the delivered ones. The others are due again later: after 1, 2, 4 … seconds, at most a minute. While a
+       consumer is away, its events are due again after some seconds each time, and that counts as no attempt.
     """
     owner = uuid.uuid4().hex
     rows = _claim(context, owner, aggregate_id)
@@ -225,9 +227,16 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
         return 0
     rows.sort(key=lambda row: (row.consumer, row.aggregate_id))  # by aggregate, so that batches lock in one order
     batches = [(consumer, list(own)) for consumer, own in itertools.groupby(rows, key=lambda row: row.consumer)]
-    delivered = [row for consumer, own in batches for row in _hand_over(consumer, own)]
-    done = {row.pk for row in delivered}
-    _mark(context, owner, delivered, [row for row in rows if row.pk not in done])
+    delivered, failed, untold = list[OutboxRow](), list[OutboxRow](), list[OutboxRow]()
+    for consumer, own in batches:
+        try:
+            handled = _hand_over(consumer, own)
+        except _ConsumerAway:
+            untold += own
+        else:
+            delivered += handled
+            failed += [row for row in own if row not in handled]
+    _mark(context, owner, delivered, failed, untold)
     return len(delivered)
 
 
@@ -245,7 +254,9 @@ def _claim(context: str, owner: str, aggregate_id: str | None) -> list[OutboxRow
     return run_in_unit_of_work(context, claim)
 
 
-def _mark(context: str, owner: str, delivered: list[OutboxRow], failed: list[OutboxRow]) -> None:
+def _mark(
+    context: str, owner: str, delivered: list[OutboxRow], failed: list[OutboxRow], untold: list[OutboxRow]
+) -> None:
     """Rows whose lease has run out meanwhile are another relay's, and stay as they are."""
     mine = _outbox(context)._default_manager.filter(lease_owner=owner)
     with unit_of_work(context):
@@ -255,16 +266,28 @@ def _mark(context: str, owner: str, delivered: list[OutboxRow], failed: list[Out
             mine.filter(pk__in=[row.pk for row in failed if row.attempts == attempts]).update(
                 lease_owner="", next_at=Now() + pause
             )
+        if untold:
+            mine.filter(pk__in=[row.pk for row in untold]).update(
+                lease_owner="", next_at=Now() + PAUSE, attempts=F("attempts") - 1
+            )
+
+
+class _ConsumerAway(Exception): ...
 
 
 def _hand_over(consumer: str, rows: list[OutboxRow]) -> list[OutboxRow]:
-    """The rows that the consumer has handled: all; or, since one that fails must hold up no other, those it can."""
+    """The rows that the consumer has handled: all; or, since one that fails must hold up no other, those it can.
+    _ConsumerAway."""
     row = rows[0]
     about = (row.payload.get("order_id", ""), row.trace) if len(rows) == 1 else ("", None)
     with requests.lines_about(str(about[0]), about[1]):
         try:
             _deliverer(consumer)(consumer, [row.delivery() for row in rows])
         except Exception as error:  # whatever the handler raises, the event stays and is delivered again
+            if is_away(error):
+                told = {"consumer": consumer, "events": len(rows), "error": type(error).__name__}
+                log.warning("consumer_away", extra=told)
+                raise _ConsumerAway from error
             if len(rows) == 1:
                 told = {"event_name": row.name, "consumer": consumer, "attempts": row.attempts}
                 log.exception("event_not_handled", extra=told)

@@ -16,6 +16,7 @@ from contexts.notifications.models import Attempt, Erasure, LowStock, Notificati
 from contexts.notifications.public.contracts import AlreadySent, Channel, NotificationNotFound, NotificationStatus
 from contexts.notifications.selectors import Row
 from eci import erasure, idempotency, trail
+from eci.away import PAUSE
 from eci.clock import utcnow
 from eci.db import after_commit, writes
 from eci.erasure import blank
@@ -193,13 +194,15 @@ def _thing(notification_id: int) -> str:
 class Outcome:
     """How an attempt ended. QUEUED: there will be another one after ``delay``.
 
-    ``attempt``: as it was begun; its notification has the recipient and the text of this attempt.
+    ``attempt``: as it was begun; its notification has the recipient and the text of this attempt. ``is_made``: false
+    where nobody could be asked for these, so that it counts as none.
     """
 
     attempt: Attempt
     status: NotificationStatus
     answer: str
     delay: timedelta | None = None
+    is_made: bool = True
 
 
 def _due() -> QuerySet[Notification]:
@@ -262,9 +265,14 @@ def keep_leases(*, attempts: Sequence[Attempt]) -> list[Attempt]:
 @writes("notifications")
 def take_back(*, attempts: Sequence[Attempt]) -> None:
     """These attempts are not made: the notifications are free, and as they were."""
+    _take_back(attempts)
+
+
+def _take_back(attempts: Sequence[Attempt], **columns: Any) -> None:
     held = list(_held(attempts).values_list("pk", flat=True))
     Attempt.objects.filter(pk__in=[attempt.pk for attempt in attempts if attempt.notification_id in held]).delete()
-    _held(attempts).update(lease_owner="", lease_until=Now(), attempts=F("attempts") - 1, tries=F("tries") - 1)
+    free = {"lease_owner": "", "lease_until": Now()}
+    _held(attempts).update(**free, **columns, attempts=F("attempts") - 1, tries=F("tries") - 1)
 
 
 def _held(attempts: Sequence[Attempt]) -> QuerySet[Notification]:
@@ -291,6 +299,9 @@ def _end(*, pk: int, owner: str, delay: timedelta, columns: Columns) -> Change:
 @writes("notifications")
 def finish_attempts(*, outcomes: Sequence[Outcome]) -> None:
     """Record how attempts ended. A notification whose lease was lost is another sender's, and stays as it is."""
+    if untold := [outcome.attempt for outcome in outcomes if not outcome.is_made]:
+        _take_back(untold, next_at=Now() + PAUSE)
+        outcomes = [outcome for outcome in outcomes if outcome.is_made]
     for status, answer in {(outcome.status, outcome.answer) for outcome in outcomes}:
         alike = [one.attempt.pk for one in outcomes if (one.status, one.answer) == (status, answer)]
         _answer.along(ids=alike, ok=status is NotificationStatus.SENT, answer=answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from contexts.notifications.services import Outcome
 from contexts.orders.public.api import orders
 from contexts.orders.public.contracts import OrderNotFound, Recipient
 from eci import text
+from eci.away import is_away
 from eci.clock import utcnow
 from eci.ids import is_our_order
 from eci.watch import tracing
@@ -48,6 +50,8 @@ def send_due() -> int:
     3. Write the text of one after the other, and hand it to the mail server or the SMS gateway, with no transaction
        open, until all are handed over or the turn is over.
     4. Record the answers in one transaction: sent, suppressed, failed for good, or queued again after a delay.
+       Where orders or customers is away, nothing was handed over: that is no attempt, and they are asked again after
+       some seconds.
     5. Renew the leases of what is left of the batch, and let it have the next turn, from 2 on.
     6. Repeat until nothing is due. After ``ROUND`` seconds, give back what has not had its turn and stop.
 
@@ -151,10 +155,15 @@ def customer_written_to(*, order_id: str, recipient: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What orders and customers have said a moment ago. Who is not in it is asked for alone."""
+    """What orders and customers have said a moment ago. Who is not in it is asked for alone, unless the context that
+    knows them is ``away``."""
 
     buyers: Mapping[str, Recipient]
     people: Mapping[int, Customer]
+    away: Collection[str] = ()
+
+    def may_ask_about(self, notification: Notification) -> bool:
+        return _is_written(notification) or not ("customers" in self.away or notification.order_id and self.away)
 
     def buyer(self, order_id: str) -> Recipient:
         """OrderNotFound."""
@@ -166,24 +175,46 @@ class Known:
 
 
 def _ask_together(attempts: list[Attempt]) -> Known:
-    """The buyers and customers whom these attempts are for; nobody, while one of the two contexts does not answer."""
+    """The buyers and customers whom these attempts are for, as far as the two contexts answer."""
     own = [attempt.notification for attempt in attempts if attempt.notification.dedupe_key is not None]
-    order_ids = {notification.order_id for notification in own if notification.order_id}
+    order_ids = sorted({notification.order_id for notification in own if notification.order_id})
     accounts = {domain.customer_of(one.facts["account"]) for one in own if "account" in one.facts}
+    away: set[str] = set()
+    buyers: Mapping[str, Recipient] = {}
+    found: tuple[Customer, ...] = ()
+    if order_ids:
+        with _noting_absence("orders", away):
+            buyers = orders.recipients(order_ids=order_ids)
+    if people := sorted(filter(None, accounts | {buyer.customer_id for buyer in buyers.values()})):
+        with _noting_absence("customers", away):
+            found = customers.customers(customer_ids=people)
+    return Known(buyers=buyers, people={person.customer_id: person for person in found}, away=away)
+
+
+@contextmanager
+def _noting_absence(context: str, away: set[str]) -> Iterator[None]:
+    """What else goes wrong is no trouble yet: each is asked for alone, and has the error for its answer."""
     try:
-        buyers = orders.recipients(order_ids=sorted(order_ids)) if order_ids else {}
-        people = (accounts | {buyer.customer_id for buyer in buyers.values()}) - {None}
-        found = customers.customers(customer_ids=sorted(filter(None, people))) if people else ()
-    except Exception as error:  # each is asked for alone, and has the error for its answer
-        log.info("recipients_not_told_together", error=type(error).__name__)
-        return Known(buyers={}, people={})
-    return Known(buyers=buyers, people={person.customer_id: person for person in found})
+        yield
+    except Exception as error:
+        log.info("recipients_not_told_together", context=context, error=type(error).__name__)
+        if is_away(error):
+            away.add(context)
+
+
+class _NobodyToAsk(Exception):
+    """Orders, customers, or the notifications' own database is away."""
 
 
 def _send(attempt: Attempt, known: Known, before: list[Outcome], mailer: Mailer) -> Outcome:
     """Make the attempt. ``before``: what was sent in this turn, and is not recorded yet."""
     notification = attempt.notification
-    status, answer = _attempt(notification, known, before, mailer)
+    try:
+        if not known.may_ask_about(notification):
+            raise _NobodyToAsk
+        status, answer = _attempt(notification, known, before, mailer)
+    except _NobodyToAsk:
+        return Outcome(attempt=attempt, status=NotificationStatus.QUEUED, answer="", is_made=False)
     delay = None
     if status is NotificationStatus.QUEUED:
         delay = domain.delay_after(notification.tries)
@@ -199,7 +230,8 @@ def _send(attempt: Attempt, known: Known, before: list[Outcome], mailer: Mailer)
 def _attempt(
     notification: Notification, known: Known, before: list[Outcome], mailer: Mailer
 ) -> tuple[NotificationStatus, str]:
-    """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first."""
+    """Make one attempt; how it ended, QUEUED where another might succeed. Fills in one of the shop's own first:
+    _NobodyToAsk, and nothing was sent."""
     try:
         words, confirmed = (notification.message, True) if _is_written(notification) else _compose(notification, known)
         if not confirmed and _has_enough(notification, before):
@@ -227,6 +259,8 @@ def _attempt(
     except NotDelivered as failure:
         return NotificationStatus.FAILED if failure.permanent else NotificationStatus.QUEUED, failure.answer
     except Exception as error:  # it concerns this notification only, and may pass
+        if is_away(error):
+            raise _NobodyToAsk from error
         return NotificationStatus.QUEUED, f"{type(error).__name__}: {error}"
     return NotificationStatus.SENT, "Accepted."
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -21,6 +21,7 @@ from contexts.inventory.models import InboxEvent, Warehouse
 from eci import events, outbox
 from eci.clock import utcnow
 from eci.db import unit_of_work
+from eci.errors import ContextUnavailable
 from eci.watch import requests
 from tests.support.api import Api
 
@@ -165,6 +166,28 @@ def test_the_pauses_grow_up_to_a_minute(builder: Builder) -> None:
         pauses.append(round((only_row().next_at - started).total_seconds()))
     assert pauses == sorted(pauses)
     assert (pauses[0] <= 2, pauses[-1]) == (True, 60)
+
+
+@pytest.mark.parametrize("error", [ContextUnavailable("away"), OperationalError("server closed the connection")])
+def test_while_a_consumer_is_away_its_events_wait_some_seconds_and_nothing_counts(
+    builder: Builder, error: Exception
+) -> None:
+    def away(event: Built) -> None:
+        raise error
+
+    builder.trouble = away
+    emit("A", "B")
+    for _ in range(9):
+        make_due()
+        started = utcnow()
+        assert outbox.deliver_due("catalog") == 0
+    assert builder.told == ["A"] * 9, "nobody is asked for each event alone"
+    rows = list(OutboxEvent.objects.all())
+    assert {row.attempts for row in rows} == {0}
+    assert all(timedelta(seconds=3) < row.next_at - started < timedelta(seconds=8) for row in rows)
+    builder.trouble = lambda event: None
+    make_due()
+    assert outbox.deliver_due("catalog") == 2
 
 
 def test_an_event_delivered_twice_has_its_effect_once(builder: Builder) -> None:
