@@ -8,6 +8,7 @@ has kept nothing for some minutes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,11 @@ from typing import Any
 
 from django.apps import apps
 from django.db import models
+from django.db.models import QuerySet
 
 from eci.clock import utcnow
 from eci.db import unit_of_work
+from eci.statements import Reads, reads
 
 FEW = 10_000  # rows
 BELIEVED = timedelta(minutes=5)
@@ -51,6 +54,15 @@ def _kept(context: str) -> type[TotalsRow]:
     return apps.get_model(context, "Totals")
 
 
+@functools.cache
+def _kept_in(context: str) -> Reads[..., TotalsRow]:
+    @reads
+    def kept(*, since: datetime) -> QuerySet[TotalsRow]:
+        return _kept(context)._default_manager.filter(at__gt=since)
+
+    return kept
+
+
 def _now(count: Count) -> Totals:
     at = utcnow()
     rows, figures = count()
@@ -59,7 +71,7 @@ def _now(count: Count) -> Totals:
 
 def of(context: str, count: Count) -> Totals:
     """The context's totals, as they were at most some minutes ago."""
-    kept = _kept(context)._default_manager.filter(at__gt=utcnow() - BELIEVED).first()
+    kept = _kept_in(context).first(since=utcnow() - BELIEVED)
     return _now(count) if kept is None else Totals(at=kept.at, rows=kept.rows, figures=kept.figures)
 
 

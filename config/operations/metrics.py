@@ -15,7 +15,7 @@ import functools
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 
 from cryptography import x509
@@ -24,8 +24,6 @@ from django.db import InterfaceError, OperationalError, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpResponse
-from django_prometheus.migrations import applied_migrations, unapplied_migrations
-from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework.request import Request
@@ -52,9 +50,6 @@ from eci.watch.metrics_text import written
 
 PROCESS, SHOP = "process", "platform"
 _PATIENCE = 5  # seconds to wait for another scrape of the same database
-_MIGRATIONS = (unapplied_migrations, applied_migrations)  # gauges of django-prometheus
-for _gauge in _MIGRATIONS:
-    REGISTRY.unregister(_gauge)  # they belong to their database's page
 
 
 def _counted(context: str, at: datetime) -> Metric:
@@ -125,7 +120,7 @@ def _payments() -> Iterator[Metric]:
         "payments_unknown", "Payments and refunds whose outcome the provider has not reported.", value=counts.unknown
     )
     yield GaugeMetricFamily("payments_in_review", "Payments that wait for review by staff.", value=counts.in_review)
-    waiting = payments.reviews_waiting()
+    waiting = payments.reviews_waiting() if counts.in_review else ()
     yield GaugeMetricFamily(
         "payments_review_wait_seconds",
         "How long the payment has waited that waits longest for its review.",
@@ -159,21 +154,41 @@ def _of_context(context: str) -> Iterator[Metric]:
 
 
 @functools.cache
-def _migrations_on_disk() -> MigrationLoader:
+def _migrations_on_disk(alias: str) -> frozenset[tuple[str, str]]:
     """Loading them takes longer than all the rest, and they are what they were when this process started."""
-    return MigrationLoader(None)
+    return frozenset(key for key in _all_migrations() if alias_of(key[0]) == alias)
+
+
+@functools.cache
+def _all_migrations() -> Collection[tuple[str, str]]:
+    return MigrationLoader(None).disk_migrations.keys()
+
+
+_recording: set[str] = set()  # aliases of databases in which Django's table of migrations has been seen: it stays
+
+
+def _applied(alias: str) -> set[tuple[str, str]]:
+    """As Django's recorder tells it, which asks for the names of all tables each time."""
+    if alias not in _recording:
+        if not MigrationRecorder(connections[alias]).has_table():
+            return set()
+        _recording.add(alias)
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT app, name FROM django_migrations")
+        return set(cursor.fetchall())
 
 
 def _migrations(alias: str) -> Iterator[Metric]:
     """django-prometheus's gauges for one database, read at each scrape: at start-up no database may be needed."""
-    applied = MigrationRecorder(connections[alias]).applied_migrations()
-    own = {key for key in _migrations_on_disk().disk_migrations if alias_of(key[0]) == alias}
-    unapplied_migrations.labels(alias).set(len(own - applied.keys()))
-    applied_migrations.labels(alias).set(len(applied))
-    for gauge in _MIGRATIONS:
-        for family in gauge.collect():
-            family.samples = [sample for sample in family.samples if sample.labels["connection"] == alias]
-            yield family
+    applied = _applied(alias)
+    for word, number in (("unapplied", len(_migrations_on_disk(alias) - applied)), ("applied", len(applied))):
+        gauge = GaugeMetricFamily(
+            f"django_migrations_{word}_total",
+            f"Count of {word} migrations by database connection",
+            labels=["connection"],
+        )
+        gauge.add_metric([alias], number)
+        yield gauge
 
 
 # -- the shop as a whole ----------------------------------------------------------------------------------------------
@@ -286,6 +301,7 @@ class All(_Metrics):
 
     def get(self, request: Request) -> HttpResponse:
         found: list[Metric] = []
+        reachable([look.alias for look in _looks.values()])  # those that do not answer are waited for at once
         for look in _looks.values():
             try:
                 found += look.families()

@@ -840,25 +840,33 @@ def statistics() -> contracts.Statistics:
     """Counts for the metrics, and the lowest stock rows."""
     counted = totals.of("inventory", count)
     tombstones = counted.figures["tombstones"]  # they never held anything
+    owed = dict(_owed())
     return contracts.Statistics(
         holds={status: number - tombstones.get(status, 0) for status, number in counted.figures["by_status"].items()},
         counted_at=counted.at,
         lowest=tuple(
-            contracts.Level(product_id=row.product_id, warehouse=row.warehouse_id, available=row.available)
-            for row in _lowest()
+            contracts.Level(product_id=product_id, warehouse=warehouse, available=available)
+            for product_id, warehouse, available in _lowest(owing=owed)
         ),
-        low=count_low(),
-        owed=Stock.objects.filter(OWING).aggregate(units=Coalesce(Sum("owed"), 0))["units"],
+        low=_count_low(owing=owed),
+        owed=sum(owed.values()),
     )
+
+
+@reads
+def _owed() -> QuerySet[Stock, tuple[int, int]]:
+    """The units that are owed of each product of which some are."""
+    return Stock.objects.filter(OWING).order_by().values_list("product_id").annotate(units=Sum("owed"))
 
 
 _IN_USE = Stock.objects.filter(warehouse__is_active=True)
 _LOWEST = 200
 
 
-def _lowest() -> list[Any]:
-    """Stock rows of active warehouses, the lowest first: those that may be low, and if they are few, others too."""
-    ids = _maybe_low(owing=_owing())
+def _lowest(*, owing: Collection[int]) -> list[tuple[int, str, int]]:
+    """Product, warehouse and available units of stock rows of active warehouses, the lowest first: those that may be
+    low, and if they are few, others too."""
+    ids = _maybe_low(owing=list(owing))
     if len(ids) < _LOWEST:
         ids += _any_but(ids=ids)[: _LOWEST - len(ids)]
     return _by_available(ids=ids)
@@ -876,8 +884,9 @@ def _any_but(*, ids: Collection[int]) -> QuerySet[Stock, int]:
 
 
 @reads
-def _by_available(*, ids: Collection[int]) -> QuerySet[Any]:
-    return with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk")
+def _by_available(*, ids: Collection[int]) -> QuerySet[Any, tuple[int, str, int]]:
+    rows = with_available(rows=Stock.objects.filter(pk__in=ids)).order_by("available", "pk")
+    return rows.values_list("product_id", "warehouse_id", "available")
 
 
 def low_rows(*, limit: int) -> list[Any]:
@@ -888,7 +897,11 @@ def low_rows(*, limit: int) -> list[Any]:
 def count_low() -> int:
     """The rows of active warehouses that run low, less those that units of expired reservations lift above their
     reorder point, and those that are low only because units are owed."""
-    return sum(_running_low()) - sum(_lifted()) + sum(_lowered(owing=_owing()))
+    return _count_low(owing=_owing())
+
+
+def _count_low(*, owing: Collection[int]) -> int:
+    return sum(_running_low()) - sum(_lifted()) + sum(_lowered(owing=list(owing)))
 
 
 def _number(rows: QuerySet[Any]) -> QuerySet[Any, int]:

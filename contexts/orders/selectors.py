@@ -10,7 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Max, Min, PositiveSmallIntegerField, Q, QuerySet, Sum, Value
+from django.db.models import Count, PositiveSmallIntegerField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Lower, Now
 from django.db.models.lookups import Exact
 
@@ -374,11 +374,16 @@ def due_returns_of(*, order_id: str) -> list[int]:
     return list(Return.objects.filter(order=order_id, next_at__lte=Now()).values_list("pk", flat=True))
 
 
-def lag() -> float:
+@reads
+def _longest_due() -> QuerySet[Any]:
     unleased = Q(lease_until=None) | Q(lease_until__lte=Now())
-    due = Order.objects.filter(unleased, next_at__lte=Now())
-    found = due.aggregate(oldest=Min("next_at"), now=Max(Now()))
-    return 0.0 if found["oldest"] is None else max(0.0, (found["now"] - found["oldest"]).total_seconds())
+    due = Order.objects.filter(unleased, next_at__lte=Now()).order_by("next_at")
+    return due.only("next_at").annotate(now=Now())[:1]
+
+
+def lag() -> float:
+    row = _longest_due.first()
+    return 0.0 if row is None else max(0.0, (row.now - row.next_at).total_seconds())
 
 
 def _overdue(*, seconds: int) -> Q:

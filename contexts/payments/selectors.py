@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Prefetch, Q, QuerySet, Sum
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Prefetch, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 
 from contexts.payments import domain
@@ -246,17 +246,27 @@ def count() -> tuple[int, dict[str, Any]]:
     }
 
 
+@reads
+def _pending() -> QuerySet[Payment, tuple[int, int]]:
+    """How many payments wait for the provider's answer, and how many for review by staff."""
+    waiting = Payment.objects.filter(status=PaymentStatus.PENDING).annotate(one=Value(1)).values("one")
+    counted = waiting.annotate(
+        unknown=Count("pk", filter=~Payment.held_back()),
+        in_review=Count("pk", filter=Q(review=Payment.Review.WAITING)),
+    )
+    return counted.values_list("unknown", "in_review")
+
+
 def statistics() -> Statistics:
     counted = totals.of("payments", count)
-    pending = Payment.objects.filter(status=PaymentStatus.PENDING)
+    unknown, in_review = _pending.first() or (0, 0)
     revenue = counted.figures["revenue"]
     return Statistics(
         counted_at=counted.at,
         completed=counted.figures["completed"],
         failed=counted.figures["failed"],
-        unknown=pending.exclude(Payment.held_back()).count()
-        + Refund.objects.filter(status=RefundStatus.PENDING).count(),
-        in_review=pending.filter(review=Payment.Review.WAITING).count(),
+        unknown=unknown + Refund.objects.filter(status=RefundStatus.PENDING).count(),
+        in_review=in_review,
         revenue={currency: from_minor(minor, currency) for currency, minor in revenue.items()},
     )
 

@@ -18,6 +18,7 @@ from contexts.inventory.services.sealing import exact, facts, public_keys, signe
 from contexts.inventory.verify_ledger import verify
 from eci.clock import iso, utcnow
 from eci.db import writes
+from eci.statements import reads
 
 PAGE = 2000
 LISTED = 100
@@ -28,13 +29,23 @@ SAID = re.compile(r"(?P<movements>\d+) movements, sealed by (?P<checkpoints>\d+)
 Record = dict[str, Any]
 
 
+@reads
+def _last_checkpoint() -> QuerySet[LedgerCheckpoint]:
+    return LedgerCheckpoint.objects.order_by("-number")[:1]
+
+
+@reads
+def _last_check() -> QuerySet[LedgerCheck]:
+    return LedgerCheck.objects.order_by("-at")[:1]
+
+
 def records() -> Iterator[Record]:
     """The ledger as ``verify_ledger.py`` reads it: links with their movements, each checkpoint after its last link.
 
     At the end come links that no checkpoint covers, and movements without a link, though later ones have been sealed.
     In pages, so memory is bounded; what is sealed meanwhile is left out.
     """
-    last = LedgerCheckpoint.objects.order_by("-number").first()
+    last = _last_checkpoint.first()
     number, upto = (last.number, last.upto) if last else (0, 0)
     links = (one for page in _pages(LedgerLink.objects.all()) for one in _with_movements(page))
     link = next(links, None) if last else None
@@ -147,7 +158,7 @@ def _keep(*, verified: str, found: list[tuple[str, str]], milliseconds: int) -> 
 
 
 def is_due() -> bool:
-    last = LedgerCheck.objects.order_by("-at").first()
+    last = _last_check.first()
     return last is None or utcnow() - last.at > SHARE * timedelta(milliseconds=last.milliseconds)
 
 
@@ -157,8 +168,7 @@ def last_sound() -> LedgerCheck | None:
 
 
 def state() -> contracts.Ledger:
-    sealed = LedgerCheckpoint.objects.order_by("-number").first()
-    verified = LedgerCheck.objects.order_by("-at").first()
+    sealed, verified = _last_checkpoint.first(), _last_check.first()
     return contracts.Ledger(
         sealed=sealed.links if sealed else 0,
         sealed_at=sealed.at if sealed else None,
