@@ -36,7 +36,7 @@ def known() -> dict[str, tuple[str, Callable[[], object], bool]]:
     from contexts.orders.workflows import recovery
     from contexts.payments import workflows as payments
     from contexts.payments.tasks import count as count_payments
-    from eci import idempotency, outbox
+    from eci import idempotency, outbox, totals
     from eci.db import unit_of_work
 
     ids = list(Order.objects.filter(status="SHIPPED").values_list("pk", flat=True)[:EVENTS])
@@ -49,6 +49,7 @@ def known() -> dict[str, tuple[str, Callable[[], object], bool]]:
         outbox.relay_once(["orders"])
 
     def count() -> None:
+        totals.SHARE = 0  # without a pause
         for counting in (count_inventory, count_orders, count_payments):
             counting()
 
@@ -63,7 +64,7 @@ def known() -> dict[str, tuple[str, Callable[[], object], bool]]:
         "recover": ("recovery of orders, nothing to do", recovery.recover, True),
         "settle": ("settling of payments, nothing to do", payments.settle_unknown, True),
         "send": ("sending of mails, nothing to do", notices.send_due, True),
-        "count": ("counting of totals, once a minute", count, True),
+        "count": ("counting of totals, once a minute at most", count, True),
         "relay": ("relay, nothing due", lambda: outbox.relay_once(CONTEXTS), True),
         "deliver": (f"telling and delivering of {EVENTS} events", deliver, True),
         "prune-idle": ("pruning of messages and answers, nothing old", prune_nothing, True),

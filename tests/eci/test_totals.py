@@ -45,6 +45,30 @@ def test_many_rows_are_counted_by_beat() -> None:
     assert before.at < after.at <= utcnow()
 
 
+TEN_MINUTES = round(600_000 / totals.SHARE)  # ms of counting after which beat pauses for so long
+
+
+def test_after_a_count_that_took_long_beat_pauses_and_nobody_else_counts() -> None:
+    table = Table(totals.FEW + 1)
+    totals.keep("orders", table.count)
+    table.rows += 1
+    Totals.objects.update(at=utcnow() - timedelta(minutes=9), milliseconds=TEN_MINUTES)
+    totals.keep("orders", table.count)
+    assert told(table) == totals.FEW + 1
+    Totals.objects.update(at=utcnow() - timedelta(minutes=11))
+    assert told(table) == totals.FEW + 1
+    totals.keep("orders", table.count)
+    assert told(table) == totals.FEW + 2
+
+
+def test_while_beat_is_away_for_twice_its_pause_they_are_counted_by_whoever_asks() -> None:
+    table = Table(totals.FEW + 1)
+    totals.keep("orders", table.count)
+    table.rows += 1
+    Totals.objects.update(at=utcnow() - timedelta(minutes=20), milliseconds=TEN_MINUTES)
+    assert told(table) == totals.FEW + 2
+
+
 def test_while_beat_is_away_they_are_counted_by_whoever_asks() -> None:
     table = Table(totals.FEW + 1)
     totals.keep("orders", table.count)

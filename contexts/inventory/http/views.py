@@ -643,7 +643,8 @@ class ReservationStatisticsView(ApiView):
     def get(self, request: Request) -> Response:
         """The number of reservations by status, and when expired ones were last tidied up.
 
-        Of more than 10,000 reservations, the numbers by status are counted once a minute.
+        Of more than 10,000 reservations, the numbers by status are counted once a minute, or more rarely
+        where that takes long: `counted_at` says when.
         """
         return Response(presenters.reservation_statistics(selectors.reservation_statistics()))
 

@@ -279,7 +279,7 @@ class DaySales:
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
     """``by_status``: numbers of orders. ``attention``: those that need a person. ``overdue``: those due for a
-    minute, without a runner. All but the last are as of ``counted_at``."""
+    minute, without a runner. Sales and statuses are as of ``counted_at``."""
 
     counted_at: datetime
     sales: tuple[Sales, ...]

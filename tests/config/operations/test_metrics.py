@@ -21,6 +21,7 @@ from config.operations.models import Backup
 from contexts.inventory import tasks as inventory_tasks
 from contexts.inventory.models import Reservation, Stock, Warehouse
 from contexts.orders import tasks as orders_tasks
+from contexts.orders.models import Order
 from contexts.payments import tasks as payments_tasks
 from contexts.payments.models import Payment
 from contexts.payments.public.api import payments
@@ -75,11 +76,14 @@ def test_a_large_shop_s_totals_are_those_that_beat_counted(shop: Shop, monkeypat
     counters = ("orders_placed_total", "payments_completed_total", "inventory_reservations_total")
     asked = utcnow().timestamp()
     monkeypatch.setattr(totals, "FEW", 0)
+    monkeypatch.setattr(totals, "SHARE", 0)
     shop.order(2)
     count_all()
     shop.order(2)
+    Order.objects.update(needs_attention=True)
     said = samples()
     assert [said[name] for name in counters] == [1, 1, 1]
+    assert said["orders_stuck{reason=attention}"] == 2, "an alert waits for it"
     assert said["orders_by_status{status=SHIPPED}"] == said["inventory_holds{state=SHIPPED}"] == 1
     status = shop.api.get("/v1/inventory/reservations/status").data
     assert status["reservation_stats"]["shipped_reservations"] == 1
