@@ -507,7 +507,12 @@ def count() -> tuple[int, dict[str, Any]]:
         sold = sales.setdefault(row["currency"], {"currency": row["currency"], "placed": 0, "value": 0})
         sold["placed"] += row["placed"]
         sold["value"] += int(row["value"])
-    return by_status.total(), {"sales": list(sales.values()), "by_status": dict(by_status)}
+    figures = {"sales": list(sales.values()), "by_status": dict(by_status), "attention": _attention()}
+    return by_status.total(), figures  # with attention for a process of an earlier version, while it is replaced
+
+
+def _attention() -> int:
+    return Order.objects.filter(needs_attention=True).count()
 
 
 def statistics() -> contracts.Statistics:
@@ -516,6 +521,6 @@ def statistics() -> contracts.Statistics:
         counted_at=counted.at,
         sales=tuple(map(_sales, counted.figures["sales"])),
         by_status=counted.figures["by_status"],
-        attention=Order.objects.filter(needs_attention=True).count(),
+        attention=_attention(),
         overdue=Order.objects.filter(_overdue(seconds=60)).count(),
     )
