@@ -10,6 +10,9 @@ environment, a command such as "/usr/sbin/mysqld --no-defaults", MySQL takes the
 Nobody stops servers under another: a folder has one owner at a time, which stops its servers in the end. Who comes
 later uses them and leaves them running. ``--join`` never becomes the owner of servers that run already: it stops only
 what it started itself, and not even that while there is an owner.
+
+The owner starts a server again that ends while the command runs. A server keeps its port, from run to run too; it gets
+another only if somebody else listens there, and never while there is an owner, whose command knows the port.
 """
 
 from __future__ import annotations
@@ -51,6 +54,9 @@ MYSQL = {"ECI_ORDERS_DATABASE_URL": "order_db", "ECI_SHIPPING_DATABASE_URL": "sh
 S = TypeVar("S", bound="Server")
 PORTS = range(20_100, 32_768)  # the kernel gives none of them away while a server is not running
 START = 60  # seconds a server may take to start, including the replay of its log after a crash
+LOOK = 1  # seconds between two looks of the owner at its servers
+SOON = 5  # seconds after its start: a server that ends before that would probably end again
+TRIES = 3  # starts again, in a row, of a server that ends that soon
 NEEDED = {
     "PostgreSQL": ("postgresql", "initdb", "postgres"),
     "MariaDB": ("mariadb-server", "mariadbd", "mariadb-install-db"),
@@ -93,6 +99,17 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def _is_free(port: int) -> bool:
+    """Whether nobody listens there. What is left of a killed server's connections is nobody."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
 @functools.cache
 def _as_somebody_else() -> list[str]:
     """Command prefix for PostgreSQL, which refuses to run as root: in a user namespace, root has another user id."""
@@ -117,6 +134,8 @@ class Server:
     password: str
     durable: bool
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    launched: float = field(default=0.0, repr=False)  # on the monotonic clock
+    ended_soon: int = field(default=0, repr=False)  # times in a row
 
     @property
     def pid_file(self) -> Path:
@@ -156,15 +175,36 @@ class Server:
                 start_new_session=True,
             )
         self.pid_file.write_text(str(self.process.pid))
+        self.launched = time.monotonic()
+
+    def start_again(self) -> None:
+        """If it has ended, and all its processes with it: start it at its port and say so, without waiting for it.
+        One that ends soon after each start is given up, which is said too."""
+        if self.ended_soon > TRIES or self.pid() is not None or self.inhabitants():
+            return
+        self.ended_soon = self.ended_soon + 1 if time.monotonic() - self.launched < SOON else 0
+        if self.ended_soon > TRIES:
+            _say(f"{self.name} ends within {SOON} s of each start and stays away. The last lines of {self.log}:")
+            _say(_tail(self.log))
+            return
+        _say(f"{self.name} has ended and is started again at port {self.port}.")
+        try:
+            self.prepare()
+            self.launch()
+        except (OSError, ServersError) as error:
+            self.ended_soon = TRIES + 1
+            _say(f"{self.name} cannot be started and stays away: {error}")
 
     def inhabitants(self) -> set[int]:
-        """Live processes whose current directory is the folder, as is the case for each of these programs."""
-        found = set()
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
-                if (process / "cwd").readlink() == self.folder.resolve():
-                    found.add(int(process.name))
-        return found
+        """Live processes of it, and of its child processes."""
+        return {int(process.name) for process in Path("/proc").glob("[0-9]*") if self._is_home_of(process)}
+
+    def _is_home_of(self, process: Path) -> bool:
+        """Whether the folder is its current directory, as is the case for each of these programs."""
+        try:
+            return (process / "cwd").readlink() == self.folder.resolve()
+        except OSError:  # it has ended, or belongs to somebody else
+            return False
 
     def pid(self) -> int | None:
         """Process id of the running program, which this process or an earlier one started."""
@@ -172,7 +212,7 @@ class Server:
             pid = int(self.pid_file.read_text())
         except (OSError, ValueError):
             return None
-        return pid if pid in self.inhabitants() else None
+        return pid if self._is_home_of(Path("/proc", str(pid))) else None
 
     def wait_until_open(self) -> None:
         self._wait_until(self.is_open)
@@ -210,6 +250,8 @@ class Server:
         pid = self.pid()
         if pid is None:
             return
+        if self.process is not None and self.process.pid != pid:
+            self.process = None  # it ended, and somebody else has started it again
         if number == signal.SIGKILL:
             os.killpg(pid, number)
         else:
@@ -385,20 +427,26 @@ class Redis(Server):
 
 
 class Servers:
-    """The three servers of one folder, and the environment that points the product at them."""
+    """The three servers of one folder, and the environment that points the product at them. ``fixed``: somebody knows
+    their ports, so none may change, and one that another program has taken is a ServersError."""
 
-    def __init__(self, folder: Path, *, durable: bool) -> None:
+    def __init__(self, folder: Path, *, durable: bool, fixed: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         state = folder / "servers.json"
         known = (
             json.loads(state.read_text()) if state.exists() else {"password": secrets.token_urlsafe(24), "ports": {}}
         )
-        ports = dict(zip(("postgresql", "mariadb", "mysql", "redis"), free_ports(4), strict=True))
+        unused = [port for port in free_ports(6) if port not in known["ports"].values()]
 
         def server(kind: type[S], name: str) -> S:
             made = kind(folder / name, int(known["ports"].get(name, 0)), known["password"], durable)
-            if made.pid() is None:
-                made.port = ports[name]
+            if made.pid() is None and not (made.port and _is_free(made.port)):
+                if made.port and fixed:
+                    raise ServersError(
+                        f"{made.name} is down, and another program listens at its port {made.port}, where the running"
+                        " shop expects it: stop that program, or start the shop again."
+                    )
+                made.port = unused.pop()
             return made
 
         self.postgres = server(Postgres, "postgresql")
@@ -425,6 +473,13 @@ class Servers:
             server.wait_until_open()
         self.postgres.create_databases(list(POSTGRES.values()))
         self.mariadb.create_databases(list(MYSQL.values()))
+
+    def start_again(self) -> None:
+        """Start those that have ended, unless somebody else is about to start them."""
+        with _turn(self.redis.folder.parent) as turn:
+            if _locked(turn, wait=False):
+                for server in self.all:
+                    server.start_again()
 
     @property
     def down(self) -> list[Server]:
@@ -461,39 +516,53 @@ def _run(command: list[str]) -> None:
         raise ServersError(f"{Path(command[0]).name} failed:\n{done.stdout[-500:]}{done.stderr[-1000:]}")
 
 
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it any more: the command goes on
+        print(line, file=sys.stderr, flush=True)
+
+
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
 
 
 @contextlib.contextmanager
-def throw_away() -> Iterator[Servers]:
+def throw_away() -> Iterator[tuple[Servers, bool]]:
+    """They are not to be started again: whoever ends one means it."""
     folder = Path(tempfile.mkdtemp(prefix="eci-servers-"))
     servers = Servers(folder, durable=False)
     try:
         servers.start()
-        yield servers
+        yield servers, False
     finally:
         servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def kept(folder: Path, *, join: bool) -> Iterator[Servers]:
-    """The folder's servers, running. In the end they are stopped by their owner alone."""
+def kept(folder: Path, *, join: bool) -> Iterator[tuple[Servers, bool]]:
+    """The folder's servers, running, and whether we own them. In the end they are stopped by their owner alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "owner.lock").open("w") as lock, (folder / "start.lock").open("w") as turn:
-        owner = not join and _locked(lock, wait=False)
+    with _turn(folder) as turn, (folder / "owner.lock").open("w") as lock:
         _locked(turn, wait=True)
-        servers = Servers(folder, durable=True)
+        unowned = _locked(lock, wait=False)
+        owner = unowned and not join
+        if not owner:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        servers = Servers(folder, durable=True, fixed=not unowned)
         try:
             servers.start()
             fcntl.flock(turn, fcntl.LOCK_UN)
-            yield servers
+            yield servers, owner
         finally:
             if owner:
                 servers.stop()
-            elif _locked(lock, wait=False):  # nobody owns them: not while a run is under way
+            elif _locked(turn, wait=True) and _locked(lock, wait=False):  # no run is under way, or about to begin
                 servers.stop_own()
+
+
+def _turn(folder: Path) -> IO[str]:
+    """Whoever has locked this file may start servers."""
+    return (folder / "start.lock").open("w")
 
 
 def _locked(file: IO[str], *, wait: bool) -> bool:
@@ -514,18 +583,24 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     asked = parser.parse_args()
     try:
-        with kept(asked.keep.absolute(), join=asked.join) if asked.keep else throw_away() as servers:
-            return _follow(asked.command, os.environ | servers.environment())
+        with kept(asked.keep.absolute(), join=asked.join) if asked.keep else throw_away() as (servers, own):
+            return _follow(asked.command, os.environ | servers.environment(), servers.start_again if own else None)
     except ServersError as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def _follow(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command, pass on the signals sent to us, and return its exit code."""
+def _follow(command: list[str], environment: dict[str, str], look: Callable[[], None] | None) -> int:
+    """Run the command, pass on the signals sent to us, look meanwhile, and return the command's exit code."""
     child = subprocess.Popen(command, env=environment)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, frame: child.poll() is None and child.send_signal(received))
+    while look:
+        try:
+            child.wait(LOOK)
+            break
+        except subprocess.TimeoutExpired:
+            look()
     code = child.wait()
     return 128 - code if code < 0 else code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 from pathlib import Path
 
@@ -30,4 +31,6 @@ def _make(folder: Path) -> None:
         prepare(environment(aside / "var", running.environment()), demo=True)
     finally:
         running.stop()
+    state = aside / "servers" / "servers.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"ports": {}}))  # each copy has ports of its own
     aside.rename(folder)
