@@ -244,16 +244,14 @@ def deliver_due(context: str, *, aggregate_id: str | None = None) -> int:
         return 0
     rows.sort(key=lambda row: (row.consumer, row.aggregate_id))  # by aggregate, so that batches lock in one order
     batches = [(consumer, list(own)) for consumer, own in itertools.groupby(rows, key=lambda row: row.consumer)]
-    delivered, failed, untold = list[OutboxRow](), list[OutboxRow](), list[OutboxRow]()
+    delivered, untold = list[OutboxRow](), list[OutboxRow]()
     for consumer, own in batches:
         try:
-            handled = _hand_over(consumer, own)
+            delivered += _hand_over(consumer, own)
         except _ConsumerAway:
             untold += own
-        else:
-            delivered += handled
-            failed += [row for row in own if row not in handled]
-    _mark(context, owner, delivered, failed, untold)
+    done = {row.pk for row in (*delivered, *untold)}
+    _mark(context, owner, delivered, [row for row in rows if row.pk not in done], untold)
     return len(delivered)
 
 
