@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psycopg
 import pytest
-import redis
 
 from tests.support.own_servers import copy_servers
 from tests.support.product import DemoShop, Product, wait_until
@@ -93,6 +91,9 @@ def test_an_order_outlives_the_kill_of_everything_and_commands_beside_it_leave_i
 
 
 def test_a_server_that_is_killed_is_back_at_its_port_with_its_data(seed: Seed, tmp_path: Path) -> None:
+    import psycopg  # not there without requirements-servers.txt
+    import redis
+
     folder = tmp_path / "servers"
     copy_servers(seed, data_dir=tmp_path / "var", servers=folder)
     with _owner(folder) as (owner, said):
