@@ -209,12 +209,13 @@ class _NobodyToAsk(Exception):
 def _send(attempt: Attempt, known: Known, before: list[Outcome], mailer: Mailer) -> Outcome:
     """Make the attempt. ``before``: what was sent in this turn, and is not recorded yet."""
     notification = attempt.notification
+    untold = Outcome(attempt=attempt, status=NotificationStatus.QUEUED, answer="", is_made=False)
+    if not known.may_ask_about(notification):
+        return untold
     try:
-        if not known.may_ask_about(notification):
-            raise _NobodyToAsk
         status, answer = _attempt(notification, known, before, mailer)
     except _NobodyToAsk:
-        return Outcome(attempt=attempt, status=NotificationStatus.QUEUED, answer="", is_made=False)
+        return untold
     delay = None
     if status is NotificationStatus.QUEUED:
         delay = domain.delay_after(notification.tries)
