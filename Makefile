@@ -139,7 +139,7 @@ replay: ## a month of a real shop through the running server (FILE=, LIMIT=; SER
 # With ENGINE=sqlite no server is needed, nor the compiler that their drivers want.
 BENCH_FILES := requirements.txt requirements-bench.txt $(if $(filter sqlite,$(ENGINE)),,requirements-servers.txt)
 
-bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 12 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=; READS=1: reads alone)
+bench: ## orders/s, latency, CPU and memory, beside django-oscar and plain SQL; 15 minutes (QUICK=1: 4; ENGINE=sqlite, ROUNDS=; READS=1: reads alone)
 	@$(if $(filter sqlite,$(ENGINE)),,tools/install-servers.sh &&) tools/setup.sh $(BENCH_FILES)
 	@QUICK=$(QUICK) ENGINE=$(ENGINE) ROUNDS=$(ROUNDS) READS=$(READS) exec $(BIN)/python -m bench
 

@@ -34,6 +34,7 @@ from bench.shop import ROOT, Shop, ShopError
 from tools.servers import Servers, free_ports
 
 CUSTOMERS = 200
+CHECK_UP = 300  # seconds: into so long an idleness falls one check-up of all orders (BEAT in config/contexts.py)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Plan:
         if engine not in ("servers", "sqlite"):
             raise ShopError(f"ENGINE is servers or sqlite, not {engine}.")
         reads_only = os.environ.get("READS", "") not in ("", "0")
-        return cls(rounds, *((3, 2, 2, 10, 60) if quick else (8, 4, 3, 60, 300)), engine, reads_only)
+        return cls(rounds, *((3, 2, 2, 10, 60) if quick else (8, 4, 3, CHECK_UP, 300)), engine, reads_only)
 
 
 def main() -> int:

@@ -43,11 +43,10 @@ def cursor(url: str) -> Iterator[Any]:
         connection.close()
 
 
-def number(url: str, query: str) -> int:
+def number(cursor: Any, query: str) -> int:
     """The one number that the query finds."""
-    with cursor(url) as found:
-        found.execute(query)
-        return int(found.fetchone()[0])
+    cursor.execute(query)
+    return int(cursor.fetchone()[0])
 
 
 def version(url: str) -> str:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError
@@ -130,21 +131,23 @@ class Shop:
     def settle(self) -> float:
         """Wait until nothing is left to do: every event is delivered, every mail sent. Seconds it took. ShopError."""
         begun = time.monotonic()
-        while waiting := self.waiting():
-            if time.monotonic() - begun > SETTLE:
-                raise ShopError(f"After {SETTLE} s {waiting} events, orders or mails still wait; see {self.log}")
-            time.sleep(0.2)
+        with ExitStack() as stack:  # one connection for each context: to open one takes PostgreSQL some milliseconds
+            cursors = {of: stack.enter_context(databases.cursor(url)) for of, url in self.databases.items()}
+            while waiting := self._waiting(cursors):
+                if time.monotonic() - begun > SETTLE:
+                    raise ShopError(f"After {SETTLE} s {waiting} events, orders or mails still wait; see {self.log}")
+                time.sleep(0.2)
         return time.monotonic() - begun
 
-    def waiting(self) -> int:
-        """Work that waits: the first kind of it that is found."""
+    def _waiting(self, cursors: Mapping[str, Any]) -> int:
+        """Work that waits: the first kind of it that is found. ``cursors``: by context."""
         queries = [(context, f"{context}_outboxevent WHERE delivered_at IS NULL") for context in CONTEXTS]
         queries += [
             ("orders", "orders_order WHERE next_at IS NOT NULL"),
             ("notifications", "notifications_notification WHERE status = 'QUEUED'"),
         ]
         for context, what in queries:
-            found = databases.number(self.databases[context], f"SELECT count(*) FROM {what}")
+            found = databases.number(cursors[context], f"SELECT count(*) FROM {what}")
             if found:
                 return found
         return 0

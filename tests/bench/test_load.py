@@ -82,7 +82,8 @@ def test_the_floor_writes_orders(tmp_path: Path) -> None:
     floor.prepare()
     placed = len(floor.run(clients=1, seconds=0.05).times)
     assert placed > 0
-    assert databases.number(floor.url, "SELECT count(*) FROM orders WHERE status = 'SHIPPED'") == placed
-    assert databases.number(floor.url, "SELECT sum(1000000000 - on_hand) FROM stock") == 2 * placed
-    assert databases.number(floor.url, "SELECT sum(reserved) FROM stock") == 0
+    with databases.cursor(floor.url) as found:
+        assert databases.number(found, "SELECT count(*) FROM orders WHERE status = 'SHIPPED'") == placed
+        assert databases.number(found, "SELECT sum(1000000000 - on_hand) FROM stock") == 2 * placed
+        assert databases.number(found, "SELECT sum(reserved) FROM stock") == 0
     assert all(statement.split()[0] in ("INSERT", "UPDATE") for statement in statements())
