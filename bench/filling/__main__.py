@@ -16,6 +16,7 @@ django.setup()
 from bench import retail  # noqa: E402
 from bench.filling import goods, trade, writer  # noqa: E402
 from config.contexts import CONTEXTS  # noqa: E402
+from contexts.catalog import category_counts  # noqa: E402
 from eci.clock import utcnow  # noqa: E402
 
 SOLD_OUT = "SOLD-OUT"
@@ -51,6 +52,7 @@ def main() -> None:
     trade.write_expired_holds(shelves, asked.orders + 1, asked.holds)
     shelves.store(goods.moment(utcnow()))
     trade.write_waiting_events(asked.waiting)
+    category_counts.add_up()  # as beat does
     for context in CONTEXTS:
         writer.refresh_statistics(context)
 

@@ -11,7 +11,7 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
-        from contexts.catalog import search_indexes
+        from contexts.catalog import category_counts, search_indexes
         from contexts.catalog.imports.products import Prices, Products
         from contexts.catalog.local import LocalCatalog
         from eci.calls import rpc
@@ -19,4 +19,5 @@ class CatalogConfig(AppConfig):
 
         rpc.serve("catalog", LocalCatalog())
         post_migrate.connect(search_indexes.install, sender=self)
+        post_migrate.connect(category_counts.install, sender=self)
         kinds.serve(Products(), Prices())

@@ -90,6 +90,23 @@ class Word(QuickModel):
         return self.word
 
 
+class CategoryCount(QuickModel):
+    """So many products more, or fewer, that spell their category so (``category_counts``, which makes the table)."""
+
+    category_key = models.CharField(max_length=CATEGORY_KEY)
+    category = models.CharField(max_length=text.CATEGORY)
+    is_active = models.BooleanField()
+    products = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "catalog_categorycount"
+        indexes = [models.Index(fields=["category_key", "is_active", "category"], name="catalog_categorycount_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.category}: {self.products}"
+
+
 class PriceChange(QuickModel):
     """One price that a product was given, append-only. The first row of a product has no old price."""
 

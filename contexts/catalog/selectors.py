@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Collate
 
-from contexts.catalog import search
+from contexts.catalog import category_counts, search
 from contexts.catalog.domain import LOWEST_PRICE, category_key, price_band, price_thousandths
 from contexts.catalog.models import PriceChange, Product
 from contexts.catalog.public.contracts import ProductNotFound
@@ -271,12 +271,7 @@ def categories(*, paging: Paging, include_inactive: bool) -> list[Row]:
 
     Spellings that differ only in case are one category.
     """
-    found: QuerySet[Product, Any] = Product.objects.exclude(category_key="")
-    if not include_inactive:
-        found = found.filter(is_active=True)
-    # Not Count("pk"): an index has all the rest, and a page is the products of twenty categories.
-    grouped = found.values("category_key").annotate(label=_label(), product_count=Count("*"))
-    return paging.slice(grouped, pk="category_key")
+    return category_counts.page(paging=paging, include_inactive=include_inactive)
 
 
 def _label() -> Min:

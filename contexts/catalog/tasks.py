@@ -6,7 +6,7 @@ from functools import partial
 
 from celery import shared_task
 
-from contexts.catalog import services
+from contexts.catalog import category_counts, services
 from eci import chores, idempotency, outbox
 from eci.imports import leases, running
 
@@ -17,6 +17,7 @@ def prune() -> None:
     idempotency.prune("catalog")
     services.index_missing()
     services.prune_changes()
+    category_counts.add_up()
     running.prune("catalog")
 
 

@@ -94,6 +94,7 @@ IN_ANY_TABLE = {
 IN_ONE = {
     "goods and places of the shop": "catalog_product.description catalog_product.category catalog_product.metadata"
     " catalog_product.name_key catalog_product.category_key catalog_product.search_text catalog_product.plain_name"
+    " catalog_categorycount.category_key catalog_categorycount.category"
     " catalog_product.terms catalog_word.word catalog_word.head catalog_word.tail inventory_warehouse.address"
     " catalog_bulkchange.what catalog_bulkchange.lines catalog_bulkchange.kept"
     " catalog_trail.before catalog_trail.after inventory_trail.before inventory_trail.after"

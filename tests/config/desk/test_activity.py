@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -34,10 +35,20 @@ URL = "/staff/activity"
 def busy(shop: Shop) -> Shop:
     """Ann changed a price, closed a warehouse and stopped new orders; bob took it off sale again."""
     services.update_product(product_id=shop.product_id, actor="staff:ann", price=Decimal("89.99"))
+    let_a_millisecond_pass()
     stock.update_warehouse(code="WH002", actor="staff:ann", is_active=False)
+    let_a_millisecond_pass()
     orders.stop(reason="a count", actor="staff:ann")
+    let_a_millisecond_pass()
     services.deactivate_products(product_ids=[shop.product_id], actor="staff:bob")
     return shop
+
+
+def let_a_millisecond_pass() -> None:
+    """By SQLite's clock, too, what follows is later."""
+    now = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == now:
+        pass
 
 
 def lines(client: Client, query: str = "") -> list[tuple[str, str, str]]:
