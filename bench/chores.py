@@ -49,9 +49,12 @@ def known() -> dict[str, tuple[str, Callable[[], object], bool]]:
         outbox.relay_once(["orders"])
 
     def count() -> None:
-        totals.SHARE = 0  # without a pause
-        for counting in (count_inventory, count_orders, count_payments):
-            counting()
+        share, totals.SHARE = totals.SHARE, 0  # without a pause
+        try:
+            for counting in (count_inventory, count_orders, count_payments):
+                counting()
+        finally:
+            totals.SHARE = share
 
     def prune_nothing() -> None:
         for context in CONTEXTS:

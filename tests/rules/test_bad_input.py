@@ -325,12 +325,12 @@ class World:
 
 
 def everything() -> dict[str, list[Any]]:
-    """Every row of every context, but the remembered answers."""
+    """Every row of every context, but the remembered answers, and what triggers keep of other rows."""
     models = [model for name in settings.ECI_CONTEXTS for model in apps.get_app_config(name).get_models()]
     return {
         model._meta.label: list(model._default_manager.order_by("pk").values_list())
         for model in models
-        if model.__name__ != "Idempotency"
+        if model.__name__ != "Idempotency" and model._meta.managed
     }
 
 
