@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Five at a time, because many tests wait for servers; test files start in the tests' own order, long ones first.
 # Their data is kept in memory where there is room: surviving kill -9 needs no disk.
 ROOM := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
-SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
+SPREAD := -n 5 --dist loadfile --no-loadscope-reorder
 PYTEST := $(ROOM) $(BIN)/pytest $(SPREAD)
 LINT := types audit style borders migrations locked
 # Open mode is for development: everybody may do everything. OPEN=0 runs the same shop closed, as anywhere else.

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from config.desk.dialogs import DIALOGS
 from tests.browser.conftest import BOSS, CATALOG, Enter, Shop
 from tests.support.browser import PASSWORD, Person
+from tests.support.product import wait_until
 from tests.support.walk import kind, places, walk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.no_database, pytest.mark.first(1)]
@@ -84,6 +85,7 @@ def test_every_page_of_staff(shop: Shop, enter: Enter) -> None:
     _refund(shop)
     _hold(shop)
     _import_prices(boss)
+    _let_mails_leave(shop, {asked: 3, shop.orders["other"]: 3})  # only what has left can be sent again
     seen, flaws = walk(
         boss,
         "/admin/",
@@ -129,6 +131,17 @@ def _hold(shop: Shop) -> None:
     hold = {"product_id": 1, "quantity": 1, "idempotency_key": "walk-in-2"}
     held = shop.api.post("/v1/inventory/reserve", hold, Authorization=f"Bearer {shop.token}")
     assert held.status == 200, held.json
+
+
+def _let_mails_leave(shop: Shop, mails: dict[str, int]) -> None:
+    """``mails``: how many there are of an order by then."""
+    as_boss = {"Authorization": f"Bearer {shop.token}"}
+
+    def have_left(order_id: str) -> bool:
+        told = shop.api.get(f"/v1/notifications?order_id={order_id}", **as_boss).data
+        return [one["status"] for one in told] == ["SENT"] * mails[order_id]
+
+    wait_until(lambda: all(map(have_left, mails)), 60, "all mails have left")
 
 
 def _import_prices(boss: Person) -> None:
